@@ -1,0 +1,5 @@
+"""Runs the command line: ``python -m purgeengine``."""
+
+from purgeengine.cli import main
+
+main()

@@ -1,0 +1,87 @@
+"""Frozen settings with units in their names. Graph's own limits carry their source; ours carry their reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from purgeengine.errors import UsageProblem
+
+Fanout = Literal["auto", 4, 20]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Everything the scheduler must stay within. Raises `UsageProblem` from `validate` when a value makes no sense."""
+
+    connections: int = 16
+    """Batches in flight at once over the whole run. More is faster until Graph answers slower: 16 sends about 300 items/s."""
+    batch_items_max: int = 20
+    """Sub-requests in one batch; Graph's limit (json-batching)."""
+    fanout: Fanout = "auto"
+    """Rows of one mailbox in one batch. 4 is safe on any service, 20 needs one that runs a batch four at a time, auto finds out."""
+    mailbox_concurrent_max: int = 4
+    """Requests of one app to one mailbox at once; Graph's limit (throttling-limits, Outlook)."""
+    mailbox_requests: int = 10_000
+    """Requests of one app to one mailbox in ``mailbox_window_s``; Graph's limit. Refused requests count as well."""
+    mailbox_window_s: float = 600.0
+    """The window of ``mailbox_requests``."""
+    window_slack_s: float = 1.0
+    """Added to the window for the difference between our clock and the service's."""
+    requests_per_s: int = 12_000
+    """Sub-requests a second over all mailboxes; Graph allows an app 130,000 in 10 s, and others may share the app."""
+    attempts_max: int = 8
+    """Attempts of a row that ended in a fault of the service before the row is given up as exhausted."""
+    busy_attempts_max: int = 4
+    """The same for 409, 412 and 423, which rarely heal."""
+    sends_max: int = 100
+    """Sendings of a row over all causes, throttling included: the bound of a mailbox that refuses for ever."""
+    quarantine_s: float = 40.0
+    """How long the service may still be running a batch whose answer was lost; its mailboxes wait that long. Used until
+    enough answers have been timed, and never exceeded."""
+    quarantine_s_min: float = 5.0
+    """Shortest quarantine, however fast the service has answered so far."""
+    fill_wait_s: float = 0.05
+    """How long a partly filled batch waits for company while others are in flight: 13 % fewer calls for 0.3 % of time."""
+    retry_after_s_max: float = 21_600.0
+    """A longer wait asked for by Graph ends the mailbox (or the run) instead: nobody waits for it, and it is not undercut."""
+    outage_s_max: float = 900.0
+    """No usable answer for so long stops the run, resumable."""
+    open_mailboxes_max: int = 10_000
+    """Mailboxes held in memory at once, throttled ones included; about 1 KB each."""
+
+    def validate(self) -> None:
+        """Raise `UsageProblem` naming the first setting that cannot be used."""
+        positive = (
+            ("--connections", self.connections),
+            ("--mailbox-requests", self.mailbox_requests),
+            ("--mailbox-window-s", self.mailbox_window_s),
+        )
+        for name, value in positive:
+            if value <= 0:
+                raise UsageProblem(f"{name} must be greater than zero, not {value}.")
+        if self.connections > 512:
+            raise UsageProblem(f"--connections {self.connections} is more than the 512 that one process should open.")
+        if self.fanout not in ("auto", 4, 20):
+            raise UsageProblem(f"--fanout must be auto, 4 or 20, not {self.fanout}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """Where a national cloud's login and Graph live (graph-contract, deployments)."""
+
+    name: str
+    authority_url: str
+    graph_url: str
+    has_permanent_delete: bool
+
+
+CLOUDS = {
+    cloud.name: cloud
+    for cloud in (
+        Cloud("global", "https://login.microsoftonline.com", "https://graph.microsoft.com", True),
+        Cloud("usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", False),
+        Cloud("dod", "https://login.microsoftonline.us", "https://dod-graph.microsoft.us", False),
+        Cloud("china", "https://login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn", False),
+    )
+}
