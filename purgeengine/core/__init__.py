@@ -1,0 +1,1 @@
+"""What decides: no input or output, no clock, no async, no global randomness."""

@@ -1,0 +1,77 @@
+"""The way out of the whole run: open, closed for a while, or open for one batch that tries whether the service is back.
+
+A single failed call says little about the service and stops nobody else. Several in a row do: then the gate closes with
+growing waits, and one batch at a time probes, so that an outage does not use up the attempts of many rows.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from purgeengine.core.backoff import Backoff
+from purgeengine.core.model import Reply
+
+FAILURES_TO_CLOSE = 3
+"""Failed calls in a row, no success between, that speak of an outage rather than of bad luck."""
+
+
+class Gate:
+    """Decides how many batches may be in flight over the whole run."""
+
+    def __init__(self, backoff: Backoff, connections: int) -> None:
+        self._backoff = backoff
+        self._connections = connections
+        self._failures = 0
+        self._asked_until = -inf
+        self._backoff_until = -inf
+        self._failing_since: float | None = None
+
+    @property
+    def opens_at(self) -> float:
+        """The instant before which nothing may leave."""
+        return max(self._asked_until, self._backoff_until)
+
+    @property
+    def probing(self) -> bool:
+        """Whether the service is thought to be out, so that a failure says nothing about the rows that met it."""
+        return self._failures >= FAILURES_TO_CLOSE
+
+    def places(self, in_flight: int, now: float) -> int:
+        """Batches that may leave now."""
+        if now < self.opens_at:
+            return 0
+        return (1 if self.probing else self._connections) - in_flight
+
+    def failing_for_s(self, now: float) -> float:
+        """Seconds since the first failure that no success has followed."""
+        return now - self._failing_since if self._failing_since is not None else 0.0
+
+    def answered(self) -> None:
+        """The service does its work. A wait that it asked for still holds."""
+        self._failures = 0
+        self._backoff_until = -inf
+        self._failing_since = None
+
+    def failed(self, now: float, reply: Reply) -> None:
+        """A call failed: no answer, or the service's trouble."""
+        if self._failing_since is None:
+            self._failing_since = now
+        if reply.retry_after_s is not None:
+            self.asked_to_wait(now, reply.retry_after_s)
+        if now < self._backoff_until:
+            return  # it left before the gate closed, and tells nothing new
+        self._failures += 1
+        if self.probing:
+            wait_s = self._backoff.call_wait_s(self._failures - FAILURES_TO_CLOSE + 1, Reply(reply.status))
+            self._backoff_until = now + wait_s
+
+    def throttled(self, now: float, reply: Reply) -> float:
+        """The whole call was refused as too fast; answers the wait in seconds."""
+        self._failures += 1
+        wait_s = self._backoff.call_wait_s(self._failures, reply)
+        self.asked_to_wait(now, wait_s)
+        return wait_s
+
+    def asked_to_wait(self, now: float, for_s: float) -> None:
+        """Nothing leaves for so long, whatever happens in between."""
+        self._asked_until = max(self._asked_until, now + for_s)

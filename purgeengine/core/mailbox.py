@@ -1,0 +1,148 @@
+"""One mailbox: what it still has to send, what is in flight, and until when it must wait.
+
+It is in at most one batch at a time: Graph forwards at most four sub-requests of an unordered batch at once, so that one
+batch alone keeps the mailbox's limit of four, and two might not.
+"""
+
+from __future__ import annotations
+
+from heapq import heapify, heappop, heappush
+from math import inf
+
+from purgeengine.core.model import Attempt
+from purgeengine.core.window import Window
+
+GOOD_REPLIES_TO_RAISE = 40
+"""Replies without a refusal after which a lowered limit is raised by one again."""
+REFUSALS_TO_LOWER = 2
+"""Answers in a row with a concurrency refusal that lower the limit: one may be chance, and waiting cures it."""
+
+
+class Mailbox:
+    """Rows of one mailbox by position: new ones are a range, those to be sent again a heap ordered by when they may."""
+
+    __slots__ = (
+        "_good",
+        "_retries",
+        "alone",
+        "blocked_until",
+        "end",
+        "held_back",
+        "in_flight",
+        "limit",
+        "limit_max",
+        "next",
+        "number",
+        "queued",
+        "refusals",
+        "throttled_until",
+        "window",
+    )
+
+    def __init__(self, number: int, first: int, end: int, window: Window, limit_max: int) -> None:
+        self.number = number
+        self.next = first
+        self.end = end
+        self.window = window
+        self.limit = limit_max
+        self.limit_max = limit_max
+        self._retries: list[tuple[float, Attempt]] = []
+        self.alone: list[Attempt] = []
+        """Rows to be sent in a batch of their own: one of them spoilt a whole batch."""
+        self.in_flight = False
+        self.queued = False
+        self.blocked_until = -inf
+        self.throttled_until = -inf
+        """The part of `blocked_until` that Graph asked for, for display."""
+        self.refusals = 0
+        """Refusals (429) in a row, answer by answer."""
+        self.held_back = 0
+        self._good = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Mailbox {self.number}: {self.remaining} rows, in flight {self.in_flight}, limit {self.limit}, "
+            f"blocked until {self.blocked_until:.1f}>"
+        )
+
+    @property
+    def remaining(self) -> int:
+        """Rows without an outcome that are not in flight."""
+        return self.end - self.next + len(self._retries) + len(self.alone)
+
+    def ready_at(self, now: float) -> float:
+        """When it may send: now or earlier, later, or infinity when only an answer can change it."""
+        if self.in_flight or not self.remaining:
+            return inf
+        due = now if self.next < self.end or self.alone else self._retries[0][0]
+        return max(due, self.blocked_until, self.window.opens_at(now))
+
+    def sendable(self, now: float, most: int) -> int:
+        """Rows that may share a batch now, at most ``most``."""
+        due = self.end - self.next
+        if due < most:
+            due += sum(1 for at, _ in self._retries if at <= now)
+        return min(due, most, self.window.room(now))
+
+    def draw(self, count: int, now: float) -> tuple[Attempt, ...]:
+        """Take ``count`` rows to send now, those sent before first; the caller asked `sendable`."""
+        drawn: list[Attempt] = []
+        while self._retries and len(drawn) < count and self._retries[0][0] <= now:
+            drawn.append(_next_attempt(heappop(self._retries)[1]))
+        fresh = count - len(drawn)
+        drawn += [Attempt(position) for position in range(self.next, self.next + fresh)]
+        self.next += fresh
+        assert self.next <= self.end, "more rows drawn than there are"
+        self._take_off(count)
+        return tuple(drawn)
+
+    def draw_alone(self) -> tuple[Attempt, ...]:
+        """Take one of the rows that must travel alone."""
+        attempt = _next_attempt(self.alone.pop())
+        self._take_off(1)
+        return (attempt,)
+
+    def put_back(self, attempt: Attempt, at: float) -> None:
+        """A row was not settled and may be sent again from ``at``."""
+        heappush(self._retries, (at, attempt))
+
+    def give_up(self) -> list[Attempt]:
+        """Drop every row; answers those that were sent before."""
+        sent = [attempt for _, attempt in self._retries] + self.alone
+        self._retries, self.alone = [], []
+        self.next = self.end
+        return sent
+
+    def restore(self, attempts: tuple[Attempt, ...], now: float) -> None:
+        """Rows that an earlier run sent and did not settle."""
+        self._retries = [(now, attempt) for attempt in attempts]
+        heapify(self._retries)
+
+    def block(self, until: float, *, throttled: bool = False) -> None:
+        """Send nothing before ``until``; a shorter wait never replaces a longer one."""
+        self.blocked_until = max(self.blocked_until, until)
+        if throttled:
+            self.throttled_until = max(self.throttled_until, until)
+
+    def went_well(self, replies: int) -> None:
+        """An answer without a refusal: a lowered limit recovers slowly."""
+        self.refusals = 0
+        self._good += replies
+        if self.limit < self.limit_max and self._good >= GOOD_REPLIES_TO_RAISE:
+            self.limit += 1
+            self._good = 0
+
+    def was_refused(self, *, concurrency: bool) -> None:
+        """An answer with a refusal. One for concurrency within our limit means that others use the mailbox too."""
+        self.refusals += 1
+        self._good = 0
+        if concurrency and self.refusals >= REFUSALS_TO_LOWER and self.limit > 1:
+            self.limit -= 1
+
+    def _take_off(self, count: int) -> None:
+        self.window.sent(count)
+        self.in_flight = True
+
+
+def _next_attempt(attempt: Attempt) -> Attempt:
+    return attempt._replace(number=attempt.number + 1)

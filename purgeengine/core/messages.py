@@ -1,0 +1,172 @@
+"""What can happen (events), what can be asked (commands), and what is remembered (entries).
+
+The scheduler is told events and answers with commands. *The order of the commands is the promise of durability: every
+`Record` that stands before a `Send` is on disk before that batch leaves.*
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from purgeengine.core.model import Answer, Attempt, Batch, Outcome, Part, Reply
+
+# ---------------------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxOpened:
+    """A mailbox with rows to purge, and what an earlier run left of it.
+
+    Its rows are the positions ``next`` to ``end - 1``, not yet sent, and those of ``unsettled``, sent before without an
+    outcome. ``blocked_for_s`` is the rest of a wait that still holds. ``recent`` tells what the service has seen of the mailbox
+    lately, as (seconds ago, rows), oldest first: the 10-minute window lives in the service, not in our process.
+    """
+
+    mailbox: int
+    next: int
+    end: int
+    unsettled: tuple[Attempt, ...] = ()
+    blocked_for_s: float = 0.0
+    recent: tuple[tuple[float, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InputEnded:
+    """There are no more mailboxes to open."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswered:
+    """Graph answered a batch, whatever it said."""
+
+    batch: int
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLost:
+    """No usable answer came. ``sent`` is False only when the batch certainly did not reach Graph."""
+
+    batch: int
+    sent: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRenewed:
+    """A fresh token is in use from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """Send nothing more; what is in flight is waited for."""
+
+
+Event = MailboxOpened | InputEnded | BatchAnswered | BatchLost | TokenRenewed | StopRequested
+
+# --------------------------------------------------------------------------------------------------------- entries
+
+
+class BatchSent(NamedTuple):
+    """The intent: these rows are about to be sent."""
+
+    batch: int
+    client_request_id: str
+    parts: tuple[Part, ...]
+
+
+class BatchEnded(NamedTuple):
+    """A batch is no longer in flight. ``status`` is the outer one, or None when no answer came (or it was never sent)."""
+
+    batch: int
+    status: int | None
+    request_id: str
+
+
+class Returned(NamedTuple):
+    """A row was not settled by its latest sending and will be sent again."""
+
+    position: int
+    number: int
+    failures: int
+    in_doubt: bool
+
+
+class Settled(NamedTuple):
+    """A row has its outcome. ``reply`` is the answer that decided it, with status 0 where none came."""
+
+    position: int
+    outcome: Outcome
+    attempts: int
+    in_doubt: bool
+    batch: int
+    reply: Reply
+
+
+class MailboxBlocked(NamedTuple):
+    """Nothing may be sent to the mailbox for so many seconds, a restart included."""
+
+    mailbox: int
+    for_s: float
+
+
+class RunBlocked(NamedTuple):
+    """Nothing may be sent at all for so many seconds, a restart included."""
+
+    for_s: float
+
+
+class MailboxClosed(NamedTuple):
+    """Every row of the mailbox that was never sent is skipped, for this reason; ``skipped`` says how many they are."""
+
+    mailbox: int
+    reply: Reply
+    skipped: int = 0
+
+
+Entry = BatchSent | BatchEnded | Returned | Settled | MailboxBlocked | RunBlocked | MailboxClosed
+
+# -------------------------------------------------------------------------------------------------------- commands
+
+
+class HaltReason(StrEnum):
+    """Why the scheduler stopped the run by itself."""
+
+    REFUSED_APP = "refused_app"
+    """Graph refused the app or its token for every mailbox."""
+    OUTAGE = "outage"
+    """No usable answer for longer than allowed."""
+    WAIT_TOO_LONG = "wait_too_long"
+    """Graph asked the whole app to wait longer than a run may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Make the entries durable, in their order, before any `Send` that follows."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Post the batch, and report `BatchAnswered` or `BatchLost` once."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class RenewToken:
+    """Graph refused the token: get another, and report `TokenRenewed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop the run when what is in flight has ended; `StopRequested` is implied."""
+
+    reason: HaltReason
+    reply: Reply
+
+
+Command = Record | Send | RenewToken | Halt

@@ -1,0 +1,101 @@
+"""The nouns: rows, attempts, batches, replies, outcomes. Values only, valid from birth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Outcome(StrEnum):
+    """What finally became of a row. Every row of an input gets exactly one, once; the names are a contract."""
+
+    PURGED = "purged"
+    """204; or gone after an attempt of ours whose answer was lost."""
+    ABSENT = "absent"
+    """It was already gone when we first asked."""
+    REFUSED = "refused"
+    """Graph said no for good."""
+    EXHAUSTED = "exhausted"
+    """Still failing after every attempt allowed; in doubt where the delete may have happened."""
+    INVALID = "invalid"
+    """Never sent: the row itself is wrong."""
+    DUPLICATE = "duplicate"
+    """Never sent: the same contact of the same mailbox stands in an earlier row."""
+    SKIPPED = "skipped"
+    """Never sent: its mailbox was closed, or a filter left it out."""
+
+
+class Item(NamedTuple):
+    """A valid row, as Graph will be asked for it. ``folder`` is empty for a contact addressed through its mailbox alone."""
+
+    user: str
+    folder: str
+    contact: str
+
+
+class Attempt(NamedTuple):
+    """One sending of one row.
+
+    ``position`` is the row's place in the ledger's work order (rows of one mailbox are neighbours). ``number`` counts the
+    sendings of this row, this one included. ``failures`` counts those that ended in a fault of the service, and bounds
+    them. ``in_doubt`` is true when an earlier sending may have been carried out although no answer said so.
+    """
+
+    position: int
+    number: int = 1
+    failures: int = 0
+    in_doubt: bool = False
+
+
+class Part(NamedTuple):
+    """The rows of one mailbox in a batch."""
+
+    mailbox: int
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One POST to ``$batch``. Sub-requests are numbered through the parts, in order, from 0: their ids on the wire."""
+
+    number: int
+    client_request_id: str
+    parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """Sub-requests in it, 1 to 20."""
+        return sum(len(part.attempts) for part in self.parts)
+
+
+class Reply(NamedTuple):
+    """What Graph said to one sub-request (or, without sub-responses, to the whole batch).
+
+    ``status`` is the HTTP status, ``code`` and ``message`` those of ``error`` (empty where absent), ``retry_after_s`` the
+    wait asked for in seconds or None.
+    """
+
+    status: int
+    code: str = ""
+    message: str = ""
+    retry_after_s: float | None = None
+
+
+PURGED_REPLY = Reply(204)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for a batch.
+
+    ``outer`` is the call's own status, error and wait. ``replies`` maps the index of a sub-request to what was said of it; an
+    index that is missing got no answer, and one for which two different answers came has None. It is None when the answer
+    held no sub-responses at all, so that ``outer`` speaks for the whole batch. ``waits`` are the seconds that throttled
+    sub-responses asked for by index, kept apart so that a wait is honoured even where another answer contradicts it.
+    """
+
+    outer: Reply
+    replies: dict[int, Reply | None] | None
+    request_id: str = ""
+    waits: dict[int, float] = field(default_factory=dict)

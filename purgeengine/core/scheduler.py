@@ -1,0 +1,389 @@
+"""The state machine: what to send next, to whom, and what an answer means for the rows it speaks of.
+
+Told events and `now`, it answers with commands. It knows counts and positions, never names or ids; it reads no clock and sleeps on
+nothing: a wait is an instant, and `wake_at` says which comes next. Same events, same `now`, same seed: same commands. What
+Graph says is data; what we did wrong is an assertion.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from heapq import heappop, heappush
+from math import inf
+from typing import assert_never
+from uuid import UUID
+
+from purgeengine.config import Limits
+from purgeengine.core.backoff import Backoff
+from purgeengine.core.fanout import FanoutProbe
+from purgeengine.core.flight import Flight
+from purgeengine.core.gate import Gate
+from purgeengine.core.mailbox import Mailbox
+from purgeengine.core.messages import (
+    BatchAnswered,
+    BatchLost,
+    BatchSent,
+    Command,
+    Event,
+    Halt,
+    HaltReason,
+    InputEnded,
+    MailboxOpened,
+    Record,
+    RenewToken,
+    RunBlocked,
+    Send,
+    StopRequested,
+    TokenRenewed,
+)
+from purgeengine.core.model import Attempt, Batch, Part, Reply
+from purgeengine.core.packing import Chosen, ReadyQueue, choose
+from purgeengine.core.quarantine import Quarantine
+from purgeengine.core.settling import Settling
+from purgeengine.core.verdicts import Verdict, judge_batch
+from purgeengine.core.window import Window
+
+OPEN_PER_CONNECTION = 8
+"""Light mailboxes held open for each connection: with 4 to 8 no connection starves, more only costs memory."""
+RENEWALS_WITHOUT_SUCCESS_MAX = 2
+"""Tokens that Graph may refuse in a row, nothing going through between, before the run stops."""
+
+
+class Scheduler:
+    """Feed it with `handle`; carry out what it answers, in order."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        rng: random.Random,
+        *,
+        now: float = 0.0,
+        first_batch: int = 1,
+        run_blocked_for_s: float = 0.0,
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        self._limits = limits
+        self._rng = rng
+        self._now = now
+        self._backoff = Backoff(limits, rng)
+        self._gate = Gate(self._backoff, limits.connections)
+        self._gate.asked_to_wait(now, run_blocked_for_s)
+        self._fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
+        self._quarantine = quarantine or Quarantine(limits)
+        self._settling = Settling(limits, self._backoff)
+        self._mailboxes: dict[int, Mailbox] = {}
+        self._ready = ReadyQueue()
+        self._timers: list[tuple[float, int]] = []
+        self._waiting: set[int] = set()
+        self._alone: deque[Mailbox] = deque()
+        self._flights: dict[int, Flight] = {}
+        self._next_batch = first_batch
+        self._allowance = float(limits.requests_per_s)
+        self._allowance_at = now
+        self._fill_until: float | None = None
+        self._input_ended = False
+        self._stopping = False
+        self._token_awaited = False
+        self._token_generation = 0
+        self._renewals_without_success = 0
+        self._out: list[Command] = []
+
+    # ------------------------------------------------------------------------------------------------ what it is asked
+
+    def handle(self, *events: Event, now: float) -> list[Command]:
+        """Take in what happened until ``now`` (which never runs backwards) and answer what to do."""
+        self._now = max(self._now, now)
+        for event in events:
+            self._take(event)
+        self._wake_mailboxes()
+        self._halt_on_outage()
+        self._fill()
+        commands, self._out = self._out, []
+        return commands
+
+    @property
+    def room(self) -> int:
+        """How many more mailboxes it would open now; bounds its memory."""
+        if self._input_ended or self._stopping:
+            return 0
+        wanted = OPEN_PER_CONNECTION * self._limits.connections + len(self._waiting)
+        return max(0, min(wanted, self._limits.open_mailboxes_max) - len(self._mailboxes))
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is in flight, and nothing is left to send or may be sent."""
+        return not self._flights and (self._stopping or (self._input_ended and not self._mailboxes))
+
+    @property
+    def in_flight(self) -> int:
+        """Batches sent and not yet answered."""
+        return len(self._flights)
+
+    @property
+    def fanout(self) -> int | None:
+        """Rows of one mailbox that share a batch, once that is known."""
+        return self._fanout.decided
+
+    @property
+    def blocked_until(self) -> float:
+        """The instant before which nothing at all may leave."""
+        return self._gate.opens_at
+
+    @property
+    def throttled(self) -> int:
+        """Sub-requests that Graph has refused as too fast so far."""
+        return self._settling.throttled
+
+    def throttled_mailboxes(self) -> int:
+        """Open mailboxes that Graph has told to wait."""
+        return sum(1 for number in self._waiting if self._mailboxes[number].throttled_until > self._now)
+
+    def wake_at(self) -> float | None:
+        """The next instant that matters, or None when only news can move us."""
+        if self._stopping or self._token_awaited:
+            return None
+        instants = [self._timers[0][0]] if self._timers else []
+        if len(self._ready) or self._alone:
+            if self._gate.opens_at > self._now:
+                instants.append(self._gate.opens_at)
+            if self._fill_until is not None:
+                instants.append(self._fill_until)
+            if self._allowance < self._limits.batch_items_max:
+                instants.append(self._now + self._limits.batch_items_max / self._limits.requests_per_s)
+        return min(instants, default=None)
+
+    # ---------------------------------------------------------------------------------------------------- what happens
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case MailboxOpened():
+                self._open(event)
+            case InputEnded():
+                self._input_ended = True
+            case BatchAnswered():
+                self._answered(event)
+            case BatchLost():
+                self._lost(event)
+            case TokenRenewed():
+                self._token_awaited = False
+                self._token_generation += 1
+            case StopRequested():
+                self._stopping = True
+            case _:
+                assert_never(event)
+
+    def _open(self, event: MailboxOpened) -> None:
+        assert event.mailbox not in self._mailboxes, f"mailbox {event.mailbox} was opened twice"
+        limits = self._limits
+        window = Window(limits.mailbox_requests, limits.mailbox_window_s + limits.window_slack_s)
+        for age_s, requests in event.recent:
+            window.restore(requests, self._now - age_s)
+        mailbox = Mailbox(event.mailbox, event.next, event.end, window, limits.mailbox_concurrent_max)
+        mailbox.restore(event.unsettled, self._now)
+        mailbox.block(self._now + event.blocked_for_s)
+        self._mailboxes[event.mailbox] = mailbox
+        self._place(mailbox)
+
+    def _answered(self, event: BatchAnswered) -> None:
+        flight = self._flights.pop(event.batch)
+        answer = event.answer
+        self._settling.begin(flight, answer.outer.status, answer.request_id)
+        if answer.replies is None:
+            self._whole_batch(flight, answer.outer)
+        else:
+            self._gate.answered()
+            self._quarantine.timed(self._now - flight.sent_at)
+            if answer.outer.retry_after_s is not None:
+                self._wait_for_graph(answer.outer.retry_after_s, answer.outer)
+            self._settling.replies(flight, answer.replies, answer.waits, self._now, self._fanout)
+            self._heed(flight)
+        self._land(flight)
+
+    def _lost(self, event: BatchLost) -> None:
+        flight = self._flights.pop(event.batch)
+        self._settling.begin(flight, None, "")
+        self._gate.failed(self._now, Reply(0))
+        if event.sent:
+            self._in_doubt(flight, Reply(0, message=event.reason))
+        else:
+            self._settling.never_sent(flight, self._now)
+            for mailbox, attempts in flight.parts:
+                self._fanout.lost(len(attempts))
+                mailbox.window.never_arrived(len(attempts))
+        self._land(flight)
+
+    def _whole_batch(self, flight: Flight, outer: Reply) -> None:
+        """The cases: too fast; token refused; something in the batch is wrong; the app is refused; the service's trouble."""
+        verdict = judge_batch(outer)
+        if verdict is Verdict.FAULT:
+            self._gate.failed(self._now, outer)
+            if outer.retry_after_s is not None:
+                self._wait_for_graph(outer.retry_after_s, outer)
+            self._in_doubt(flight, outer)
+            return
+        for mailbox, attempts in flight.parts:
+            self._fanout.lost(len(attempts))
+            mailbox.window.answered(len(attempts), self._now)
+        match verdict:
+            case Verdict.THROTTLED:
+                self._wait_for_graph(self._gate.throttled(self._now, outer), outer)
+                self._settling.all_returned(flight, self._now)
+            case Verdict.REFUSED if flight.size > 1:
+                self._settling.all_alone(flight)
+                self._alone.extend(mailbox for mailbox, attempts in flight.parts for _ in attempts)
+            case Verdict.REFUSED:
+                self._settling.refuse_all(flight, outer)
+            case Verdict.APP_REFUSED:
+                self._settling.all_returned(flight, self._now)
+                self._halt(HaltReason.REFUSED_APP, outer)
+            case _:
+                self._settling.all_returned(flight, self._now)
+                if verdict is Verdict.TOKEN_REFUSED:
+                    self._token_refused(flight, outer)
+
+    def _in_doubt(self, flight: Flight, reply: Reply) -> None:
+        """The service may still be at it: its mailboxes wait as long as that may be."""
+        until = self._now + self._quarantine.length_s
+        self._settling.all_in_doubt(flight, reply, self._now, counted=not self._gate.probing)
+        for mailbox, attempts in flight.parts:
+            self._fanout.lost(len(attempts))
+            mailbox.window.answered(len(attempts), until)
+            self._settling.block(mailbox, until, self._now)
+
+    def _heed(self, flight: Flight) -> None:
+        """What single replies say about more than their mailbox."""
+        said = self._settling.said
+        if said.app_refused is not None:
+            self._halt(HaltReason.REFUSED_APP, said.app_refused)
+        if said.token_refused is not None:
+            self._token_refused(flight, said.token_refused)
+        if said.went_through:
+            self._renewals_without_success = 0
+
+    def _land(self, flight: Flight) -> None:
+        """The batch is history: its mailboxes may be in another."""
+        self._out.append(Record(tuple(self._settling.entries)))
+        for mailbox, _ in flight.parts:
+            mailbox.in_flight = False
+            self._place(mailbox)
+
+    def _token_refused(self, flight: Flight, reply: Reply) -> None:
+        if self._token_awaited or flight.token_generation != self._token_generation:
+            return  # it left with a token that is being replaced, or has been
+        if self._renewals_without_success >= RENEWALS_WITHOUT_SUCCESS_MAX:
+            self._halt(HaltReason.REFUSED_APP, reply)
+            return
+        self._renewals_without_success += 1
+        self._token_awaited = True
+        self._out.append(RenewToken())
+
+    def _wait_for_graph(self, for_s: float, reply: Reply) -> None:
+        if for_s > self._limits.retry_after_s_max:
+            self._halt(HaltReason.WAIT_TOO_LONG, reply)
+        self._gate.asked_to_wait(self._now, for_s)
+        self._settling.entries.append(RunBlocked(for_s))
+
+    def _halt(self, reason: HaltReason, reply: Reply) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._out.append(Halt(reason, reply))
+
+    def _halt_on_outage(self) -> None:
+        if self._gate.failing_for_s(self._now) > self._limits.outage_s_max:
+            self._halt(HaltReason.OUTAGE, Reply(0))
+
+    # ------------------------------------------------------------------------------------------------ what to send next
+
+    def _place(self, mailbox: Mailbox) -> None:
+        """Into the ready queue if it may send now, onto a timer if only time is missing, away if nothing is left."""
+        if mailbox.in_flight:
+            return
+        if not mailbox.remaining:
+            self._mailboxes.pop(mailbox.number, None)
+            self._waiting.discard(mailbox.number)
+            return
+        at = mailbox.ready_at(self._now)
+        if at <= self._now:
+            self._waiting.discard(mailbox.number)
+            self._ready.push(mailbox)
+        elif at < inf:
+            self._waiting.add(mailbox.number)
+            heappush(self._timers, (at, mailbox.number))
+
+    def _wake_mailboxes(self) -> None:
+        while self._timers and self._timers[0][0] <= self._now:
+            mailbox = self._mailboxes.get(heappop(self._timers)[1])
+            if mailbox is not None:
+                self._place(mailbox)
+
+    def _fill(self) -> None:
+        """Send as many batches as may leave now, the rows that must travel alone first."""
+        self._refill_allowance()
+        for _ in range(len(self._alone)):
+            if not self._may_send():
+                return
+            mailbox = self._alone.popleft()
+            if not mailbox.alone:
+                continue
+            if mailbox.ready_at(self._now) > self._now:
+                self._alone.append(mailbox)
+                continue
+            self._send([(mailbox, mailbox.draw_alone())])
+        while self._may_send():
+            chosen, stale = choose(
+                self._ready,
+                self._now,
+                self._limits.batch_items_max,
+                self._fanout.first_width,
+                self._fanout.width,
+            )
+            for mailbox in stale:
+                self._place(mailbox)
+            if not chosen or self._waits_for_company(chosen):
+                break
+            self._send([(mailbox, mailbox.draw(count, self._now)) for mailbox, count in chosen])
+
+    def _may_send(self) -> bool:
+        return (
+            not self._stopping
+            and not self._token_awaited
+            and self._allowance >= self._limits.batch_items_max
+            and self._gate.places(len(self._flights), self._now) > 0
+        )
+
+    def _waits_for_company(self, chosen: Chosen) -> bool:
+        """Whether a partly filled batch is held for a moment; its mailboxes are put back."""
+        full = sum(count for _, count in chosen) >= self._limits.batch_items_max
+        if full or not self._flights:
+            self._fill_until = None
+            return False
+        if self._fill_until is None:
+            self._fill_until = self._now + self._limits.fill_wait_s
+        if self._now >= self._fill_until:
+            self._fill_until = None
+            return False
+        for mailbox, _ in chosen:
+            self._ready.push(mailbox)
+        return True
+
+    def _send(self, parts: list[tuple[Mailbox, tuple[Attempt, ...]]]) -> None:
+        batch = Batch(
+            self._next_batch,
+            str(UUID(int=self._rng.getrandbits(128), version=4)),
+            tuple(Part(mailbox.number, attempts) for mailbox, attempts in parts),
+        )
+        self._next_batch += 1
+        self._allowance -= batch.size
+        for _, attempts in parts:
+            self._fanout.sent(len(attempts))
+        self._flights[batch.number] = Flight(batch, parts, self._now, self._token_generation)
+        assert len(self._flights) <= self._limits.connections, "more batches in flight than connections"
+        assert 1 <= batch.size <= self._limits.batch_items_max, f"a batch of {batch.size}"
+        self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.parts),)))
+        self._out.append(Send(batch))
+
+    def _refill_allowance(self) -> None:
+        rate = self._limits.requests_per_s
+        self._allowance = min(float(rate), self._allowance + (self._now - self._allowance_at) * rate)
+        self._allowance_at = self._now

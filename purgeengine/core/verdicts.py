@@ -1,0 +1,123 @@
+"""What an answer means: (status, error code) to a verdict with a scope, as a table.
+
+The status decides first and the code second, because codes vary between releases of the service: every 429 is a
+throttle, whatever it calls itself. An answer that no row of the table covers falls to the most careful reading: an unknown
+4xx refuses the row, and anything else may have been carried out and is tried again in doubt. Sources: the
+documentation of Graph's errors, JSON batching and Outlook's throttling limits, and answers captured on the live service.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from purgeengine.core.model import Outcome, Reply
+
+
+class Scope(Enum):
+    """How far a verdict reaches."""
+
+    ITEM = "item"
+    MAILBOX = "mailbox"
+    RUN = "run"
+
+
+class Verdict(Enum):
+    """The judgement of one reply."""
+
+    PURGED = ("settled: 204", Scope.ITEM)
+    GONE = ("there is nothing at this address: absent, or purged when an earlier attempt is in doubt", Scope.ITEM)
+    REFUSED = ("no for good, for this row", Scope.ITEM)
+    BUSY = ("the item is in use: a few more attempts, then refused", Scope.ITEM)
+    NOT_ATTEMPTED = ("not tried at all: send again, no attempt counted", Scope.ITEM)
+    FAULT = ("the service's trouble, perhaps after the deed: try again, in doubt", Scope.ITEM)
+    THROTTLED = ("too fast: the mailbox waits", Scope.MAILBOX)
+    HELD_BACK = ("the mailbox is being moved: it waits for minutes", Scope.MAILBOX)
+    CLOSED = ("the mailbox cannot be served: its other rows are skipped", Scope.MAILBOX)
+    TOKEN_REFUSED = ("renew the token, send again", Scope.RUN)
+    APP_REFUSED = ("the app may not do this anywhere: stop", Scope.RUN)
+
+    def __init__(self, meaning: str, scope: Scope) -> None:
+        self.meaning = meaning
+        self.scope = scope
+
+
+class Rule(NamedTuple):
+    """A line of the table: these codes (None = any) with all of these words in the message give this verdict."""
+
+    codes: frozenset[str] | None
+    verdict: Verdict
+    message_has: tuple[str, ...] = ()
+
+    def covers(self, code: str, message: str) -> bool:
+        """Whether this line speaks of an error with this code and message, both in lower case."""
+        return (self.codes is None or code in self.codes) and all(words in message for words in self.message_has)
+
+
+def _rule(verdict: Verdict, *codes: str, message_has: tuple[str, ...] = ()) -> Rule:
+    return Rule(frozenset(code.lower() for code in codes) or None, verdict, message_has)
+
+
+V = Verdict
+TABLE: dict[int, tuple[Rule, ...]] = {
+    204: (_rule(V.PURGED),),
+    400: (_rule(V.REFUSED),),
+    401: (_rule(V.TOKEN_REFUSED),),
+    403: (
+        _rule(V.GONE, "ErrorCannotDeleteObject"),  # already in Purges; seen with immutable ids
+        _rule(V.APP_REFUSED, "Authorization_RequestDenied"),
+        _rule(V.CLOSED, "ErrorQuotaExceeded", "quotaLimitReached"),  # Recoverable Items are full
+        _rule(V.CLOSED, "ErrorAccessDenied", "accessDenied", "extensionError"),
+        _rule(V.REFUSED),
+    ),
+    404: (
+        _rule(V.CLOSED, "ErrorItemNotFound", message_has=("default folder", "not found")),  # no mailbox behind the name
+        _rule(V.GONE, "ErrorItemNotFound"),
+        _rule(V.CLOSED, "ErrorInvalidMailboxItemId"),  # ids of another mailbox: every row would fail, none is gone
+        _rule(V.CLOSED, "MailboxNotEnabledForRESTAPI", "MailboxNotHostedInExchangeOnline"),
+        _rule(V.CLOSED, "ErrorInvalidUser", "ErrorNonExistentMailbox"),
+        _rule(V.CLOSED, "ResourceNotFound", "Request_ResourceNotFound"),
+        _rule(V.REFUSED),  # a path Graph does not know is not proof that the contact is gone
+    ),
+    408: (_rule(V.FAULT),),
+    409: (_rule(V.BUSY),),
+    412: (_rule(V.BUSY),),
+    423: (_rule(V.BUSY),),
+    424: (_rule(V.NOT_ATTEMPTED),),
+    429: (_rule(V.THROTTLED),),
+    503: (_rule(V.HELD_BACK, "ErrorMailboxMoveInProgress"), _rule(V.FAULT)),
+    507: (_rule(V.CLOSED),),
+}
+
+
+def judge(reply: Reply) -> Verdict:
+    """The verdict on the reply to one sub-request."""
+    code, message = reply.code.lower(), reply.message.lower()
+    for rule in TABLE.get(reply.status, ()):
+        if rule.covers(code, message):
+            return rule.verdict
+    return V.REFUSED if 400 <= reply.status < 500 else V.FAULT
+
+
+def judge_batch(outer: Reply) -> Verdict:
+    """The verdict on an answer without sub-responses, for the whole batch.
+
+    Here 400 and 413 mean that something in the batch is wrong (REFUSED), other refusals that the app, its token or the address
+    is, and the service's own trouble leaves every row in doubt.
+    """
+    if outer.status in (400, 413):
+        return V.REFUSED
+    if outer.status == 429:
+        return V.THROTTLED
+    if outer.status == 401:
+        return V.TOKEN_REFUSED
+    if outer.status == 424:
+        return V.NOT_ATTEMPTED
+    if 300 <= outer.status < 500 and outer.status != 408:
+        return V.APP_REFUSED
+    return V.FAULT
+
+
+def outcome_when_gone(in_doubt: bool) -> Outcome:
+    """Purged where an attempt of ours may have done it, absent where none can have."""
+    return Outcome.PURGED if in_doubt else Outcome.ABSENT

@@ -1,0 +1,549 @@
+"""Conversations with the scheduler: what it is told, and what it answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from purgeengine.core.messages import (
+    BatchEnded,
+    BatchSent,
+    Halt,
+    HaltReason,
+    InputEnded,
+    MailboxBlocked,
+    MailboxClosed,
+    MailboxOpened,
+    Record,
+    RenewToken,
+    RunBlocked,
+    Send,
+    Settled,
+    StopRequested,
+    TokenRenewed,
+)
+from purgeengine.core.model import Answer, Attempt, Outcome, Reply
+from purgeengine.core.messages import BatchAnswered
+from tests.fixtures import (
+    THROTTLED,
+    a_scheduler,
+    answer,
+    batches,
+    entries,
+    lost,
+    mailboxes,
+    outcomes,
+    positions,
+    refusal,
+    returned,
+)
+
+GONE = Reply(404, "ErrorItemNotFound", "Not found.")
+FAULT = Reply(500, "ErrorInternalServerError", "")
+
+
+# --------------------------------------------------------------------------------------------------------- packing
+
+
+def test_a_mailbox_gives_four_rows_and_others_fill_the_batch() -> None:
+    """Five mailboxes of ten rows make one full batch of five times four."""
+    scheduler = a_scheduler(10, 10, 10, 10, 10, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert batch.size == 20
+    assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 4]
+
+
+def test_the_heaviest_mailboxes_go_first() -> None:
+    """With one connection, the first batch holds the mailboxes with most rows."""
+    scheduler = a_scheduler(3, 50, 4, 40, 30, 20, 10, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert mailboxes(batch) == [1, 3, 4, 5, 6]
+
+
+def test_a_mailbox_is_in_one_batch_at_a_time() -> None:
+    """A second connection stays idle rather than touching the same mailbox."""
+    scheduler = a_scheduler(100, connections=8)
+    assert len(batches(scheduler.handle(now=0.0))) == 1
+
+
+def test_it_is_recorded_before_it_is_sent() -> None:
+    """Every Send stands behind the Record of its intent."""
+    commands = a_scheduler(3, connections=1).handle(now=0.0)
+    record, send = commands
+    assert isinstance(record, Record)
+    assert isinstance(send, Send)
+    assert record.entries == (BatchSent(1, send.batch.client_request_id, send.batch.parts),)
+
+
+def test_rows_come_in_order_and_end_purged() -> None:
+    """Five rows of one mailbox take two batches, and nothing is left."""
+    scheduler = a_scheduler(5)
+    (first,) = batches(scheduler.handle(now=0.0))
+    assert positions(first) == [0, 1, 2, 3]
+    commands = scheduler.handle(answer(first), now=1.0)
+    (second,) = batches(commands)
+    assert positions(second) == [4]
+    assert outcomes(commands) == dict.fromkeys(range(4), Outcome.PURGED)
+    scheduler.handle(answer(second), now=2.0)
+    assert scheduler.finished
+
+
+def test_a_partly_filled_batch_waits_a_moment_for_company() -> None:
+    """While another batch is in flight, four rows wait 50 ms, then go alone."""
+    scheduler = a_scheduler(*[8] * 6, connections=2)
+    first, *others = batches(scheduler.handle(now=0.0))
+    assert (first.size, others) == (20, [])
+    assert scheduler.wake_at() == pytest.approx(0.05)
+    (second,) = batches(scheduler.handle(now=0.05))
+    assert second.size == 4
+
+
+def test_company_that_comes_in_time_fills_the_batch() -> None:
+    """Rows that are freed within the moment travel with those that waited."""
+    scheduler = a_scheduler(*[8] * 6, connections=2)
+    (first,) = batches(scheduler.handle(now=0.0))
+    (second,) = batches(scheduler.handle(answer(first), now=0.02))
+    assert second.size == 20
+
+
+def test_the_run_keeps_to_its_connections() -> None:
+    """Never more batches in flight than connections."""
+    scheduler = a_scheduler(*[4] * 100, connections=3)
+    assert len(batches(scheduler.handle(now=0.0))) == 3
+
+
+def test_room_is_bounded_by_connections() -> None:
+    """It opens eight mailboxes a connection, and none once the input has ended."""
+    scheduler = a_scheduler(4, ended=False, connections=2)
+    scheduler.handle(now=0.0)
+    assert scheduler.room == 15
+    scheduler.handle(InputEnded(), now=0.0)
+    assert scheduler.room == 0
+
+
+def test_the_same_events_give_the_same_commands() -> None:
+    """Two schedulers with one seed answer alike, ids included."""
+    first, second = a_scheduler(9, 9, seed=7), a_scheduler(9, 9, seed=7)
+    assert first.handle(now=0.0) == second.handle(now=0.0)
+
+
+# ---------------------------------------------------------------------------------------------------------- fanout
+
+
+def probe(scheduler: object, now: float) -> list[int]:
+    """The rows of mailbox 0 in each batch sent now."""
+    return [
+        len(part.attempts) for batch in batches(scheduler.handle(now=now)) for part in batch.parts if part.mailbox == 0
+    ]
+
+
+def test_auto_sends_eight_then_three_times_twenty_then_twenty_for_all() -> None:
+    """A service that never refuses is found to run a batch four at a time."""
+    scheduler = a_scheduler(500, fanout="auto", connections=1)
+    widths = []
+    commands = scheduler.handle(now=0.0)
+    for step in range(6):
+        (batch,) = batches(commands)
+        widths.append(batch.size)
+        assert scheduler.fanout == (None if step < 4 else 20)
+        commands = scheduler.handle(answer(batch), now=float(step + 1))
+    assert widths == [8, 20, 20, 20, 20, 20]
+
+
+def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
+    """A service that runs all at once refuses four of eight, and never sees more than four again."""
+    scheduler = a_scheduler(500, fanout="auto", connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, rest=THROTTLED, *[Reply(204)] * 4), now=1.0)
+    assert batches(commands) == []
+    assert scheduler.fanout == 4
+    (batch,) = batches(scheduler.handle(now=2.0))
+    assert batch.size == 4
+
+
+def test_one_stray_refusal_does_not_decide_the_fanout() -> None:
+    """One of eight refused is not what a service does that runs all at once: the probe is repeated."""
+    scheduler = a_scheduler(500, fanout="auto", connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, THROTTLED), now=1.0)
+    assert scheduler.fanout is None
+    (batch,) = batches(scheduler.handle(now=2.0))
+    assert batch.size == 8
+
+
+def test_a_wide_fanout_is_given_up_when_refusals_add_up() -> None:
+    """Two of twenty refused, batch after batch, is more than a wide fanout is worth."""
+    scheduler = a_scheduler(5000, fanout=20, connections=1)
+    now = 0.0
+    for _ in range(30):
+        sent = batches(scheduler.handle(now=now))
+        now += 2.0
+        for batch in sent:
+            scheduler.handle(answer(batch, THROTTLED, THROTTLED), now=now)
+        now += 2.0
+    assert scheduler.fanout == 4
+
+
+# -------------------------------------------------------------------------------------------------------- throttling
+
+
+def test_a_throttled_mailbox_waits_exactly_and_others_go_on() -> None:
+    """Retry-After 10 blocks the mailbox for 10 s and no other."""
+    scheduler = a_scheduler(8, 8, connections=2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    wait = THROTTLED._replace(retry_after_s=10.0)
+    commands = scheduler.handle(answer(batch, wait), now=1.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 10.0)]
+    (other,) = batches(commands)
+    assert mailboxes(other) == [1]
+    scheduler.handle(answer(other), now=2.0)
+    assert batches(scheduler.handle(now=10.999)) == []
+    assert scheduler.wake_at() == 11.0
+    (again,) = batches(scheduler.handle(now=11.0))
+    assert positions(again) == [0, 4, 5, 6]
+
+
+def test_the_longest_of_several_waits_holds() -> None:
+    """A shorter Retry-After never replaces a longer one."""
+    scheduler = a_scheduler(8)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    replies = [THROTTLED._replace(retry_after_s=wait) for wait in (3.0, 20.0, 0.249)]
+    scheduler.handle(answer(batch, *replies), now=0.0)
+    assert scheduler.wake_at() == 20.0
+
+
+def test_a_missing_retry_after_backs_off_exponentially() -> None:
+    """Refusals in a row without a wait double it, with jitter between half and all."""
+    scheduler = a_scheduler(1)
+    now, waits = 0.0, []
+    for _ in range(5):
+        (batch,) = batches(scheduler.handle(now=now))
+        scheduler.handle(answer(batch, Reply(429, "TooManyRequests")), now=now)
+        waits.append(scheduler.wake_at() - now)
+        now = scheduler.wake_at()
+    for wait, longest in zip(waits, [4, 8, 16, 32, 64], strict=True):
+        assert longest / 2 <= wait <= longest
+
+
+def test_a_throttled_row_is_not_in_doubt() -> None:
+    """A 404 after nothing but refusals means that it was gone before."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, THROTTLED), now=0.0)
+    (batch,) = batches(scheduler.handle(now=1.0))
+    assert outcomes(scheduler.handle(answer(batch, GONE), now=2.0)) == {0: Outcome.ABSENT}
+
+
+def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:
+    """Two answers for one row, one of them a 429: the row is in doubt and the mailbox waits."""
+    scheduler = a_scheduler(2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    said = Answer(Reply(200), {0: None, 1: Reply(204)}, "", {0: 30.0})
+    commands = scheduler.handle(BatchAnswered(batch.number, said), now=0.0)
+    assert returned(commands)[0].in_doubt
+    assert batches(scheduler.handle(now=29.9)) == []
+    assert len(batches(scheduler.handle(now=30.0))) == 1
+
+
+def test_a_throttled_call_closes_the_gate_for_everybody() -> None:
+    """Retry-After on the outer answer holds for the whole run, and its rows are not in doubt."""
+    scheduler = a_scheduler(*[4] * 20, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(first, 429, wait=7.0), now=1.0)
+    assert entries(commands, RunBlocked) == [RunBlocked(7.0)]
+    assert not any(entry.in_doubt for entry in returned(commands).values())
+    assert batches(scheduler.handle(answer(second), now=7.9)) == []
+    assert batches(scheduler.handle(now=8.0))
+
+
+def test_the_window_is_spent_and_then_waits() -> None:
+    """With 8 requests in 600 s, two batches leave and the third waits until the answers have aged."""
+    scheduler = a_scheduler(20, mailbox_requests=8)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (batch,) = batches(scheduler.handle(answer(batch), now=1.0))
+    assert batches(scheduler.handle(answer(batch), now=2.0)) == []
+    assert scheduler.wake_at() == 603.0 - 1.0 + 1.0
+    (batch,) = batches(scheduler.handle(now=603.0))
+    assert positions(batch) == [8, 9, 10, 11]
+
+
+def test_what_an_earlier_run_sent_counts_in_the_window() -> None:
+    """Eight of ten requests were sent 100 s ago by another process: two may leave."""
+    opened = MailboxOpened(0, 8, 20, recent=((100.0, 8),))
+    scheduler = a_scheduler(opened, mailbox_requests=10)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert positions(batch) == [8, 9]
+
+
+def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
+    """Retry-After of a day is neither undercut nor waited for."""
+    scheduler = a_scheduler(8, 8)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=86_400.0)), now=1.0)
+    assert outcomes(commands)[0] is Outcome.EXHAUSTED
+    assert entries(commands, MailboxClosed)[0].skipped == 4
+
+
+# ------------------------------------------------------------------------------------------------------------- doubt
+
+
+def test_gone_after_a_fault_is_purged() -> None:
+    """The 500 may have come after the deed, so that the 404 confirms it."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, FAULT), now=1.0)
+    assert returned(commands)[0].in_doubt
+    (batch,) = batches(scheduler.handle(now=60.0))
+    (settled,) = entries(scheduler.handle(answer(batch, GONE), now=61.0), Settled)
+    assert (settled.outcome, settled.attempts, settled.reply.status) == (Outcome.PURGED, 2, 404)
+
+
+def test_doubt_survives_throttling() -> None:
+    """Fault, then refused, then gone: purged."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, FAULT), now=0.0)
+    (batch,) = batches(scheduler.handle(now=60.0))
+    scheduler.handle(answer(batch, THROTTLED), now=60.0)
+    (batch,) = batches(scheduler.handle(now=120.0))
+    assert outcomes(scheduler.handle(answer(batch, GONE), now=121.0)) == {0: Outcome.PURGED}
+
+
+def test_a_row_that_the_answer_does_not_mention_is_in_doubt() -> None:
+    """It is sent again, and its neighbour is settled."""
+    scheduler = a_scheduler(2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, None), now=1.0)
+    assert returned(commands)[0].in_doubt
+    assert outcomes(commands) == {1: Outcome.PURGED}
+
+
+def test_a_lost_batch_keeps_its_mailboxes_for_as_long_as_the_service_may_run_it() -> None:
+    """Nothing goes to the mailbox for the quarantine, then its rows go again, in doubt."""
+    scheduler = a_scheduler(8, quarantine_s=40.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(lost(batch), now=1.0)
+    assert entries(commands, BatchEnded) == [BatchEnded(1, None, "")]
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 40.0)]
+    assert all(entry.in_doubt for entry in returned(commands).values())
+    assert batches(scheduler.handle(now=40.9)) == []
+    (again,) = batches(scheduler.handle(now=41.0))
+    assert set(positions(again)) == {0, 1, 2, 3}
+
+
+def test_a_call_level_fault_quarantines_too() -> None:
+    """The gateway gave up, but the work may go on behind it."""
+    scheduler = a_scheduler(8, quarantine_s=40.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 503), now=1.0)
+    assert all(entry.in_doubt for entry in returned(commands).values())
+    assert batches(scheduler.handle(now=40.9)) == []
+
+
+def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:
+    """A refused connection is no sending: the row's count stays, and a later 404 means absent."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(lost(batch, sent=False), now=1.0)
+    assert returned(commands)[0].number == 0
+    (batch,) = batches(commands)
+    (settled,) = entries(scheduler.handle(answer(batch, GONE), now=2.0), Settled)
+    assert (settled.outcome, settled.attempts) == (Outcome.ABSENT, 1)
+
+
+def test_a_row_that_keeps_failing_is_exhausted_in_doubt() -> None:
+    """After eight faults it is given up, and the ledger says that it may have happened."""
+    scheduler = a_scheduler(1, attempts_max=8)
+    now = 0.0
+    for _ in range(8):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(answer(batch, FAULT), now=now)
+        now += 100.0
+    (settled,) = entries(commands, Settled)
+    assert (settled.outcome, settled.attempts, settled.in_doubt) == (Outcome.EXHAUSTED, 8, True)
+    assert scheduler.finished
+
+
+def test_a_busy_item_is_refused_after_a_few_attempts() -> None:
+    """409 four times: refused, and not in doubt."""
+    scheduler = a_scheduler(1, busy_attempts_max=4)
+    now = 0.0
+    for _ in range(4):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(answer(batch, Reply(409, "ErrorIrresolvableConflict")), now=now)
+        now += 100.0
+    (settled,) = entries(commands, Settled)
+    assert (settled.outcome, settled.attempts, settled.in_doubt) == (Outcome.REFUSED, 4, False)
+
+
+def test_a_failed_dependency_counts_no_attempt() -> None:
+    """424 says that it was not tried: any number of them does not exhaust a row."""
+    scheduler = a_scheduler(1, attempts_max=2)
+    for step in range(10):
+        (batch,) = batches(scheduler.handle(now=step * 100.0))
+        commands = scheduler.handle(answer(batch, Reply(424)), now=step * 100.0)
+        assert returned(commands)[0].failures == 0
+
+
+def test_rows_of_an_earlier_run_go_first_and_keep_their_doubt() -> None:
+    """A row that a crash left in doubt is sent again, and a 404 means purged."""
+    opened = MailboxOpened(0, 3, 5, unsettled=(Attempt(1, 1, 0, True),))
+    scheduler = a_scheduler(opened)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert positions(batch) == [1, 3, 4]
+    commands = scheduler.handle(answer(batch, GONE), now=1.0)
+    assert outcomes(commands)[1] is Outcome.PURGED
+    assert entries(commands, Settled)[0].attempts == 2
+
+
+def test_what_blocked_the_mailbox_before_a_restart_still_holds() -> None:
+    """The rest of a Retry-After is waited out by the next process."""
+    scheduler = a_scheduler(MailboxOpened(0, 0, 5, blocked_for_s=12.0))
+    assert batches(scheduler.handle(now=0.0)) == []
+    assert scheduler.wake_at() == 12.0
+
+
+# --------------------------------------------------------------------------------------- refusals of rows, boxes, runs
+
+
+def test_a_refused_row_is_settled_and_its_neighbours_go_on() -> None:
+    """400 for one row is that row's outcome."""
+    scheduler = a_scheduler(3)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")), now=1.0)
+    assert outcomes(commands) == {0: Outcome.REFUSED, 1: Outcome.PURGED, 2: Outcome.PURGED}
+
+
+def test_a_closed_mailbox_skips_the_rest_and_the_run_goes_on() -> None:
+    """Access denied: the rows asked are refused, those never sent are skipped, the other mailbox is purged."""
+    scheduler = a_scheduler(10, 2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    denied = Reply(403, "ErrorAccessDenied", "Access to OData is disabled.")
+    commands = scheduler.handle(answer(batch, denied, denied, denied, denied), now=1.0)
+    assert outcomes(commands) == {**dict.fromkeys(range(4), Outcome.REFUSED), 10: Outcome.PURGED, 11: Outcome.PURGED}
+    assert entries(commands, MailboxClosed) == [MailboxClosed(0, denied, 6)]
+    assert scheduler.finished
+
+
+def test_rows_in_doubt_end_with_their_mailbox_and_say_so() -> None:
+    """A row that met a fault before its mailbox was closed is refused, in doubt."""
+    scheduler = a_scheduler(2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, FAULT, Reply(403, "ErrorAccessDenied")), now=1.0)
+    assert {e.position: (e.outcome, e.in_doubt) for e in entries(commands, Settled)} == {
+        0: (Outcome.REFUSED, True),
+        1: (Outcome.REFUSED, False),
+    }
+
+
+def test_a_refused_batch_is_taken_apart_to_find_the_row() -> None:
+    """400 for the whole batch: every row travels alone, and only the one refused again is refused."""
+    scheduler = a_scheduler(3, connections=4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 400, "BadRequest", "Invalid batch payload format."), now=1.0)
+    settled: dict[int, Outcome] = {}
+    for step in range(3):
+        (single,) = batches(commands)
+        assert single.size == 1
+        poison = positions(single) == [1]
+        commands = scheduler.handle(refusal(single, 400, "BadRequest") if poison else answer(single), now=2.0 + step)
+        settled |= outcomes(commands)
+    assert settled == {0: Outcome.PURGED, 1: Outcome.REFUSED, 2: Outcome.PURGED}
+    assert scheduler.finished
+
+
+def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
+    """Nobody else would wake it: the mailbox's own timer must."""
+    scheduler = a_scheduler(2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
+    scheduler.handle(answer(single, THROTTLED._replace(retry_after_s=9.0)), now=2.0)
+    assert scheduler.wake_at() == 11.0
+    assert len(batches(scheduler.handle(now=11.0))) == 1
+
+
+def test_an_expired_token_is_renewed_once_for_all() -> None:
+    """Two batches come back with 401: one renewal, nothing sent meanwhile, no attempt in doubt."""
+    scheduler = a_scheduler(*[4] * 10, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(first, 401, "InvalidAuthenticationToken"), now=1.0)
+    assert [c for c in commands if isinstance(c, RenewToken)] == [RenewToken()]
+    assert batches(commands) == []
+    commands = scheduler.handle(refusal(second, 401, "InvalidAuthenticationToken"), now=1.1)
+    assert [c for c in commands if isinstance(c, RenewToken)] == []
+    assert not any(entry.in_doubt or entry.failures for entry in returned(commands).values())
+    assert len(batches(scheduler.handle(TokenRenewed(), now=2.0))) == 2
+
+
+def test_a_token_that_stays_refused_stops_the_run() -> None:
+    """Renewed twice and refused each time, nothing going through: the run stops."""
+    scheduler = a_scheduler(4)
+    commands = scheduler.handle(now=0.0)
+    for step in range(2):
+        commands = scheduler.handle(refusal(batches(commands)[0], 401), now=step + 0.5)
+        commands = scheduler.handle(TokenRenewed(), now=step + 1.0)
+    commands = scheduler.handle(refusal(batches(commands)[0], 401, "InvalidAuthenticationToken"), now=9.0)
+    (halt,) = [c for c in commands if isinstance(c, Halt)]
+    assert halt.reason is HaltReason.REFUSED_APP
+    assert scheduler.finished
+
+
+def test_an_app_without_the_permission_stops_the_run() -> None:
+    """Authorization_RequestDenied holds for every mailbox; the rows stay open for a resumed run."""
+    scheduler = a_scheduler(4, 4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    denied = Reply(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+    commands = scheduler.handle(answer(batch, rest=denied), now=1.0)
+    assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
+    assert outcomes(commands) == {}
+    assert scheduler.finished
+
+
+def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
+    """After StopRequested the answers in flight are still taken in."""
+    scheduler = a_scheduler(8, 8, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert scheduler.handle(StopRequested(), now=0.5) == []
+    assert not scheduler.finished
+    commands = scheduler.handle(answer(batch), now=1.0)
+    assert len(outcomes(commands)) == 8
+    assert batches(commands) == []
+    assert scheduler.finished
+
+
+# ------------------------------------------------------------------------------------------------------------ outage
+
+
+def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
+    """Three lost calls close the gate; after the wait a single batch tries, and a success opens it again."""
+    scheduler = a_scheduler(*[4] * 100, connections=4, quarantine_s=1.0, quarantine_s_min=1.0)
+    sent = batches(scheduler.handle(now=0.0))
+    assert len(sent) == 4
+    commands = scheduler.handle(*[lost(batch) for batch in sent], now=1.0)
+    assert batches(commands) == []
+    assert batches(scheduler.handle(now=1.9)) == []
+    (probe_batch,) = batches(scheduler.handle(now=3.0))
+    commands = scheduler.handle(answer(probe_batch), now=4.0)
+    assert len(batches(commands)) == 4
+
+
+def test_failures_in_an_outage_do_not_use_up_the_attempts_of_rows() -> None:
+    """However long the service is out, a row is not given up for it."""
+    scheduler = a_scheduler(4, attempts_max=4, quarantine_s=1.0, quarantine_s_min=1.0, outage_s_max=1e9)
+    now, commands = 0.0, scheduler.handle(now=0.0)
+    for _ in range(30):
+        for batch in batches(commands):
+            commands = scheduler.handle(refusal(batch, 503), now=now)
+        now = scheduler.wake_at() or now
+        commands = scheduler.handle(now=now)
+    assert not scheduler.finished
+
+
+def test_an_outage_that_lasts_stops_the_run() -> None:
+    """After the longest outage allowed the run halts, resumable."""
+    scheduler = a_scheduler(4, outage_s_max=100.0)
+    now, commands = 0.0, scheduler.handle(now=0.0)
+    while not (halts := [c for c in commands if isinstance(c, Halt)]):
+        commands = scheduler.handle(*[lost(b, sent=False) for b in batches(commands)], now=now)
+        now = max(now + 0.1, scheduler.wake_at() or 0.0)
+        assert now < 1000
+    assert halts[0].reason is HaltReason.OUTAGE

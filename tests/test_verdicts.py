@@ -1,0 +1,109 @@
+"""The verdict table, line by line."""
+
+from __future__ import annotations
+
+import pytest
+
+from purgeengine.core.model import Outcome, Reply
+from purgeengine.core.verdicts import Scope, Verdict, judge, judge_batch, outcome_when_gone
+
+LINES = [
+    (204, "", "", Verdict.PURGED),
+    (404, "ErrorItemNotFound", "The specified object was not found in the store.", Verdict.GONE),
+    (404, "ErrorItemNotFound", "Default folder Contacts not found.", Verdict.CLOSED),
+    (403, "ErrorCannotDeleteObject", "Object cannot be deleted.", Verdict.GONE),
+    (400, "ErrorInvalidIdMalformed", "Id is malformed.", Verdict.REFUSED),
+    (400, "ErrorInvalidIdEmpty", "", Verdict.REFUSED),
+    (400, "RequestBroker--ParseUri", "", Verdict.REFUSED),
+    (400, "SomethingNew", "", Verdict.REFUSED),
+    (404, "ErrorInvalidMailboxItemId", "", Verdict.CLOSED),
+    (404, "UnknownError", "", Verdict.REFUSED),
+    (404, "", "", Verdict.REFUSED),
+    (404, "MailboxNotEnabledForRESTAPI", "", Verdict.CLOSED),
+    (404, "MailboxNotHostedInExchangeOnline", "", Verdict.CLOSED),
+    (404, "ErrorInvalidUser", "", Verdict.CLOSED),
+    (404, "ErrorNonExistentMailbox", "", Verdict.CLOSED),
+    (404, "ResourceNotFound", "", Verdict.CLOSED),
+    (404, "Request_ResourceNotFound", "", Verdict.CLOSED),
+    (403, "ErrorAccessDenied", "Access to OData is disabled.", Verdict.CLOSED),
+    (403, "accessDenied", "", Verdict.CLOSED),
+    (403, "extensionError", "", Verdict.CLOSED),
+    (403, "Authorization_RequestDenied", "", Verdict.APP_REFUSED),
+    (403, "SomethingNew", "", Verdict.REFUSED),
+    (401, "InvalidAuthenticationToken", "", Verdict.TOKEN_REFUSED),
+    (507, "ErrorQuotaExceeded", "", Verdict.CLOSED),
+    (403, "ErrorQuotaExceeded", "", Verdict.CLOSED),
+    (403, "quotaLimitReached", "", Verdict.CLOSED),
+    (409, "", "", Verdict.BUSY),
+    (412, "", "", Verdict.BUSY),
+    (423, "", "", Verdict.BUSY),
+    (424, "", "", Verdict.NOT_ATTEMPTED),
+    (429, "ApplicationThrottled", "", Verdict.THROTTLED),
+    (429, "TooManyRequests", "", Verdict.THROTTLED),
+    (429, "ErrorTooManyObjectsOpened", "", Verdict.THROTTLED),
+    (429, "UnknownError", "", Verdict.THROTTLED),
+    (503, "ErrorMailboxMoveInProgress", "", Verdict.HELD_BACK),
+    (500, "ErrorInternalServerError", "", Verdict.FAULT),
+    (502, "", "", Verdict.FAULT),
+    (503, "ServiceUnavailable", "", Verdict.FAULT),
+    (504, "", "", Verdict.FAULT),
+    (509, "", "", Verdict.FAULT),
+    (408, "", "", Verdict.FAULT),
+    (418, "", "", Verdict.REFUSED),
+    (200, "", "", Verdict.FAULT),
+    (302, "", "", Verdict.FAULT),
+    (0, "", "", Verdict.FAULT),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "message", "verdict"), LINES)
+def test_every_status_and_code_has_its_verdict(status: int, code: str, message: str, verdict: Verdict) -> None:
+    """A reply is judged by status and code, as the table says."""
+    assert judge(Reply(status, code, message)) is verdict
+
+
+def test_codes_are_read_in_any_letter_case() -> None:
+    """The service spells codes in more than one way."""
+    assert judge(Reply(404, "errorItemNotFound")) is Verdict.GONE
+
+
+@pytest.mark.parametrize("status", [400, 404, 408, 500, 503, 599, 302])
+def test_nothing_but_item_not_found_means_gone(status: int) -> None:
+    """No other refusal, known or not, is ever read as a contact that is no longer there."""
+    for code in ("", "UnknownError", "ErrorFolderNotFound", "ErrorInvalidUser", "NotFound", "itemNotFound2"):
+        assert judge(Reply(status, code)) not in (Verdict.GONE, Verdict.PURGED)
+
+
+def test_gone_is_purged_only_where_an_attempt_of_ours_is_in_doubt() -> None:
+    """Absent means that it was gone before we first asked."""
+    assert outcome_when_gone(in_doubt=True) is Outcome.PURGED
+    assert outcome_when_gone(in_doubt=False) is Outcome.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (400, Verdict.REFUSED),
+        (413, Verdict.REFUSED),
+        (401, Verdict.TOKEN_REFUSED),
+        (403, Verdict.APP_REFUSED),
+        (404, Verdict.APP_REFUSED),
+        (302, Verdict.APP_REFUSED),
+        (429, Verdict.THROTTLED),
+        (424, Verdict.NOT_ATTEMPTED),
+        (408, Verdict.FAULT),
+        (500, Verdict.FAULT),
+        (503, Verdict.FAULT),
+        (0, Verdict.FAULT),
+    ],
+)
+def test_an_answer_without_sub_responses_speaks_for_the_batch(status: int, verdict: Verdict) -> None:
+    """The outer status alone decides about all rows."""
+    assert judge_batch(Reply(status)) is verdict
+
+
+def test_scopes_are_item_mailbox_and_run() -> None:
+    """Each verdict says how far it reaches."""
+    assert Verdict.GONE.scope is Scope.ITEM
+    assert Verdict.CLOSED.scope is Verdict.THROTTLED.scope is Verdict.HELD_BACK.scope is Scope.MAILBOX
+    assert Verdict.APP_REFUSED.scope is Verdict.TOKEN_REFUSED.scope is Scope.RUN
