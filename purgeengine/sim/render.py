@@ -1,0 +1,93 @@
+"""Writes the tenant's answers as Graph does: any order, bodies of any shape, and what chance leaves out or adds.
+
+Only turns what was decided into bytes, and reports what of it the client can read.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, NamedTuple
+
+import msgspec
+
+from purgeengine.sim.answers import SubResponse, encode, error_body, http_date, over_concurrency
+from purgeengine.sim.call import Call
+from purgeengine.sim.faults import Chance
+
+_ITEM_503 = SubResponse(503, "ErrorServerBusy", "The server cannot service this request right now.")
+
+
+class Rendered(NamedTuple):
+    """The body of an answer. ``shown`` lists what stands in it, as (index of the sub-request, what is said of it)."""
+
+    body: bytes
+    shown: list[tuple[int, SubResponse]]
+
+
+def render(call: Call, chance: Chance, utc_s: float) -> Rendered:
+    """The answer to a whole batch, its sub-responses shuffled. ``utc_s`` is the wall-clock time of the answer."""
+    shown = _shown(call, chance)
+    inner = {
+        "date": http_date(utc_s),
+        "request-id": call.request_id,
+        "client-request-id": call.client_request_id,
+    }
+    responses = [_sub_response(call.items[index].id, said, inner, chance) for index, said in shown]
+    if chance.mangles and chance.happens("item_unknown"):
+        responses.append({"id": f"nobody-asked-{call.number}", "status": 204})
+    chance.rng.shuffle(responses)
+    return Rendered(encode({"responses": responses}), shown)
+
+
+def outer_error(call: Call, said: SubResponse, utc_s: float) -> bytes:
+    """The body of an answer that refuses or fails the whole call."""
+    inner = {"date": http_date(utc_s), "request-id": call.request_id, "client-request-id": call.client_request_id}
+    return encode(error_body(said, inner))
+
+
+def _shown(call: Call, chance: Chance) -> list[tuple[int, SubResponse]]:
+    """What the answer says of each sub-request: once, unless chance leaves it out or says it twice."""
+    said_of = [(index, said) for index, said in enumerate(call.results) if said is not None]
+    if not chance.mangles:
+        return said_of
+    shown = []
+    for index, said in said_of:
+        if chance.happens("item_missing"):
+            continue
+        shown.append((index, said))
+        if chance.happens("item_repeated"):
+            shown.append((index, said if chance.evenly() else _contradiction(chance)))
+    return shown
+
+
+def _contradiction(chance: Chance) -> SubResponse:
+    return over_concurrency(1) if chance.evenly() else _ITEM_503
+
+
+def _sub_response(name: str, said: SubResponse, inner: dict[str, str], chance: Chance) -> dict[str, Any]:
+    response: dict[str, Any] = {"id": name, "status": said.status}
+    if said.wait is not None:
+        # Header names compare without case, and the service is not of one mind about it.
+        spelling = "retry-after" if chance.mangles and chance.evenly() else "Retry-After"
+        response["headers"] = {spelling: said.wait.text, "Content-Type": "application/json"}
+    if said.status < 400:
+        return response
+    response["body"] = error_body(said, inner)
+    if chance.mangles and chance.happens("odd_body"):
+        _make_odd(response, said, inner, chance)
+    return response
+
+
+def _make_odd(response: dict[str, Any], said: SubResponse, inner: dict[str, str], chance: Chance) -> None:
+    """Give the sub-response one of the other bodies that were seen: absent, null, base64, other spellings."""
+    match chance.rng.randrange(5):
+        case 0:
+            del response["body"]
+        case 1:
+            response["body"] = None
+        case 2:
+            response["body"] = base64.b64encode(msgspec.json.encode(response["body"])).decode("ascii")
+        case 3:
+            response["body"] = error_body(said, None)
+        case _:
+            response["body"] = error_body(said, inner, "innererror")

@@ -1,0 +1,123 @@
+"""The truth about a simulated tenant: who has a mailbox, which contacts exist, and what became of the others.
+
+Judges a request that Graph has let through, and carries it out. Knows nothing of batches, throttling or chance; time is an
+argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from purgeengine.sim.answers import (
+    ALREADY_PURGED,
+    MALFORMED_ID,
+    NOT_FOUND,
+    PURGED,
+    TROUBLES,
+    SubResponse,
+    Trouble,
+)
+from purgeengine.sim.counters import Counters
+from purgeengine.sim.mailbox import Mailbox, Purge
+from purgeengine.sim.routes import ID, Target
+from purgeengine.sim.settings import TenantSettings
+
+
+class Truth:
+    """All mailboxes of a tenant, by key. Names compare without case; ids compare with it."""
+
+    def __init__(self, settings: TenantSettings, counters: Counters) -> None:
+        self._settings = settings
+        self._counters = counters
+        self._mailboxes: dict[str, Mailbox] = {}
+        self._aliases: dict[str, str] = {}
+        self._owners: dict[str, Mailbox] = {}
+
+    def __repr__(self) -> str:
+        return f"Truth(mailboxes={len(self._mailboxes)}, remaining={self.remaining()})"
+
+    # ------------------------------------------------------------------------------------------------- setting up
+
+    def mailbox(self, user: str) -> Mailbox:
+        """The mailbox behind a name; for a stranger's name one that is not ``known``, so that its requests are counted."""
+        key = user.casefold()
+        key = self._aliases.get(key, key)
+        box = self._mailboxes.get(key)
+        if box is None:
+            box = self._mailboxes[key] = Mailbox(key, known=self._settings.anything_exists, counters=self._counters)
+        return box
+
+    def add_mailbox(self, user: str, trouble: Trouble | None = None) -> Mailbox:
+        """A mailbox that exists, with what is wrong with it from the start."""
+        box = self.mailbox(user)
+        box.known = True
+        box.trouble = trouble
+        return box
+
+    def alias(self, name: str, user: str) -> None:
+        """Let another name (an object id, say) mean the mailbox of ``user``; set it before the name is first used."""
+        self._aliases[name.casefold()] = self.mailbox(user).key
+
+    def add(self, user: str, folder: str, contact: str) -> None:
+        """A contact that exists. An empty ``folder`` means that any folder in a url will do."""
+        box = self.mailbox(user)
+        box.known = True
+        box.contacts[contact] = folder
+        self._owners[contact] = box
+
+    def seed(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Contacts that exist, as (user, folder, contact); naming one twice is the same as once."""
+        for user, folder, contact in rows:
+            self.add(user, folder, contact)
+
+    # ------------------------------------------------------------------------------------------------- looking up
+
+    def __iter__(self) -> Iterator[Mailbox]:
+        return iter(self._mailboxes.values())
+
+    def exists(self, user: str, contact: str) -> bool:
+        """Whether the contact is there now."""
+        box = self.mailbox(user)
+        return contact in box.contacts or (self._settings.anything_exists and contact not in box.purged)
+
+    def purge_of(self, user: str, contact: str) -> Purge | None:
+        """When and by which call the contact was purged, or None."""
+        return self.mailbox(user).purged.get(contact)
+
+    def remaining(self) -> int:
+        """Seeded contacts that still exist."""
+        return sum(len(box.contacts) for box in self._mailboxes.values())
+
+    # ------------------------------------------------------------------------------------------------- judging
+
+    def carry_out(self, box: Mailbox, target: Target, now: float, client_request_id: str) -> SubResponse:
+        """What Graph does with a request for permanentDelete; `PURGED` when the contact is gone by it.
+
+        In order: something is wrong with the mailbox, or nobody has it; an id is not one; the contact is there (in the
+        folder named, if any); it was purged before; it is another mailbox's; it is unknown.
+        """
+        if box.trouble is not None:
+            return TROUBLES[box.trouble]
+        if not box.known:
+            return TROUBLES[Trouble.INVALID_USER]
+        contact = target.contact
+        if not ID.fullmatch(contact) or (target.folder and not ID.fullmatch(target.folder)):
+            return MALFORMED_ID
+        if self._is_there(box, target):
+            box.contacts.pop(contact, None)
+            self._counters.purged += 1
+            if self._settings.track:
+                box.purged[contact] = Purge(now, client_request_id)
+            return PURGED
+        if contact in box.purged:
+            return ALREADY_PURGED if self._settings.immutable_ids else NOT_FOUND
+        owner = self._owners.get(contact)
+        if owner is not None and owner is not box:
+            return TROUBLES[Trouble.OTHER_MAILBOX]
+        return NOT_FOUND
+
+    def _is_there(self, box: Mailbox, target: Target) -> bool:
+        folder = box.contacts.get(target.contact)
+        if folder is None:
+            return self._settings.anything_exists and target.contact not in box.purged
+        return not target.folder or not folder or folder == target.folder

@@ -1,0 +1,225 @@
+"""How strictly the simulated tenant reads batches and urls."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purgeengine.sim.batch import BatchRefused, parse_batch
+from purgeengine.sim.routes import BadUrl, Target, parse_url
+from tests.sim_fixtures import ANN, BOB, a_tenant, ask, batch_of, chain_of, requests_of, run_to_end, url_of
+
+REQUEST = requests_of(url_of(ANN, "a-0"))[0]
+
+
+def refusal_of(body: Any) -> str:
+    """The message with which the batch is refused."""
+    with pytest.raises(BatchRefused) as refused:
+        parse_batch(body if isinstance(body, bytes) else json.dumps(body).encode())
+    return refused.value.message
+
+
+def without(name: str) -> dict[str, Any]:
+    """A sub-request that lacks a field."""
+    return {key: value for key, value in REQUEST.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"requests": {}}',
+        b'{"requests": [1]}',
+        b'{"requests": []}',
+        b"\xff",
+        b'{"requests": [{}]}',
+    ],
+)
+def test_a_body_that_is_no_batch_is_refused(body: bytes) -> None:
+    """Whatever is not an object with a list of 1 to 20 sub-requests has an invalid payload format."""
+    assert refusal_of(body).startswith("Invalid batch payload format.")
+
+
+def test_a_batch_may_hold_twenty_and_no_more() -> None:
+    """Twenty sub-requests pass, twenty-one are refused as a whole."""
+    urls = [url_of(ANN, f"a-{n}") for n in range(21)]
+    assert len(parse_batch(batch_of(*urls[:20])).items) == 20
+    assert "maximum value of 20" in refusal_of(batch_of(*urls))
+
+
+@pytest.mark.parametrize("field", ["id", "method", "url"])
+def test_the_fields_that_graph_requires_are_required(field: str) -> None:
+    """A sub-request without id, method or url has the whole batch refused."""
+    assert refusal_of({"requests": [without(field)]}).startswith("Invalid batch payload format.")
+
+
+def test_ids_are_unique_without_regard_to_case() -> None:
+    """``a`` and ``A`` are one id."""
+    requests = [{**REQUEST, "id": "a"}, {**REQUEST, "id": "A"}]
+    assert refusal_of({"requests": requests}) == "Request Id A has to be unique in a batch."
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        without("headers"),
+        without("body"),
+        {**REQUEST, "headers": {}},
+        {**REQUEST, "headers": {"Content-Type": "text/plain"}},
+        {**REQUEST, "body": None},
+        {**REQUEST, "body": ""},
+    ],
+)
+def test_a_post_without_content_has_the_whole_batch_refused(request_: dict[str, Any]) -> None:
+    """A POST needs a JSON content type and an object as its body, even where the action takes none."""
+    wanted = "Write request id : 0 does not contain Content-Type header or body."
+    assert refusal_of({"requests": [request_]}) == wanted
+
+
+def test_the_content_type_may_be_spelt_in_any_case() -> None:
+    """Header names compare without case."""
+    request = {**REQUEST, "headers": {"content-type": "application/json; charset=utf-8"}}
+    assert len(parse_batch(json.dumps({"requests": [request]}).encode()).items) == 1
+
+
+def test_a_refused_batch_is_answered_with_400_and_runs_nothing() -> None:
+    """One bad sub-request keeps the good ones from running, and the mistake is reported."""
+    tenant = a_tenant()
+    body = json.dumps({"requests": [REQUEST, {**without("body"), "id": "1"}]}).encode()
+    ending = run_to_end(tenant, tenant.begin(body, 0.0))
+    assert ending.status == 400
+    assert json.loads(ending.body)["error"]["code"] == "BadRequest"
+    assert tenant.truth.exists(ANN, "a-0")
+    assert (tenant.counters.refused_batches, tenant.counters.violations) == (1, 1)
+
+
+def test_a_chain_is_sequential_and_a_plain_batch_is_not() -> None:
+    """Each depending on its predecessor makes a chain; no dependency at all makes an unordered batch."""
+    urls = [url_of(ANN, f"a-{n}") for n in range(3)]
+    assert parse_batch(chain_of(*urls)).sequential
+    assert not parse_batch(batch_of(*urls)).sequential
+
+
+@pytest.mark.parametrize(
+    "depends",
+    [[[], ["0"], ["0"]], [[], ["0"], []], [[], [], ["1"]], [[], ["0"], ["0", "1"]]],
+)
+def test_whatever_is_neither_a_chain_nor_unordered_is_refused(depends: list[list[str]]) -> None:
+    """Trees, several chains and partial chains are refused."""
+    requests = [{**REQUEST, "id": str(n), "dependsOn": ids} for n, ids in enumerate(depends)]
+    assert refusal_of({"requests": requests}) == "Batch should be either fully sequential or fully parallel."
+
+
+@pytest.mark.parametrize("other", ["1", "0", "9"])
+def test_a_dependency_must_come_earlier(other: str) -> None:
+    """A later, its own or an unknown id is no predecessor."""
+    requests = [{**REQUEST, "id": "0", "dependsOn": [other]}, {**REQUEST, "id": "1"}]
+    assert "does not come earlier" in refusal_of({"requests": requests})
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("/users/ann@x.example/contacts/AA-_=/permanentDelete", Target("ann@x.example", "", "AA-_=")),
+        ("users/ann@x.example/contacts/A/permanentDelete", Target("ann@x.example", "", "A")),
+        ("/users/u/contactFolders/F/contacts/A/permanentDelete", Target("u", "F", "A")),
+        ("/users/a_x%23EXT%23@x.example/contacts/A/permanentDelete", Target("a_x#EXT#@x.example", "", "A")),
+        ("/users/o%27neil@x.example/contacts/A/permanentDelete", Target("o'neil@x.example", "", "A")),
+        ("/users('$x@y.example')/contacts/A/permanentDelete", Target("$x@y.example", "", "A")),
+        ("/users('%24o%27%27neil@y.example')/contacts/A/permanentDelete", Target("$o'neil@y.example", "", "A")),
+        ("/users/u/contacts/A%3D%3D/permanentDelete", Target("u", "", "A==")),
+    ],
+)
+def test_a_good_url_is_understood(url: str, target: Target) -> None:
+    """Both shapes of the url, with and without a folder, and names that need escaping."""
+    assert parse_url(url) == target
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "code"),
+    [
+        ("https://graph.microsoft.com/v1.0/users/u/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("//host/users/u/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/v1.0/users/u/contacts/A/permanentDelete", 400, "BadRequest"),
+        ("/users/..%2Fme/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/..%2fme/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/%2e%2e/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/../contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/./contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/a..b@x/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/a%2E%2Eb@x/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u/contacts/A%5CB/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u\\x/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u/contacts/A%252FB/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u/contacts/A%00/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u/contacts/A%3Fx/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u/contacts/A/permanentDelete?x=1", 400, "RequestBroker--ParseUri"),
+        ("/users/a#EXT#@x/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u%/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u%ff/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/$x@y/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
+        ("/users/u/contacts//permanentDelete", 400, "ErrorInvalidIdEmpty"),
+        ("/users/u/contactFolders//contacts/A/permanentDelete", 400, "ErrorInvalidIdEmpty"),
+        ("/users/u/messages/A/permanentDelete", 404, "UnknownError"),
+        ("/me/contacts/A/permanentDelete", 404, "UnknownError"),
+        ("/users//contacts/A/permanentDelete", 404, "UnknownError"),
+        ("/users/u/contacts/A/permanentDelete/", 404, "UnknownError"),
+    ],
+)
+def test_a_url_that_no_careful_client_sends_is_refused_and_reported(url: str, status: int, code: str) -> None:
+    """Tricks with the path are answered with an error for the item, reported loudly, and purge nothing."""
+    bad = parse_url(url)
+    assert isinstance(bad, BadUrl)
+    assert (bad.status, bad.code) == (status, code)
+    tenant = a_tenant(anything_exists=True)
+    assert ask(tenant, batch_of(url, url_of(ANN, "a-0")), client_request_id="c-1") == {
+        "0": (status, code),
+        "1": (204, ""),
+    }
+    assert len(tenant.violations) == tenant.counters.violations == 1
+    assert "c-1" in tenant.violations[0]
+
+
+def test_another_method_is_refused_for_the_item() -> None:
+    """Purging is a POST."""
+    tenant = a_tenant()
+    request = {**REQUEST, "method": "DELETE"}
+    assert ask(tenant, json.dumps({"requests": [request]}).encode()) == {"0": (405, "UnknownError")}
+    assert tenant.violations
+
+
+@given(st.text(max_size=60))
+def test_no_segment_is_ever_decoded_into_a_path(user: str) -> None:
+    """Whatever stands in the user's place, a target's parts hold nothing that could be read as a path."""
+    target = parse_url(f"/users/{user}/contacts/A/permanentDelete")
+    if isinstance(target, Target):
+        assert not set(target.user) & set("/\\?%\x00\n")
+        assert ".." not in target.user
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_batch_or_refused(body: bytes) -> None:
+    """Reading a batch ends in a batch or in a refusal, never otherwise."""
+    with contextlib.suppress(BatchRefused):
+        assert 1 <= len(parse_batch(body).items) <= 20
+
+
+def test_nesting_without_end_is_refused_too() -> None:
+    """A body nested a hundred thousand levels deep is no batch, and breaks nothing."""
+    assert refusal_of(b'{"requests":' + b"[" * 100_000).startswith("Invalid batch payload format.")
+    assert refusal_of(b'{"requests":[{"body":' + b'{"a":' * 100_000).startswith("Invalid batch payload format.")
+
+
+def test_names_compare_without_case_and_ids_with_it() -> None:
+    """``ANN@…`` is Ann's mailbox; ``A-0`` is not ``a-0``."""
+    tenant = a_tenant({ANN: 1, BOB: 0})
+    assert ask(tenant, batch_of(url_of(ANN.upper(), "A-0"))) == {"0": (404, "ErrorItemNotFound")}
+    assert ask(tenant, batch_of(url_of(ANN.upper(), "a-0"))) == {"0": (204, "")}
