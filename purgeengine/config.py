@@ -32,8 +32,8 @@ class Limits:
     """Sub-requests a second over all mailboxes; Graph allows an app 130,000 in 10 s, and others may share the app."""
     attempts_max: int = 8
     """Attempts of a row that ended in a fault of the service before the row is given up as exhausted."""
-    busy_attempts_max: int = 4
-    """The same for 409, 412 and 423, which rarely heal."""
+    unclear_attempts_max: int = 4
+    """The same for 409, 412, 423 and a 404 without its error, while nothing can have been done."""
     sends_max: int = 100
     """Sendings of a row over all causes, throttling included: the bound of a mailbox that refuses for ever."""
     quarantine_s: float = 40.0

@@ -34,7 +34,9 @@ def a_scheduler(*mailboxes: int | MailboxOpened, seed: int = 1, ended: bool = Tr
 class _Opened(Scheduler):
     """Hands over its mailboxes with the first `handle`, so that a test reads like a conversation."""
 
-    def __init__(self, mailboxes: Sequence[int | MailboxOpened], ended: bool, limits: Limits, rng: random.Random) -> None:
+    def __init__(
+        self, mailboxes: Sequence[int | MailboxOpened], ended: bool, limits: Limits, rng: random.Random
+    ) -> None:
         super().__init__(limits, rng)
         first, events = 0, []
         for number, mailbox in enumerate(mailboxes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from purgeengine.core.messages import (
+    BatchAnswered,
     BatchEnded,
     BatchSent,
     Halt,
@@ -22,7 +23,6 @@ from purgeengine.core.messages import (
     TokenRenewed,
 )
 from purgeengine.core.model import Answer, Attempt, Outcome, Reply
-from purgeengine.core.messages import BatchAnswered
 from tests.fixtures import (
     THROTTLED,
     a_scheduler,
@@ -153,7 +153,7 @@ def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
     """A service that runs all at once refuses four of eight, and never sees more than four again."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
-    commands = scheduler.handle(answer(batch, rest=THROTTLED, *[Reply(204)] * 4), now=1.0)
+    commands = scheduler.handle(answer(batch, *[Reply(204)] * 4, rest=THROTTLED), now=1.0)
     assert batches(commands) == []
     assert scheduler.fanout == 4
     (batch,) = batches(scheduler.handle(now=2.0))
@@ -171,14 +171,14 @@ def test_one_stray_refusal_does_not_decide_the_fanout() -> None:
 
 
 def test_a_wide_fanout_is_given_up_when_refusals_add_up() -> None:
-    """Two of twenty refused, batch after batch, is more than a wide fanout is worth."""
+    """Six of twenty refused, batch after batch, is more than a wide fanout is worth."""
     scheduler = a_scheduler(5000, fanout=20, connections=1)
     now = 0.0
     for _ in range(30):
         sent = batches(scheduler.handle(now=now))
         now += 2.0
         for batch in sent:
-            scheduler.handle(answer(batch, THROTTLED, THROTTLED), now=now)
+            scheduler.handle(answer(batch, *[THROTTLED] * 6), now=now)
         now += 2.0
     assert scheduler.fanout == 4
 
@@ -365,7 +365,7 @@ def test_a_row_that_keeps_failing_is_exhausted_in_doubt() -> None:
 
 def test_a_busy_item_is_refused_after_a_few_attempts() -> None:
     """409 four times: refused, and not in doubt."""
-    scheduler = a_scheduler(1, busy_attempts_max=4)
+    scheduler = a_scheduler(1, unclear_attempts_max=4)
     now = 0.0
     for _ in range(4):
         (batch,) = batches(scheduler.handle(now=now))
@@ -514,16 +514,16 @@ def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
 
 
 def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
-    """Three lost calls close the gate; after the wait a single batch tries, and a success opens it again."""
-    scheduler = a_scheduler(*[4] * 100, connections=4, quarantine_s=1.0, quarantine_s_min=1.0)
+    """Five lost calls close the gate; after the wait a single batch tries, and a success opens it again."""
+    scheduler = a_scheduler(*[4] * 100, connections=5, quarantine_s=1.0, quarantine_s_min=1.0)
     sent = batches(scheduler.handle(now=0.0))
-    assert len(sent) == 4
+    assert len(sent) == 5
     commands = scheduler.handle(*[lost(batch) for batch in sent], now=1.0)
     assert batches(commands) == []
     assert batches(scheduler.handle(now=1.9)) == []
     (probe_batch,) = batches(scheduler.handle(now=3.0))
     commands = scheduler.handle(answer(probe_batch), now=4.0)
-    assert len(batches(commands)) == 4
+    assert len(batches(commands)) == 5
 
 
 def test_failures_in_an_outage_do_not_use_up_the_attempts_of_rows() -> None:

@@ -51,15 +51,15 @@ class Backoff:
             return wait_retry_after(wait_seeded_jitter(wait_exponential(multiplier=first_s, max=longest_s), rng))
 
         self._item = exponential(2.0, 60.0)
-        self._throttled = exponential(4.0, 300.0)
+        self._throttled = exponential(4.0, 120.0)
         self._call = exponential(2.0, 60.0)
         self._held_back = exponential(120.0, 1800.0)
         self._fault_stop: stop_base = stop_after_attempt(limits.attempts_max)
-        self._busy_stop: stop_base = stop_after_attempt(limits.busy_attempts_max)
+        self._unclear_stop: stop_base = stop_after_attempt(limits.unclear_attempts_max)
         self._sends_max = limits.sends_max
 
     def item_wait_s(self, failures: int, reply: Reply) -> float:
-        """After a fault or a busy item, for that item."""
+        """After a fault or an unclear answer, for that item."""
         return _seconds(self._item, failures, reply)
 
     def throttled_wait_s(self, refusals: int, reply: Reply) -> float:
@@ -74,11 +74,11 @@ class Backoff:
         """While a mailbox is being moved, which takes hours."""
         return _seconds(self._held_back, times, reply)
 
-    def gives_up(self, failures: int, sends: int, *, busy: bool) -> bool:
+    def gives_up(self, failures: int, sends: int, *, unclear: bool) -> bool:
         """Whether a row has had its attempts: counted failures by cause, or sendings over all causes."""
         if sends >= self._sends_max:
             return True
-        stop = self._busy_stop if busy else self._fault_stop
+        stop = self._unclear_stop if unclear else self._fault_stop
         return bool(_ask(stop, failures, Reply(0)))
 
 

@@ -14,8 +14,8 @@ FIRST_PROBE = 8
 WIDE_PROBES = 3
 TALLY_ROWS = 400
 """Rows over which refusals are tallied once the fanout is wide; older ones fade."""
-TALLY_REFUSED_MAX = 0.08
-"""Share of refusals above which a wide fanout does not pay, whatever the cause."""
+TALLY_REFUSED_MAX = 0.2
+"""Share of refusals above which a wide fanout does not pay, whatever the cause; a busy service refuses some at any width."""
 
 
 class FanoutProbe:

@@ -11,7 +11,7 @@ from math import inf
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.model import Reply
 
-FAILURES_TO_CLOSE = 3
+FAILURES_TO_CLOSE = 5
 """Failed calls in a row, no success between, that speak of an outage rather than of bad luck."""
 
 

@@ -14,7 +14,7 @@ from purgeengine.core.window import Window
 
 GOOD_REPLIES_TO_RAISE = 40
 """Replies without a refusal after which a lowered limit is raised by one again."""
-REFUSALS_TO_LOWER = 2
+CROWDED_TO_LOWER = 2
 """Answers in a row with a concurrency refusal that lower the limit: one may be chance, and waiting cures it."""
 
 
@@ -22,6 +22,7 @@ class Mailbox:
     """Rows of one mailbox by position: new ones are a range, those to be sent again a heap ordered by when they may."""
 
     __slots__ = (
+        "_crowded",
         "_good",
         "_retries",
         "alone",
@@ -55,9 +56,10 @@ class Mailbox:
         self.throttled_until = -inf
         """The part of `blocked_until` that Graph asked for, for display."""
         self.refusals = 0
-        """Refusals (429) in a row, answer by answer."""
+        """Answers in a row in which rows were refused (429) and none went through."""
         self.held_back = 0
         self._good = 0
+        self._crowded = 0
 
     def __repr__(self) -> str:
         return (
@@ -127,17 +129,20 @@ class Mailbox:
     def went_well(self, replies: int) -> None:
         """An answer without a refusal: a lowered limit recovers slowly."""
         self.refusals = 0
+        self._crowded = 0
         self._good += replies
         if self.limit < self.limit_max and self._good >= GOOD_REPLIES_TO_RAISE:
             self.limit += 1
             self._good = 0
 
-    def was_refused(self, *, concurrency: bool) -> None:
+    def was_refused(self, *, some_went_through: bool, concurrency: bool) -> None:
         """An answer with a refusal. One for concurrency within our limit means that others use the mailbox too."""
-        self.refusals += 1
+        self.refusals = 0 if some_went_through else self.refusals + 1
         self._good = 0
-        if concurrency and self.refusals >= REFUSALS_TO_LOWER and self.limit > 1:
+        self._crowded = self._crowded + 1 if concurrency else 0
+        if self._crowded >= CROWDED_TO_LOWER and self.limit > 1:
             self.limit -= 1
+            self._crowded = 0
 
     def _take_off(self, count: int) -> None:
         self.window.sent(count)

@@ -47,11 +47,16 @@ class BatchAnswered:
 
 @dataclass(frozen=True, slots=True)
 class BatchLost:
-    """No usable answer came. ``sent`` is False only when the batch certainly did not reach Graph."""
+    """No usable answer came.
+
+    ``sent`` is False only when the batch certainly did not reach Graph. ``running`` is False when the service has ended its
+    work all the same: it answered, and the answer could not be read.
+    """
 
     batch: int
     sent: bool
     reason: str
+    running: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from purgeengine.config import Limits
 
 ANSWERS_TO_TRUST = 20
-MARGIN = 5.0
+MARGIN = 3.0
 """Times the slowest answer: the slowest of a few dozen is a usual one, and a lost call is an unusual one."""
 
 

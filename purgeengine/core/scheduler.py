@@ -147,10 +147,11 @@ class Scheduler:
         if len(self._ready) or self._alone:
             if self._gate.opens_at > self._now:
                 instants.append(self._gate.opens_at)
-            if self._fill_until is not None:
-                instants.append(self._fill_until)
-            if self._allowance < self._limits.batch_items_max:
-                instants.append(self._now + self._limits.batch_items_max / self._limits.requests_per_s)
+            elif self._gate.places(len(self._flights), self._now) > 0:
+                if self._allowance < self._limits.batch_items_max:
+                    instants.append(self._now + self._limits.batch_items_max / self._limits.requests_per_s)
+                if self._fill_until is not None:
+                    instants.append(self._fill_until)
         return min(instants, default=None)
 
     # ---------------------------------------------------------------------------------------------------- what happens
@@ -205,7 +206,7 @@ class Scheduler:
         self._settling.begin(flight, None, "")
         self._gate.failed(self._now, Reply(0))
         if event.sent:
-            self._in_doubt(flight, Reply(0, message=event.reason))
+            self._in_doubt(flight, Reply(0, message=event.reason), running=event.running)
         else:
             self._settling.never_sent(flight, self._now)
             for mailbox, attempts in flight.parts:
@@ -220,7 +221,7 @@ class Scheduler:
             self._gate.failed(self._now, outer)
             if outer.retry_after_s is not None:
                 self._wait_for_graph(outer.retry_after_s, outer)
-            self._in_doubt(flight, outer)
+            self._in_doubt(flight, outer, running=True)
             return
         for mailbox, attempts in flight.parts:
             self._fanout.lost(len(attempts))
@@ -242,14 +243,15 @@ class Scheduler:
                 if verdict is Verdict.TOKEN_REFUSED:
                     self._token_refused(flight, outer)
 
-    def _in_doubt(self, flight: Flight, reply: Reply) -> None:
-        """The service may still be at it: its mailboxes wait as long as that may be."""
-        until = self._now + self._quarantine.length_s
+    def _in_doubt(self, flight: Flight, reply: Reply, *, running: bool) -> None:
+        """Perhaps carried out. While the service may still be at it, its mailboxes wait as long as that may take."""
+        until = self._now + (self._quarantine.length_s if running else 0.0)
         self._settling.all_in_doubt(flight, reply, self._now, counted=not self._gate.probing)
         for mailbox, attempts in flight.parts:
             self._fanout.lost(len(attempts))
             mailbox.window.answered(len(attempts), until)
-            self._settling.block(mailbox, until, self._now)
+            if running:
+                self._settling.block(mailbox, until, self._now)
 
     def _heed(self, flight: Flight) -> None:
         """What single replies say about more than their mailbox."""

@@ -120,9 +120,9 @@ class Settling:
                 if reply.retry_after_s is not None:
                     said.wait_s = max(said.wait_s, wait_s)
                 self._return(batch, attempt._replace(in_doubt=True), reply, now + wait_s, said)
-            case Verdict.BUSY:
+            case Verdict.UNCLEAR:
                 wait_s = self._backoff.item_wait_s(attempt.failures + 1, reply)
-                self._return(batch, attempt, reply, now + wait_s, said, busy=True)
+                self._return(batch, attempt, reply, now + wait_s, said, unclear=True)
             case Verdict.NOT_ATTEMPTED:
                 wait_s = self._backoff.item_wait_s(attempt.number, reply)
                 self._return(batch, attempt, reply, now + wait_s, said, counted=False)
@@ -147,13 +147,15 @@ class Settling:
         said: _MailboxSaid,
         *,
         counted: bool = True,
-        busy: bool = False,
+        unclear: bool = False,
     ) -> None:
         """Send it again from ``at``, unless it has had its attempts."""
         if counted:
             attempt = attempt._replace(failures=attempt.failures + 1)
-        if self._backoff.gives_up(attempt.failures, attempt.number, busy=busy):
-            self._settle(attempt, Outcome.REFUSED if busy and not attempt.in_doubt else Outcome.EXHAUSTED, batch, reply)
+        if self._backoff.gives_up(attempt.failures, attempt.number, unclear=unclear and not attempt.in_doubt):
+            self._settle(
+                attempt, Outcome.REFUSED if unclear and not attempt.in_doubt else Outcome.EXHAUSTED, batch, reply
+            )
         else:
             said.returned.append((at, attempt))
 
@@ -171,7 +173,8 @@ class Settling:
             self.entries.append(Returned(*attempt))
         if said.refused:
             # Refusals of a batch wider than four are the fanout's doing; within four they mean other traffic.
-            mailbox.was_refused(concurrency=said.concurrency and rows <= mailbox.limit_max)
+            within_four = rows <= mailbox.limit_max
+            mailbox.was_refused(some_went_through=said.good > 0, concurrency=said.concurrency and within_four)
         else:
             mailbox.went_well(said.good)
         if said.wait_s:

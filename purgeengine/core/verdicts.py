@@ -28,7 +28,7 @@ class Verdict(Enum):
     PURGED = ("settled: 204", Scope.ITEM)
     GONE = ("there is nothing at this address: absent, or purged when an earlier attempt is in doubt", Scope.ITEM)
     REFUSED = ("no for good, for this row", Scope.ITEM)
-    BUSY = ("the item is in use: a few more attempts, then refused", Scope.ITEM)
+    UNCLEAR = ("in use, or no without a reason: a few more attempts, then refused", Scope.ITEM)
     NOT_ATTEMPTED = ("not tried at all: send again, no attempt counted", Scope.ITEM)
     FAULT = ("the service's trouble, perhaps after the deed: try again, in doubt", Scope.ITEM)
     THROTTLED = ("too fast: the mailbox waits", Scope.MAILBOX)
@@ -55,7 +55,7 @@ class Rule(NamedTuple):
 
 
 def _rule(verdict: Verdict, *codes: str, message_has: tuple[str, ...] = ()) -> Rule:
-    return Rule(frozenset(code.lower() for code in codes) or None, verdict, message_has)
+    return Rule(frozenset(code.lower() for code in codes) if codes else None, verdict, message_has)
 
 
 V = Verdict
@@ -77,12 +77,13 @@ TABLE: dict[int, tuple[Rule, ...]] = {
         _rule(V.CLOSED, "MailboxNotEnabledForRESTAPI", "MailboxNotHostedInExchangeOnline"),
         _rule(V.CLOSED, "ErrorInvalidUser", "ErrorNonExistentMailbox"),
         _rule(V.CLOSED, "ResourceNotFound", "Request_ResourceNotFound"),
+        _rule(V.UNCLEAR, ""),  # the error was lost on the way; asking again may bring it
         _rule(V.REFUSED),  # a path Graph does not know is not proof that the contact is gone
     ),
     408: (_rule(V.FAULT),),
-    409: (_rule(V.BUSY),),
-    412: (_rule(V.BUSY),),
-    423: (_rule(V.BUSY),),
+    409: (_rule(V.UNCLEAR),),
+    412: (_rule(V.UNCLEAR),),
+    423: (_rule(V.UNCLEAR),),
     424: (_rule(V.NOT_ATTEMPTED),),
     429: (_rule(V.THROTTLED),),
     503: (_rule(V.HELD_BACK, "ErrorMailboxMoveInProgress"), _rule(V.FAULT)),

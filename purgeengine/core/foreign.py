@@ -1,0 +1,22 @@
+"""Text that others wrote, made fit for a terminal, a log and a ledger."""
+
+from __future__ import annotations
+
+CODE_LENGTH_MAX = 100
+"""Characters kept of an error code; Graph's longest has under fifty."""
+MESSAGE_LENGTH_MAX = 300
+"""Characters kept of an error message; enough for every sentence of Graph's, and a bound for a hostile one."""
+
+
+def printable(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
+    """The text, cut, with nothing in it that steers a terminal, breaks a line or turns the direction of writing.
+
+    Line breaks and other white space become spaces; control characters, byte order marks, direction marks, lone surrogates
+    and unassigned characters become U+FFFD. What is no text at all is empty.
+    """
+    if not isinstance(text, str):
+        return ""
+    text = text[:length_max].strip()
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)

@@ -1,0 +1,70 @@
+"""How long Graph asks to wait: the ``Retry-After`` header in every form in which it has been seen.
+
+Knows whole seconds, decimals and HTTP dates, one or several; knows no clock: the reader hands in the time. Sources: RFC 9110
+(10.2.3 and 5.6.7) for seconds and the three forms of a date, captures of the live service for decimals such as ``0.249``.
+"""
+
+from __future__ import annotations
+
+import calendar
+import math
+import re
+from email.utils import parsedate_tz
+
+WAIT_S_MAX = 1e9
+"""Longer waits than these thirty years are taken for them, so that a hostile number stays one that can be reckoned with."""
+_TEXT_MAX = 500
+"""Characters of a header that are read; an honest one has under forty."""
+
+_SECONDS = re.compile(r"[+-]?(?:[0-9]{1,100}(?:\.[0-9]{0,100})?|\.[0-9]{1,100})")
+_DATE = re.compile(r"[A-Za-z]{3,9},? *[0-9A-Za-z][0-9A-Za-z :+-]*:[0-9A-Za-z :+-]*")
+_PARTS = re.compile(r"[ \t]*(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,[^,]*|[^,]+", re.IGNORECASE)
+"""A date with its weekday's comma, or whatever stands between two other commas."""
+
+
+def retry_after_s(header: object, date_header: object, now_utc: float) -> float | None:
+    """Seconds to wait from now, or None where the header is missing or means nothing.
+
+    A date counts from ``date_header`` (the answer's own ``Date``, so that our clock need not be right), else from ``now_utc``
+    (seconds since 1970), and one second more because dates have no fractions. A time that has passed is 0. Of several values
+    the longest counts: a wait is never cut short.
+    """
+    if isinstance(header, int | float) and not isinstance(header, bool):
+        return _bounded(float(min(header, WAIT_S_MAX)))
+    if not isinstance(header, str):
+        return None
+    if _SECONDS.fullmatch(header):  # nearly always
+        return _bounded(float(header))
+    waits = [_one_value_s(part.strip(), date_header, now_utc) for part in _values(header[:_TEXT_MAX])]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def http_date_utc(text: object) -> float | None:
+    """The time that an HTTP date names, in seconds since 1970, or None where it names none."""
+    if not isinstance(text, str) or len(text) > 64 or not _DATE.fullmatch(text.strip()):
+        return None
+    try:
+        parts = parsedate_tz(text.strip())
+        if parts is None or not (1 <= parts[2] <= 31 and parts[3] <= 23 and parts[4] <= 59 and parts[5] <= 60):
+            return None
+        return float(calendar.timegm(parts[:9]) - (parts[9] or 0))
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None  # a month of 13, a year of 0, or a form on which the parser itself stumbles
+
+
+def _values(header: str) -> list[str]:
+    return [match.group() for match in _PARTS.finditer(header)]
+
+
+def _one_value_s(text: str, date_header: object, now_utc: float) -> float | None:
+    if _SECONDS.fullmatch(text):
+        return _bounded(float(text))
+    until_utc = http_date_utc(text)
+    if until_utc is None:
+        return None
+    counted_from_utc = http_date_utc(date_header)
+    return _bounded(until_utc - (now_utc if counted_from_utc is None else counted_from_utc) + 1.0)
+
+
+def _bounded(seconds: float) -> float | None:
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), WAIT_S_MAX)

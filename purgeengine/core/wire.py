@@ -1,0 +1,293 @@
+"""Graph's JSON batches, both directions: rows to the bytes of a ``$batch`` request, an answer's bytes to replies.
+
+Knows the shape of the wire and every deviation from it that users have reported; knows nothing of connections, and judges
+nothing (see `purgeengine.core.verdicts`). Sub-responses are matched by id, never by position. One way of reading is quick and
+covers what the documentation promises; whatever it cannot read goes through the tolerant one, slower and to the same end.
+Sources: the documentation of JSON batching, and the threads about answers that depart from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from purgeengine.core.foreign import CODE_LENGTH_MAX, printable
+from purgeengine.core.identifiers import id_problem, user_problem
+from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
+from purgeengine.core.retry_after import retry_after_s
+from purgeengine.errors import NoAnswer
+
+BATCH_ITEMS_MAX = 20
+"""Sub-requests in one batch (json-batching)."""
+
+# ------------------------------------------------------------------------------------------------------------- encoding
+
+_AFTER_URL = '","headers":{"Content-Type":"application/json"},"body":{}}'
+"""Headers and an empty body: without them Graph refuses the whole batch, although the action takes no body."""
+_BEFORE_URL = tuple(f'{{"id":"{index}","method":"POST","url":"' for index in range(BATCH_ITEMS_MAX))
+
+
+def encode_batch(items: Sequence[Item]) -> bytes:
+    """The body of a ``$batch`` request that purges these rows; the sub-request of ``items[n]`` has the id ``str(n)``.
+
+    Takes 1 to 20 valid rows; anything else is a mistake of ours and trips an assertion. The JSON is put together by hand: a
+    url holds only characters that `quote` leaves or makes, none of which JSON escapes.
+    """
+    assert 1 <= len(items) <= BATCH_ITEMS_MAX, f"a batch of {len(items)}"
+    parts = []
+    for before, item in zip(_BEFORE_URL, items, strict=False):
+        parts.append(before + item_url(item))
+    return ('{"requests":[' + f"{_AFTER_URL},".join(parts) + _AFTER_URL + "]}").encode("ascii")
+
+
+def item_url(item: Item) -> str:
+    """Where the row's contact is purged, relative to the version's root. The row must be valid (see `identifiers`)."""
+    user, folder, contact = item
+    prefix = user_prefix(user)
+    assert id_problem("contact", contact) is None, id_problem("contact", contact)
+    assert not folder or id_problem("folder", folder) is None, id_problem("folder", folder)
+    return item_url_after(prefix, folder, contact)
+
+
+def item_url_after(prefix: str, folder: str, contact: str) -> str:
+    """The same after a `user_prefix`, for a row that is known to be valid: of an id's characters only ``+`` is escaped."""
+    if not folder:
+        return f"{prefix}/contacts/{contact.replace('+', '%2B')}/permanentDelete"
+    return (
+        f"{prefix}/contactFolders/{folder.replace('+', '%2B')}/contacts/{contact.replace('+', '%2B')}/permanentDelete"
+    )
+
+
+@lru_cache(maxsize=1024)
+def user_prefix(user: str) -> str:
+    """How urls of this mailbox begin. Every segment is percent-encoded once (a guest's ``#EXT#`` becomes ``%23EXT%23``).
+
+    A name that begins with ``$`` would be read as part of the query language and needs the form ``users('…')``, in which
+    an apostrophe is doubled before it is encoded.
+    """
+    assert user_problem(user) is None, user_problem(user)
+    if user.startswith("$"):
+        quoted = quote(user.replace("'", "''"), safe="@=")
+        return f"/users('{quoted}')"
+    return f"/users/{quote(user, safe='@=')}"
+
+
+# ------------------------------------------------------------------------------------------------------------- decoding
+
+
+class _SubResponse(msgspec.Struct):
+    """As documented. What is only needed for failures stays undecoded."""
+
+    id: str | int
+    status: int
+    headers: msgspec.Raw = msgspec.Raw()
+    body: msgspec.Raw = msgspec.Raw()
+
+
+class _Responses(msgspec.Struct):
+    responses: list[_SubResponse]
+
+
+_decode_quickly = msgspec.json.Decoder(_Responses).decode
+_decode_strictly = msgspec.json.Decoder().decode
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What the decoder raises for bytes that are not what it expects: other JSON, no JSON, bad UTF-8, absurd nesting."""
+_INDEX_OF_ID: dict[str | int, int] = {str(index): index for index in range(BATCH_ITEMS_MAX)}
+_INDEX_OF_ID.update({index: index for index in range(BATCH_ITEMS_MAX)})
+
+
+def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: int, now_utc: float) -> Answer:
+    """What an HTTP answer says about a batch of ``size`` rows.
+
+    ``headers`` may be spelt in any letter case; ``now_utc`` (seconds since 1970) is when the answer came and serves a
+    ``Retry-After`` with a date where the answer has no ``Date``. Raises `NoAnswer` when the call went well by its status and
+    its body cannot be read: every row of the batch is in doubt then. Sub-responses are read whatever the outer status.
+    """
+    named = _lower_case(headers)
+    replies = _Replies(size, named.get("date"), now_utc)
+    problem = _read_sub_responses(body, replies)
+    went_well = 200 <= status < 300
+    if problem and went_well:
+        raise NoAnswer(f"Graph answered {status}, and {problem}")
+    outer = Reply(status) if went_well else _outer_error(status, body)
+    wait_s = retry_after_s(named.get("retry-after"), named.get("date"), now_utc)
+    if wait_s is not None:
+        outer = outer._replace(retry_after_s=wait_s)
+    speaks_of_rows = not problem and (went_well or bool(replies.found))
+    return Answer(
+        outer,
+        replies.found if speaks_of_rows else None,
+        printable(named.get("request-id"), CODE_LENGTH_MAX),
+        replies.waits,
+    )
+
+
+class _Replies:
+    """Gathers what is said of each row, by index; two answers that differ leave None."""
+
+    def __init__(self, size: int, date: str | None, now_utc: float) -> None:
+        self.size = size
+        self.found: dict[int, Reply | None] = {}
+        self.waits: dict[int, float] = {}
+        self._date = date
+        self._now_utc = now_utc
+
+    def add(self, index: int, status: object, headers: object, body: object) -> None:
+        """One sub-response. Without a status that can be read it says nothing, and contradicts what another one says."""
+        code = _status_of(status)
+        if code is None:
+            self.found[index] = None
+            return
+        if code == 204:
+            reply = PURGED_REPLY
+        elif 200 <= code < 300:
+            reply = Reply(code)
+        else:
+            reply = Reply(code, *_error_of(body), self._wait_s(headers))
+        if code == 429 and reply.retry_after_s is not None:
+            self.waits[index] = max(self.waits.get(index, 0.0), reply.retry_after_s)
+        self.found[index] = _agreed(self.found[index], reply) if index in self.found else reply
+
+    def _wait_s(self, headers: object) -> float | None:
+        if not isinstance(headers, dict) or not headers:
+            return None
+        named = {name.lower(): value for name, value in headers.items()}
+        header = named.get("retry-after")
+        if isinstance(header, list):
+            header = ",".join(value if isinstance(value, str) else str(value) for value in header[:10])
+        return retry_after_s(header, named.get("date") or self._date, self._now_utc)
+
+
+def _agreed(first: Reply | None, second: Reply) -> Reply | None:
+    """One answer from two to the same row: the first with the longer wait, or None where they differ in what they mean."""
+    if first is None or (first.status, first.code) != (second.status, second.code):
+        return None
+    waits = [reply.retry_after_s for reply in (first, second) if reply.retry_after_s is not None]
+    return first._replace(retry_after_s=max(waits)) if waits else first
+
+
+def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
+    """Add every sub-response to the replies, or answer half a sentence on why there are none to be read."""
+    try:
+        sub_responses = _decode_quickly(body).responses
+    except _UNREADABLE:
+        return _read_tolerantly(body, replies)
+    found, add, size = replies.found, replies.add, replies.size
+    for said in sub_responses:
+        index = _INDEX_OF_ID.get(said.id)
+        if index is None:
+            index = _index_of(said.id)
+        if index is None or index >= size:
+            continue
+        if said.status == 204 and index not in found:  # nearly all of them
+            found[index] = PURGED_REPLY
+        else:
+            add(index, said.status, _parsed(said.headers), _parsed(said.body))
+    return None
+
+
+def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
+    """The same for an answer that departs from the documentation."""
+    if not body.strip():
+        return "its body was empty"
+    try:
+        answer = _lenient_json(body)
+    except _UNREADABLE:
+        return "its body was cut short or is not JSON"
+    sub_responses = answer.get("responses") if isinstance(answer, dict) else None
+    if not isinstance(sub_responses, list):
+        return "its body holds no list of responses"
+    for said in sub_responses:
+        if isinstance(said, dict):
+            index = _index_of(said.get("id"))
+            if index is not None and index < replies.size:
+                replies.add(index, said.get("status"), said.get("headers"), said.get("body"))
+    return None
+
+
+def _index_of(name: object) -> int | None:
+    """Which row an id speaks of, or None where it is none of ours. Graph compares ids without case; ours are numbers."""
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        return None
+    return _INDEX_OF_ID.get(name.strip() if isinstance(name, str) else name)
+
+
+def _status_of(status: object) -> int | None:
+    """An HTTP status given as a number or as its digits, or None."""
+    if isinstance(status, str) and status.strip().isdecimal() and len(status) <= 10:
+        status = int(status)
+    if isinstance(status, bool) or not isinstance(status, int | float) or not 100 <= status <= 599:
+        return None
+    return int(status) if status == int(status) else None
+
+
+def _parsed(raw: msgspec.Raw) -> object:
+    """The value, or None where it is absent or cannot be read: the status alone then speaks."""
+    if not len(memoryview(raw)):
+        return None
+    try:
+        return _lenient_json(raw)
+    except _UNREADABLE:
+        return None
+
+
+# --------------------------------------------------------------------------------------------------------------- errors
+
+
+def _outer_error(status: int, body: bytes) -> Reply:
+    """The whole call was refused; its body may be anything, a proxy's page included."""
+    try:
+        return Reply(status, *_error_of(_lenient_json(body)))
+    except _UNREADABLE:
+        return Reply(status)
+
+
+def _error_of(body: object) -> tuple[str, str]:
+    """Code and message of an error body: an object, or one written as a string or in base64. Empty where absent."""
+    if isinstance(body, str):
+        body = _unpacked(body)
+    if not isinstance(body, dict):
+        return "", ""
+    error = body.get("error")
+    if isinstance(error, str):  # as the login endpoint writes it
+        return printable(error, CODE_LENGTH_MAX), printable(body.get("error_description"))
+    if not isinstance(error, dict):
+        return "", ""
+    message: Any = error.get("message")
+    if isinstance(message, dict):  # as older OData services write it
+        message = message.get("value")
+    return printable(error.get("code"), CODE_LENGTH_MAX), printable(message)
+
+
+def _unpacked(text: str) -> object:
+    """A body that came as a string: JSON in base64, or JSON itself; None when it is neither."""
+    packed = text.encode("utf-8", "replace").strip()
+    try:
+        if not packed.startswith(b"{"):
+            packed = base64.b64decode(packed, validate=True)
+        return _lenient_json(packed)
+    except (*_UNREADABLE, binascii.Error):
+        return None
+
+
+def _lenient_json(body: bytes | msgspec.Raw) -> object:
+    """Any JSON; raises one of `_UNREADABLE` for anything else.
+
+    What the strict decoder rejects (half an emoji where a message was cut, a byte order mark, UTF-16) may pass the standard
+    library's.
+    """
+    try:
+        return _decode_strictly(body)
+    except _UNREADABLE:
+        return json.loads(bytes(body))
+
+
+def _lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,291 @@
+"""One loop: carries events to the scheduler and commands to the edges, and decides nothing.
+
+The engine is handed what it needs (the protocols below) and imports no edge. Its one promise is the order: the entries of a
+turn are durable before any batch of that turn leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from purgeengine import logs
+from purgeengine.core.messages import (
+    BatchAnswered,
+    BatchLost,
+    Command,
+    Entry,
+    Event,
+    Halt,
+    InputEnded,
+    MailboxOpened,
+    Record,
+    RenewToken,
+    Send,
+    StopRequested,
+    TokenRenewed,
+)
+from purgeengine.core.model import Answer, Batch, Item
+from purgeengine.core.scheduler import Scheduler
+from purgeengine.core.wire import decode_answer, encode_batch
+from purgeengine.errors import NoAnswer, NotSent, PurgeEngineError
+
+DRAIN_S_MAX = 30.0
+"""How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
+
+
+WAIT_S_MIN = 0.001
+"""Shortest wait for an instant: timers are no finer, and a loop that spins helps nobody."""
+
+
+class RawAnswer(Protocol):
+    """What the transport brings back: header names in lower case, ``received_utc`` in seconds since 1970."""
+
+    @property
+    def status(self) -> int: ...  # noqa: D102
+    @property
+    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def body(self) -> bytes: ...  # noqa: D102
+    @property
+    def received_utc(self) -> float: ...  # noqa: D102
+
+
+class Transport(Protocol):
+    """Posts one batch. Raises `NotSent` or `NoAnswer`, and nothing else that the network can cause."""
+
+    async def post(self, body: bytes, client_request_id: str, token: str) -> RawAnswer: ...  # noqa: D102
+
+
+class Tokens(Protocol):
+    """Hands out the current token, renewed ahead of its end, and a fresh one when Graph refuses ``stale``."""
+
+    async def token(self) -> str: ...  # noqa: D102
+    async def renew(self, stale: str) -> str: ...  # noqa: D102
+
+
+class Ledger(Protocol):
+    """Remembers. ``write`` returns when the entries are durable; ``items`` gives the rows at these positions."""
+
+    async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None: ...  # noqa: D102
+    def items(self, positions: Sequence[int]) -> Sequence[Item]: ...  # noqa: D102
+
+
+class Clock(Protocol):
+    """Monotonic seconds for deciding, wall-clock seconds for the record."""
+
+    def monotonic(self) -> float: ...  # noqa: D102
+    def utc(self) -> float: ...  # noqa: D102
+
+
+class Watcher(Protocol):
+    """Is shown every turn's entries once they are durable, and may ask for a stop by answering a reason."""
+
+    def seen(self, entries: Sequence[Entry]) -> str | None: ...  # noqa: D102
+
+
+class Engine:
+    """Runs the scheduler until it has finished or must stop."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        mailboxes: Iterator[MailboxOpened],
+        *,
+        ledger: Ledger,
+        transport: Transport,
+        tokens: Tokens,
+        clock: Clock,
+        watcher: Watcher,
+    ) -> None:
+        self.scheduler = scheduler
+        self._mailboxes = mailboxes
+        self._ledger = ledger
+        self._transport = transport
+        self._tokens = tokens
+        self._clock = clock
+        self._watcher = watcher
+        self._inbox: deque[Event] = deque()
+        self._news = asyncio.Event()
+        self._errands: set[asyncio.Task[None]] = set()
+        self._refused_token = ""
+        self._asked_until = float("-inf")
+        self._failure: BaseException | None = None
+        self._drain_until: float | None = None
+        self.halted: Halt | None = None
+        """Why the scheduler stopped the run by itself, if it did."""
+        self.stop_reason: str | None = None
+        """Why the run was asked to stop, if it was."""
+        self._log = logs.get_logger()
+        self._traced = logs.tracing()
+
+    async def run(self) -> None:
+        """Return when the run has ended or stopped. Raises the `PurgeEngineError` that ended it, once nothing is in flight."""
+        try:
+            while not self.scheduler.finished:
+                events = await self._next_events()
+                await self._carry_out(self.scheduler.handle(*events, now=self._clock.monotonic()))
+                if self._drain_is_over():
+                    break
+        finally:
+            await self._abandon_errands()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more, wait for what is in flight at most `DRAIN_S_MAX`, then return from `run`."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+            self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
+            self._report(StopRequested())
+
+    # -------------------------------------------------------------------------------------------------------- events in
+
+    async def _next_events(self) -> list[Event]:
+        """Everything that has happened; waits while nothing has and no instant that matters has come."""
+        opened = self._open_mailboxes()
+        if not opened and not self._inbox:
+            await self._wait_for_news()
+        self._news.clear()
+        while self._inbox:
+            opened.append(self._inbox.popleft())
+        return opened
+
+    def _open_mailboxes(self) -> list[Event]:
+        events: list[Event] = []
+        for _ in range(self.scheduler.room):
+            mailbox = next(self._mailboxes, None)
+            if mailbox is None:
+                events.append(InputEnded())
+                break
+            events.append(mailbox)
+        return events
+
+    async def _wait_for_news(self) -> None:
+        instants = [at for at in (self.scheduler.wake_at(), self._drain_until) if at is not None]
+        if not instants:
+            await self._news.wait()
+            return
+        loop = asyncio.get_running_loop()
+        alarm = loop.call_later(max(WAIT_S_MIN, min(instants) - self._clock.monotonic()), self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            alarm.cancel()
+
+    def _report(self, event: Event) -> None:
+        self._inbox.append(event)
+        self._news.set()
+
+    # ----------------------------------------------------------------------------------------------------- commands out
+
+    async def _carry_out(self, commands: Sequence[Command]) -> None:
+        entries: list[Entry] = []
+        batches: list[Batch] = []
+        for command in commands:
+            match command:
+                case Record():
+                    entries.extend(command.entries)
+                case Send():
+                    batches.append(command.batch)
+                case RenewToken():
+                    self._run_errand(self._renew_token())
+                case Halt():
+                    self.halted = command
+                    self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
+                    self._log.warning(logs.RUN_STOPPED, reason=command.reason.value, **_told(command.reply))
+        if not entries:
+            return
+        writing = asyncio.ensure_future(self._ledger.write(entries, round(self._clock.utc() * 1000)))
+        try:
+            bodies = [self._encode(batch) for batch in batches]
+        finally:
+            await writing
+        for batch, body in zip(batches, bodies, strict=True):
+            self._run_errand(self._post(batch, body))
+        if self._traced:
+            logs.trace(self._log, entries)
+        reason = self._watcher.seen(entries)
+        if reason is not None:
+            self.stop(reason)
+
+    def _encode(self, batch: Batch) -> bytes:
+        return encode_batch(self._ledger.items([a.position for part in batch.parts for a in part.attempts]))
+
+    async def _post(self, batch: Batch, body: bytes) -> None:
+        try:
+            token = await self._tokens.token()
+            await self._wait_at_the_door()
+            raw = await self._transport.post(body, batch.client_request_id, token)
+        except NotSent as error:
+            self._report(BatchLost(batch.number, sent=False, reason=str(error)))
+        except NoAnswer as error:
+            self._report(BatchLost(batch.number, sent=True, reason=str(error)))
+        except PurgeEngineError as error:  # no token to send it with
+            self._report(BatchLost(batch.number, sent=False, reason=str(error)))
+            self._fail(error)
+        else:
+            self._report(self._read(batch, raw, token))
+
+    def _read(self, batch: Batch, raw: RawAnswer, token: str) -> Event:
+        try:
+            answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc)
+        except NoAnswer as error:
+            return BatchLost(batch.number, sent=True, reason=str(error), running=False)
+        if _token_refused(answer):
+            self._refused_token = token
+        if answer.outer.retry_after_s is not None:
+            self._asked_until = max(self._asked_until, self._clock.monotonic() + answer.outer.retry_after_s)
+        return BatchAnswered(batch.number, answer)
+
+    async def _wait_at_the_door(self) -> None:
+        """Hold a batch that was decided on before, and recorded while, an answer came that asks everybody to wait."""
+        while (wait_s := self._asked_until - self._clock.monotonic()) > 0:  # noqa: ASYNC110 - time is what is awaited
+            await asyncio.sleep(wait_s)
+
+    async def _renew_token(self) -> None:
+        try:
+            await self._tokens.renew(self._refused_token)
+        except PurgeEngineError as error:
+            self._fail(error)
+            return
+        self._log.info(logs.TOKEN_RENEWED)
+        self._report(TokenRenewed())
+
+    # -------------------------------------------------------------------------------------------------------- its tasks
+
+    def _run_errand(self, errand: object) -> None:
+        task = asyncio.ensure_future(errand)  # type: ignore[call-overload]
+        self._errands.add(task)
+        task.add_done_callback(self._errand_ended)
+
+    def _errand_ended(self, task: asyncio.Task[None]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)  # a mistake of ours: stop rather than wait for an answer that will not come
+            self._drain_until = self._clock.monotonic()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+        self.stop(str(error))
+
+    def _drain_is_over(self) -> bool:
+        return self._drain_until is not None and self._clock.monotonic() >= self._drain_until
+
+    async def _abandon_errands(self) -> None:
+        for task in list(self._errands):
+            task.cancel()
+        await asyncio.gather(*self._errands, return_exceptions=True)
+
+
+def _token_refused(answer: Answer) -> bool:
+    if answer.replies is None:
+        return answer.outer.status == 401
+    return any(reply is not None and reply.status == 401 for reply in answer.replies.values())
+
+
+def _told(reply: object) -> dict[str, object]:
+    return {name: getattr(reply, name) for name in ("status", "code", "message") if getattr(reply, name)}

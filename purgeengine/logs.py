@@ -1,0 +1,240 @@
+"""The log: structlog set up once, the names of all events, and the one place where secrets are kept out of it.
+
+An event is named ``noun.past_participle`` (the constants below) and says the rest in named values. Batches and purged rows
+are told at debug level only: on a long run they are millions. Nothing here knows who logs or why.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Literal, TextIO
+
+import structlog
+
+from purgeengine.core.foreign import printable
+from purgeengine.core.messages import (
+    BatchEnded,
+    BatchSent,
+    Entry,
+    MailboxBlocked,
+    MailboxClosed,
+    Returned,
+    RunBlocked,
+    Settled,
+)
+from purgeengine.core.model import Outcome
+
+INPUT_STAGED = "input.staged"
+"""The input has been read into the ledger: rows, mailboxes, invalid and duplicate rows."""
+LEDGER_OPENED = "ledger.opened"
+"""A ledger is in use: rows and what is still to do."""
+RUN_STARTED = "run.started"
+"""Sending begins."""
+RUN_BLOCKED = "run.blocked"
+"""Graph asked the whole app to wait, or the service is out: nothing is sent for ``for_s`` seconds."""
+RUN_STOPPED = "run.stopped"
+"""The run ends before its input does, and is resumable; ``reason`` says why."""
+RUN_ENDED = "run.ended"
+"""Every row has its outcome."""
+TOKEN_RENEWED = "token.renewed"  # noqa: S105 - the name of an event
+"""A fresh token is in use."""
+FANOUT_DECIDED = "fanout.decided"
+"""How many rows of one mailbox a batch may hold from now on."""
+BATCH_SENT = "batch.sent"
+"""Debug: a batch is about to leave, with its rows."""
+BATCH_ANSWERED = "batch.answered"
+"""Debug: Graph answered with the call's ``status``."""
+BATCH_LOST = "batch.lost"
+"""No usable answer came, or the batch never left."""
+MAILBOX_BLOCKED = "mailbox.blocked"
+"""A mailbox waits for ``for_s`` seconds."""
+MAILBOX_CLOSED = "mailbox.closed"
+"""A mailbox cannot be served; ``skipped`` of its rows were never sent."""
+ITEM_RETURNED = "item.returned"
+"""Debug: a row will be sent again."""
+ITEM_SETTLED = "item.settled"
+"""A row has its outcome; debug for rows that ended well, information for the others."""
+
+REDACTED = "(redacted)"
+VALUE_LENGTH_MAX = 2_000
+"""Characters logged of one value; nothing of ours is longer."""
+
+_DEBUG, _INFO, _WARNING = 10, 20, 30
+_level = _INFO
+
+_SECRET_KEY = re.compile(r"token|authorization|secret|password|passphrase|assertion|cookie|credential", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,4}"  # a JWT: its header begins with {" in base64
+    r"|\b(?:Bearer|Basic)[ \t]+[A-Za-z0-9._~+/=-]{6,}"
+    r"|(?<=://)[^\s/@]+:[^\s/@]*@"  # user and password in a URL
+    r"|(?<=client_secret=)[^&\s]+",
+    re.IGNORECASE,
+)
+
+EventDict = MutableMapping[str, Any]
+
+
+# --------------------------------------------------------------------------------------------------------------- set-up
+
+
+def configure_logs(
+    format: Literal["console", "json"] = "console",
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    stream: TextIO | None = None,
+) -> None:
+    """Set up the log of this process: one line per event on standard error (or ``stream``), with UTC times in ISO 8601.
+
+    ``quiet`` keeps warnings only, ``verbose`` adds every batch and row. The console form has colours on a terminal only, and
+    never when ``NO_COLOR`` is set (no-color.org).
+    """
+    global _level
+    _level = _WARNING if quiet else _DEBUG if verbose else _INFO
+    out = sys.stderr if stream is None else stream
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            without_secrets,
+            _renderer(format, out),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_level),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger() -> Any:
+    """A logger. It costs next to nothing, and follows `configure_logs` even when it was made before."""
+    return structlog.get_logger()
+
+
+def _renderer(format_: str, out: TextIO) -> Any:
+    if format_ == "json":
+        return structlog.processors.JSONRenderer(ensure_ascii=True, sort_keys=False)
+    colours = not os.environ.get("NO_COLOR") and getattr(out, "isatty", bool)()
+    return structlog.dev.ConsoleRenderer(
+        colors=colours, pad_event_to=20, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- secrets
+
+
+def without_secrets(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Redact values under names that may hold a secret and texts that look like one, and escape control characters.
+
+    The last line of defence: nobody logs a token to begin with.
+    """
+    for key in event:
+        event[key] = _clean(key, event[key])
+    return event
+
+
+def _clean(key: str, value: Any, depth: int = 0) -> Any:
+    if isinstance(value, bool | int | float | None):
+        return value
+    if _SECRET_KEY.search(key):
+        return REDACTED
+    if isinstance(value, Mapping) and depth < 3:
+        return {printable(str(k), 100): _clean(str(k), v, depth + 1) for k, v in list(value.items())[:100]}
+    if isinstance(value, list | tuple) and depth < 3:
+        return [_clean("", element, depth + 1) for element in value[:100]]
+    return _SECRET_VALUE.sub(REDACTED, _escaped(str(value)))
+
+
+def _escaped(text: str) -> str:
+    text = text[:VALUE_LENGTH_MAX]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+# ---------------------------------------------------------------------------------------------------------------- trace
+
+
+def tracing() -> bool:
+    """Whether `trace` writes anything at the level configured."""
+    return _level <= _INFO
+
+
+def trace(log: Any, entries: Iterable[Entry]) -> None:
+    """Tell what a turn of the engine recorded, one event per entry. Purged rows cost a look each unless all is told."""
+    everything = _level <= _DEBUG
+    for entry in entries:
+        if type(entry) in _TELLERS:
+            _TELLERS[type(entry)](log, entry)
+        elif everything:
+            _DEBUG_TELLERS[type(entry)](log, entry)
+
+
+def _batch_ended(log: Any, entry: BatchEnded) -> None:
+    if entry.status is None:
+        log.warning(BATCH_LOST, batch=entry.batch)
+    else:
+        log.debug(BATCH_ANSWERED, batch=entry.batch, status=entry.status, request_id=entry.request_id)
+
+
+_ENDED_WELL = (Outcome.PURGED, Outcome.ABSENT)
+
+
+def _settled(log: Any, entry: Settled) -> None:
+    if entry.outcome in _ENDED_WELL and _level > _DEBUG:
+        return
+    tell = log.debug if entry.outcome in _ENDED_WELL else log.info
+    reply = entry.reply
+    tell(
+        ITEM_SETTLED,
+        position=entry.position,
+        outcome=entry.outcome.value,
+        status=reply.status,
+        code=reply.code,
+        message=reply.message,
+        attempts=entry.attempts,
+        in_doubt=entry.in_doubt,
+        batch=entry.batch,
+    )
+
+
+def _mailbox_blocked(log: Any, entry: MailboxBlocked) -> None:
+    log.info(MAILBOX_BLOCKED, mailbox=entry.mailbox, for_s=round(entry.for_s, 3))
+
+
+def _run_blocked(log: Any, entry: RunBlocked) -> None:
+    log.warning(RUN_BLOCKED, for_s=round(entry.for_s, 3))
+
+
+def _mailbox_closed(log: Any, entry: MailboxClosed) -> None:
+    reply = entry.reply
+    log.warning(
+        MAILBOX_CLOSED,
+        mailbox=entry.mailbox,
+        status=reply.status,
+        code=reply.code,
+        message=reply.message,
+        skipped=entry.skipped,
+    )
+
+
+def _batch_sent(log: Any, entry: BatchSent) -> None:
+    rows = sum(len(part.attempts) for part in entry.parts)
+    log.debug(BATCH_SENT, batch=entry.batch, rows=rows, client_request_id=entry.client_request_id)
+
+
+def _returned(log: Any, entry: Returned) -> None:
+    log.debug(ITEM_RETURNED, position=entry.position, sent=entry.number, in_doubt=entry.in_doubt)
+
+
+_Teller = Callable[[Any, Any], None]
+_TELLERS: dict[type, _Teller] = {
+    BatchEnded: _batch_ended,
+    Settled: _settled,
+    MailboxBlocked: _mailbox_blocked,
+    RunBlocked: _run_blocked,
+    MailboxClosed: _mailbox_closed,
+}
+_DEBUG_TELLERS: dict[type, _Teller] = {BatchSent: _batch_sent, Returned: _returned}

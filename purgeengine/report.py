@@ -1,0 +1,129 @@
+"""Entries in, figures out: what a run has done so far, for the progress display and the summary."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from purgeengine.core.guard import FAILURES, FailureThreshold
+from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
+from purgeengine.core.model import Outcome
+
+ENDED_BADLY = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.INVALID, Outcome.SKIPPED)
+PACE_S = 30.0
+"""The rate shown is that of the last half minute: steady enough to read, quick enough to see a throttle."""
+
+
+class Tally:
+    """Counts what the engine reports. ``settled_before`` are the outcomes an earlier run of the same ledger left."""
+
+    def __init__(
+        self, rows: int, settled_before: Mapping[Outcome, int], threshold: FailureThreshold | None = None
+    ) -> None:
+        self.rows = rows
+        self.outcomes: Counter[Outcome] = Counter(settled_before)
+        self.settled_now: Counter[Outcome] = Counter()
+        self.calls = 0
+        self.requests = 0
+        self.lost_calls = 0
+        self.closed_mailboxes = 0
+        self._threshold = threshold
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def seen(self, entries: Sequence[Entry]) -> str | None:
+        """Count a turn's entries; answer why the run must stop, if it must."""
+        for entry in entries:
+            if isinstance(entry, Settled):
+                self._count(entry.outcome, 1)
+            elif isinstance(entry, BatchSent):
+                self.calls += 1
+                self.requests += sum(len(part.attempts) for part in entry.parts)
+            elif isinstance(entry, BatchEnded):
+                self.lost_calls += entry.status is None
+            elif isinstance(entry, MailboxClosed):
+                self.closed_mailboxes += 1
+                self._count(Outcome.SKIPPED, entry.skipped)
+        if self._threshold is None:
+            return None
+        failed = sum(self.settled_now[outcome] for outcome in FAILURES)
+        return self._threshold.crossed(failed, self.settled_now.total())
+
+    @property
+    def settled(self) -> int:
+        """Rows with an outcome, those of earlier runs and those never sent included."""
+        return self.outcomes.total()
+
+    @property
+    def left(self) -> int:
+        """Rows without an outcome."""
+        return max(0, self.rows - self.settled)
+
+    def rate(self, now: float) -> float:
+        """Rows settled a second over the last half minute; to be asked regularly."""
+        self._marks.append((now, self.settled_now.total()))
+        while self._marks[0][0] < now - PACE_S:
+            self._marks.popleft()
+        since, settled = self._marks[0]
+        return (self.settled_now.total() - settled) / (now - since) if now > since else 0.0
+
+    def _count(self, outcome: Outcome, rows: int) -> None:
+        self.outcomes[outcome] += rows
+        self.settled_now[outcome] += rows
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of a run; `as_json` is the contract of ``--json``."""
+
+    ledger: str
+    rows: int
+    outcomes: Mapping[Outcome, int]
+    waiting: int
+    in_doubt: int
+    complete: bool
+    calls: int
+    requests: int
+    throttled: int
+    lost_calls: int
+    closed_mailboxes: int
+    settled_now: int
+    """Rows settled by this run; ``outcomes`` tells of all."""
+    duration_s: float
+    exit_code: int
+    stopped: str | None = None
+    """Why the run ended before its time, as a sentence."""
+    fanout: int | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; every outcome is present, also with 0."""
+        return {
+            "ledger": self.ledger,
+            "rows": self.rows,
+            "outcomes": {outcome.value: self.outcomes.get(outcome, 0) for outcome in Outcome},
+            "waiting": self.waiting,
+            "in_doubt": self.in_doubt,
+            "complete": self.complete,
+            "calls": self.calls,
+            "requests": self.requests,
+            "throttled": self.throttled,
+            "lost_calls": self.lost_calls,
+            "closed_mailboxes": self.closed_mailboxes,
+            "settled_now": self.settled_now,
+            "duration_s": round(self.duration_s, 3),
+            "items_per_s": round(self.settled_now / self.duration_s, 1) if self.duration_s > 0 else 0.0,
+            "fanout": self.fanout,
+            "stopped": self.stopped,
+            "exit_code": self.exit_code,
+        }
+
+
+def exit_code_of(outcomes: Mapping[Outcome, int], unfinished: int) -> int:
+    """4 while rows are open; 1 when some row did not end well; else 0.
+
+    A duplicate ends as its first row did, so that it matters only where that one failed, and then the code is 1 already.
+    """
+    if unfinished:
+        return 4
+    return 1 if any(outcomes.get(outcome, 0) for outcome in ENDED_BADLY) else 0

@@ -1,0 +1,126 @@
+"""The whole engine in simulated time: what the service saw, held against what the ledger says.
+
+Invariants: intent before send; one outcome per row; no settled row sent again; never over the mailbox limits by our doing; no
+Retry-After cut short; purged and absent true; and, when the faults stop, an end within bounds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from purgeengine.config import Limits
+from purgeengine.core.model import Outcome
+from purgeengine.sim.answers import Trouble
+from purgeengine.sim.faults import Faults
+from purgeengine.sim.settings import TenantSettings
+from tests.world import World, zipf
+
+JOB = zipf(4_000, 150)
+
+
+def test_a_skewed_sorted_job_is_purged_in_full_calls_and_without_a_refusal() -> None:
+    """4,000 rows in 150 skewed mailboxes: at most 320 calls, nothing refused, nothing early."""
+    world = World(JOB).run()
+    world.judge()
+    assert world.counts == Counter({Outcome.PURGED: 4_000})
+    assert world.tally.calls <= 320
+    assert world.scheduler.fanout == 20
+    assert world.tenant.counters.refused_concurrency == 0
+    assert world.scheduler.throttled == 0
+
+
+def test_a_service_that_runs_batches_all_at_once_is_recognised_by_one_probe() -> None:
+    """The probe costs four refusals, and then no mailbox has more than four rows in a batch."""
+    world = World(JOB, settings=TenantSettings(dispatch="all")).run()
+    world.judge()
+    assert world.counts == Counter({Outcome.PURGED: 4_000})
+    assert world.scheduler.fanout == 4
+    assert world.tenant.counters.refused_concurrency == 4
+
+
+@pytest.mark.parametrize("dispatch", ["four", "all"])
+def test_fanout_four_is_never_refused_on_either_service(dispatch: str) -> None:
+    """Who asks for four gets no refusal at all."""
+    world = World(zipf(1_000, 30), Limits(fanout=4), TenantSettings(dispatch=dispatch)).run()  # type: ignore[arg-type]
+    world.judge()
+    assert world.tenant.counters.refused_concurrency == 0
+
+
+def test_the_request_window_of_a_mailbox_is_kept_and_spent() -> None:
+    """250 rows at 100 in 60 s take two full windows, and no request is refused for the rate."""
+    limits = Limits(mailbox_requests=100, mailbox_window_s=60.0)
+    world = World([250, 10], limits, TenantSettings(mailbox_requests=100, mailbox_window_s=60.0)).run()
+    world.judge()
+    assert world.tenant.counters.refused_rate == 0
+    assert 120.0 < world.duration_s < 150.0
+
+
+def test_closed_mailboxes_do_not_stop_the_run() -> None:
+    """One mailbox denied, one missing: their rows are refused or skipped, all others are purged."""
+    world = World([40] * 10, troubles={3: Trouble.DENIED, 5: Trouble.MISSING}).run()
+    world.judge()
+    assert world.counts[Outcome.PURGED] == 320
+    assert world.counts[Outcome.REFUSED] + world.counts[Outcome.SKIPPED] == 80
+    assert world.counts[Outcome.SKIPPED] > 0
+
+
+def test_a_token_that_expires_is_renewed_and_fails_no_row() -> None:
+    """Every expiry costs one renewal, and every row is purged."""
+    world = World(zipf(3_000, 100), faults=Faults(expired_token=0.02)).run()
+    world.judge()
+    assert world.counts == Counter({Outcome.PURGED: 3_000})
+    assert 1 <= world.tokens.renewals <= 10
+
+
+def test_an_outage_of_eight_seconds_is_sat_out() -> None:
+    """Everything fails for 8 s: no row is lost to it, and the run goes on afterwards."""
+    world = World(zipf(3_000, 100), faults=Faults(outage=(2.0, 10.0))).run()
+    world.judge()
+    assert world.counts == Counter({Outcome.PURGED: 3_000})
+    assert world.duration_s < 150.0
+
+
+@pytest.mark.parametrize("fault", sorted(set(Faults.probabilities()) - {"item_throttled_after"}))
+def test_each_fault_alone_costs_no_row(fault: str) -> None:
+    """With one tenth of every chance going wrong in one way, the ledger still equals the truth and nothing is given up."""
+    world = World(
+        zipf(300, 12), Limits(attempts_max=30, unclear_attempts_max=30), faults=Faults(**{fault: 0.1}), absent=0.1
+    )
+    world.run().judge()
+    assert set(world.counts) <= {Outcome.PURGED, Outcome.ABSENT}
+    assert world.counts[Outcome.ABSENT] <= sum(not there for there in world.existed.values())
+
+
+@pytest.mark.parametrize("seed", range(1, 41))
+def test_chaos_breaks_no_promise(seed: int) -> None:
+    """A random service, job and misfortune from one seed: every promise holds, and the run ends."""
+    rng = random.Random(seed)
+    window = rng.choice([10_000, 10_000, 300])
+    chances = {
+        name: rng.random() * 0.08
+        for name in Faults.probabilities()
+        if rng.random() < 0.4 and not name.startswith("hang")
+    }
+    world = World(
+        rng.choice([[rng.randint(1, 60) for _ in range(40)], zipf(900, 60), [700, *[3] * 30], [1] * 300, [400]]),
+        Limits(connections=rng.choice([1, 2, 4, 16]), fanout=rng.choice(["auto", "auto", 4]), mailbox_requests=window),
+        TenantSettings(dispatch=rng.choice(["four", "all"]), mailbox_requests=window),
+        Faults(**chances, hang_after=rng.choice([0.0, 0.01])),
+        absent=rng.choice([0.0, 0.1, 0.5]),
+        troubles={0: rng.choice([None, None, Trouble.DENIED])},
+        seed=seed,
+    )
+    world.run().judge()
+
+
+def test_the_same_seed_gives_the_same_run() -> None:
+    """Outcomes, attempts and calls repeat from a seed, whatever goes wrong."""
+
+    def once() -> tuple[object, ...]:
+        world = World(zipf(500, 20), faults=Faults.everything(0.02), absent=0.1, seed=11).run()
+        return world.ledger.settled, world.ledger.sent, world.tally.calls, world.duration_s
+
+    assert once() == once()
