@@ -1,0 +1,181 @@
+"""What the columns of a file mean: which hold user, folder and contact, and what the others are called from here on.
+
+It knows names only. It must not know CSV or Parquet.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from purgeengine.errors import InputError, UsageProblem
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "user": ("user", "userPrincipalName", "mailbox", "upn", "userId"),
+    "folder": ("folder", "folderId", "contactFolderId", "parentFolderId"),
+    "contact": ("contact", "contactId", "id"),
+}
+"""Names that are understood, in any letter case. Where a file has several for one role, the earlier one wins."""
+
+LEDGER_COLUMNS = (
+    "row",
+    "user",
+    "folder",
+    "contact",
+    "outcome",
+    "status",
+    "code",
+    "message",
+    "attempts",
+    "in_doubt",
+    "first_sent_utc",
+    "settled_utc",
+    "request_id",
+    "client_request_id",
+)
+"""Columns of an export, in its order: names that no other column may take."""
+
+NAME_CHARS_MAX = 256
+"""Longest column name; a longer one is a sign that the first line is no header."""
+COLUMNS_MAX = 1_000
+"""Most columns of a file, for the same reason; a row needs three."""
+
+_TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason"}
+_OF_EXPORT = {"row", "outcome", "client_request_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where to find what in a file. Positions count from 0; ``folder`` is None where no column holds it.
+
+    ``names`` are all columns as the file has them, ``extras`` those that are passed on, as (position, name from here on).
+    ``is_export`` tells that this program wrote the file.
+    """
+
+    names: tuple[str, ...]
+    user: int
+    folder: int | None
+    contact: int
+    extras: tuple[tuple[int, str], ...]
+    is_export: bool
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """The positions to read: user, folder where there is one, contact, then the extras."""
+        roles = (self.user, self.folder, self.contact)
+        return tuple(place for place in roles if place is not None) + tuple(place for place, _ in self.extras)
+
+
+def checked_override(columns: Mapping[str, str] | None) -> dict[str, str]:
+    """The caller's own names for roles. Raises `UsageProblem` for a role that does not exist."""
+    for role in columns or {}:
+        if role not in ALIASES:
+            raise UsageProblem(f"--columns knows the roles user, folder and contact, not {role!r}.")
+    return dict(columns or {})
+
+
+def recognised(names: Sequence[str], override: Mapping[str, str]) -> int:
+    """How many of the names mean something to us; tells the right delimiter from the wrong ones."""
+    known = {name_key(alias) for aliases in ALIASES.values() for alias in aliases}
+    known.update(map(name_key, override.values()))
+    return sum(name_key(name) in known for name in names)
+
+
+def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> Layout:
+    """Find the roles among the column names. Raises `InputError` that names the file and the columns it has."""
+    names = tuple(name.strip() or f"column_{place}" for place, name in enumerate(names, start=1))
+    _refuse_odd_names(path, names)
+    places = {name_key(name): place for place, name in enumerate(names)}
+    roles = _overridden(path, names, places, override)
+    taken = set(roles.values())
+    for role in ALIASES:
+        if role not in roles:
+            roles[role] = _by_alias(path, role, {key: place for key, place in places.items() if place not in taken})
+    user, folder, contact = roles["user"], roles["folder"], roles["contact"]
+    if user is None or contact is None:
+        raise _lacking(path, names, [role for role in ("user", "contact") if roles[role] is None])
+    others = [place for place in range(len(names)) if place not in (user, folder, contact)]
+    return Layout(names, user, folder, contact, _extras(names, others, places), places.keys() >= _OF_EXPORT)
+
+
+def name_key(name: str) -> str:
+    """What two names of one column have in common: neither case nor surrounding spaces tell columns apart."""
+    return name.strip().casefold()
+
+
+def safe_name(name: str) -> str:
+    """The name under which an extra column travels: ``input_<name>`` where an export or a batch has one of that name itself."""
+    return f"input_{name}" if name_key(name) in _TAKEN else name
+
+
+def united(layouts: Sequence[Layout]) -> tuple[str, ...]:
+    """Names of the extra columns over all files, first seen first. Names compare without case, as the roles do."""
+    seen: dict[str, str] = {}
+    for layout in layouts:
+        for _, name in layout.extras:
+            seen.setdefault(name_key(name), name)
+    return tuple(seen.values())
+
+
+def _refuse_odd_names(path: Path, names: tuple[str, ...]) -> None:
+    if len(names) > COLUMNS_MAX or max(map(len, names), default=0) > NAME_CHARS_MAX:
+        raise InputError(
+            f"{path} does not begin with a usable header: it has {len(names):,} columns, or a name of more than "
+            f"{NAME_CHARS_MAX} characters. The limit is {COLUMNS_MAX:,} columns."
+        )
+    twice = [name for name, count in Counter(map(name_key, names)).items() if count > 1]
+    if twice:
+        shown = ", ".join(name for name in names if name_key(name) in twice)
+        raise InputError(
+            f"{path} has columns of the same name ({shown}). Rename or remove one; case does not tell them apart."
+        )
+
+
+def _overridden(
+    path: Path, names: tuple[str, ...], places: Mapping[str, int], override: Mapping[str, str]
+) -> dict[str, int | None]:
+    roles: dict[str, int | None] = {}
+    for role, name in override.items():
+        if name_key(name) not in places:
+            raise InputError(f"{path} has no column {name!r} for the {role}; it has {_listed(names)}.")
+        if places[name_key(name)] in roles.values():
+            raise InputError(f"The column {name!r} of {path} is named for two roles. Name one column for each.")
+        roles[role] = places[name_key(name)]
+    return roles
+
+
+def _by_alias(path: Path, role: str, places: Mapping[str, int]) -> int | None:
+    """The earliest alias wins, except where a bare ``id`` leaves open what is meant: what is deleted does not come back."""
+    present = [alias for alias in ALIASES[role] if name_key(alias) in places]
+    if present == ["contactId", "id"]:
+        raise InputError(
+            f"{path} has both 'contactId' and 'id', and either may name the contact. Say which with --columns, "
+            f"for example contact=contactId."
+        )
+    return places[name_key(present[0])] if present else None
+
+
+def _extras(names: tuple[str, ...], others: Sequence[int], places: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
+    """Rename what collides with the ledger; where the file has the new name already, that older column is kept instead."""
+    extras = []
+    for place in others:
+        name = safe_name(names[place])
+        if name == names[place] or name_key(name) not in places:
+            extras.append((place, name))
+    return tuple(extras)
+
+
+def _lacking(path: Path, names: tuple[str, ...], lacking: Sequence[str]) -> InputError:
+    accepted = "; ".join(f"{role}: {', '.join(ALIASES[role])}" for role in lacking)
+    return InputError(
+        f"{path} has no column for the {' and the '.join(lacking)}. It has {_listed(names)}. "
+        f"These names are understood, in any letter case: {accepted}. Other names can be given with --columns."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:20])
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"the column{'s' if len(names) != 1 else ''} {shown}{more}"

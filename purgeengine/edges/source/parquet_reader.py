@@ -1,0 +1,175 @@
+"""A Parquet file as columns of text, in batches whose size bounds the memory.
+
+It knows Arrow types. It must not know which users and ids are allowed. Import it only where a Parquet file is met: it
+costs 90 ms.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from purgeengine.edges.source.columns import Layout, layout_of
+from purgeengine.edges.source.files import unreadable
+from purgeengine.edges.source.rows import BATCH_ROWS_MAX, HAS_NUL, NOT_TEXT, Cells, Text, text_of
+from purgeengine.errors import InputError
+
+BATCH_BYTES = 4 << 20
+"""Uncompressed bytes aimed at in one batch, judged by the file's own statistics."""
+READ_BYTES = 1 << 18
+"""Read at once from each column, so that row groups of any size are streamed."""
+
+Column: TypeAlias = Any
+"""An array of any type."""
+
+_DAMAGE = (pa.ArrowException, OSError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetTable:
+    """A Parquet file whose schema has been read and understood. ``rows_estimate`` is exact."""
+
+    path: Path
+    layout: Layout
+    rows_estimate: int
+
+    @classmethod
+    def opened(cls, path: Path, override: Mapping[str, str]) -> ParquetTable:
+        """Read the schema. Raises `InputError` when a column is missing or of a type that no id can have."""
+        with _file(path) as file:
+            layout = layout_of(path, file.schema_arrow.names, override)
+            for role, place in (("user", layout.user), ("folder", layout.folder), ("contact", layout.contact)):
+                if place is not None:
+                    _refuse_type(path, role, file.schema_arrow.field(place))
+            return cls(path, layout, file.metadata.num_rows)
+
+    def cells(self) -> Iterator[Cells]:
+        """Yield all rows in order. Raises `InputError` where the file is damaged, after the rows before that place."""
+        line = 1
+        try:
+            with _file(self.path) as file:
+                for batch in file.iter_batches(_batch_rows(file.metadata), use_threads=False):
+                    yield self._cells(batch, line)
+                    line += batch.num_rows
+        except _DAMAGE as error:
+            raise InputError(f"{self.path} is damaged after row {line - 1:,}; copy it again. ({error})") from error
+
+    def _cells(self, batch: pa.RecordBatch, line: int) -> Cells:
+        layout = self.layout
+        problems: dict[int, str] = {}
+        roles = {
+            place: _text(batch.column(place), problems).fill_null("")
+            for place in (layout.user, layout.folder, layout.contact)
+            if place is not None
+        }
+        folder = roles[layout.folder] if layout.folder is not None else None
+        extras = {name: _extra(batch.column(place), problems) for place, name in layout.extras}
+        return Cells(roles[layout.user], folder, roles[layout.contact], extras, line, problems)
+
+
+def _file(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(str(path), buffer_size=READ_BYTES, pre_buffer=False)
+    except (FileNotFoundError, PermissionError) as error:
+        raise unreadable(path, error) from error
+    except _DAMAGE as error:
+        raise InputError(f"{path} is a damaged or unfinished Parquet file; write it again. ({error})") from error
+
+
+def _batch_rows(metadata: pq.FileMetaData) -> int:
+    """Rows that make about `BATCH_BYTES` in the row group with the longest rows."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    return max(1, min(BATCH_ROWS_MAX, BATCH_BYTES // max(row_bytes, 1)))
+
+
+def _refuse_type(path: Path, role: str, field: pa.Field[Any]) -> None:
+    """Ids are text. A number is no id, however it would be printed."""
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    if not (_is_text(kind) or _is_bytes(kind) or pa.types.is_null(kind)):
+        raise InputError(
+            f"The column {field.name!r} of {path} holds {field.type}, and the {role} is text. "
+            f"Name another column with --columns, or write the file again."
+        )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    types = pa.types
+    return (
+        types.is_binary(kind)
+        or types.is_large_binary(kind)
+        or types.is_fixed_size_binary(kind)
+        or types.is_binary_view(kind)
+    )
+
+
+def _extra(column: Column, problems: dict[int, str]) -> Text:
+    """Any type as text: nested values as JSON, bytes that are no text as base64."""
+    if pa.types.is_dictionary(column.type):
+        column = _cast(column, column.type.value_type)
+    if _is_bytes(column.type) and not _is_utf8(column):
+        return pa.array([_text_or_base64(cell) for cell in column.to_pylist()], pa.string())
+    if _is_text(column.type) or _is_bytes(column.type):
+        return _text(column, problems)
+    if pa.types.is_nested(column.type):
+        return pa.array([_json(cell) for cell in column.to_pylist()], pa.string())
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return pa.array([None if cell is None else str(cell) for cell in column.to_pylist()], pa.string())
+
+
+def _text(column: Column, problems: dict[int, str]) -> Text:
+    """Text as text. Where bytes are none, or NUL is among them, the row gets its problem and the cell is shown as it can be."""
+    if pa.types.is_dictionary(column.type):
+        column = _cast(column, column.type.value_type)
+    if _is_utf8(column):
+        text = _cast(column, pa.string())
+        if not pc.any(pc.match_substring(text, "\0")).as_py():
+            return text
+    cells = _cast(column, pa.binary()).to_pylist()
+    for index, cell in enumerate(cells):
+        if cell is not None and text_of(cell).encode() != cell:
+            problems.setdefault(index, HAS_NUL if b"\0" in cell else NOT_TEXT)
+    return pa.array([None if cell is None else text_of(cell) for cell in cells], pa.string())
+
+
+def _is_utf8(column: Column) -> bool:
+    """Arrow checks text when it is cast from bytes, and not when it is read from Parquet."""
+    try:
+        _cast(_cast(column, pa.binary()), pa.string())
+    except (pa.ArrowInvalid, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _cast(column: Column, kind: pa.DataType) -> Any:
+    try:
+        return column.cast(kind)
+    except pa.ArrowNotImplementedError:  # older versions of pyarrow know few casts of views and fixed sizes
+        return pa.array(column.to_pylist(), kind)
+
+
+def _json(cell: object) -> str | None:
+    return None if cell is None else json.dumps(cell, ensure_ascii=False, default=str)
+
+
+def _text_or_base64(cell: bytes | None) -> str | None:
+    if cell is None:
+        return None
+    try:
+        return cell.decode("utf-8")
+    except UnicodeDecodeError:
+        return base64.b64encode(cell).decode("ascii")

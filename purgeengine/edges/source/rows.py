@@ -1,0 +1,191 @@
+"""From the cells of a file to checked rows: the schema that everybody downstream reads.
+
+It knows the rules of `purgeengine.core.identifiers` and applies them to whole columns. It must not know where cells come from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute
+
+from purgeengine.core.identifiers import GUID_PATTERN, ID_PATTERN, UPN_PATTERN, USER_LENGTH_MAX, id_problem, row_problem
+from purgeengine.edges.source.columns import name_key
+
+# The stubs of pyarrow lose the element type in most functions and then refuse their own results: it is named for people only.
+pc: Any = pyarrow.compute
+Text: TypeAlias = Any
+"""An array of strings."""
+Flags: TypeAlias = Any
+"""An array of booleans."""
+Numbers: TypeAlias = Any
+"""An array of int64."""
+
+BATCH_ROWS_MAX = 8_192
+"""Rows of one record batch."""
+CELL_BYTES_MAX = 32 * 1024
+"""Longest cell: far more than any id, a name or an address needs, and little enough that a block of rows fits in memory."""
+CUT_CHARS = 1_000
+"""What is kept of a longer cell, to recognise the row by."""
+
+CELL_TOO_LONG = f"the row has a cell of more than {CELL_BYTES_MAX // 1024} KiB"
+NOT_TEXT = "the row holds bytes that are not UTF-8 text"
+HALF_PAIR = "the row holds half of a surrogate pair, which is no character"
+HAS_NUL = "the row holds a NUL character"
+
+_HALF_PAIR = re.compile(rb"\xed[\xa0-\xbf]")
+_COUNT = pa.array(range(BATCH_ROWS_MAX), pa.int64())
+_USER_RE2 = f"(?:{GUID_PATTERN})|(?:{UPN_PATTERN})"
+_pattern = re.fullmatch(r"\^\[[^]]+\]\{1,(\d+)\}\$", ID_PATTERN)
+assert _pattern, "an id is no longer some characters of one set"
+# A set is asked of the rules themselves, and trimming by it takes a quarter of the time of RE2, which unrolls the bound each time.
+_ID_CHARACTERS = "".join(chr(code) for code in range(128) if id_problem("contact", chr(code)) is None)
+# Scalars have their types given: without one, pyarrow looks for pandas each time, which takes 100 µs.
+_ID_LENGTH_MAX = pa.scalar(int(_pattern[1]), pa.int32())
+_USER_LENGTH_MAX = pa.scalar(USER_LENGTH_MAX, pa.int32())
+_EMPTY = pa.scalar("", pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Columns of some rows of one file, all of one length, as text without nulls in the three roles.
+
+    ``line`` is the number of each row's first line, or only that of the first row when each row is one line. ``extras`` go
+    by their names in this file. ``problems`` says what is wrong with the shape of a row, by its index; None
+    says that nothing is, and that no cell is too long.
+    """
+
+    user: Text
+    folder: Text | None
+    contact: Text
+    extras: Mapping[str, Text]
+    line: int | Numbers
+    problems: Mapping[int, str] | None
+
+
+def schema_with(extra_columns: Sequence[str]) -> pa.Schema:
+    """The schema of every batch of a source."""
+    fixed = [pa.field("row", pa.int64()), pa.field("line", pa.int64()), pa.field("source", pa.int32())]
+    texts = ["user", "folder", "contact", "reason", *extra_columns]
+    return pa.schema(fixed + [pa.field(name, pa.string()) for name in texts])
+
+
+def batches_of(cells: Cells, schema: pa.Schema, source: int, first_row: int) -> Iterator[pa.RecordBatch]:
+    """Check the rows and yield them in batches of at most `BATCH_ROWS_MAX`, numbered from ``first_row``."""
+    if cells.problems is not None:
+        cells = _bounded(cells, dict(cells.problems))
+    total = len(cells.user)
+    for start in range(0, total, BATCH_ROWS_MAX):
+        count = min(BATCH_ROWS_MAX, total - start)
+        yield _batch(cells, schema, source, first_row + start, start, count)
+
+
+def _batch(cells: Cells, schema: pa.Schema, source: int, first_row: int, start: int, count: int) -> pa.RecordBatch:
+    user, contact = cells.user.slice(start, count), cells.contact.slice(start, count)
+    folder = cells.folder.slice(start, count) if cells.folder is not None else pa.repeat(_EMPTY, count)
+    line = _numbers(cells.line + start, count) if isinstance(cells.line, int) else cells.line.slice(start, count)
+    problems = {index - start: text for index, text in (cells.problems or {}).items() if start <= index < start + count}
+    if problems or _valid(user, folder, contact).true_count < count:
+        user, folder, contact = (pc.utf8_trim_whitespace(column) for column in (user, folder, contact))
+        reason = reasons(user, folder, contact, problems)
+    else:  # the usual case; and no valid cell has whitespace around it
+        reason = pa.nulls(count, pa.string())
+    columns = [
+        _numbers(first_row, count),
+        line,
+        pa.repeat(pa.scalar(source, pa.int32()), count),
+        user,
+        folder,
+        contact,
+        reason,
+    ]
+    extras = {name_key(name): extra for name, extra in cells.extras.items()}
+    for name in schema.names[len(columns) :]:
+        extra = extras.get(name_key(name))
+        columns.append(pa.nulls(count, pa.string()) if extra is None else extra.slice(start, count))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _bounded(cells: Cells, problems: dict[int, str]) -> Cells:
+    """Cut cells that are too long, and say so of their rows; nearly always there are none."""
+    named = {
+        "user": cells.user,
+        "contact": cells.contact,
+        **({"folder": cells.folder} if cells.folder is not None else {}),
+    }
+    longest = (pc.max(pc.binary_length(column)).as_py() or 0 for column in (*named.values(), *cells.extras.values()))
+    if max(longest) <= CELL_BYTES_MAX:
+        return cells
+    roles = {name: _cut(column, problems) for name, column in named.items()}
+    extras = {name: _cut(column, problems) for name, column in cells.extras.items()}
+    return replace(cells, **roles, extras=extras, problems=problems)
+
+
+def _cut(column: Text, problems: dict[int, str]) -> Text:
+    too_long = pc.greater(pc.binary_length(column), pa.scalar(CELL_BYTES_MAX, pa.int32())).fill_null(False)
+    for index in pc.indices_nonzero(too_long).to_pylist():
+        problems.setdefault(index, CELL_TOO_LONG)
+    beginning = pc.binary_join_element_wise(pc.utf8_slice_codeunits(column, 0, CUT_CHARS), "…", "")
+    return pc.if_else(too_long, beginning, column)
+
+
+def reasons(user: Text, folder: Text, contact: Text, problems: Mapping[int, str]) -> Text:
+    """Why each row cannot be sent, null where it can. ``problems`` are known already, by index, and come first."""
+    suspects = pc.indices_nonzero(pc.invert(_valid(user, folder, contact)))
+    found: list[str | None] = [None] * len(user)
+    cells = (column.take(suspects).to_pylist() for column in (user, folder, contact))
+    for index, *row in zip(suspects.to_pylist(), *cells, strict=True):
+        found[index] = row_problem(*row)
+    for index, text in problems.items():
+        found[index] = text
+    return pa.array(found, pa.string())
+
+
+def _valid(user: Text, folder: Text, contact: Text) -> Flags:
+    sendable = pc.and_(_distinct(_valid_users, user), _distinct(_valid_folders, folder))
+    return pc.and_(sendable, _valid_ids(contact))
+
+
+def _distinct(check: Callable[[Text], Flags], column: Text) -> Flags:
+    """Check each value once: users and folders repeat in neighbouring rows."""
+    encoded = column.dictionary_encode()
+    return check(encoded.dictionary).take(encoded.indices)
+
+
+def _valid_users(users: Text) -> Flags:
+    """What matches is ASCII, so that its bytes are its characters."""
+    return pc.and_(pc.match_substring_regex(users, _USER_RE2), pc.less_equal(pc.binary_length(users), _USER_LENGTH_MAX))
+
+
+def _valid_folders(folders: Text) -> Flags:
+    """Of the right characters, none included: nothing is left when they are trimmed."""
+    only_right = pc.equal(pc.ascii_rtrim(folders, _ID_CHARACTERS), _EMPTY)
+    return pc.and_(only_right, pc.less_equal(pc.binary_length(folders), _ID_LENGTH_MAX))
+
+
+def _valid_ids(ids: Text) -> Flags:
+    return pc.and_(_valid_folders(ids), pc.not_equal(ids, _EMPTY))
+
+
+def _numbers(first: int, count: int) -> Numbers:
+    return pc.add(_COUNT.slice(0, count), pa.scalar(first, pa.int64()))
+
+
+def text_of(raw: bytes) -> str:
+    """Bytes as they can be shown: what is no text, and NUL, replaced."""
+    return raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def bytes_problem(raw: bytes) -> str | None:
+    """What is wrong with a row's bytes whatever its columns mean, or None."""
+    if b"\0" in raw:
+        return HAS_NUL
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return HALF_PAIR if _HALF_PAIR.match(raw, error.start) else NOT_TEXT
+    return None

@@ -1,0 +1,121 @@
+"""Properties of reading CSV: what Python's ``csv`` writes comes back, and the quick and the careful way agree.
+
+1. Random rows, in any delimiter, quoting, line end and encoding, and cut into blocks of any size, come out as they went in.
+2. For any bytes at all: both ways give the same rows, every row keeps its line, and nothing is raised but `InputError`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from purgeengine.edges.source import csv_reader, open_source
+from tests.source_fixtures import a_file, records
+
+block_sizes = st.sampled_from([1, 3, 16, 100, 1 << 20])
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+tricky_texts = st.text(st.sampled_from(list(",;\t\"'\n\r a=é\u2028😀")), max_size=8)
+extras = texts | tricky_texts
+ids = st.from_regex(r"[A-Za-z0-9_=-]{1,12}", fullmatch=True)
+users = st.from_regex(r"[a-z]{1,5}@[a-z]{1,5}", fullmatch=True)
+
+STYLES = [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r\n"), (csv.QUOTE_ALL, "\r")]
+"""Quoting and line end. Where quotes are few, ``csv`` quotes only the characters of its own line end, which may not be ours."""
+
+
+def read(content: bytes, block_bytes: int, quick: bool = True) -> list[dict[str, Any]]:
+    """All rows of a file with this content; without the quick way when asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = open_source([a_file(Path(folder), content)], block_bytes=block_bytes)
+        if quick:
+            return records(source)
+        with mock.patch.object(csv_reader.CsvTable, "_plain", return_value=None):
+            return records(source)
+
+
+@settings(deadline=None, max_examples=75)
+@given(
+    rows=st.lists(st.tuples(users, extras, ids, extras), max_size=12),
+    delimiter=st.sampled_from(",;\t"),
+    style=st.sampled_from(STYLES),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    block_bytes=block_sizes,
+)
+def test_what_the_csv_module_writes_comes_back(
+    rows: list[tuple[str, str, str, str]], delimiter: str, style: tuple[Any, str], encoding: str, block_bytes: int
+) -> None:
+    """Rows, their order and their cells survive, and the line of a row counts the line ends in the cells before it."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, quoting=style[0], lineterminator=style[1])
+    writer.writerow(["user", "first note", "contact", "second note"])
+    lines = []
+    for row in rows:
+        lines.append(len(text.getvalue().encode().splitlines()) + 1)
+        writer.writerow(row)
+    found = read(text.getvalue().encode(encoding), block_bytes)
+    assert [(r["user"], r["first note"], r["contact"], r["second note"]) for r in found] == rows
+    assert [r["line"] for r in found] == lines
+    assert [r["row"] for r in found] == list(range(len(rows)))
+    assert {r["reason"] for r in found} <= {None}
+
+
+any_lines = st.lists(
+    st.sampled_from(
+        [
+            b"a@x,A,n",
+            b"a@x,A",
+            b"a@x,A,n,m",
+            b'"a@x","A","n"',
+            b'a@x,A,"n',
+            b'a@x,"A,n',
+            b'a@x,A,"n"m',
+            b'n",A,m',
+            b'a@x,A,"n ""m"""',
+            b'""',
+            b"",
+            b" ",
+            b",,",
+            b"a@x,A,\xff",
+            b"a@x,A,\x00",
+            b"a@x,A,\xc3\xa9",
+            b"a@x,A,\xed\xa0\x80",
+        ]
+    )
+    | st.binary(max_size=6)
+    | st.text(st.sampled_from(list('a,"\n\r')), max_size=10).map(str.encode),
+    max_size=12,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    lines=any_lines,
+    ends=st.lists(st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n"]), min_size=12, max_size=12),
+    block_bytes=block_sizes,
+)
+def test_the_quick_and_the_careful_way_agree(lines: list[bytes], ends: list[bytes], block_bytes: int) -> None:
+    """Whatever the bytes, pyarrow is believed only where the careful way says the same, wherever blocks end."""
+    content = b"user,contact,note\n" + b"".join(line + end for line, end in zip(lines, ends, strict=False))
+    careful = read(content, 1 << 20, quick=False)
+    assert read(content, block_bytes) == careful
+    assert read(content, block_bytes, quick=False) == careful
+    assert [r["line"] for r in careful] == sorted({r["line"] for r in careful})
+
+
+@settings(deadline=None, max_examples=75)
+@given(good=st.integers(0, 5), bad=st.binary(max_size=20), after=st.integers(0, 5), block_bytes=block_sizes)
+def test_one_bad_line_never_reaches_its_neighbours(good: int, bad: bytes, after: int, block_bytes: int) -> None:
+    """However a line without a quote is damaged, the rows before and after it are whole, valid and in their lines."""
+    bad = bad.replace(b'"', b"").replace(b"\n", b"").replace(b"\r", b"")
+    row = b"a@x,A,n\n"
+    found = read(b"user,contact,note\n" + row * good + bad + b"\n" + row * after, block_bytes)
+    around = [r for r in found if r["line"] != good + 2]
+    expected = [(line, "a@x", "A", "n", None) for line in [*range(2, good + 2), *range(good + 3, good + 3 + after)]]
+    assert [(r["line"], r["user"], r["contact"], r["note"], r["reason"]) for r in around] == expected
