@@ -130,9 +130,7 @@ def without_secrets(_logger: object, _method: str, event: EventDict) -> EventDic
 
     The last line of defence: nobody logs a token to begin with.
     """
-    for key in event:
-        event[key] = _clean(key, event[key])
-    return event
+    return {printable(key, 100): _clean(key, value) for key, value in event.items()}
 
 
 def _clean(key: str, value: Any, depth: int = 0) -> Any:
@@ -158,18 +156,17 @@ def _escaped(text: str) -> str:
 
 
 def tracing() -> bool:
-    """Whether `trace` writes anything at the level configured."""
-    return _level <= _INFO
+    """Whether `trace` may write anything at the level configured. It may at each of them: even a quiet log has warnings."""
+    return bool(_tellers_at(_level))
 
 
 def trace(log: Any, entries: Iterable[Entry]) -> None:
-    """Tell what a turn of the engine recorded, one event per entry. Purged rows cost a look each unless all is told."""
-    everything = _level <= _DEBUG
+    """Tell what a turn of the engine recorded, one event per entry; what the level leaves out costs a look each."""
+    tellers = _tellers_at(_level)
     for entry in entries:
-        if type(entry) in _TELLERS:
-            _TELLERS[type(entry)](log, entry)
-        elif everything:
-            _DEBUG_TELLERS[type(entry)](log, entry)
+        tell = tellers.get(type(entry))
+        if tell is not None:
+            tell(log, entry)
 
 
 def _batch_ended(log: Any, entry: BatchEnded) -> None:
@@ -230,11 +227,16 @@ def _returned(log: Any, entry: Returned) -> None:
 
 
 _Teller = Callable[[Any, Any], None]
-_TELLERS: dict[type, _Teller] = {
+_WARNING_TELLERS: dict[type, _Teller] = {
     BatchEnded: _batch_ended,
-    Settled: _settled,
-    MailboxBlocked: _mailbox_blocked,
     RunBlocked: _run_blocked,
     MailboxClosed: _mailbox_closed,
 }
-_DEBUG_TELLERS: dict[type, _Teller] = {BatchSent: _batch_sent, Returned: _returned}
+_INFO_TELLERS: dict[type, _Teller] = {**_WARNING_TELLERS, Settled: _settled, MailboxBlocked: _mailbox_blocked}
+_DEBUG_TELLERS: dict[type, _Teller] = {**_INFO_TELLERS, BatchSent: _batch_sent, Returned: _returned}
+
+
+def _tellers_at(level: int) -> dict[type, _Teller]:
+    if level >= _WARNING:
+        return _WARNING_TELLERS
+    return _INFO_TELLERS if level >= _INFO else _DEBUG_TELLERS

@@ -10,6 +10,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 
 from purgeengine.core.model import Attempt
+from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.window import Window
 
 GOOD_REPLIES_TO_RAISE = 40
@@ -24,6 +25,8 @@ class Mailbox:
     __slots__ = (
         "_crowded",
         "_good",
+        "_lost_at",
+        "_quarantine",
         "_retries",
         "alone",
         "blocked_until",
@@ -40,11 +43,15 @@ class Mailbox:
         "window",
     )
 
-    def __init__(self, number: int, first: int, end: int, window: Window, limit_max: int) -> None:
+    def __init__(
+        self, number: int, first: int, end: int, window: Window, quarantine: Quarantine, limit_max: int
+    ) -> None:
         self.number = number
         self.next = first
         self.end = end
         self.window = window
+        self._quarantine = quarantine
+        self._lost_at = -inf
         self.limit = limit_max
         self.limit_max = limit_max
         self._retries: list[tuple[float, Attempt]] = []
@@ -77,7 +84,7 @@ class Mailbox:
         if self.in_flight or not self.remaining:
             return inf
         due = now if self.next < self.end or self.alone else self._retries[0][0]
-        return max(due, self.blocked_until, self.window.opens_at(now))
+        return max(due, self.blocked_until, self._lost_at + self._quarantine.length_s, self.window.opens_at(now))
 
     def sendable(self, now: float, most: int) -> int:
         """Rows that may share a batch now, at most ``most``."""
@@ -125,6 +132,10 @@ class Mailbox:
         self.blocked_until = max(self.blocked_until, until)
         if throttled:
             self.throttled_until = max(self.throttled_until, until)
+
+    def lost(self, at: float) -> None:
+        """The service may still be running a batch of its rows: it waits out the quarantine, as long as that is known to be."""
+        self._lost_at = at
 
     def went_well(self, replies: int) -> None:
         """An answer without a refusal: a lowered limit recovers slowly."""

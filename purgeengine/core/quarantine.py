@@ -21,10 +21,12 @@ class Quarantine:
         self._slowest_s = slowest_s
         self._answered = answered
 
-    def timed(self, duration_s: float) -> None:
-        """A call was answered after so many seconds."""
+    def timed(self, duration_s: float) -> bool:
+        """A call was answered after so many seconds. Answers whether that has made the quarantine shorter."""
+        before_s = self.length_s
         self._answered += 1
         self._slowest_s = max(self._slowest_s, duration_s)
+        return self.length_s < before_s
 
     @property
     def length_s(self) -> float:

@@ -180,7 +180,7 @@ class Scheduler:
         window = Window(limits.mailbox_requests, limits.mailbox_window_s + limits.window_slack_s)
         for age_s, requests in event.recent:
             window.restore(requests, self._now - age_s)
-        mailbox = Mailbox(event.mailbox, event.next, event.end, window, limits.mailbox_concurrent_max)
+        mailbox = Mailbox(event.mailbox, event.next, event.end, window, self._quarantine, limits.mailbox_concurrent_max)
         mailbox.restore(event.unsettled, self._now)
         mailbox.block(self._now + event.blocked_for_s)
         self._mailboxes[event.mailbox] = mailbox
@@ -194,7 +194,9 @@ class Scheduler:
             self._whole_batch(flight, answer.outer)
         else:
             self._gate.answered()
-            self._quarantine.timed(self._now - flight.sent_at)
+            if self._quarantine.timed(self._now - flight.sent_at):
+                for number in list(self._waiting):
+                    self._place(self._mailboxes[number])
             if answer.outer.retry_after_s is not None:
                 self._wait_for_graph(answer.outer.retry_after_s, answer.outer)
             self._settling.replies(flight, answer.replies, answer.waits, self._now, self._fanout)
@@ -245,13 +247,13 @@ class Scheduler:
 
     def _in_doubt(self, flight: Flight, reply: Reply, *, running: bool) -> None:
         """Perhaps carried out. While the service may still be at it, its mailboxes wait as long as that may take."""
-        until = self._now + (self._quarantine.length_s if running else 0.0)
+        quarantine_s = self._quarantine.length_s if running else 0.0
         self._settling.all_in_doubt(flight, reply, self._now, counted=not self._gate.probing)
         for mailbox, attempts in flight.parts:
             self._fanout.lost(len(attempts))
-            mailbox.window.answered(len(attempts), until)
+            mailbox.window.answered(len(attempts), self._now + quarantine_s)
             if running:
-                self._settling.block(mailbox, until, self._now)
+                self._settling.quarantine(mailbox, self._now, quarantine_s)
 
     def _heed(self, flight: Flight) -> None:
         """What single replies say about more than their mailbox."""

@@ -178,7 +178,7 @@ class Settling:
         else:
             mailbox.went_well(said.good)
         if said.wait_s:
-            self.block(mailbox, now + said.wait_s, now, throttled=True)
+            self.block(mailbox, now + said.wait_s, now)
 
     def _close(self, mailbox: Mailbox, said: _MailboxSaid, outcome: Outcome, reply: Reply) -> None:
         """Its rows that were sent before end with the mailbox; those never sent are skipped by the ledger."""
@@ -187,10 +187,15 @@ class Settling:
             self._settle(attempt, outcome, BATCH_OF_LAST_SENDING, reply)
         self.entries.append(MailboxClosed(mailbox.number, reply, skipped))
 
-    def block(self, mailbox: Mailbox, until: float, now: float, *, throttled: bool = False) -> None:
-        """The mailbox sends nothing before ``until``, a restart included."""
-        mailbox.block(until, throttled=throttled)
+    def block(self, mailbox: Mailbox, until: float, now: float) -> None:
+        """Graph asked the mailbox to wait: it sends nothing before ``until``, a restart included."""
+        mailbox.block(until, throttled=True)
         self.entries.append(MailboxBlocked(mailbox.number, until - now))
+
+    def quarantine(self, mailbox: Mailbox, now: float, for_s: float) -> None:
+        """A batch was lost: the mailbox waits while the service may be running it, a restart included."""
+        mailbox.lost(now)
+        self.entries.append(MailboxBlocked(mailbox.number, for_s))
 
     # -------------------------------------------------------------------------------------------- all rows of a batch
 

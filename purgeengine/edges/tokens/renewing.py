@@ -1,0 +1,201 @@
+"""Keeps a current token at hand: renews it ahead of its end, once for all who wait, and patiently when the login is out.
+
+Knows when; a `Login` knows how. tenacity does the waiting between tries and gives up: here a call may simply wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from tenacity import (
+    AsyncRetrying,
+    RetryCallState,
+    retry_if_exception_type,
+    wait_exponential,
+)
+
+from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.tokens.identity import Identity, described
+from purgeengine.errors import TokenError
+
+RENEW_WITH_LEFT_S = 300.0
+"""A token is renewed when less is left; of one that lives for less than ten minutes, at half its life."""
+PAUSE_S = 30.0
+"""After a renewal failed while the old token is still good, the next is tried so much later."""
+TRIES_MAX = 200
+"""Bounds the tries of one renewal whatever the clock says; with waits of up to 30 s, patience ends long before."""
+_wait_between_tries = wait_exponential(multiplier=1.0, max=30.0)
+
+
+class LoginUnavailable(Exception):
+    """The login could not be asked, or was too busy: worth another try. The text is half a sentence for people."""
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A fresh token and how long it lives, in seconds."""
+
+    token: str = field(repr=False)
+    life_s: float
+
+
+class Login(Protocol):
+    """A way to sign in: with a client secret today; a certificate, a federated or managed identity or a device code fit as well."""
+
+    method: str
+    """What it is called for people."""
+    host: str
+    """Whom it asks."""
+    tenant_id: str
+    client_id: str
+
+    def acquire(self) -> Issued:
+        """Ask for a fresh token, never for a remembered one; runs in a thread and may block for as long as its timeouts let it.
+
+        Raises `LoginUnavailable` when another try may help, and `TokenError` when none will.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A token and when it was asked for, on both clocks: the monotonic one may stand still while the machine sleeps."""
+
+    issued: Issued = field(repr=False)
+    at: float
+    at_utc: float
+
+    def left_s(self, clock: Clock) -> float:
+        return self.issued.life_s - max(clock.monotonic() - self.at, clock.utc() - self.at_utc)
+
+    @property
+    def renew_with_left_s(self) -> float:
+        return min(RENEW_WITH_LEFT_S, self.issued.life_s / 2)
+
+    @property
+    def use_with_left_s(self) -> float:
+        """A call made with less left might arrive too late."""
+        return min(60.0, self.issued.life_s / 10)
+
+
+class RenewingTokens:
+    """Tokens of a `Login`. All methods belong to one event loop at a time.
+
+    ``start_patience_s`` bounds how long the first token is tried for when the login is out, ``run_patience_s`` how long any
+    later one is: a run under way can afford to wait out an incident.
+    """
+
+    def __init__(
+        self,
+        login: Login,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        start_patience_s: float = 30.0,
+        run_patience_s: float = 600.0,
+    ) -> None:
+        self._login = login
+        self._clock = clock or SystemClock()
+        self._rng = rng or random.Random()
+        self._sleep = sleep
+        self._start_patience_s = start_patience_s
+        self._run_patience_s = run_patience_s
+        self._held: _Held | None = None
+        self._renewal: asyncio.Task[str] | None = None
+        self._pause_until = 0.0
+
+    def __repr__(self) -> str:
+        left = f"{self._held.left_s(self._clock):.0f}" if self._held else "none"
+        return f"RenewingTokens({self._login.method}, left_s={left})"
+
+    async def token(self) -> str:
+        """The current token. The cases: long enough left; due for renewal, which happens meanwhile; run out, so that all wait.
+
+        Raises `TokenError` when none can be had.
+        """
+        held = self._held
+        if held is None:
+            return await self._renewed()
+        left_s = held.left_s(self._clock)
+        if left_s > held.renew_with_left_s:
+            return held.issued.token
+        if left_s > held.use_with_left_s:
+            if self._clock.monotonic() >= self._pause_until:
+                self._under_way()
+            return held.issued.token
+        return await self._renewed()
+
+    async def renew(self, stale: str) -> str:
+        """A token other than ``stale``, which Graph refused. Raises `TokenError` when none can be had."""
+        if self._held is not None and self._held.issued.token != stale:
+            return await self.token()
+        return await self._renewed()
+
+    def describe(self) -> Identity:
+        """Who we are; roles and expiry once there is a token."""
+        login = self._login
+        if self._held is None:
+            return Identity(login.tenant_id, login.client_id, login.method)
+        identity = described(self._held.issued.token, login.method, login.tenant_id, login.client_id)
+        return replace(identity, expires_utc=self._held.at_utc + self._held.issued.life_s)
+
+    # ------------------------------------------------------------------------------------------------------- renewal
+
+    async def _renewed(self) -> str:
+        """Wait for the one renewal, which goes on for the others when this waiter gives up."""
+        return await asyncio.shield(self._under_way())
+
+    def _under_way(self) -> asyncio.Task[str]:
+        """The renewal under way, or a new one."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.ensure_future(self._fetch())
+            self._renewal.add_done_callback(self._ended)
+        return self._renewal
+
+    def _ended(self, renewal: asyncio.Task[str]) -> None:
+        if not renewal.cancelled() and renewal.exception() is not None:
+            self._pause_until = self._clock.monotonic() + PAUSE_S
+
+    async def _fetch(self) -> str:
+        patience_s = self._start_patience_s if self._held is None else self._run_patience_s
+        began_at = self._clock.monotonic()
+
+        def patience_ends(state: RetryCallState) -> bool:
+            waited_s = self._clock.monotonic() - began_at
+            return waited_s + state.upcoming_sleep > patience_s or state.attempt_number >= TRIES_MAX
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(LoginUnavailable),
+            wait=self._wait_s,
+            stop=patience_ends,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            held: _Held = await retrying(self._ask)
+        except LoginUnavailable as error:
+            asked = f" and asks to wait {error.retry_after_s:g} s" if error.retry_after_s else ""
+            raise TokenError(
+                f"No token was to be had within {patience_s:g} s: {error}{asked}. Check the network and the proxy settings "
+                f"(HTTPS_PROXY), then give the same command again."
+            ) from error
+        self._held = held
+        return held.issued.token
+
+    async def _ask(self) -> _Held:
+        at, at_utc = self._clock.monotonic(), self._clock.utc()
+        return _Held(await asyncio.to_thread(self._login.acquire), at, at_utc)
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        """As long as the login asks for, else longer each time, jittered so that many machines do not come back at once."""
+        error = state.outcome.exception() if state.outcome else None
+        asked_s = error.retry_after_s if isinstance(error, LoginUnavailable) else None
+        return max(asked_s or 0.0, _wait_between_tries(state) * self._rng.uniform(0.5, 1.0))

@@ -1,0 +1,191 @@
+"""A server on loopback that does exactly what a test tells it to, over TLS with a CA of its own; and a CONNECT proxy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import trustme
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass
+class Request:
+    """What arrived. Header names are in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Behaviour = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answering(status: int = 200, body: bytes = b"{}", *headers: str, close: bool = False) -> Behaviour:
+    """Answers everything alike."""
+
+    async def behave(_request: Request, writer: asyncio.StreamWriter) -> None:
+        lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        await writer.drain()
+        if close:
+            writer.close()
+
+    return behave
+
+
+def raw(*pieces: bytes, close: bool = True) -> Behaviour:
+    """Writes these bytes, whatever they are, and closes."""
+
+    async def behave(_request: Request, writer: asyncio.StreamWriter) -> None:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        if close:
+            writer.close()
+
+    return behave
+
+
+async def hanging(_request: Request, _writer: asyncio.StreamWriter) -> None:
+    """Never answers."""
+
+
+async def resetting(_request: Request, writer: asyncio.StreamWriter) -> None:
+    """Breaks the connection once the request has been read."""
+    writer.transport.abort()
+
+
+def in_turn(*behaviours: Behaviour) -> Behaviour:
+    """One after the other; the last for all that follow."""
+    left = list(behaviours)
+
+    async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(request, writer)
+
+    return behave
+
+
+@dataclass
+class Server:
+    """A server that listens, and what it has seen."""
+
+    port: int = 0
+    requests: list[Request] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def url(self) -> str:
+        """Its root."""
+        return f"https://{LOOPBACK}:{self.port}"
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    behave: Behaviour, *, tls: bool = True, on_connect: Callable[..., bool] | None = None
+) -> AsyncIterator[Server]:
+    """Serve on loopback while inside. ``on_connect`` sees each writer first and answers whether to go on."""
+    server = Server()
+    writers: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server.connections += 1
+        writers[writer] = asyncio.current_task()  # type: ignore[assignment]
+        if on_connect is not None and not on_connect(writer):
+            return
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
+            while not writer.is_closing():
+                request = await read_request(reader)
+                server.requests.append(request)
+                await behave(request, writer)
+
+    listener = await asyncio.start_server(connected, LOOPBACK, 0, ssl=server_context() if tls else None)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.gather(*writers.values(), return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def proxying(to_port: int, status: int = 200) -> AsyncIterator[Server]:
+    """An HTTP proxy that connects every CONNECT to one port of ours, whatever host was asked for, or refuses them all."""
+    pipes: list[asyncio.Task[None]] = []
+
+    async def connect(request: Request, writer: asyncio.StreamWriter) -> None:
+        if status != 200:
+            await answering(status, close=True)(request, writer)
+            return
+        far_reader, far_writer = await asyncio.open_connection(LOOPBACK, to_port)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        pipes.append(asyncio.ensure_future(pump(far_reader, writer)))
+        await pump(readers[writer], far_writer)
+
+    readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
+    server = Server()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        readers[writer] = reader
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            server.requests.append(await read_request(reader))
+            await connect(server.requests[-1], writer)
+
+    listener = await asyncio.start_server(connected, LOOPBACK, 0)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+        for writer in readers:
+            writer.transport.abort()
+        await asyncio.gather(*pipes, return_exceptions=True)
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Carry bytes until one side ends."""
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request:
+    """One request with a Content-Length or none."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.rstrip("\r\n").split("\r\n")
+    method, target, _ = first.split(" ")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Request(method, target, headers, body)
+
+
+@cache
+def certificate_authority() -> trustme.CA:
+    """The CA of all servers here."""
+    return trustme.CA()
+
+
+@cache
+def server_context() -> ssl.SSLContext:
+    """TLS for 127.0.0.1, localhost and a name that only a proxy knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate_authority().issue_cert(LOOPBACK, "localhost", "graph.test").configure_cert(context)
+    return context
+
+
+def write_ca(folder: Path, ca: trustme.CA | None = None) -> Path:
+    """The CA's certificate as a PEM file."""
+    path = folder / "ca.pem"
+    (ca or certificate_authority()).cert_pem.write_to_path(path)
+    return path

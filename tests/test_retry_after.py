@@ -1,0 +1,78 @@
+"""How long Graph asks to wait."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from purgeengine.core.retry_after import WAIT_S_MAX, http_date_utc, retry_after_s
+
+NOON = "Thu, 01 Jan 2026 12:00:00 GMT"
+NOON_UTC = 1_767_268_800.0
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("0", 0.0),
+        ("5", 5.0),
+        (" 5 ", 5.0),
+        ("+5", 5.0),
+        ("0.249", 0.249),
+        (".5", 0.5),
+        ("3.", 3.0),
+        ("-3", 0.0),
+        ("1, 7, 3", 7.0),
+        ("1,,soon,2", 2.0),
+        (5, 5.0),
+        (0.5, 0.5),
+        (-1, 0.0),
+        (10**400, WAIT_S_MAX),
+        ("9" * 50, WAIT_S_MAX),
+        ("Thu, 01 Jan 2026 12:00:30 GMT", 31.0),
+        ("Thursday, 01-Jan-26 12:00:30 GMT", 31.0),
+        ("Thu Jan  1 12:00:30 2026", 31.0),
+        ("Thu, 01 Jan 2026 14:00:30 +0200", 31.0),
+        ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0),
+        ("Thu, 01 Jan 2026 12:00:30 GMT, Thu, 01 Jan 2026 12:00:40 GMT", 41.0),
+        ("60, Thu, 01 Jan 2026 12:00:30 GMT", 60.0),
+        ("Thu, 01 Jan 2026 12:00:30 GMT, 5", 31.0),
+        ("", None),
+        ("soon", None),
+        ("1e3", None),
+        ("nan", None),
+        ("inf", None),
+        ("1_000", None),
+        ("٥", None),
+        ("5 s", None),
+        ("Thu, 99 Foo 2026 12:00:30 GMT", None),
+        ("Thu, 01 Jan 2026 25:00:00 GMT", None),
+        (None, None),
+        (True, None),
+        ([], None),
+        ({}, None),
+    ],
+)
+def test_the_wait_asked_for(header: object, expected: float | None) -> None:
+    """Seconds whole or not, dates in their three forms, several values; garbage is no wait, and the past is none left."""
+    assert retry_after_s(header, NOON, 0.0) == expected
+
+
+def test_a_date_counts_from_our_clock_where_the_answer_has_no_date() -> None:
+    """With a second more, for dates have no fractions."""
+    assert retry_after_s("Thu, 01 Jan 2026 12:00:30 GMT", None, NOON_UTC + 0.5) == 30.5
+    assert retry_after_s("Thu, 01 Jan 2026 12:00:30 GMT", "yesterday", NOON_UTC) == 31.0
+
+
+def test_an_http_date() -> None:
+    """Seconds since 1970, whatever zone this machine is in."""
+    assert http_date_utc(NOON) == NOON_UTC
+    assert http_date_utc("12:00") is None
+
+
+@given(st.text(max_size=80) | st.from_regex(r"(Mon|Thu), [0-9]{2} [A-Z][a-z]{2} [0-9]{2,5} [0-9:]{5,8} [A-Z+0-9]{2,5}"))
+def test_no_header_breaks_the_reader(header: str) -> None:
+    """Any text is a wait within bounds or none."""
+    wait_s = retry_after_s(header, header, NOON_UTC)
+    assert wait_s is None or 0.0 <= wait_s <= WAIT_S_MAX
