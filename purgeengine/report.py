@@ -30,21 +30,22 @@ class Tally:
         self.lost_calls = 0
         self.closed_mailboxes = 0
         self._threshold = threshold
-        self._marks: deque[tuple[float, int]] = deque()
+        self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
         """Count a turn's entries; answer why the run must stop, if it must."""
+        settled: Counter[Outcome] = Counter(entry.outcome for entry in entries if type(entry) is Settled)
         for entry in entries:
-            if isinstance(entry, Settled):
-                self._count(entry.outcome, 1)
-            elif isinstance(entry, BatchSent):
+            if type(entry) is BatchSent:
                 self.calls += 1
-                self.requests += sum(len(part.attempts) for part in entry.parts)
-            elif isinstance(entry, BatchEnded):
+                self.requests += sum([len(part.attempts) for part in entry.parts])
+            elif type(entry) is BatchEnded:
                 self.lost_calls += entry.status is None
-            elif isinstance(entry, MailboxClosed):
+            elif type(entry) is MailboxClosed:
                 self.closed_mailboxes += 1
-                self._count(Outcome.SKIPPED, entry.skipped)
+                settled[Outcome.SKIPPED] += entry.skipped
+        self.outcomes.update(settled)
+        self.settled_now.update(settled)
         if self._threshold is None:
             return None
         failed = sum(self.settled_now[outcome] for outcome in FAILURES)
@@ -60,17 +61,14 @@ class Tally:
         """Rows without an outcome."""
         return max(0, self.rows - self.settled)
 
-    def rate(self, now: float) -> float:
-        """Rows settled a second over the last half minute; to be asked regularly."""
+    def rate(self, elapsed_s: float) -> float:
+        """Rows settled a second over the last half minute, ``elapsed_s`` after the start; to be asked regularly."""
+        now = elapsed_s
         self._marks.append((now, self.settled_now.total()))
         while self._marks[0][0] < now - PACE_S:
             self._marks.popleft()
         since, settled = self._marks[0]
         return (self.settled_now.total() - settled) / (now - since) if now > since else 0.0
-
-    def _count(self, outcome: Outcome, rows: int) -> None:
-        self.outcomes[outcome] += rows
-        self.settled_now[outcome] += rows
 
 
 @dataclass(frozen=True, slots=True)

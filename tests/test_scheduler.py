@@ -160,14 +160,25 @@ def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
     assert batch.size == 4
 
 
-def test_one_stray_refusal_does_not_decide_the_fanout() -> None:
-    """One of eight refused is not what a service does that runs all at once: the probe is repeated."""
+def test_stray_refusals_do_not_decide_the_fanout() -> None:
+    """Two of eight refused is not what a service does that runs all at once: the probe is repeated, at most thrice."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
-    (batch,) = batches(scheduler.handle(now=0.0))
-    scheduler.handle(answer(batch, THROTTLED), now=1.0)
-    assert scheduler.fanout is None
-    (batch,) = batches(scheduler.handle(now=2.0))
-    assert batch.size == 8
+    now = 0.0
+    for _ in range(3):
+        assert scheduler.fanout is None
+        (batch,) = batches(scheduler.handle(now=now))
+        assert batch.size == 8
+        scheduler.handle(answer(batch, THROTTLED, THROTTLED), now=now + 1.0)
+        now += 2.0
+    assert scheduler.fanout == 4
+
+
+def test_one_refusal_in_a_batch_of_five_proves_nothing() -> None:
+    """Once the fanout is wide, a single stray refusal leaves it so."""
+    scheduler = a_scheduler(5, 40, fanout=20, connections=2)
+    for batch in batches(scheduler.handle(now=0.0)):
+        scheduler.handle(answer(batch, THROTTLED), now=1.0)
+    assert scheduler.fanout == 20
 
 
 def test_a_wide_fanout_is_given_up_when_refusals_add_up() -> None:

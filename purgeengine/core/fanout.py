@@ -12,6 +12,8 @@ from purgeengine.config import Fanout
 
 FIRST_PROBE = 8
 WIDE_PROBES = 3
+UNCLEAR_PROBES_MAX = 3
+"""Probes of which a good part was refused, but not all that a service must refuse that runs everything at once."""
 TALLY_ROWS = 400
 """Rows over which refusals are tallied once the fanout is wide; older ones fade."""
 TALLY_REFUSED_MAX = 0.2
@@ -25,6 +27,7 @@ class FanoutProbe:
         self._narrow = narrow
         self._wide = wide
         self._clean_probes = 0
+        self._unclear_probes = 0
         self._probes_in_flight = 0
         self._tally_rows = 0.0
         self._tally_refused = 0.0
@@ -52,19 +55,27 @@ class FanoutProbe:
 
     def answered(self, rows: int, refused: int) -> None:
         """The batch came back and ``refused`` of the mailbox's rows were too fast for the service."""
-        if rows <= self._narrow:
+        excess = rows - self._narrow
+        if excess <= 0:
             return
         if self.decided is None:
             self._probes_in_flight = max(0, self._probes_in_flight - 1)
-        if refused and refused >= max(2, (rows - self._narrow) / 2):
+        if refused >= excess >= FIRST_PROBE - self._narrow:
             self.decided = self._narrow
         elif self.decided is None:
-            if not refused:
-                self._clean_probes += 1
-            if self._clean_probes > WIDE_PROBES:
-                self.decided = self._wide
+            self._probed(unclear=refused >= excess / 2)
         elif self.decided > self._narrow:
             self._weigh(rows, refused)
+
+    def _probed(self, *, unclear: bool) -> None:
+        if unclear:
+            self._unclear_probes += 1
+            if self._unclear_probes >= UNCLEAR_PROBES_MAX:
+                self.decided = self._narrow
+            return
+        self._clean_probes += 1
+        if self._clean_probes > WIDE_PROBES:
+            self.decided = self._wide
 
     def lost(self, rows: int) -> None:
         """No answer: the probe has shown nothing."""

@@ -1,16 +1,20 @@
 """How long the service may still be running a batch whose answer was lost.
 
 Nothing tells; but a service that has answered every call within two seconds will hardly run one for forty. So the slowest answer
-seen, with a margin, bounds it once enough answers have been timed; until then the longest quarantine holds.
+seen, with a margin that shrinks as answers add up, bounds it; before the first answers the longest quarantine holds.
 """
 
 from __future__ import annotations
 
 from purgeengine.config import Limits
 
-ANSWERS_TO_TRUST = 20
+ANSWERS_TO_TRUST = 3
 MARGIN = 3.0
-"""Times the slowest answer: the slowest of a few dozen is a usual one, and a lost call is an unusual one."""
+"""Times the slowest answer of many: that one is unusual already, and a lost call may be more so."""
+MARGIN_OF_FEW = 20.0
+"""Divided by the number of answers and added to the margin: the slowest of a handful says little."""
+WORTH_TELLING = 0.8
+"""A quarantine is called shorter once it is down to this share of what was told last."""
 
 
 class Quarantine:
@@ -20,17 +24,21 @@ class Quarantine:
         self._limits = limits
         self._slowest_s = slowest_s
         self._answered = answered
+        self._told_s = self.length_s
 
     def timed(self, duration_s: float) -> bool:
-        """A call was answered after so many seconds. Answers whether that has made the quarantine shorter."""
-        before_s = self.length_s
+        """A call was answered after so many seconds. Answers whether that has made the quarantine notably shorter."""
         self._answered += 1
         self._slowest_s = max(self._slowest_s, duration_s)
-        return self.length_s < before_s
+        shorter = self.length_s < WORTH_TELLING * self._told_s
+        if shorter or self.length_s > self._told_s:
+            self._told_s = self.length_s
+        return shorter
 
     @property
     def length_s(self) -> float:
         """Seconds from losing a call to the moment when its mailboxes may be asked again."""
         if self._answered < ANSWERS_TO_TRUST:
             return self._limits.quarantine_s
-        return min(self._limits.quarantine_s, max(self._limits.quarantine_s_min, MARGIN * self._slowest_s))
+        likely_s = self._slowest_s * (MARGIN + MARGIN_OF_FEW / self._answered)
+        return min(self._limits.quarantine_s, max(self._limits.quarantine_s_min, likely_s))

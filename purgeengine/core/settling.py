@@ -77,7 +77,8 @@ class Settling:
                 reply = replies.get(index) or NO_REPLY
                 if reply.status == 204:  # nearly all of them, and nothing to judge
                     said.good += 1
-                    self._settle(attempt, Outcome.PURGED, batch, reply)
+                    settled = Settled(attempt.position, Outcome.PURGED, attempt.number, False, batch, reply)
+                    self.entries.append(settled)
                 else:
                     said.wait_s = max(said.wait_s, waits.get(index, 0.0))
                     self._reply(batch, attempt, reply, mailbox, said, now)

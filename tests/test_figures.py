@@ -1,0 +1,109 @@
+"""Counts, thresholds, estimates and words: the figures that people act on."""
+
+from __future__ import annotations
+
+import pytest
+
+from purgeengine.commands.words import counted, duration, number
+from purgeengine.config import Limits
+from purgeengine.core.estimate import estimate
+from purgeengine.core.guard import FailureThreshold
+from purgeengine.core.messages import BatchEnded, BatchSent, MailboxClosed, Settled
+from purgeengine.core.model import Attempt, Outcome, Part, Reply
+from purgeengine.errors import UsageProblem
+from purgeengine.report import Tally, exit_code_of
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "unfinished", "code"),
+    [
+        ({Outcome.PURGED: 5, Outcome.ABSENT: 2, Outcome.DUPLICATE: 1}, 0, 0),
+        ({}, 0, 0),
+        ({Outcome.PURGED: 5, Outcome.REFUSED: 1}, 0, 1),
+        ({Outcome.PURGED: 5, Outcome.EXHAUSTED: 1}, 0, 1),
+        ({Outcome.PURGED: 5, Outcome.INVALID: 1}, 0, 1),
+        ({Outcome.PURGED: 5, Outcome.SKIPPED: 1}, 0, 1),
+        ({Outcome.PURGED: 5, Outcome.REFUSED: 1}, 1, 4),
+    ],
+)
+def test_the_exit_code_tells_how_the_run_ended(outcomes: dict[Outcome, int], unfinished: int, code: int) -> None:
+    """0 when all is well, 1 when a row did not end well, 4 while rows are open."""
+    assert exit_code_of(outcomes, unfinished) == code
+
+
+def test_a_tally_adds_up() -> None:
+    """Outcomes, calls, requests, lost calls and the rows that a closed mailbox skips."""
+    tally = Tally(10, {Outcome.INVALID: 1})
+    sent = BatchSent(1, "id", (Part(0, (Attempt(0, 1), Attempt(1, 1))), Part(1, (Attempt(5, 1),))))
+    settled = Settled(0, Outcome.PURGED, 1, False, 1, Reply(204))
+    assert tally.seen([sent, BatchEnded(1, None, ""), settled, MailboxClosed(1, Reply(403), 4)]) is None
+    assert (tally.calls, tally.requests, tally.lost_calls) == (1, 3, 1)
+    assert tally.outcomes == {Outcome.INVALID: 1, Outcome.PURGED: 1, Outcome.SKIPPED: 4}
+    assert (tally.settled, tally.left) == (6, 4)
+
+
+def test_the_rate_is_that_of_the_last_half_minute() -> None:
+    """100 rows in the first 10 s, none afterwards: 10/s, then 0."""
+    tally = Tally(1_000, {})
+    tally.seen([Settled(row, Outcome.PURGED, 1, False, 1, Reply(204)) for row in range(100)])
+    assert tally.rate(10.0) == 10.0
+    assert tally.rate(35.0) == 0.0
+
+
+def test_thresholds_by_count_and_by_share() -> None:
+    """More than N, or more than P per cent once a hundred rows are settled."""
+    count, share = FailureThreshold.parse("5"), FailureThreshold.parse("10%")
+    assert count.crossed(5, 5) is None
+    assert count.crossed(6, 600) is not None
+    assert share.crossed(99, 99) is None
+    assert share.crossed(10, 100) is None
+    assert share.crossed(11, 100) is not None
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "5 %%", "101%", "1.5"])
+def test_a_threshold_that_makes_no_sense_is_refused(text: str) -> None:
+    """As a sentence that says what to write."""
+    with pytest.raises(UsageProblem, match="--max-failures takes"):
+        FailureThreshold.parse(text)
+
+
+def test_the_estimate_knows_what_decides() -> None:
+    """A mailbox over its window, many light ones, and nothing at all."""
+    heavy = estimate([50_000], Limits())
+    assert heavy.least_s == 4 * 600
+    assert heavy.deciding_mailbox_rows == 50_000
+    light = estimate([10] * 100_000, Limits(connections=16))
+    assert light.calls == 50_000
+    assert light.deciding_mailbox_rows == 0
+    assert light.expected_s == pytest.approx(50_000 * 0.94 / 16)
+    assert estimate([], Limits()).calls == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (277_200, "3 d 5 h")],
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    """Two units at most."""
+    assert duration(seconds) == text
+
+
+def test_counts_read_as_people_say_them() -> None:
+    """Singular, plural, separators."""
+    assert (number(1_234_567), counted(1, "row"), counted(2_000, "mailbox")) == (
+        "1,234,567",
+        "1 row",
+        "2,000 mailboxes",
+    )
+
+
+def test_limits_that_make_no_sense_are_refused() -> None:
+    """Each as a sentence that names the option."""
+    for limits, name in (
+        (Limits(connections=0), "--connections"),
+        (Limits(connections=600), "--connections"),
+        (Limits(mailbox_requests=0), "--mailbox-requests"),
+        (Limits(mailbox_window_s=-1), "--mailbox-window-s"),
+    ):
+        with pytest.raises(UsageProblem, match=name):
+            limits.validate()
