@@ -1,0 +1,45 @@
+"""``purgeengine export``: the ledger as a file, in input order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from purgeengine.commands.words import counted
+from purgeengine.core.model import Outcome
+from purgeengine.errors import UsageProblem
+
+EPILOG = """\b
+Examples:
+  purgeengine export ./cleanup all.parquet
+  purgeengine export ./cleanup failed.csv --only refused,exhausted
+  purgeengine run failed.csv --ledger ./second-try"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", metavar="DIR", type=click.Path())
+@click.argument("out", metavar="OUT", type=click.Path(dir_okay=False))
+@click.option("--only", metavar="OUTCOME,...", help="Only rows with these outcomes.")
+def export(folder: str, out: str, only: str | None) -> int:
+    """Write the ledger in DIR to OUT (.csv or .parquet), one line a row, in input order. The file is itself a valid INPUT."""
+    from purgeengine.edges.ledger import LedgerReader
+    from purgeengine.edges.ledger import export as write_export
+
+    outcomes = outcomes_named(only) if only is not None else None
+    with LedgerReader.open(Path(folder)) as reader:
+        rows = write_export(reader, Path(out), outcomes)
+    click.echo(f"{counted(rows, 'row')} written to {out}", err=True)
+    return 0
+
+
+def outcomes_named(text: str) -> frozenset[Outcome]:
+    """Read ``refused,exhausted``. Raises `UsageProblem` for a word that is no outcome."""
+    found = set()
+    for word in text.split(","):
+        try:
+            found.add(Outcome(word.strip().lower()))
+        except ValueError:
+            known = ", ".join(outcome.value for outcome in Outcome)
+            raise UsageProblem(f"--only knows no outcome '{word.strip()}'; there are {known}.") from None
+    return frozenset(found)

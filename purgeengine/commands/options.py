@@ -1,0 +1,91 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from purgeengine.config import Fanout, Limits
+from purgeengine.errors import UsageProblem
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Decorator = Callable[[Decorated], Decorated]
+
+DEFAULTS = Limits()
+
+
+def input_arguments(command: Decorated) -> Decorated:
+    """``INPUT…`` and ``--columns``."""
+    command = click.option(
+        "--columns",
+        metavar="MAP",
+        help="Which columns to read, e.g. user=Owner,contact=ItemId. Needed only where the names are unusual.",
+    )(command)
+    return click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())(command)
+
+
+def limit_options(command: Decorated) -> Decorated:
+    """What the scheduler must stay within."""
+    for option in reversed(
+        (
+            click.option(
+                "--connections",
+                type=int,
+                default=DEFAULTS.connections,
+                show_default=True,
+                help="Batches in flight at once.",
+            ),
+            click.option(
+                "--fanout",
+                type=click.Choice(["auto", "4", "20"]),
+                default="auto",
+                show_default=True,
+                help="Rows of one mailbox in one batch. auto tries what the service allows.",
+            ),
+            click.option(
+                "--mailbox-requests",
+                type=int,
+                default=DEFAULTS.mailbox_requests,
+                show_default=True,
+                help="Requests to one mailbox in a window.",
+            ),
+            click.option(
+                "--mailbox-window-s",
+                type=float,
+                default=DEFAULTS.mailbox_window_s,
+                show_default=True,
+                help="Length of that window in seconds.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
+    """The validated limits. Raises `UsageProblem` for a value that makes no sense."""
+    fanout: Fanout = "auto" if options["fanout"] == "auto" else 4 if options["fanout"] == "4" else 20
+    limits = Limits(
+        connections=options["connections"],
+        fanout=fanout,
+        mailbox_requests=options["mailbox_requests"],
+        mailbox_window_s=options["mailbox_window_s"],
+        **others,
+    )
+    limits.validate()
+    return limits
+
+
+def column_map(text: str | None) -> dict[str, str] | None:
+    """Read ``user=Owner,contact=ItemId``. Raises `UsageProblem` when it is not of that form."""
+    if not text:
+        return None
+    columns: dict[str, str] = {}
+    for pair in text.split(","):
+        role, separator, name = pair.partition("=")
+        if not separator or not name.strip() or role.strip() not in ("user", "folder", "contact"):
+            raise UsageProblem(f"--columns takes pairs such as user=Owner,contact=ItemId; '{pair}' is not one of them.")
+        columns[role.strip()] = name.strip()
+    return columns

@@ -1,0 +1,170 @@
+"""The pieces of a run put together: a ledger, a scheduler, a way to Graph, and what is shown meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from purgeengine import logs
+from purgeengine.commands.progress import Display, shown
+from purgeengine.commands.signals import stop_on_signal
+from purgeengine.config import Limits
+from purgeengine.core.guard import FailureThreshold
+from purgeengine.core.messages import HaltReason
+from purgeengine.core.quarantine import Quarantine
+from purgeengine.core.scheduler import Scheduler
+from purgeengine.edges.clock import SystemClock
+from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.recorder import Recorder
+from purgeengine.edges.tokens import Tokens
+from purgeengine.edges.transport import HttpTransport
+from purgeengine.engine import Engine
+from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
+from purgeengine.report import Summary, Tally, exit_code_of
+
+Result = TypeVar("Result")
+
+HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
+    HaltReason.REFUSED_APP: lambda said: TokenError(
+        f"Graph refused the app: {said}. Check its permission (Contacts.ReadWrite with admin consent) and the tenant, "
+        "then give the same command again."
+    ),
+    HaltReason.OUTAGE: lambda said: RunStopped(
+        "Graph has not answered for a long time, so the run was stopped. The same command resumes it."
+    ),
+    HaltReason.WAIT_TOO_LONG: lambda said: RunStopped(
+        f"Graph asked the app to wait longer than a run waits ({said}). The same command resumes it after that time."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to Graph: where it is, and whom to trust."""
+
+    graph_url: str
+    authority_url: str
+    ca_file: Path | None
+
+
+@dataclass(slots=True)
+class Purge:
+    """One run over a ledger."""
+
+    ledger: Ledger
+    tokens: Tokens
+    way: Way
+    limits: Limits
+    display: Display
+    threshold: FailureThreshold | None = None
+    seed: int | None = None
+
+    def run(self) -> Summary:
+        """Purge what the ledger still has to do, and sum up. Raises nothing that the run itself can cause: see `stopped`."""
+        counts = self.ledger.counts()
+        tally = Tally(counts.rows, counts.outcomes, self.threshold)
+        started = time.monotonic()
+        error: PurgeEngineError | None = None
+        scheduler: Scheduler | None = None
+        if self.ledger.has_work():
+            try:
+                scheduler, error = run_loop(self._purge(tally))
+            finally:
+                self.display.close()
+        return self._summary(tally, scheduler, error, time.monotonic() - started)
+
+    async def _purge(self, tally: Tally) -> tuple[Scheduler, PurgeEngineError | None]:
+        clock = SystemClock()
+        now_utc_ms = round(clock.utc() * 1000)
+        quarantine = Quarantine(self.limits, self.ledger.slowest_call_s() or 0.0, self.ledger.answered_calls())
+        scheduler = Scheduler(
+            self.limits,
+            random.Random(self.seed),
+            now=clock.monotonic(),
+            first_batch=self.ledger.next_batch_number,
+            run_blocked_for_s=self.ledger.run_blocked_for_s(now_utc_ms),
+            quarantine=quarantine,
+        )
+        mailboxes = self.ledger.mailboxes(
+            now_utc_ms=now_utc_ms,
+            quarantine_s=quarantine.length_s,
+            window_s=self.limits.mailbox_window_s + self.limits.window_slack_s,
+        )
+        recorder = Recorder(self.ledger)
+        try:
+            async with HttpTransport.open(
+                graph_url=self.way.graph_url, connections=self.limits.connections, ca_file=self.way.ca_file
+            ) as transport:
+                engine = Engine(
+                    scheduler,
+                    mailboxes,
+                    ledger=recorder,
+                    transport=transport,
+                    tokens=self.tokens,
+                    clock=clock,
+                    watcher=tally,
+                )
+                return scheduler, await self._watched(engine, tally)
+        finally:
+            recorder.close()
+
+    async def _watched(self, engine: Engine, tally: Tally) -> PurgeEngineError | None:
+        """Run the engine under the display and the signals; answer what stopped it, if anything did."""
+        try:
+            with stop_on_signal(engine.stop, self.display.close):
+                async with shown(self.display, tally, engine.scheduler):
+                    await engine.run()
+        except PurgeEngineError as error:
+            return error
+        if engine.halted is not None:
+            reply = engine.halted.reply
+            said = " ".join(str(part) for part in (reply.status or "", reply.code, reply.message) if part)
+            return HALTS[engine.halted.reason](said)
+        if engine.stop_reason is not None:
+            return RunStopped(f"The run was stopped: {engine.stop_reason}. The same command resumes it.")
+        return None
+
+    def _summary(
+        self, tally: Tally, scheduler: Scheduler | None, error: PurgeEngineError | None, duration_s: float
+    ) -> Summary:
+        counts = self.ledger.counts()
+        unfinished = counts.waiting + counts.in_doubt
+        return Summary(
+            ledger=str(self.ledger.folder),
+            rows=counts.rows,
+            outcomes=counts.outcomes,
+            waiting=counts.waiting,
+            in_doubt=counts.in_doubt,
+            complete=unfinished == 0,
+            calls=tally.calls,
+            requests=tally.requests,
+            throttled=scheduler.throttled if scheduler else 0,
+            lost_calls=tally.lost_calls,
+            closed_mailboxes=tally.closed_mailboxes,
+            settled_now=tally.settled_now.total(),
+            duration_s=duration_s,
+            exit_code=error.exit_code if error else exit_code_of(counts.outcomes, unfinished),
+            stopped=str(error) if error else None,
+            fanout=scheduler.fanout if scheduler else None,
+        )
+
+
+def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run on uvloop where the ``fast`` extra brought it, else on asyncio's own loop."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def log_end(summary: Summary) -> None:
+    """One event that says how the run ended, for automation that reads logs."""
+    event = logs.RUN_ENDED if summary.complete else logs.RUN_STOPPED
+    logs.get_logger().info(event, **{key: value for key, value in summary.as_json().items() if key != "ledger"})

@@ -1,0 +1,56 @@
+"""Opening a ledger while the user can see that something happens."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from purgeengine import logs
+from purgeengine.commands.words import number
+from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.source import Source
+
+SILENT_S = 1.0
+"""Inputs that are read within a second need no progress."""
+
+
+@contextmanager
+def staged_ledger(folder: Path, source: Source, tenant_id: str, *, quiet: bool) -> Iterator[Ledger]:
+    """The ledger of this input, staged on its first opening, locked while inside.
+
+    Raises `LedgerError` when it is in use or cannot be read or written, `LedgerMismatch` when it belongs to another input.
+    """
+    started = time.monotonic()
+    ledger = Ledger.open(folder, source, tenant_id=tenant_id, on_progress=reading_progress(quiet=quiet))
+    try:
+        counts = ledger.counts()
+        logs.get_logger().info(
+            logs.LEDGER_OPENED, rows=counts.rows, waiting=counts.waiting, seconds=round(time.monotonic() - started, 2)
+        )
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def reading_progress(*, quiet: bool) -> Callable[[int], None] | None:
+    """Tells how many rows have been read: in place on a terminal, every few seconds elsewhere, not at all when quiet."""
+    if quiet:
+        return None
+    stream = sys.stderr
+    live = stream.isatty()
+    every_s = 0.25 if live else 5.0
+    told_at = time.monotonic() + SILENT_S - every_s
+
+    def tell(rows: int) -> None:
+        nonlocal told_at
+        now = time.monotonic()
+        if now - told_at < every_s:
+            return
+        told_at = now
+        line = f"Reading the input: {number(rows)} rows"
+        print(f"\r\x1b[K{line}\r" if live else line, end="" if live else "\n", file=stream, flush=True)
+
+    return tell

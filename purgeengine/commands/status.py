@@ -1,0 +1,58 @@
+"""``purgeengine status``: what became of the rows of a ledger, also while a run is going on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from purgeengine.commands.words import counted, duration, number
+
+EPILOG = """\b
+Examples:
+  purgeengine status ./cleanup
+  purgeengine status ./cleanup --json"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", metavar="DIR", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--worst", type=click.IntRange(0, 1000), default=5, show_default=True, help="Mailboxes to name.")
+def status(folder: str, as_json: bool, worst: int) -> int:
+    """Show the counts by outcome, what is in doubt, the worst mailboxes and the pace of the ledger in DIR."""
+    from purgeengine.commands.summary import outcome_lines
+    from purgeengine.edges.ledger import LedgerReader
+
+    with LedgerReader.open(Path(folder)) as reader:
+        counts, pace, calls = reader.counts(), reader.pace(), reader.batches()
+        mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
+        complete = counts.waiting + counts.in_doubt == 0
+        if as_json:
+            found: dict[str, Any] = {
+                "rows": counts.rows,
+                "outcomes": {outcome.value: count for outcome, count in counts.outcomes.items()},
+                "waiting": counts.waiting,
+                "in_doubt": counts.in_doubt,
+                "complete": complete,
+                "pace": pace,
+                "batches": calls,
+                "worst_mailboxes": mailboxes,
+                "failures": failures,
+            }
+            click.echo(msgspec.json.encode(found).decode())
+            return 0
+    click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
+    for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt):
+        click.echo(line)
+    click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
+    if not complete and pace.per_s:
+        click.echo(f"{number(round(pace.per_s))}/s, about {duration(counts.waiting / pace.per_s)} left")
+    for failure in failures:
+        click.echo(
+            f"  {number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}".rstrip()
+        )
+    for mailbox in mailboxes:
+        click.echo(f"  {mailbox.user}: {counted(mailbox.failed, 'failed row')}, {number(mailbox.skipped)} skipped")
+    return 0

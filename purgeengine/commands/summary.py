@@ -1,0 +1,54 @@
+"""How a run or a ledger is summed up for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+import msgspec
+
+from purgeengine.commands.words import counted, duration, number
+from purgeengine.core.model import Outcome
+from purgeengine.report import Summary
+
+MEANINGS = {
+    Outcome.PURGED: "permanently deleted",
+    Outcome.ABSENT: "already gone when first asked",
+    Outcome.REFUSED: "Graph said no for good",
+    Outcome.EXHAUSTED: "still failing after every attempt",
+    Outcome.INVALID: "never sent: the row is wrong",
+    Outcome.DUPLICATE: "never sent: stands in an earlier row",
+    Outcome.SKIPPED: "never sent: its mailbox was closed",
+}
+
+
+def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
+    """Print it on stdout: one JSON object, or a table and, where the ledger is ``kept``, what to do next."""
+    if as_json:
+        click.echo(msgspec.json.encode(summary.as_json()).decode())
+        return
+    for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt):
+        click.echo(line)
+    rate = summary.settled_now / summary.duration_s if summary.duration_s > 0 else 0.0
+    click.echo(
+        f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({number(round(rate))}/s), "
+        f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost"
+    )
+    if summary.stopped:
+        click.echo(summary.stopped, err=True)
+    if not kept:
+        return
+    click.echo(f"Ledger: {summary.ledger}")
+    if summary.exit_code == 1:
+        click.echo(
+            f"Some rows did not end well: purgeengine export {summary.ledger} failed.csv --only refused,exhausted"
+        )
+
+
+def outcome_lines(outcomes: Mapping[Outcome, int], waiting: int, in_doubt: int) -> list[str]:
+    """A line for each outcome that occurred, right-aligned, and for rows that have none yet."""
+    rows = [(o.value, outcomes.get(o, 0), MEANINGS[o]) for o in Outcome]
+    rows += [("waiting", waiting, "not yet sent, or to be sent again"), ("in doubt", in_doubt, "sent, answer unknown")]
+    shown = [row for row in rows if row[1]] or [("rows", 0, "the input is empty")]
+    width = max(len(number(count)) for _, count, _ in shown)
+    return [f"{name:>9}  {number(count):>{width}}  {meaning}" for name, count, meaning in shown]

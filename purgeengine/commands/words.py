@@ -1,0 +1,26 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+
+def number(value: int) -> str:
+    """With thin separators: 1,234,567."""
+    return f"{value:,}"
+
+
+def duration(seconds: float) -> str:
+    """About two units: 45 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
+    raise AssertionError("unreachable: the last size is a minute")
+
+
+def counted(count: int, noun: str) -> str:
+    """1 row, 2 rows; mailbox becomes mailboxes."""
+    plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")
+    return f"{number(count)} {noun if count == 1 else plural}"

@@ -1,0 +1,124 @@
+"""The real command line in a process of its own, against a simulated tenant over real HTTP and TLS."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from purgeengine.sim.background import in_background
+from purgeengine.sim.graph import Tenant
+from purgeengine.sim.login import Login
+from purgeengine.sim.server import SimulatedTenant
+
+TIMEOUT_S = 100.0
+Row = tuple[str, str, str]
+
+
+def rows_of(counts: Sequence[int]) -> list[Row]:
+    """Rows sorted by mailbox, with ids of ordinary length."""
+    return [
+        (f"user{mailbox:04d}@contoso.example", "", f"AAMkAGI2{'T' * 96}{mailbox:04d}{row:08d}=")
+        for mailbox, count in enumerate(counts)
+        for row in range(count)
+    ]
+
+
+def write_csv(path: Path, rows: Sequence[Row]) -> Path:
+    """An input file."""
+    with path.open("w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out)
+        writer.writerow(("user", "folder", "contact"))
+        writer.writerows(rows)
+    return path
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """What it said on stdout."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A folder, a tenant that listens, and the command line pointed at it."""
+
+    folder: Path
+    server: SimulatedTenant
+    input: Path
+
+    @property
+    def ledger(self) -> Path:
+        """Where `run` keeps its ledger."""
+        return self.folder / "ledger"
+
+    def run_arguments(self, *more: str) -> list[str]:
+        """``run`` with the addresses of the tenant."""
+        server = self.server
+        way = ["--graph-url", server.graph_url, "--authority", server.authority_url, "--ca-file", str(server.ca_file)]
+        return ["run", str(self.input), "--ledger", str(self.ledger), "--yes", "--json", "--quiet", *way, *more]
+
+    def run(self, *more: str, **environment: str) -> Ended:
+        """``run`` to its end."""
+        return self.command(*self.run_arguments(*more), **environment)
+
+    def command(self, *arguments: str, **environment: str) -> Ended:
+        """Any command to its end."""
+        with self.start(*arguments, **environment) as process:
+            try:
+                out, err = process.communicate(timeout=TIMEOUT_S)
+            except BaseException:
+                process.kill()
+                raise
+        return Ended(process.returncode, out, err)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Any command, running. An empty value takes a name out of its environment."""
+        app = self.server.login.app
+        credentials = {
+            "AZURE_TENANT_ID": app.tenant_id,
+            "AZURE_CLIENT_ID": app.client_id,
+            "AZURE_CLIENT_SECRET": app.client_secret,
+        }
+        env = {**os.environ, **credentials, "PYTHONWARNINGS": "error::RuntimeWarning", **environment}
+        return subprocess.Popen(
+            [sys.executable, "-m", "purgeengine", *arguments],
+            env={name: value for name, value in env.items() if value},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def exported(self) -> list[dict[str, str]]:
+        """The ledger, as `export` writes it."""
+        out = self.folder / "export.csv"
+        ended = self.command("export", str(self.ledger), str(out))
+        assert ended.code == 0, ended.err
+        with out.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines))
+
+
+@contextmanager
+def a_bench(folder: Path, tenant: Tenant, rows: Sequence[Row], login: Login | None = None) -> Iterator[Bench]:
+    """Everything in place while inside."""
+    source = write_csv(folder / "input.csv", rows)
+    with in_background(SimulatedTenant(tenant, login, ca_file=folder / "ca.pem", hang_s_max=60.0)) as server:
+        yield Bench(folder, server, source)

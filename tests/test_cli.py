@@ -1,0 +1,360 @@
+"""The real command line against the simulated tenant over real HTTP and TLS: what an administrator would see."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from purgeengine.sim.answers import Trouble
+from purgeengine.sim.faults import Faults
+from purgeengine.sim.graph import Tenant
+from purgeengine.sim.login import Login
+from purgeengine.sim.settings import TenantSettings
+from tests.cli_fixtures import Bench, Row, a_bench, rows_of, write_csv
+from tests.world import zipf
+
+QUICK = TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.5)
+COLUMNS = [
+    "row", "user", "folder", "contact", "outcome", "status", "code", "message", "attempts", "in_doubt",
+    "first_sent_utc", "settled_utc", "request_id", "client_request_id",
+]  # fmt: skip
+
+
+def a_tenant(rows: list[Row], gone: int = 0, faults: Faults | None = None, settings: TenantSettings = QUICK) -> Tenant:
+    """A tenant with every contact of the list but the last ``gone`` ones."""
+    tenant = Tenant(settings, contacts=rows[: len(rows) - gone], faults=faults, seed=5)
+    for user, _, _ in rows:
+        tenant.truth.add_mailbox(user)
+    return tenant
+
+
+def sent_more_than_once(tenant: Tenant) -> set[str]:
+    """Contacts that the tenant was asked for twice or more."""
+    return {contact for contact, count in Counter(seen.contact for seen in tenant.log).items() if count > 1}
+
+
+def test_four_thousand_sorted_rows_end_purged_in_full_calls(tmp_path: Path) -> None:
+    """150 skewed mailboxes: exit 0, at most 320 calls, nothing refused for concurrency or rate, nothing early."""
+    rows = rows_of(zipf(4_000, 150))
+    tenant = a_tenant(rows)
+    with a_bench(tmp_path, tenant, rows) as bench:
+        ended = bench.run()
+        assert ended.code == 0, ended.err
+        assert ended.json["outcomes"]["purged"] == 4_000
+        assert ended.json["calls"] <= 320
+        exported = bench.exported()
+    assert tenant.truth.remaining() == 0
+    counters = tenant.counters
+    assert (counters.refused_concurrency, counters.refused_rate, counters.early_retries) == (0, 0, 0)
+    assert list(exported[0]) == COLUMNS
+    assert [(row["user"], row["folder"], row["contact"]) for row in exported] == rows
+    assert {(row["outcome"], row["status"], row["attempts"]) for row in exported} == {("purged", "204", "1")}
+    assert all(row["client_request_id"] and row["request_id"] and row["settled_utc"] for row in exported)
+
+
+def test_the_ledger_equals_the_truth_whatever_goes_wrong(tmp_path: Path) -> None:
+    """Most faults at once, contacts gone before, one mailbox denied, one missing: exit 1, and every row is true."""
+    rows = rows_of(zipf(1_000, 40))
+    gone = {contact for _, _, contact in rows[-50:]}
+    faults = Faults(
+        item_throttled_before=0.02, item_error_before=0.01, item_error_after=0.01, item_missing=0.01, item_repeated=0.01,
+        call_throttled=0.02, call_error_before=0.02, reset_before=0.02, reset_after=0.02, truncated=0.02, html_page=0.02,
+        empty_body=0.02, expired_token=0.01, odd_body=0.1, retry_after_s_max=1,
+    )  # fmt: skip
+    tenant = a_tenant(rows, gone=50, faults=faults)
+    denied, missing = "user0003@contoso.example", "user0004@contoso.example"
+    tenant.truth.mailbox(denied).trouble = Trouble.DENIED
+    tenant.truth.mailbox(missing).trouble = Trouble.MISSING
+    with a_bench(tmp_path, tenant, rows) as bench:
+        ended = bench.run("--connections", "8")
+        assert ended.code == 1, ended.err
+        exported = bench.exported()
+    assert len(exported) == 1_000
+    for row in exported:
+        exists = tenant.truth.exists(row["user"], row["contact"])
+        if row["user"] in (denied, missing):
+            assert row["outcome"] in ("refused", "skipped"), row
+            assert exists or row["contact"] in gone
+        elif row["contact"] in gone:
+            assert row["outcome"] == "absent" or (row["outcome"] == "purged" and int(row["attempts"]) > 1), row
+        else:
+            assert row["outcome"] == "purged", row
+            assert not exists
+
+
+def test_kill_nine_loses_nothing_and_only_rows_in_doubt_are_sent_again(tmp_path: Path) -> None:
+    """Killed three times in the middle and started again: all purged, and what was settled is never asked for twice."""
+    rows = rows_of([60] * 40)
+    tenant = a_tenant(rows, settings=TenantSettings(latency_median_s=0.05, overhead_s=0.02, latency_s_max=0.5))
+    asked_when_settled: dict[str, int] = {}
+    with a_bench(tmp_path, tenant, rows) as bench:
+        for kill in range(1, 4):
+            process = bench.start(*bench.run_arguments("--connections", "4"))
+            deadline = time.monotonic() + 60
+            while tenant.counters.purged < kill * 500 and time.monotonic() < deadline:
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.02)
+            process.kill()
+            process.communicate()
+            asked = Counter(seen.contact for seen in tenant.log)
+            for row in bench.exported():
+                if row["outcome"]:
+                    asked_when_settled.setdefault(row["contact"], asked[row["contact"]])
+        ended = bench.run()
+        assert ended.code == 0, ended.err
+        exported = bench.exported()
+    assert {row["outcome"] for row in exported} == {"purged"}
+    asked = Counter(seen.contact for seen in tenant.log)
+    for contact, times in asked_when_settled.items():
+        assert asked[contact] == times, "a settled row was sent again"
+    assert tenant.truth.remaining() == 0
+    assert tenant.counters.refused_concurrency == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process could handle")
+def test_sigterm_drains_and_the_same_command_resumes(tmp_path: Path) -> None:
+    """Exit 4, what was in flight is recorded, status tells it, and the second run ends the job."""
+    rows = rows_of([60] * 40)
+    tenant = a_tenant(rows, settings=TenantSettings(latency_median_s=0.05, overhead_s=0.02, latency_s_max=0.5))
+    with a_bench(tmp_path, tenant, rows) as bench:
+        process = bench.start(*bench.run_arguments("--connections", "4"))
+        while tenant.counters.purged < 300:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 4, err
+        assert '"exit_code":4' in out
+        status = bench.command("status", str(bench.ledger), "--json")
+        assert status.json["outcomes"]["purged"] == tenant.counters.purged
+        assert status.json["in_doubt"] == 0
+        assert status.json["waiting"] == 2_400 - tenant.counters.purged
+        ended = bench.run()
+        assert ended.code == 0, ended.err
+    assert sent_more_than_once(tenant) == set()
+
+
+def test_a_service_that_runs_batches_at_once_is_adapted_to(tmp_path: Path) -> None:
+    """All rows purged, and far fewer than a tenth of the requests refused."""
+    rows = rows_of(zipf(1_500, 60))
+    tenant = a_tenant(rows, settings=TenantSettings(dispatch="all", latency_median_s=0.02, overhead_s=0.01))
+    with a_bench(tmp_path, tenant, rows) as bench:
+        ended = bench.run()
+    assert ended.code == 0, ended.err
+    assert ended.json["fanout"] == 4
+    assert tenant.counters.refused_concurrency <= 0.1 * tenant.counters.requests
+
+
+def test_tokens_that_expire_and_an_outage_cost_no_row(tmp_path: Path) -> None:
+    """Tokens live 2 s and Graph is out for 3 s in the middle: exit 0."""
+    rows = rows_of([40] * 60)
+    outage = Faults(outage=(1.5, 4.5))
+    tenant = a_tenant(rows, faults=outage, settings=TenantSettings(latency_median_s=0.05, overhead_s=0.02))
+    login = Login(lifetime_s=2.0)
+    with a_bench(tmp_path, tenant, rows, login) as bench:
+        ended = bench.run("--connections", "8")
+    assert ended.code == 0, ended.err
+    assert ended.json["outcomes"]["purged"] == 2_400
+    assert login.issued > 1
+
+
+# ------------------------------------------------------------------------------------------------- refusals to begin
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> object:
+    """A small job."""
+    rows = rows_of([5, 5])
+    with a_bench(tmp_path, a_tenant(rows), rows) as bench:
+        yield bench
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_sent(bench: Bench) -> None:
+    """Nobody can be asked: exit 2 and a sentence."""
+    arguments = [argument for argument in bench.run_arguments() if argument != "--yes"]
+    ended = bench.command(*arguments)
+    assert ended.code == 2
+    assert "--yes" in ended.err
+    assert bench.server.tenant.counters.calls == 0
+
+
+def test_a_larger_input_than_allowed_is_refused(bench: Bench) -> None:
+    """--max-items 9 refuses 10 rows: exit 2, nothing sent."""
+    ended = bench.run("--max-items", "9")
+    assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
+    assert "10 rows" in ended.err
+
+
+def test_dry_run_sends_nothing(bench: Bench) -> None:
+    """It tells what would be sent, needs no credentials and makes no ledger."""
+    ended = bench.run("--dry-run", AZURE_CLIENT_SECRET="")
+    assert ended.code == 0, ended.err
+    assert ended.json["to_send"] == 10
+    assert not bench.ledger.exists()
+    assert bench.server.tenant.counters.calls == 0
+
+
+@pytest.mark.parametrize("missing", ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"])
+def test_missing_credentials_are_named(bench: Bench, missing: str) -> None:
+    """Exit 3, and the sentence names the variable."""
+    ended = bench.run(**{missing: ""})
+    assert ended.code == 3
+    assert missing in ended.err
+
+
+def test_a_wrong_secret_is_refused_and_not_repeated(bench: Bench) -> None:
+    """Exit 3 with a sentence; the secret stands nowhere."""
+    ended = bench.run(AZURE_CLIENT_SECRET="wrong-secret-1234")
+    assert ended.code == 3
+    assert "AADSTS" in ended.err
+    assert "wrong-secret-1234" not in ended.out + ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_an_unknown_certificate_authority_is_a_sentence(bench: Bench, tmp_path: Path) -> None:
+    """Without the CA file the login cannot be trusted: exit 3, no traceback."""
+    arguments = bench.run_arguments()
+    at = arguments.index("--ca-file")
+    ended = bench.command(
+        *arguments[:at], *arguments[at + 2 :], REQUESTS_CA_BUNDLE="", SSL_CERT_FILE="", CURL_CA_BUNDLE=""
+    )
+    assert ended.code == 3
+    assert "Traceback" not in ended.err
+    assert "--ca-file" in ended.err
+
+
+def test_unusable_inputs_are_refused_before_anything(bench: Bench, tmp_path: Path) -> None:
+    """A missing file and one without the columns: exit 2, a sentence with the file's name."""
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("name,phone\nAnn,1\n", encoding="utf-8")
+    for path in (tmp_path / "nowhere.csv", wrong):
+        for command in (["plan", str(path)], ["run", str(path), "--ledger", str(tmp_path / "l"), "--yes"]):
+            ended = bench.command(*command)
+            assert ended.code == 2
+            assert path.name in ended.err
+            assert "Traceback" not in ended.err
+
+
+def test_another_input_under_the_same_ledger_is_refused(bench: Bench, tmp_path: Path) -> None:
+    """Exit 2; the first input may go on."""
+    assert bench.run().code == 0
+    other = write_csv(tmp_path / "other.csv", rows_of([3]))
+    arguments = bench.run_arguments()
+    arguments[1] = str(other)
+    ended = bench.command(*arguments)
+    assert ended.code == 2
+    assert "input" in ended.err
+    again = bench.run()
+    assert (again.code, again.json["calls"]) == (0, 0)
+
+
+def test_a_second_process_on_the_same_ledger_is_refused(tmp_path: Path) -> None:
+    """Exit 5 while the first goes on and ends well; status and export work meanwhile."""
+    rows = rows_of([40] * 20)
+    settings = TenantSettings(latency_median_s=0.1, overhead_s=0.02, latency_s_max=0.5)
+    tenant = a_tenant(rows, settings=settings)
+    with a_bench(tmp_path, tenant, rows) as bench:
+        first = bench.start(*bench.run_arguments("--connections", "2"))
+        while tenant.counters.purged < 100:
+            assert first.poll() is None, first.communicate()
+            time.sleep(0.02)
+        second = bench.run()
+        assert second.code == 5
+        assert "another" in second.err.lower()
+        assert bench.command("status", str(bench.ledger)).code == 0
+        assert len(bench.exported()) == 800
+        _, err = first.communicate(timeout=60)
+        assert first.returncode == 0, err
+
+
+def test_status_and_export_of_a_folder_that_is_no_ledger(bench: Bench, tmp_path: Path) -> None:
+    """Exit 5 and a sentence."""
+    for command in (["status", str(tmp_path)], ["export", str(tmp_path), str(tmp_path / "out.csv")]):
+        ended = bench.command(*command)
+        assert ended.code == 5
+        assert "ledger" in ended.err
+        assert "Traceback" not in ended.err
+
+
+def test_a_cloud_without_permanent_delete_is_refused(bench: Bench) -> None:
+    """Exit 2 before anything is read."""
+    ended = bench.run("--cloud", "usgov")
+    assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
+
+
+def test_max_failures_stops_the_run(tmp_path: Path) -> None:
+    """A denied mailbox after another: the run stops itself with exit 4, resumable."""
+    rows = rows_of([20] * 60)
+    tenant = a_tenant(rows)
+    for user, _, _ in rows:
+        tenant.truth.mailbox(user).trouble = Trouble.DENIED
+    with a_bench(tmp_path, tenant, rows) as bench:
+        ended = bench.run("--max-failures", "30", "--connections", "1")
+        assert ended.code == 4, ended.err
+        assert "--max-failures" in ended.json["stopped"]
+        assert ended.json["waiting"] > 0
+
+
+def test_an_export_of_failed_rows_is_an_input(tmp_path: Path) -> None:
+    """What a denied mailbox refused is exported, and purged once access is given."""
+    rows = rows_of([10, 10])
+    tenant = a_tenant(rows)
+    user = rows[0][0]
+    tenant.truth.mailbox(user).trouble = Trouble.DENIED
+    with a_bench(tmp_path, tenant, rows) as bench:
+        assert bench.run().code == 1
+        failed = tmp_path / "failed.csv"
+        assert bench.command("export", str(bench.ledger), str(failed), "--only", "refused,skipped").code == 0
+        tenant.truth.mailbox(user).trouble = None
+        arguments = bench.run_arguments()
+        arguments[1], arguments[3] = str(failed), str(tmp_path / "second")
+        ended = bench.command(*arguments)
+    assert ended.code == 0, ended.err
+    assert ended.json["outcomes"]["purged"] == 10
+    assert tenant.truth.remaining() == 0
+
+
+def test_every_kind_of_bad_row_is_told_and_none_is_sent(bench: Bench) -> None:
+    """The sample with all bad rows: plan counts them, run gives them their outcome, exit 1."""
+    sample = Path(__file__).parent.parent / "sample_inputs" / "every-bad-row.csv"
+    plan = bench.command("plan", str(sample), "--json")
+    assert plan.code == 0, plan.err
+    arguments = bench.run_arguments()
+    arguments[1] = str(sample)
+    ended = bench.command(*arguments)
+    assert ended.code == 1
+    assert ended.json["outcomes"]["invalid"] == sum(plan.json["invalid"].values()) > 5
+    assert bench.server.tenant.violations == []
+
+
+def test_no_secret_is_left_anywhere(bench: Bench, tmp_path: Path) -> None:
+    """Neither the secret nor a token stands in the output or in any file of the ledger."""
+    arguments = [argument for argument in bench.run_arguments("--verbose") if argument != "--quiet"]
+    ended = bench.command(*arguments)
+    assert ended.code == 0, ended.err
+    app = bench.server.login.app
+    written = b"".join(path.read_bytes() for path in bench.ledger.rglob("*") if path.is_file())
+    for text in (ended.out.encode(), ended.err.encode(), written):
+        assert app.client_secret.encode() not in text
+        assert b"eyJ" not in text
+
+
+@pytest.mark.parametrize("command", [[], ["plan"], ["run"], ["status"], ["export"], ["simulate"], ["demo"]])
+def test_help_has_examples(bench: Bench, command: list[str]) -> None:
+    """Every command explains itself."""
+    ended = bench.command(*command, "--help")
+    assert ended.code == 0
+    assert "Examples:" in ended.out
+
+
+def test_wrong_usage_is_exit_two(bench: Bench) -> None:
+    """Unknown commands and options are told, with exit 2."""
+    for arguments in (["nonsense"], ["run"], ["plan", "x", "--nonsense"], ["export", "a", "b", "--only", "gone"]):
+        ended = bench.command(*arguments)
+        assert ended.code == 2, arguments
+        assert "Traceback" not in ended.err
