@@ -1,0 +1,45 @@
+"""The durable record of a purge: a folder that holds the input as it was, what was sent, and what became of every row.
+
+Names are imported when they are first used, so that looking at a ledger does not wait for the libraries that staging one needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from purgeengine.edges.ledger.exporting import export
+    from purgeengine.edges.ledger.ledger import Ledger
+    from purgeengine.edges.ledger.reader import LedgerReader
+    from purgeengine.edges.ledger.status import Calls, Counts, Failure, Pace, WorstMailbox
+    from purgeengine.edges.ledger.survey import InvalidExample, Survey, survey_input
+
+__all__ = [
+    "Calls",
+    "Counts",
+    "Failure",
+    "InvalidExample",
+    "Ledger",
+    "LedgerReader",
+    "Pace",
+    "Survey",
+    "WorstMailbox",
+    "export",
+    "survey_input",
+]
+
+_MODULES = {
+    "exporting": ("export",),
+    "ledger": ("Ledger",),
+    "reader": ("LedgerReader",),
+    "status": ("Calls", "Counts", "Failure", "Pace", "WorstMailbox"),
+    "survey": ("InvalidExample", "Survey", "survey_input"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,88 @@
+"""What a folder is to us: a ledger, one whose staging was cut short, an empty place for one, or somebody else's."""
+
+from __future__ import annotations
+
+import shutil
+from enum import Enum
+from pathlib import Path
+
+from purgeengine.edges.ledger import database
+from purgeengine.edges.ledger.storage import (
+    DATABASE,
+    INPUT,
+    LOCK,
+    ORDER,
+    README,
+    README_FIRST_LINE,
+    README_TEXT,
+    UNFINISHED,
+    WORK,
+    durable_file,
+    sync_folder,
+    translated,
+)
+from purgeengine.errors import LedgerError, LedgerMismatch
+
+
+class FolderState(Enum):
+    """See `state_of`."""
+
+    EMPTY = "empty"
+    """Missing, or nothing of value in it."""
+    UNFINISHED = "unfinished"
+    """Ours, and staging did not come to its end: nothing was sent from it."""
+    STAGED = "staged"
+    """A ledger."""
+
+
+def state_of(folder: Path) -> FolderState:
+    """Look, and touch nothing. Raises `LedgerMismatch` for a folder that holds other things, `LedgerError` for a damaged ledger."""
+    with translated(f"The folder {folder} cannot be read"):
+        if folder.exists() and not folder.is_dir():
+            raise LedgerMismatch(f"{folder} is a file; a ledger is a folder. Name another.")
+        names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        if names <= {LOCK, UNFINISHED} and not (UNFINISHED in names and any((folder / UNFINISHED).iterdir())):
+            return FolderState.EMPTY
+        ours = README in names and _begins_as_ours(folder / README)
+    being_made = (
+        f"{DATABASE}-journal" in names
+    )  # its first transaction did not come to its end; later ones keep no journal
+    if DATABASE in names and not being_made and database.is_created(folder):
+        return FolderState.STAGED
+    if ours and UNFINISHED in names:
+        return FolderState.UNFINISHED
+    if ours:
+        raise LedgerError(f"The ledger in {folder} has lost its {DATABASE}. Restore the folder from a copy.")
+    raise LedgerMismatch(f"The folder {folder} is not empty and not a ledger. Name an empty or a new folder.")
+
+
+def _begins_as_ours(readme: Path) -> bool:
+    with readme.open("rb") as file:
+        return file.read(len(README_FIRST_LINE)) == README_FIRST_LINE.encode()
+
+
+def prepare(folder: Path) -> None:
+    """Make room for staging, and leave the sign that it is not finished. What an earlier staging left is removed."""
+    clear(folder)
+    scratch = folder / UNFINISHED
+    scratch.mkdir(exist_ok=True)
+    with durable_file(folder / README) as file:
+        file.write(README_TEXT.encode())
+    sync_folder(folder)
+
+
+def clear(folder: Path) -> None:
+    """Remove what staging makes, and nothing else."""
+    for name in (DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm"):
+        (folder / name).unlink(missing_ok=True)
+    for kind in (INPUT, WORK, ORDER):
+        for path in (folder / kind).glob("part-*.parquet*"):
+            path.unlink()
+    finish(folder)
+
+
+def finish(folder: Path) -> None:
+    """Remove the scratch space, and with it the sign that staging is not finished."""
+    if (folder / UNFINISHED).exists():
+        shutil.rmtree(folder / UNFINISHED)
+        sync_folder(folder)

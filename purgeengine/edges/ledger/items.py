@@ -1,0 +1,142 @@
+"""The rows to send, drawn a few at a time for many mailboxes in turn, from files that hold many rows together."""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from purgeengine.core.model import Item
+from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, part_name, reading
+from purgeengine.edges.ledger.staging import WORK_GROUP_ROWS
+from purgeengine.edges.ledger.storage import WORK
+
+CACHE_BYTES_MAX = 24 << 20
+"""Rows kept in memory: some 300 groups with long ids, so that as many mailboxes can take turns without a group being read twice."""
+OPEN_FILES_MAX = 16
+USERS_CACHED_MAX = 4_096
+
+
+class _Group:
+    """Neighbouring rows in memory. Folders repeat, so that they are kept once; contacts are cut out of one text when drawn."""
+
+    __slots__ = ("_contacts", "_ends", "_folder_of_row", "_folders", "size_bytes")
+
+    def __init__(self, table: Any) -> None:
+        folders = table.column("folder").combine_chunks()
+        self._folders: list[str] = folders.dictionary.to_pylist()
+        self._folder_of_row: list[int] = folders.indices.to_pylist()
+        contacts = table.column("contact").combine_chunks()
+        _, ends, data = contacts.buffers()
+        self._ends = memoryview(ends).cast("i")[contacts.offset : contacts.offset + len(contacts) + 1]
+        self._contacts = memoryview(data)[: self._ends[-1]].tobytes().decode("ascii")  # by the rules for ids
+        self.size_bytes = len(self._contacts) + 16 * len(contacts) + sum(map(len, self._folders)) + 1_000
+
+    def items(self, user: str, start: int, end: int) -> Iterator[Item]:
+        """The rows ``start`` to ``end - 1`` of the group."""
+        folders, contacts, ends = self._folders, self._contacts, self._ends[start : end + 1].tolist()
+        for folder, begin, stop in zip(self._folder_of_row[start:end], ends, ends[1:], strict=False):
+            yield Item(user, folders[folder], contacts[begin:stop])
+
+
+class WorkRows:
+    """Answers which item stands at a position. Raises `LedgerError` where the file that holds it is damaged."""
+
+    def __init__(self, folder: Path, parts: Parts, connection: sqlite3.Connection) -> None:
+        self._folder = folder
+        self._parts = parts
+        self._connection = connection
+        self._firsts = array(
+            "q", (first for (first,) in connection.execute("SELECT first FROM mailbox ORDER BY number"))
+        )
+        (end,) = connection.execute("SELECT coalesce(max(first + rows), 0) FROM mailbox").fetchone()
+        self._firsts.append(end)
+        self._groups: OrderedDict[int, _Group] = OrderedDict()
+        self._groups_bytes = 0
+        self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
+        self._users: OrderedDict[int, str] = OrderedDict()
+
+    def items(self, positions: Sequence[int]) -> list[Item]:
+        """The items at these positions, in their order; neighbours are drawn together."""
+        found: list[Item] = []
+        for start, end in runs(positions):
+            while start < end:
+                number = bisect_right(self._firsts, start) - 1
+                group, offset = divmod(start, WORK_GROUP_ROWS)
+                stop = min(end, self._firsts[number + 1], (group + 1) * WORK_GROUP_ROWS)
+                found += self._group(group).items(self._user(number), offset, offset + stop - start)
+                start = stop
+        return found
+
+    def rows(self, positions: Sequence[int]) -> list[int]:
+        """The numbers of these rows in the input."""
+        found: list[int] = []
+        for start, end in runs(positions):
+            while start < end:
+                group, offset = divmod(start, WORK_GROUP_ROWS)
+                stop = min(end, (group + 1) * WORK_GROUP_ROWS)
+                column: Any = self._read(group, ["row"]).column("row")
+                found += column.slice(offset, stop - start).to_pylist()
+                start = stop
+        return found
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+        self._groups.clear()
+
+    def _user(self, number: int) -> str:
+        user = self._users.get(number)
+        if user is None:
+            (user,) = self._connection.execute("SELECT user FROM mailbox WHERE number = ?", (number,)).fetchone()
+            self._users[number] = user
+            if len(self._users) > USERS_CACHED_MAX:
+                self._users.popitem(last=False)
+        return user
+
+    def _group(self, number: int) -> _Group:
+        group = self._groups.get(number)
+        if group is not None:
+            self._groups.move_to_end(number)
+            return group
+        group = self._groups[number] = _Group(self._read(number, ["folder", "contact"]))
+        self._groups_bytes += group.size_bytes
+        while self._groups_bytes > CACHE_BYTES_MAX and len(self._groups) > 1:
+            self._groups_bytes -= self._groups.popitem(last=False)[1].size_bytes
+        return group
+
+    def _read(self, group: int, columns: list[str]) -> Any:
+        part, inside = divmod(group, PART_ROWS_MAX // WORK_GROUP_ROWS)
+        file = self._file(part)
+        with reading(self._folder / part_name(WORK, part)):
+            return file.read_row_group(inside, columns=columns, use_threads=False)
+
+    def _file(self, part: int) -> pq.ParquetFile:
+        file = self._files.get(part)
+        if file is None:
+            file = self._files[part] = self._parts.open(part_name(WORK, part), dictionary=["folder"])
+            if len(self._files) > OPEN_FILES_MAX:
+                self._files.popitem(last=False)[1].close()
+        self._files.move_to_end(part)
+        return file
+
+
+def runs(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cut into stretches of consecutive positions: (first, end)."""
+    if not positions:
+        return
+    first = expected = positions[0]
+    for position in positions:
+        if position != expected:
+            yield first, expected
+            first = position
+        expected = position + 1
+    yield first, expected

@@ -1,0 +1,107 @@
+"""A ledger being looked at: while a run is going on, after a crash, or years later. Nothing is changed and nothing is locked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from purgeengine.core.model import Outcome
+from purgeengine.edges.ledger import database, status
+from purgeengine.edges.ledger.folder import FolderState, state_of
+from purgeengine.edges.ledger.storage import translated
+from purgeengine.errors import LedgerError, LedgerMismatch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class LedgerReader:
+    """Answers what became of the rows. Close it, or use it as a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        """For `open` only."""
+        self.folder = folder
+        """Where it is."""
+        with self._readable():
+            self._connection = database.connect_to_read(folder)
+            self.about: dict[str, Any] = database.read_meta(self._connection)
+            """What staging wrote down: tenant_id, action, files, extra_columns, rows and more."""
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Raises `LedgerError` when there is no ledger in the folder, or it cannot be read."""
+        folder = Path(folder)
+        try:
+            state = state_of(folder)
+        except LedgerMismatch as error:
+            raise LedgerError(f"{folder} is not a ledger. Check the name of the folder.") from error
+        if state is FolderState.UNFINISHED:
+            raise LedgerError(
+                f"The ledger in {folder} is still being staged, or that was interrupted; nothing was sent from it. The run "
+                "command stages it anew."
+            )
+        if state is FolderState.EMPTY:
+            raise LedgerError(f"There is no ledger in {folder}. Check the name of the folder.")
+        return cls(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        self._connection.close()
+
+    def counts(self) -> status.Counts:
+        """What became of all rows."""
+        with self._readable():
+            return status.counts(self._connection)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row has its outcome."""
+        counts = self.counts()
+        return counts.waiting + counts.in_doubt == 0
+
+    def pace(self, now_utc_ms: int | None = None) -> status.Pace:
+        """How fast rows are being settled, at ``now_utc_ms`` or now."""
+        with self._readable():
+            return status.pace(self._connection, now_utc_ms)
+
+    def batches(self) -> status.Calls:
+        """How many calls were made, and how they ended."""
+        with self._readable():
+            return status.calls(self._connection)
+
+    def failures(self, most: int) -> list[status.Failure]:
+        """What failed rows were told, most frequent first, at most so many."""
+        with self._readable():
+            return status.failures(self._connection, most)
+
+    def worst_mailboxes(self, most: int) -> list[status.WorstMailbox]:
+        """Mailboxes with the most rows that did not end well, at most so many, worst first."""
+        with self._readable():
+            return status.worst_mailboxes(self._connection, most)
+
+    def rows(
+        self, only: Collection[Outcome] | None = None, on_progress: Callable[[int], None] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Every row with what became of it, in input order, as of one moment, in bounded memory.
+
+        The columns are those of an export (`purgeengine.edges.ledger.rows.schema_of`), typed. ``only`` keeps the rows with
+        these outcomes. What else is asked of this reader meanwhile is answered as of the same moment.
+        """
+        from purgeengine.edges.ledger.rows import rows_of
+
+        with self._readable():
+            yield from rows_of(self.folder, self._connection, self.about, only, on_progress)
+
+    def _readable(self) -> AbstractContextManager[None]:
+        return translated(f"The ledger in {self.folder} cannot be read")

@@ -1,0 +1,96 @@
+"""What a run must know of the runs before it: which mailboxes are unfinished, and what the service may still be doing for them.
+
+Graph's limits live in the service, not in our process: what an earlier process sent counts in the window, a wait that it was told
+still holds, and what it had in flight when it died may still be running.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from purgeengine.core.messages import MailboxOpened
+from purgeengine.core.model import Attempt
+
+PAGE = 512
+"""Mailboxes read at a time: a long read would keep SQLite's write-ahead log from being emptied."""
+
+_PAGE_OF_MAILBOXES = """
+SELECT number, first, end, next, blocked_until_ms, blocked_set_ms,
+    EXISTS (SELECT 1 FROM attempt WHERE position >= first AND position < end)
+FROM progress WHERE number > ? AND closed_ms IS NULL ORDER BY number LIMIT ?
+"""
+_UNSETTLED = """
+SELECT position, attempt.number, failures, in_doubt OR ended_ms IS NULL
+FROM attempt LEFT JOIN batch ON batch.number = attempt.batch WHERE position >= ? AND position < ? ORDER BY position
+"""
+_RECENT = """
+SELECT mailbox, at / 1000, max(at), sum(rows) FROM (
+    SELECT number, min(coalesce(ended_ms, sent_ms), :now)
+        + CASE WHEN ended_ms IS NULL OR status IS NULL OR status = 408 OR status >= 500 THEN :quarantine ELSE 0 END AS at FROM batch
+) AS batch JOIN part ON part.batch = batch.number WHERE at > :since GROUP BY 1, 2 ORDER BY 1, 2
+"""
+_IN_FLIGHT = """
+SELECT mailbox, max(min(sent_ms, :now)) FROM batch JOIN part ON part.batch = batch.number
+WHERE ended_ms IS NULL AND sent_ms + :quarantine > :now GROUP BY mailbox
+"""
+
+
+def unfinished_mailboxes(
+    connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: float, window_s: float
+) -> Iterator[MailboxOpened]:
+    """Mailboxes with rows to send, largest first, read as they are asked for; waits and ages are those at ``now_utc_ms``."""
+    quarantine_ms = round(quarantine_s * 1000)
+    recent = _recent(connection, now_utc_ms, quarantine_ms, round(window_s * 1000))
+    quarantined = _quarantined(connection, now_utc_ms, quarantine_ms)
+    after = -1
+    while page := connection.execute(_PAGE_OF_MAILBOXES, (after, PAGE)).fetchall():
+        after = page[-1][0]
+        for number, first, end, next_position, blocked_until_ms, blocked_set_ms, has_attempts in page:
+            if next_position >= end and not has_attempts:
+                continue
+            yield MailboxOpened(
+                number,
+                next_position,
+                end,
+                _unsettled(connection, first, end) if has_attempts else (),
+                max(rest_s(now_utc_ms, blocked_until_ms, blocked_set_ms), quarantined.get(number, 0.0)),
+                recent.pop(number, ()),
+            )
+
+
+def rest_s(now_utc_ms: int, until_ms: int | None, set_ms: int | None) -> float:
+    """What is left of a wait, in seconds; all of it when the clock has been turned back to before it was asked for."""
+    if until_ms is None or set_ms is None:
+        return 0.0
+    return max(0, until_ms - max(now_utc_ms, set_ms)) / 1000
+
+
+def _unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Attempt, ...]:
+    """Rows sent before; in doubt also when their latest batch never ended."""
+    rows = connection.execute(_UNSETTLED, (first, end))
+    return tuple(Attempt(position, number, failures, bool(doubt)) for position, number, failures, doubt in rows)
+
+
+def _recent(
+    connection: sqlite3.Connection, now_ms: int, quarantine_ms: int, window_ms: int
+) -> dict[int, tuple[tuple[float, int], ...]]:
+    """By mailbox: (seconds ago, rows), oldest first, by the second.
+
+    An unanswered batch may have kept the service busy for the quarantine, so that its time in the window starts at the end of that,
+    which may lie ahead (a negative age). What a clock that has been turned back since calls the future counts as now.
+    """
+    values = {"now": now_ms, "quarantine": quarantine_ms, "since": now_ms - window_ms - quarantine_ms}
+    found: dict[int, list[tuple[float, int]]] = {}
+    for mailbox, _, at_ms, rows in connection.execute(_RECENT, values):
+        found.setdefault(mailbox, []).append(((now_ms - at_ms) / 1000, rows))
+    return {mailbox: tuple(ages) for mailbox, ages in found.items()}
+
+
+def _quarantined(connection: sqlite3.Connection, now_ms: int, quarantine_ms: int) -> dict[int, float]:
+    """Seconds for which the service may still be running a batch that never ended, by mailbox."""
+    values = {"now": now_ms, "quarantine": quarantine_ms}
+    return {
+        mailbox: (sent_ms + quarantine_ms - now_ms) / 1000
+        for mailbox, sent_ms in connection.execute(_IN_FLIGHT, values)
+    }

@@ -1,0 +1,190 @@
+"""What an input holds, learned in one pass in memory that grows with the number of mailboxes and not with the rows."""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from heapq import nlargest
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from purgeengine.core.identifiers import mailbox_key
+from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates
+from purgeengine.edges.ledger.storage import translated
+
+EXAMPLES_MAX = 3
+"""Examples kept of each reason for which rows are invalid."""
+REASONS_MAX = 100
+"""Reasons counted one by one; the rest are counted together, so that odd input cannot fill the memory."""
+OTHER_REASONS = "other reasons"
+LARGEST_MAX = 100
+"""Mailboxes named in a survey."""
+
+Progress = Callable[[int], None]
+"""Told from time to time how many rows have been read."""
+
+
+class Input(Protocol):
+    """What is asked of a source (`purgeengine.edges.source.Source`)."""
+
+    @property
+    def files(self) -> Sequence[Path]: ...  # noqa: D102
+    @property
+    def extra_columns(self) -> Sequence[str]: ...  # noqa: D102
+    def digest(self) -> str: ...  # noqa: D102
+    def batches(self) -> Iterator[pa.RecordBatch]: ...  # noqa: D102
+
+
+class InvalidExample(NamedTuple):
+    """A row that cannot be sent: its number over the whole input, its line in ``file``, and why."""
+
+    row: int
+    line: int
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Figures of an input. ``valid_rows`` includes the ``duplicates``; the difference is what would be sent."""
+
+    rows: int
+    valid_rows: int
+    duplicates: int
+    mailboxes: int
+    rows_by_mailbox: Sequence[int]
+    """Rows to send of each mailbox, in the order in which the mailboxes first appear."""
+    largest_mailboxes: tuple[tuple[str, int], ...]
+    """The largest mailboxes with their rows to send, largest first."""
+    invalid_by_reason: Mapping[str, int]
+    invalid_examples: tuple[InvalidExample, ...]
+
+    @property
+    def invalid_rows(self) -> int:
+        """Rows that cannot be sent."""
+        return self.rows - self.valid_rows
+
+
+class Mailboxes:
+    """Numbers mailboxes as they appear, and counts their rows."""
+
+    def __init__(self) -> None:
+        self.users: list[str] = []
+        self.rows = array("q")
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def keys(self) -> Iterator[str]:
+        """The one spelling of each, in the order of numbers."""
+        return iter(self._numbers)
+
+    def count(self, users: Any) -> list[int]:
+        """Number the mailboxes of these rows (an array of strings) and count the rows; answers each row's mailbox."""
+        numbers = self.numbers_of(users)
+        for number, rows in Counter(numbers).items():
+            self.rows[number] += rows
+        return numbers
+
+    def numbers_of(self, users: Any) -> list[int]:
+        """Each row's mailbox; users repeat in neighbouring rows, so that each spelling is looked up once."""
+        encoded = users.dictionary_encode()
+        numbers = [self._number(user) for user in encoded.dictionary.to_pylist()]
+        return [numbers[index] for index in encoded.indices.to_pylist()]
+
+    def _number(self, user: str) -> int:
+        key = mailbox_key(user)
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[user if key == user else key] = len(self.users)
+            self.users.append(user)
+            self.rows.append(0)
+        return number
+
+
+class Surveyor:
+    """Is shown every batch of an input once, in order, then asked for the duplicates, then for the survey."""
+
+    def __init__(self, files: Sequence[Path], scratch: Callable[[], Path]) -> None:
+        self.mailboxes = Mailboxes()
+        self.rows = 0
+        self.valid_rows = 0
+        self.duplicate_rows = 0
+        self._files = files
+        self._reasons: Counter[str] = Counter()
+        self._examples: dict[str, list[InvalidExample]] = {}
+        self._duplicates = Duplicates(scratch)
+
+    def see(self, batch: pa.RecordBatch) -> None:
+        """Take in the rows of a batch."""
+        self.rows += batch.num_rows
+        reason = batch.column("reason")
+        if reason.null_count < batch.num_rows:
+            self._see_invalid(batch)
+            batch = batch.filter(pc.is_null(reason))
+        self.valid_rows += batch.num_rows
+        numbers = self.mailboxes.count(batch.column("user"))
+        rows: Any = batch.column("row")
+        contacts: Any = batch.column("contact").cast(pa.binary())
+        self._duplicates.add(rows.to_pylist(), numbers, contacts.to_pylist())
+
+    def duplicates(self) -> Iterator[Duplicate]:
+        """Every duplicate row; once it has been consumed, the counts are those of the rows to send."""
+        for duplicate in self._duplicates.found():
+            self.duplicate_rows += 1
+            self.mailboxes.rows[duplicate.mailbox] -= 1
+            yield duplicate
+
+    def survey(self) -> Survey:
+        """The figures."""
+        mailboxes = self.mailboxes
+        largest = nlargest(LARGEST_MAX, range(len(mailboxes)), key=lambda n: (mailboxes.rows[n], -n))
+        return Survey(
+            rows=self.rows,
+            valid_rows=self.valid_rows,
+            duplicates=self.duplicate_rows,
+            mailboxes=len(mailboxes),
+            rows_by_mailbox=mailboxes.rows,
+            largest_mailboxes=tuple((mailboxes.users[number], mailboxes.rows[number]) for number in largest),
+            invalid_by_reason=dict(self._reasons),
+            invalid_examples=tuple(example for found in self._examples.values() for example in found),
+        )
+
+    def _see_invalid(self, batch: pa.RecordBatch) -> None:
+        wrong = batch.select(["row", "line", "source", "reason"]).filter(pc.is_valid(batch.column("reason")))
+        for row, line, source, reason in zip(*(column.to_pylist() for column in wrong.columns), strict=True):
+            if reason not in self._reasons and len(self._reasons) >= REASONS_MAX:
+                reason = OTHER_REASONS
+            self._reasons[reason] += 1
+            examples = self._examples.setdefault(reason, [])
+            if len(examples) < EXAMPLES_MAX:
+                examples.append(InvalidExample(row, line, str(self._files[source]), reason))
+
+
+def survey_input(source: Input, on_progress: Progress | None = None) -> Survey:
+    """Read the whole input and say what it holds. Raises `InputError` as reading does, `LedgerError` without scratch space."""
+    with translated("The input cannot be surveyed"), ExitStack() as stack:
+        surveyor = Surveyor(
+            source.files,
+            lambda: Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="purgeengine-"))),
+        )
+        for batch in source.batches():
+            surveyor.see(batch)
+            if on_progress is not None:
+                on_progress(surveyor.rows)
+        exhaust(surveyor.duplicates())
+        return surveyor.survey()
+
+
+def exhaust(items: Iterable[object]) -> None:
+    """Consume to the end."""
+    for _ in items:
+        pass

@@ -1,0 +1,276 @@
+"""MSAL against a login endpoint of our own, over TLS: what is asked, and how refusals and troubles are told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+import trustme
+
+from purgeengine.edges.tokens import LoginUnavailable
+from purgeengine.edges.tokens.msal_login import MsalLogin
+from purgeengine.errors import TokenError
+from tests.https_server import LOOPBACK, Request, Server, proxying, serving, write_ca
+
+SECRET = "hunter2~Very.Secret"
+TENANT = "11111111-2222-4333-8444-555555555555"
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxies of the machine that runs the tests are none of theirs."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def ca_file(tmp_path: Path) -> Path:
+    """The CA of the servers here."""
+    return write_ca(tmp_path)
+
+
+class Endpoint:
+    """A login endpoint. ``answers`` are (status, body, headers), the last one for ever; discovery always works."""
+
+    def __init__(self, *answers: tuple[int, Any, dict[str, str]]) -> None:
+        self.answers = list(answers)
+        self.forms: list[dict[str, str]] = []
+        self.discovery: tuple[int, Any, dict[str, str]] | None = None
+        self.token_endpoint = ""
+
+    async def __call__(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        root = f"https://{request.headers['host']}/{TENANT}"
+        if request.method == "GET":
+            status, body, headers = self.discovery or (200, self._configuration(root), {})
+        else:
+            self.forms.append({name: values[0] for name, values in parse_qs(request.body.decode()).items()})
+            status, body, headers = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}", *(f"{n}: {v}" for n, v in headers.items())]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + content)
+        await writer.drain()
+
+    def _configuration(self, root: str) -> dict[str, str]:
+        return {
+            "token_endpoint": self.token_endpoint or f"{root}/oauth2/v2.0/token",
+            "authorization_endpoint": f"{root}/oauth2/v2.0/authorize",
+            "device_authorization_endpoint": f"{root}/oauth2/v2.0/devicecode",
+            "issuer": f"{root}/v2.0",
+        }
+
+
+def granted(token: str = "token-1", life_s: int = 3600) -> tuple[int, Any, dict[str, str]]:
+    """A token."""
+    return 200, {"token_type": "Bearer", "expires_in": life_s, "access_token": token}, {}
+
+
+def refused(error: str, number: int, text: str = "Something.") -> tuple[int, Any, dict[str, str]]:
+    """A refusal as the real login words it."""
+    description = f"AADSTS{number}: {text} Trace ID: 1 Correlation ID: 2 Timestamp: 2026-01-01 00:00:00Z"
+    return 401 if error == "invalid_client" else 400, {"error": error, "error_description": description}, {}
+
+
+@asynccontextmanager
+async def a_login(endpoint: Endpoint, ca_file: Path | None, **options: Any) -> AsyncIterator[tuple[MsalLogin, Server]]:
+    """The endpoint and a login that asks it."""
+    async with serving(endpoint) as server:
+        yield the_login(options.pop("authority_url", server.url), ca_file, **options), server
+
+
+def the_login(authority_url: str, ca_file: Path | None, **options: Any) -> MsalLogin:
+    """A login with a client secret."""
+    return MsalLogin(
+        tenant_id=TENANT,
+        client_id="client-1",
+        credential=SECRET,
+        authority_url=authority_url,
+        scope="https://graph.microsoft.com/.default",
+        ca_file=ca_file,
+        **options,
+    )
+
+
+async def test_a_token_is_asked_for_as_the_app(ca_file: Path) -> None:
+    """Client credentials, our secret, Graph's default scope; and how long the token lives."""
+    endpoint = Endpoint(granted("token-1", 299))
+    async with a_login(endpoint, ca_file) as (login, server):
+        issued = await asyncio.to_thread(login.acquire)
+    assert (issued.token, issued.life_s) == ("token-1", 299.0)
+    (form,) = endpoint.forms
+    assert form["grant_type"] == "client_credentials"
+    assert (form["client_id"], form["client_secret"]) == ("client-1", SECRET)
+    assert form["scope"] == "https://graph.microsoft.com/.default"
+    assert server.requests[0].target == f"/{TENANT}/v2.0/.well-known/openid-configuration"
+    assert "token-1" not in repr(issued)
+
+
+async def test_every_token_is_a_fresh_one(ca_file: Path) -> None:
+    """MSAL's cache would hand out again the very token that Graph has refused."""
+    endpoint = Endpoint(granted("token-1"), granted("token-2"))
+    async with a_login(endpoint, ca_file) as (login, server):
+        tokens = [(await asyncio.to_thread(login.acquire)).token for _ in range(2)]
+    assert tokens == ["token-1", "token-2"]
+    assert len(server.requests) == 3  # one discovery
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("body", [b"", b"<html>", {"error": "x"}])
+async def test_a_busy_or_broken_login_is_worth_another_try(status: int, body: Any, ca_file: Path) -> None:
+    """With its Retry-After, which MSAL drops; and the next try really goes out, past MSAL's memory of refusals."""
+    endpoint = Endpoint((status, body, {"Retry-After": "7"}), granted())
+    async with a_login(endpoint, ca_file) as (login, _):
+        with pytest.raises(LoginUnavailable, match=f"answered {status}") as caught:
+            await asyncio.to_thread(login.acquire)
+        assert (await asyncio.to_thread(login.acquire)).token == "token-1"
+    assert caught.value.retry_after_s == 7.0
+
+
+async def test_a_broken_discovery_is_worth_another_try(ca_file: Path) -> None:
+    """The first request of a run may be the unlucky one."""
+    endpoint = Endpoint(granted())
+    endpoint.discovery = (503, b"<html>", {})
+    async with a_login(endpoint, ca_file) as (login, _):
+        with pytest.raises(LoginUnavailable, match="answered 503"):
+            await asyncio.to_thread(login.acquire)
+        endpoint.discovery = None
+        assert (await asyncio.to_thread(login.acquire)).token == "token-1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            refused("invalid_client", 7000215),
+            "AADSTS7000215, invalid_client): the client secret is wrong. Set AZURE_CLIENT",
+        ),
+        (refused("invalid_client", 7000222), "the client secret has expired"),
+        (refused("unauthorized_client", 700016), f"the app client-1 is not known in tenant {TENANT}"),
+        (refused("invalid_request", 90002), "is not known at 127.0.0.1. Check AZURE_TENANT_ID and --cloud"),
+        (refused("invalid_client", 5), "(AADSTS5, invalid_client): the app's credential is not accepted"),
+        (refused("odd", 6, f"It was\x1b[2J {SECRET}."), "(AADSTS6, odd): It was\ufffd[2J ***."),
+        ((400, {"error": "odd"}, {}), "(odd): check the app registration"),
+        ((400, {"error": {"a": 1}, "error_description": ["x"]}, {}), "(no reason given)"),
+        ((200, {"hello": "world"}, {}), "answered 200 and no token"),
+        ((200, {"access_token": "a\r\nb", "expires_in": 1}, {}), "answered 200 and no token"),
+        ((200, b"<html>Sign in to the hotel's network</html>", {}), "answered 200 and no token"),
+        ((200, [1], {}), "answered 200 and no token"),
+        ((302, b"", {"Location": "https://elsewhere.example"}), "answered 302 and no token"),
+        ((404, b"", {}), "answered 404 and no token"),
+    ],
+)
+async def test_a_refusal_is_a_sentence_with_a_remedy(
+    answer: Any, message: str, ca_file: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At once, with the login's number, and without the secret anywhere."""
+    with caplog.at_level(logging.DEBUG):
+        async with a_login(Endpoint(answer), ca_file) as (login, _):
+            with pytest.raises(TokenError) as caught:
+                await asyncio.to_thread(login.acquire)
+    assert message in str(caught.value)
+    shown = "".join([str(caught.value), repr(caught.value.__cause__), repr(login), caplog.text, *capfd.readouterr()])
+    assert SECRET not in shown
+    assert "Traceback" not in shown
+
+
+async def test_a_tenant_that_discovery_does_not_know(ca_file: Path) -> None:
+    """The real login says so before it is asked for a token."""
+    endpoint = Endpoint(granted())
+    endpoint.discovery = refused("invalid_tenant", 90002)
+    async with a_login(endpoint, ca_file) as (login, _):
+        with pytest.raises(TokenError, match=f"AADSTS90002, invalid_tenant.: the tenant {TENANT} is not known"):
+            await asyncio.to_thread(login.acquire)
+
+
+async def test_a_transient_number_is_worth_another_try(ca_file: Path) -> None:
+    """Some 400s are the login's own trouble."""
+    async with a_login(Endpoint(refused("temporarily_unavailable", 90033)), ca_file) as (login, _):
+        with pytest.raises(LoginUnavailable, match=r"has trouble \(temporarily_unavailable"):
+            await asyncio.to_thread(login.acquire)
+
+
+async def test_an_untrusted_certificate_needs_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca_file: Path
+) -> None:
+    """--ca-file decides, whatever REQUESTS_CA_BUNDLE says."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
+    (tmp_path / "other").mkdir()
+    other = write_ca(tmp_path / "other", trustme.CA())
+    endpoint = Endpoint(granted())
+    async with a_login(endpoint, other) as (login, _):
+        with pytest.raises(TokenError, match=r"certificate of the login at 127\.0\.0\.1 is not trusted.* --ca-file"):
+            await asyncio.to_thread(login.acquire)
+    assert endpoint.forms == []
+
+
+async def test_without_a_ca_file_the_systems_certificates_count(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they do on the way to Graph; here the system's store is made to hold our CA."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    async with a_login(Endpoint(granted()), None) as (login, _):
+        assert (await asyncio.to_thread(login.acquire)).token == "token-1"
+
+
+async def test_a_login_that_cannot_be_reached_is_worth_another_try(ca_file: Path) -> None:
+    """The network may come back."""
+    async with serving(Endpoint(granted())) as server:
+        port = server.port
+    login = the_login(f"https://{LOOPBACK}:{port}", ca_file)
+    with pytest.raises(LoginUnavailable, match=r"the login at 127\.0\.0\.1 could not be reached"):
+        await asyncio.to_thread(login.acquire)
+
+
+async def test_a_login_that_resets_is_worth_another_try(ca_file: Path) -> None:
+    """Asking for a token twice does no harm."""
+
+    async def reset(_request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async with serving(reset) as server:
+        with pytest.raises(LoginUnavailable):
+            await asyncio.to_thread(the_login(server.url, ca_file).acquire)
+
+
+async def test_the_proxy_of_the_environment_is_used(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its credentials, for the login as for Graph."""
+    async with serving(Endpoint(granted())) as server, proxying(server.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ann:p%40ss@{LOOPBACK}:{proxy.port}")
+        login = the_login("https://graph.test", ca_file)
+        assert (await asyncio.to_thread(login.acquire)).token == "token-1"
+    assert proxy.requests[0].target == "graph.test:443"
+    assert proxy.requests[0].headers["proxy-authorization"] == "Basic YW5uOnBAc3M="
+
+
+async def test_a_proxy_that_wants_a_password_needs_a_person(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the one it was given is not shown."""
+    async with proxying(1, 407) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ann:p455w0rd@{LOOPBACK}:{proxy.port}")
+        with pytest.raises(TokenError, match=r"proxy refused .* 407") as caught:
+            await asyncio.to_thread(the_login("https://graph.test", ca_file).acquire)
+    assert "p455w0rd" not in str(caught.value) + repr(caught.value.__context__)
+
+
+async def test_the_secret_goes_to_https_only(ca_file: Path) -> None:
+    """Whatever address the login names for its token endpoint."""
+    endpoint = Endpoint(granted())
+    endpoint.token_endpoint = "http://login.example/token"
+    async with a_login(endpoint, ca_file) as (login, _):
+        with pytest.raises(TokenError, match=r"not https://; the secret was not sent|no token"):
+            await asyncio.to_thread(login.acquire)
+    assert endpoint.forms == []
+
+
+async def test_a_netrc_does_not_meddle(ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its credentials for every host are not sent along."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login ann password p455w0rd\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with a_login(Endpoint(granted()), ca_file) as (login, server):
+        await asyncio.to_thread(login.acquire)
+    assert all("authorization" not in request.headers for request in server.requests)
