@@ -122,7 +122,19 @@ def purge(scratch: Path, source: Path, url: str, ca_file: Path) -> Cost:
     """The whole program, with a new ledger."""
     ledger = scratch / "ledger"
     shutil.rmtree(ledger, ignore_errors=True)
-    command = ["-m", "purgeengine", "run", str(source), "--ledger", str(ledger), "--yes", "--quiet", "--json"]
+    command = [
+        "-m",
+        "purgeengine",
+        "run",
+        str(source),
+        "--ledger",
+        str(ledger),
+        "--yes",
+        "--quiet",
+        "--json",
+        "--rate",
+        "1000000",
+    ]
     return cost_of([*command, "--graph-url", url, "--ca-file", str(ca_file)])
 
 

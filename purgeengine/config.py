@@ -30,6 +30,8 @@ class Limits:
     """Added to the window for the difference between our clock and the service's."""
     requests_per_s: int = 12_000
     """Sub-requests a second over all mailboxes; Graph allows an app 130,000 in 10 s, and others may share the app."""
+    burst_s: float = 0.5
+    """How much of a second's requests may leave at once; 12,000 a second and 6,000 at once stay under 130,000 in any 10 s."""
     attempts_max: int = 8
     """Attempts of a row that ended in a fault of the service before the row is given up as exhausted."""
     unclear_attempts_max: int = 4
@@ -56,6 +58,7 @@ class Limits:
             ("--connections", self.connections),
             ("--mailbox-requests", self.mailbox_requests),
             ("--mailbox-window-s", self.mailbox_window_s),
+            ("--rate", self.requests_per_s),
         )
         for name, value in positive:
             if value <= 0:

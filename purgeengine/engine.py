@@ -36,6 +36,8 @@ DRAIN_S_MAX = 30.0
 """How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
 
 
+TURN_S_MIN = 0.01
+"""Under load, turns are no closer than this: what comes in between shares one commit. A call takes some hundred times longer."""
 WAIT_S_MIN = 0.001
 """Shortest wait for an instant: timers are no finer, and a loop that spins helps nobody."""
 
@@ -114,6 +116,7 @@ class Engine:
         self._asked_until = float("-inf")
         self._failure: BaseException | None = None
         self._drain_until: float | None = None
+        self._turned_at = float("-inf")
         self.halted: Halt | None = None
         """Why the scheduler stopped the run by itself, if it did."""
         self.stop_reason: str | None = None
@@ -148,10 +151,18 @@ class Engine:
         opened = self._open_mailboxes()
         if not opened and not self._inbox:
             await self._wait_for_news()
+        await self._gather_more()
         self._news.clear()
         while self._inbox:
             opened.append(self._inbox.popleft())
         return opened
+
+    async def _gather_more(self) -> None:
+        """Let a little time pass since the last turn, so that commits are grouped when answers come thick and fast."""
+        early_s = self._turned_at + TURN_S_MIN - self._clock.monotonic()
+        if early_s > 0:
+            await asyncio.sleep(early_s)
+        self._turned_at = self._clock.monotonic()
 
     def _open_mailboxes(self) -> list[Event]:
         events: list[Event] = []

@@ -58,6 +58,13 @@ def limit_options(command: Decorated) -> Decorated:
                 show_default=True,
                 help="Length of that window in seconds.",
             ),
+            click.option(
+                "--rate",
+                type=int,
+                default=DEFAULTS.requests_per_s,
+                show_default=True,
+                help="Requests a second over all mailboxes; less to stay gentle.",
+            ),
         )
     ):
         command = option(command)
@@ -72,6 +79,7 @@ def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
         fanout=fanout,
         mailbox_requests=options["mailbox_requests"],
         mailbox_window_s=options["mailbox_window_s"],
+        requests_per_s=options["rate"],
         **others,
     )
     limits.validate()

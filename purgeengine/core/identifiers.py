@@ -25,6 +25,7 @@ USER_LENGTH_MAX = 320
 """Longest user principal name: 64 + 1 + 255, the limits of a mail address."""
 
 _ID = re.compile(ID_PATTERN)
+_ID_LENGTH_MAX = 512
 _GUID = re.compile(GUID_PATTERN)
 _UPN = re.compile(UPN_PATTERN)
 
@@ -32,6 +33,11 @@ _UPN = re.compile(UPN_PATTERN)
 def mailbox_key(user: str) -> str:
     """The one spelling of a mailbox: user principal names and GUIDs compare without case."""
     return user.lower()
+
+
+def is_id(value: str) -> bool:
+    """Whether this may be a contact's or a folder's id."""
+    return _ID.fullmatch(value) is not None
 
 
 def user_problem(user: str) -> str | None:
@@ -49,11 +55,11 @@ def id_problem(what: str, value: str) -> str | None:
     """Why this contact or folder id (``what`` says which) cannot be asked for, or None when it can."""
     if not value:
         return f"the {what} id is empty"
-    if len(value) > 512:
-        return f"the {what} id is longer than 512 characters"
-    if _ID.fullmatch(value):
+    if len(value) > _ID_LENGTH_MAX:
+        return f"the {what} id is longer than {_ID_LENGTH_MAX} characters"
+    if is_id(value):
         return None
-    if "/" in value and _ID.fullmatch(value.replace("/", "-")):
+    if "/" in value and is_id(value.replace("/", "-")):
         return (
             f"the {what} id holds '/', as ids from Exchange Web Services do; Graph writes '-' for '/' and '_' for '+'"
         )

@@ -79,7 +79,8 @@ class Scheduler:
         self._alone: deque[Mailbox] = deque()
         self._flights: dict[int, Flight] = {}
         self._next_batch = first_batch
-        self._allowance = float(limits.requests_per_s)
+        self._allowance_max = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
+        self._allowance = self._allowance_max
         self._allowance_at = now
         self._fill_until: float | None = None
         self._input_ended = False
@@ -389,5 +390,5 @@ class Scheduler:
 
     def _refill_allowance(self) -> None:
         rate = self._limits.requests_per_s
-        self._allowance = min(float(rate), self._allowance + (self._now - self._allowance_at) * rate)
+        self._allowance = min(self._allowance_max, self._allowance + (self._now - self._allowance_at) * rate)
         self._allowance_at = self._now

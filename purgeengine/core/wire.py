@@ -19,7 +19,7 @@ from urllib.parse import quote
 import msgspec
 
 from purgeengine.core.foreign import CODE_LENGTH_MAX, printable
-from purgeengine.core.identifiers import id_problem, user_problem
+from purgeengine.core.identifiers import id_problem, is_id, user_problem
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
 from purgeengine.core.retry_after import retry_after_s
 from purgeengine.errors import NoAnswer
@@ -51,8 +51,8 @@ def item_url(item: Item) -> str:
     """Where the row's contact is purged, relative to the version's root. The row must be valid (see `identifiers`)."""
     user, folder, contact = item
     prefix = user_prefix(user)
-    assert id_problem("contact", contact) is None, id_problem("contact", contact)
-    assert not folder or id_problem("folder", folder) is None, id_problem("folder", folder)
+    assert is_id(contact), id_problem("contact", contact)
+    assert not folder or is_id(folder), id_problem("folder", folder)
     return item_url_after(prefix, folder, contact)
 
 
