@@ -36,7 +36,7 @@ DRAIN_S_MAX = 30.0
 """How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
 
 
-TURN_S_MIN = 0.01
+TURN_S_MIN = 0.002
 """Under load, turns are no closer than this: what comes in between shares one commit. A call takes some hundred times longer."""
 WAIT_S_MIN = 0.001
 """Shortest wait for an instant: timers are no finer, and a loop that spins helps nobody."""

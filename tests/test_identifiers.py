@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from purgeengine.core.identifiers import id_problem, mailbox_key, row_problem, user_problem
+from purgeengine.core.identifiers import ID_PATTERN, id_problem, is_id, mailbox_key, row_problem, user_problem
 from purgeengine.edges.source.rows import reasons
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -111,3 +113,9 @@ def test_a_column_is_judged_as_each_of_its_values(cells: list[tuple[str, str, st
     """The check of whole columns by RE2 and `row_problem` by Python's ``re`` give the same reasons."""
     user, folder, contact = (pa.array([row[place] for row in cells], pa.string()) for place in range(3))
     assert reasons(user, folder, contact, {}).to_pylist() == [row_problem(*row) for row in cells]
+
+
+@given(st.one_of(st.text(max_size=600), st.from_regex(ID_PATTERN), st.just("A" * 512), st.just("A" * 513)))
+def test_the_quick_check_agrees_with_the_pattern(value: str) -> None:
+    """`is_id` says what `ID_PATTERN` says, for any text."""
+    assert is_id(value) == (re.fullmatch(ID_PATTERN, value) is not None)

@@ -41,11 +41,12 @@ def show_plan(
     max_items: int | None = None,
 ) -> int:
     """Survey the input and print what was found. Raises `InputError` when it cannot be used at all."""
-    from purgeengine.commands.staging import reading_progress
+    from purgeengine.commands.staging import lean_memory, reading_progress
     from purgeengine.core.estimate import estimate
     from purgeengine.edges.ledger import survey_input
     from purgeengine.edges.source import open_source
 
+    lean_memory()
     source = open_source(inputs, columns)
     survey = survey_input(source, reading_progress(quiet=False))
     to_send = survey.valid_rows - survey.duplicates
