@@ -69,10 +69,14 @@ class Tokens(Protocol):
 
 
 class Ledger(Protocol):
-    """Remembers. ``write`` returns when the entries are durable; ``items`` gives the rows at these positions."""
+    """Remembers.
+
+    ``write`` returns when the entries are durable, ``items`` gives the rows at these positions, ``user_of`` a mailbox's name.
+    """
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None: ...  # noqa: D102
     def items(self, positions: Sequence[int]) -> Sequence[Item]: ...  # noqa: D102
+    def user_of(self, mailbox: int) -> str: ...  # noqa: D102
 
 
 class Clock(Protocol):
@@ -217,7 +221,7 @@ class Engine:
         for batch, body in zip(batches, bodies, strict=True):
             self._run_errand(self._post(batch, body))
         if self._traced:
-            logs.trace(self._log, entries)
+            logs.trace(self._log, entries, self._ledger.user_of)
         reason = self._watcher.seen(entries)
         if reason is not None:
             self.stop(reason)

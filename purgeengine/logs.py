@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -94,7 +94,7 @@ def configure_logs(
     """
     global _level
     _level = _WARNING if quiet else _DEBUG if verbose else _INFO
-    out = sys.stderr if stream is None else stream
+    out = cast(TextIO, _CurrentStderr()) if stream is None else stream
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -106,6 +106,19 @@ def configure_logs(
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
+
+
+class _CurrentStderr:
+    """Standard error as it is when a line is written: a live display takes its place for a while and draws around the line."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
 
 
 def get_logger() -> Any:
@@ -160,16 +173,22 @@ def tracing() -> bool:
     return bool(_tellers_at(_level))
 
 
-def trace(log: Any, entries: Iterable[Entry]) -> None:
-    """Tell what a turn of the engine recorded, one event per entry; what the level leaves out costs a look each."""
+def trace(log: Any, entries: Iterable[Entry], user_of: Callable[[int], str]) -> None:
+    """Tell what a turn of the engine recorded, one event per entry; what the level leaves out costs a look each.
+
+    ``user_of`` names a mailbox.
+    """
     tellers = _tellers_at(_level)
     for entry in entries:
         tell = tellers.get(type(entry))
         if tell is not None:
-            tell(log, entry)
+            tell(log, entry, user_of)
 
 
-def _batch_ended(log: Any, entry: BatchEnded) -> None:
+_NameOf = Callable[[int], str]
+
+
+def _batch_ended(log: Any, entry: BatchEnded, _: _NameOf) -> None:
     if entry.status is None:
         log.warning(BATCH_LOST, batch=entry.batch)
     else:
@@ -179,7 +198,7 @@ def _batch_ended(log: Any, entry: BatchEnded) -> None:
 _ENDED_WELL = (Outcome.PURGED, Outcome.ABSENT)
 
 
-def _settled(log: Any, entry: Settled) -> None:
+def _settled(log: Any, entry: Settled, _: _NameOf) -> None:
     if entry.outcome in _ENDED_WELL and _level > _DEBUG:
         return
     tell = log.debug if entry.outcome in _ENDED_WELL else log.info
@@ -197,19 +216,19 @@ def _settled(log: Any, entry: Settled) -> None:
     )
 
 
-def _mailbox_blocked(log: Any, entry: MailboxBlocked) -> None:
-    log.info(MAILBOX_BLOCKED, mailbox=entry.mailbox, for_s=round(entry.for_s, 3))
+def _mailbox_blocked(log: Any, entry: MailboxBlocked, user_of: _NameOf) -> None:
+    log.info(MAILBOX_BLOCKED, mailbox=user_of(entry.mailbox), for_s=round(entry.for_s, 3))
 
 
-def _run_blocked(log: Any, entry: RunBlocked) -> None:
+def _run_blocked(log: Any, entry: RunBlocked, _: _NameOf) -> None:
     log.warning(RUN_BLOCKED, for_s=round(entry.for_s, 3))
 
 
-def _mailbox_closed(log: Any, entry: MailboxClosed) -> None:
+def _mailbox_closed(log: Any, entry: MailboxClosed, user_of: _NameOf) -> None:
     reply = entry.reply
     log.warning(
         MAILBOX_CLOSED,
-        mailbox=entry.mailbox,
+        mailbox=user_of(entry.mailbox),
         status=reply.status,
         code=reply.code,
         message=reply.message,
@@ -217,16 +236,16 @@ def _mailbox_closed(log: Any, entry: MailboxClosed) -> None:
     )
 
 
-def _batch_sent(log: Any, entry: BatchSent) -> None:
+def _batch_sent(log: Any, entry: BatchSent, _: _NameOf) -> None:
     rows = sum(len(part.attempts) for part in entry.parts)
     log.debug(BATCH_SENT, batch=entry.batch, rows=rows, client_request_id=entry.client_request_id)
 
 
-def _returned(log: Any, entry: Returned) -> None:
+def _returned(log: Any, entry: Returned, _: _NameOf) -> None:
     log.debug(ITEM_RETURNED, position=entry.position, sent=entry.number, in_doubt=entry.in_doubt)
 
 
-_Teller = Callable[[Any, Any], None]
+_Teller = Callable[[Any, Any, _NameOf], None]
 _WARNING_TELLERS: dict[type, _Teller] = {
     BatchEnded: _batch_ended,
     RunBlocked: _run_blocked,

@@ -56,6 +56,7 @@ class Scene:
                 scene.history += [f"intent {e.client_request_id}" for e in entries if isinstance(e, BatchSent)]
 
             items = staticmethod(ledger.items)
+            user_of = staticmethod(ledger.user_of)
 
         class Transport:
             async def post(self, body: bytes, client_request_id: str, token: str) -> Received:

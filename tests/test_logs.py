@@ -108,7 +108,7 @@ def test_how_much_is_told(options: dict[str, bool], levels: list[str]) -> None:
 def test_what_is_told_of_a_turn(options: dict[str, bool], told: list[str]) -> None:
     """Batches and rows that end well are millions, and told on request only."""
     log, out = logged(**options)
-    logs.trace(log, ENTRIES)
+    logs.trace(log, ENTRIES, "user{}@contoso.example".format)
     assert [event["event"] for event in events(out)] == told
     assert logs.tracing()
 
@@ -116,7 +116,7 @@ def test_what_is_told_of_a_turn(options: dict[str, bool], told: list[str]) -> No
 def test_a_failed_row_is_told_with_its_reason() -> None:
     """Enough to look it up in the ledger."""
     log, out = logged()
-    logs.trace(log, [ENTRIES[4]])
+    logs.trace(log, [ENTRIES[4]], str)
     (event,) = events(out)
     del event["timestamp"]
     assert event == {

@@ -75,6 +75,8 @@ class MemoryLedger:
         """Its name."""
         return self._items[self._ranges[mailbox][0]].user
 
+    user_of = user
+
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
         """Durable at once."""
         await asyncio.sleep(0.001)

@@ -92,37 +92,36 @@ class Lines:
 
 
 class Live:
-    """A bar, the rate, the counts and the time left, redrawn in place by rich (which knows Windows consoles too)."""
+    """A bar and a line of figures, redrawn in place by rich (which knows Windows consoles too); log lines pass above them."""
 
     every_s = REFRESH_S
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+        from rich.live import Live as LiveDisplay
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedColumn
 
-        self._progress = Progress(
-            BarColumn(bar_width=30),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}"),
-            console=Console(file=stream, soft_wrap=True),
-            auto_refresh=False,
-        )
-        self._task = self._progress.add_task("purge", total=None, figures="")
-        self._progress.start()
+        console = Console(file=stream)
+        self._progress = Progress(BarColumn(bar_width=40), TaskProgressColumn(), TimeElapsedColumn(), console=console)
+        self._task = self._progress.add_task("purge", total=None)
+        self._live = LiveDisplay(self._progress, console=console, auto_refresh=False)
+        self._live.start()
         self._open = True
 
     def show(self, tally: Tally, scheduler: Scheduler, elapsed_s: float) -> None:
         """Redraw."""
+        from rich.console import Group
+        from rich.text import Text
+
         if self._open:
-            line = figures(tally, scheduler, elapsed_s)
-            self._progress.update(self._task, total=tally.rows, completed=tally.settled, figures=line)
-            self._progress.refresh()
+            self._progress.update(self._task, total=tally.rows, completed=tally.settled)
+            self._live.update(Group(self._progress, Text(figures(tally, scheduler, elapsed_s))), refresh=True)
 
     def close(self) -> None:
         """Stop drawing and show the cursor again."""
         if self._open:
             self._open = False
-            self._progress.stop()
+            self._live.stop()
 
 
 def figures(tally: Tally, scheduler: Scheduler, elapsed_s: float) -> str:

@@ -26,6 +26,10 @@ class Recorder:
         """The rows at these positions. Raises `LedgerError` when a part of the ledger is damaged."""
         return self._ledger.items(positions)
 
+    def user_of(self, mailbox: int) -> str:
+        """The name of a mailbox, for people."""
+        return self._ledger.user_of(mailbox)
+
     def close(self) -> None:
         """Wait for the last write."""
         self._thread.shutdown(wait=True)

@@ -70,7 +70,7 @@ class WorkRows:
                 number = bisect_right(self._firsts, start) - 1
                 group, offset = divmod(start, WORK_GROUP_ROWS)
                 stop = min(end, self._firsts[number + 1], (group + 1) * WORK_GROUP_ROWS)
-                found += self._group(group).items(self._user(number), offset, offset + stop - start)
+                found += self._group(group).items(self.user(number), offset, offset + stop - start)
                 start = stop
         return found
 
@@ -93,7 +93,8 @@ class WorkRows:
         self._files.clear()
         self._groups.clear()
 
-    def _user(self, number: int) -> str:
+    def user(self, number: int) -> str:
+        """The name under which this mailbox is asked for."""
         user = self._users.get(number)
         if user is None:
             (user,) = self._connection.execute("SELECT user FROM mailbox WHERE number = ?", (number,)).fetchone()

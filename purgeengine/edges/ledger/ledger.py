@@ -114,6 +114,11 @@ class Ledger:
         with self._readable():
             return self._work.items(positions)
 
+    def user_of(self, mailbox: int) -> str:
+        """The name of a mailbox, for people."""
+        with self._readable():
+            return self._work.user(mailbox)
+
     def rows_of(self, positions: Sequence[int]) -> list[int]:
         """The numbers of these rows in the input."""
         with self._readable():
