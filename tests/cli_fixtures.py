@@ -88,7 +88,7 @@ class Bench:
                 raise
         return Ended(process.returncode, out, err)
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> subprocess.Popen[str]:
         """Any command, running. An empty value takes a name out of its environment."""
         app = self.server.login.app
         credentials = {
@@ -100,7 +100,7 @@ class Bench:
         return subprocess.Popen(
             [sys.executable, "-m", "purgeengine", *arguments],
             env={name: value for name, value in env.items() if value},
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import sys
 import time
@@ -181,6 +183,24 @@ def test_without_a_terminal_and_without_yes_nothing_is_sent(bench: Bench) -> Non
     assert ended.code == 2
     assert "--yes" in ended.err
     assert bench.server.tenant.counters.calls == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
+@pytest.mark.parametrize(("typed", "code", "purged"), [("10", 0, 10), ("9", 4, 0), ("", 4, 0)])
+def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed: str, code: int, purged: int) -> None:
+    """The question names rows, mailboxes and tenant; the right number goes on, anything else sends nothing."""
+    import pty
+
+    arguments = [argument for argument in bench.run_arguments() if argument != "--yes"]
+    controller, terminal = pty.openpty()
+    with os.fdopen(controller, "wb", buffering=0) as keyboard, bench.start(*arguments, stdin=terminal) as process:
+        os.close(terminal)
+        keyboard.write(f"{typed}\n".encode())
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "10 contacts in 2 mailboxes of tenant 5157a1ed-0000-4000-8000-000000000001" in err
+    assert bench.server.tenant.counters.purged == purged
+    assert (json.loads(out)["outcomes"]["purged"] if out else 0) == purged
 
 
 def test_a_larger_input_than_allowed_is_refused(bench: Bench) -> None:

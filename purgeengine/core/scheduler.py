@@ -8,13 +8,12 @@ Graph says is data; what we did wrong is an assertion.
 from __future__ import annotations
 
 import random
-from collections import deque
-from heapq import heappop, heappush
 from math import inf
 from typing import assert_never
 from uuid import UUID
 
 from purgeengine.config import Limits
+from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.fanout import FanoutProbe
 from purgeengine.core.flight import Flight
@@ -38,16 +37,13 @@ from purgeengine.core.messages import (
     TokenRenewed,
 )
 from purgeengine.core.model import Attempt, Batch, Part, Reply
-from purgeengine.core.packing import Chosen, ReadyQueue, choose
+from purgeengine.core.packing import Chosen, choose
 from purgeengine.core.quarantine import Quarantine
+from purgeengine.core.roster import Roster
 from purgeengine.core.settling import Settling
+from purgeengine.core.token_watch import Remedy, TokenWatch
 from purgeengine.core.verdicts import Verdict, judge_batch
 from purgeengine.core.window import Window
-
-OPEN_PER_CONNECTION = 8
-"""Light mailboxes held open for each connection: with 4 to 8 no connection starves, more only costs memory."""
-RENEWALS_WITHOUT_SUCCESS_MAX = 2
-"""Tokens that Graph may refuse in a row, nothing going through between, before the run stops."""
 
 
 class Scheduler:
@@ -72,22 +68,15 @@ class Scheduler:
         self._fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self._quarantine = quarantine or Quarantine(limits)
         self._settling = Settling(limits, self._backoff)
-        self._mailboxes: dict[int, Mailbox] = {}
-        self._ready = ReadyQueue()
-        self._timers: list[tuple[float, int]] = []
-        self._waiting: set[int] = set()
-        self._alone: deque[Mailbox] = deque()
+        self._roster = Roster(limits)
+        burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
+        self._allowance = Allowance(limits.requests_per_s, burst, now)
+        self._token = TokenWatch()
         self._flights: dict[int, Flight] = {}
         self._next_batch = first_batch
-        self._allowance_max = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
-        self._allowance = self._allowance_max
-        self._allowance_at = now
         self._fill_until: float | None = None
         self._input_ended = False
         self._stopping = False
-        self._token_awaited = False
-        self._token_generation = 0
-        self._renewals_without_success = 0
         self._out: list[Command] = []
 
     # ------------------------------------------------------------------------------------------------ what it is asked
@@ -97,7 +86,7 @@ class Scheduler:
         self._now = max(self._now, now)
         for event in events:
             self._take(event)
-        self._wake_mailboxes()
+        self._roster.wake(self._now)
         self._halt_on_outage()
         self._fill()
         commands, self._out = self._out, []
@@ -108,13 +97,12 @@ class Scheduler:
         """How many more mailboxes it would open now; bounds its memory."""
         if self._input_ended or self._stopping:
             return 0
-        wanted = OPEN_PER_CONNECTION * self._limits.connections + len(self._waiting)
-        return max(0, min(wanted, self._limits.open_mailboxes_max) - len(self._mailboxes))
+        return self._roster.room
 
     @property
     def finished(self) -> bool:
         """Nothing is in flight, and nothing is left to send or may be sent."""
-        return not self._flights and (self._stopping or (self._input_ended and not self._mailboxes))
+        return not self._flights and (self._stopping or (self._input_ended and not len(self._roster)))
 
     @property
     def in_flight(self) -> int:
@@ -138,22 +126,22 @@ class Scheduler:
 
     def throttled_mailboxes(self) -> int:
         """Open mailboxes that Graph has told to wait."""
-        return sum(1 for number in self._waiting if self._mailboxes[number].throttled_until > self._now)
+        return self._roster.throttled(self._now)
 
     def wake_at(self) -> float | None:
         """The next instant that matters, or None when only news can move us."""
-        if self._stopping or self._token_awaited:
+        if self._stopping or self._token.awaited:
             return None
-        instants = [self._timers[0][0]] if self._timers else []
-        if len(self._ready) or self._alone:
+        at = self._roster.next_timer_at()
+        if self._roster.has_ready:
             if self._gate.opens_at > self._now:
-                instants.append(self._gate.opens_at)
+                at = min(at, self._gate.opens_at)
             elif self._gate.places(len(self._flights), self._now) > 0:
-                if self._allowance < self._limits.batch_items_max:
-                    instants.append(self._now + self._limits.batch_items_max / self._limits.requests_per_s)
+                if not self._allowance.covers(self._limits.batch_items_max):
+                    at = min(at, self._allowance.covers_at(self._limits.batch_items_max))
                 if self._fill_until is not None:
-                    instants.append(self._fill_until)
-        return min(instants, default=None)
+                    at = min(at, self._fill_until)
+        return at if at < inf else None
 
     # ---------------------------------------------------------------------------------------------------- what happens
 
@@ -168,15 +156,13 @@ class Scheduler:
             case BatchLost():
                 self._lost(event)
             case TokenRenewed():
-                self._token_awaited = False
-                self._token_generation += 1
+                self._token.renewed()
             case StopRequested():
                 self._stopping = True
             case _:
                 assert_never(event)
 
     def _open(self, event: MailboxOpened) -> None:
-        assert event.mailbox not in self._mailboxes, f"mailbox {event.mailbox} was opened twice"
         limits = self._limits
         window = Window(limits.mailbox_requests, limits.mailbox_window_s + limits.window_slack_s)
         for age_s, requests in event.recent:
@@ -184,8 +170,7 @@ class Scheduler:
         mailbox = Mailbox(event.mailbox, event.next, event.end, window, self._quarantine, limits.mailbox_concurrent_max)
         mailbox.restore(event.unsettled, self._now)
         mailbox.block(self._now + event.blocked_for_s)
-        self._mailboxes[event.mailbox] = mailbox
-        self._place(mailbox)
+        self._roster.open(mailbox, self._now)
 
     def _answered(self, event: BatchAnswered) -> None:
         flight = self._flights.pop(event.batch)
@@ -196,8 +181,7 @@ class Scheduler:
         else:
             self._gate.answered()
             if self._quarantine.timed(self._now - flight.sent_at):
-                for number in list(self._waiting):
-                    self._place(self._mailboxes[number])
+                self._roster.reconsider(self._now)
             if answer.outer.retry_after_s is not None:
                 self._wait_for_graph(answer.outer.retry_after_s, answer.outer)
             self._settling.replies(flight, answer.replies, answer.waits, self._now, self._fanout)
@@ -235,7 +219,9 @@ class Scheduler:
                 self._settling.all_returned(flight, self._now)
             case Verdict.REFUSED if flight.size > 1:
                 self._settling.all_alone(flight)
-                self._alone.extend(mailbox for mailbox, attempts in flight.parts for _ in attempts)
+                for mailbox, attempts in flight.parts:
+                    for _ in attempts:
+                        self._roster.send_alone(mailbox)
             case Verdict.REFUSED:
                 self._settling.refuse_all(flight, outer)
             case Verdict.APP_REFUSED:
@@ -264,24 +250,23 @@ class Scheduler:
         if said.token_refused is not None:
             self._token_refused(flight, said.token_refused)
         if said.went_through:
-            self._renewals_without_success = 0
+            self._token.went_through()
 
     def _land(self, flight: Flight) -> None:
         """The batch is history: its mailboxes may be in another."""
         self._out.append(Record(tuple(self._settling.entries)))
         for mailbox, _ in flight.parts:
             mailbox.in_flight = False
-            self._place(mailbox)
+            self._roster.place(mailbox, self._now)
 
     def _token_refused(self, flight: Flight, reply: Reply) -> None:
-        if self._token_awaited or flight.token_generation != self._token_generation:
-            return  # it left with a token that is being replaced, or has been
-        if self._renewals_without_success >= RENEWALS_WITHOUT_SUCCESS_MAX:
-            self._halt(HaltReason.REFUSED_APP, reply)
-            return
-        self._renewals_without_success += 1
-        self._token_awaited = True
-        self._out.append(RenewToken())
+        match self._token.refused(flight.token_generation):
+            case Remedy.RENEW:
+                self._out.append(RenewToken())
+            case Remedy.GIVE_UP:
+                self._halt(HaltReason.REFUSED_APP, reply)
+            case Remedy.NOTHING:
+                pass
 
     def _wait_for_graph(self, for_s: float, reply: Reply) -> None:
         if for_s > self._limits.retry_after_s_max:
@@ -300,51 +285,23 @@ class Scheduler:
 
     # ------------------------------------------------------------------------------------------------ what to send next
 
-    def _place(self, mailbox: Mailbox) -> None:
-        """Into the ready queue if it may send now, onto a timer if only time is missing, away if nothing is left."""
-        if mailbox.in_flight:
-            return
-        if not mailbox.remaining:
-            self._mailboxes.pop(mailbox.number, None)
-            self._waiting.discard(mailbox.number)
-            return
-        at = mailbox.ready_at(self._now)
-        if at <= self._now:
-            self._waiting.discard(mailbox.number)
-            self._ready.push(mailbox)
-        elif at < inf:
-            self._waiting.add(mailbox.number)
-            heappush(self._timers, (at, mailbox.number))
-
-    def _wake_mailboxes(self) -> None:
-        while self._timers and self._timers[0][0] <= self._now:
-            mailbox = self._mailboxes.get(heappop(self._timers)[1])
-            if mailbox is not None:
-                self._place(mailbox)
-
     def _fill(self) -> None:
         """Send as many batches as may leave now, the rows that must travel alone first."""
-        self._refill_allowance()
-        for _ in range(len(self._alone)):
+        self._allowance.refill(self._now)
+        for mailbox in self._roster.alone(self._now) if self._may_send() else ():
+            self._send([(mailbox, mailbox.draw_alone())])
             if not self._may_send():
                 return
-            mailbox = self._alone.popleft()
-            if not mailbox.alone:
-                continue
-            if mailbox.ready_at(self._now) > self._now:
-                self._alone.append(mailbox)
-                continue
-            self._send([(mailbox, mailbox.draw_alone())])
         while self._may_send():
             chosen, stale = choose(
-                self._ready,
+                self._roster.ready,
                 self._now,
                 self._limits.batch_items_max,
                 self._fanout.first_width,
                 self._fanout.width,
             )
             for mailbox in stale:
-                self._place(mailbox)
+                self._roster.place(mailbox, self._now)
             if not chosen or self._waits_for_company(chosen):
                 break
             self._send([(mailbox, mailbox.draw(count, self._now)) for mailbox, count in chosen])
@@ -352,8 +309,8 @@ class Scheduler:
     def _may_send(self) -> bool:
         return (
             not self._stopping
-            and not self._token_awaited
-            and self._allowance >= self._limits.batch_items_max
+            and not self._token.awaited
+            and self._allowance.covers(self._limits.batch_items_max)
             and self._gate.places(len(self._flights), self._now) > 0
         )
 
@@ -369,7 +326,7 @@ class Scheduler:
             self._fill_until = None
             return False
         for mailbox, _ in chosen:
-            self._ready.push(mailbox)
+            self._roster.ready.push(mailbox)
         return True
 
     def _send(self, parts: list[tuple[Mailbox, tuple[Attempt, ...]]]) -> None:
@@ -379,16 +336,11 @@ class Scheduler:
             tuple(Part(mailbox.number, attempts) for mailbox, attempts in parts),
         )
         self._next_batch += 1
-        self._allowance -= batch.size
+        self._allowance.spend(batch.size)
         for _, attempts in parts:
             self._fanout.sent(len(attempts))
-        self._flights[batch.number] = Flight(batch, parts, self._now, self._token_generation)
+        self._flights[batch.number] = Flight(batch, parts, self._now, self._token.generation)
         assert len(self._flights) <= self._limits.connections, "more batches in flight than connections"
         assert 1 <= batch.size <= self._limits.batch_items_max, f"a batch of {batch.size}"
         self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.parts),)))
         self._out.append(Send(batch))
-
-    def _refill_allowance(self) -> None:
-        rate = self._limits.requests_per_s
-        self._allowance = min(self._allowance_max, self._allowance + (self._now - self._allowance_at) * rate)
-        self._allowance_at = self._now

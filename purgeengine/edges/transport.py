@@ -39,9 +39,9 @@ class Timeouts:
 
     connect_s: float = 10.0
     """Until the connection stands: name, TCP, proxy and TLS together."""
-    read_s: float = 45.0
+    read_s: float = 30.0
     """Silence between two pieces of the answer, and before the first: a batch of twenty slow rows may take half a minute."""
-    call_s: float = 60.0
+    call_s: float = 30.0
     """The whole call."""
 
 

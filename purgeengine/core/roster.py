@@ -1,0 +1,102 @@
+"""The mailboxes in memory, each in its place: ready to send, waiting for an instant, or in flight.
+
+A mailbox enters when it is opened and leaves when none of its rows is left. Places can go stale (a wait grew, the window was
+spent), so they are checked again when a mailbox is taken out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from math import inf
+
+from purgeengine.config import Limits
+from purgeengine.core.mailbox import Mailbox
+from purgeengine.core.packing import ReadyQueue
+
+OPEN_PER_CONNECTION = 8
+"""Mailboxes held open for each connection: with 4 to 8 no connection starves, more only costs memory."""
+
+
+class Roster:
+    """Knows every open mailbox and when it next matters."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.ready = ReadyQueue()
+        self._open: dict[int, Mailbox] = {}
+        self._timers: list[tuple[float, int]] = []
+        self._waiting: set[int] = set()
+        self._alone: deque[Mailbox] = deque()
+        self._wanted = OPEN_PER_CONNECTION * limits.connections
+        self._open_max = limits.open_mailboxes_max
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def room(self) -> int:
+        """How many more may be opened; those that wait do not count, up to the bound on memory."""
+        return max(0, min(self._wanted + len(self._waiting), self._open_max) - len(self._open))
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether some may send, as far as is known."""
+        return bool(len(self.ready) or self._alone)
+
+    def next_timer_at(self) -> float:
+        """When the next waiting mailbox matters, or infinity."""
+        return self._timers[0][0] if self._timers else inf
+
+    def throttled(self, now: float) -> int:
+        """Mailboxes that Graph has told to wait."""
+        return sum(1 for number in self._waiting if self._open[number].throttled_until > now)
+
+    def open(self, mailbox: Mailbox, now: float) -> None:
+        """Take it in."""
+        assert mailbox.number not in self._open, f"mailbox {mailbox.number} was opened twice"
+        self._open[mailbox.number] = mailbox
+        self.place(mailbox, now)
+
+    def place(self, mailbox: Mailbox, now: float) -> None:
+        """Among the ready if it may send now, onto a timer if only time is missing, away if nothing is left."""
+        if mailbox.in_flight:
+            return
+        if not mailbox.remaining:
+            self._open.pop(mailbox.number, None)
+            self._waiting.discard(mailbox.number)
+            return
+        at = mailbox.ready_at(now)
+        if at <= now:
+            self._waiting.discard(mailbox.number)
+            self.ready.push(mailbox)
+        elif at < inf:
+            self._waiting.add(mailbox.number)
+            heappush(self._timers, (at, mailbox.number))
+
+    def wake(self, now: float) -> None:
+        """Place the mailboxes whose instant has come."""
+        while self._timers and self._timers[0][0] <= now:
+            mailbox = self._open.get(heappop(self._timers)[1])
+            if mailbox is not None:
+                self.place(mailbox, now)
+
+    def reconsider(self, now: float) -> None:
+        """Place all that wait once more: their waits may have become shorter."""
+        for number in list(self._waiting):
+            self.place(self._open[number], now)
+
+    def send_alone(self, mailbox: Mailbox) -> None:
+        """A row of this mailbox must travel in a batch of its own."""
+        self._alone.append(mailbox)
+
+    def alone(self, now: float) -> Iterator[Mailbox]:
+        """Those with such a row that may send it now, each taken out; the others keep their place in the queue."""
+        for _ in range(len(self._alone)):
+            mailbox = self._alone.popleft()
+            if not mailbox.alone:
+                continue
+            if mailbox.ready_at(now) <= now:
+                yield mailbox
+            else:
+                self._alone.append(mailbox)
