@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,8 @@ from purgeengine.config import Limits
 from purgeengine.errors import UsageProblem
 
 LARGEST_SHOWN = 10
+WORTH_EXPLAINING_S = 60.0
+"""Runs shorter than this need no reason for their length."""
 
 EPILOG = """\b
 Examples:
@@ -82,9 +85,8 @@ def _print(source: Any, survey: Any, cost: Any, limits: Limits) -> None:
     say(f"  to purge    {number(survey.valid_rows - survey.duplicates)}")
     say(f"  invalid     {number(sum(survey.invalid_by_reason.values()))}")
     for reason, count in sorted(survey.invalid_by_reason.items(), key=lambda pair: (-pair[1], pair[0])):
-        say(f"    {number(count)} × {reason}")
-    for example in survey.invalid_examples:
-        say(f"      line {example.line} of {example.file}")
+        lines = [f"line {e.line} of {Path(e.file).name}" for e in survey.invalid_examples if e.reason == reason]
+        say(f"    {number(count)} × {reason}" + (f": {', '.join(lines)}" if lines else ""))
     say(f"  duplicates  {number(survey.duplicates)}")
     if survey.largest_mailboxes:
         say("Largest mailboxes:")
@@ -94,5 +96,5 @@ def _print(source: Any, survey: Any, cost: Any, limits: Limits) -> None:
         f"At least {counted(cost.calls, 'call')}; Graph's limits allow no less than {duration(cost.least_s)}, "
         f"and about {duration(cost.expected_s)} is likely with {limits.connections} connections."
     )
-    if cost.deciding_mailbox_rows:
+    if cost.deciding_mailbox_rows and cost.expected_s >= WORTH_EXPLAINING_S:
         say(f"The largest mailbox decides the time: {counted(cost.deciding_mailbox_rows, 'row')}.")
