@@ -141,6 +141,25 @@ def test_sigterm_drains_and_the_same_command_resumes(tmp_path: Path) -> None:
     assert sent_more_than_once(tenant) == set()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process could handle")
+def test_sigterm_while_the_input_is_read_is_an_orderly_stop(tmp_path: Path) -> None:
+    """Exit 4 and a sentence; the unstaged ledger is no obstacle to the same command."""
+    rows = rows_of([1_000] * 300)
+    tenant = a_tenant(rows[:1])
+    with a_bench(tmp_path, tenant, rows) as bench:
+        process = bench.start(*bench.run_arguments("--max-items", "0"))
+        while not bench.ledger.exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 4, err
+        assert "Traceback" not in err
+        ended = bench.run("--max-items", "0")
+    assert ended.code == 2, ended.err
+    assert "300,000 rows to purge" in ended.err
+
+
 def test_a_service_that_runs_batches_at_once_is_adapted_to(tmp_path: Path) -> None:
     """All rows purged, and far fewer than a tenth of the requests refused."""
     rows = rows_of(zipf(1_500, 60))
