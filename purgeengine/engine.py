@@ -27,7 +27,7 @@ from purgeengine.core.messages import (
     StopRequested,
     TokenRenewed,
 )
-from purgeengine.core.model import Answer, Batch, Item
+from purgeengine.core.model import PURGED_REPLY, Answer, Batch, Item
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.core.wire import decode_answer, encode_batch
 from purgeengine.errors import NoAnswer, NotSent, PurgeEngineError
@@ -299,7 +299,10 @@ class Engine:
 def _token_refused(answer: Answer) -> bool:
     if answer.replies is None:
         return answer.outer.status == 401
-    return any(reply is not None and reply.status == 401 for reply in answer.replies.values())
+    replies = list(answer.replies.values())
+    if replies.count(PURGED_REPLY) == len(replies):  # nearly always, and seen at a glance
+        return False
+    return any(reply is not None and reply.status == 401 for reply in replies)
 
 
 def _told(reply: object) -> dict[str, object]:

@@ -191,7 +191,7 @@ _NameOf = Callable[[int], str]
 def _batch_ended(log: Any, entry: BatchEnded, _: _NameOf) -> None:
     if entry.status is None:
         log.warning(BATCH_LOST, batch=entry.batch)
-    else:
+    elif _level <= _DEBUG:
         log.debug(BATCH_ANSWERED, batch=entry.batch, status=entry.status, request_id=entry.request_id)
 
 

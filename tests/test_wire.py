@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
-from purgeengine.core.wire import decode_answer, encode_batch, item_url, item_url_after, user_prefix
+from purgeengine.core.wire import decode_answer, encode_batch, item_url
 from purgeengine.errors import NoAnswer
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -45,7 +45,6 @@ def test_the_url_of_a_row(vector: dict[str, Any]) -> None:
     """Every segment is percent-encoded once, and a name that begins with $ takes its own form."""
     item = Item(*vector["item"])
     assert item_url(item) == vector["url"]
-    assert item_url_after(user_prefix(item.user), item.folder, item.contact) == vector["url"]
 
 
 @pytest.mark.parametrize(

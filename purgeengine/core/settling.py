@@ -15,7 +15,7 @@ from purgeengine.core.fanout import FanoutProbe
 from purgeengine.core.flight import Flight
 from purgeengine.core.mailbox import Mailbox
 from purgeengine.core.messages import BatchEnded, Entry, MailboxBlocked, MailboxClosed, Returned, Settled
-from purgeengine.core.model import Attempt, Outcome, Reply
+from purgeengine.core.model import PURGED_REPLY, Attempt, Outcome, Reply
 from purgeengine.core.verdicts import Verdict, judge, outcome_when_gone
 
 NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
@@ -70,19 +70,21 @@ class Settling:
     ) -> None:
         """Judge the sub-responses. A row that was not answered, or in two ways, is in doubt."""
         batch = flight.batch.number
+        all_purged = list(replies.values()).count(PURGED_REPLY) == flight.size
         index = 0
         for mailbox, attempts in flight.parts:
             said = _MailboxSaid()
-            for attempt in attempts:
-                reply = replies.get(index) or NO_REPLY
-                if reply.status == 204:  # nearly all of them, and nothing to judge
-                    said.good += 1
-                    settled = Settled(attempt.position, Outcome.PURGED, attempt.number, False, batch, reply)
-                    self.entries.append(settled)
-                else:
+            if all_purged:  # nearly always, and nothing to judge
+                self.entries += [
+                    Settled(position, Outcome.PURGED, number, False, batch, PURGED_REPLY)
+                    for position, number, _, _ in attempts
+                ]
+                said.good = len(attempts)
+            else:
+                for attempt in attempts:
                     said.wait_s = max(said.wait_s, waits.get(index, 0.0))
-                    self._reply(batch, attempt, reply, mailbox, said, now)
-                index += 1
+                    self._reply(batch, attempt, replies.get(index) or NO_REPLY, mailbox, said, now)
+                    index += 1
             self.said.went_through |= said.good > 0
             mailbox.window.answered(len(attempts), now)
             fanout.answered(len(attempts), said.refused)

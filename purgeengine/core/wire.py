@@ -42,27 +42,28 @@ def encode_batch(items: Sequence[Item]) -> bytes:
     """
     assert 1 <= len(items) <= BATCH_ITEMS_MAX, f"a batch of {len(items)}"
     parts = []
+    user: str | None = None
+    prefix = ""
     for before, item in zip(_BEFORE_URL, items, strict=False):
-        parts.append(before + item_url(item))
+        if item.user is not user:  # rows of a mailbox are neighbours
+            user, prefix = item.user, user_prefix(item.user)
+        parts.append(before + _url(prefix, item.folder, item.contact))
     return ('{"requests":[' + f"{_AFTER_URL},".join(parts) + _AFTER_URL + "]}").encode("ascii")
 
 
 def item_url(item: Item) -> str:
     """Where the row's contact is purged, relative to the version's root. The row must be valid (see `identifiers`)."""
-    user, folder, contact = item
-    prefix = user_prefix(user)
+    return _url(user_prefix(item.user), item.folder, item.contact)
+
+
+def _url(prefix: str, folder: str, contact: str) -> str:
+    """Of an id's characters only ``+`` needs escaping."""
     assert is_id(contact), id_problem("contact", contact)
-    assert not folder or is_id(folder), id_problem("folder", folder)
-    return item_url_after(prefix, folder, contact)
-
-
-def item_url_after(prefix: str, folder: str, contact: str) -> str:
-    """The same after a `user_prefix`, for a row that is known to be valid: of an id's characters only ``+`` is escaped."""
+    contact = contact.replace("+", "%2B")
     if not folder:
-        return f"{prefix}/contacts/{contact.replace('+', '%2B')}/permanentDelete"
-    return (
-        f"{prefix}/contactFolders/{folder.replace('+', '%2B')}/contacts/{contact.replace('+', '%2B')}/permanentDelete"
-    )
+        return f"{prefix}/contacts/{contact}/permanentDelete"
+    assert is_id(folder), id_problem("folder", folder)
+    return f"{prefix}/contactFolders/{folder.replace('+', '%2B')}/contacts/{contact}/permanentDelete"
 
 
 @lru_cache(maxsize=1024)
