@@ -27,6 +27,8 @@ from pathlib import Path
 
 MAILBOX_ROWS = 200
 ROUNDS = 3
+CONNECTIONS = 64
+"""For both: a service without latency needs many to keep a client busy that waits for its disk between turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,32 +45,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--connections", type=int, default=CONNECTIONS)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, service(Path(scratch)) as (url, ca_file):
-        found = measure(Path(scratch), url, ca_file, arguments.rows, arguments.rounds)
+        found = measure(Path(scratch), url, ca_file, arguments.rows, arguments.rounds, arguments.connections)
         if arguments.full:
             rows = write_input(Path(scratch) / "large.csv", 10 * arguments.rows)
-            cost = purge(Path(scratch), rows, url, ca_file)
+            cost = purge(Path(scratch), rows, url, ca_file, arguments.connections)
             found["large"] = {"rows": 10 * arguments.rows, **asdict(cost)}
     show(found)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2), encoding="utf-8")
 
 
-def measure(scratch: Path, url: str, ca_file: Path, rows: int, rounds: int) -> dict[str, object]:
+def measure(scratch: Path, url: str, ca_file: Path, rows: int, rounds: int, connections: int) -> dict[str, object]:
     """Both in turn, several times; the medians of their CPU per item, and of the ratios pair by pair."""
     source = write_input(scratch / "rows.csv", rows)
     uvloop = has_uvloop()
     pairs = []
     for _ in range(rounds):
-        floor = bare_loop(url, ca_file, rows, uvloop)
-        whole = purge(scratch, source, url, ca_file)
+        floor = bare_loop(url, ca_file, rows, connections, uvloop)
+        whole = purge(scratch, source, url, ca_file, connections)
         pairs.append((floor, whole))
     middle = rounds // 2
     return {
         "rows": rows,
+        "connections": connections,
         "uvloop": uvloop,
         "floor_us_per_item": sorted(f.cpu_s / rows * 1e6 for f, _ in pairs)[middle],
         "whole_us_per_item": sorted(w.cpu_s / rows * 1e6 for _, w in pairs)[middle],
@@ -112,13 +116,13 @@ def write_input(path: Path, rows: int) -> Path:
     return path
 
 
-def bare_loop(url: str, ca_file: Path, items: int, uvloop: bool) -> Cost:
+def bare_loop(url: str, ca_file: Path, items: int, connections: int, uvloop: bool) -> Cost:
     """The floor, in a process of its own."""
     command = ["-m", "benchmarks.bare_loop", "--url", url, "--ca-file", str(ca_file), "--items", str(items)]
-    return cost_of(command + (["--uvloop"] if uvloop else []))
+    return cost_of([*command, "--connections", str(connections), *(["--uvloop"] if uvloop else [])])
 
 
-def purge(scratch: Path, source: Path, url: str, ca_file: Path) -> Cost:
+def purge(scratch: Path, source: Path, url: str, ca_file: Path, connections: int) -> Cost:
     """The whole program, with a new ledger."""
     ledger = scratch / "ledger"
     shutil.rmtree(ledger, ignore_errors=True)
@@ -135,7 +139,8 @@ def purge(scratch: Path, source: Path, url: str, ca_file: Path) -> Cost:
         "--rate",
         "1000000",
     ]
-    return cost_of([*command, "--graph-url", url, "--ca-file", str(ca_file)])
+    way = ["--graph-url", url, "--ca-file", str(ca_file), "--connections", str(connections)]
+    return cost_of([*command, *way])
 
 
 def cost_of(arguments: list[str]) -> Cost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import Callable, Coroutine
@@ -72,6 +73,7 @@ class Purge:
         error: PurgeEngineError | None = None
         scheduler: Scheduler | None = None
         if self.ledger.has_work():
+            spare_the_collector()
             try:
                 scheduler, error = run_loop(self._purge(tally))
             finally:
@@ -152,6 +154,13 @@ class Purge:
             stopped=str(error) if error else None,
             fanout=scheduler.fanout if scheduler else None,
         )
+
+
+def spare_the_collector() -> None:
+    """Rows pass through as short-lived tuples without cycles; looking for cycles among them costs a twentieth of the CPU."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
