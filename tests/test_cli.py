@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from purgeengine.core.messages import RunBlocked
+from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.source import open_source
 from purgeengine.sim.answers import Trouble
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
@@ -309,6 +312,16 @@ def test_a_second_process_on_the_same_ledger_is_refused(tmp_path: Path) -> None:
         assert len(bench.exported()) == 800
         _, err = first.communicate(timeout=60)
         assert first.returncode == 0, err
+
+
+def test_a_wait_that_outlives_the_run_is_told_and_not_cut_short(bench: Bench) -> None:
+    """Graph asked for three years: the next run says so, sends nothing and ends at once, resumable."""
+    source = open_source([bench.input])
+    with Ledger.open(bench.ledger, source, tenant_id=bench.server.login.app.tenant_id) as ledger:
+        ledger.write([RunBlocked(1e8)], round(time.time() * 1000))
+    ended = bench.run()
+    assert (ended.code, bench.server.tenant.counters.calls) == (4, 0)
+    assert "1157 d" in ended.json["stopped"]
 
 
 def test_status_and_export_of_a_folder_that_is_no_ledger(bench: Bench, tmp_path: Path) -> None:

@@ -131,6 +131,8 @@ def figures(tally: Tally, scheduler: Scheduler, elapsed_s: float) -> str:
     parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
     if throttled := scheduler.throttled_mailboxes():
         parts.append(f"throttled mailboxes {throttled}")
+    if scheduler.blocked_for_s >= 1:
+        parts.append(f"waiting {duration(scheduler.blocked_for_s)} as Graph asked")
     if tally.left and rate > 0:
         parts.append(f"left {duration(tally.left / rate)}")
     return " · ".join(parts)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from purgeengine import logs
 from purgeengine.commands.progress import Display, shown
 from purgeengine.commands.signals import stop_on_signal
+from purgeengine.commands.words import duration
 from purgeengine.config import Limits
 from purgeengine.core.guard import FailureThreshold
 from purgeengine.core.messages import HaltReason
@@ -80,16 +81,22 @@ class Purge:
                 self.display.close()
         return self._summary(tally, scheduler, error, time.monotonic() - started)
 
-    async def _purge(self, tally: Tally) -> tuple[Scheduler, PurgeEngineError | None]:
+    async def _purge(self, tally: Tally) -> tuple[Scheduler | None, PurgeEngineError | None]:
         clock = SystemClock()
         now_utc_ms = round(clock.utc() * 1000)
         quarantine = Quarantine(self.limits, self.ledger.slowest_call_s() or 0.0, self.ledger.answered_calls())
+        blocked_s = self.ledger.run_blocked_for_s(now_utc_ms)
+        if blocked_s > self.limits.retry_after_s_max:
+            return None, RunStopped(
+                f"Graph asked the app to wait, and {duration(blocked_s)} of that are left, longer than a run waits. "
+                "The same command goes on after that."
+            )
         scheduler = Scheduler(
             self.limits,
             random.Random(self.seed),
             now=clock.monotonic(),
             first_batch=self.ledger.next_batch_number,
-            run_blocked_for_s=self.ledger.run_blocked_for_s(now_utc_ms),
+            run_blocked_for_s=blocked_s,
             quarantine=quarantine,
         )
         mailboxes = self.ledger.mailboxes(

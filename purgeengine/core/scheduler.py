@@ -115,9 +115,9 @@ class Scheduler:
         return self._fanout.decided
 
     @property
-    def blocked_until(self) -> float:
-        """The instant before which nothing at all may leave."""
-        return self._gate.opens_at
+    def blocked_for_s(self) -> float:
+        """Seconds for which nothing at all may leave, as of the last `handle`."""
+        return max(0.0, self._gate.opens_at - self._now)
 
     @property
     def throttled(self) -> int:
