@@ -15,7 +15,7 @@ from typing import NoReturn
 import click
 
 from purgeengine import __version__
-from purgeengine.errors import PurgeEngineError
+from purgeengine.errors import LedgerError, PurgeEngineError
 
 COMMANDS = {
     "plan": "Look at an input: rows, mailboxes, bad and duplicate rows, the time it will take. Sends nothing.",
@@ -95,6 +95,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and answer its exit code."""
     try:
         code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except PurgeEngineError as error:
         _say(str(error))
@@ -105,10 +106,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         _say("Stopped. The same command resumes where it was.")
         return 4
-    except BrokenPipeError:
-        # The reader of our output has gone (``| head``): that is its right, and no fault of the command.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as end:
+        # Click's mark that the reader of our output has gone (``| head``), which is its right.
+        if sys.stdout.__class__.__name__ == "PacifyFlushWrapper":
+            return 0
+        raise end
+    except OSError as error:
+        # Nowhere to write the result to; what the command did is done, and a ledger keeps it.
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - lasts until the process ends
+        if isinstance(error, BrokenPipeError):
+            return 0
+        _say(f"The output could not be written: {error.strerror or error}. Free some space, or send it elsewhere.")
+        return LedgerError.exit_code
 
 
 def _say(message: str) -> None:

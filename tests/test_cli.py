@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -394,6 +395,16 @@ def test_no_secret_is_left_anywhere(bench: Bench, tmp_path: Path) -> None:
     for text in (ended.out.encode(), ended.err.encode(), written):
         assert app.client_secret.encode() not in text
         assert b"eyJ" not in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_output_that_cannot_be_written_is_a_sentence(bench: Bench) -> None:
+    """A full disk behind stdout: exit 5 and no traceback. A reader that has gone is its right: exit 0."""
+    plan = f"{sys.executable} -m purgeengine plan {bench.input}"
+    for command, code in ((f"{plan} --json > /dev/full", 5), (f"set -o pipefail; {plan} | true", 0)):
+        ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+        assert ended.returncode == code, ended.stderr
+        assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize("command", [[], ["plan"], ["run"], ["status"], ["export"], ["simulate"], ["demo"]])

@@ -15,6 +15,7 @@ import pytest
 
 from purgeengine.core.model import Item, Outcome
 from purgeengine.edges.ledger import Ledger, LedgerReader, staging
+from purgeengine.edges.ledger.storage import README_TEXT
 from purgeengine.errors import InputError, LedgerError, LedgerMismatch
 from tests.ledger_fixtures import FakeSource, a_source, open_ledger, opened, rows_of
 
@@ -110,6 +111,31 @@ def test_staging_cut_short_is_started_anew(tmp_path: Path) -> None:
         open_ledger(folder, Broken(a_source(20).rows, batch_rows=5))
     with pytest.raises(LedgerError, match="staged"):
         LedgerReader.open(folder)
+    with open_ledger(folder, a_source(3)) as ledger:
+        assert ledger.counts().waiting == 3
+    assert not (folder / "staging").exists()
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        ["lock"],
+        ["lock", "staging/"],
+        ["lock", "staging/", "README.txt.new"],
+        ["lock", "staging/", "README.txt"],
+        ["lock", "staging/", "README.txt", "input/part-00000.parquet.new", "staging/digests-000"],
+    ],
+)
+def test_whatever_an_interrupted_staging_leaves_is_no_obstacle(tmp_path: Path, left: list[str]) -> None:
+    """Cut short before, between or after its first steps: the same command stages anew."""
+    folder = tmp_path / "L"
+    for name in left:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir(exist_ok=True)
+        else:
+            path.write_text(README_TEXT if name == "README.txt" else "", encoding="utf-8")
     with open_ledger(folder, a_source(3)) as ledger:
         assert ledger.counts().waiting == 3
     assert not (folder / "staging").exists()

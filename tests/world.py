@@ -16,6 +16,7 @@ from purgeengine.config import Limits
 from purgeengine.core.messages import (
     BatchSent,
     Entry,
+    HaltReason,
     MailboxClosed,
     MailboxOpened,
     Returned,
@@ -195,7 +196,8 @@ class World:
         """Hold the ledger against the truth. Every broken promise is an AssertionError that names the seed."""
         counters = self.tenant.counters
         where = f"seed {self.seed}"
-        assert counters.refused_concurrency <= (4 if self.settings.dispatch == "four" else 40), where
+        # A service that runs all at once refuses what the probe is wide: 4 of 8, thrice if unclear, and 16 of each of 3 times 20.
+        assert counters.refused_concurrency <= (4 if self.settings.dispatch == "four" else 72), where
         assert counters.refused_rate == 0, f"{where}: the window was overrun"
         assert counters.early_retries == counters.early_calls == 0, f"{where}: a Retry-After was cut short"
         assert counters.violations == 0, f"{where}: {self.tenant.violations[:1]}"
@@ -204,7 +206,10 @@ class World:
             exists = self.tenant.truth.exists(user, contact)
             purged = self.tenant.truth.purge_of(user, contact) is not None
             row = f"{where}, row {position}, {outcome}"
-            assert outcome is not None, f"{row}: no outcome"
+            if outcome is None:  # tokens refused again and again, by chance: the one misfortune that must stop a run
+                halted = self.engine.halted
+                assert halted is not None, f"{row}: no outcome"
+                assert halted.reason is HaltReason.REFUSED_APP, f"{row}: no outcome"
             if outcome in (Outcome.PURGED, Outcome.ABSENT):
                 assert not exists, f"{row}: it still exists"
             if outcome is Outcome.ABSENT and not (self.faults and self.faults.item_throttled_after):

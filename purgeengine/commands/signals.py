@@ -9,9 +9,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import click
+
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What administrators' tools send: terminals, service managers, a closed session; SIGBREAK is Ctrl-Break on Windows."""
 LEFT_AT_ONCE = 4
+
+
+def tell(sentence: str) -> None:
+    """On standard error, if anybody still reads it."""
+    with suppress(OSError, ValueError):
+        click.echo(f"purgeengine: {sentence}", err=True)
 
 
 @contextmanager
@@ -27,7 +35,9 @@ def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> It
         received.append(name)
         if len(received) > 1:
             leave()
+            tell("Left at once. The same command resumes.")
             os._exit(LEFT_AT_ONCE)
+        tell("Stopping: what is in flight is waited for. Once more to leave at once.")
         stop(f"{name} was received")
 
     signals = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]

@@ -21,6 +21,7 @@ from yarl import URL
 
 from purgeengine import __version__
 from purgeengine.core.foreign import printable
+from purgeengine.core.patience import Patience
 from purgeengine.edges.addresses import graph_root, proxy_for, tls_context
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.errors import NoAnswer, NotSent
@@ -40,9 +41,11 @@ class Timeouts:
     connect_s: float = 10.0
     """Until the connection stands: name, TCP, proxy and TLS together."""
     read_s: float = 30.0
-    """Silence between two pieces of the answer, and before the first: a batch of twenty slow rows may take half a minute."""
+    """Silence before the answer and between two pieces of it; grows with the whole."""
     call_s: float = 30.0
-    """The whole call."""
+    """The whole call: twenty rows, four at a time, take a second as a rule. A call that runs out of it doubles it for the next."""
+    call_s_max: float = 120.0
+    """The longest that becomes; a service that needs more for twenty rows is out."""
 
 
 class RawAnswer(NamedTuple):
@@ -83,6 +86,7 @@ class HttpTransport:
         self._proxy = proxy
         self._proxy_headers = proxy_headers
         self._timeouts = timeouts or Timeouts()
+        self._patience = Patience(self._timeouts.call_s, self._timeouts.call_s_max)
         self._clock = clock or SystemClock()
 
     def __repr__(self) -> str:
@@ -114,7 +118,6 @@ class HttpTransport:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=_Response,
-            timeout=aiohttp.ClientTimeout(total=timeouts.call_s, connect=timeouts.connect_s, sock_read=timeouts.read_s),
             # These go to a proxy as well, so the token must never be among them.
             headers={"User-Agent": f"purgeengine/{__version__}", "Accept-Encoding": "identity"},
         )
@@ -141,6 +144,7 @@ class HttpTransport:
             "client-request-id": client_request_id,
             "return-client-request-id": "true",
         }
+        wait_s, started = self._patience.current_s, self._clock.monotonic()
         try:
             async with self._session.post(
                 self._url,
@@ -149,21 +153,28 @@ class HttpTransport:
                 allow_redirects=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_headers,
+                timeout=self._timeout(wait_s),
             ) as response:
                 content = await _read(response)
+                self._patience.answered(self._clock.monotonic() - started)
                 if response.status == 503:
                     _leave_connection(response)
                 return RawAnswer(response.status, _kept(response), content, self._clock.utc())
         except (aiohttp.ClientError, OSError) as error:
-            raise self._translated(error) from _without_secrets(error)
+            raise self._translated(error, wait_s) from _without_secrets(error)
 
-    def _translated(self, error: Exception) -> NotSent | NoAnswer:
+    def _timeout(self, wait_s: float) -> aiohttp.ClientTimeout:
+        read_s = self._timeouts.read_s * wait_s / self._timeouts.call_s
+        return aiohttp.ClientTimeout(total=wait_s, connect=self._timeouts.connect_s, sock_read=read_s)
+
+    def _translated(self, error: Exception, wait_s: float) -> NotSent | NoAnswer:
         """The cases: no connection came about, so that nothing was sent; silence; anything else on a connection that stood."""
         if isinstance(
             error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
         ):
             return NotSent(_why_no_connection(error, self._host, self._timeouts.connect_s))
         if isinstance(error, TimeoutError):
+            self._patience.ran_out(wait_s)
             return NoAnswer(f"{self._host} did not answer in time")
         return NoAnswer(_why_no_answer(error, self._host))
 

@@ -39,9 +39,10 @@ def state_of(folder: Path) -> FolderState:
     """Look, and touch nothing. Raises `LedgerMismatch` for a folder that holds other things, `LedgerError` for a damaged ledger."""
     with translated(f"The folder {folder} cannot be read"):
         if folder.exists() and not folder.is_dir():
-            raise LedgerMismatch(f"{folder} is a file; a ledger is a folder. Name another.")
+            raise LedgerError(f"{folder} is a file; a ledger is a folder. Name another.")
         names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-        if names <= {LOCK, UNFINISHED} and not (UNFINISHED in names and any((folder / UNFINISHED).iterdir())):
+        nothing_yet = {LOCK, UNFINISHED, f"{README}.new"}
+        if names <= nothing_yet and not (UNFINISHED in names and any((folder / UNFINISHED).iterdir())):
             return FolderState.EMPTY
         ours = README in names and _begins_as_ours(folder / README)
     being_made = (
@@ -62,23 +63,22 @@ def _begins_as_ours(readme: Path) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Make room for staging, and leave the sign that it is not finished. What an earlier staging left is removed."""
-    clear(folder)
+    """Make room for staging, and leave the sign that it is not finished. What an earlier staging left is removed.
+
+    The sign comes first and stays throughout: whenever this is cut short, the folder is told from a ledger that lost its database.
+    """
     scratch = folder / UNFINISHED
     scratch.mkdir(exist_ok=True)
-    with durable_file(folder / README) as file:
-        file.write(README_TEXT.encode())
-    sync_folder(folder)
-
-
-def clear(folder: Path) -> None:
-    """Remove what staging makes, and nothing else."""
     for name in (DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm"):
         (folder / name).unlink(missing_ok=True)
     for kind in (INPUT, WORK, ORDER):
         for path in (folder / kind).glob("part-*.parquet*"):
             path.unlink()
-    finish(folder)
+    for path in scratch.iterdir():
+        path.unlink()
+    with durable_file(folder / README) as file:
+        file.write(README_TEXT.encode())
+    sync_folder(folder)
 
 
 def finish(folder: Path) -> None:

@@ -1,0 +1,34 @@
+"""How long an answer is waited for."""
+
+from __future__ import annotations
+
+from purgeengine.core.patience import QUICK_ANSWERS, Patience
+
+
+def test_a_wait_that_ran_out_doubles_the_next_up_to_a_bound() -> None:
+    """30, 60, 120, and no more; many that ran out together count as one."""
+    patience = Patience(30.0, 120.0)
+    for _ in range(16):
+        patience.ran_out(30.0)
+    assert patience.current_s == 60.0
+    patience.ran_out(60.0)
+    patience.ran_out(120.0)
+    assert patience.current_s == 120.0
+
+
+def test_quick_answers_in_a_row_halve_it_down_to_a_bound() -> None:
+    """Ten answers within a quarter of the wait bring 60 s back to 30 s, and 30 s stays."""
+    patience = Patience(30.0, 120.0)
+    patience.ran_out(30.0)
+    for _ in range(2 * QUICK_ANSWERS):
+        patience.answered(1.0)
+    assert patience.current_s == 30.0
+
+
+def test_a_slow_service_keeps_the_long_wait() -> None:
+    """Answers after 65 s of 120 s are what the long wait is for."""
+    patience = Patience(30.0, 120.0)
+    patience.ran_out(60.0)
+    for _ in range(100):
+        patience.answered(65.0)
+    assert patience.current_s == 120.0
