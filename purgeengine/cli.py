@@ -108,7 +108,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 4
     except SystemExit as end:
         # Click's mark that the reader of our output has gone (``| head``), which is its right.
-        if sys.stdout.__class__.__name__ == "PacifyFlushWrapper":
+        if "PacifyFlushWrapper" in sys.stdout.__class__.__name__:
             return 0
         raise end
     except OSError as error:

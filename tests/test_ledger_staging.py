@@ -221,7 +221,7 @@ def test_folder_with_other_things_is_refused_and_left_alone(tmp_path: Path) -> N
 def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     """A ledger is a folder."""
     (tmp_path / "L").write_bytes(b"")
-    with pytest.raises(LedgerMismatch, match="is a file"):
+    with pytest.raises(LedgerError, match="is a file"):
         open_ledger(tmp_path / "L", a_source(1))
 
 
