@@ -219,6 +219,8 @@ def write_all(into: Path) -> None:
     (into / "contacts.csv").write_bytes(plain.encode())
     packed = csv_text(Row._fields, Tenant(3).rows(mailboxes=20, rows=400))
     (into / "contacts.csv.gz").write_bytes(gzip.compress(packed.encode(), 9, mtime=0))
+    smaller = csv_text(Row._fields, Tenant(7).rows(mailboxes=10, rows=120))
+    (into / "contacts.csv.zst").write_bytes(pa.compress(smaller.encode(), codec="zstd", asbytes=True))
     table = pa.table({name: [row[place] for row in Tenant(4).rows(20, 400)] for place, name in enumerate(Row._fields)})
     pq.write_table(table, into / "contacts.parquet", compression="zstd")
     powershell = csv_text(

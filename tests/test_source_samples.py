@@ -19,6 +19,7 @@ SAMPLES = Path(__file__).parent.parent / "sample_inputs"
     [
         ("contacts.csv", 1_200, 40, ("displayName",)),
         ("contacts.csv.gz", 400, 20, ("displayName",)),
+        ("contacts.csv.zst", 120, 10, ("displayName",)),
         ("contacts.parquet", 400, 20, ("displayName",)),
         ("powershell-utf16.csv", 150, 12, ("DisplayName",)),
         ("semicolon-bom.csv", 120, 10, ("name",)),
@@ -70,7 +71,7 @@ def test_the_samples_are_what_their_generator_writes(tmp_path: Path) -> None:
     runpy.run_path(str(SAMPLES / "make.py"))["write_all"](tmp_path)
     for path in sorted(tmp_path.rglob("*.*")):
         kept = SAMPLES / path.relative_to(tmp_path)
-        if path.suffix in (".gz", ".parquet"):
+        if path.suffix in (".gz", ".zst", ".parquet"):
             assert records(open_source([path])) == records(open_source([kept]))
         else:
             assert path.read_bytes() == kept.read_bytes(), path.name
