@@ -9,26 +9,36 @@ def test_a_wait_that_ran_out_doubles_the_next_up_to_a_bound() -> None:
     """30, 60, 120, and no more; many that ran out together count as one."""
     patience = Patience(30.0, 120.0)
     for _ in range(16):
-        patience.ran_out(30.0)
+        patience.ran_out(0.0, 30.0)
     assert patience.current_s == 60.0
-    patience.ran_out(60.0)
-    patience.ran_out(120.0)
+    patience.ran_out(30.0, 60.0)
+    patience.ran_out(90.0, 120.0)
     assert patience.current_s == 120.0
 
 
-def test_quick_answers_in_a_row_halve_it_down_to_a_bound() -> None:
-    """Ten answers within a quarter of the wait bring 60 s back to 30 s, and 30 s stays."""
+def test_a_call_that_hung_while_others_were_answered_says_nothing() -> None:
+    """Somebody got an answer after it was sent: the service is as quick as it was."""
     patience = Patience(30.0, 120.0)
-    patience.ran_out(30.0)
-    for _ in range(2 * QUICK_ANSWERS):
-        patience.answered(1.0)
+    patience.answered(4.0, 5.0)
+    patience.ran_out(0.0, 30.0)
+    assert patience.current_s == 30.0
+    patience.ran_out(6.0, 30.0)
+    assert patience.current_s == 60.0
+
+
+def test_quick_answers_in_a_row_halve_it_down_to_a_bound() -> None:
+    """Two answers within a quarter of the wait bring 60 s back to 30 s, and 30 s stays."""
+    patience = Patience(30.0, 120.0)
+    patience.ran_out(0.0, 30.0)
+    for step in range(2 * QUICK_ANSWERS):
+        patience.answered(40.0 + step, 41.0 + step)
     assert patience.current_s == 30.0
 
 
 def test_a_slow_service_keeps_the_long_wait() -> None:
     """Answers after 65 s of 120 s are what the long wait is for."""
     patience = Patience(30.0, 120.0)
-    patience.ran_out(60.0)
-    for _ in range(100):
-        patience.answered(65.0)
+    patience.ran_out(0.0, 60.0)
+    for step in range(100):
+        patience.answered(65.0 * step, 65.0 * (step + 1))
     assert patience.current_s == 120.0

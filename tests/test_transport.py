@@ -318,6 +318,21 @@ async def test_a_whole_call_takes_no_longer_than_allowed(ca_file: Path) -> None:
             await post(transport)
 
 
+async def test_a_slow_service_is_given_more_time_after_a_wait_that_ran_out(ca_file: Path) -> None:
+    """Answers take half a second where a third of one is allowed: the first wait runs out, the next is twice as long."""
+    quickly = answering()
+
+    async def slowly(request: Any, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.5)
+        await quickly(request, writer)
+
+    timeouts = Timeouts(connect_s=5, read_s=0.35, call_s=0.35, call_s_max=5)
+    async with a_transport(slowly, ca_file, timeouts=timeouts) as (transport, _):
+        with pytest.raises(NoAnswer, match="in time"):
+            await post(transport)
+        assert (await post(transport)).status == 200
+
+
 async def test_a_caller_may_give_up(ca_file: Path) -> None:
     """A cancelled call stays cancelled."""
     async with a_transport(hanging, ca_file) as (transport, _):

@@ -156,25 +156,25 @@ class HttpTransport:
                 timeout=self._timeout(wait_s),
             ) as response:
                 content = await _read(response)
-                self._patience.answered(self._clock.monotonic() - started)
+                self._patience.answered(started, self._clock.monotonic())
                 if response.status == 503:
                     _leave_connection(response)
                 return RawAnswer(response.status, _kept(response), content, self._clock.utc())
         except (aiohttp.ClientError, OSError) as error:
-            raise self._translated(error, wait_s) from _without_secrets(error)
+            raise self._translated(error, started, wait_s) from _without_secrets(error)
 
     def _timeout(self, wait_s: float) -> aiohttp.ClientTimeout:
         read_s = self._timeouts.read_s * wait_s / self._timeouts.call_s
         return aiohttp.ClientTimeout(total=wait_s, connect=self._timeouts.connect_s, sock_read=read_s)
 
-    def _translated(self, error: Exception, wait_s: float) -> NotSent | NoAnswer:
+    def _translated(self, error: Exception, started: float, wait_s: float) -> NotSent | NoAnswer:
         """The cases: no connection came about, so that nothing was sent; silence; anything else on a connection that stood."""
         if isinstance(
             error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
         ):
             return NotSent(_why_no_connection(error, self._host, self._timeouts.connect_s))
         if isinstance(error, TimeoutError):
-            self._patience.ran_out(wait_s)
+            self._patience.ran_out(started, wait_s)
             return NoAnswer(f"{self._host} did not answer in time")
         return NoAnswer(_why_no_answer(error, self._host))
 
