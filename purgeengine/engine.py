@@ -133,7 +133,10 @@ class Engine:
         try:
             while not self.scheduler.finished:
                 events = await self._next_events()
+                before = self.scheduler.fanout
                 await self._carry_out(self.scheduler.handle(*events, now=self._clock.monotonic()))
+                if self.scheduler.fanout != before:
+                    self._log.info(logs.FANOUT_DECIDED, rows=self.scheduler.fanout)
                 if self._drain_is_over():
                     break
         finally:

@@ -27,8 +27,6 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import Outcome
 
-INPUT_STAGED = "input.staged"
-"""The input has been read into the ledger: rows, mailboxes, invalid and duplicate rows."""
 LEDGER_OPENED = "ledger.opened"
 """A ledger is in use: rows and what is still to do."""
 RUN_STARTED = "run.started"

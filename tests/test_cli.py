@@ -169,9 +169,11 @@ def test_a_service_that_runs_batches_at_once_is_adapted_to(tmp_path: Path) -> No
     rows = rows_of(zipf(1_500, 60))
     tenant = a_tenant(rows, settings=TenantSettings(dispatch="all", latency_median_s=0.02, overhead_s=0.01))
     with a_bench(tmp_path, tenant, rows) as bench:
-        ended = bench.run()
+        arguments = [argument for argument in bench.run_arguments("--log-format", "json") if argument != "--quiet"]
+        ended = bench.command(*arguments)
     assert ended.code == 0, ended.err
     assert ended.json["fanout"] == 4
+    assert '"rows": 4, "event": "fanout.decided"' in ended.err
     assert tenant.counters.refused_concurrency <= 0.1 * tenant.counters.requests
 
 
@@ -390,6 +392,8 @@ def test_no_secret_is_left_anywhere(bench: Bench, tmp_path: Path) -> None:
     arguments = [argument for argument in bench.run_arguments("--verbose") if argument != "--quiet"]
     ended = bench.command(*arguments)
     assert ended.code == 0, ended.err
+    for event in ("ledger.opened", "run.started", "batch.sent", "batch.answered", "item.settled", "run.ended"):
+        assert event in ended.err
     app = bench.server.login.app
     written = b"".join(path.read_bytes() for path in bench.ledger.rglob("*") if path.is_file())
     for text in (ended.out.encode(), ended.err.encode(), written):

@@ -11,9 +11,9 @@ from purgeengine.config import Fanout, Limits
 from purgeengine.errors import UsageProblem
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-Decorator = Callable[[Decorated], Decorated]
 
 DEFAULTS = Limits()
+FANOUTS = click.Choice(["auto", "4", "20"])
 
 
 def input_arguments(command: Decorated) -> Decorated:
@@ -28,46 +28,15 @@ def input_arguments(command: Decorated) -> Decorated:
 
 def limit_options(command: Decorated) -> Decorated:
     """What the scheduler must stay within."""
-    for option in reversed(
-        (
-            click.option(
-                "--connections",
-                type=int,
-                default=DEFAULTS.connections,
-                show_default=True,
-                help="Batches in flight at once.",
-            ),
-            click.option(
-                "--fanout",
-                type=click.Choice(["auto", "4", "20"]),
-                default="auto",
-                show_default=True,
-                help="Rows of one mailbox in one batch. auto tries what the service allows.",
-            ),
-            click.option(
-                "--mailbox-requests",
-                type=int,
-                default=DEFAULTS.mailbox_requests,
-                show_default=True,
-                help="Requests to one mailbox in a window.",
-            ),
-            click.option(
-                "--mailbox-window-s",
-                type=float,
-                default=DEFAULTS.mailbox_window_s,
-                show_default=True,
-                help="Length of that window in seconds.",
-            ),
-            click.option(
-                "--rate",
-                type=int,
-                default=DEFAULTS.requests_per_s,
-                show_default=True,
-                help="Requests a second over all mailboxes; less to stay gentle.",
-            ),
-        )
-    ):
-        command = option(command)
+    limits = (
+        ("--connections", int, DEFAULTS.connections, "Batches in flight at once."),
+        ("--fanout", FANOUTS, DEFAULTS.fanout, "Rows of one mailbox in one batch. auto tries what the service allows."),
+        ("--mailbox-requests", int, DEFAULTS.mailbox_requests, "Requests to one mailbox in a window."),
+        ("--mailbox-window-s", float, DEFAULTS.mailbox_window_s, "Length of that window in seconds."),
+        ("--rate", int, DEFAULTS.requests_per_s, "Requests a second over all mailboxes; less to stay gentle."),
+    )
+    for name, kind, default, text in reversed(limits):
+        command = click.option(name, type=kind, default=default, show_default=True, help=text)(command)
     return command
 
 

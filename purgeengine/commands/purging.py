@@ -104,6 +104,7 @@ class Purge:
             quarantine_s=quarantine.length_s,
             window_s=self.limits.mailbox_window_s + self.limits.window_slack_s,
         )
+        logs.get_logger().info(logs.RUN_STARTED, rows_left=tally.left, connections=self.limits.connections)
         recorder = Recorder(self.ledger)
         try:
             async with HttpTransport.open(
