@@ -22,7 +22,7 @@ from purgeengine.sim.graph import Tenant
 from purgeengine.sim.login import Login
 from purgeengine.sim.settings import TenantSettings
 from tests.cli_fixtures import Bench, Row, a_bench, rows_of, write_csv
-from tests.world import zipf
+from tests.scenario import zipf
 
 QUICK = TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.5)
 COLUMNS = [

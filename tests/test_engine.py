@@ -17,7 +17,7 @@ from purgeengine.errors import LedgerError, NoAnswer, TokenError
 from purgeengine.report import Tally
 from purgeengine.sim.transport import Received
 from tests.virtual_time import VirtualClock, run_virtually
-from tests.world import MemoryLedger
+from tests.memory_ledger import MemoryLedger
 
 
 def all_purged(body: bytes) -> Received:

@@ -62,6 +62,10 @@ class VirtualClock:
     def utc(self) -> float:
         return self._utc_at_zero + self._loop.time()
 
+    def set_forward(self, by_s: float) -> None:
+        """Somebody sets the wall clock, by a negative number back."""
+        self._utc_at_zero += by_s
+
 
 def run_virtually(main: Coroutine[Any, Any, Result]) -> Result:
     """Run to the end in virtual time. Raises `Deadlock` when nothing can happen any more."""

@@ -1,125 +1,103 @@
-"""The whole engine in simulated time from one seed: real scheduler, engine and codec against the simulated tenant.
+"""The whole engine in simulated time from one seed: real scheduler, engine, codec and ledger against the simulated tenant.
 
-The judge at the end sees only the tenant's own record and the ledger. Nothing here opens a socket, sleeps or writes a file.
+Nothing here opens a socket or sleeps; the ledger is the real one, in a temporary folder. A `World` runs a `Scenario`, lets the
+process die where the scenario says so, gives the same command again until the job is done, and lets the judge look.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
+import shutil
+import tempfile
+import weakref
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
 
+from purgeengine.commands.purging import take_up
 from purgeengine.config import Limits
-from purgeengine.core.messages import (
-    BatchSent,
-    Entry,
-    HaltReason,
-    MailboxClosed,
-    MailboxOpened,
-    Returned,
-    Settled,
-)
+from purgeengine.core.messages import BatchEnded, Entry, Settled
 from purgeengine.core.model import Item, Outcome
 from purgeengine.core.scheduler import Scheduler
+from purgeengine.edges.ledger import Ledger
 from purgeengine.engine import Engine
+from purgeengine.errors import PurgeEngineError, RunStopped
 from purgeengine.report import Tally
+from purgeengine.sim.answers import Trouble
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
 from purgeengine.sim.login import Login
 from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.transport import SimulatedTransport
+from tests.judge import Judge
+from tests.ledger_fixtures import FakeSource
+from tests.scenario import Crash, Scenario
 from tests.virtual_time import VirtualClock, run_virtually
 
 CALL_TIMEOUT_S = 30.0
+RUNS_MAX = 40
+"""Runs after which a job that still has not ended never will."""
+MEMORY_DISK = Path("/dev/shm")
+"""Where a ledger costs no disk access, on Linux; syncs are not what is tested here."""
 
 
-def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
-    """Rows of each mailbox, skewed: the heaviest first, none empty, ``rows`` in all."""
-    weights = [(rank + 1) ** -exponent for rank in range(mailboxes)]
-    counts = [max(1, int(rows * weight / sum(weights))) for weight in weights]
-    counts[0] += rows - sum(counts)
-    return counts
+class Death(BaseException):
+    """The process is gone. Nothing may catch it."""
 
 
-class MemoryLedger:
-    """Remembers in memory, and holds every entry against the promises as it comes."""
+class Mortality:
+    """Counts the steps of a process and ends it at one of them; afterwards nothing of it reaches the disk or the tenant."""
 
-    def __init__(self, rows_by_mailbox: Sequence[int]) -> None:
-        ends = list(accumulate(rows_by_mailbox))
-        self._ranges = [(end - rows, end) for end, rows in zip(ends, rows_by_mailbox, strict=True)]
-        self._items = [
-            Item(f"user{mailbox:05d}@contoso.example", "", f"AAMkAGI2{position:08d}=")
-            for mailbox, (first, end) in enumerate(self._ranges)
-            for position in range(first, end)
-        ]
-        self.settled: dict[int, Settled] = {}
-        self.closed: dict[int, MailboxClosed] = {}
-        self.sent: Counter[int] = Counter()
-        self.intents: set[str] = set()
+    def __init__(self, at_step: int | None) -> None:
+        self._at_step = at_step
+        self.steps = 0
+        self.dead = False
 
-    def __len__(self) -> int:
-        return len(self._items)
+    def step(self) -> None:
+        """One more. Raises `Death` at the last, and ever after."""
+        self.steps += 1
+        if self.dead or self.steps == self._at_step:
+            self.dead = True
+            raise Death
 
-    def mailboxes(self) -> Iterator[MailboxOpened]:
-        """All of them, largest first."""
-        order = sorted(range(len(self._ranges)), key=lambda m: self._ranges[m][0] - self._ranges[m][1])
-        return iter([MailboxOpened(mailbox, *self._ranges[mailbox]) for mailbox in order])
 
-    def items(self, positions: Sequence[int]) -> list[Item]:
-        """The rows at these positions."""
-        return [self._items[position] for position in positions]
+class MortalLedger:
+    """The real ledger as the engine wants it, on the loop's own thread; remembers what it has acknowledged."""
 
-    def user(self, mailbox: int) -> str:
-        """Its name."""
-        return self._items[self._ranges[mailbox][0]].user
-
-    user_of = user
+    def __init__(self, world: World, ledger: Ledger, mortality: Mortality) -> None:
+        self._world = world
+        self._ledger = ledger
+        self._mortality = mortality
+        self.items = ledger.items
+        self.user_of = ledger.user_of
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
-        """Durable at once."""
         await asyncio.sleep(0.001)
-        for entry in entries:
-            if isinstance(entry, BatchSent):
-                self.intents.add(entry.client_request_id)
-                for part in entry.parts:
-                    for attempt in part.attempts:
-                        assert attempt.position not in self.settled, "a settled row was sent again"
-                        self.sent[attempt.position] += 1
-            elif isinstance(entry, Settled):
-                assert entry.position not in self.settled, "a row was settled twice"
-                self.settled[entry.position] = entry
-            elif isinstance(entry, Returned):
-                assert entry.position not in self.settled, "a settled row was returned"
-            elif isinstance(entry, MailboxClosed):
-                self.closed[entry.mailbox] = entry
-
-    def outcomes(self) -> dict[int, Outcome | None]:
-        """What became of each row."""
-        found: dict[int, Outcome | None] = {}
-        for mailbox, (first, end) in enumerate(self._ranges):
-            rest = Outcome.SKIPPED if mailbox in self.closed else None
-            for position in range(first, end):
-                entry = self.settled.get(position)
-                found[position] = entry.outcome if entry else rest
-        return found
+        self._mortality.step()
+        self._ledger.write(entries, at_utc_ms)
+        self._mortality.step()
+        settled = [entry for entry in entries if isinstance(entry, Settled)]
+        rows = self._ledger.rows_of([entry.position for entry in settled])
+        self._world.acknowledged.update(zip(rows, (entry.outcome for entry in settled), strict=True))
+        self._world.answers_not_recorded -= sum(isinstance(e, BatchEnded) and e.status is not None for e in entries)
 
 
 class SimulatedTokens:
     """Tokens of the simulated login, renewed when refused."""
 
-    def __init__(self, login: Login, clock: VirtualClock) -> None:
+    def __init__(self, login: Login, clock: VirtualClock, started_at: float) -> None:
         self._login = login
         self._clock = clock
+        self._started_at = started_at
         self._token = ""
         self.renewals = 0
 
     async def token(self) -> str:
         """The current one."""
         if not self._token:
-            self._token = self._login.issue(self._clock.monotonic())
+            self._token = self._login.issue(self._started_at + self._clock.monotonic())
         return self._token
 
     async def renew(self, stale: str) -> str:
@@ -127,94 +105,214 @@ class SimulatedTokens:
         await asyncio.sleep(0.2)
         if stale == self._token:
             self.renewals += 1
-            self._token = self._login.issue(self._clock.monotonic())
+            self._token = self._login.issue(self._started_at + self._clock.monotonic())
         return self._token
 
 
-class CheckedTransport(SimulatedTransport):
-    """Refuses to carry what the ledger has not recorded."""
+class MortalTransport(SimulatedTransport):
+    """Carries nothing that the ledger on disk has not recorded."""
 
-    ledger: MemoryLedger
+    def __init__(self, world: World, mortality: Mortality, login: Login, zero_s: float) -> None:
+        super().__init__(world.tenant, login=login, timeout_s=CALL_TIMEOUT_S, zero_s=zero_s)
+        self._world = world
+        self._mortality = mortality
 
-    async def post(self, body: bytes, client_request_id: str, token: str):  # type: ignore[no-untyped-def]
-        assert client_request_id in self.ledger.intents, "a batch left before its intent was recorded"
-        return await super().post(body, client_request_id, token)
+    async def post(self, body: bytes, client_request_id: str, token: str) -> Any:
+        self._mortality.step()
+        self._world.judge_of_runs.sees_a_batch_leave(client_request_id)
+        received = await super().post(body, client_request_id, token)
+        self._world.answers_not_recorded += 1
+        self._mortality.step()
+        return received
 
 
-@dataclass
+class MortalScheduler(Scheduler):
+    """Dies between two turns."""
+
+    mortality: Mortality
+
+    def handle(self, *events: Any, now: float) -> list[Any]:
+        self.mortality.step()
+        return super().handle(*events, now=now)
+
+
 class World:
-    """One run, described by what a test cares about."""
+    """One job, from its input to its last outcome."""
 
-    rows_by_mailbox: Sequence[int] = (100,)
-    limits: Limits = field(default_factory=Limits)
-    settings: TenantSettings = field(default_factory=TenantSettings)
-    faults: Faults | None = None
-    absent: float = 0.0
-    """Share of the contacts that are gone before the run."""
-    troubles: dict[int, object] = field(default_factory=dict)
-    seed: int = 1
+    def __init__(self, scenario: Scenario | None = None, **more: Any) -> None:
+        """``more`` are the fields of a `Scenario`, for tests that care about a few of them."""
+        if scenario is None:
+            scenario = Scenario(**{**more, "rows_by_mailbox": tuple(more.get("rows_by_mailbox", (100,)))})
+        self.scenario = scenario
+        rng = Random(scenario.seed)
+        self.rows = input_of(scenario, rng)
+        self.contacts = list(dict.fromkeys(Item(*row) for row in self.rows if row[2]))
+        self.existed = {item.contact: rng.random() >= scenario.absent for item in self.contacts}
+        there = [item for item in self.contacts if self.existed[item.contact]]
+        self.tenant = Tenant(scenario.settings, contacts=there, faults=scenario.faults, seed=scenario.seed)
+        for number in range(len(scenario.rows_by_mailbox)):
+            self.tenant.truth.add_mailbox(user(number), scenario.troubles.get(number))
+        self._scratch = Path(tempfile.mkdtemp(prefix="purgeengine-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None))
+        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        self.folder = self._scratch / "ledger"
+        self.source = FakeSource(self.rows)
+        self.utc_offset_s = 0.0
+        self.deaths = 0
+        self.answers_not_recorded = 0
+        self.answers_lost_in_death = 0
+        self.calls = 0
+        self.duration_s = 0.0
+        self.faults_ended_at: float | None = None
+        self.error: PurgeEngineError | None = None
+        """What the last run ended with."""
+        self.acknowledged: dict[int, Outcome] = {}
+        """What the ledger has said it would remember, by row."""
+        self.login = Login()
+        self.judge_of_runs = Judge(self)
+
+    # -------------------------------------------------------------------------------------------------------- what happens
+
+    def stage(self) -> Ledger:
+        """The same command again: a new ledger, or the one that is there."""
+        return Ledger.open(self.folder, self.source, tenant_id="contoso")
 
     def run(self) -> World:
-        """Run it to its end, in virtual time."""
-        rng = random.Random(self.seed)
-        self.ledger = MemoryLedger(self.rows_by_mailbox)
-        self.existed = {position: rng.random() >= self.absent for position in range(len(self.ledger))}
-        contacts = [self.ledger.items([position])[0] for position, there in self.existed.items() if there]
-        self.tenant = Tenant(self.settings, contacts=contacts, faults=self.faults, seed=self.seed)
-        for mailbox in range(len(self.rows_by_mailbox)):
-            self.tenant.truth.add_mailbox(self.ledger.user(mailbox), self.troubles.get(mailbox))  # type: ignore[arg-type]
-        run_virtually(self._run())
-        return self
+        """Give the command again and again until the job has ended."""
+        crashes = list(self.scenario.crashes)
+        for _ in range(RUNS_MAX):
+            crash = crashes.pop(0) if crashes else None
+            self.run_once(crash.step if crash else None)
+            if self.judge_of_runs.looks_between_runs():
+                return self
+            if crash:
+                self._wait_after(crash)
+        raise AssertionError(f"{self}: not done after {RUNS_MAX} runs; the last ended with {self.error}")
 
-    async def _run(self) -> None:
+    def run_once(self, dies_at_step: int | None = None) -> None:
+        """One run, to its end, to what stopped it, or to its death."""
+        mortality = Mortality(dies_at_step)
+        self.answers_not_recorded = 0
+        ledger = self.stage()
+        self.error = None
+        try:
+            run_virtually(self._run(ledger, mortality))
+        except Death:
+            pass
+        except PurgeEngineError as error:
+            self.error = error
+        if mortality.dead:
+            self.deaths += 1
+            self.answers_lost_in_death += self.answers_not_recorded
+            self._leave_behind(ledger)
+        else:
+            ledger.close()
+
+    def _leave_behind(self, ledger: Ledger) -> None:
+        """Go on with the folder as it is at this moment: what closing the ledger does to it, a dead process does not do."""
+        left = self.folder.with_name(f"ledger-{self.deaths}")
+        shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "lock"))
+        ledger.close()
+        self.folder = left
+
+    def _wait_after(self, crash: Crash) -> None:
+        self.tenant.advance(self.tenant.now + crash.pause_s)
+        self.utc_offset_s -= crash.clock_back_s
+
+    async def _run(self, ledger: Ledger, mortality: Mortality) -> None:
         loop = asyncio.get_running_loop()
-        clock = VirtualClock(loop)
-        login = Login()
-        self.tokens = SimulatedTokens(login, clock)
-        transport = CheckedTransport(self.tenant, login=login, timeout_s=CALL_TIMEOUT_S)
-        transport.ledger = self.ledger
-        self.tally = Tally(len(self.ledger), {})
-        self.scheduler = Scheduler(self.limits, random.Random(self.seed))
+        started_at = self.tenant.now
+        clock = VirtualClock(loop, self.tenant.utc_at_zero_s + started_at + self.utc_offset_s)
+        if self.scenario.faults != Faults():
+            self._end_of_chaos(loop, started_at)
+        for at_s, by_s in self.scenario.clock_steps:
+            if at_s > started_at:
+                loop.call_at(at_s - started_at, self._set_clock, clock, by_s)
+        self.tokens = SimulatedTokens(self.login, clock, started_at)
+        counts = ledger.counts()
+        self.tally = Tally(counts.rows, counts.outcomes)
+        self.scheduler, mailboxes = take_up(ledger, self.scenario.limits, clock, self.scenario.seed)
+        self.scheduler.__class__ = MortalScheduler
+        self.scheduler.mortality = mortality  # type: ignore[attr-defined]
         self.engine = Engine(
             self.scheduler,
-            self.ledger.mailboxes(),
-            ledger=self.ledger,
-            transport=transport,
+            mailboxes,
+            ledger=MortalLedger(self, ledger, mortality),
+            transport=MortalTransport(self, mortality, self.login, -started_at),
             tokens=self.tokens,
             clock=clock,
             watcher=self.tally,
         )
-        await self.engine.run()
-        self.duration_s = loop.time()
+        try:
+            await self.engine.run()
+        finally:
+            self.tenant.advance(max(self.tenant.now, started_at + loop.time()))
+            self.duration_s = self.tenant.now
+            self.calls += self.tally.calls
+        if self.engine.halted is not None:
+            raise RunStopped(f"halted: {self.engine.halted.reason}")
+
+    def _end_of_chaos(self, loop: asyncio.AbstractEventLoop, started_at: float) -> None:
+        """Faults stop, and from now on nothing excuses a job that does not end."""
+
+        def heal() -> None:
+            self.tenant.set_faults(Faults())
+            self.faults_ended_at = self.scenario.chaos_s
+
+        if self.faults_ended_at is None:
+            loop.call_at(max(0.0, self.scenario.chaos_s - started_at), heal)
+
+    def _set_clock(self, clock: VirtualClock, by_s: float) -> None:
+        clock.set_forward(by_s)
+        self.utc_offset_s += by_s
+
+    # -------------------------------------------------------------------------------------------------------- what is left
+
+    def judge(self) -> None:
+        """Hold the ledger against the truth. Every broken promise is an AssertionError that names the scenario."""
+        self.judge_of_runs.judges()
 
     @property
     def counts(self) -> Counter[Outcome | None]:
         """Rows by outcome."""
-        return Counter(self.ledger.outcomes().values())
+        return Counter(Outcome(row["outcome"]) if row["outcome"] else None for row in self.judge_of_runs.exported())
 
-    def judge(self) -> None:
-        """Hold the ledger against the truth. Every broken promise is an AssertionError that names the seed."""
-        counters = self.tenant.counters
-        where = f"seed {self.seed}"
-        # A service that runs all at once refuses what the probe is wide: 4 of 8, thrice if unclear, and 16 of each of 3 times 20.
-        assert counters.refused_concurrency <= (4 if self.settings.dispatch == "four" else 72), where
-        assert counters.refused_rate == 0, f"{where}: the window was overrun"
-        assert counters.early_retries == counters.early_calls == 0, f"{where}: a Retry-After was cut short"
-        assert counters.violations == 0, f"{where}: {self.tenant.violations[:1]}"
-        for position, outcome in self.ledger.outcomes().items():
-            user, _, contact = self.ledger.items([position])[0]
-            exists = self.tenant.truth.exists(user, contact)
-            purged = self.tenant.truth.purge_of(user, contact) is not None
-            row = f"{where}, row {position}, {outcome}"
-            if outcome is None:  # tokens refused again and again, by chance: the one misfortune that must stop a run
-                halted = self.engine.halted
-                assert halted is not None, f"{row}: no outcome"
-                assert halted.reason is HaltReason.REFUSED_APP, f"{row}: no outcome"
-            if outcome in (Outcome.PURGED, Outcome.ABSENT):
-                assert not exists, f"{row}: it still exists"
-            if outcome is Outcome.ABSENT and not (self.faults and self.faults.item_throttled_after):
-                assert not self.existed[position], f"{row}: it was there before"
-            if outcome is Outcome.SKIPPED:
-                assert self.ledger.sent[position] == 0, f"{row}: it was sent"
-            if purged and outcome is Outcome.REFUSED:
-                assert self.ledger.settled[position].in_doubt, f"{row}: it was purged and nobody doubts"
+    def __str__(self) -> str:
+        return f"seed {self.scenario.seed}, scenario {self.scenario.to_json()}"
+
+
+def user(number: int) -> str:
+    """The name of a mailbox."""
+    return f"user{number:05d}@contoso.example"
+
+
+def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
+    """The rows of the input, with duplicates and invalid ones, in the scenario's order."""
+    rows = [
+        (user(number), "", f"AAMkAGI2{number:04d}{row:06d}=")
+        for number, count in enumerate(scenario.rows_by_mailbox)
+        for row in range(count)
+    ]
+    more = [(name.upper(), folder, contact) for name, folder, contact in rows if rng.random() < scenario.duplicates]
+    more += [(name, folder, "") for name, folder, _ in rows if rng.random() < scenario.invalid]
+    rows += more
+    if scenario.shuffled:
+        rng.shuffle(rows)
+    return rows
+
+
+def play(scenario: Scenario, also: Callable[[World], None] = World.judge) -> Counter[str]:
+    """Run a scenario to its end, have it judged, and tell what happened in it."""
+    world = World(scenario)
+    try:
+        world.run()
+        also(world)
+        drawn = Counter({f"fault {name}": count for name, count in world.tenant.faults_drawn.items()})
+        ends = Counter({f"outcome {outcome}": count for outcome, count in world.counts.items()})
+        return drawn + ends + Counter(rows=len(world.rows), calls=world.calls, deaths=world.deaths)
+    except Exception as error:
+        if str(world) in str(error):
+            raise
+        raise AssertionError(f"{world}: {type(error).__name__}: {error}") from error
+
+
+__all__ = ["Limits", "Scenario", "TenantSettings", "Trouble", "World", "play"]

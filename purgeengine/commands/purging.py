@@ -6,7 +6,7 @@ import asyncio
 import gc
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from purgeengine.commands.signals import stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
 from purgeengine.core.guard import FailureThreshold
-from purgeengine.core.messages import HaltReason
+from purgeengine.core.messages import HaltReason, MailboxOpened
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.edges.clock import SystemClock
@@ -25,7 +25,7 @@ from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.recorder import Recorder
 from purgeengine.edges.tokens import Tokens
 from purgeengine.edges.transport import HttpTransport
-from purgeengine.engine import Engine
+from purgeengine.engine import Clock, Engine
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
 from purgeengine.report import Summary, Tally, exit_code_of
 
@@ -83,27 +83,10 @@ class Purge:
 
     async def _purge(self, tally: Tally) -> tuple[Scheduler | None, PurgeEngineError | None]:
         clock = SystemClock()
-        now_utc_ms = round(clock.utc() * 1000)
-        quarantine = Quarantine(self.limits, self.ledger.slowest_call_s() or 0.0, self.ledger.answered_calls())
-        blocked_s = self.ledger.run_blocked_for_s(now_utc_ms)
-        if blocked_s > self.limits.retry_after_s_max:
-            return None, RunStopped(
-                f"Graph asked the app to wait, and {duration(blocked_s)} of that are left, longer than a run waits. "
-                "The same command goes on after that."
-            )
-        scheduler = Scheduler(
-            self.limits,
-            random.Random(self.seed),
-            now=clock.monotonic(),
-            first_batch=self.ledger.next_batch_number,
-            run_blocked_for_s=blocked_s,
-            quarantine=quarantine,
-        )
-        mailboxes = self.ledger.mailboxes(
-            now_utc_ms=now_utc_ms,
-            quarantine_s=quarantine.length_s,
-            window_s=self.limits.mailbox_window_s + self.limits.window_slack_s,
-        )
+        try:
+            scheduler, mailboxes = take_up(self.ledger, self.limits, clock, self.seed)
+        except RunStopped as error:
+            return None, error
         logs.get_logger().info(logs.RUN_STARTED, rows_left=tally.left, connections=self.limits.connections)
         recorder = Recorder(self.ledger)
         try:
@@ -162,6 +145,38 @@ class Purge:
             stopped=str(error) if error else None,
             fanout=scheduler.fanout if scheduler else None,
         )
+
+
+def take_up(
+    ledger: Ledger, limits: Limits, clock: Clock, seed: int | None
+) -> tuple[Scheduler, Iterator[MailboxOpened]]:
+    """A scheduler that knows what earlier runs over this ledger did, and the mailboxes that it is to be told of.
+
+    Raises `RunStopped` when Graph asked for a wait that is not over and is longer than a run waits.
+    """
+    now_utc_ms = round(clock.utc() * 1000)
+    blocked_s = ledger.run_blocked_for_s(now_utc_ms)
+    if blocked_s > limits.retry_after_s_max:
+        raise RunStopped(
+            f"Graph asked the app to wait, and {duration(blocked_s)} of that are left, longer than a run waits. "
+            "The same command goes on after that."
+        )
+    quarantine = Quarantine(limits, ledger.slowest_call_s() or 0.0, ledger.answered_calls())
+    first_batch = ledger.next_batch_number
+    scheduler = Scheduler(
+        limits,
+        random.Random(None if seed is None else f"{seed} {first_batch}"),  # no two runs choose the same ids
+        now=clock.monotonic(),
+        first_batch=first_batch,
+        run_blocked_for_s=blocked_s,
+        quarantine=quarantine,
+    )
+    mailboxes = ledger.mailboxes(
+        now_utc_ms=now_utc_ms,
+        quarantine_s=quarantine.length_s,
+        window_s=limits.mailbox_window_s + limits.window_slack_s,
+    )
+    return scheduler, mailboxes
 
 
 def spare_the_collector() -> None:

@@ -1,0 +1,15 @@
+"""Random services, jobs and misfortunes; then the faults stop, and the job must end."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.scenario import chaos
+from tests.world import play
+
+SUMMARY = "The whole engine in simulated time under every kind of fault; then the faults stop, and it must end."
+
+
+def case(seed: int) -> Counter[str]:
+    """One job. Raises AssertionError on a broken promise."""
+    return play(chaos(seed))

@@ -1,0 +1,589 @@
+"""Leaks and time: a long run needs no more memory, tasks or descriptors at its end than at its beginning.
+
+python -m tests.campaigns.soak [--rows N] [--socket-rows N] [--json]
+
+Two soaks, both over the real ledger in a temporary folder. The first has the engine and the scheduler in virtual time, against
+a tenant in the same process with a low rate of every fault. The second is what ``purgeengine run`` puts together, over real
+connections with TLS, against ``purgeengine simulate`` in a process of its own, which resets some and keeps silent on others.
+At fixed row counts everything that could grow is measured; the last third of a run is compared with the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import multiprocessing
+import subprocess
+import sys
+import threading
+import time
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import psutil
+import pyarrow as pa
+
+from purgeengine.commands.purging import run_loop, spare_the_collector, take_up
+from purgeengine.config import Limits
+from purgeengine.core.messages import Entry
+from purgeengine.core.model import Item
+from purgeengine.edges.clock import SystemClock
+from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.recorder import Recorder
+from purgeengine.edges.tokens import tokens_from_environment
+from purgeengine.edges.transport import HttpTransport, Timeouts
+from purgeengine.engine import Engine
+from purgeengine.report import Tally
+from purgeengine.sim.faults import Faults
+from purgeengine.sim.graph import Tenant
+from purgeengine.sim.settings import TenantSettings
+from purgeengine.sim.transport import SimulatedTransport
+from tests.virtual_time import VirtualClock, VirtualLoop, run_virtually
+
+ROWS, SOCKET_ROWS = 2_000_000, 200_000
+SAMPLES = 120
+STAGED_APART_ROWS = 50_000
+"""From so many rows, the input is staged by another process, so that what staging leaves behind hides no growth."""
+MAILBOX_SIZES = (1, 3, 20, 76, 400)
+"""Rows of one mailbox after another: 100 on average, so that thousands come and go."""
+ENOUGH = 30
+"""Attempts of a row: with faults as rare as here, none is given up before."""
+CACHES = ("WorkRows._groups", "WorkRows._users", "WorkRows._files", "_Group.", "Journal._details")
+"""What the ledger keeps on purpose, each up to a bound of its own; the bound on memory holds them."""
+PART_FILES = "WorkRows._files"
+
+
+# ------------------------------------------------------------------------------------------------------------ what is measured
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Everything that could grow, at one moment of a run."""
+
+    rows: int
+    memory: int
+    """Bytes of the process in RAM."""
+    blocks: int
+    """Blocks of Python's own allocator: nearly every object has one, however small."""
+    objects: int
+    """Objects that the garbage collector knows, after it has run."""
+    spare_tasks: int
+    """Tasks besides the main one and one for each batch in flight."""
+    descriptors: int
+    """Open files and sockets (handles on Windows), without the ledger's part files, whose cache has a bound of its own."""
+    threads: int
+    kept: int
+    """Elements in all containers of the engine, the scheduler, the recorder and the tally."""
+    containers: dict[str, int] = field(repr=False)
+
+
+METRICS = ("memory", "blocks", "objects", "spare_tasks", "descriptors", "threads", "kept")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The most that the median of the last third may lie above that of the first."""
+
+    memory: int = 24 << 20
+    """SQLite may fill its 16 MiB of pages after the first third, the C library rounds up; one object more for each row, of 56
+    bytes at least, would be 70 MiB after 2 million."""
+    blocks: int = 5_000
+    """Some objects for each batch in flight and each mailbox that waits, more or less of them by chance; one object for each
+    call would be 67,000 after 2 million rows."""
+    objects: int = 5_000
+    """The same, for objects that hold others."""
+    spare_tasks: int = 0
+    descriptors: int = 2
+    """By chance of how many connections have just been replaced."""
+    threads: int = 0
+    kept: int = 1_000
+    """Mailboxes that wait, by chance: 8 for each connection are open besides them, with some rows and instants each."""
+
+
+SMALL = Bounds(memory=16 << 20, blocks=4_000, objects=2_000)
+"""For some thousand rows: the allocators still take their first pages, so that memory says little; blocks and objects say it all."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a soak found. ``left`` are descriptors, tasks and threads that outlived the run, by name."""
+
+    name: str
+    rows: int
+    duration_s: float
+    outcomes: dict[str, int]
+    faults: dict[str, int]
+    calls: int
+    lost_calls: int
+    samples: list[Sample] = field(repr=False)
+    left: dict[str, int]
+
+    def thirds(self, metric: str) -> tuple[float, float]:
+        """The median of a metric over the first and over the last third of the rows."""
+        first = [getattr(s, metric) for s in self.samples if s.rows <= self.rows / 3]
+        last = [getattr(s, metric) for s in self.samples if s.rows > self.rows * 2 / 3]
+        return median(first), median(last)
+
+    def growth(self, metric: str) -> float:
+        """How far the last third lies above the first."""
+        first, last = self.thirds(metric)
+        return last - first
+
+    def broken(self, bounds: Bounds) -> list[str]:
+        """What grew beyond its bound, or outlived the run, in words."""
+        said = [
+            f"{metric} grew by {self.growth(metric):,.0f}, more than {getattr(bounds, metric):,}"
+            for metric in METRICS
+            if self.growth(metric) > getattr(bounds, metric)
+        ]
+        return said + [f"{count} {name} outlived the run" for name, count in self.left.items() if count > 0]
+
+    def as_json(self, bounds: Bounds) -> dict[str, Any]:
+        """Plain values."""
+        found = {name: value for name, value in asdict(self).items() if name != "samples"}
+        figures = {
+            metric: {
+                "first_third": self.thirds(metric)[0],
+                "last_third": self.thirds(metric)[1],
+                "highest": max(getattr(s, metric) for s in self.samples),
+                "growth_max": getattr(bounds, metric),
+            }
+            for metric in METRICS
+        }
+        return found | {"figures": figures, "broken": self.broken(bounds)}
+
+
+def containers_of(*roots: object) -> Counter[str]:
+    """The elements in every container that our objects hold, by class and attribute; the simulated tenant is left out."""
+    counts: Counter[str] = Counter()
+    seen: set[int] = set()
+    todo = list(roots)
+    while todo:
+        thing = todo.pop()
+        if id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, dict):
+            todo += thing.values()
+        elif isinstance(thing, (list, tuple, set, deque)):
+            todo += thing
+        elif _is_ours(thing):
+            for name, value in _attributes(thing):
+                if isinstance(value, (list, dict, set, deque, array)):
+                    counts[f"{type(thing).__name__}.{name}"] += len(value)
+                if not isinstance(value, (str, bytes, int, float, array)):
+                    todo.append(value)
+    return counts
+
+
+def _is_ours(thing: object) -> bool:
+    module = type(thing).__module__
+    return module.startswith(("purgeengine.", "tests.")) and not module.startswith("purgeengine.sim.")
+
+
+def _attributes(thing: object) -> Iterator[tuple[str, Any]]:
+    names = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    for name in (*getattr(thing, "__dict__", ()), *names):
+        if not name.startswith("__") and hasattr(thing, name):
+            yield name, getattr(thing, name)
+
+
+def open_descriptors() -> int:
+    """Open files and sockets of this process; on Windows all its handles."""
+    process = psutil.Process()
+    found: int = process.num_fds() if sys.platform != "win32" else process.num_handles()
+    return found
+
+
+class Sampler:
+    """A watcher of the engine that counts for the tally and measures at fixed row counts."""
+
+    def __init__(
+        self, name: str, tally: Tally, rows: int, samples: int, idle: Callable[[], None] | None = None
+    ) -> None:
+        self.engine: Engine | None = None
+        self.samples: list[Sample] = []
+        self._name = name
+        self._tally = tally
+        self._rows = rows
+        self._step = max(1, rows // samples)
+        self._next = self._step
+        self._idle = idle
+        self._process = psutil.Process()
+        self._started = time.monotonic()
+
+    def seen(self, entries: Sequence[Entry]) -> str | None:
+        """Count; measure when the next row count has come."""
+        said = self._tally.seen(entries)
+        rows = self._tally.settled_now.total()
+        if rows >= self._next and rows < self._rows:
+            self._next = rows - rows % self._step + self._step
+            self._measure(rows)
+        return said
+
+    def _measure(self, rows: int) -> None:
+        assert self.engine is not None, "measured before it began"
+        if self._idle is not None:
+            self._idle()
+        gc.collect()
+        counts = containers_of(*(value for name, value in vars(self.engine).items() if name != "_watcher"), self._tally)
+        self.samples.append(
+            Sample(
+                rows=rows,
+                memory=self._process.memory_info().rss,
+                blocks=sys.getallocatedblocks(),
+                objects=len(gc.get_objects()),
+                spare_tasks=len(asyncio.all_tasks()) - 1 - self.engine.scheduler.in_flight,
+                descriptors=open_descriptors() - counts[PART_FILES],
+                threads=threading.active_count(),
+                kept=sum(count for name, count in counts.items() if not name.startswith(CACHES)),
+                containers=dict(counts),
+            )
+        )
+        elapsed_s = time.monotonic() - self._started
+        text = f"\r{self._name}: {rows:,} of {self._rows:,} rows, {rows / elapsed_s:,.0f}/s, "
+        print(f"{text}{self.samples[-1].memory / 2**20:,.0f} MiB ", end="", file=sys.stderr, flush=True)
+
+
+# ------------------------------------------------------------------------------------------------------------ the job
+
+
+class Stream:
+    """An input that makes its rows as they are asked for."""
+
+    files = (Path("soak.csv"),)
+    extra_columns = ()
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+
+    def digest(self) -> str:
+        """Its identity."""
+        return f"soak of {self._rows}"
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Sorted by mailbox, ids of ordinary length."""
+        users = _users()
+        tail = "T" * 96
+        for first in range(0, self._rows, 8_192):
+            numbers = range(first, min(first + 8_192, self._rows))
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "row": pa.array(numbers, pa.int64()),
+                    "line": pa.array(numbers, pa.int64()),
+                    "source": pa.array([0] * len(numbers), pa.int32()),
+                    "user": pa.array([next(users) for _ in numbers], pa.string()),
+                    "folder": pa.array([""] * len(numbers), pa.string()),
+                    "contact": pa.array([f"AAMkAGI2{tail}{number:012d}=" for number in numbers], pa.string()),
+                    "reason": pa.array([None] * len(numbers), pa.string()),
+                }
+            )
+
+
+def _users() -> Iterator[str]:
+    mailbox = 0
+    while True:
+        for size in MAILBOX_SIZES:
+            mailbox += 1
+            for _ in range(size):
+                yield f"user{mailbox:07d}@contoso.example"
+
+
+def stage(folder: Path, rows: int) -> None:
+    """Make the ledger of a soak."""
+    Ledger.open(folder, Stream(rows), tenant_id="contoso").close()
+
+
+@contextlib.contextmanager
+def staged(rows: int) -> Iterator[Ledger]:
+    """A ledger with so many rows to purge, in a folder that goes with it."""
+    with TemporaryDirectory(prefix="soak-") as scratch:
+        folder = Path(scratch) / "ledger"
+        if rows >= STAGED_APART_ROWS:
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as apart:
+                apart.submit(stage, folder, rows).result()
+        else:
+            stage(folder, rows)
+        with Ledger.open(folder, None) as ledger:
+            yield ledger
+
+
+@contextlib.contextmanager
+def collector_as_in_a_run() -> Iterator[None]:
+    """Set the garbage collector as `purgeengine run` does, and set it back."""
+    thresholds = gc.get_threshold()
+    spare_the_collector()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
+
+
+def _soak(
+    name: str,
+    rows: int,
+    samples: int,
+    run: Callable[[Coroutine[Any, Any, None]], None],
+    work: Callable[[Ledger, Tally, Sampler], Coroutine[Any, Any, None]],
+    idle: Callable[[], None] | None = None,
+) -> tuple[Tally, Sampler, float, dict[str, int]]:
+    """Stage, run, and count what is left over; the same for both soaks."""
+    threads = threading.active_count()
+    descriptors = open_descriptors()
+    with staged(rows) as ledger:
+        tally = Tally(rows, {})
+        sampler = Sampler(name, tally, rows, samples, idle)
+        started = time.monotonic()
+        tasks_left: list[int] = []
+
+        async def main() -> None:
+            await work(ledger, tally, sampler)
+            await asyncio.sleep(0)  # what has just been closed says so in the loop's next turn
+            tasks_left.append(len(asyncio.all_tasks()) - 1)
+
+        with collector_as_in_a_run():
+            run(main())
+        duration_s = time.monotonic() - started
+        counts = ledger.counts()
+        assert counts.waiting + counts.in_doubt == 0, f"{name}: {counts.waiting + counts.in_doubt} rows are unfinished"
+        assert sum(counts.outcomes.values()) == rows, f"{name}: {counts.outcomes} are not {rows} rows"
+    sampler.engine = None
+    print(file=sys.stderr)
+    gc.collect()
+    left = {
+        "tasks": tasks_left[0],
+        "descriptors": open_descriptors() - descriptors,
+        "threads": threading.active_count() - threads,
+    }
+    return tally, sampler, duration_s, left
+
+
+def _report(
+    name: str, tally: Tally, sampler: Sampler, duration_s: float, left: dict[str, int], faults: dict[str, int]
+) -> Report:
+    return Report(
+        name=name,
+        rows=tally.rows,
+        duration_s=round(duration_s, 1),
+        outcomes={outcome.value: count for outcome, count in tally.outcomes.items()},
+        faults=faults,
+        calls=tally.calls,
+        lost_calls=tally.lost_calls,
+        samples=sampler.samples,
+        left=left,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ simulated
+
+
+class _Direct:
+    """The ledger without a thread: in virtual time, a commit takes two milliseconds."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.items: Callable[[Sequence[int]], list[Item]] = ledger.items
+        self.user_of: Callable[[int], str] = ledger.user_of
+
+    async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
+        await asyncio.sleep(0.002)
+        self._ledger.write(entries, at_utc_ms)
+
+
+class _Tokens:
+    """A new token whenever one is refused."""
+
+    def __init__(self) -> None:
+        self._number = 1
+
+    async def token(self) -> str:
+        return f"token-{self._number}"
+
+    async def renew(self, stale: str) -> str:
+        self._number += 1
+        return f"token-{self._number}"
+
+
+def simulated(rows: int, *, faults: Faults | None = None, samples: int = SAMPLES, seed: int = 1) -> Report:
+    """So many rows in virtual time, by default with one in two thousand of every chance going wrong in every way."""
+    tenant = Tenant(
+        # Contacts exist for ever and nothing is remembered, so that the tenant grows with its mailboxes only.
+        TenantSettings(anything_exists=True, track=False, log=False, mailbox_requests=None),
+        faults=Faults.everything(0.0005) if faults is None else faults,
+        seed=seed,
+    )
+
+    async def work(ledger: Ledger, tally: Tally, sampler: Sampler) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        clock = VirtualClock(loop)
+        scheduler, mailboxes = take_up(ledger, Limits(attempts_max=ENOUGH), clock, seed)
+        sampler.engine = Engine(
+            scheduler,
+            mailboxes,
+            ledger=_Direct(ledger),
+            transport=SimulatedTransport(tenant),
+            tokens=_Tokens(),
+            clock=clock,
+            watcher=sampler,
+        )
+        await sampler.engine.run()
+        _check_ended(sampler.engine)
+
+    name = "simulated"
+    tally, sampler, duration_s, left = _soak(name, rows, samples, run_virtually, work, lambda: forget_idle(tenant))
+    return _report(name, tally, sampler, duration_s, left, tenant.faults_drawn)
+
+
+def forget_idle(tenant: Tenant) -> None:
+    """Let the tenant forget the mailboxes at rest: what it would remember of them is its growth, and none of ours."""
+    boxes = tenant.truth._mailboxes
+    for box in [box for box in boxes.values() if not box.running and box.told_until <= tenant.now]:
+        del boxes[box.key]
+
+
+def _check_ended(engine: Engine) -> None:
+    assert engine.scheduler.finished, "the run ended before its rows did"
+    assert engine.halted is None, f"the run was halted: {engine.halted}"
+    assert engine.stop_reason is None, f"the run was stopped: {engine.stop_reason}"
+
+
+# ------------------------------------------------------------------------------------------------------------ over sockets
+
+
+@contextlib.contextmanager
+def simulator(scratch: Path, fault: float, seed: int) -> Iterator[tuple[dict[str, str], Counter[str]]]:
+    """``purgeengine simulate`` in a process of its own: how to reach it, and at the end what it counted."""
+    command = ["simulate", "--latency-ms", "2", "--overhead-ms", "0", "--json", "--ca-file", str(scratch / "ca.pem")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "purgeengine", *command, "--faults", str(fault), "--seed", str(seed)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        counted: Counter[str] = Counter()
+        try:
+            yield json.loads(process.stdout.readline()), counted
+        finally:
+            process.terminate()
+            _, said = process.communicate(timeout=30)
+            for pair in said.partition("\n")[0].split(", "):  # "calls 10,000, requests 200,000"; nothing on Windows
+                words = pair.split()
+                if len(words) == 2 and words[1].replace(",", "").isdigit():
+                    counted[words[0]] = int(words[1].replace(",", ""))
+
+
+def over_sockets(
+    rows: int,
+    *,
+    fault: float = 0.001,
+    connections: int = 16,
+    limits: Limits | None = None,
+    timeouts: Timeouts | None = None,
+    samples: int = SAMPLES,
+    seed: int = 1,
+) -> Report:
+    """So many rows over real connections; ``fault`` is the probability of every misfortune, resets and hangs among them."""
+    limits = replace(limits or Limits(), connections=connections, attempts_max=ENOUGH)
+    counted: Counter[str] = Counter()
+
+    def a_run(name: str, count: int, way: dict[str, str]) -> tuple[Tally, Sampler, float, dict[str, int]]:
+        ca_file = Path(way["ca_file"])
+
+        async def work(ledger: Ledger, tally: Tally, sampler: Sampler) -> None:
+            environment = {f"AZURE_{name.upper()}": way[name] for name in ("tenant_id", "client_id", "client_secret")}
+            tokens = tokens_from_environment(
+                environment, authority_url=way["authority_url"], graph_url=way["graph_url"], ca_file=ca_file
+            )
+            clock = SystemClock()
+            scheduler, mailboxes = take_up(ledger, limits, clock, seed)
+            recorder = Recorder(ledger)
+            try:
+                async with HttpTransport.open(
+                    graph_url=way["graph_url"],
+                    connections=connections,
+                    ca_file=ca_file,
+                    timeouts=timeouts or Timeouts(read_s=5.0, call_s=5.0),
+                ) as transport:
+                    sampler.engine = Engine(
+                        scheduler,
+                        mailboxes,
+                        ledger=recorder,
+                        transport=transport,
+                        tokens=tokens,
+                        clock=clock,
+                        watcher=sampler,
+                    )
+                    await sampler.engine.run()
+                    _check_ended(sampler.engine)
+            finally:
+                recorder.close()
+            loop = asyncio.get_running_loop()
+            await loop.shutdown_default_executor()  # where the login ran
+            for _ in range(100):  # connections close in the loop's coming turns, TLS ones in several
+                await asyncio.sleep(0)
+
+        return _soak(name, count, samples, run_loop, work)
+
+    with TemporaryDirectory(prefix="soak-") as scratch, simulator(Path(scratch), fault, seed) as (way, counted):
+        a_run("over sockets, warming up", 200, way)  # what is opened once and kept is open after this
+        tally, sampler, duration_s, left = a_run("over sockets", rows, way)
+    return _report("over sockets", tally, sampler, duration_s, left, dict(counted))
+
+
+# ------------------------------------------------------------------------------------------------------------ the command
+
+
+def show(report: Report, bounds: Bounds) -> None:
+    """A table for people."""
+    print(f"{report.name}: {report.rows:,} rows in {report.duration_s:,.0f} s, {report.calls:,} calls")
+    print(f"  outcomes: {', '.join(f'{name} {count:,}' for name, count in report.outcomes.items())}")
+    print(f"  the tenant counted: {', '.join(f'{name} {count:,}' for name, count in report.faults.items())}")
+    print(f"  {'':<12} {'first third':>14} {'last third':>14} {'highest':>14} {'growth':>12} {'at most':>12}")
+    for metric in METRICS:
+        first, last = report.thirds(metric)
+        values = (first, last, max(getattr(s, metric) for s in report.samples), last - first, getattr(bounds, metric))
+        unit = 2**20 if metric == "memory" else 1
+        cells = [f"{value / unit:,.1f}" if unit > 1 else f"{value:,.0f}" for value in values]
+        label = "memory, MiB" if unit > 1 else metric.replace("_", " ")
+        print(f"  {label:<12} {cells[0]:>14} {cells[1]:>14} {cells[2]:>14} {cells[3]:>12} {cells[4]:>12}")
+    print(f"  left after the run: {', '.join(f'{name} {count}' for name, count in report.left.items())}")
+    for said in report.broken(bounds) or ["nothing grew"]:
+        print(f"  {said}")
+
+
+@click.command()
+@click.option("--rows", default=ROWS, show_default=True, help="Rows in virtual time; 0 for none.")
+@click.option("--socket-rows", default=SOCKET_ROWS, show_default=True, help="Rows over real connections; 0 for none.")
+@click.option("--seed", default=1, show_default=True, help="Repeat the same misfortunes.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of tables.")
+def main(rows: int, socket_rows: int, seed: int, as_json: bool) -> None:
+    """Run both soaks and report what grew; exit 1 when anything did."""
+    bounds = Bounds()
+    reports = []
+    for count, soak in ((rows, simulated), (socket_rows, over_sockets)):
+        if count:
+            reports.append(soak(count, seed=seed))
+            if not as_json:
+                show(reports[-1], bounds)
+    if as_json:
+        print(json.dumps([report.as_json(bounds) for report in reports], indent=2))
+    sys.exit(any(report.broken(bounds) for report in reports))
+
+
+if __name__ == "__main__":
+    main()

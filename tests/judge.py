@@ -1,0 +1,159 @@
+"""Holds what the ledger says against what the service saw, and knows nothing else of a run.
+
+It reads the tenant's own record and the ledger as a user gets it (its export, and its batches); the engine is not asked.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from math import ceil
+from typing import TYPE_CHECKING
+
+from purgeengine.core.model import Outcome
+from purgeengine.edges.ledger import LedgerReader, export
+from purgeengine.edges.ledger.database import connect_to_read
+from purgeengine.edges.ledger.request_ids import packed
+from purgeengine.sim.answers import Trouble
+
+if TYPE_CHECKING:
+    from tests.world import World
+
+GONE = (Outcome.PURGED, Outcome.ABSENT)
+NEVER_SENT = ("duplicate", "invalid")
+ENDLESS = {Trouble.MOVED, Trouble.QUOTA_FULL}
+"""Mailboxes that ask for patience again and again, for hours, which they are granted."""
+SLACK_S = 420.0
+"""What a run may take besides its work: the longest back-off, a call that hangs, quarantines, and the gate's probes."""
+CALL_S = 2.0
+"""What a call of 20 rows takes, generously: five rounds of four at a median of 80 ms."""
+
+
+class Judge:
+    """Looks on while batches leave, between the runs of a job, and at its end."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._settled: dict[int, str] = {}
+        """What the ledger said of a row when a run had ended, by row."""
+        self._seen_before = Counter[str]()
+        """How often the tenant had been asked for a contact by then."""
+
+    # ------------------------------------------------------------------------------------------------------ meanwhile
+
+    def sees_a_batch_leave(self, client_request_id: str) -> None:
+        """Nothing is sent that the ledger has not recorded first; another connection must find it there."""
+        connection = connect_to_read(self._world.folder)
+        try:
+            found = connection.execute(
+                "SELECT count(*) FROM batch WHERE client_request_id = ?", (packed(client_request_id),)
+            ).fetchone()
+        finally:
+            connection.close()
+        assert found == (1,), f"{self._world}: batch {client_request_id} left, recorded {found[0]} times"
+
+    def looks_between_runs(self) -> bool:
+        """No recorded outcome is lost or changed, and no row with one was sent again. Answers whether the job is done."""
+        world = self._world
+        rows = self.exported()
+        for number, outcome in self._settled.items():
+            assert rows[number]["outcome"] == outcome, (
+                f"{world}: row {number} was {outcome} and is {rows[number]['outcome']}"
+            )
+        for number, said in world.acknowledged.items():
+            assert rows[number]["outcome"] == said.value, (
+                f"{world}: row {number} was recorded as {said}, and that is lost"
+            )
+        seen = Counter(entry.contact for entry in world.tenant.log)
+        for number in self._settled:
+            contact = rows[number]["contact"]
+            assert seen[contact] == self._seen_before[contact], (
+                f"{world}: row {number} had its outcome and was sent again"
+            )
+        self._settled = {
+            number: row["outcome"] for number, row in enumerate(rows) if row["outcome"] not in ("", *NEVER_SENT)
+        }
+        self._seen_before = seen
+        return all(row["outcome"] for row in rows)
+
+    # -------------------------------------------------------------------------------------------------------- the end
+
+    def exported(self) -> list[dict[str, str]]:
+        """The ledger as a file, read back."""
+        out = self._world.folder.with_name("export.csv")
+        with LedgerReader.open(self._world.folder) as reader:
+            export(reader, out)
+        with out.open(encoding="utf-8", newline="") as lines:
+            return list(csv.DictReader(lines))
+
+    def judges(self) -> None:
+        """Every promise, for a job that has ended."""
+        rows = self.exported()
+        self._every_row_has_one_outcome(rows)
+        self._what_is_gone_is_gone(rows)
+        self._the_service_was_respected()
+        self._it_ended_in_time()
+
+    def _every_row_has_one_outcome(self, rows: list[dict[str, str]]) -> None:
+        world = self._world
+        asked = [(user, contact) for user, _, contact in world.rows]
+        assert [(row["user"], row["contact"]) for row in rows] == asked, f"{world}: the export is not the input"
+        assert [row["row"] for row in rows] == [str(number) for number in range(len(rows))], world
+        with LedgerReader.open(world.folder) as reader:
+            counts = reader.counts()
+            assert reader.complete, f"{world}: not complete"
+        assert {name: count for name, count in counts.outcomes.items() if count} == Counter(
+            Outcome(row["outcome"]) for row in rows
+        ), f"{world}: the counts do not add up"
+        firsts: set[tuple[str, str]] = set()
+        for row in rows:
+            key = (row["user"].lower(), row["contact"])
+            assert (row["outcome"] == "invalid") == (not row["contact"]), f"{world}: row {row}"
+            if row["contact"]:
+                assert (row["outcome"] == "duplicate") == (key in firsts), f"{world}: row {row}"
+            firsts.add(key)
+
+    def _what_is_gone_is_gone(self, rows: list[dict[str, str]]) -> None:
+        """Purged and absent are true; skipped was never sent; whoever is refused or given up and gone all the same is in doubt."""
+        world = self._world
+        seen = Counter(entry.contact for entry in world.tenant.log)
+        sent_unasked = set(seen) - {row["contact"] for row in rows}
+        assert not sent_unasked, f"{world}: {sent_unasked} stand in no row"
+        for row in rows:
+            outcome, user, contact = Outcome(row["outcome"]), row["user"], row["contact"]
+            where = f"{world}: row {row}"
+            if outcome in GONE:
+                assert not world.tenant.truth.exists(user, contact), f"{where}: it still exists"
+            if outcome is Outcome.ABSENT and not world.scenario.faults.item_throttled_after:
+                assert not world.existed[contact], f"{where}: it was there before"
+            if outcome is Outcome.SKIPPED:
+                assert not seen[contact], f"{where}: it was sent"
+            purged = contact and world.tenant.truth.purge_of(user, contact) is not None
+            if purged and outcome in (Outcome.REFUSED, Outcome.EXHAUSTED):
+                assert row["in_doubt"] == "true", f"{where}: it was purged and nobody doubts"
+
+    def _the_service_was_respected(self) -> None:
+        world, counters = self._world, self._world.tenant.counters
+        # A service that runs all at once refuses what the probe is wide: 4 of 8, thrice if unclear, and 16 of each of 3 times
+        # 20; each process probes anew.
+        probing = (4 if world.scenario.settings.dispatch == "four" else 72) * (1 + world.deaths)
+        assert counters.refused_concurrency <= probing, f"{world}: {counters}"
+        assert counters.refused_rate == 0, f"{world}: the window was overrun: {counters}"
+        if not world.answers_lost_in_death:  # a wait that was told to a process in its last moment is known to nobody
+            assert counters.early_retries == counters.early_calls == 0, (
+                f"{world}: a Retry-After was cut short: {counters}"
+            )
+        assert counters.violations == 0, f"{world}: {world.tenant.violations[:1]}"
+
+    def _it_ended_in_time(self) -> None:
+        """Once the faults have stopped, nothing but the limits takes time: no deadlock, no livelock."""
+        world, scenario = self._world, self._world.scenario
+        if world.faults_ended_at is None or scenario.crashes or ENDLESS & set(scenario.troubles.values()):
+            return
+        largest = max(scenario.rows_by_mailbox)
+        most_asked = max(Counter(entry.mailbox for entry in world.tenant.log).values())
+        windows = most_asked // scenario.limits.mailbox_requests
+        calls = sum(scenario.rows_by_mailbox) / scenario.limits.connections / 4
+        work_s = max(CALL_S * ceil(largest / 4), CALL_S * calls) + 2 * windows * scenario.limits.mailbox_window_s
+        took_s = world.duration_s - world.faults_ended_at
+        assert took_s <= SLACK_S + 1.2 * work_s, f"{world}: {took_s:.0f} s after the last fault"

@@ -1,0 +1,27 @@
+"""Some seeds of a campaign, in a process of its own."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections import Counter
+from importlib import import_module
+
+import structlog
+
+
+def play_some(name: str, seeds: range) -> tuple[Counter[str], list[tuple[int, str]]]:
+    """Some seeds of a campaign, in a process of its own: what happened, and the seeds that failed with the reason."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    case = import_module(f"tests.campaigns.{name}").case
+    counts: Counter[str] = Counter()
+    failures = []
+    for seed in seeds:
+        try:
+            counts += case(seed)
+        except AssertionError as error:
+            failures.append((seed, str(error)))
+        except Exception:
+            failures.append((seed, traceback.format_exc()))
+        counts["seeds"] += 1
+    return counts, failures

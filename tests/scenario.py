@@ -1,0 +1,127 @@
+"""What may happen in a simulated run, drawn from one seed and kept as JSON, so that a replay does not depend on the code that draws."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import msgspec
+
+from purgeengine.config import Fanout, Limits
+from purgeengine.sim.answers import Trouble
+from purgeengine.sim.faults import Faults
+from purgeengine.sim.settings import Dispatch, TenantSettings
+
+
+def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
+    """Rows of each mailbox, skewed: the heaviest first, none empty, ``rows`` in all."""
+    weights = [(rank + 1) ** -exponent for rank in range(mailboxes)]
+    counts = [max(1, int(rows * weight / sum(weights))) for weight in weights]
+    counts[0] += rows - sum(counts)
+    return counts
+
+
+@dataclass(frozen=True)
+class Crash:
+    """The process dies at its ``step``-th step; the same command is given again ``pause_s`` later.
+
+    Steps are: before a turn is committed, after it is, before a batch leaves, after its answer came, between two turns.
+    """
+
+    step: int
+    pause_s: float = 1.0
+    clock_back_s: float = 0.0
+    """How far somebody turns the wall clock back meanwhile."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One job on one service with its misfortunes. ``chaos_s`` seconds after the start the faults stop."""
+
+    seed: int = 1
+    rows_by_mailbox: tuple[int, ...] = (100,)
+    limits: Limits = field(default_factory=Limits)
+    settings: TenantSettings = field(default_factory=TenantSettings)
+    faults: Faults = field(default_factory=Faults)
+    chaos_s: float = 1e9
+    absent: float = 0.0
+    """Share of the contacts that are gone before the run."""
+    duplicates: float = 0.0
+    """Share of the rows that stand in the input twice."""
+    invalid: float = 0.0
+    """Share of rows that no contact can have, added to the others."""
+    shuffled: bool = False
+    troubles: dict[int, Trouble] = field(default_factory=dict)
+    crashes: tuple[Crash, ...] = ()
+    clock_steps: tuple[tuple[float, float], ...] = ()
+    """Steps of the wall clock during the run: at which second, by how many."""
+
+    def to_json(self) -> str:
+        """Everything that decides the run."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Scenario:
+        """What `to_json` wrote."""
+        return msgspec.json.decode(text, type=cls)
+
+
+def chaos(seed: int) -> Scenario:
+    """A random service, job and misfortune."""
+    rng = random.Random(f"chaos {seed}")
+    window = rng.choice([10_000, 10_000, 300])
+    jobs = [[rng.randint(1, 60) for _ in range(40)], zipf(900, 60), [700, *[3] * 30], [1] * 300, [400]]
+    dispatch: Dispatch = rng.choice(["four", "all"])
+    fanout: Fanout = rng.choice(["auto", "auto", 4, 20] if dispatch == "four" else ["auto", 4])
+    return Scenario(
+        seed=seed,
+        rows_by_mailbox=tuple(rng.choice(jobs)),
+        limits=Limits(connections=rng.choice([1, 2, 4, 16]), fanout=fanout, mailbox_requests=window),
+        settings=TenantSettings(dispatch=dispatch, mailbox_requests=window),
+        faults=_faults(rng),
+        chaos_s=rng.choice([20.0, 60.0, 300.0]),
+        absent=rng.choice([0.0, 0.1, 0.5]),
+        duplicates=rng.choice([0.0, 0.05]),
+        invalid=rng.choice([0.0, 0.02]),
+        shuffled=rng.random() < 0.5,
+        troubles={0: rng.choice(list(Trouble))} if rng.random() < 0.3 else {},
+        clock_steps=((rng.uniform(0, 60), rng.choice([-3600.0, 3600.0])),) if rng.random() < 0.2 else (),
+    )
+
+
+def crashing(seed: int) -> Scenario:
+    """A small random job whose process dies one to five times."""
+    rng = random.Random(f"crashes {seed}")
+    window = rng.choice([10_000, 10_000, 60])
+    jobs = [[rng.randint(1, 30) for _ in range(12)], zipf(200, 15), [150, 3, 3], [1] * 60, [90]]
+    return Scenario(
+        seed=seed,
+        rows_by_mailbox=tuple(rng.choice(jobs)),
+        limits=Limits(
+            connections=rng.choice([1, 2, 4, 16]), fanout=rng.choice(["auto", 4, 20]), mailbox_requests=window
+        ),
+        settings=TenantSettings(dispatch="four", mailbox_requests=window),
+        faults=rng.choice([Faults(), _faults(rng)]),
+        chaos_s=rng.choice([20.0, 60.0]),
+        absent=rng.choice([0.0, 0.2]),
+        duplicates=rng.choice([0.0, 0.05]),
+        shuffled=rng.random() < 0.5,
+        troubles={0: rng.choice(list(Trouble))} if rng.random() < 0.2 else {},
+        crashes=tuple(
+            Crash(
+                int(10 ** rng.uniform(0, 2.3)),
+                rng.choice([0.0, 1.0, 30.0, 700.0]),
+                rng.choice([0.0, 0.0, 0.0, 30.0, 7200.0]),
+            )
+            for _ in range(rng.randint(1, 5))
+        ),
+    )
+
+
+def _faults(rng: random.Random) -> Faults:
+    chances = {
+        name: rng.random() * 0.08
+        for name in Faults.probabilities()
+        if rng.random() < 0.4 and not name.startswith("hang")
+    }
+    return Faults(**chances, hang_after=rng.choice([0.0, 0.01]), hang_before=rng.choice([0.0, 0.01]))
