@@ -72,7 +72,11 @@ class Ledger(Protocol):
     """Remembers.
 
     ``write`` returns when the entries are durable, ``items`` gives the rows at these positions, ``user_of`` a mailbox's name.
+    ``trouble`` is why the run should stop although everything was written, answers in flight excepted: no room for more.
     """
+
+    @property
+    def trouble(self) -> PurgeEngineError | None: ...  # noqa: D102
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None: ...  # noqa: D102
     def items(self, positions: Sequence[int]) -> Sequence[Item]: ...  # noqa: D102
@@ -223,6 +227,8 @@ class Engine:
             await writing
         for batch, body in zip(batches, bodies, strict=True):
             self._run_errand(self._post(batch, body))
+        if self._ledger.trouble is not None:
+            self._fail(self._ledger.trouble)
         if self._traced:
             logs.trace(self._log, entries, self._ledger.user_of)
         reason = self._watcher.seen(entries)

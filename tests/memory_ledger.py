@@ -14,6 +14,8 @@ from purgeengine.core.model import Item
 class MemoryLedger:
     """Remembers in memory, and holds every entry against the promises as it comes."""
 
+    trouble = None
+
     def __init__(self, rows_by_mailbox: Sequence[int]) -> None:
         ends = list(accumulate(rows_by_mailbox))
         self._ranges = [(end - rows, end) for end, rows in zip(ends, rows_by_mailbox, strict=True)]

@@ -1,4 +1,4 @@
-"""What may happen in a simulated run, drawn from one seed and kept as JSON, so that a replay does not depend on the code that draws."""
+"""What may happen in a simulated run, drawn from one seed and kept as JSON: a replay does not depend on what draws."""
 
 from __future__ import annotations
 

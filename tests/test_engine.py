@@ -16,8 +16,8 @@ from purgeengine.engine import DRAIN_S_MAX, Engine
 from purgeengine.errors import LedgerError, NoAnswer, TokenError
 from purgeengine.report import Tally
 from purgeengine.sim.transport import Received
-from tests.virtual_time import VirtualClock, run_virtually
 from tests.memory_ledger import MemoryLedger
+from tests.virtual_time import VirtualClock, run_virtually
 
 
 def all_purged(body: bytes) -> Received:
@@ -34,6 +34,7 @@ class Scene:
     rows: int = 40
     post: Callable[[bytes], Awaitable[Received]] | None = None
     before_write: Callable[[Sequence[Entry]], None] | None = None
+    trouble: LedgerError | None = None
     token_error: Exception | None = None
     history: list[str] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
@@ -48,10 +49,13 @@ class Scene:
         ledger = MemoryLedger([self.rows])
 
         class Recorder:
+            trouble: LedgerError | None = None
+
             async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
                 if scene.before_write is not None:
                     scene.before_write(entries)
                 await ledger.write(entries, at_utc_ms)
+                self.trouble = scene.trouble
                 scene.entries += entries
                 scene.history += [f"intent {e.client_request_id}" for e in entries if isinstance(e, BatchSent)]
 
@@ -116,6 +120,16 @@ def test_nothing_leaves_when_the_intent_cannot_be_recorded() -> None:
     with pytest.raises(LedgerError, match="full"):
         scene.run()
     assert sum(line.startswith("post") for line in scene.history) == 2
+
+
+def test_a_ledger_short_of_room_takes_in_what_is_in_flight() -> None:
+    """What was written into the last room is sent and its answers recorded; then the run ends with the ledger's error."""
+    scene = Scene(trouble=LedgerError("The ledger has no room left."))
+    with pytest.raises(LedgerError, match="no room left"):
+        scene.run()
+    posts = sum(line.startswith("post") for line in scene.history)
+    assert 1 <= posts < 10
+    assert scene.settled == 4 * posts
 
 
 def test_a_stop_takes_in_what_is_in_flight() -> None:

@@ -73,6 +73,10 @@ class MortalLedger:
         self.items = ledger.items
         self.user_of = ledger.user_of
 
+    @property
+    def trouble(self) -> PurgeEngineError | None:
+        return self._ledger.trouble
+
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
         await asyncio.sleep(0.001)
         self._mortality.step()
@@ -195,6 +199,7 @@ class World:
         ledger = self.stage()
         self.error = None
         try:
+            ledger.hold_reserve(self.scenario.limits.connections)
             run_virtually(self._run(ledger, mortality))
         except Death:
             pass
@@ -210,7 +215,7 @@ class World:
     def _leave_behind(self, ledger: Ledger) -> None:
         """Go on with the folder as it is at this moment: what closing the ledger does to it, a dead process does not do."""
         left = self.folder.with_name(f"ledger-{self.deaths}")
-        shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "lock"))
+        shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "lock", "reserve"))
         ledger.close()
         self.folder = left
 

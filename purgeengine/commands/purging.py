@@ -74,6 +74,7 @@ class Purge:
         error: PurgeEngineError | None = None
         scheduler: Scheduler | None = None
         if self.ledger.has_work():
+            self.ledger.hold_reserve(self.limits.connections)
             spare_the_collector()
             try:
                 scheduler, error = run_loop(self._purge(tally))

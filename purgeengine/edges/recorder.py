@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from purgeengine.core.messages import Entry
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import Ledger
+from purgeengine.errors import LedgerError
 
 
 class Recorder:
@@ -21,6 +22,11 @@ class Recorder:
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
         """Return when the entries are durable. Raises `LedgerError` when they cannot be; nothing may be sent then."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._ledger.write, entries, at_utc_ms)
+
+    @property
+    def trouble(self) -> LedgerError | None:
+        """Why nothing more should be sent although everything was written, if there is a reason."""
+        return self._ledger.trouble
 
     def items(self, positions: Sequence[int]) -> Sequence[Item]:
         """The rows at these positions. Raises `LedgerError` when a part of the ledger is damaged."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import io
 import json
 import multiprocessing
 import subprocess
@@ -33,10 +34,10 @@ import click
 import psutil
 import pyarrow as pa
 
+from purgeengine import logs
 from purgeengine.commands.purging import run_loop, spare_the_collector, take_up
 from purgeengine.config import Limits
 from purgeengine.core.messages import Entry
-from purgeengine.core.model import Item
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.recorder import Recorder
@@ -102,7 +103,8 @@ class Bounds:
     call would be 67,000 after 2 million rows."""
     objects: int = 5_000
     """The same, for objects that hold others."""
-    spare_tasks: int = 0
+    spare_tasks: int = 2
+    """By chance: a token being renewed, a connection being made."""
     descriptors: int = 2
     """By chance of how many connections have just been replaced."""
     threads: int = 0
@@ -111,7 +113,7 @@ class Bounds:
 
 
 SMALL = Bounds(memory=16 << 20, blocks=4_000, objects=2_000)
-"""For some thousand rows: the allocators still take their first pages, so that memory says little; blocks and objects say it all."""
+"""For some thousand rows: the allocators still take their first pages, so that memory says little, and the others say it all."""
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ class Sampler:
         )
         elapsed_s = time.monotonic() - self._started
         text = f"\r{self._name}: {rows:,} of {self._rows:,} rows, {rows / elapsed_s:,.0f}/s, "
-        print(f"{text}{self.samples[-1].memory / 2**20:,.0f} MiB ", end="", file=sys.stderr, flush=True)
+        click.echo(f"{text}{self.samples[-1].memory / 2**20:,.0f} MiB ", nl=False, err=True)
 
 
 # ------------------------------------------------------------------------------------------------------------ the job
@@ -305,8 +307,8 @@ def stage(folder: Path, rows: int) -> None:
 
 
 @contextlib.contextmanager
-def staged(rows: int) -> Iterator[Ledger]:
-    """A ledger with so many rows to purge, in a folder that goes with it."""
+def staged(rows: int) -> Iterator[Path]:
+    """The folder of a ledger with so many rows to purge; it goes at the end."""
     with TemporaryDirectory(prefix="soak-") as scratch:
         folder = Path(scratch) / "ledger"
         if rows >= STAGED_APART_ROWS:
@@ -314,8 +316,7 @@ def staged(rows: int) -> Iterator[Ledger]:
                 apart.submit(stage, folder, rows).result()
         else:
             stage(folder, rows)
-        with Ledger.open(folder, None) as ledger:
-            yield ledger
+        yield folder
 
 
 @contextlib.contextmanager
@@ -339,9 +340,10 @@ def _soak(
     idle: Callable[[], None] | None = None,
 ) -> tuple[Tally, Sampler, float, dict[str, int]]:
     """Stage, run, and count what is left over; the same for both soaks."""
-    threads = threading.active_count()
-    descriptors = open_descriptors()
-    with staged(rows) as ledger:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(staged(rows))
+        threads, descriptors = threading.active_count(), open_descriptors()
+        ledger = stack.enter_context(Ledger.open(folder, None))
         tally = Tally(rows, {})
         sampler = Sampler(name, tally, rows, samples, idle)
         started = time.monotonic()
@@ -359,7 +361,7 @@ def _soak(
         assert counts.waiting + counts.in_doubt == 0, f"{name}: {counts.waiting + counts.in_doubt} rows are unfinished"
         assert sum(counts.outcomes.values()) == rows, f"{name}: {counts.outcomes} are not {rows} rows"
     sampler.engine = None
-    print(file=sys.stderr)
+    click.echo(err=True)
     gc.collect()
     left = {
         "tasks": tasks_left[0],
@@ -388,13 +390,8 @@ def _report(
 # ------------------------------------------------------------------------------------------------------------ simulated
 
 
-class _Direct:
+class _Direct(Recorder):
     """The ledger without a thread: in virtual time, a commit takes two milliseconds."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.items: Callable[[Sequence[int]], list[Item]] = ledger.items
-        self.user_of: Callable[[int], str] = ledger.user_of
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
         await asyncio.sleep(0.002)
@@ -415,7 +412,9 @@ class _Tokens:
         return f"token-{self._number}"
 
 
-def simulated(rows: int, *, faults: Faults | None = None, samples: int = SAMPLES, seed: int = 1) -> Report:
+def simulated(
+    rows: int, *, faults: Faults | None = None, connections: int = 16, samples: int = SAMPLES, seed: int = 1
+) -> Report:
     """So many rows in virtual time, by default with one in two thousand of every chance going wrong in every way."""
     tenant = Tenant(
         # Contacts exist for ever and nothing is remembered, so that the tenant grows with its mailboxes only.
@@ -428,7 +427,7 @@ def simulated(rows: int, *, faults: Faults | None = None, samples: int = SAMPLES
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         clock = VirtualClock(loop)
-        scheduler, mailboxes = take_up(ledger, Limits(attempts_max=ENOUGH), clock, seed)
+        scheduler, mailboxes = take_up(ledger, Limits(connections=connections, attempts_max=ENOUGH), clock, seed)
         sampler.engine = Engine(
             scheduler,
             mailboxes,
@@ -481,7 +480,8 @@ def simulator(scratch: Path, fault: float, seed: int) -> Iterator[tuple[dict[str
         finally:
             process.terminate()
             _, said = process.communicate(timeout=30)
-            for pair in said.partition("\n")[0].split(", "):  # "calls 10,000, requests 200,000"; nothing on Windows
+            counts = [line for line in said.splitlines() if line.startswith("calls ")]  # none on Windows
+            for pair in ", ".join(counts).split(", "):
                 words = pair.split()
                 if len(words) == 2 and words[1].replace(",", "").isdigit():
                     counted[words[0]] = int(words[1].replace(",", ""))
@@ -499,7 +499,6 @@ def over_sockets(
 ) -> Report:
     """So many rows over real connections; ``fault`` is the probability of every misfortune, resets and hangs among them."""
     limits = replace(limits or Limits(), connections=connections, attempts_max=ENOUGH)
-    counted: Counter[str] = Counter()
 
     def a_run(name: str, count: int, way: dict[str, str]) -> tuple[Tally, Sampler, float, dict[str, int]]:
         ca_file = Path(way["ca_file"])
@@ -550,20 +549,20 @@ def over_sockets(
 
 def show(report: Report, bounds: Bounds) -> None:
     """A table for people."""
-    print(f"{report.name}: {report.rows:,} rows in {report.duration_s:,.0f} s, {report.calls:,} calls")
-    print(f"  outcomes: {', '.join(f'{name} {count:,}' for name, count in report.outcomes.items())}")
-    print(f"  the tenant counted: {', '.join(f'{name} {count:,}' for name, count in report.faults.items())}")
-    print(f"  {'':<12} {'first third':>14} {'last third':>14} {'highest':>14} {'growth':>12} {'at most':>12}")
+    click.echo(f"{report.name}: {report.rows:,} rows in {report.duration_s:,.0f} s, {report.calls:,} calls")
+    click.echo(f"  outcomes: {', '.join(f'{name} {count:,}' for name, count in report.outcomes.items())}")
+    click.echo(f"  the tenant counted: {', '.join(f'{name} {count:,}' for name, count in report.faults.items())}")
+    click.echo(f"  {'':<12} {'first third':>14} {'last third':>14} {'highest':>14} {'growth':>12} {'at most':>12}")
     for metric in METRICS:
         first, last = report.thirds(metric)
         values = (first, last, max(getattr(s, metric) for s in report.samples), last - first, getattr(bounds, metric))
         unit = 2**20 if metric == "memory" else 1
         cells = [f"{value / unit:,.1f}" if unit > 1 else f"{value:,.0f}" for value in values]
         label = "memory, MiB" if unit > 1 else metric.replace("_", " ")
-        print(f"  {label:<12} {cells[0]:>14} {cells[1]:>14} {cells[2]:>14} {cells[3]:>12} {cells[4]:>12}")
-    print(f"  left after the run: {', '.join(f'{name} {count}' for name, count in report.left.items())}")
+        click.echo(f"  {label:<12} {cells[0]:>14} {cells[1]:>14} {cells[2]:>14} {cells[3]:>12} {cells[4]:>12}")
+    click.echo(f"  left after the run: {', '.join(f'{name} {count}' for name, count in report.left.items())}")
     for said in report.broken(bounds) or ["nothing grew"]:
-        print(f"  {said}")
+        click.echo(f"  {said}")
 
 
 @click.command()
@@ -573,6 +572,7 @@ def show(report: Report, bounds: Bounds) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of tables.")
 def main(rows: int, socket_rows: int, seed: int, as_json: bool) -> None:
     """Run both soaks and report what grew; exit 1 when anything did."""
+    logs.configure_logs("console", quiet=True, stream=io.StringIO())
     bounds = Bounds()
     reports = []
     for count, soak in ((rows, simulated), (socket_rows, over_sockets)):
@@ -581,7 +581,7 @@ def main(rows: int, socket_rows: int, seed: int, as_json: bool) -> None:
             if not as_json:
                 show(reports[-1], bounds)
     if as_json:
-        print(json.dumps([report.as_json(bounds) for report in reports], indent=2))
+        click.echo(json.dumps([report.as_json(bounds) for report in reports], indent=2))
     sys.exit(any(report.broken(bounds) for report in reports))
 
 

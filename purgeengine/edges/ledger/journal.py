@@ -12,7 +12,8 @@ from pathlib import Path
 from purgeengine.core.messages import Entry
 from purgeengine.core.model import Reply
 from purgeengine.edges.ledger.database import transaction
-from purgeengine.edges.ledger.storage import translated
+from purgeengine.edges.ledger.reserve import Reserve, is_out_of_room
+from purgeengine.edges.ledger.storage import cause_of, translated
 from purgeengine.edges.ledger.turn import Memory, Turn
 from purgeengine.errors import LedgerError
 
@@ -29,10 +30,17 @@ class Journal:
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self._connection = connection
         self._folder = folder
+        self.reserve = Reserve(folder)
+        """Room that is given up when the disk is full."""
+        self.trouble: LedgerError | None = None
+        """Why no more should be sent although all was written: the disk is full, and the reserve is being used up."""
         self._failure: LedgerError | None = None
         self._details: dict[Reply, int] = {}
+        self._new_details: dict[tuple[int, str, str], int] = {}
+        """Those of the turn being written, which the database does not know yet."""
         with transaction(connection):
             adopt_lost_rows(connection)
+        (self._next_detail,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM detail").fetchone()
         self._memory = Memory(
             sent_before={position for (position,) in connection.execute("SELECT position FROM attempt")}
         )
@@ -45,16 +53,38 @@ class Journal:
         if self._failure is not None:
             raise self._failure
         try:
-            with translated(f"The ledger in {self._folder} cannot be written"), transaction(self._connection):
-                turn = Turn(self._memory, at_utc_ms, self._detail_of)
-                turn.add(entries)
-                turn.execute(self._connection)
+            with translated(f"The ledger in {self._folder} cannot be written"):
+                self._write(entries, at_utc_ms)
         except LedgerError as error:
             self._failure = error
             raise
         except BaseException:
             self._failure = LedgerError(f"The ledger in {self._folder} was not written any further after a mistake.")
             raise
+
+    def _write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
+        turn = Turn(self._memory, at_utc_ms, self._detail_of)
+        turn.add(entries)
+        try:
+            self._execute(turn)
+        except sqlite3.Error as error:
+            if not (self.reserve.held and is_out_of_room(error)):
+                raise
+            self.reserve.release()  # nothing of the first try is left, so that the second is not a repetition
+            self._execute(turn)
+            self.trouble = LedgerError(
+                f"The ledger in {self._folder} has no room left: {cause_of(error)} Every answer that came was recorded."
+            )
+        self._next_detail += len(self._new_details)
+        self._new_details.clear()
+
+    def _execute(self, turn: Turn) -> None:
+        with transaction(self._connection):
+            self._connection.executemany(
+                "INSERT INTO detail (status, code, message, id) VALUES (?, ?, ?, ?)",
+                [(*said, number) for said, number in self._new_details.items()],
+            )
+            turn.execute(self._connection)
 
     def _detail_of(self, reply: Reply) -> int:
         """The number under which a status, code and message are stored; each combination is stored once."""
@@ -67,10 +97,12 @@ class Journal:
 
     def _stored_detail(self, reply: Reply) -> int:
         said = (reply.status, _stored(reply.code, CODE_CHARS_MAX), _stored(reply.message, MESSAGE_CHARS_MAX))
-        execute = self._connection.execute
-        execute("INSERT INTO detail (status, code, message) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", said)
-        (detail,) = execute("SELECT id FROM detail WHERE status = ? AND code = ? AND message = ?", said).fetchone()
-        return int(detail)
+        found = self._connection.execute(
+            "SELECT id FROM detail WHERE status = ? AND code = ? AND message = ?", said
+        ).fetchone()
+        if found is not None:
+            return int(found[0])
+        return self._new_details.setdefault(said, self._next_detail + len(self._new_details))
 
 
 def adopt_lost_rows(connection: sqlite3.Connection) -> None:

@@ -89,6 +89,7 @@ class Ledger:
         if self._closed:
             return
         self._closed = True
+        self._journal.reserve.release()
         try:
             self._work.close()
             self._reading.close()
@@ -108,6 +109,15 @@ class Ledger:
         Raises `LedgerError` when that fails; then nothing may be sent any more.
         """
         self._journal.write(entries, at_utc_ms)
+
+    def hold_reserve(self, batches: int) -> None:
+        """Keep room on the disk for the answers of so many batches in flight. Raises `LedgerError` where there is none."""
+        self._journal.reserve.hold(batches)
+
+    @property
+    def trouble(self) -> LedgerError | None:
+        """Why nothing more should be sent although everything was written: the disk is full, and the reserve is being used."""
+        return self._journal.trouble
 
     def items(self, positions: Sequence[int]) -> list[Item]:
         """The rows at these positions, in their order. Raises `LedgerError` where the file that holds them is damaged."""

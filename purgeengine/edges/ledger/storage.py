@@ -16,6 +16,7 @@ from purgeengine.errors import LedgerError
 
 DATABASE = "ledger.sqlite"
 LOCK = "lock"
+RESERVE = "reserve"
 README = "README.txt"
 UNFINISHED = "staging"
 """Exists from the first moment of staging to its last: scratch space, and the sign of a ledger that is not whole yet."""
@@ -33,6 +34,7 @@ It records which contacts were asked to be deleted and what became of each. Keep
   work            the rows to purge, by mailbox (Parquet)
   order           where each row of the input stands in work (Parquet)
   lock            held by the process that is using the ledger
+  reserve         room for answers in flight, while a run is going on
 
 To look at it:            purgeengine status FOLDER
 To have it as a table:    purgeengine export FOLDER result.csv

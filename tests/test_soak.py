@@ -1,0 +1,72 @@
+"""Nothing grows: the soaks of `tests.campaigns.soak`, small, and proof that they notice what does.
+
+The ledger's caches are made small, so that they are full within the first third, as they are in the long runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from purgeengine.config import Limits
+from purgeengine.core.messages import Entry
+from purgeengine.core.settling import Settling
+from purgeengine.edges.ledger import database, items
+from purgeengine.edges.transport import Timeouts
+from purgeengine.sim.faults import Faults
+from tests.campaigns import soak
+
+CONNECTIONS = 4
+SAMPLES = 30
+IN_A_HURRY = Limits(quarantine_s=0.5, quarantine_s_min=0.1)
+
+
+@pytest.fixture(autouse=True)
+def _small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items, "CACHE_BYTES_MAX", 256 << 10)
+    monkeypatch.setattr(items, "USERS_CACHED_MAX", 20)
+    monkeypatch.setattr(database, "CACHE_KIB", 256)
+
+
+def test_nothing_grows_in_20_000_simulated_rows() -> None:
+    """With every fault about, the last third needs no more than the first, and no task or descriptor outlives the run."""
+    report = soak.simulated(20_000, faults=Faults.everything(0.001), connections=CONNECTIONS, samples=SAMPLES)
+    assert report.broken(soak.SMALL) == []
+    assert report.left == {"tasks": 0, "descriptors": 0, "threads": 0}
+    assert max(sample.spare_tasks for sample in report.samples) <= soak.SMALL.spare_tasks
+    assert len({sample.descriptors for sample in report.samples}) == 1
+    assert report.lost_calls > 0
+
+
+def test_nothing_grows_in_3_000_rows_over_sockets() -> None:
+    """With connections reset and calls hanging, no socket, thread or task is left behind, during the run or after it."""
+    report = soak.over_sockets(
+        3_000,
+        fault=0.003,
+        connections=CONNECTIONS,
+        limits=IN_A_HURRY,
+        timeouts=Timeouts(read_s=0.5, call_s=0.5),
+        samples=SAMPLES,
+    )
+    assert report.broken(soak.SMALL) == []
+    assert report.left == {"tasks": 0, "descriptors": 0, "threads": 0}
+    assert max(sample.spare_tasks for sample in report.samples) <= soak.SMALL.spare_tasks
+    lowest = min(sample.descriptors for sample in report.samples)
+    assert max(sample.descriptors for sample in report.samples) - lowest <= CONNECTIONS
+    assert report.lost_calls > 0
+
+
+def test_a_leak_of_one_object_a_call_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps the entries of ended batches is found by the objects, the blocks and the containers."""
+    kept: list[Sequence[Entry]] = []
+    begin = Settling.begin
+
+    def leaking(self: Settling, *arguments: Any) -> None:
+        begin(self, *arguments)
+        kept.append(self.entries)
+
+    monkeypatch.setattr(Settling, "begin", leaking)
+    report = soak.simulated(6_000, faults=Faults(), connections=CONNECTIONS, samples=SAMPLES)
+    assert any(said.startswith("blocks grew") for said in report.broken(soak.SMALL))
