@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from math import ceil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger import LedgerReader, export
@@ -34,6 +35,8 @@ class Judge:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._watched: Path | None = None
+        self._eye: Any = None
         self._settled: dict[int, str] = {}
         """What the ledger said of a row when a run had ended, by row."""
         self._seen_before = Counter[str]()
@@ -43,14 +46,18 @@ class Judge:
 
     def sees_a_batch_leave(self, client_request_id: str) -> None:
         """Nothing is sent that the ledger has not recorded first; another connection must find it there."""
-        connection = connect_to_read(self._world.folder)
-        try:
-            found = connection.execute(
-                "SELECT count(*) FROM batch WHERE client_request_id = ?", (packed(client_request_id),)
-            ).fetchone()
-        finally:
-            connection.close()
+        if self._watched != self._world.folder:
+            self.stops_watching()
+            self._watched, self._eye = self._world.folder, connect_to_read(self._world.folder)
+        query = "SELECT count(*) FROM (SELECT * FROM batch ORDER BY number DESC LIMIT 64) WHERE client_request_id = ?"
+        found = self._eye.execute(query, (packed(client_request_id),)).fetchone()
         assert found == (1,), f"{self._world}: batch {client_request_id} left, recorded {found[0]} times"
+
+    def stops_watching(self) -> None:
+        """Between runs nobody holds the ledger open."""
+        if self._eye is not None:
+            self._eye.close()
+        self._watched = self._eye = None
 
     def looks_between_runs(self) -> bool:
         """No recorded outcome is lost or changed, and no row with one was sent again. Answers whether the job is done."""

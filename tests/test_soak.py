@@ -44,7 +44,7 @@ def test_nothing_grows_in_3_000_rows_over_sockets() -> None:
     """With connections reset and calls hanging, no socket, thread or task is left behind, during the run or after it."""
     report = soak.over_sockets(
         3_000,
-        fault=0.003,
+        faults=Faults(reset_before=0.02, reset_after=0.02, hang_after=0.02, truncated=0.02),
         connections=CONNECTIONS,
         limits=IN_A_HURRY,
         timeouts=Timeouts(read_s=0.5, call_s=0.5),

@@ -205,6 +205,7 @@ class World:
             pass
         except PurgeEngineError as error:
             self.error = error
+        self.judge_of_runs.stops_watching()
         if mortality.dead:
             self.deaths += 1
             self.answers_lost_in_death += self.answers_not_recorded

@@ -4,7 +4,7 @@ python -m tests.campaigns.soak [--rows N] [--socket-rows N] [--json]
 
 Two soaks, both over the real ledger in a temporary folder. The first has the engine and the scheduler in virtual time, against
 a tenant in the same process with a low rate of every fault. The second is what ``purgeengine run`` puts together, over real
-connections with TLS, against ``purgeengine simulate`` in a process of its own, which resets some and keeps silent on others.
+connections with TLS, against a simulated tenant in a process of its own, which resets some and keeps silent on others.
 At fixed row counts everything that could grow is measured; the last third of a run is compared with the first.
 """
 
@@ -16,7 +16,6 @@ import gc
 import io
 import json
 import multiprocessing
-import subprocess
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -47,6 +47,7 @@ from purgeengine.engine import Engine
 from purgeengine.report import Tally
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
+from purgeengine.sim.server import SimulatedTenant
 from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.transport import SimulatedTransport
 from tests.virtual_time import VirtualClock, VirtualLoop, run_virtually
@@ -461,52 +462,66 @@ def _check_ended(engine: Engine) -> None:
 # ------------------------------------------------------------------------------------------------------------ over sockets
 
 
+def serve(pipe: Connection, ca_file: Path, faults: Faults, seed: int) -> None:
+    """A simulated tenant in this process until the other end of the pipe says so or is gone; then it sends its counts."""
+    settings = TenantSettings(
+        anything_exists=True, track=False, log=False, latency_median_s=0.002, overhead_s=0.0, mailbox_requests=None
+    )
+    tenant = Tenant(settings, faults=faults, seed=seed)
+
+    async def until_told() -> None:
+        async with SimulatedTenant(tenant, ca_file=ca_file) as server:
+            app = asdict(server.login.app)
+            way = {"graph_url": server.graph_url, "authority_url": server.authority_url, "ca_file": str(ca_file)}
+            pipe.send(
+                way | {f"AZURE_{name.upper()}": app[name] for name in ("tenant_id", "client_id", "client_secret")}
+            )
+            with contextlib.suppress(EOFError):
+                await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+
+    asyncio.run(until_told())
+    with contextlib.suppress(OSError):
+        pipe.send(tenant.faults_drawn)
+
+
 @contextlib.contextmanager
-def simulator(scratch: Path, fault: float, seed: int) -> Iterator[tuple[dict[str, str], Counter[str]]]:
-    """``purgeengine simulate`` in a process of its own: how to reach it, and at the end what it counted."""
-    command = ["simulate", "--latency-ms", "2", "--overhead-ms", "0", "--json", "--ca-file", str(scratch / "ca.pem")]
-    with subprocess.Popen(
-        [sys.executable, "-m", "purgeengine", *command, "--faults", str(fault), "--seed", str(seed)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    ) as process:
-        assert process.stdout is not None
-        counted: Counter[str] = Counter()
+def simulator(faults: Faults, seed: int) -> Iterator[tuple[dict[str, str], dict[str, int]]]:
+    """A simulated tenant over TLS in a process of its own: how to reach it, and at the end what it counted."""
+    spawning = multiprocessing.get_context("spawn")
+    with TemporaryDirectory(prefix="soak-") as scratch:
+        ours, theirs = spawning.Pipe()
+        process = spawning.Process(target=serve, args=(theirs, Path(scratch) / "ca.pem", faults, seed), daemon=True)
+        process.start()
+        theirs.close()
+        counted: dict[str, int] = {}
         try:
-            yield json.loads(process.stdout.readline()), counted
+            yield ours.recv(), counted
+            ours.send("enough")
+            counted |= ours.recv()
         finally:
-            process.terminate()
-            _, said = process.communicate(timeout=30)
-            counts = [line for line in said.splitlines() if line.startswith("calls ")]  # none on Windows
-            for pair in ", ".join(counts).split(", "):
-                words = pair.split()
-                if len(words) == 2 and words[1].replace(",", "").isdigit():
-                    counted[words[0]] = int(words[1].replace(",", ""))
+            ours.close()
+            process.join(30)
 
 
 def over_sockets(
     rows: int,
     *,
-    fault: float = 0.001,
+    faults: Faults | None = None,
     connections: int = 16,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
     samples: int = SAMPLES,
     seed: int = 1,
 ) -> Report:
-    """So many rows over real connections; ``fault`` is the probability of every misfortune, resets and hangs among them."""
+    """So many rows over real connections, by default with one in a thousand of every chance going wrong in every way."""
     limits = replace(limits or Limits(), connections=connections, attempts_max=ENOUGH)
 
     def a_run(name: str, count: int, way: dict[str, str]) -> tuple[Tally, Sampler, float, dict[str, int]]:
         ca_file = Path(way["ca_file"])
 
         async def work(ledger: Ledger, tally: Tally, sampler: Sampler) -> None:
-            environment = {f"AZURE_{name.upper()}": way[name] for name in ("tenant_id", "client_id", "client_secret")}
             tokens = tokens_from_environment(
-                environment, authority_url=way["authority_url"], graph_url=way["graph_url"], ca_file=ca_file
+                way, authority_url=way["authority_url"], graph_url=way["graph_url"], ca_file=ca_file
             )
             clock = SystemClock()
             scheduler, mailboxes = take_up(ledger, limits, clock, seed)
@@ -538,10 +553,10 @@ def over_sockets(
 
         return _soak(name, count, samples, run_loop, work)
 
-    with TemporaryDirectory(prefix="soak-") as scratch, simulator(Path(scratch), fault, seed) as (way, counted):
+    with simulator(faults or Faults.everything(0.001), seed) as (way, counted):
         a_run("over sockets, warming up", 200, way)  # what is opened once and kept is open after this
         tally, sampler, duration_s, left = a_run("over sockets", rows, way)
-    return _report("over sockets", tally, sampler, duration_s, left, dict(counted))
+    return _report("over sockets", tally, sampler, duration_s, left, counted)
 
 
 # ------------------------------------------------------------------------------------------------------------ the command
