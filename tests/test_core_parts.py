@@ -1,0 +1,250 @@
+"""The small parts of the core, each alone: what raises and lowers a limit, closes the gate, narrows the fanout, ends a token."""
+
+from __future__ import annotations
+
+from math import inf
+from random import Random
+
+import pytest
+
+from purgeengine.config import Limits
+from purgeengine.core.allowance import Allowance
+from purgeengine.core.backoff import Backoff
+from purgeengine.core.fanout import TALLY_ROWS, WIDE_PROBES, FanoutProbe
+from purgeengine.core.gate import FAILURES_TO_CLOSE, Gate
+from purgeengine.core.mailbox import GOOD_REPLIES_TO_RAISE, Mailbox
+from purgeengine.core.model import Attempt, Reply
+from purgeengine.core.patience import Patience
+from purgeengine.core.quarantine import Quarantine
+from purgeengine.core.token_watch import Remedy, TokenWatch
+from purgeengine.core.window import Window
+
+FAILED = Reply(503)
+THROTTLED = Reply(429)
+
+
+def a_mailbox(rows: int = 100, requests: int = 10_000) -> Mailbox:
+    return Mailbox(7, 0, rows, Window(requests, 600.0), Quarantine(Limits()), limit_max=4)
+
+
+def a_gate(connections: int = 16) -> Gate:
+    return Gate(Backoff(Limits(), Random(1)), connections)
+
+
+# ------------------------------------------------------------------------------------------------------------- mailbox
+
+
+def test_two_crowded_answers_in_a_row_lower_the_limit_by_one_each_time() -> None:
+    """One may be chance; after two the count begins anew, and one request is always left."""
+    mailbox = a_mailbox()
+    limits = []
+    for _ in range(10):
+        mailbox.was_refused(some_went_through=True, concurrency=True)
+        limits.append(mailbox.limit)
+    assert limits == [4, 3, 3, 2, 2, 1, 1, 1, 1, 1]
+
+
+def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
+    """Crowded, otherwise refused, crowded: that is not two in a row, but the next one makes it so."""
+    mailbox = a_mailbox()
+    for concurrency in (True, False, True):
+        mailbox.was_refused(some_went_through=True, concurrency=concurrency)
+    assert mailbox.limit == 4
+    mailbox.was_refused(some_went_through=True, concurrency=True)
+    assert mailbox.limit == 3
+
+
+def test_refusals_are_counted_until_something_goes_through() -> None:
+    """They choose the back-off: 1, 2, then 0 as soon as one row of the answer went through."""
+    mailbox = a_mailbox()
+    counts = []
+    for went_through in (False, False, True, False):
+        mailbox.was_refused(some_went_through=went_through, concurrency=False)
+        counts.append(mailbox.refusals)
+    assert counts == [1, 2, 0, 1]
+    mailbox.went_well(1)
+    assert mailbox.refusals == 0
+
+
+def test_a_lowered_limit_recovers_after_forty_good_replies_in_a_row() -> None:
+    """39 are not enough, a refusal between makes them count from zero, and it never rises above what it was."""
+    mailbox = a_mailbox()
+    for _ in range(4):
+        mailbox.was_refused(some_went_through=True, concurrency=True)
+    assert mailbox.limit == 2
+    mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
+    mailbox.was_refused(some_went_through=True, concurrency=False)
+    mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
+    assert mailbox.limit == 2
+    mailbox.went_well(1)
+    assert mailbox.limit == 3
+    mailbox.went_well(GOOD_REPLIES_TO_RAISE)
+    mailbox.went_well(10 * GOOD_REPLIES_TO_RAISE)
+    assert mailbox.limit == 4
+
+
+def test_a_row_that_travels_alone_uses_one_request_of_the_window() -> None:
+    """Exactly one: with two requests left, two such rows may leave and no third."""
+    mailbox = a_mailbox(rows=1, requests=2)
+    mailbox.give_up()
+    mailbox.alone = [Attempt(0, 1), Attempt(1, 1)]
+    assert mailbox.draw_alone() == (Attempt(1, 2),)
+    mailbox.in_flight = False
+    assert mailbox.ready_at(5.0) == 5.0
+    mailbox.draw_alone()
+    assert mailbox.window.room(5.0) == 0
+
+
+def test_what_graph_asked_for_is_told_apart_from_what_we_wait_by_ourselves() -> None:
+    """Both block; only the first is shown as throttling, and a shorter wait never replaces a longer one."""
+    mailbox = a_mailbox()
+    mailbox.block(10.0)
+    assert (mailbox.blocked_until, mailbox.throttled_until) == (10.0, -inf)
+    mailbox.block(8.0, throttled=True)
+    assert (mailbox.blocked_until, mailbox.throttled_until) == (10.0, 8.0)
+    mailbox.block(20.0, throttled=True)
+    mailbox.block(15.0, throttled=True)
+    assert (mailbox.blocked_until, mailbox.throttled_until) == (20.0, 20.0)
+
+
+# ---------------------------------------------------------------------------------------------------------------- gate
+
+
+def test_the_gate_closes_at_the_fifth_failure_in_a_row_and_lets_one_probe_through() -> None:
+    """Four say nothing; at the fifth nothing leaves for a while, and then one batch at a time."""
+    gate = a_gate()
+    for _ in range(FAILURES_TO_CLOSE - 1):
+        gate.failed(10.0, FAILED)
+    assert (gate.probing, gate.places(3, 10.0)) == (False, 13)
+    gate.failed(10.0, FAILED)
+    assert (gate.probing, gate.places(0, 10.0)) == (True, 0)
+    assert gate.opens_at > 10.0
+    assert gate.places(0, gate.opens_at) == 1
+    assert gate.places(1, gate.opens_at) == 0
+    gate.answered()
+    assert (gate.probing, gate.places(0, 10.0), gate.failing_for_s(99.0)) == (False, 16, 0.0)
+
+
+def test_failures_that_left_before_the_gate_closed_change_nothing() -> None:
+    """Sixteen batches in flight when the service went away close the gate once, for the shortest wait."""
+    gate, other = a_gate(), a_gate()
+    for _ in range(FAILURES_TO_CLOSE):
+        gate.failed(10.0, FAILED)
+        other.failed(10.0, FAILED)
+    for _ in range(11):
+        gate.failed(10.0, FAILED)
+    assert gate.opens_at == other.opens_at
+    assert gate.failing_for_s(70.0) == 60.0
+
+
+def test_a_call_that_is_too_fast_counts_as_a_failure_and_waits_as_told() -> None:
+    """A Retry-After is kept to the second; without one the waits grow; five in a row make a probe of the next."""
+    gate = a_gate()
+    assert gate.throttled(0.0, Reply(429, retry_after_s=7.0)) >= 7.0
+    assert gate.places(0, 6.9) == 0
+    waits = [gate.throttled(0.0, THROTTLED) for _ in range(4)]
+    assert gate.probing
+    assert waits[-1] > waits[0]
+    gate.answered()
+    assert gate.opens_at >= 7.0  # asked for is asked for, whatever went well in between
+
+
+# -------------------------------------------------------------------------------------------------------------- fanout
+
+
+def a_wide_fanout() -> FanoutProbe:
+    probe = FanoutProbe("auto", 4, 20)
+    for rows in (8, *[20] * WIDE_PROBES):
+        probe.sent(rows)
+        probe.answered(rows, 0)
+    assert probe.decided == 20
+    return probe
+
+
+def test_a_wide_fanout_narrows_when_more_than_a_fifth_is_refused_for_long() -> None:
+    """Five of every twenty refused, over more than two hundred rows; three of twenty, for ever, do not."""
+    probe = a_wide_fanout()
+    batches = 0
+    while probe.decided == 20:
+        probe.answered(20, 5)
+        batches += 1
+    assert probe.decided == 4
+    assert batches * 20 > TALLY_ROWS / 2
+    assert batches * 20 < TALLY_ROWS
+    patient = a_wide_fanout()
+    for _ in range(1_000):
+        patient.answered(20, 3)
+    assert patient.decided == 20
+
+
+def test_a_bad_minute_fades() -> None:
+    """A good part of two hundred rows refused, then many good ones, then as bad again: neither alone narrows it."""
+    probe = a_wide_fanout()
+    for _ in range(20):
+        for _ in range(6):
+            probe.answered(20, 7)
+        for _ in range(100):
+            probe.answered(20, 0)
+    assert probe.decided == 20
+
+
+# ---------------------------------------------------------------------------------------------------- tokens and the rest
+
+
+def test_one_renewal_answers_all_refusals_of_the_same_token() -> None:
+    """Refusals that left with an older token ask for nothing; a third token refused in a row ends the run."""
+    watch = TokenWatch()
+    assert watch.refused(0) is Remedy.RENEW
+    assert watch.refused(0) is Remedy.NOTHING
+    watch.renewed()
+    assert watch.awaited is False
+    assert watch.refused(0) is Remedy.NOTHING
+    assert watch.refused(1) is Remedy.RENEW
+    watch.renewed()
+    assert watch.refused(1) is Remedy.NOTHING
+    assert watch.refused(2) is Remedy.GIVE_UP
+    watch.went_through()
+    assert watch.refused(2) is Remedy.RENEW
+
+
+def test_the_allowance_says_when_it_will_cover_a_batch() -> None:
+    """10 a second, 5 at once: after 5 the sixth may leave a tenth of a second later, and waiting does not heap up more than 5."""
+    allowance = Allowance(10.0, 5.0, now=100.0)
+    assert allowance.covers(5)
+    assert not allowance.covers(6)
+    allowance.spend(5)
+    assert allowance.covers_at(1) == pytest.approx(100.1)
+    assert allowance.covers_at(5) == pytest.approx(100.5)
+    allowance.refill(100.2)
+    assert allowance.covers_at(2) == pytest.approx(100.2)
+    assert allowance.covers_at(4) == pytest.approx(100.4)
+    allowance.refill(900.0)
+    assert allowance.covers(5)
+    assert not allowance.covers(6)
+
+
+def test_patience_counts_quick_answers_in_a_row_from_zero() -> None:
+    """One quick answer is not two; a slow one between, or a wait that ran out, begins anew; a quarter of the wait is quick."""
+    patience = Patience(10.0, 80.0)
+    patience.answered(0.0, 1.0)
+    patience.ran_out(2.0, 40.0)
+    assert patience.current_s == 80.0
+    patience.answered(100.0, 120.0)
+    assert patience.current_s == 80.0
+    patience.answered(120.0, 141.0)
+    patience.answered(141.0, 161.0)
+    assert patience.current_s == 80.0
+    patience.answered(161.0, 181.0)
+    assert patience.current_s == 40.0
+    patience.answered(181.0, 190.0)
+    assert patience.current_s == 40.0
+    patience.answered(190.0, 200.0)
+    assert patience.current_s == 20.0
+
+
+def test_an_answer_at_the_very_moment_of_sending_does_not_excuse_a_hang() -> None:
+    """Only an answer that came later than the call left shows that the service was there."""
+    patience = Patience(10.0, 80.0)
+    patience.answered(1.0, 5.0)
+    patience.ran_out(5.0, 10.0)
+    assert patience.current_s == 20.0
