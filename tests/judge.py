@@ -124,6 +124,7 @@ class Judge:
         """Purged and absent are true; skipped was never sent; whoever is refused or given up and gone all the same is in doubt."""
         world = self._world
         seen = Counter(entry.contact for entry in world.tenant.log)
+        calls = {(entry.contact, entry.client_request_id, entry.status) for entry in world.tenant.log}
         sent_unasked = set(seen) - {row["contact"] for row in rows}
         assert not sent_unasked, f"{world}: {sent_unasked} stand in no row"
         for row in rows:
@@ -131,6 +132,9 @@ class Judge:
             where = f"{world}: row {row}"
             if outcome in GONE:
                 assert not world.tenant.truth.exists(user, contact), f"{where}: it still exists"
+            if outcome in GONE:
+                told = (contact, row["client_request_id"], int(row["status"]))
+                assert told in calls, f"{where}: Graph did not say that to this contact in that call"
             if outcome is Outcome.ABSENT and not world.scenario.faults.item_throttled_after:
                 assert not world.existed[contact], f"{where}: it was there before"
             if outcome is Outcome.SKIPPED:

@@ -13,11 +13,14 @@ from purgeengine.core.backoff import Backoff
 from purgeengine.core.fanout import TALLY_ROWS, WIDE_PROBES, FanoutProbe
 from purgeengine.core.gate import FAILURES_TO_CLOSE, Gate
 from purgeengine.core.mailbox import GOOD_REPLIES_TO_RAISE, Mailbox
-from purgeengine.core.model import Attempt, Reply
+from purgeengine.core.messages import RenewToken, Settled, TokenRenewed
+from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.patience import Patience
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.token_watch import Remedy, TokenWatch
 from purgeengine.core.window import Window
+from tests.fixtures import PURGED, a_scheduler, answer, batches, entries, positions, refusal, returned
+from tests.fixtures import THROTTLED as THROTTLED_ITEM
 
 FAILED = Reply(503)
 THROTTLED = Reply(429)
@@ -248,3 +251,61 @@ def test_an_answer_at_the_very_moment_of_sending_does_not_excuse_a_hang() -> Non
     patience.answered(1.0, 5.0)
     patience.ran_out(5.0, 10.0)
     assert patience.current_s == 20.0
+
+
+# ------------------------------------------------------------------------------------------------------------ settling
+
+
+def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:
+    """Refused alone, refused with its batch, or given up: the ledger is told which call said what."""
+    scheduler = a_scheduler(4, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    refused = Reply(400, "ErrorInvalidId", "Id is malformed.")
+    done = entries(scheduler.handle(answer(batch, refused), now=1.0), Settled)
+    assert done[0] == Settled(positions(batch)[0], Outcome.REFUSED, 1, False, batch.number, refused)
+    assert {entry[1:] for entry in done[1:]} == {(Outcome.PURGED, 1, False, batch.number, PURGED)}
+
+
+def test_a_row_that_alone_spoils_its_batch_is_refused_with_what_was_said_of_the_batch() -> None:
+    """A 400 of the whole call, met by a row on its own, is that row's answer, with that call."""
+    scheduler = a_scheduler(1, connections=1)
+    (alone,) = batches(scheduler.handle(now=0.0))
+    (done,) = entries(scheduler.handle(refusal(alone, 400, "BadRequest", "Malformed."), now=2.0), Settled)
+    assert (done.outcome, done.batch, done.attempts) == (Outcome.REFUSED, alone.number, 1)
+    assert (done.reply.status, done.reply.code, done.reply.message) == (400, "BadRequest", "Malformed.")
+
+
+def test_a_row_that_is_given_up_keeps_its_last_answer() -> None:
+    """After eight faults: exhausted, in doubt, with the status and the call of the eighth."""
+    scheduler = a_scheduler(1, connections=1)
+    now, settled = 0.0, []
+    commands = scheduler.handle(now=now)
+    while not settled:
+        (batch,) = batches(commands)
+        fault = Reply(503, "ErrorServerBusy", f"Attempt {batch.number}")
+        commands = scheduler.handle(answer(batch, fault), now=now)
+        settled = entries(commands, Settled)
+        if not settled:
+            now = scheduler.wake_at() or 0.0
+            commands = scheduler.handle(now=now)
+    assert settled == [Settled(0, Outcome.EXHAUSTED, 8, True, batch.number, fault)]
+
+
+def test_refusals_for_speed_are_counted_one_by_one() -> None:
+    """Two of four: the summary says two."""
+    scheduler = a_scheduler(4, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, THROTTLED_ITEM, THROTTLED_ITEM), now=1.0)
+    assert scheduler.throttled == 2
+
+
+def test_an_item_with_a_refused_token_is_sent_again_and_never_in_doubt() -> None:
+    """One renewal, and the row that was told 401 leaves again with the new token; its attempts are not used up."""
+    scheduler = a_scheduler(2, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, Reply(401, "InvalidAuthenticationToken")), now=1.0)
+    assert any(isinstance(command, RenewToken) for command in commands)
+    (row,) = returned(commands).values()
+    assert (row.number, row.failures, row.in_doubt) == (1, 0, False)
+    (again,) = batches(scheduler.handle(TokenRenewed(), now=2.0))
+    assert positions(again) == [row.position]

@@ -31,7 +31,9 @@ def chunks(first: int, seeds: int) -> Iterator[range]:
         yield range(start, min(start + SEEDS_PER_CHUNK, first + seeds))
 
 
-@click.command(epilog="\b\nExamples:\n  python -m tests.campaigns chaos --seeds 20000\n  python -m tests.campaigns crashes --seeds 10000")
+@click.command(
+    epilog="\b\nExamples:\n  python -m tests.campaigns chaos --seeds 20000\n  python -m tests.campaigns crashes --seeds 10000"
+)
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--seeds", type=click.IntRange(min=1), default=1_000, show_default=True, help="How many.")
 @click.option("--first", type=int, default=1, show_default=True, help="The first one.")

@@ -53,6 +53,7 @@ from purgeengine.sim.transport import SimulatedTransport
 from tests.virtual_time import VirtualClock, VirtualLoop, run_virtually
 
 ROWS, SOCKET_ROWS = 2_000_000, 200_000
+WARM_UP_ROWS = 100
 SAMPLES = 120
 STAGED_APART_ROWS = 50_000
 """From so many rows, the input is staged by another process, so that what staging leaves behind hides no growth."""
@@ -60,7 +61,7 @@ MAILBOX_SIZES = (1, 3, 20, 76, 400)
 """Rows of one mailbox after another: 100 on average, so that thousands come and go."""
 ENOUGH = 30
 """Attempts of a row: with faults as rare as here, none is given up before."""
-CACHES = ("WorkRows._groups", "WorkRows._users", "WorkRows._files", "_Group.", "Journal._details")
+CACHES = ("WorkRows._groups", "WorkRows._users", "WorkRows._files", "WorkRows._firsts", "_Group.", "Journal._details")
 """What the ledger keeps on purpose, each up to a bound of its own; the bound on memory holds them."""
 PART_FILES = "WorkRows._files"
 
@@ -82,11 +83,10 @@ class Sample:
     spare_tasks: int
     """Tasks besides the main one and one for each batch in flight."""
     descriptors: int
-    """Open files and sockets (handles on Windows), without the ledger's part files, whose cache has a bound of its own."""
+    """Open files and sockets, without the ledger's part files, whose cache has a bound of its own; not told on Windows."""
     threads: int
     kept: int
     """Elements in all containers of the engine, the scheduler, the recorder and the tally."""
-    containers: dict[str, int] = field(repr=False)
 
 
 METRICS = ("memory", "blocks", "objects", "spare_tasks", "descriptors", "threads", "kept")
@@ -97,8 +97,8 @@ class Bounds:
     """The most that the median of the last third may lie above that of the first."""
 
     memory: int = 24 << 20
-    """SQLite may fill its 16 MiB of pages after the first third, the C library rounds up; one object more for each row, of 56
-    bytes at least, would be 70 MiB after 2 million."""
+    """What the ledger keeps may still fill up after the first third: 16 MiB of SQLite's pages, and 1.2 MiB for each part of 262,144
+    rows, up to 16 of them. One object more for each row, of 56 bytes at least, would be 70 MiB after 2 million."""
     blocks: int = 5_000
     """Some objects for each batch in flight and each mailbox that waits, more or less of them by chance; one object for each
     call would be 67,000 after 2 million rows."""
@@ -113,8 +113,9 @@ class Bounds:
     """Mailboxes that wait, by chance: 8 for each connection are open besides them, with some rows and instants each."""
 
 
-SMALL = Bounds(memory=16 << 20, blocks=4_000, objects=2_000)
-"""For some thousand rows: the allocators still take their first pages, so that memory says little, and the others say it all."""
+SMALL = Bounds(memory=16 << 20, blocks=3_000, objects=500, kept=400)
+"""For some thousand rows over four connections: the allocators still take their first pages, so that memory says little, and
+the others say it all. 32 mailboxes are open, each with up to 20 instants at which it sent; one thing kept for each call is 340."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ class Report:
     lost_calls: int
     samples: list[Sample] = field(repr=False)
     left: dict[str, int]
+    containers: dict[str, tuple[int, int]]
+    """Elements at the end of the first third and at the end, where there are any."""
 
     def thirds(self, metric: str) -> tuple[float, float]:
         """The median of a metric over the first and over the last third of the rows."""
@@ -190,8 +193,10 @@ def containers_of(*roots: object) -> Counter[str]:
 
 
 def _is_ours(thing: object) -> bool:
-    module = type(thing).__module__
-    return module.startswith(("purgeengine.", "tests.")) and not module.startswith("purgeengine.sim.")
+    if isinstance(thing, Sampler):
+        return False
+    module = type(thing).__module__  # this one is "__main__" as a command
+    return module.startswith(("purgeengine.", "tests.", "__main__")) and not module.startswith("purgeengine.sim.")
 
 
 def _attributes(thing: object) -> Iterator[tuple[str, Any]]:
@@ -202,9 +207,10 @@ def _attributes(thing: object) -> Iterator[tuple[str, Any]]:
 
 
 def open_descriptors() -> int:
-    """Open files and sockets of this process; on Windows all its handles."""
-    process = psutil.Process()
-    found: int = process.num_fds() if sys.platform != "win32" else process.num_handles()
+    """Open files and sockets of this process; none on Windows, whose libraries open and close handles as they please."""
+    if sys.platform == "win32":
+        return 0
+    found: int = psutil.Process().num_fds()
     return found
 
 
@@ -212,16 +218,18 @@ class Sampler:
     """A watcher of the engine that counts for the tally and measures at fixed row counts."""
 
     def __init__(
-        self, name: str, tally: Tally, rows: int, samples: int, idle: Callable[[], None] | None = None
+        self, name: str, tally: Tally, rows: int, samples: int, at_rows: Callable[[int], None] | None = None
     ) -> None:
         self.engine: Engine | None = None
         self.samples: list[Sample] = []
+        self.containers: dict[bool, dict[str, int]] = {}
+        """As they were last seen within the first third (False) and after it: all of them would themselves be a leak."""
         self._name = name
         self._tally = tally
         self._rows = rows
         self._step = max(1, rows // samples)
         self._next = self._step
-        self._idle = idle
+        self._at_rows = at_rows
         self._process = psutil.Process()
         self._started = time.monotonic()
 
@@ -236,10 +244,11 @@ class Sampler:
 
     def _measure(self, rows: int) -> None:
         assert self.engine is not None, "measured before it began"
-        if self._idle is not None:
-            self._idle()
+        if self._at_rows is not None:
+            self._at_rows(rows)
         gc.collect()
-        counts = containers_of(*(value for name, value in vars(self.engine).items() if name != "_watcher"), self._tally)
+        counts = containers_of(self.engine, self._tally)
+        self.containers[rows > self._rows / 3] = counts
         self.samples.append(
             Sample(
                 rows=rows,
@@ -247,10 +256,9 @@ class Sampler:
                 blocks=sys.getallocatedblocks(),
                 objects=len(gc.get_objects()),
                 spare_tasks=len(asyncio.all_tasks()) - 1 - self.engine.scheduler.in_flight,
-                descriptors=open_descriptors() - counts[PART_FILES],
+                descriptors=max(0, open_descriptors() - counts[PART_FILES]),
                 threads=threading.active_count(),
                 kept=sum(count for name, count in counts.items() if not name.startswith(CACHES)),
-                containers=dict(counts),
             )
         )
         elapsed_s = time.monotonic() - self._started
@@ -338,7 +346,7 @@ def _soak(
     samples: int,
     run: Callable[[Coroutine[Any, Any, None]], None],
     work: Callable[[Ledger, Tally, Sampler], Coroutine[Any, Any, None]],
-    idle: Callable[[], None] | None = None,
+    at_rows: Callable[[int], None] | None = None,
 ) -> tuple[Tally, Sampler, float, dict[str, int]]:
     """Stage, run, and count what is left over; the same for both soaks."""
     with contextlib.ExitStack() as stack:
@@ -346,7 +354,7 @@ def _soak(
         threads, descriptors = threading.active_count(), open_descriptors()
         ledger = stack.enter_context(Ledger.open(folder, None))
         tally = Tally(rows, {})
-        sampler = Sampler(name, tally, rows, samples, idle)
+        sampler = Sampler(name, tally, rows, samples, at_rows)
         started = time.monotonic()
         tasks_left: list[int] = []
 
@@ -385,6 +393,11 @@ def _report(
         lost_calls=tally.lost_calls,
         samples=sampler.samples,
         left=left,
+        containers={
+            name: (sampler.containers[False].get(name, 0), count)
+            for name, count in sorted(sampler.containers[True].items())
+            if count
+        },
     )
 
 
@@ -442,7 +455,7 @@ def simulated(
         _check_ended(sampler.engine)
 
     name = "simulated"
-    tally, sampler, duration_s, left = _soak(name, rows, samples, run_virtually, work, lambda: forget_idle(tenant))
+    tally, sampler, duration_s, left = _soak(name, rows, samples, run_virtually, work, lambda _: forget_idle(tenant))
     return _report(name, tally, sampler, duration_s, left, tenant.faults_drawn)
 
 
@@ -463,7 +476,7 @@ def _check_ended(engine: Engine) -> None:
 
 
 def serve(pipe: Connection, ca_file: Path, faults: Faults, seed: int) -> None:
-    """A simulated tenant in this process until the other end of the pipe says so or is gone; then it sends its counts."""
+    """A simulated tenant in this process. Takes other faults from the pipe until that ends, or says None and gets the counts."""
     settings = TenantSettings(
         anything_exists=True, track=False, log=False, latency_median_s=0.002, overhead_s=0.0, mailbox_requests=None
     )
@@ -476,8 +489,10 @@ def serve(pipe: Connection, ca_file: Path, faults: Faults, seed: int) -> None:
             pipe.send(
                 way | {f"AZURE_{name.upper()}": app[name] for name in ("tenant_id", "client_id", "client_secret")}
             )
+            loop = asyncio.get_running_loop()
             with contextlib.suppress(EOFError):
-                await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+                while (others := await loop.run_in_executor(None, pipe.recv)) is not None:
+                    tenant.set_faults(others)
 
     asyncio.run(until_told())
     with contextlib.suppress(OSError):
@@ -485,8 +500,8 @@ def serve(pipe: Connection, ca_file: Path, faults: Faults, seed: int) -> None:
 
 
 @contextlib.contextmanager
-def simulator(faults: Faults, seed: int) -> Iterator[tuple[dict[str, str], dict[str, int]]]:
-    """A simulated tenant over TLS in a process of its own: how to reach it, and at the end what it counted."""
+def simulator(faults: Faults, seed: int) -> Iterator[tuple[dict[str, str], Connection, dict[str, int]]]:
+    """A simulated tenant over TLS in a process of its own: how to reach it, a way to calm it, and at the end what it counted."""
     spawning = multiprocessing.get_context("spawn")
     with TemporaryDirectory(prefix="soak-") as scratch:
         ours, theirs = spawning.Pipe()
@@ -495,8 +510,8 @@ def simulator(faults: Faults, seed: int) -> Iterator[tuple[dict[str, str], dict[
         theirs.close()
         counted: dict[str, int] = {}
         try:
-            yield ours.recv(), counted
-            ours.send("enough")
+            yield ours.recv(), ours, counted
+            ours.send(None)
             counted |= ours.recv()
         finally:
             ours.close()
@@ -510,10 +525,14 @@ def over_sockets(
     connections: int = 16,
     limits: Limits | None = None,
     timeouts: Timeouts | None = None,
+    calm_from: int | None = None,
     samples: int = SAMPLES,
     seed: int = 1,
 ) -> Report:
-    """So many rows over real connections, by default with one in a thousand of every chance going wrong in every way."""
+    """So many rows over real connections, by default with one in a thousand of every chance going wrong in every way.
+
+    When ``calm_from`` rows are done, the faults stop, so that a small soak does not wait long for its last rows.
+    """
     limits = replace(limits or Limits(), connections=connections, attempts_max=ENOUGH)
 
     def a_run(name: str, count: int, way: dict[str, str]) -> tuple[Tally, Sampler, float, dict[str, int]]:
@@ -551,10 +570,14 @@ def over_sockets(
             for _ in range(100):  # connections close in the loop's coming turns, TLS ones in several
                 await asyncio.sleep(0)
 
-        return _soak(name, count, samples, run_loop, work)
+        def at_rows(done: int) -> None:
+            if calm_from is not None and done >= calm_from:
+                pipe.send(Faults())
 
-    with simulator(faults or Faults.everything(0.001), seed) as (way, counted):
-        a_run("over sockets, warming up", 200, way)  # what is opened once and kept is open after this
+        return _soak(name, count, samples, run_loop, work, at_rows)
+
+    with simulator(faults or Faults.everything(0.001), seed) as (way, pipe, counted):
+        a_run("over sockets, warming up", WARM_UP_ROWS, way)  # what is opened once and kept is open after this
         tally, sampler, duration_s, left = a_run("over sockets", rows, way)
     return _report("over sockets", tally, sampler, duration_s, left, counted)
 
@@ -575,6 +598,8 @@ def show(report: Report, bounds: Bounds) -> None:
         cells = [f"{value / unit:,.1f}" if unit > 1 else f"{value:,.0f}" for value in values]
         label = "memory, MiB" if unit > 1 else metric.replace("_", " ")
         click.echo(f"  {label:<12} {cells[0]:>14} {cells[1]:>14} {cells[2]:>14} {cells[3]:>12} {cells[4]:>12}")
+    kept = ", ".join(f"{name} {first:,}/{last:,}" for name, (first, last) in report.containers.items())
+    click.echo(f"  containers at the end of the first and of the last third: {kept}")
     click.echo(f"  left after the run: {', '.join(f'{name} {count}' for name, count in report.left.items())}")
     for said in report.broken(bounds) or ["nothing grew"]:
         click.echo(f"  {said}")
