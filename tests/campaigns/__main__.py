@@ -20,6 +20,10 @@ from tests.playing import play_some
 
 HERE = Path(__file__).parent
 NAMES = sorted(path.stem for path in HERE.glob("*.py") if "\ndef case(" in path.read_text(encoding="utf-8"))
+EPILOG = """\b
+Examples:
+  python -m tests.campaigns chaos --seeds 20000
+  python -m tests.campaigns crashes --seeds 10000 --first 50001"""
 SEEDS_PER_CHUNK = 10
 FAILURES_SHOWN_MAX = 20
 """Failures told in full; all are counted."""
@@ -31,16 +35,17 @@ def chunks(first: int, seeds: int) -> Iterator[range]:
         yield range(start, min(start + SEEDS_PER_CHUNK, first + seeds))
 
 
-@click.command(
-    epilog="\b\nExamples:\n  python -m tests.campaigns chaos --seeds 20000\n  python -m tests.campaigns crashes --seeds 10000"
-)
+@click.command(epilog=EPILOG)
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--seeds", type=click.IntRange(min=1), default=1_000, show_default=True, help="How many.")
 @click.option("--first", type=int, default=1, show_default=True, help="The first one.")
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object on stdout.")
 def main(name: str, seeds: int, first: int, jobs: int, as_json: bool) -> None:
-    """Run a campaign. Exit code 1 when a seed broke a promise; its message holds what was drawn from it."""
+    """Run a campaign; Ctrl-C ends it early with the counts so far.
+
+    Exit code 1 when a seed broke a promise; its message holds what was drawn from it.
+    """
     started = time.monotonic()
     counts: Counter[str] = Counter()
     failures: list[tuple[int, str]] = []
@@ -50,16 +55,19 @@ def main(name: str, seeds: int, first: int, jobs: int, as_json: bool) -> None:
         task = progress.add_task(name, total=seeds)
         left = chunks(first, seeds)
         running = {pool.submit(play_some, name, some) for _, some in zip(range(2 * jobs), left, strict=False)}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                more, failed = future.result()
-                counts += more
-                failures += failed
-                for seed, reason in failed[: max(0, FAILURES_SHOWN_MAX - len(failures) + len(failed))]:
-                    progress.console.print(f"seed {seed}: {reason}", markup=False, highlight=False)
-                progress.advance(task, more["seeds"])
-                running.update(pool.submit(play_some, name, some) for _, some in zip(range(1), left, strict=False))
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    more, failed = future.result()
+                    counts += more
+                    failures += failed
+                    for seed, reason in failed[: max(0, FAILURES_SHOWN_MAX - len(failures) + len(failed))]:
+                        progress.console.print(f"seed {seed}: {reason}", markup=False, highlight=False)
+                    progress.advance(task, more["seeds"])
+                    running.update(pool.submit(play_some, name, some) for _, some in zip(range(1), left, strict=False))
+        except KeyboardInterrupt:  # what has been played counts
+            pool.shutdown(wait=False, cancel_futures=True)
     found = {**dict(sorted(counts.items())), "failed": len(failures), "took_s": round(time.monotonic() - started, 1)}
     if as_json:
         click.echo(json.dumps(found))
