@@ -12,6 +12,7 @@ import msgspec
 from purgeengine.commands.options import column_map, input_arguments, limit_options, limits_from
 from purgeengine.commands.words import counted, duration, number
 from purgeengine.config import Limits
+from purgeengine.core.foreign import printable
 from purgeengine.errors import UsageProblem
 
 LARGEST_SHOWN = 10
@@ -85,7 +86,9 @@ def _print(source: Any, survey: Any, cost: Any, limits: Limits) -> None:
     say(f"  to purge    {number(survey.valid_rows - survey.duplicates)}")
     say(f"  invalid     {number(sum(survey.invalid_by_reason.values()))}")
     for reason, count in sorted(survey.invalid_by_reason.items(), key=lambda pair: (-pair[1], pair[0])):
-        lines = [f"line {e.line} of {Path(e.file).name}" for e in survey.invalid_examples if e.reason == reason]
+        lines = [
+            f"line {e.line} of {printable(Path(e.file).name)}" for e in survey.invalid_examples if e.reason == reason
+        ]
         say(f"    {number(count)} × {reason}" + (f": {', '.join(lines)}" if lines else ""))
     say(f"  duplicates  {number(survey.duplicates)}")
     if survey.largest_mailboxes:

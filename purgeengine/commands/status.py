@@ -9,6 +9,10 @@ import click
 import msgspec
 
 from purgeengine.commands.words import counted, duration, number
+from purgeengine.core.foreign import printable
+
+LINE_LENGTH_MAX = 500
+"""Characters of a line about failures: a code and a message whole. The ledger may be one that somebody else handed over."""
 
 EPILOG = """\b
 Examples:
@@ -50,9 +54,10 @@ def status(folder: str, as_json: bool, worst: int) -> int:
     if not complete and pace.per_s:
         click.echo(f"{number(round(pace.per_s))}/s, about {duration(counts.waiting / pace.per_s)} left")
     for failure in failures:
-        click.echo(
-            f"  {number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}".rstrip()
-        )
+        said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
+        click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")
     for mailbox in mailboxes:
-        click.echo(f"  {mailbox.user}: {counted(mailbox.failed, 'failed row')}, {number(mailbox.skipped)} skipped")
+        click.echo(
+            f"  {printable(mailbox.user)}: {counted(mailbox.failed, 'failed row')}, {number(mailbox.skipped)} skipped"
+        )
     return 0

@@ -30,7 +30,7 @@ def retry_after_s(header: object, date_header: object, now_utc: float) -> float 
     the longest counts: a wait is never cut short.
     """
     if isinstance(header, int | float) and not isinstance(header, bool):
-        return _bounded(float(min(header, WAIT_S_MAX)))
+        return _bounded(float(min(max(header, -WAIT_S_MAX), WAIT_S_MAX)))
     if not isinstance(header, str):
         return None
     if _SECONDS.fullmatch(header):  # nearly always

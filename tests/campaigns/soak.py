@@ -88,7 +88,7 @@ class Sample:
     objects: int
     """Objects that the garbage collector knows, after it has run."""
     spare_tasks: int
-    """Tasks besides the main one and one for each batch in flight."""
+    """Tasks besides the main one and one for each batch in flight; answers not yet looked at have none any more."""
     descriptors: int
     """Open files and sockets, without the ledger's part files, whose cache has a bound of its own; not told on Windows."""
     threads: int
@@ -262,7 +262,7 @@ class Sampler:
                 memory=self._process.memory_info().rss,
                 blocks=sys.getallocatedblocks(),
                 objects=len(gc.get_objects()),
-                spare_tasks=len(asyncio.all_tasks()) - 1 - self.engine.scheduler.in_flight,
+                spare_tasks=max(0, len(asyncio.all_tasks()) - 1 - self.engine.scheduler.in_flight),
                 descriptors=max(0, open_descriptors() - counts[PART_FILES]),
                 threads=threading.active_count(),
                 kept=sum(count for name, count in counts.items() if not name.startswith(CACHES)),
@@ -336,12 +336,11 @@ def staged(rows: int) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def caches_full_soon(sizes: dict[tuple[Any, str], int] | None = None) -> Iterator[None]:
+def caches_full_soon() -> Iterator[None]:
     """Bound what the ledger keeps so that it is full within the first third: while a cache fills, it looks like a leak."""
-    sizes = CACHES_FULL_SOON if sizes is None else sizes
-    before = {(module, name): getattr(module, name) for module, name in sizes}
+    before = {(module, name): getattr(module, name) for module, name in CACHES_FULL_SOON}
     try:
-        for (module, name), size in sizes.items():
+        for (module, name), size in CACHES_FULL_SOON.items():
             setattr(module, name, size)
         yield
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple
 
@@ -78,6 +78,16 @@ class PartWriter:
         self._flush(self._pending_rows)
         if self._writer is not None:
             self._close_part()
+
+    def abandon(self, error: BaseException) -> None:
+        """Close the part that is being written, without giving it its name."""
+        writer, part = self._writer, self._open
+        self._writer = self._open = None
+        if writer is not None and part is not None:
+            with suppress(OSError, ValueError):
+                writer.close()
+            with suppress(type(error)):
+                part.__exit__(type(error), error, error.__traceback__)
 
     def _flush(self, rows: int) -> None:
         if not rows:

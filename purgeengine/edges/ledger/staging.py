@@ -75,12 +75,16 @@ def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Pr
     schema = input_schema(tuple(source.extra_columns))
     texts = [name for name in schema.names if name not in ("row", "line", "contact")]
     writer = PartWriter(folder, INPUT, schema, INPUT_GROUP_ROWS, repetitive=texts)
-    for batch in source.batches():
-        surveyor.see(batch)
-        writer.write(pa.Table.from_batches([batch], schema))
-        if on_progress is not None:
-            on_progress(surveyor.rows)
-    writer.finish()
+    try:
+        for batch in source.batches():
+            surveyor.see(batch)
+            writer.write(pa.Table.from_batches([batch], schema))
+            if on_progress is not None:
+                on_progress(surveyor.rows)
+        writer.finish()
+    except BaseException as error:  # an input that breaks off in the middle
+        writer.abandon(error)
+        raise
     return writer
 
 

@@ -5,11 +5,13 @@ It knows names only. It must not know CSV or Parquet.
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from purgeengine.core.foreign import printable
 from purgeengine.errors import InputError, UsageProblem
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -85,7 +87,7 @@ def recognised(names: Sequence[str], override: Mapping[str, str]) -> int:
 
 def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> Layout:
     """Find the roles among the column names. Raises `InputError` that names the file and the columns it has."""
-    names = tuple(name.strip() or f"column_{place}" for place, name in enumerate(names, start=1))
+    names = tuple(plain_name(name) or f"column_{place}" for place, name in enumerate(names, start=1))
     _refuse_odd_names(path, names)
     places = {name_key(name): place for place, name in enumerate(names)}
     roles = _overridden(path, names, places, override)
@@ -119,15 +121,22 @@ def united(layouts: Sequence[Layout]) -> tuple[str, ...]:
     return tuple(seen.values())
 
 
+def plain_name(name: str) -> str:
+    """In one line, without surrounding spaces and the byte order mark of a file that was pasted into another."""
+    return " ".join(name.replace("\ufeff", "").split())
+
+
 def _refuse_odd_names(path: Path, names: tuple[str, ...]) -> None:
     if len(names) > COLUMNS_MAX or max(map(len, names), default=0) > NAME_CHARS_MAX:
         raise InputError(
             f"{path} does not begin with a usable header: it has {len(names):,} columns, or a name of more than "
             f"{NAME_CHARS_MAX} characters. The limit is {COLUMNS_MAX:,} columns."
         )
+    if any(unicodedata.category(character) == "Cc" for name in names for character in name):
+        raise InputError(f"{path} has control characters in the name of a column. Rename it.")
     twice = [name for name, count in Counter(map(name_key, names)).items() if count > 1]
     if twice:
-        shown = ", ".join(name for name in names if name_key(name) in twice)
+        shown = ", ".join(printable(name) for name in names if name_key(name) in twice)
         raise InputError(
             f"{path} has columns of the same name ({shown}). Rename or remove one; case does not tell them apart."
         )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from purgeengine.edges.source.columns import recognised
+from purgeengine.edges.source.columns import plain_name, recognised
 from purgeengine.edges.source.csv_lines import LineBlocks
 from purgeengine.edges.source.csv_records import QUOTED_LINES_MAX, split_records
 from purgeengine.edges.source.rows import bytes_problem
@@ -73,7 +73,7 @@ def _names(lines: Sequence[bytes], delimiter: bytes, final: bool) -> _Names | No
         if records:
             record = records[0]
             problem = record.problem or bytes_problem(delimiter.join(record.fields))
-            names = tuple(_clean(field) for field in record.fields)
+            names = tuple(_decoded(field) for field in record.fields)
             if any(ord(character) < 32 or ord(character) == 127 for name in names for character in name):
                 problem = problem or "the row holds control characters"
             return _Names(names, delimiter, used, problem)
@@ -88,9 +88,9 @@ def _best(candidates: Sequence[_Names | None], override: Mapping[str, str]) -> _
     return max(found, key=lambda names: (recognised(names.names, override), len(names.names), not names.problem))
 
 
-def _clean(field: bytes) -> str:
-    """A name without surrounding spaces, line breaks inside, and the byte order mark of a file that was pasted into another."""
-    return " ".join(field.decode("utf-8", "replace").replace("\ufeff", "").split())
+def _decoded(field: bytes) -> str:
+    """A name in one line, without surrounding spaces and the byte order mark of a file that was pasted into another."""
+    return plain_name(field.decode("utf-8", "replace"))
 
 
 def _advice(data: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from purgeengine.core.foreign import printable
 from purgeengine.edges.source.columns import Layout, layout_of
 from purgeengine.edges.source.files import unreadable
 from purgeengine.edges.source.rows import BATCH_ROWS_MAX, HAS_NUL, NOT_TEXT, Cells, Text, text_of
@@ -30,7 +31,7 @@ READ_BYTES = 1 << 18
 Column: TypeAlias = Any
 """An array of any type."""
 
-_DAMAGE = (pa.ArrowException, OSError, ValueError)
+_DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class ParquetTable:
     def opened(cls, path: Path, override: Mapping[str, str]) -> ParquetTable:
         """Read the schema. Raises `InputError` when a column is missing or of a type that no id can have."""
         with _file(path) as file:
-            layout = layout_of(path, file.schema_arrow.names, override)
+            layout = layout_of(path, _names(path, file), override)
             for role, place in (("user", layout.user), ("folder", layout.folder), ("contact", layout.contact)):
                 if place is not None:
                     _refuse_type(path, role, file.schema_arrow.field(place))
@@ -60,7 +61,9 @@ class ParquetTable:
                     yield self._cells(batch, line)
                     line += batch.num_rows
         except _DAMAGE as error:
-            raise InputError(f"{self.path} is damaged after row {line - 1:,}; copy it again. ({error})") from error
+            raise InputError(
+                f"{self.path} is damaged after row {line - 1:,}; copy it again. ({printable(str(error))})"
+            ) from error
 
     def _cells(self, batch: pa.RecordBatch, line: int) -> Cells:
         layout = self.layout
@@ -81,7 +84,16 @@ def _file(path: Path) -> pq.ParquetFile:
     except (FileNotFoundError, PermissionError) as error:
         raise unreadable(path, error) from error
     except _DAMAGE as error:
-        raise InputError(f"{path} is a damaged or unfinished Parquet file; write it again. ({error})") from error
+        raise InputError(
+            f"{path} is a damaged or unfinished Parquet file; write it again. ({printable(str(error))})"
+        ) from error
+
+
+def _names(path: Path, file: pq.ParquetFile) -> Sequence[str]:
+    try:
+        return file.schema_arrow.names
+    except _DAMAGE as error:
+        raise InputError(f"{path} has a column whose name or type cannot be read. ({printable(str(error))})") from error
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
@@ -96,7 +108,7 @@ def _refuse_type(path: Path, role: str, field: pa.Field[Any]) -> None:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if not (_is_text(kind) or _is_bytes(kind) or pa.types.is_null(kind)):
         raise InputError(
-            f"The column {field.name!r} of {path} holds {field.type}, and the {role} is text. "
+            f"The column {field.name!r} of {path} holds {printable(str(field.type))}, and the {role} is text. "
             f"Name another column with --columns, or write the file again."
         )
 
@@ -124,11 +136,11 @@ def _extra(column: Column, problems: dict[int, str]) -> Text:
     if _is_text(column.type) or _is_bytes(column.type):
         return _text(column, problems)
     if pa.types.is_nested(column.type):
-        return pa.array([_json(cell) for cell in column.to_pylist()], pa.string())
+        return _written(column, lambda cell: json.dumps(cell, ensure_ascii=False, default=str))
     try:
         return column.cast(pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        return pa.array([None if cell is None else str(cell) for cell in column.to_pylist()], pa.string())
+        return _written(column, str)
 
 
 def _text(column: Column, problems: dict[int, str]) -> Text:
@@ -162,8 +174,16 @@ def _cast(column: Column, kind: pa.DataType) -> Any:
         return pa.array(column.to_pylist(), kind)
 
 
-def _json(cell: object) -> str | None:
-    return None if cell is None else json.dumps(cell, ensure_ascii=False, default=str)
+def _written(column: Column, write: Callable[[object], str]) -> Text:
+    """Each cell as ``write`` has it; what Python has no value for (the year 10,000, an unknown zone) as Arrow prints it."""
+    cells: list[str | None] = []
+    for index in range(len(column)):
+        try:
+            cell = column[index].as_py()
+            cells.append(None if cell is None else write(cell))
+        except (ValueError, OverflowError, LookupError):
+            cells.append(" ".join(column.slice(index, 1).to_string().split()))
+    return pa.array(cells, pa.string())
 
 
 def _text_or_base64(cell: bytes | None) -> str | None:

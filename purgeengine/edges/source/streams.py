@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
+from purgeengine.core.foreign import printable
 from purgeengine.edges.source.files import Kind, unreadable
 from purgeengine.errors import InputError
 
@@ -77,7 +78,7 @@ def _until_empty(file: BinaryIO | pa.NativeFile, piece_bytes: int) -> Iterator[b
 
 
 def _short(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return printable(str(error), 200) or type(error).__name__
 
 
 def is_utf16(path: Path) -> bool:
