@@ -45,8 +45,9 @@ def demo(ledger_folder: str | None, seed: int, quiet: bool) -> int:
 
 def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, quiet: bool) -> int:
     from purgeengine import logs
+    from purgeengine.commands.connecting import Way
     from purgeengine.commands.progress import a_display
-    from purgeengine.commands.purging import Purge, Way
+    from purgeengine.commands.purging import Purge
     from purgeengine.commands.staging import staged_ledger
     from purgeengine.commands.summary import show_summary
     from purgeengine.edges.source import open_source

@@ -26,6 +26,33 @@ def input_arguments(command: Decorated) -> Decorated:
     return click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())(command)
 
 
+def purge_options(command: Decorated) -> Decorated:
+    """Where the record goes, what must be true before anything is sent, and how it is told."""
+    for option in reversed(
+        (
+            click.option(
+                "--ledger",
+                "ledger_folder",
+                required=True,
+                type=click.Path(),
+                help="Folder of the ledger; made when new.",
+            ),
+            click.option("--yes", is_flag=True, help="Do not ask before purging."),
+            click.option(
+                "--max-items", type=click.IntRange(min=0), metavar="N", help="Refuse an input with more rows to purge."
+            ),
+            click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed."),
+            click.option("--seed", type=int, help="Repeat the same random choices."),
+            click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on stdout."),
+            click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True),
+            click.option("--verbose", is_flag=True, help="Log every batch and row."),
+            click.option("--quiet", is_flag=True, help="No progress, and only warnings in the log."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def limit_options(command: Decorated) -> Decorated:
     """What the scheduler must stay within."""
     limits = (

@@ -8,10 +8,10 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from purgeengine import logs
+from purgeengine.commands.connecting import Way
 from purgeengine.commands.progress import Display, shown
 from purgeengine.commands.signals import stop_on_signal
 from purgeengine.commands.words import duration
@@ -43,15 +43,6 @@ HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
         f"Graph asked the app to wait longer than a run waits ({said}). The same command resumes it after that time."
     ),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """The way to Graph: where it is, and whom to trust."""
-
-    graph_url: str
-    authority_url: str
-    ca_file: Path | None
 
 
 @dataclass(slots=True)

@@ -1,0 +1,73 @@
+"""The way to Graph and to its login, as the options and the environment describe it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from purgeengine.config import CLOUDS
+from purgeengine.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from purgeengine.edges.tokens import Identity, Tokens
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where Graph and its login are, and whom to trust there."""
+
+    graph_url: str
+    authority_url: str
+    ca_file: Path | None
+
+
+def connection_options(command: Decorated) -> Decorated:
+    """Which Graph, which login, whose certificates."""
+    for option in reversed(
+        (
+            click.option(
+                "--cloud", type=click.Choice(list(CLOUDS)), default="global", show_default=True, help="National cloud."
+            ),
+            click.option("--graph-url", metavar="URL", help="Graph root, instead of the cloud's."),
+            click.option("--authority", metavar="URL", help="Login root, instead of the cloud's."),
+            click.option(
+                "--ca-file", type=click.Path(), metavar="PEM", help="Certificates to trust for login and Graph."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def way_from(options: Mapping[str, Any]) -> Way:
+    """The way that the options describe. Raises `UsageProblem` for a cloud in which contacts cannot be purged."""
+    cloud = CLOUDS[options["cloud"]]
+    if not cloud.has_permanent_delete:
+        raise UsageProblem(
+            f"The {cloud.name} cloud has no contact permanentDelete; Microsoft offers it in the global cloud only. "
+            "Nothing was sent."
+        )
+    return Way(
+        graph_url=options["graph_url"] or cloud.graph_url,
+        authority_url=options["authority"] or cloud.authority_url,
+        ca_file=Path(options["ca_file"]) if options["ca_file"] else None,
+    )
+
+
+def connect(way: Way) -> tuple[Tokens, Identity]:
+    """Sign in as the environment says, with a first token in hand: what fails, fails now. Raises `TokenError`."""
+    from purgeengine.commands.purging import run_loop
+    from purgeengine.edges.tokens import tokens_from_environment
+
+    tokens = tokens_from_environment(
+        os.environ, authority_url=way.authority_url, graph_url=way.graph_url, ca_file=way.ca_file
+    )
+    run_loop(tokens.token())
+    return tokens, tokens.describe()
