@@ -75,7 +75,7 @@ def test_the_estimate_knows_what_decides() -> None:
     light = estimate([10] * 100_000, Limits(connections=16))
     assert light.calls == 50_000
     assert light.deciding_mailbox_rows == 0
-    assert light.expected_s == pytest.approx(50_000 * 0.94 / 16)
+    assert light.expected_s == pytest.approx(50_000 * 0.94 / 16, rel=0.01)
     assert estimate([], Limits()).calls == 0
 
 

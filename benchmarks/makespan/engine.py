@@ -1,0 +1,76 @@
+"""The engine's own scheduler on the simulated service: told of mailboxes as the ledger tells it, the largest first."""
+
+from __future__ import annotations
+
+import random
+from heapq import heappop, heappush
+
+from benchmarks.makespan.service import Answered, Load, Service
+from purgeengine.config import Limits
+from purgeengine.core.messages import BatchAnswered, Event, InputEnded, MailboxOpened, Send
+from purgeengine.core.model import PURGED_REPLY, Answer, Batch, Reply
+from purgeengine.core.scheduler import Scheduler
+
+ALL_WELL = {size: Answer(Reply(200), dict.fromkeys(range(size), PURGED_REPLY)) for size in range(1, 21)}
+CONCURRENCY = "Application is over its MailboxConcurrency limit."
+
+
+def run(rows_by_mailbox: list[int], limits: Limits, service: Service) -> float:
+    """Purge the job; answers the makespan in simulated seconds."""
+    scheduler = Scheduler(limits, random.Random(7), rows_left=sum(rows_by_mailbox))
+    waiting = _mailboxes(rows_by_mailbox)
+    answers: list[tuple[float, int, Batch, Answer, Answered]] = []
+    now = ended_at = 0.0
+    events: list[Event] = []
+    while True:
+        while waiting and scheduler.room > len(events):
+            events.append(waiting.pop())
+        if not waiting:
+            events.append(InputEnded())
+        commands = scheduler.handle(*events, now=now)
+        events = []
+        for command in commands:
+            if isinstance(command, Send):
+                _begin(command.batch, service, now, answers)
+        if scheduler.finished:
+            return ended_at
+        wake_at = scheduler.wake_at()
+        at = min(answers[0][0] if answers else float("inf"), wake_at if wake_at is not None else float("inf"))
+        if waiting and scheduler.room:
+            continue
+        assert at < float("inf"), "everybody waits and nothing will happen"
+        now = max(now, at)
+        while answers and answers[0][0] <= now:
+            ended_at, _, batch, answer, answered = heappop(answers)
+            service.end(answered.accepted(_loads(batch)), batch.serial)
+            events.append(BatchAnswered(batch.number, answer))
+
+
+def _mailboxes(rows_by_mailbox: list[int]) -> list[MailboxOpened]:
+    """To be taken from the end: the largest first."""
+    opened = []
+    first = 0
+    for number, rows in enumerate(rows_by_mailbox):
+        opened.append(MailboxOpened(number, first, first + rows))
+        first += rows
+    return sorted(opened, key=lambda mailbox: mailbox.end - mailbox.next)
+
+
+def _loads(batch: Batch) -> list[Load]:
+    return [Load(part.mailbox, len(part.attempts)) for part in batch.parts]
+
+
+def _begin(
+    batch: Batch, service: Service, now: float, answers: list[tuple[float, int, Batch, Answer, Answered]]
+) -> None:
+    answered = service.begin(_loads(batch), batch.serial, now)
+    answer = ALL_WELL[batch.size]
+    if any(rows for rows, _ in answered.refused):
+        replies: dict[int, Reply | None] = dict(answer.replies or {})
+        index = 0
+        for part, (rows, wait_s) in zip(batch.parts, answered.refused, strict=True):
+            index += len(part.attempts)
+            for row in range(index - rows, index):
+                replies[row] = Reply(429, "ApplicationThrottled", CONCURRENCY, wait_s)
+        answer = Answer(Reply(200), replies)
+    heappush(answers, (answered.at, batch.number, batch, answer, answered))

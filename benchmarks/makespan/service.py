@@ -1,0 +1,116 @@
+"""A service in simulated time that is only as detailed as a schedule needs: calls, mailboxes, limits.
+
+A call holds the slots of its mailboxes until it is answered, as far as a client can know. Rows over a mailbox's four slots, or
+over its 10,000 in 10 minutes, are refused with the wait that Graph asks for; refused rows count in the window, as Graph says.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from heapq import heapreplace
+from typing import NamedTuple
+
+from purgeengine.core.bound import FOUR, Dispatch, Latency
+
+DRAWN = 1 << 18
+"""Latencies drawn beforehand and used in turn."""
+SLOTS = 4
+CONCURRENCY_WAIT_S = 1.0
+
+
+class Load(NamedTuple):
+    """Rows of one mailbox in a call."""
+
+    mailbox: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """When a call is answered, and what was refused of each of its loads: (rows, wait in seconds)."""
+
+    at: float
+    refused: tuple[tuple[int, float], ...]
+
+    def accepted(self, loads: Sequence[Load]) -> list[Load]:
+        """What was not refused of the loads."""
+        return [Load(mailbox, rows - over) for (mailbox, rows), (over, _) in zip(loads, self.refused, strict=True)]
+
+
+class Service:
+    """Runs calls. Calls begin in the order of time."""
+
+    def __init__(
+        self, latency: Latency, dispatch: Dispatch, *, window_requests: int, window_s: float, seed: int = 1
+    ) -> None:
+        rng, median = random.Random(seed), math.log(latency.item_median_s)
+        self._pool = [min(latency.item_s_max, rng.lognormvariate(median, latency.item_sigma)) for _ in range(DRAWN)]
+        self._next = 0
+        self._overhead_s = latency.overhead_s
+        self._dispatch = dispatch
+        self._window_requests = window_requests
+        self._window_s = window_s
+        self._running: dict[int, int] = {}
+        self._seen: dict[int, deque[tuple[float, int]]] = {}
+        self._counts: dict[int, int] = {}
+        self.calls = 0
+        self.refused_concurrency = 0
+        self.refused_rate = 0
+
+    def begin(self, loads: Sequence[Load], sequential: bool, now: float) -> Answered:
+        """A call reaches the service; `end` must be told of what was accepted of its loads when it is answered."""
+        self.calls += 1
+        refused = []
+        accepted = 0
+        for mailbox, rows in loads:
+            over, wait_s = self._turn_away(mailbox, rows, sequential, now)
+            refused.append((over, wait_s))
+            accepted += rows - over
+        return Answered(now + self._overhead_s + self._works_s(accepted, sequential), tuple(refused))
+
+    def end(self, loads: Sequence[Load], sequential: bool) -> None:
+        """The call was answered: the slots of these rows, those that were not refused, are free."""
+        for mailbox, rows in loads:
+            self._running[mailbox] -= self._slots(rows, sequential)
+
+    def _slots(self, rows: int, sequential: bool) -> int:
+        if sequential:
+            return min(rows, 1)
+        return min(rows, FOUR) if self._dispatch == "four" else rows
+
+    def _turn_away(self, mailbox: int, rows: int, sequential: bool, now: float) -> tuple[int, float]:
+        free = SLOTS - self._running.get(mailbox, 0)
+        over = rows - min(rows, free) if self._slots(rows, sequential) > free else 0
+        seen = self._seen.setdefault(mailbox, deque())
+        count = self._counts.get(mailbox, 0)
+        while seen and seen[0][0] <= now - self._window_s:
+            count -= seen.popleft()[1]
+        late = min(rows, max(0, count + rows - self._window_requests))
+        seen.append((now, rows))
+        self._counts[mailbox] = count + rows
+        self.refused_concurrency += over
+        self.refused_rate += late
+        refused = max(over, late)
+        self._running[mailbox] = SLOTS - free + self._slots(rows - refused, sequential)
+        window_opens_s = seen[0][0] + self._window_s - now
+        return refused, window_opens_s if late else CONCURRENCY_WAIT_S if over else 0.0
+
+    def _works_s(self, items: int, sequential: bool) -> float:
+        if not items:
+            return 0.0
+        if self._next + items > DRAWN:
+            self._next = 0
+        drawn = self._pool[self._next : self._next + items]
+        self._next += items
+        if sequential:
+            return sum(drawn)
+        if self._dispatch == "all" or items <= FOUR:
+            return max(drawn)
+        ends = [0.0] * FOUR
+        for item_s in drawn:
+            heapreplace(ends, ends[0] + item_s)
+        return max(ends)
