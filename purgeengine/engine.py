@@ -236,7 +236,8 @@ class Engine:
             self.stop(reason)
 
     def _encode(self, batch: Batch) -> bytes:
-        return encode_batch(self._ledger.items([a.position for part in batch.parts for a in part.attempts]))
+        items = self._ledger.items([a.position for part in batch.parts for a in part.attempts])
+        return encode_batch(items, serial=batch.serial)
 
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:

@@ -28,7 +28,7 @@ THROTTLED = Reply(429, "ApplicationThrottled", "Application is over its MailboxC
 
 def a_scheduler(*mailboxes: int | MailboxOpened, seed: int = 1, ended: bool = True, **limits: Any) -> Scheduler:
     """A scheduler that has been told of mailboxes (by rows, positions running on) but has not been asked to send."""
-    return _Opened(mailboxes, ended, Limits(**{"fanout": 4, **limits}), random.Random(seed))
+    return _Opened(mailboxes, ended, Limits(**{"fanout": 4, "serial_lanes": False, **limits}), random.Random(seed))
 
 
 class _Opened(Scheduler):

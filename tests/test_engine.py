@@ -78,7 +78,7 @@ class Scene:
                 raise TokenError("The token cannot be renewed.")
 
         self.engine = Engine(
-            Scheduler(Limits(fanout=4), random.Random(1)),
+            Scheduler(Limits(fanout=4, serial_lanes=False), random.Random(1)),
             ledger.mailboxes(),
             ledger=Recorder(),
             transport=Transport(),

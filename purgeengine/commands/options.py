@@ -62,6 +62,12 @@ def limit_options(command: Decorated) -> Decorated:
         ("--mailbox-window-s", float, DEFAULTS.mailbox_window_s, "Length of that window in seconds."),
         ("--rate", int, DEFAULTS.requests_per_s, "Requests a second over all mailboxes; less to stay gentle."),
     )
+    command = click.option(
+        "--lanes/--no-lanes",
+        default=DEFAULTS.serial_lanes,
+        show_default=True,
+        help="Serial batches (dependsOn) for mailboxes that would end last.",
+    )(command)
     for name, kind, default, text in reversed(limits):
         command = click.option(name, type=kind, default=default, show_default=True, help=text)(command)
     return command
@@ -73,6 +79,7 @@ def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
     limits = Limits(
         connections=options["connections"],
         fanout=fanout,
+        serial_lanes=options["lanes"],
         mailbox_requests=options["mailbox_requests"],
         mailbox_window_s=options["mailbox_window_s"],
         requests_per_s=options["rate"],

@@ -153,6 +153,7 @@ def take_up(
             f"Graph asked the app to wait, and {duration(blocked_s)} of that are left, longer than a run waits. "
             "The same command goes on after that."
         )
+    counts = ledger.counts()
     quarantine = Quarantine(limits, ledger.slowest_call_s() or 0.0, ledger.answered_calls())
     first_batch = ledger.next_batch_number
     scheduler = Scheduler(
@@ -162,6 +163,7 @@ def take_up(
         first_batch=first_batch,
         run_blocked_for_s=blocked_s,
         quarantine=quarantine,
+        rows_left=counts.waiting + counts.in_doubt,
     )
     mailboxes = ledger.mailboxes(
         now_utc_ms=now_utc_ms,

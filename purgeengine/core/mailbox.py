@@ -1,7 +1,7 @@
 """One mailbox: what it still has to send, what is in flight, and until when it must wait.
 
-It is in at most one batch at a time: Graph forwards at most four sub-requests of an unordered batch at once, so that one
-batch alone keeps the mailbox's limit of four, and two might not.
+Graph lets an app do four things at once to a mailbox: four *slots*. A row in an unordered batch takes one; so does a serial lane,
+of which Graph forwards one row at a time. A wide batch, of more rows than slots, takes all: Graph forwards four of it at a time.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from math import inf
 
-from purgeengine.core.model import Attempt
+from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.window import Window
 
@@ -19,26 +19,37 @@ CROWDED_TO_LOWER = 2
 """Answers in a row with a concurrency refusal that lower the limit: one may be chance, and waiting cures it."""
 
 
+LANE_ROWS_EXPECTED = 20
+LANE_ROWS_WORTH = 6
+"""Rows that a lane must carry on average: one that breaks earlier (a row that is gone ends it) carries less than a batch."""
+LANE_FADE = 0.8
+"""Weight of the lanes before the latest in that average."""
+
+
 class Mailbox:
     """Rows of one mailbox by position: new ones are a range, those to be sent again a heap ordered by when they may."""
 
     __slots__ = (
         "_crowded",
         "_good",
+        "_lane_yield",
         "_lost_at",
         "_quarantine",
         "_retries",
         "alone",
         "blocked_until",
+        "closing",
         "end",
         "held_back",
-        "in_flight",
+        "lanes",
         "limit",
         "limit_max",
         "next",
         "number",
         "queued",
         "refusals",
+        "rows_in_flight",
+        "slots_taken",
         "throttled_until",
         "window",
     )
@@ -57,7 +68,13 @@ class Mailbox:
         self._retries: list[tuple[float, Attempt]] = []
         self.alone: list[Attempt] = []
         """Rows to be sent in a batch of their own: one of them spoilt a whole batch."""
-        self.in_flight = False
+        self.slots_taken = 0
+        self.lanes = 0
+        """Serial lanes in flight."""
+        self.rows_in_flight = 0
+        self.closing: tuple[Outcome, Reply] | None = None
+        """What becomes of its rows once nothing is in flight any more; nothing is sent until then."""
+        self._lane_yield = float(LANE_ROWS_EXPECTED)
         self.queued = False
         self.blocked_until = -inf
         self.throttled_until = -inf
@@ -70,7 +87,7 @@ class Mailbox:
 
     def __repr__(self) -> str:
         return (
-            f"<Mailbox {self.number}: {self.remaining} rows, in flight {self.in_flight}, limit {self.limit}, "
+            f"<Mailbox {self.number}: {self.remaining} rows, in flight {self.rows_in_flight}, limit {self.limit}, "
             f"blocked until {self.blocked_until:.1f}>"
         )
 
@@ -79,15 +96,32 @@ class Mailbox:
         """Rows without an outcome that are not in flight."""
         return self.end - self.next + len(self._retries) + len(self.alone)
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether any batch of its rows is."""
+        return self.slots_taken > 0
+
+    @property
+    def lanes_pay(self) -> bool:
+        """Whether lanes of this mailbox carry enough rows before one breaks them."""
+        return self._lane_yield >= LANE_ROWS_WORTH
+
     def ready_at(self, now: float) -> float:
         """When it may send: now or earlier, later, or infinity when only an answer can change it."""
-        if self.in_flight or not self.remaining:
+        if self.slots_taken >= self.limit or self.closing is not None:
             return inf
-        due = now if self.next < self.end or self.alone else self._retries[0][0]
+        if self.next < self.end or self.alone:
+            due = now
+        elif self._retries:
+            due = self._retries[0][0]
+        else:
+            return inf
         return max(due, self.blocked_until, self._lost_at + self._quarantine.length_s, self.window.opens_at(now))
 
     def sendable(self, now: float, most: int) -> int:
-        """Rows that may share a batch now, at most ``most``."""
+        """Rows that may share a batch now: at most ``most``, and no more than there are free slots unless all are."""
+        if self.slots_taken or self.limit < self.limit_max:
+            most = min(most, self.limit - self.slots_taken)
         due = self.end - self.next
         if due < most:
             due += sum(1 for at, _ in self._retries if at <= now)
@@ -102,14 +136,45 @@ class Mailbox:
         drawn += [Attempt(position) for position in range(self.next, self.next + fresh)]
         self.next += fresh
         assert self.next <= self.end, "more rows drawn than there are"
-        self._take_off(count)
+        self._take_off(count, lane=False)
         return tuple(drawn)
 
     def draw_alone(self) -> tuple[Attempt, ...]:
         """Take one of the rows that must travel alone."""
         attempt = _next_attempt(self.alone.pop())
-        self._take_off(1)
+        self._take_off(1, lane=False)
         return (attempt,)
+
+    def draw_lane(self, most: int, now: float) -> tuple[Attempt, ...]:
+        """Take at most ``most`` rows for a serial lane: fresh ones, or once those are used up, such as were sent before.
+
+        The last rows are shared out over the lanes that may run. Empty where nothing is due.
+        """
+        free = self.limit - self.slots_taken
+        left = self.end - self.next
+        count = min(most, self.window.room(now), max(1, -(-left // free)))
+        if left:
+            drawn = [Attempt(position) for position in range(self.next, min(self.end, self.next + count))]
+            self.next += len(drawn)
+        else:
+            count = min(most, self.window.room(now), -(-len(self._retries) // free))
+            drawn = []
+            while self._retries and len(drawn) < count and self._retries[0][0] <= now:
+                drawn.append(_next_attempt(heappop(self._retries)[1]))
+        if drawn:
+            self._take_off(len(drawn), lane=True)
+        return tuple(drawn)
+
+    def landed(self, rows: int, *, lane: bool) -> None:
+        """A batch with so many of its rows has ended."""
+        self.rows_in_flight -= rows
+        self.lanes -= lane
+        self.slots_taken -= 1 if lane else min(rows, self.limit_max)
+
+    def lane_carried(self, rows: int, of: int) -> None:
+        """So many rows of a lane ran before one broke it."""
+        carried = LANE_ROWS_EXPECTED * rows / of
+        self._lane_yield = LANE_FADE * self._lane_yield + (1 - LANE_FADE) * carried
 
     def put_back(self, attempt: Attempt, at: float) -> None:
         """A row was not settled and may be sent again from ``at``."""
@@ -155,9 +220,12 @@ class Mailbox:
             self.limit -= 1
             self._crowded = 0
 
-    def _take_off(self, count: int) -> None:
+    def _take_off(self, count: int, *, lane: bool) -> None:
         self.window.sent(count)
-        self.in_flight = True
+        self.rows_in_flight += count
+        self.lanes += lane
+        self.slots_taken += 1 if lane else min(count, self.limit_max)
+        assert self.slots_taken <= self.limit_max, f"{self.slots_taken} things at once for mailbox {self.number}"
 
 
 def _next_attempt(attempt: Attempt) -> Attempt:

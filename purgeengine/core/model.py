@@ -62,6 +62,8 @@ class Batch:
     number: int
     client_request_id: str
     parts: tuple[Part, ...]
+    serial: bool = False
+    """A lane: each sub-request depends on the one before it, and all are of one mailbox."""
 
     @property
     def size(self) -> int:

@@ -48,6 +48,10 @@ class Roster:
         """When the next waiting mailbox matters, or infinity."""
         return self._timers[0][0] if self._timers else inf
 
+    def __iter__(self) -> Iterator[Mailbox]:
+        """All that are open."""
+        return iter(self._open.values())
+
     def throttled(self, now: float) -> int:
         """Mailboxes that Graph has told to wait."""
         return sum(1 for number in self._waiting if self._open[number].throttled_until > now)
@@ -60,9 +64,9 @@ class Roster:
 
     def place(self, mailbox: Mailbox, now: float) -> None:
         """Among the ready if it may send now, onto a timer if only time is missing, away if nothing is left."""
-        if mailbox.in_flight:
-            return
         if not mailbox.remaining:
+            if mailbox.in_flight:  # its rows may come back
+                return
             self._open.pop(mailbox.number, None)
             self._waiting.discard(mailbox.number)
             return
@@ -96,7 +100,7 @@ class Roster:
             mailbox = self._alone.popleft()
             if not mailbox.alone:
                 continue
-            if mailbox.ready_at(now) <= now:
+            if mailbox.ready_at(now) <= now and not mailbox.in_flight:
                 yield mailbox
             else:
                 self._alone.append(mailbox)

@@ -38,6 +38,7 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import Attempt, Batch, Part, Reply
 from purgeengine.core.packing import Chosen, choose
+from purgeengine.core.plan import Plan
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.roster import Roster
 from purgeengine.core.settling import Settling
@@ -58,7 +59,9 @@ class Scheduler:
         first_batch: int = 1,
         run_blocked_for_s: float = 0.0,
         quarantine: Quarantine | None = None,
+        rows_left: int = 0,
     ) -> None:
+        """``rows_left`` are all rows that will be told of; the plan needs to know what is still to come."""
         self._limits = limits
         self._rng = rng
         self._now = now
@@ -72,6 +75,11 @@ class Scheduler:
         burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
         self._allowance = Allowance(limits.requests_per_s, burst, now)
         self._token = TokenWatch()
+        self._plan = Plan(limits, rng)
+        self._lanes_work = limits.serial_lanes
+        self._unread = rows_left
+        self._in_lanes = 0
+        """Mailboxes that have serial lanes in flight."""
         self._flights: dict[int, Flight] = {}
         self._next_batch = first_batch
         self._fill_until: float | None = None
@@ -170,6 +178,7 @@ class Scheduler:
         mailbox = Mailbox(event.mailbox, event.next, event.end, window, self._quarantine, limits.mailbox_concurrent_max)
         mailbox.restore(event.unsettled, self._now)
         mailbox.block(self._now + event.blocked_for_s)
+        self._unread = max(0, self._unread - mailbox.remaining)
         self._roster.open(mailbox, self._now)
 
     def _answered(self, event: BatchAnswered) -> None:
@@ -185,6 +194,7 @@ class Scheduler:
             if answer.outer.retry_after_s is not None:
                 self._wait_for_graph(answer.outer.retry_after_s, answer.outer)
             self._settling.replies(flight, answer.replies, answer.waits, self._now, self._fanout)
+            self._time(flight)
             self._heed(flight)
         self._land(flight)
 
@@ -216,6 +226,9 @@ class Scheduler:
         match verdict:
             case Verdict.THROTTLED:
                 self._wait_for_graph(self._gate.throttled(self._now, outer), outer)
+                self._settling.all_returned(flight, self._now)
+            case Verdict.REFUSED if flight.batch.serial and flight.size > 1:
+                self._lanes_work = False  # or a row of it is wrong, which an unordered batch will show
                 self._settling.all_returned(flight, self._now)
             case Verdict.REFUSED if flight.size > 1:
                 self._settling.all_alone(flight)
@@ -254,10 +267,22 @@ class Scheduler:
 
     def _land(self, flight: Flight) -> None:
         """The batch is history: its mailboxes may be in another."""
+        for mailbox, attempts in flight.parts:
+            mailbox.landed(len(attempts), lane=flight.batch.serial)
+            self._in_lanes -= flight.batch.serial and not mailbox.lanes
+            if mailbox.closing is not None and not mailbox.in_flight:
+                self._settling.close(mailbox)
         self._out.append(Record(tuple(self._settling.entries)))
         for mailbox, _ in flight.parts:
-            mailbox.in_flight = False
             self._roster.place(mailbox, self._now)
+
+    def _time(self, flight: Flight) -> None:
+        """What an answer shows of how long calls take; one that refused rows was quick for another reason."""
+        duration_s, said = self._now - flight.sent_at, self._settling.said
+        if flight.batch.serial:
+            self._plan.pace.timed_lane(max(1, flight.size - said.unsent), duration_s)
+        elif not said.refused:
+            self._plan.pace.timed(flight.size, duration_s)
 
     def _token_refused(self, flight: Flight, reply: Reply) -> None:
         match self._token.refused(flight.token_generation):
@@ -293,18 +318,36 @@ class Scheduler:
             if not self._may_send():
                 return
         while self._may_send():
-            chosen, stale = choose(
+            plan = self._plan_now()
+            chosen = choose(
                 self._roster.ready,
                 self._now,
                 self._limits.batch_items_max,
                 self._fanout.first_width,
                 self._fanout.width,
+                plan,
+                self._in_lanes,
             )
-            for mailbox in stale:
+            for mailbox in chosen.stale:
                 self._roster.place(mailbox, self._now)
-            if not chosen or self._waits_for_company(chosen):
+            if chosen.lane is not None:
+                self._in_lanes += not chosen.lane.lanes
+                attempts = chosen.lane.draw_lane(self._plan.lane_rows_max, self._now)
+                self._send([(chosen.lane, attempts)], serial=True)
+                self._roster.place(chosen.lane, self._now)
+            elif not chosen.shares or self._waits_for_company(chosen):
                 break
-            self._send([(mailbox, mailbox.draw(count, self._now)) for mailbox, count in chosen])
+            else:
+                self._send([(mailbox, mailbox.draw(count, self._now)) for mailbox, count in chosen.shares])
+                for mailbox, _ in chosen.shares:
+                    self._roster.place(mailbox, self._now)
+
+    def _plan_now(self) -> Plan | None:
+        """The plan, up to date; None while it is not known how wide a batch may be, or where lanes are not to be used."""
+        if self._fanout.decided is None or not self._lanes_work:
+            return None
+        self._plan.refresh(self._roster, self._unread, self._fanout.width, self._now)
+        return self._plan
 
     def _may_send(self) -> bool:
         return (
@@ -316,8 +359,7 @@ class Scheduler:
 
     def _waits_for_company(self, chosen: Chosen) -> bool:
         """Whether a partly filled batch is held for a moment; its mailboxes are put back."""
-        full = sum(count for _, count in chosen) >= self._limits.batch_items_max
-        if full or not self._flights:
+        if chosen.urgent or chosen.rows >= self._limits.batch_items_max or not self._flights:
             self._fill_until = None
             return False
         if self._fill_until is None:
@@ -325,15 +367,16 @@ class Scheduler:
         if self._now >= self._fill_until:
             self._fill_until = None
             return False
-        for mailbox, _ in chosen:
+        for mailbox, _ in chosen.shares:
             self._roster.ready.push(mailbox)
         return True
 
-    def _send(self, parts: list[tuple[Mailbox, tuple[Attempt, ...]]]) -> None:
+    def _send(self, parts: list[tuple[Mailbox, tuple[Attempt, ...]]], *, serial: bool = False) -> None:
         batch = Batch(
             self._next_batch,
             str(UUID(int=self._rng.getrandbits(128), version=4)),
             tuple(Part(mailbox.number, attempts) for mailbox, attempts in parts),
+            serial,
         )
         self._next_batch += 1
         self._allowance.spend(batch.size)

@@ -20,6 +20,7 @@ from purgeengine.core.verdicts import Verdict, judge, outcome_when_gone
 
 NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
 WAIT_TOO_LONG = Reply(0, message="The mailbox would have had to wait too long.")
+FAILED_DEPENDENCY = 424
 BATCH_OF_LAST_SENDING = 0
 """Batches are numbered from 1; a row settled with its mailbox keeps the batch it was last sent in."""
 
@@ -31,6 +32,10 @@ class Said:
     went_through: bool = False
     token_refused: Reply | None = None
     app_refused: Reply | None = None
+    refused: int = 0
+    """Rows that were too fast."""
+    unsent: int = 0
+    """Rows of a lane that were not tried, because one before them broke it."""
 
 
 @dataclass(slots=True)
@@ -81,14 +86,34 @@ class Settling:
                 ]
                 said.good = len(attempts)
             else:
+                broken = False
                 for attempt in attempts:
                     said.wait_s = max(said.wait_s, waits.get(index, 0.0))
-                    self._reply(batch, attempt, replies.get(index) or NO_REPLY, mailbox, said, now)
+                    reply = replies.get(index) or NO_REPLY
                     index += 1
+                    if broken and reply.status == FAILED_DEPENDENCY:
+                        said.returned.append((now, attempt._replace(number=attempt.number - 1)))
+                        self.said.unsent += 1
+                        continue
+                    broken = broken or (
+                        flight.batch.serial and reply.status >= 400 and reply.status != FAILED_DEPENDENCY
+                    )
+                    self._reply(batch, attempt, reply, mailbox, said, now)
             self.said.went_through |= said.good > 0
-            mailbox.window.answered(len(attempts), now)
-            fanout.answered(len(attempts), said.refused)
-            self._conclude(mailbox, len(attempts), said, now)
+            self.said.refused += said.refused
+            if flight.batch.serial:
+                self._lane_ended(mailbox, len(attempts), now)
+            else:
+                mailbox.window.answered(len(attempts), now)
+                fanout.answered(len(attempts), said.refused)
+            self._conclude(mailbox, flight, len(attempts), said, now)
+
+    def _lane_ended(self, mailbox: Mailbox, rows: int, now: float) -> None:
+        """Rows that were not tried did not reach the mailbox."""
+        unsent = self.said.unsent
+        mailbox.window.answered(rows - unsent, now)
+        mailbox.window.never_arrived(unsent)
+        mailbox.lane_carried(rows - unsent, rows)
 
     def _reply(
         self, batch: int, attempt: Attempt, reply: Reply, mailbox: Mailbox, said: _MailboxSaid, now: float
@@ -162,32 +187,43 @@ class Settling:
         else:
             said.returned.append((at, attempt))
 
-    def _conclude(self, mailbox: Mailbox, rows: int, said: _MailboxSaid, now: float) -> None:
+    def _conclude(self, mailbox: Mailbox, flight: Flight, rows: int, said: _MailboxSaid, now: float) -> None:
         """Carry out what the replies said about their mailbox."""
         mailbox.held_back += said.held_back
         if said.closed is not None:
-            self._close(mailbox, said, Outcome.REFUSED, said.closed)
-            return
-        if said.wait_s > self._limits.retry_after_s_max or mailbox.held_back >= self._limits.attempts_max:
-            self._close(mailbox, said, Outcome.EXHAUSTED, WAIT_TOO_LONG)
-            return
+            mailbox.closing = mailbox.closing or (Outcome.REFUSED, said.closed)
+        elif said.wait_s > self._limits.retry_after_s_max or mailbox.held_back >= self._limits.attempts_max:
+            mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, WAIT_TOO_LONG)
         for at, attempt in said.returned:
-            mailbox.put_back(attempt, at)
-            self.entries.append(Returned(*attempt))
+            self._put_back(mailbox, attempt, at)
+        if mailbox.closing is not None:
+            return
         if said.refused:
             # Refusals of a batch wider than four are the fanout's doing; within four they mean other traffic.
-            within_four = rows <= mailbox.limit_max
+            within_four = rows <= mailbox.limit_max or flight.batch.serial
             mailbox.was_refused(some_went_through=said.good > 0, concurrency=said.concurrency and within_four)
         else:
             mailbox.went_well(said.good)
         if said.wait_s:
             self.block(mailbox, now + said.wait_s, now)
 
-    def _close(self, mailbox: Mailbox, said: _MailboxSaid, outcome: Outcome, reply: Reply) -> None:
-        """Its rows that were sent before end with the mailbox; those never sent are skipped by the ledger."""
+    def _put_back(self, mailbox: Mailbox, attempt: Attempt, at: float) -> None:
+        """A row is to be sent again, or to be closed with its mailbox once nothing of that is in flight any more."""
+        mailbox.put_back(attempt, at)
+        self.entries.append(Returned(*attempt))
+
+    def close(self, mailbox: Mailbox) -> None:
+        """Its rows that were sent before end with the mailbox; those never sent are skipped, most of them by the ledger.
+
+        Nothing of it may be in flight: a row that comes back later would find its mailbox closed and would wait for ever.
+        """
+        assert mailbox.closing is not None, "closed without a reason"
+        assert not mailbox.in_flight, "closed while in flight"
+        outcome, reply = mailbox.closing
         skipped = mailbox.end - mailbox.next
-        for attempt in [attempt for _, attempt in said.returned] + mailbox.give_up():
-            self._settle(attempt, outcome, BATCH_OF_LAST_SENDING, reply)
+        for attempt in mailbox.give_up():
+            ending = outcome if attempt.number else Outcome.SKIPPED
+            self._settle(attempt, ending, BATCH_OF_LAST_SENDING, reply)
         self.entries.append(MailboxClosed(mailbox.number, reply, skipped))
 
     def block(self, mailbox: Mailbox, until: float, now: float) -> None:
@@ -206,16 +242,14 @@ class Settling:
         """Certainly not carried out, and nobody's fault: send again."""
         for mailbox, attempts in flight.parts:
             for attempt in attempts:
-                mailbox.put_back(attempt, now)
-                self.entries.append(Returned(*attempt))
+                self._put_back(mailbox, attempt, now)
 
     def never_sent(self, flight: Flight, now: float) -> None:
         """The batch did not reach Graph, so that this was no sending."""
         for mailbox, attempts in flight.parts:
             for attempt in attempts:
                 unsent = attempt._replace(number=attempt.number - 1)
-                mailbox.put_back(unsent, now)
-                self.entries.append(Returned(*unsent))
+                self._put_back(mailbox, unsent, now)
 
     def all_in_doubt(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> None:
         """Perhaps carried out. ``counted`` is False while the service is out, which says nothing about these rows."""
@@ -226,8 +260,7 @@ class Settling:
                 doubtful = attempt._replace(in_doubt=True)
                 self._return(flight.batch.number, doubtful, reply, now + wait_s, said, counted=counted)
             for at, attempt in said.returned:
-                mailbox.put_back(attempt, at)
-                self.entries.append(Returned(*attempt))
+                self._put_back(mailbox, attempt, at)
 
     def all_alone(self, flight: Flight) -> None:
         """The batch was refused as a whole: each row travels alone from now on, to find the one that spoils it."""

@@ -1,0 +1,219 @@
+"""Serial lanes: batches whose rows depend each on the one before, for mailboxes that would otherwise end last."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from purgeengine.config import Limits
+from purgeengine.core.mailbox import Mailbox
+from purgeengine.core.messages import MailboxClosed, Returned, Settled
+from purgeengine.core.model import Batch, Item, Outcome, Reply
+from purgeengine.core.quarantine import Quarantine
+from purgeengine.core.scheduler import Scheduler
+from purgeengine.core.window import Window
+from purgeengine.core.wire import encode_batch
+from purgeengine.sim.batch import parse_batch
+from purgeengine.sim.faults import Faults
+from purgeengine.sim.settings import TenantSettings
+from tests.fixtures import (
+    PURGED,
+    THROTTLED,
+    a_scheduler,
+    answer,
+    batches,
+    entries,
+    lost,
+    outcomes,
+    positions,
+    refusal,
+    returned,
+)
+from tests.scenario import Scenario
+from tests.world import World
+
+GONE = Reply(404, "ErrorItemNotFound", "Not found.")
+FAULT = Reply(500, "ErrorInternalServerError", "")
+NOT_TRIED = Reply(424, "FailedDependency", "")
+DENIED = Reply(403, "ErrorAccessDenied", "Access is denied.")
+
+
+def lanes(*rows: int, **limits: Any) -> tuple[Scheduler, list[Batch]]:
+    """A scheduler whose mailboxes are few and large, so that each is critical, and the lanes that it sends at once."""
+    scheduler = a_scheduler(*rows, **{"serial_lanes": True, "connections": 8, **limits})
+    return scheduler, batches(scheduler.handle(now=0.0))
+
+
+def test_a_mailbox_that_decides_the_end_gets_four_lanes_of_twenty() -> None:
+    """A single mailbox uses its four slots for four serial batches, rows in order."""
+    _, sent = lanes(1_000)
+    assert [(batch.serial, batch.size) for batch in sent] == [(True, 20)] * 4
+    assert [row for batch in sent for row in positions(batch)] == list(range(80))
+
+
+def test_many_small_mailboxes_need_no_lanes() -> None:
+    """Where the connections decide the end, full unordered batches are cheapest."""
+    _, sent = lanes(*[10] * 200, connections=4)
+    assert [(batch.serial, batch.size) for batch in sent] == [(False, 20)] * 4
+
+
+def test_a_giant_gets_lanes_and_the_others_share_full_batches() -> None:
+    """The largest mailbox would end last; it gets its lanes first, and the connections left carry the others."""
+    _, sent = lanes(5_000, *[12] * 100)
+    assert [batch.serial for batch in sent] == [True] * 4 + [False] * 4
+    assert {part.mailbox for batch in sent[:4] for part in batch.parts} == {0}
+    assert 0 not in {part.mailbox for batch in sent[4:] for part in batch.parts}
+
+
+def test_the_last_rows_are_shared_out_over_the_lanes() -> None:
+    """Ten rows go as three, three, two and two rather than as one lane of ten."""
+    mailbox = Mailbox(7, 0, 10, Window(10_000, 600.0), Quarantine(Limits()), limit_max=4)
+    assert [len(mailbox.draw_lane(20, 0.0)) for _ in range(4)] == [3, 3, 2, 2]
+
+
+def test_lanes_are_not_used_where_they_are_switched_off() -> None:
+    """``serial_lanes=False`` sends unordered batches only."""
+    _, sent = lanes(1_000, serial_lanes=False)
+    assert [(batch.serial, batch.size) for batch in sent] == [(False, 4)]
+
+
+def test_rows_behind_the_one_that_broke_a_lane_were_no_attempt() -> None:
+    """424 behind a row that was gone: sent again at once, as rows that were never sent, and their requests are given back."""
+    scheduler, (first, *_) = lanes(1_000)
+    commands = scheduler.handle(answer(first, PURGED, GONE, rest=NOT_TRIED), now=0.5)
+    assert outcomes(commands) == {0: Outcome.PURGED, 1: Outcome.ABSENT}
+    assert returned(commands)[2] == Returned(2, 0, 0, False)
+    assert len(returned(commands)) == 18
+    assert len(batches(commands)) == 1
+
+
+def test_a_lane_that_says_424_without_a_reason_waits_and_counts() -> None:
+    """Nothing before it failed: the rows are sent again later, and their sendings count, or it could go on for ever."""
+    scheduler, (first, *_) = lanes(20)
+    commands = scheduler.handle(answer(first, rest=NOT_TRIED), now=0.5)
+    assert all(entry.number == 1 for entry in returned(commands).values())
+    assert batches(commands) == []
+
+
+def test_a_fault_in_a_lane_leaves_its_own_row_in_doubt_and_no_other() -> None:
+    """The service's trouble with one row says nothing about those that were not tried."""
+    scheduler, (first, *_) = lanes(1_000)
+    commands = scheduler.handle(answer(first, FAULT, rest=NOT_TRIED), now=0.5)
+    assert {entry.position: entry.in_doubt for entry in returned(commands).values()} == {
+        0: True,
+        **dict.fromkeys(range(1, 20), False),
+    }
+
+
+def test_a_lost_lane_leaves_all_its_rows_in_doubt_and_the_mailbox_waits() -> None:
+    """Nobody knows how far it came, and it may still be running: no new lane for this mailbox."""
+    scheduler, (first, *_) = lanes(1_000)
+    commands = scheduler.handle(lost(first), now=0.5)
+    assert len(returned(commands)) == 20
+    assert all(entry.in_doubt for entry in returned(commands).values())
+    assert batches(commands) == []
+
+
+def test_a_throttled_row_stops_the_other_lanes_from_being_renewed() -> None:
+    """The mailbox waits, not only the lane."""
+    scheduler, (first, second, *_) = lanes(1_000)
+    assert batches(scheduler.handle(answer(first, THROTTLED, rest=NOT_TRIED), now=0.5)) == []
+    assert batches(scheduler.handle(answer(second), now=0.6)) == []
+    assert scheduler.wake_at() == pytest.approx(1.5)
+
+
+def test_a_mailbox_that_closes_with_lanes_in_flight_is_closed_by_the_last_of_them() -> None:
+    """Until then its rows may come back; then those sent before are refused with it and those never tried are skipped."""
+    scheduler, (first, second, third, fourth) = lanes(100)
+    commands = scheduler.handle(answer(first, DENIED, rest=NOT_TRIED), now=0.5)
+    assert (batches(commands), entries(commands, MailboxClosed)) == ([], [])
+    scheduler.handle(answer(second), now=0.6)
+    scheduler.handle(lost(third), now=0.7)
+    commands = scheduler.handle(answer(fourth, DENIED, rest=NOT_TRIED), now=0.8)
+    assert entries(commands, MailboxClosed) == [MailboxClosed(0, DENIED, 20)]
+    settled = {entry.position: entry for entry in entries(commands, Settled) if isinstance(entry, Settled)}
+    assert [settled[row].outcome for row in (1, 19, 61, 79)] == [Outcome.SKIPPED] * 4
+    assert {settled[row].outcome for row in range(40, 60)} == {Outcome.REFUSED}
+    assert all(settled[row].in_doubt for row in range(40, 60))
+    assert scheduler.finished
+
+
+def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
+    """400 for a serial batch: its rows go into unordered ones, together, and no lane is tried again."""
+    scheduler, sent = lanes(1_000)
+    commands = [scheduler.handle(refusal(lane, 400, "BadRequest"), now=0.5) for lane in sent]
+    after = [batch for said in commands for batch in batches(said)]
+    assert [(batch.serial, batch.size) for batch in after] == [(False, 4)]
+    assert positions(after[0]) == [0, 1, 2, 3]
+
+
+def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -> None:
+    """Where a gone row breaks every lane at its first or second row, an unordered batch of four carries more."""
+    scheduler, sent = lanes(4_000)
+    now = 0.0
+    for _ in range(60):
+        now += 0.2
+        sent += batches(scheduler.handle(answer(sent.pop(0), GONE, rest=NOT_TRIED), now=now))
+    assert not any(batch.serial for batch in sent)
+
+
+def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() -> None:
+    """Whatever mixture is drawn, lanes and rows of unordered batches add up to four at the most, for every mailbox."""
+    scheduler = a_scheduler(*[5_000] * 20, serial_lanes=True, connections=16)
+    flying = {batch.number: batch for batch in batches(scheduler.handle(now=0.0))}
+    kinds = set()
+    for step in range(400):
+        taken: dict[int, int] = {}
+        for batch in flying.values():
+            kinds.add(batch.serial)
+            for part in batch.parts:
+                taken[part.mailbox] = taken.get(part.mailbox, 0) + (1 if batch.serial else len(part.attempts))
+        assert max(taken.values()) <= 4
+        ended = flying.pop(min(flying))
+        for batch in batches(scheduler.handle(answer(ended), now=0.05 * (step + 1))):
+            flying[batch.number] = batch
+    assert kinds == {True, False}
+
+
+def test_a_lane_on_the_wire_depends_all_the_way() -> None:
+    """Each sub-request names the one before it, which Graph's rules accept as fully sequential; the first names none."""
+    body = encode_batch([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)], serial=True)
+    requests = json.loads(body)["requests"]
+    assert [request.get("dependsOn") for request in requests] == [None, *[[str(row)] for row in range(19)]]
+    assert parse_batch(body).sequential
+
+
+@pytest.mark.parametrize("dispatch", ["four", "all"])
+@pytest.mark.parametrize("absent", [0.0, 0.05, 0.6])
+def test_lanes_keep_every_promise_and_refuse_nothing(dispatch: str, absent: float) -> None:
+    """A giant among small mailboxes on either service, with contacts gone: judged as every simulated run is."""
+    world = World(
+        Scenario(
+            rows_by_mailbox=(900, *[5] * 60),
+            settings=TenantSettings(dispatch=dispatch),  # type: ignore[arg-type]
+            absent=absent,
+        )
+    )
+    world.run().judge()
+    assert set(world.counts) <= {Outcome.PURGED, Outcome.ABSENT}
+
+
+def test_lanes_survive_a_service_that_fails_within_them() -> None:
+    """Faults of single rows in the middle of lanes, on a job that travels in lanes: nothing is lost or told wrong."""
+    faults = Faults(item_error_before=0.03, item_error_after=0.03, item_missing=0.03, item_throttled_before=0.03)
+    world = World(Scenario(rows_by_mailbox=(600, 400), faults=faults, chaos_s=60.0, absent=0.1))
+    world.run().judge()
+    assert set(world.counts) <= {Outcome.PURGED, Outcome.ABSENT}
+
+
+def test_lanes_halve_the_time_of_a_single_mailbox_on_a_service_that_runs_batches_all_at_once() -> None:
+    """In simulated time: four rows at a time hold their slots for the slowest of four, a lane holds its slot for none."""
+
+    def took_s(*, serial_lanes: bool) -> float:
+        limits = Limits(serial_lanes=serial_lanes)
+        settings = TenantSettings(dispatch="all")
+        return World(Scenario(rows_by_mailbox=(1_000,), settings=settings, limits=limits)).run().duration_s
+
+    assert took_s(serial_lanes=True) < 0.6 * took_s(serial_lanes=False)
