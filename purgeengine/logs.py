@@ -29,6 +29,8 @@ from purgeengine.core.model import Outcome
 
 LEDGER_OPENED = "ledger.opened"
 """A ledger is in use: rows and what is still to do."""
+ROWS_LEFT_OUT = "rows.left_out"
+"""A filter keeps rows from being sent, or does less than it was meant to; ``because`` says it as a sentence."""
 RUN_STARTED = "run.started"
 """Sending begins."""
 RUN_BLOCKED = "run.blocked"

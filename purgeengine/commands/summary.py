@@ -18,7 +18,7 @@ MEANINGS = {
     Outcome.EXHAUSTED: "still failing after every attempt",
     Outcome.INVALID: "never sent: the row is wrong",
     Outcome.DUPLICATE: "never sent: stands in an earlier row",
-    Outcome.SKIPPED: "never sent: its mailbox was closed",
+    Outcome.SKIPPED: "never sent: its mailbox was closed or left out",
 }
 
 
