@@ -16,7 +16,7 @@ from purgeengine.commands.progress import Display, shown
 from purgeengine.commands.signals import stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
-from purgeengine.core.guard import FailureThreshold
+from purgeengine.core.guard import AutoStop, FailureThreshold
 from purgeengine.core.messages import HaltReason, MailboxOpened
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.scheduler import Scheduler
@@ -56,11 +56,13 @@ class Purge:
     display: Display
     threshold: FailureThreshold | None = None
     seed: int | None = None
+    auto_stop: bool = False
+    """Whether to stop by itself when the run looks wrong."""
 
     def run(self) -> Summary:
         """Purge what the ledger still has to do, and sum up. Raises nothing that the run itself can cause: see `stopped`."""
         counts = self.ledger.counts()
-        tally = Tally(counts.rows, counts.outcomes, self.threshold)
+        tally = Tally(counts.rows, counts.outcomes, self.threshold, AutoStop() if self.auto_stop else None)
         started = time.monotonic()
         error: PurgeEngineError | None = None
         scheduler: Scheduler | None = None
@@ -111,7 +113,7 @@ class Purge:
             said = " ".join(str(part) for part in (reply.status or "", reply.code, reply.message) if part)
             return HALTS[engine.halted.reason](said)
         if engine.stop_reason is not None:
-            return RunStopped(f"The run was stopped: {engine.stop_reason}. The same command resumes it.")
+            return RunStopped(f"The run was stopped: {engine.stop_reason.rstrip('.')}. The same command resumes it.")
         return None
 
     def _summary(

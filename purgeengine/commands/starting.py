@@ -42,7 +42,8 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]
     with staged_ledger(Path(options["ledger_folder"]), source, identity.tenant_id, quiet=options["quiet"]) as ledger:
         _allowed(ledger, user_filter, options, identity.tenant_id)
         ledger.leave_out(user_filter, round(time.time() * 1000))
-        purge = Purge(ledger, tokens, way, limits, a_display(quiet=options["quiet"]), threshold, options["seed"])
+        display = a_display(quiet=options["quiet"])
+        purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], auto_stop=options["auto_stop"])
         summary = purge.run()
     log_end(summary)
     show_summary(summary, as_json=options["as_json"])
