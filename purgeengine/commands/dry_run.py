@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import msgspec
 from purgeengine.commands.connecting import way_from
 from purgeengine.commands.filtering import filter_from, left_out_lines
 from purgeengine.commands.guarding import refusal
+from purgeengine.commands.hours import hours_from
 from purgeengine.commands.options import limits_from
 from purgeengine.commands.prospect import as_json, prospect_of_input, prospect_of_ledger, show
 from purgeengine.errors import UsageProblem
@@ -26,6 +28,7 @@ def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Source | N
 
     limits = limits_from(options)
     way_from(options)
+    hours_from(options, time.time())
     user_filter = filter_from(options)
     source = open_input()
     folder = Path(options["ledger_folder"])

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from purgeengine.commands.filtering import filter_options
+from purgeengine.commands.hours import hour_options
 from purgeengine.config import Fanout, Limits
 from purgeengine.errors import UsageProblem
 
@@ -57,6 +58,7 @@ def purge_options(command: Decorated) -> Decorated:
                 show_default=True,
                 help="Stop a run that looks wrong: denials in a row, most rows failing.",
             ),
+            hour_options,
             click.option("--seed", type=int, help="Repeat the same random choices."),
             click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on stdout."),
             click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True),

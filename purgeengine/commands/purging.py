@@ -25,7 +25,7 @@ from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.recorder import Recorder
 from purgeengine.edges.tokens import Tokens
 from purgeengine.edges.transport import HttpTransport
-from purgeengine.engine import Clock, Engine
+from purgeengine.engine import Clock, Engine, Hours
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
 from purgeengine.report import Summary, Tally, exit_code_of
 
@@ -58,6 +58,8 @@ class Purge:
     seed: int | None = None
     auto_stop: bool = False
     """Whether to stop by itself when the run looks wrong."""
+    hours: Hours | None = None
+    """When it may send; None for any time."""
 
     def run(self) -> Summary:
         """Purge what the ledger still has to do, and sum up. Raises nothing that the run itself can cause: see `stopped`."""
@@ -95,6 +97,7 @@ class Purge:
                     tokens=self.tokens,
                     clock=clock,
                     watcher=tally,
+                    hours=self.hours,
                 )
                 return scheduler, await self._watched(engine, tally)
         finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from purgeengine.commands.connecting import connect, way_from
 from purgeengine.commands.filtering import filter_from, left_out_lines
 from purgeengine.commands.guarding import confirm, refusal
+from purgeengine.commands.hours import hours_from
 from purgeengine.commands.options import limits_from
 from purgeengine.core.guard import FailureThreshold
 from purgeengine.errors import UsageProblem
@@ -34,6 +35,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]
 
     limits = limits_from(options)
     threshold = FailureThreshold.parse(options["max_failures"]) if options["max_failures"] else None
+    hours = hours_from(options, time.time())
     way = way_from(options)
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     user_filter = filter_from(options)
@@ -43,7 +45,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]
         _allowed(ledger, user_filter, options, identity.tenant_id)
         ledger.leave_out(user_filter, round(time.time() * 1000))
         display = a_display(quiet=options["quiet"])
-        purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], auto_stop=options["auto_stop"])
+        purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], options["auto_stop"], hours)
         summary = purge.run()
     log_end(summary)
     show_summary(summary, as_json=options["as_json"])

@@ -1,6 +1,6 @@
 """When a run that goes wrong stops itself: at a threshold that was asked for, or because it looks wrong.
 
-Both count what this run has done, and nothing that an earlier one did: a run that is resumed is not stopped for what was seen before.
+Both count what this run has done, and nothing that an earlier one did: a resumed run is not stopped for what was seen before.
 """
 
 from __future__ import annotations
