@@ -57,41 +57,56 @@ class SendingHours:
         """Whether sending is allowed at ``utc`` (seconds since 1970), and for how long that stays so."""
         if self.until_utc is not None and utc >= self.until_utc:
             return Spell(False, 0.0, f"it is {self._clock(self.until_utc)}, the end that --until sets")
-        allowed = self._allowed(utc)
-        change = self._next(utc, lambda at: self._allowed(at) != allowed) or utc + LOOK_AHEAD_MINUTES * 60
+        allowed = self._allows(self._wall_minutes(utc))
+        change = self._next_change(utc, allowed)
         if allowed and self.until_utc is not None:
             change = min(change, self.until_utc)
         return Spell(allowed, change - utc, None)
 
     def next_time(self, utc: float, minute: int) -> float:
         """When the clock on the wall next passes this minute of the day; where it is set forward over it, at that moment."""
+        at = _next_minute(utc)
+        before = self._wall_minutes(at - 60) % DAY_MINUTES
+        while (shown := self._wall_minutes(at) % DAY_MINUTES) != minute and not before < minute < shown:
+            before, at = shown, at + 60
+        return at
 
-        def passes(at: float) -> bool:
-            return self._minute(at) == minute or self._minute(at - 60) < minute < self._minute(at)
+    def _next_change(self, utc: float, allowed: bool) -> float:
+        """The full minute after ``utc`` from which it is otherwise, or the end of looking ahead.
 
-        found = self._next(utc, passes)
-        assert found is not None, "every minute of the day is passed within two days"
-        return found
+        From one bound of a window to the next nothing changes, unless the clock is set in between; then every minute is looked at.
+        """
+        at = _next_minute(utc)
+        end = at + LOOK_AHEAD_MINUTES * 60
+        while at < end:
+            shown = self._wall_minutes(at)
+            if self._allows(shown) != allowed:
+                return at
+            minutes = min(
+                ((b - shown - 1) % DAY_MINUTES + 1 for window in self.windows for b in window), default=DAY_MINUTES
+            )
+            undisturbed = self._wall_minutes(at + 60 * minutes) - shown == minutes
+            at += 60 * minutes if undisturbed else 60
+        return end
 
-    def _allowed(self, utc: float) -> bool:
-        if not self.windows:
-            return True
-        minute = self._minute(utc)
-        return any(
+    def _allows(self, wall_minutes: int) -> bool:
+        minute = wall_minutes % DAY_MINUTES
+        return not self.windows or any(
             first <= minute < end if first < end else minute >= first or minute < end for first, end in self.windows
         )
 
-    def _minute(self, utc: float) -> int:
+    def _wall_minutes(self, utc: float) -> int:
+        """The day and the time of day that the clock on the wall shows, in minutes."""
         shown = datetime.fromtimestamp(utc, self.zone)
-        return shown.hour * 60 + shown.minute
-
-    def _next(self, utc: float, is_it: Callable[[float], bool]) -> float | None:
-        """The first full minute after ``utc`` of which that is true. Clocks are set by whole minutes, so that none is missed."""
-        first = (utc // 60 + 1) * 60
-        return next((at for n in range(LOOK_AHEAD_MINUTES) if is_it(at := first + 60 * n)), None)
+        return shown.toordinal() * DAY_MINUTES + shown.hour * 60 + shown.minute
 
     def _clock(self, utc: float) -> str:
         return f"{datetime.fromtimestamp(utc, self.zone):%Y-%m-%d %H:%M}"
+
+
+def _next_minute(utc: float) -> float:
+    """Clocks are set by whole minutes, and windows are made of them."""
+    return (utc // 60 + 1) * 60
 
 
 def hours_from(options: Mapping[str, Any], now_utc: float) -> SendingHours | None:
