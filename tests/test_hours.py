@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from bisect import bisect_left
 from datetime import UTC, datetime
 from typing import Any
@@ -159,6 +160,20 @@ def test_an_end_that_is_over_or_none_is_refused(until: str) -> None:
         some_hours(now="2026-03-10T21:00", until=until)
 
 
+def test_how_long_a_spell_lasts_is_what_looking_at_every_minute_tells() -> None:
+    """Random windows and moments around both nights in which clocks are set."""
+    rng = random.Random(1)
+    for night in ("2026-03-28T12:00", "2026-10-24T12:00"):
+        for _ in range(40):
+            windows = tuple((rng.randrange(1_440), rng.randrange(1, 1_441)) for _ in range(rng.randint(1, 3)))
+            hours = SendingHours(tuple((first, end) for first, end in windows if first != end), BERLIN)
+            at = utc(night) + rng.randrange(86_400)
+            spell = hours.at(at)
+            minutes = (at // 60 * 60 + 60 * n for n in range(1, 2_880))
+            changes = (minute - at for minute in minutes if hours.at(minute).allowed != spell.allowed)
+            assert next(changes, None) in (spell.for_s, None)
+
+
 # ------------------------------------------------------------------------------------------------------- the scheduler
 
 
@@ -197,7 +212,7 @@ def test_nothing_is_sent_outside_the_window_whatever_goes_wrong() -> None:
     hours = some_hours("01:00-01:01", "13:00-13:01")
     world = World(
         seed=3,
-        rows_by_mailbox=(3_000, 40, 40),
+        rows_by_mailbox=(1_300, 20),
         faults=Faults(item_error_before=0.02, reset_after=0.02, call_throttled=0.02),
     )
     world.hours = hours
@@ -259,7 +274,7 @@ def test_a_batch_that_could_not_leave_in_time_is_never_sent_and_goes_in_the_next
 
 def test_a_clock_that_is_set_is_noticed_within_a_minute() -> None:
     """Somebody sets the wall clock out of the window: sending ends soon, and goes on once it is time."""
-    world = World(seed=7, rows_by_mailbox=(4_000,), clock_steps=((100.0, 7_200.0),))
+    world = World(seed=7, rows_by_mailbox=(2_600,), clock_steps=((100.0, 7_200.0),))
     world.hours = some_hours("00:00-01:00", "05:00-06:00")
     world.run_once()
     asked = [seen.started_at for seen in world.tenant.log]
