@@ -7,8 +7,10 @@ import pytest
 from purgeengine import logs
 from purgeengine.core.guard import (
     DENIALS_IN_A_ROW_MAX,
+    MAILBOXES_BEFORE_ALL_FAILED,
     MAILBOXES_WEIGHED,
     ROWS_BEFORE_ALL_FAILED,
+    ROWS_OF_FEW_BEFORE_ALL_FAILED,
     ROWS_WEIGHED,
     AutoStop,
     FailureThreshold,
@@ -79,11 +81,15 @@ def test_half_of_the_mailboxes_denied_stop_the_run_though_others_are_purged() ->
     assert stopped_at == MAILBOXES_WEIGHED
 
 
-def test_first_rows_that_all_fail_stop_a_small_run() -> None:
-    """After fifty, and not when one of them went well."""
+@pytest.mark.parametrize(
+    ("mailboxes", "enough"),
+    [(MAILBOXES_BEFORE_ALL_FAILED, ROWS_BEFORE_ALL_FAILED), (1, ROWS_OF_FEW_BEFORE_ALL_FAILED)],
+)
+def test_first_rows_that_all_fail_stop_a_small_run(mailboxes: int, enough: int) -> None:
+    """After fifty where they are of many mailboxes, later where they are of few, and not when one of them went well."""
     tally, other = a_tally(), a_tally()
-    assert tally.seen(rows(Outcome.REFUSED, ROWS_BEFORE_ALL_FAILED - 1)) is None
-    assert "first 50 rows" in (tally.seen(rows(Outcome.EXHAUSTED)) or "")
+    assert tally.seen([*answered(1, range(mailboxes)), *rows(Outcome.REFUSED, enough - 1)]) is None
+    assert f"first {enough} rows" in (tally.seen(rows(Outcome.EXHAUSTED)) or "")
     assert other.seen([*rows(Outcome.REFUSED, ROWS_WEIGHED - 2), *rows(Outcome.ABSENT)]) is None
 
 

@@ -25,7 +25,10 @@ MAILBOXES_WEIGHED = 50
 ROWS_WEIGHED = 1_000
 """Rows that ended last, of which no more than half may have failed."""
 ROWS_BEFORE_ALL_FAILED = 50
-"""The first rows of a run, when not one of them ended well: a list of a few bad rows ends by itself before that."""
+"""The first rows of a run, when not one of them ended well and they are of ten mailboxes: fewer say little about the whole."""
+ROWS_OF_FEW_BEFORE_ALL_FAILED = 200
+"""The same where they are of fewer mailboxes, each of which may have its own trouble and gives up to twenty rows at once."""
+MAILBOXES_BEFORE_ALL_FAILED = 10
 _NOT_DENIED = frozenset({"errorquotaexceeded", "quotalimitreached"})
 """Codes of a 403 that say that the mailbox is full."""
 
@@ -134,7 +137,8 @@ class AutoStop:
         )
 
     def _failures(self) -> str | None:
-        if self._rows >= ROWS_BEFORE_ALL_FAILED and not self._well:
+        few = len(self._answered) < MAILBOXES_BEFORE_ALL_FAILED
+        if not self._well and self._rows >= (ROWS_OF_FEW_BEFORE_ALL_FAILED if few else ROWS_BEFORE_ALL_FAILED):
             seen = f"the first {self._rows} rows that ended all failed"
         elif self._ended >= ROWS_WEIGHED and 2 * self._failed > self._ended:
             seen = f"{self._failed:,} of the last {self._ended:,} rows that ended failed"
