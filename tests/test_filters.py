@@ -178,6 +178,8 @@ def test_rows_left_out_are_skipped_and_say_why(tmp_path: Path) -> None:
         counts = ledger.counts()
         assert (counts.outcomes[Outcome.SKIPPED], counts.waiting) == (5, 1)
         assert ledger.preview(user_filter).left_out == {}
+    with LedgerReader.open(tmp_path / "L") as reader:
+        assert reader.worst_mailboxes(5) == []  # nothing went wrong there
     found = exported(tmp_path / "L")
     assert [row["outcome"] for row in found] == ["skipped"] * 5 + [None, "duplicate", "invalid"]
     assert [row["code"] for row in found[:5]] == ["Protected"] * 3 + ["Filtered"] * 2

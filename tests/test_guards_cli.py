@@ -137,6 +137,15 @@ def test_a_run_without_input_resumes_what_is_there_and_nothing_else(tmp_path: Pa
         assert (ended.code, ended.json["complete"]) == (1, True), ended.err
 
 
+def test_a_list_from_a_pipe_needs_yes_where_there_is_no_terminal(bench: Bench) -> None:
+    """The rows are no answer to the question: exit 2, and nothing was sent."""
+    arguments = [argument for argument in bench.run_arguments() if argument != "--yes"]
+    arguments[1] = "-"
+    with bench.start(*arguments, stdin=subprocess.PIPE) as process:
+        _, err = process.communicate(bench.input.read_text() + "10\n", timeout=TIMEOUT_S)
+    assert (process.returncode, "--yes" in err, bench.server.tenant.counters.calls) == (2, True, 0), err
+
+
 def test_nothing_piped_in_is_no_input(bench: Bench) -> None:
     """An empty pipe is an empty file; the sentence says so, and nothing was made."""
     arguments = bench.run_arguments()

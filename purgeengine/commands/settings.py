@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +148,8 @@ def default_file() -> Path:
 
 
 def _parsed(file: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         with file.open("rb") as opened:
             raw = opened.read(FILE_BYTES_MAX + 1)
@@ -295,5 +295,7 @@ def _all_commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
     near: Sequence[str] = get_close_matches(word, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""

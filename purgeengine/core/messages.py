@@ -95,6 +95,10 @@ class Spell(NamedTuple):
 # --------------------------------------------------------------------------------------------------------- entries
 
 
+BATCH_OF_LAST_SENDING = 0
+"""Batches are numbered from 1; a row settled with its mailbox keeps the batch it was last sent in."""
+
+
 class BatchSent(NamedTuple):
     """The intent: these rows are about to be sent."""
 

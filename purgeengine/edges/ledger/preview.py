@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import NamedTuple
 
-from purgeengine.core.filters import FILTERED, NO_KINDS, PROTECTED, Kinds, UserFilter, is_object_id
-from purgeengine.core.messages import Entry, MailboxClosed, Settled
+from purgeengine.core.filters import NO_KINDS, Kinds, UserFilter, is_object_id
+from purgeengine.core.messages import BATCH_OF_LAST_SENDING, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Attempt, Outcome, Reply
-from purgeengine.core.settling import BATCH_OF_LAST_SENDING
 from purgeengine.edges.ledger.resume import PAGE, unsettled
+from purgeengine.edges.ledger.status import details_of_filters
 
 LARGEST_MAX = 100
 """Mailboxes named in a preview."""
@@ -104,7 +104,7 @@ class Preview:
 def preview(connection: sqlite3.Connection, user_filter: UserFilter) -> Preview:
     """Look at every mailbox of the ledger."""
     found = Preview()
-    by_filter = _details_of_filters(connection)
+    by_filter = details_of_filters(connection)
     for mailbox in _mailboxes(connection):
         if not mailbox.closed:
             found.add(mailbox.user, mailbox.key, mailbox.rows_left, user_filter)
@@ -138,8 +138,3 @@ def _mailboxes(connection: sqlite3.Connection) -> Iterator[_Mailbox]:
     while page := connection.execute(_PAGE_OF_MAILBOXES, (after, PAGE)).fetchall():
         after = page[-1][0]
         yield from map(_Mailbox._make, page)
-
-
-def _details_of_filters(connection: sqlite3.Connection) -> frozenset[int]:
-    query = "SELECT id FROM detail WHERE status = 0 AND code IN (?, ?)"
-    return frozenset(number for (number,) in connection.execute(query, (PROTECTED, FILTERED)))
