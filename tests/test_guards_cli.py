@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,15 @@ def test_only_users_are_purged_and_misspelt_ones_are_told(bench: Bench, tmp_path
     assert {row["code"] for row in bench.exported() if row["outcome"] == "skipped"} == {"Filtered"}
 
 
+def test_an_only_list_that_names_nobody_of_the_input_is_refused(bench: Bench, tmp_path: Path) -> None:
+    """It would leave everything out for good, without a question; a dry run says so, and the right list then goes on."""
+    wrong = ["--only-users", listed(tmp_path, "ann@contoso.example", "*@fabrikam.example")]
+    for more in ([], ["--dry-run"]):
+        ended = bench.run(*wrong, *more)
+        assert (ended.code, "--only-users" in ended.err, "Traceback" in ended.err) == (2, True, False), ended.err
+    assert bench.run("--only-users", listed(tmp_path, "*@contoso.example")).code == 0
+
+
 @pytest.mark.parametrize("option", ["--only-users", "--exclude-users", "--protected-users"])
 def test_a_list_that_cannot_be_used_is_refused(bench: Bench, tmp_path: Path, option: str) -> None:
     """Missing, empty or not understood: exit 2, and nothing was sent or made."""
@@ -296,18 +307,18 @@ def test_auto_stop_can_be_switched_off(tmp_path: Path) -> None:
     assert (ended.code, ended.json["complete"]) == (1, True), ended.err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process could handle")
 def test_outside_its_window_a_run_waits_and_can_be_ended(bench: Bench) -> None:
-    """A window that is never open while this test runs, and an end: exit 4, resumable, nothing sent, and the log says why."""
-    from datetime import UTC, datetime, timedelta
-
-    now = datetime.now(UTC)
-    later = now + timedelta(hours=2)
+    """In a window that is hours away: nothing is sent, the log says so, SIGTERM ends the wait, and another window resumes."""
+    later = datetime.now(UTC) + timedelta(hours=6)
     window = f"{later:%H}:00-{later:%H}:30"
-    ended = bench.run("--window", window, "--time-zone", "UTC", "--until", (now + timedelta(seconds=6)).isoformat())
-    assert ended.code == 4, ended.err
-    assert "--until" in ended.json["stopped"]
-    assert "run.held" in ended.err
-    assert bench.server.tenant.counters.calls == 0
+    with bench.start(*bench.run_arguments("--window", window, "--time-zone", "UTC")) as process:
+        assert process.stderr is not None
+        while "run.held" not in (line := process.stderr.readline()):
+            assert line, "the run ended and did not wait"
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, "SIGTERM" in out, bench.server.tenant.counters.calls) == (4, True, 0), err
     assert bench.run("--window", "00:00-24:00").code == 0
 
 

@@ -176,7 +176,7 @@ def test_what_is_protected_by_any_source_is_not_purged(bench: Bench, tmp_path: P
     for name, text in (("p.txt", names[1]), ("e.txt", names[2]), ("o.txt", names[3])):
         (tmp_path / name).write_text(text + "\n")
     file = tmp_path / "c.toml"
-    file.write_text(f'protected_users = ["{names[0].upper()}"]\nprotected_users_file = ["p.txt"]\n')
+    file.write_text(f'protected_users = ["{names[0].upper()}"]\n[run]\nprotected_users_file = ["p.txt"]\n')
     ended = bench.run(
         "--config", str(file), "--protected-users", str(tmp_path / "o.txt"),
         PURGEENGINE_PROTECTED_USERS=str(tmp_path / "e.txt"),
@@ -231,6 +231,8 @@ def test_a_limit_in_the_file_holds_a_run_back(bench: Bench, tmp_path: Path) -> N
         ("config = 'x'", "--config"),
         ("protected_users = 'not a user'", "protected_users"),
         ("protected_users = [1]", "list of texts"),
+        ("[run]\nprotected_users = ['not a user']", "protected_users"),
+        ("[status]\nprotected_users = ['a@x.example']", "no setting"),
     ],
 )
 def test_what_is_not_understood_is_an_error(refused: Callable[..., str], text: str | bytes, says: str) -> None:

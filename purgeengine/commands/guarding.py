@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from purgeengine.commands.terminal import ask
 from purgeengine.commands.words import counted, number
-from purgeengine.core.filters import UserFilter
+from purgeengine.core.filters import NOT_NAMED, UserFilter
 from purgeengine.errors import RunStopped, UsageProblem
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ def refusal(preview: Preview, user_filter: UserFilter, options: Mapping[str, Any
         return (
             f"{counted(over, 'mailbox')} with more rows to purge than the {number(most_of_one)} that --max-items-per-mailbox "
             f"allows: {shown}{', …' if over > OVER_SHOWN else ''}. Nothing was sent."
+        )
+    if user_filter.only is not None and preview.left_out[NOT_NAMED] and not preview.only_matched:
+        return (
+            "None of the users that --only-users lists occurs in the input: nothing would be purged, and all be left out "
+            "for good. Check the list. Nothing was sent."
         )
     return user_filter.blind_spot(preview.kinds)
 

@@ -6,9 +6,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from purgeengine.edges.ledger.storage import translated
 from purgeengine.errors import UsageProblem
@@ -37,26 +37,28 @@ def opening(inputs: Sequence[str], columns: Mapping[str, str] | None) -> Iterato
     """
     from purgeengine.edges.source import open_source
 
-    with tempfile.TemporaryDirectory(prefix="purgeengine-", ignore_cleanup_errors=True) as scratch:
+    with ExitStack() as stack:
 
         def opened() -> Source:
             if STANDARD_INPUT not in inputs:
                 return open_source(inputs, columns)
-            copy = _spooled(inputs, Path(scratch))
+            copy = _spooled(inputs, stack)
             return open_source([copy if path == STANDARD_INPUT else path for path in inputs], columns)
 
         yield opened
 
 
-def _spooled(inputs: Sequence[str], scratch: Path) -> Path:
+def _spooled(inputs: Sequence[str], stack: ExitStack) -> Path:
+    """A copy of standard input that lasts as long as the stack."""
     if inputs.count(STANDARD_INPUT) > 1:
         raise UsageProblem("Standard input (-) is named twice as INPUT. Name it once.")
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageProblem(
             "INPUT is standard input (-), and nothing is piped into it. Pipe the rows in, or name a file."
         )
-    copy = scratch / SPOOLED
-    incoming: BinaryIO = sys.stdin.buffer
-    with translated("Standard input cannot be copied"), copy.open("wb") as file:
-        shutil.copyfileobj(incoming, file, 1 << 20)
+    with translated("Standard input cannot be copied"):
+        scratch = tempfile.TemporaryDirectory(prefix="purgeengine-", ignore_cleanup_errors=True)
+        copy = Path(stack.enter_context(scratch)) / SPOOLED
+        with copy.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
     return copy

@@ -113,10 +113,10 @@ def key_of(option: click.Option) -> str | None:
 
 def read_settings(name: str, command: click.Command, path: str | None) -> Settings:
     """Read the file named, or the user's own where there is one. Raises `UsageProblem` for anything not understood."""
-    file = Path(path).expanduser() if path else default_file()
-    if not path and not file.exists():
+    file = Path(os.path.expanduser(path)) if path else default_file()  # noqa: PTH111 - pathlib's raises for an unknown ~user
+    table = _parsed(file, needed=bool(path))
+    if table is None:
         return Settings()
-    table = _parsed(file)
     _refuse_secrets(file, table)
     known = {key: option for key, option in _options(command) if key not in NEVER_PRESET}
     everywhere = known if name not in SELF_CONTAINED else {}
@@ -128,16 +128,16 @@ def read_settings(name: str, command: click.Command, path: str | None) -> Settin
             own = value if key == name else own
             _check_section(file, key, value, name, command)
         elif key in protected:
-            protected[key] = _texts(file, key, value)
+            protected[key] += _users(file, key, value)
         elif key in everywhere:
             values[str(everywhere[key].name)] = _value(file, key, everywhere[key], value)
         else:
             _value(file, key, _option_anywhere(file, key), value)
     for key, value in own.items():
-        values[str(known[key].name)] = _value(file, f"{name}.{key}", known[key], value)
-    for entry in protected[PROTECTED_NAMES]:
-        if problem := entry_problem(entry):
-            raise UsageProblem(f"{file}: {PROTECTED_NAMES} holds {printable(entry, 100)!r}: {problem}.")
+        if key in protected:
+            protected[key] += _users(file, key, value)
+        else:
+            values[str(known[key].name)] = _value(file, f"{name}.{key}", known[key], value)
     files = tuple(_beside(file, entry) for entry in protected[PROTECTED_FILES])
     return Settings(file, values, tuple(protected[PROTECTED_NAMES]), files)
 
@@ -147,7 +147,8 @@ def default_file() -> Path:
     return Path(click.get_app_dir("purgeengine")) / "config.toml"
 
 
-def _parsed(file: Path) -> dict[str, Any]:
+def _parsed(file: Path, *, needed: bool) -> dict[str, Any] | None:
+    """What stands in the file; None where it is not there and need not be."""
     import tomllib
 
     try:
@@ -161,6 +162,8 @@ def _parsed(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UsageProblem(f"{file} is not text in UTF-8. Save it as UTF-8.") from error
     except OSError as error:
+        if not needed and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return None
         raise UsageProblem(f"The configuration {file} cannot be read: {error.strerror or error}.") from error
 
 
@@ -184,6 +187,9 @@ def _check_section(file: Path, section: str, table: Mapping[str, Any], name: str
     options = dict(_options(commands[section]))
     for key, value in table.items():
         _refuse_presets(file, key)
+        if key in (PROTECTED_NAMES, PROTECTED_FILES) and PROTECTED_NAMES in options:
+            _users(file, key, value)
+            continue
         if key not in options:
             shown = printable(f"{section}.{key}", 100)
             raise UsageProblem(f"{file}: {shown} is no setting{_nearest(key, options)}.")
@@ -232,18 +238,22 @@ def _scalar(file: Path, key: str, option: click.Option, value: Any) -> Any:
     return value
 
 
-def _texts(file: Path, key: str, value: Any) -> list[str]:
+def _users(file: Path, key: str, value: Any) -> list[str]:
+    """Names of users, or of files that list them, as ``key`` says."""
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(one, str) and one for one in values):
         raise UsageProblem(
             f'{file}: {key} must be a list of texts, such as ["ceo@contoso.com", "*@board.contoso.com"].'
         )
+    for entry in values if key == PROTECTED_NAMES else ():
+        if problem := entry_problem(entry):
+            raise UsageProblem(f"{file}: {key} holds {printable(entry, 100)!r}: {problem}.")
     return list(values)
 
 
 def _beside(file: Path, path: str) -> str:
     """A path in the file is meant from the file's own folder."""
-    return str(file.absolute().parent / Path(path).expanduser())
+    return str(file.absolute().parent / os.path.expanduser(path))  # noqa: PTH111 - as above
 
 
 def _shown(value: Any) -> str:

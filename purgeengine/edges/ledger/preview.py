@@ -67,6 +67,8 @@ class Preview:
     """Users named by ``--exclude-users`` that occur in the input; patterns are not counted."""
     only_seen: int = 0
     """The same for ``--only-users``."""
+    only_matched: int = 0
+    """Mailboxes of the input that ``--only-users`` names, by patterns too."""
 
     @property
     def rows(self) -> int:
@@ -81,7 +83,9 @@ class Preview:
     def add(self, user: str, key: str, rows: int, user_filter: UserFilter) -> None:
         """Take in a mailbox with rows that have no outcome, or none left."""
         self.excluded_seen += key in user_filter.excluded.keys
-        self.only_seen += user_filter.only is not None and key in user_filter.only.keys
+        if user_filter.only is not None:
+            self.only_seen += key in user_filter.only.keys
+            self.only_matched += key in user_filter.only
         if not rows:
             return
         reason = user_filter.left_out(key)
