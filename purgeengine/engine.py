@@ -214,7 +214,7 @@ class Engine:
             return self._release()
         if not self._held:
             self._held = True
-            self._log.warning(logs.RUN_HELD, for_s=round(spell.for_s))
+            self._log.warning(logs.RUN_PAUSED, for_s=round(spell.for_s))
         return [Held(spell.for_s)]
 
     def _release(self) -> list[Event]:

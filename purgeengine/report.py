@@ -66,7 +66,7 @@ class Tally:
             return None
         reason = self._auto_stop.seen(entries, settled)
         if self._auto_stop.warning is not None:
-            logs.get_logger().warning(logs.RUN_LOOKS_ODD, because=self._auto_stop.warning)
+            logs.get_logger().warning(logs.RUN_DOUBTED, because=self._auto_stop.warning)
             self._auto_stop.warning = None
         return reason
 

@@ -111,11 +111,11 @@ def test_absent_rows_never_stop_and_a_thousand_of_nothing_else_warn_once(capsys:
     for _ in range(40):
         assert tally.seen(rows(Outcome.ABSENT, 100)) is None
     said = capsys.readouterr()
-    assert said.err.count("run.looks_odd") == 1
+    assert said.err.count("run.doubted") == 1
     mixed = a_tally()
     mixed.seen([*rows(Outcome.PURGED), *rows(Outcome.ABSENT, 5_000)])
     said = capsys.readouterr()
-    assert "run.looks_odd" not in said.err
+    assert "run.doubted" not in said.err
 
 
 def test_skipped_rows_do_not_thin_out_a_share_of_failures() -> None:

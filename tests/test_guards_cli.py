@@ -314,7 +314,7 @@ def test_outside_its_window_a_run_waits_and_can_be_ended(bench: Bench) -> None:
     window = f"{later:%H}:00-{later:%H}:30"
     with bench.start(*bench.run_arguments("--window", window, "--time-zone", "UTC")) as process:
         assert process.stderr is not None
-        while "run.held" not in (line := process.stderr.readline()):
+        while "run.paused" not in (line := process.stderr.readline()):
             assert line, "the run ended and did not wait"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=TIMEOUT_S)

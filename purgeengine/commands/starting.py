@@ -58,7 +58,7 @@ def _allowed(ledger: Ledger, user_filter: UserFilter, options: dict[str, Any], t
 
     preview = ledger.preview(user_filter)
     for line in left_out_lines(preview, user_filter):
-        logs.get_logger().warning(logs.ROWS_LEFT_OUT, because=line)
+        logs.get_logger().warning(logs.FILTER_APPLIED, because=line)
     if (sentence := refusal(preview, user_filter, options)) is not None:
         raise UsageProblem(sentence)
     if preview.rows:
