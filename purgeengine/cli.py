@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from purgeengine import __version__
+from purgeengine.commands.settings import attach
 from purgeengine.errors import LedgerError, PurgeEngineError
 
 COMMANDS = {
@@ -23,6 +24,7 @@ COMMANDS = {
     "status": "Show what became of the rows of a ledger, also while a run is going on.",
     "export": "Write a ledger as CSV or Parquet, in input order; the file is itself an input.",
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
+    "config": "Show the settings that hold, and where each of them comes from.",
     "demo": "Watch a whole run against a simulated tenant. Needs no account.",
 }
 EXIT_CODES = """\b
@@ -48,7 +50,7 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"purgeengine.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
-        return command
+        return command if isinstance(command, click.Group) else attach(cmd_name, command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands without importing any."""

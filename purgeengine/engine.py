@@ -19,11 +19,14 @@ from purgeengine.core.messages import (
     Entry,
     Event,
     Halt,
+    Held,
     InputEnded,
     MailboxOpened,
     Record,
+    Released,
     RenewToken,
     Send,
+    Spell,
     StopRequested,
     TokenRenewed,
 )
@@ -38,6 +41,8 @@ DRAIN_S_MAX = 30.0
 
 TURN_S_MIN = 0.002
 """Under load, turns are no closer than this: what comes in between shares one commit. A call takes some hundred times longer."""
+LOOK_S_MAX = 60.0
+"""How often the hours are asked anew: the wall clock may be set, and a machine may sleep."""
 WAIT_S_MIN = 0.001
 """Shortest wait for an instant: timers are no finer, and a loop that spins helps nobody."""
 
@@ -90,6 +95,12 @@ class Clock(Protocol):
     def utc(self) -> float: ...  # noqa: D102
 
 
+class Hours(Protocol):
+    """Knows when sending is allowed, from the seconds since 1970."""
+
+    def at(self, utc: float) -> Spell: ...  # noqa: D102
+
+
 class Watcher(Protocol):
     """Is shown every turn's entries once they are durable, and may ask for a stop by answering a reason."""
 
@@ -109,6 +120,7 @@ class Engine:
         tokens: Tokens,
         clock: Clock,
         watcher: Watcher,
+        hours: Hours | None = None,
     ) -> None:
         self.scheduler = scheduler
         self._mailboxes = mailboxes
@@ -117,6 +129,9 @@ class Engine:
         self._tokens = tokens
         self._clock = clock
         self._watcher = watcher
+        self._hours = hours
+        self._look_at = float("-inf") if hours is not None else float("inf")
+        self._held = False
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
@@ -136,7 +151,7 @@ class Engine:
         """Return when the run has ended or stopped. Raises the `PurgeEngineError` that ended it, once nothing is in flight."""
         try:
             while not self.scheduler.finished:
-                events = await self._next_events()
+                events = [*await self._next_events(), *self._look_at_the_clock()]
                 before = self.scheduler.fanout
                 await self._carry_out(self.scheduler.handle(*events, now=self._clock.monotonic()))
                 if self.scheduler.fanout != before:
@@ -185,9 +200,33 @@ class Engine:
             events.append(mailbox)
         return events
 
+    def _look_at_the_clock(self) -> list[Event]:
+        """Whether it is a time to send, when that may have changed."""
+        if self._hours is None or self._clock.monotonic() < self._look_at:
+            return []
+        spell = self._hours.at(self._clock.utc())
+        self._look_at = self._clock.monotonic() + min(max(spell.for_s, WAIT_S_MIN), LOOK_S_MAX)
+        if spell.over is not None:
+            self._look_at = float("inf")
+            self.stop(spell.over)
+            return [StopRequested()]
+        if spell.allowed:
+            return self._release()
+        if not self._held:
+            self._held = True
+            self._log.warning(logs.RUN_PAUSED, for_s=round(spell.for_s))
+        return [Held(spell.for_s)]
+
+    def _release(self) -> list[Event]:
+        if not self._held:
+            return []
+        self._held = False
+        self._log.warning(logs.RUN_RELEASED)
+        return [Released()]
+
     async def _wait_for_news(self) -> None:
-        instants = [at for at in (self.scheduler.wake_at(), self._drain_until) if at is not None]
-        if not instants:
+        instants = [at for at in (self.scheduler.wake_at(), self._drain_until, self._look_at) if at is not None]
+        if min(instants) == float("inf"):
             await self._news.wait()
             return
         loop = asyncio.get_running_loop()
@@ -243,6 +282,8 @@ class Engine:
         try:
             token = await self._tokens.token()
             await self._wait_at_the_door()
+            if self._held:
+                raise NotSent("The time to send was over before the batch left.")
             raw = await self._transport.post(body, batch.client_request_id, token)
         except NotSent as error:
             self._report(BatchLost(batch.number, sent=False, reason=str(error)))

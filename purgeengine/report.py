@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from purgeengine.core.guard import FAILURES, FailureThreshold
+from purgeengine import logs
+from purgeengine.core.guard import FAILURES, AutoStop, FailureThreshold
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
 
@@ -20,7 +21,11 @@ class Tally:
     """Counts what the engine reports. ``settled_before`` are the outcomes an earlier run of the same ledger left."""
 
     def __init__(
-        self, rows: int, settled_before: Mapping[Outcome, int], threshold: FailureThreshold | None = None
+        self,
+        rows: int,
+        settled_before: Mapping[Outcome, int],
+        threshold: FailureThreshold | None = None,
+        auto_stop: AutoStop | None = None,
     ) -> None:
         self.rows = rows
         self.outcomes: Counter[Outcome] = Counter(settled_before)
@@ -30,6 +35,7 @@ class Tally:
         self.lost_calls = 0
         self.closed_mailboxes = 0
         self._threshold = threshold
+        self._auto_stop = auto_stop
         self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
@@ -46,10 +52,23 @@ class Tally:
                 settled[Outcome.SKIPPED] += entry.skipped
         self.outcomes.update(settled)
         self.settled_now.update(settled)
+        return self._crossed() or self._looks_wrong(entries, settled)
+
+    def _crossed(self) -> str | None:
+        """A row that was skipped was never sent: it is no failure, and no success that would outweigh one."""
         if self._threshold is None:
             return None
         failed = sum(self.settled_now[outcome] for outcome in FAILURES)
-        return self._threshold.crossed(failed, self.settled_now.total())
+        return self._threshold.crossed(failed, self.settled_now.total() - self.settled_now[Outcome.SKIPPED])
+
+    def _looks_wrong(self, entries: Sequence[Entry], settled: Mapping[Outcome, int]) -> str | None:
+        if self._auto_stop is None:
+            return None
+        reason = self._auto_stop.seen(entries, settled)
+        if self._auto_stop.warning is not None:
+            logs.get_logger().warning(logs.RUN_DOUBTED, because=self._auto_stop.warning)
+            self._auto_stop.warning = None
+        return reason
 
     @property
     def settled(self) -> int:

@@ -96,7 +96,8 @@ class Bench:
             "AZURE_CLIENT_ID": app.client_id,
             "AZURE_CLIENT_SECRET": app.client_secret,
         }
-        env = {**os.environ, **credentials, "PYTHONWARNINGS": "error::RuntimeWarning", **environment}
+        own = {"PYTHONWARNINGS": "error::RuntimeWarning", "PURGEENGINE_CONFIG": os.devnull}
+        env = {**os.environ, **credentials, **own, **environment}
         return subprocess.Popen(
             [sys.executable, "-m", "purgeengine", *arguments],
             env={name: value for name, value in env.items() if value},
@@ -105,6 +106,7 @@ class Bench:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
+            start_new_session=True,  # the terminal that the tests were started from is nobody's to ask
         )
 
     def exported(self) -> list[dict[str, str]]:

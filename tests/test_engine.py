@@ -12,7 +12,7 @@ import pytest
 from purgeengine.config import Limits
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Settled
 from purgeengine.core.scheduler import Scheduler
-from purgeengine.engine import DRAIN_S_MAX, Engine
+from purgeengine.engine import DRAIN_S_MAX, Engine, Hours
 from purgeengine.errors import LedgerError, NoAnswer, TokenError
 from purgeengine.report import Tally
 from purgeengine.sim.transport import Received
@@ -36,6 +36,8 @@ class Scene:
     before_write: Callable[[Sequence[Entry]], None] | None = None
     trouble: LedgerError | None = None
     token_error: Exception | None = None
+    before_token: Callable[[], Awaitable[None]] | None = None
+    hours: Hours | None = None
     history: list[str] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
@@ -70,6 +72,8 @@ class Scene:
 
         class Tokens:
             async def token(self) -> str:
+                if scene.before_token is not None:
+                    await scene.before_token()
                 if scene.token_error is not None:
                     raise scene.token_error
                 return "token"
@@ -85,6 +89,7 @@ class Scene:
             tokens=Tokens(),
             clock=VirtualClock(asyncio.get_running_loop()),
             watcher=Tally(self.rows, {}),
+            hours=self.hours,
         )
         errand = asyncio.ensure_future(meanwhile(self.engine)) if meanwhile else None
         try:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Item, Outcome
 from purgeengine.edges.ledger import Ledger, LedgerReader, staging
 from purgeengine.edges.ledger.storage import README_TEXT
@@ -37,7 +38,7 @@ def test_staging_groups_rows_by_mailbox_with_the_largest_first(tmp_path: Path) -
             Item("bob@x.example", "F", "2"),
         ]
         assert ledger.rows_of([3, 0, 1, 2]) == [1, 0, 2, 3]
-        assert ledger.mailbox_count() == 2
+        assert ledger.preview(UserFilter()).mailboxes == 2
 
 
 def test_order_of_the_input_does_not_change_the_mailboxes(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from purgeengine.core.messages import BatchEnded, Entry, Settled
 from purgeengine.core.model import Item, Outcome
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.edges.ledger import Ledger
-from purgeengine.engine import Engine
+from purgeengine.engine import Engine, Hours
 from purgeengine.errors import PurgeEngineError, RunStopped
 from purgeengine.report import Tally
 from purgeengine.sim.answers import Trouble
@@ -171,6 +171,8 @@ class World:
         """What the last run ended with."""
         self.acknowledged: dict[int, Outcome] = {}
         """What the ledger has said it would remember, by row."""
+        self.hours: Hours | None = None
+        """When the runs may send, by the wall clock; any time will do for None."""
         self.login = Login()
         self.judge_of_runs = Judge(self)
 
@@ -247,6 +249,7 @@ class World:
             tokens=self.tokens,
             clock=clock,
             watcher=self.tally,
+            hours=self.hours,
         )
         try:
             await self.engine.run()

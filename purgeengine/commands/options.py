@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from purgeengine.commands.filtering import filter_options
+from purgeengine.commands.hours import hour_options
 from purgeengine.config import Fanout, Limits
 from purgeengine.errors import UsageProblem
 
@@ -16,18 +18,19 @@ DEFAULTS = Limits()
 FANOUTS = click.Choice(["auto", "4", "20"])
 
 
-def input_arguments(command: Decorated) -> Decorated:
+def input_arguments(command: Decorated, *, required: bool = True) -> Decorated:
     """``INPUT…`` and ``--columns``."""
     command = click.option(
         "--columns",
         metavar="MAP",
         help="Which columns to read, e.g. user=Owner,contact=ItemId. Needed only where the names are unusual.",
     )(command)
-    return click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())(command)
+    metavar = "INPUT..." if required else "[INPUT]..."
+    return click.argument("inputs", nargs=-1, required=required, metavar=metavar, type=click.Path())(command)
 
 
 def purge_options(command: Decorated) -> Decorated:
-    """Where the record goes, what must be true before anything is sent, and how it is told."""
+    """Where the record goes, what must be true before anything is sent, when it may be, and how it is told."""
     for option in reversed(
         (
             click.option(
@@ -41,7 +44,21 @@ def purge_options(command: Decorated) -> Decorated:
             click.option(
                 "--max-items", type=click.IntRange(min=0), metavar="N", help="Refuse an input with more rows to purge."
             ),
+            click.option(
+                "--max-items-per-mailbox",
+                type=click.IntRange(min=0),
+                metavar="N",
+                help="Refuse an input with more rows to purge than this in any mailbox.",
+            ),
+            filter_options,
             click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed."),
+            click.option(
+                "--auto-stop/--no-auto-stop",
+                default=True,
+                show_default=True,
+                help="Stop a run that looks wrong: denials in a row, most rows failing.",
+            ),
+            hour_options,
             click.option("--seed", type=int, help="Repeat the same random choices."),
             click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on stdout."),
             click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True),

@@ -133,6 +133,8 @@ def figures(tally: Tally, scheduler: Scheduler, elapsed_s: float) -> str:
         parts.append(f"throttled mailboxes {throttled}")
     if scheduler.blocked_for_s >= 1:
         parts.append(f"waiting {duration(scheduler.blocked_for_s)} as Graph asked")
+    if scheduler.held_for_s is not None:
+        parts.append(f"waiting {duration(scheduler.held_for_s)} for the time to send")
     if tally.left and rate > 0:
         parts.append(f"left {duration(tally.left / rate)}")
     return " · ".join(parts)

@@ -16,7 +16,7 @@ from purgeengine.commands.progress import Display, shown
 from purgeengine.commands.signals import stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
-from purgeengine.core.guard import FailureThreshold
+from purgeengine.core.guard import AutoStop, FailureThreshold
 from purgeengine.core.messages import HaltReason, MailboxOpened
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.scheduler import Scheduler
@@ -25,7 +25,7 @@ from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.recorder import Recorder
 from purgeengine.edges.tokens import Tokens
 from purgeengine.edges.transport import HttpTransport
-from purgeengine.engine import Clock, Engine
+from purgeengine.engine import Clock, Engine, Hours
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
 from purgeengine.report import Summary, Tally, exit_code_of
 
@@ -56,11 +56,15 @@ class Purge:
     display: Display
     threshold: FailureThreshold | None = None
     seed: int | None = None
+    auto_stop: bool = False
+    """Whether to stop by itself when the run looks wrong."""
+    hours: Hours | None = None
+    """When it may send; None for any time."""
 
     def run(self) -> Summary:
         """Purge what the ledger still has to do, and sum up. Raises nothing that the run itself can cause: see `stopped`."""
         counts = self.ledger.counts()
-        tally = Tally(counts.rows, counts.outcomes, self.threshold)
+        tally = Tally(counts.rows, counts.outcomes, self.threshold, AutoStop() if self.auto_stop else None)
         started = time.monotonic()
         error: PurgeEngineError | None = None
         scheduler: Scheduler | None = None
@@ -93,6 +97,7 @@ class Purge:
                     tokens=self.tokens,
                     clock=clock,
                     watcher=tally,
+                    hours=self.hours,
                 )
                 return scheduler, await self._watched(engine, tally)
         finally:
@@ -111,7 +116,7 @@ class Purge:
             said = " ".join(str(part) for part in (reply.status or "", reply.code, reply.message) if part)
             return HALTS[engine.halted.reason](said)
         if engine.stop_reason is not None:
-            return RunStopped(f"The run was stopped: {engine.stop_reason}. The same command resumes it.")
+            return RunStopped(f"The run was stopped: {engine.stop_reason.rstrip('.')}. The same command resumes it.")
         return None
 
     def _summary(

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from purgeengine.commands.connecting import connection_options
-from purgeengine.commands.options import column_map, input_arguments, limit_options, limits_from, purge_options
+from purgeengine.commands.inputs import opening
+from purgeengine.commands.options import column_map, input_arguments, limit_options, purge_options
+from purgeengine.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from purgeengine.edges.source import Source
 
 EPILOG = """\b
 Examples:
   purgeengine run contacts.csv --ledger ./cleanup
   purgeengine run exports/ --ledger ./cleanup --yes --max-failures 2% --json
   purgeengine run contacts.csv --ledger ./cleanup          (again: resumes)
+  purgeengine run --ledger ./cleanup                       (the same, without the input)
+  python list.py | purgeengine run - --ledger ./cleanup --exclude-users keep.txt
 
 \b
 Credentials come from the environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or a ready
@@ -21,7 +31,7 @@ token in PURGEENGINE_ACCESS_TOKEN. HTTPS_PROXY and NO_PROXY are honoured."""
 
 
 @click.command(epilog=EPILOG)
-@input_arguments
+@partial(input_arguments, required=False)
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @purge_options
 @connection_options
@@ -29,17 +39,29 @@ token in PURGEENGINE_ACCESS_TOKEN. HTTPS_PROXY and NO_PROXY are honoured."""
 def run(**options: Any) -> int:
     """Permanently delete the contacts listed in INPUT (CSV or Parquet files, or a folder of them).
 
-    The same command again resumes: nothing that has its outcome is sent again. Ctrl-C stops in an orderly way, a second
-    Ctrl-C at once; both are resumable.
+    The same command again resumes: nothing that has its outcome is sent again; INPUT may then be left out. Ctrl-C stops in an
+    orderly way, a second Ctrl-C at once; both are resumable. INPUT may be - for standard input.
     """
     columns = column_map(options["columns"])
+    if not options["inputs"]:
+        _refuse_nothing_to_resume(Path(options["ledger_folder"]))
+        return _begin(options, lambda: None)
+    with opening(options["inputs"], columns) as open_input:
+        return _begin(options, open_input)
+
+
+def _begin(options: dict[str, Any], open_input: Callable[[], Source | None]) -> int:
     if options["dry_run"]:
-        from purgeengine.commands.plan import show_plan
+        from purgeengine.commands.dry_run import show_dry_run
 
-        limits = limits_from(options)
-        return show_plan(options["inputs"], columns, limits, as_json=options["as_json"], max_items=options["max_items"])
-
+        return show_dry_run(options, open_input)
     from purgeengine.commands.starting import start_purge
-    from purgeengine.edges.source import open_source
 
-    return start_purge(options, lambda: open_source(options["inputs"], columns))
+    return start_purge(options, open_input)
+
+
+def _refuse_nothing_to_resume(folder: Path) -> None:
+    from purgeengine.edges.ledger.folder import FolderState, state_of
+
+    if state_of(folder) is not FolderState.STAGED:
+        raise UsageProblem(f"Name an INPUT to purge: there is no ledger in {folder} that could be resumed without one.")

@@ -18,10 +18,11 @@ SILENT_S = 1.0
 
 
 @contextmanager
-def staged_ledger(folder: Path, source: Source, tenant_id: str, *, quiet: bool) -> Iterator[Ledger]:
-    """The ledger of this input, staged on its first opening, locked while inside.
+def staged_ledger(folder: Path, source: Source | None, tenant_id: str, *, quiet: bool) -> Iterator[Ledger]:
+    """The ledger of this input (of whatever input it was made from, where none is given), staged on its first opening.
 
-    Raises `LedgerError` when it is in use or cannot be read or written, `LedgerMismatch` when it belongs to another input.
+    It is locked while inside. Raises `LedgerError` when it is in use or cannot be read or written, `LedgerMismatch` when it
+    belongs to another input.
     """
     lean_memory()
     started = time.monotonic()

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from purgeengine.commands.connecting import connect, way_from
+from purgeengine.commands.filtering import filter_from, left_out_lines
+from purgeengine.commands.guarding import confirm, refusal
+from purgeengine.commands.hours import hours_from
 from purgeengine.commands.options import limits_from
-from purgeengine.commands.words import counted, number
 from purgeengine.core.guard import FailureThreshold
-from purgeengine.errors import RunStopped, UsageProblem
+from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from purgeengine.core.filters import UserFilter
+    from purgeengine.edges.ledger import Ledger
     from purgeengine.edges.source import Source
 
 
-def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> int:
+def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]) -> int:
     """Purge what ``open_input`` opens, with the options of `purge_options`, `connection_options` and `limit_options`.
 
-    Answers the exit code. Whatever can fail without a token or a ledger fails first.
+    Where it opens nothing (None), the ledger is resumed as it is. Answers the exit code. Whatever can fail without a token or a
+    ledger fails first.
     """
     from purgeengine import logs
     from purgeengine.commands.progress import a_display
@@ -32,45 +35,31 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
 
     limits = limits_from(options)
     threshold = FailureThreshold.parse(options["max_failures"]) if options["max_failures"] else None
+    hours = hours_from(options, time.time())
     way = way_from(options)
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
+    user_filter = filter_from(options)
     source = open_input()
     tokens, identity = connect(way)
     with staged_ledger(Path(options["ledger_folder"]), source, identity.tenant_id, quiet=options["quiet"]) as ledger:
-        counts = ledger.counts()
-        to_purge = counts.waiting + counts.in_doubt
-        _check_size(to_purge, options["max_items"])
-        if to_purge:
-            _confirm(to_purge, ledger.mailbox_count(), identity.tenant_id, yes=options["yes"])
-        purge = Purge(ledger, tokens, way, limits, a_display(quiet=options["quiet"]), threshold, options["seed"])
+        _allowed(ledger, user_filter, options, identity.tenant_id)
+        ledger.leave_out(user_filter, round(time.time() * 1000))
+        display = a_display(quiet=options["quiet"])
+        purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], options["auto_stop"], hours)
         summary = purge.run()
     log_end(summary)
     show_summary(summary, as_json=options["as_json"])
     return summary.exit_code
 
 
-def _check_size(to_purge: int, max_items: int | None) -> None:
-    if max_items is not None and to_purge > max_items:
-        raise UsageProblem(
-            f"The input holds {counted(to_purge, 'row')} to purge, more than the {number(max_items)} that --max-items "
-            "allows. Nothing was sent."
-        )
+def _allowed(ledger: Ledger, user_filter: UserFilter, options: dict[str, Any], tenant: str) -> None:
+    """Look at what would be sent, and have it allowed. Nothing of the filter is recorded before that."""
+    from purgeengine import logs
 
-
-def _confirm(to_purge: int, mailboxes: int, tenant: str, *, yes: bool) -> None:
-    """Ask for the number of rows; without a terminal there is nobody to ask. Raises when the answer is another."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageProblem(
-            f"This would permanently delete {counted(to_purge, 'contact')} and nobody can be asked: there is no terminal. "
-            "Add --yes once you are sure. Nothing was sent."
-        )
-    click.echo(
-        f"This permanently deletes {counted(to_purge, 'contact')} in {counted(mailboxes, 'mailbox')} of tenant {tenant}.\n"
-        "They cannot be brought back by the users.",
-        err=True,
-    )
-    typed = click.prompt("Type the number of contacts to go on", default="", show_default=False, err=True)
-    if typed.strip().replace(",", "") != str(to_purge):
-        raise RunStopped("The number was not confirmed; nothing was sent. The same command asks again.")
+    preview = ledger.preview(user_filter)
+    for line in left_out_lines(preview, user_filter):
+        logs.get_logger().warning(logs.FILTER_APPLIED, because=line)
+    if (sentence := refusal(preview, user_filter, options)) is not None:
+        raise UsageProblem(sentence)
+    if preview.rows:
+        confirm(preview, tenant, yes=options["yes"])

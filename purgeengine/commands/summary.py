@@ -9,7 +9,7 @@ import msgspec
 
 from purgeengine.commands.words import counted, duration, number
 from purgeengine.core.model import Outcome
-from purgeengine.report import Summary
+from purgeengine.report import ENDED_BADLY, Summary
 
 MEANINGS = {
     Outcome.PURGED: "permanently deleted",
@@ -18,7 +18,7 @@ MEANINGS = {
     Outcome.EXHAUSTED: "still failing after every attempt",
     Outcome.INVALID: "never sent: the row is wrong",
     Outcome.DUPLICATE: "never sent: stands in an earlier row",
-    Outcome.SKIPPED: "never sent: its mailbox was closed",
+    Outcome.SKIPPED: "never sent: its mailbox was closed or left out",
 }
 
 
@@ -40,9 +40,8 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
         return
     click.echo(f"Ledger: {summary.ledger}")
     if summary.exit_code == 1:
-        click.echo(
-            f"Some rows did not end well: purgeengine export {summary.ledger} failed.csv --only refused,exhausted"
-        )
+        badly = ",".join(outcome.value for outcome in ENDED_BADLY if summary.outcomes.get(outcome))
+        click.echo(f"Some rows did not end well: purgeengine export {summary.ledger} failed.csv --only {badly}")
 
 
 def outcome_lines(outcomes: Mapping[Outcome, int], waiting: int, in_doubt: int) -> list[str]:

@@ -52,6 +52,10 @@ class Gate:
         self._backoff_until = -inf
         self._failing_since = None
 
+    def rested(self) -> None:
+        """Nothing was to be sent for a while: that nothing was answered meanwhile is no outage."""
+        self._failing_since = None
+
     def failed(self, now: float, reply: Reply) -> None:
         """A call failed: no answer, or the service's trouble."""
         if self._failing_since is None:

@@ -69,9 +69,34 @@ class StopRequested:
     """Send nothing more; what is in flight is waited for."""
 
 
-Event = MailboxOpened | InputEnded | BatchAnswered | BatchLost | TokenRenewed | StopRequested
+@dataclass(frozen=True, slots=True)
+class Held:
+    """It is not the time to send: nothing leaves until `Released`, expected in ``for_s`` seconds. Said again, it guesses better."""
+
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Sending may go on."""
+
+
+Event = MailboxOpened | InputEnded | BatchAnswered | BatchLost | TokenRenewed | StopRequested | Held | Released
+
+
+class Spell(NamedTuple):
+    """Whether it is a time to send, for how many seconds that stays so, and why the run is over for good, if it is."""
+
+    allowed: bool
+    for_s: float
+    over: str | None
+
 
 # --------------------------------------------------------------------------------------------------------- entries
+
+
+BATCH_OF_LAST_SENDING = 0
+"""Batches are numbered from 1; a row settled with its mailbox keeps the batch it was last sent in."""
 
 
 class BatchSent(NamedTuple):

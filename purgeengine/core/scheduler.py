@@ -27,9 +27,11 @@ from purgeengine.core.messages import (
     Event,
     Halt,
     HaltReason,
+    Held,
     InputEnded,
     MailboxOpened,
     Record,
+    Released,
     RenewToken,
     RunBlocked,
     Send,
@@ -85,6 +87,7 @@ class Scheduler:
         self._fill_until: float | None = None
         self._input_ended = False
         self._stopping = False
+        self._held_until: float | None = None
         self._out: list[Command] = []
 
     # ------------------------------------------------------------------------------------------------ what it is asked
@@ -128,6 +131,11 @@ class Scheduler:
         return max(0.0, self._gate.opens_at - self._now)
 
     @property
+    def held_for_s(self) -> float | None:
+        """Seconds until sending is expected to be allowed again, as of the last `handle`; None while it is."""
+        return None if self._held_until is None else max(0.0, self._held_until - self._now)
+
+    @property
     def throttled(self) -> int:
         """Sub-requests that Graph has refused as too fast so far."""
         return self._settling.throttled
@@ -141,7 +149,7 @@ class Scheduler:
         if self._stopping or self._token.awaited:
             return None
         at = self._roster.next_timer_at()
-        if self._roster.has_ready:
+        if self._roster.has_ready and self._held_until is None:
             if self._gate.opens_at > self._now:
                 at = min(at, self._gate.opens_at)
             elif self._gate.places(len(self._flights), self._now) > 0:
@@ -167,6 +175,11 @@ class Scheduler:
                 self._token.renewed()
             case StopRequested():
                 self._stopping = True
+            case Held():
+                self._held_until = self._now + event.for_s
+            case Released():
+                self._held_until = None
+                self._gate.rested()
             case _:
                 assert_never(event)
 
@@ -305,7 +318,7 @@ class Scheduler:
             self._out.append(Halt(reason, reply))
 
     def _halt_on_outage(self) -> None:
-        if self._gate.failing_for_s(self._now) > self._limits.outage_s_max:
+        if self._held_until is None and self._gate.failing_for_s(self._now) > self._limits.outage_s_max:
             self._halt(HaltReason.OUTAGE, Reply(0))
 
     # ------------------------------------------------------------------------------------------------ what to send next
@@ -352,6 +365,7 @@ class Scheduler:
     def _may_send(self) -> bool:
         return (
             not self._stopping
+            and self._held_until is None
             and not self._token.awaited
             and self._allowance.covers(self._limits.batch_items_max)
             and self._gate.places(len(self._flights), self._now) > 0

@@ -14,15 +14,21 @@ from purgeengine.core.backoff import Backoff
 from purgeengine.core.fanout import FanoutProbe
 from purgeengine.core.flight import Flight
 from purgeengine.core.mailbox import Mailbox
-from purgeengine.core.messages import BatchEnded, Entry, MailboxBlocked, MailboxClosed, Returned, Settled
+from purgeengine.core.messages import (
+    BATCH_OF_LAST_SENDING,
+    BatchEnded,
+    Entry,
+    MailboxBlocked,
+    MailboxClosed,
+    Returned,
+    Settled,
+)
 from purgeengine.core.model import PURGED_REPLY, Attempt, Outcome, Reply
 from purgeengine.core.verdicts import Verdict, judge, outcome_when_gone
 
 NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
 WAIT_TOO_LONG = Reply(0, message="The mailbox would have had to wait too long.")
 FAILED_DEPENDENCY = 424
-BATCH_OF_LAST_SENDING = 0
-"""Batches are numbered from 1; a row settled with its mailbox keeps the batch it was last sent in."""
 
 
 @dataclass(slots=True)

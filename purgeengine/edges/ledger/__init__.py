@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from purgeengine.edges.ledger.exporting import export
     from purgeengine.edges.ledger.ledger import Ledger
+    from purgeengine.edges.ledger.preview import Preview
     from purgeengine.edges.ledger.reader import LedgerReader
     from purgeengine.edges.ledger.status import Calls, Counts, Failure, Pace, WorstMailbox
     from purgeengine.edges.ledger.survey import InvalidExample, Survey, survey_input
@@ -23,6 +24,7 @@ __all__ = [
     "Ledger",
     "LedgerReader",
     "Pace",
+    "Preview",
     "Survey",
     "WorstMailbox",
     "export",
@@ -32,6 +34,7 @@ __all__ = [
 _MODULES = {
     "exporting": ("export",),
     "ledger": ("Ledger",),
+    "preview": ("Preview",),
     "reader": ("LedgerReader",),
     "status": ("Calls", "Counts", "Failure", "Pace", "WorstMailbox"),
     "survey": ("InvalidExample", "Survey", "survey_input"),

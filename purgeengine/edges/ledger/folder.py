@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from purgeengine.edges.ledger import database
 from purgeengine.edges.ledger.storage import (
@@ -22,6 +24,9 @@ from purgeengine.edges.ledger.storage import (
     translated,
 )
 from purgeengine.errors import LedgerError, LedgerMismatch
+
+if TYPE_CHECKING:
+    from purgeengine.edges.ledger.survey import Input
 
 
 class FolderState(Enum):
@@ -60,6 +65,15 @@ def state_of(folder: Path) -> FolderState:
 def _begins_as_ours(readme: Path) -> bool:
     with readme.open("rb") as file:
         return file.read(len(README_FIRST_LINE)) == README_FIRST_LINE.encode()
+
+
+def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input) -> None:
+    """Raise `LedgerMismatch` where the ledger, which says ``kept`` of itself, was not made from this input."""
+    if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
+        raise LedgerMismatch(
+            f"The ledger in {folder} was made from another input ({', '.join(kept['files'][:3])}). Nothing was sent. Give the "
+            "original input, unchanged and with the same columns, or none at all, to resume; or use another folder for this one."
+        )
 
 
 def prepare(folder: Path) -> None:

@@ -8,19 +8,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from purgeengine.core.filters import UserFilter
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import database, status
-from purgeengine.edges.ledger.folder import FolderState, finish, prepare, state_of
+from purgeengine.edges.ledger.folder import FolderState, finish, prepare, refuse_other_input, state_of
 from purgeengine.edges.ledger.items import WorkRows
 from purgeengine.edges.ledger.journal import Journal
 from purgeengine.edges.ledger.lock import FolderLock
 from purgeengine.edges.ledger.parts import Parts
+from purgeengine.edges.ledger.preview import Preview, closings, preview
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.staging import stage
 from purgeengine.edges.ledger.storage import translated
 from purgeengine.edges.ledger.survey import Input, Progress
 from purgeengine.errors import LedgerError, LedgerMismatch
+
+CLOSINGS_MAX = 4_096
+"""Entries of mailboxes that are left out that are written at once."""
 
 
 class Ledger:
@@ -50,7 +55,7 @@ class Ledger:
     ) -> Self:
         """Open the ledger of this input, and stage the input first where the folder is new or was not finished.
 
-        Without a ``source``, an existing ledger is opened as it is. ``on_progress`` is told the rows read while staging.
+        Without a ``source``, an existing ledger is opened whatever its input was. ``on_progress`` is told the rows read.
         Raises `LedgerError` when it is in use, damaged or cannot be written, `LedgerMismatch` when it belongs to another input,
         tenant or action, and `InputError` as reading the input does.
         """
@@ -69,7 +74,7 @@ class Ledger:
             ):  # asked again: before the lock, another process may have been at it
                 assert source is not None
                 _stage(folder, source, about, on_progress)
-            elif source is not None:
+            else:
                 _compare(folder, source, about)
             return cls(folder, lock)
         except BaseException:
@@ -172,9 +177,22 @@ class Ledger:
         with self._readable():
             return status.counts(self._reading)
 
-    def mailbox_count(self) -> int:
-        """Mailboxes with rows to send or sent."""
-        return int(self._row("SELECT count(*) FROM mailbox")[0])
+    def preview(self, user_filter: UserFilter) -> Preview:
+        """What a run would send, and what the filter would leave out of it."""
+        with self._readable():
+            return preview(self._reading, user_filter)
+
+    def leave_out(self, user_filter: UserFilter, at_utc_ms: int) -> None:
+        """Close every mailbox that the filter leaves out, for good. Raises `LedgerError` as `write` does."""
+        entries: list[Entry] = []
+        with self._readable():
+            for more in closings(self._reading, user_filter):
+                entries += more
+                if len(entries) >= CLOSINGS_MAX:
+                    self.write(entries, at_utc_ms)
+                    entries = []
+        if entries:
+            self.write(entries, at_utc_ms)
 
     def _row(self, query: str) -> Any:
         with self._readable():
@@ -197,7 +215,7 @@ def _stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Prog
         finish(folder)
 
 
-def _compare(folder: Path, source: Input, about: dict[str, Any]) -> None:
+def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
     """Refuse to mix two purges in one ledger."""
     with translated(f"The ledger in {folder} cannot be read"):
         connection = database.connect_to_read(folder)
@@ -206,13 +224,10 @@ def _compare(folder: Path, source: Input, about: dict[str, Any]) -> None:
         finally:
             connection.close()
     for what, name in (("tenant", "tenant_id"), ("action", "action")):
-        if kept[name] != about[name]:
+        if kept[name] != about[name] and not (source is None and about[name] is None):
             raise LedgerMismatch(
                 f"The ledger in {folder} belongs to the {what} {kept[name]}, not {about[name]}. Nothing was sent. "
                 "Use another folder for this purge."
             )
-    if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
-        raise LedgerMismatch(
-            f"The ledger in {folder} was made from another input ({', '.join(kept['files'][:3])}). Nothing was sent. Give the "
-            "original input, unchanged and with the same columns, to resume, or use another folder for this one."
-        )
+    if source is not None:
+        refuse_other_input(folder, kept, source)

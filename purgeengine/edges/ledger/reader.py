@@ -8,9 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger import database, status
 from purgeengine.edges.ledger.folder import FolderState, state_of
+from purgeengine.edges.ledger.preview import Preview, preview
 from purgeengine.edges.ledger.storage import translated
 from purgeengine.errors import LedgerError, LedgerMismatch
 
@@ -89,6 +91,16 @@ class LedgerReader:
         """Mailboxes with the most rows that did not end well, at most so many, worst first."""
         with self._readable():
             return status.worst_mailboxes(self._connection, most)
+
+    def preview(self, user_filter: UserFilter) -> Preview:
+        """What a run would send now, and what the filter would leave out of it."""
+        with self._readable():
+            return preview(self._connection, user_filter)
+
+    def mailbox_count(self) -> int:
+        """Mailboxes with rows that can be sent."""
+        with self._readable():
+            return int(self._connection.execute("SELECT count(*) FROM mailbox").fetchone()[0])
 
     def rows(
         self, only: Collection[Outcome] | None = None, on_progress: Callable[[int], None] | None = None

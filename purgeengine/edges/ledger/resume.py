@@ -53,7 +53,7 @@ def unfinished_mailboxes(
                 number,
                 next_position,
                 end,
-                _unsettled(connection, first, end) if has_attempts else (),
+                unsettled(connection, first, end) if has_attempts else (),
                 max(rest_s(now_utc_ms, blocked_until_ms, blocked_set_ms), quarantined.get(number, 0.0)),
                 recent.pop(number, ()),
             )
@@ -66,7 +66,7 @@ def rest_s(now_utc_ms: int, until_ms: int | None, set_ms: int | None) -> float:
     return max(0, until_ms - max(now_utc_ms, set_ms)) / 1000
 
 
-def _unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Attempt, ...]:
+def unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Attempt, ...]:
     """Rows sent before; in doubt also when their latest batch never ended."""
     rows = connection.execute(_UNSETTLED, (first, end))
     return tuple(Attempt(position, number, failures, bool(doubt)) for position, number, failures, doubt in rows)

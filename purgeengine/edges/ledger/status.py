@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nlargest
 
+from purgeengine.core.filters import FILTERED, PROTECTED
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.database import read_meta, snapshot
 from purgeengine.edges.ledger.schema import OUTCOME_CODES, OUTCOMES
@@ -150,7 +151,7 @@ def failures(connection: sqlite3.Connection, most: int) -> list[Failure]:
 
 
 def worst_mailboxes(connection: sqlite3.Connection, most: int) -> list[WorstMailbox]:
-    """Mailboxes with the most rows that did not end well, worst first."""
+    """Mailboxes with the most rows that did not end well, worst first. What a filter left out is as it was meant to be."""
     refused_code = OUTCOME_CODES[Outcome.REFUSED]
     with snapshot(connection):
         failed: dict[int, Counter[tuple[int, int]]] = {}
@@ -161,9 +162,9 @@ def worst_mailboxes(connection: sqlite3.Connection, most: int) -> list[WorstMail
         )
         for number, outcome, detail, rows in connection.execute(query):
             failed.setdefault(number, Counter())[outcome, detail] += rows
-        skipped = dict(
-            connection.execute("SELECT number, end - next FROM progress WHERE closed_ms IS NOT NULL AND next < end")
-        )
+        left_out = details_of_filters(connection)
+        query = "SELECT number, end - next, detail FROM progress WHERE closed_ms IS NOT NULL AND next < end"
+        skipped = {number: rows for number, rows, detail in connection.execute(query) if detail not in left_out}
         badness = {number: said.total() + skipped.get(number, 0) for number, said in failed.items()}
         badness.update({number: rows for number, rows in skipped.items() if number not in failed})
         found = []
@@ -179,6 +180,12 @@ def worst_mailboxes(connection: sqlite3.Connection, most: int) -> list[WorstMail
                 WorstMailbox(user, rows, refused, said.total() - refused, skipped.get(number, 0), waits, reason)
             )
     return found
+
+
+def details_of_filters(connection: sqlite3.Connection) -> frozenset[int]:
+    """The reasons for which mailboxes were left out."""
+    query = "SELECT id FROM detail WHERE status = 0 AND code IN (?, ?)"
+    return frozenset(number for (number,) in connection.execute(query, (PROTECTED, FILTERED)))
 
 
 def _told(connection: sqlite3.Connection, detail: int) -> str:

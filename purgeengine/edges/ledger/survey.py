@@ -61,6 +61,8 @@ class Survey:
     mailboxes: int
     rows_by_mailbox: Sequence[int]
     """Rows to send of each mailbox, in the order in which the mailboxes first appear."""
+    users: Sequence[str]
+    """The names of the mailboxes, as first spelt, in the same order."""
     largest_mailboxes: tuple[tuple[str, int], ...]
     """The largest mailboxes with their rows to send, largest first."""
     invalid_by_reason: Mapping[str, int]
@@ -153,6 +155,7 @@ class Surveyor:
             duplicates=self.duplicate_rows,
             mailboxes=len(mailboxes),
             rows_by_mailbox=mailboxes.rows,
+            users=mailboxes.users,
             largest_mailboxes=tuple((mailboxes.users[number], mailboxes.rows[number]) for number in largest),
             invalid_by_reason=dict(self._reasons),
             invalid_examples=tuple(example for found in self._examples.values() for example in found),

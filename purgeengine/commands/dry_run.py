@@ -1,0 +1,52 @@
+"""``run --dry-run``: the whole way to the first call, without it. No token is needed, and nothing is written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from purgeengine.commands.connecting import way_from
+from purgeengine.commands.filtering import filter_from, left_out_lines
+from purgeengine.commands.guarding import refusal
+from purgeengine.commands.hours import hours_from
+from purgeengine.commands.options import limits_from
+from purgeengine.commands.prospect import as_json, prospect_of_input, prospect_of_ledger, show
+from purgeengine.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from purgeengine.edges.source import Source
+
+
+def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Source | None]) -> int:
+    """Say what a run with these options would do, on the ledger as it is. Raises what the run would raise before it sends."""
+    from purgeengine.edges.ledger.folder import FolderState, state_of
+
+    limits = limits_from(options)
+    way_from(options)
+    hours_from(options, time.time())
+    user_filter = filter_from(options)
+    source = open_input()
+    folder = Path(options["ledger_folder"])
+    if state_of(folder) is FolderState.STAGED:
+        prospect = prospect_of_ledger(folder, source, user_filter)
+    else:
+        assert source is not None, "only a ledger that is there is resumed without an input"
+        prospect = prospect_of_input(source, user_filter, quiet=options["quiet"])
+    refused = refusal(prospect.preview, user_filter, options)
+    warnings = left_out_lines(prospect.preview, user_filter)
+    if options["as_json"]:
+        found = {"dry_run": True, **as_json(prospect, limits), "warnings": warnings, "refused": refused}
+        click.echo(msgspec.json.encode(found).decode())
+    else:
+        click.echo("Dry run: nothing is sent, and nothing is written.")
+        show(prospect, limits)
+        for line in warnings:
+            click.echo(line, err=True)
+    if refused is not None:
+        raise UsageProblem(refused)
+    return 0

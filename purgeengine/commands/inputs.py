@@ -1,0 +1,64 @@
+"""The INPUT arguments of a command; ``-`` is standard input."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from purgeengine.edges.ledger.storage import translated
+from purgeengine.errors import UsageProblem
+
+if TYPE_CHECKING:
+    from purgeengine.edges.source import Source
+
+STANDARD_INPUT = "-"
+SPOOLED = "standard-input"
+"""What standard input is called in messages and in the ledger."""
+
+
+class Opener(Protocol):
+    """Opens the input when it is needed."""
+
+    def __call__(self) -> Source: ...  # noqa: D102
+
+
+@contextmanager
+def opening(inputs: Sequence[str], columns: Mapping[str, str] | None) -> Iterator[Opener]:
+    """What opens these inputs, while inside.
+
+    An input is read more than once (its columns, its digest, its rows), and a pipe cannot be: standard input is copied to a
+    temporary file first. Its bytes are its identity, as with any file: the same rows piped again resume the same ledger.
+    Raises `UsageProblem` where standard input cannot be an input, `LedgerError` where there is no room for the copy.
+    """
+    from purgeengine.edges.source import open_source
+
+    with ExitStack() as stack:
+
+        def opened() -> Source:
+            if STANDARD_INPUT not in inputs:
+                return open_source(inputs, columns)
+            copy = _spooled(inputs, stack)
+            return open_source([copy if path == STANDARD_INPUT else path for path in inputs], columns)
+
+        yield opened
+
+
+def _spooled(inputs: Sequence[str], stack: ExitStack) -> Path:
+    """A copy of standard input that lasts as long as the stack."""
+    if inputs.count(STANDARD_INPUT) > 1:
+        raise UsageProblem("Standard input (-) is named twice as INPUT. Name it once.")
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageProblem(
+            "INPUT is standard input (-), and nothing is piped into it. Pipe the rows in, or name a file."
+        )
+    with translated("Standard input cannot be copied"):
+        scratch = tempfile.TemporaryDirectory(prefix="purgeengine-", ignore_cleanup_errors=True)
+        copy = Path(stack.enter_context(scratch)) / SPOOLED
+        with copy.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return copy

@@ -1,0 +1,142 @@
+"""What a run would do with an input, or with what a ledger still has to do: read, counted and shown. Nothing is sent or written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from purgeengine.commands.words import counted, duration, number
+from purgeengine.config import Limits
+from purgeengine.core.filters import UserFilter
+from purgeengine.core.foreign import printable
+from purgeengine.core.model import Outcome
+
+if TYPE_CHECKING:
+    from purgeengine.edges.ledger import InvalidExample, Preview
+    from purgeengine.edges.source import Source
+
+LARGEST_SHOWN = 10
+WORTH_EXPLAINING_S = 60.0
+"""Runs shorter than this need no reason for their length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """All rows of the input: those to purge, those left out now, and those with an outcome add up to them."""
+
+    source: str
+    """What was looked at, in a few words."""
+    rows: int
+    mailboxes: int
+    outcomes: Mapping[Outcome, int]
+    """Rows that have their outcome: wrong and repeated ones from the start, and what earlier runs of the ledger left."""
+    preview: Preview
+    in_doubt: int = 0
+    """Rows to purge that were sent before, answer unknown."""
+    invalid_by_reason: Mapping[str, int] = field(default_factory=dict)
+    invalid_examples: Sequence[InvalidExample] = ()
+
+
+def prospect_of_input(source: Source, user_filter: UserFilter, *, quiet: bool = False) -> Prospect:
+    """Read the whole input. Raises `InputError` when it cannot be used at all."""
+    from purgeengine.commands.staging import lean_memory, reading_progress
+    from purgeengine.core.identifiers import mailbox_key
+    from purgeengine.edges.ledger import Preview, survey_input
+
+    lean_memory()
+    survey = survey_input(source, reading_progress(quiet=quiet))
+    preview = Preview()
+    for user, rows in zip(survey.users, survey.rows_by_mailbox, strict=True):
+        preview.add(user, mailbox_key(user), rows, user_filter)
+    preview.finish()
+    return Prospect(
+        counted(len(source.files), "file"),
+        survey.rows,
+        survey.mailboxes,
+        {Outcome.INVALID: survey.invalid_rows, Outcome.DUPLICATE: survey.duplicates},
+        preview,
+        invalid_by_reason=survey.invalid_by_reason,
+        invalid_examples=survey.invalid_examples,
+    )
+
+
+def prospect_of_ledger(folder: Path, source: Source | None, user_filter: UserFilter) -> Prospect:
+    """Look into the ledger. Raises `LedgerMismatch` when it belongs to another input than this."""
+    from purgeengine.edges.ledger import LedgerReader
+    from purgeengine.edges.ledger.folder import refuse_other_input
+
+    with LedgerReader.open(folder) as reader:
+        if source is not None:
+            refuse_other_input(folder, reader.about, source)
+        counts, preview = reader.counts(), reader.preview(user_filter)
+        mailboxes = reader.mailbox_count()
+    return Prospect(f"Ledger {folder}", counts.rows, mailboxes, counts.outcomes, preview, counts.in_doubt)
+
+
+def as_json(prospect: Prospect, limits: Limits) -> dict[str, Any]:
+    """Plain values; the contract of ``plan --json`` and ``run --dry-run --json``."""
+    cost, preview = _cost(prospect, limits), prospect.preview
+    return {
+        "rows": prospect.rows,
+        "to_send": preview.rows,
+        "in_doubt": prospect.in_doubt,
+        "mailboxes": prospect.mailboxes,
+        "mailboxes_to_purge": preview.mailboxes,
+        "outcomes": {outcome.value: prospect.outcomes.get(outcome, 0) for outcome in Outcome},
+        "invalid": dict(prospect.invalid_by_reason),
+        "duplicates": prospect.outcomes.get(Outcome.DUPLICATE, 0),
+        "left_out": [
+            {"code": said.code, "message": said.message, "rows": rows, "mailboxes": preview.mailboxes_left_out[said]}
+            for said, rows in preview.left_out.items()
+        ],
+        "largest_mailboxes": [{"user": user, "rows": rows} for user, rows in preview.largest_mailboxes],
+        "calls_min": cost.calls,
+        "least_s": round(cost.least_s, 1),
+        "expected_s": round(cost.expected_s, 1),
+    }
+
+
+def show(prospect: Prospect, limits: Limits) -> None:
+    """Print it for people."""
+    say, preview, outcomes = click.echo, prospect.preview, prospect.outcomes
+    say(f"{prospect.source}, {counted(prospect.rows, 'row')}, {counted(prospect.mailboxes, 'mailbox')}")
+    say(f"  to purge    {number(preview.rows)}")
+    if prospect.in_doubt:
+        say(f"    {number(prospect.in_doubt)} of them were sent before, answer unknown")
+    for outcome in Outcome:
+        if outcomes.get(outcome) or outcome is Outcome.INVALID or outcome is Outcome.DUPLICATE:
+            name = "duplicates" if outcome is Outcome.DUPLICATE else outcome.value
+            say(f"  {name:<10}  {number(outcomes.get(outcome, 0))}")
+        if outcome is Outcome.INVALID:
+            _show_invalid(prospect)
+    for said, rows in preview.left_out.items():
+        say(f"  left out    {number(rows)} in {counted(preview.mailboxes_left_out[said], 'mailbox')}: {said.message}")
+    if preview.largest_mailboxes:
+        say("Largest mailboxes:")
+        for user, rows in preview.largest_mailboxes[:LARGEST_SHOWN]:
+            say(f"  {number(rows):>9}  {user}")
+    cost = _cost(prospect, limits)
+    say(
+        f"At least {counted(cost.calls, 'call')}; Graph's limits allow no less than {duration(cost.least_s)}, "
+        f"and about {duration(cost.expected_s)} is likely with {limits.connections} connections."
+    )
+    if cost.deciding_mailbox_rows and cost.expected_s >= WORTH_EXPLAINING_S:
+        say(f"The largest mailbox decides the time: {counted(cost.deciding_mailbox_rows, 'row')}.")
+
+
+def _show_invalid(prospect: Prospect) -> None:
+    for reason, count in sorted(prospect.invalid_by_reason.items(), key=lambda pair: (-pair[1], pair[0])):
+        lines = [
+            f"line {e.line} of {printable(Path(e.file).name)}" for e in prospect.invalid_examples if e.reason == reason
+        ]
+        click.echo(f"    {number(count)} × {reason}" + (f": {', '.join(lines)}" if lines else ""))
+
+
+def _cost(prospect: Prospect, limits: Limits) -> Any:
+    from purgeengine.core.estimate import estimate
+
+    return estimate(prospect.preview.rows_by_mailbox, limits)

@@ -1,0 +1,131 @@
+"""When a run stops by itself because it looks wrong, and when it does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from purgeengine import logs
+from purgeengine.core.guard import (
+    DENIALS_IN_A_ROW_MAX,
+    MAILBOXES_BEFORE_ALL_FAILED,
+    MAILBOXES_WEIGHED,
+    ROWS_BEFORE_ALL_FAILED,
+    ROWS_OF_FEW_BEFORE_ALL_FAILED,
+    ROWS_WEIGHED,
+    AutoStop,
+    FailureThreshold,
+)
+from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
+from purgeengine.core.model import Attempt, Outcome, Part, Reply
+from purgeengine.report import Tally
+
+DENIED = Reply(403, "ErrorAccessDenied", "Access to OData is disabled.")
+
+
+def rows(outcome: Outcome, count: int = 1) -> list[Entry]:
+    """So many rows that ended alike."""
+    return [Settled(0, outcome, 1, False, 1, Reply(0)) for _ in range(count)]
+
+
+def answered(batch: int, mailboxes: range, denied: int = 0, reply: Reply = DENIED) -> list[Entry]:
+    """A batch that came back with one row of each mailbox, of which the first ``denied`` were closed."""
+    parts = tuple(Part(mailbox, (Attempt(mailbox),)) for mailbox in mailboxes)
+    closed = [MailboxClosed(mailbox, reply, 5) for mailbox in list(mailboxes)[:denied]]
+    return [BatchSent(batch, "id", parts), BatchEnded(batch, 200, ""), *closed]
+
+
+def a_tally() -> Tally:
+    """A tally that stops by itself."""
+    return Tally(1_000_000, {}, None, AutoStop())
+
+
+def test_denials_in_a_row_stop_the_run_and_say_what_graph_said() -> None:
+    """One less does not."""
+    tally = a_tally()
+    for mailbox in range(DENIALS_IN_A_ROW_MAX - 1):
+        assert tally.seen([*answered(mailbox, range(mailbox, mailbox + 1), 1), *rows(Outcome.REFUSED)]) is None
+    reason = tally.seen([MailboxClosed(99, DENIED, 5), *rows(Outcome.REFUSED)])
+    assert reason is not None
+    assert "10 mailboxes in a row" in reason
+    assert "403 ErrorAccessDenied Access to OData is disabled" in reason
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PURGED, Outcome.ABSENT])
+def test_a_row_that_went_well_begins_the_count_anew(outcome: Outcome) -> None:
+    """The app can reach mailboxes, and some of a list lie outside of its scope."""
+    tally = a_tally()
+    for mailbox in range(3 * DENIALS_IN_A_ROW_MAX):
+        closed = [MailboxClosed(mailbox, DENIED, 5), *rows(Outcome.REFUSED)]
+        assert tally.seen([*closed, *(rows(outcome) if mailbox % 5 == 0 else [])]) is None
+
+
+@pytest.mark.parametrize("reply", [Reply(404, "ErrorInvalidUser"), Reply(403, "ErrorQuotaExceeded"), Reply(507)])
+def test_mailboxes_that_are_missing_or_full_are_no_denials(reply: Reply) -> None:
+    """They say nothing about the app."""
+    tally = a_tally()
+    for mailbox in range(3 * DENIALS_IN_A_ROW_MAX):
+        assert tally.seen([MailboxClosed(mailbox, reply, 5), *rows(Outcome.REFUSED)]) is None
+
+
+def test_half_of_the_mailboxes_denied_stop_the_run_though_others_are_purged() -> None:
+    """Judged once fifty have been answered; a third may be denied for ever."""
+    half, third = a_tally(), a_tally()
+    stopped_at = None
+    for batch in range(1, 200):
+        mailboxes = range(batch * 10, batch * 10 + 10)
+        assert third.seen([*answered(batch, mailboxes, 3), *rows(Outcome.PURGED, 7)]) is None
+        reason = half.seen([*answered(batch, mailboxes, 5), *rows(Outcome.PURGED, 5)])
+        if reason is not None and stopped_at is None:
+            stopped_at = 10 * batch
+            assert "25 of the last 50 mailboxes denied the app" in reason
+    assert stopped_at == MAILBOXES_WEIGHED
+
+
+@pytest.mark.parametrize(
+    ("mailboxes", "enough"),
+    [(MAILBOXES_BEFORE_ALL_FAILED, ROWS_BEFORE_ALL_FAILED), (1, ROWS_OF_FEW_BEFORE_ALL_FAILED)],
+)
+def test_first_rows_that_all_fail_stop_a_small_run(mailboxes: int, enough: int) -> None:
+    """After fifty where they are of many mailboxes, later where they are of few, and not when one of them went well."""
+    tally, other = a_tally(), a_tally()
+    assert tally.seen([*answered(1, range(mailboxes)), *rows(Outcome.REFUSED, enough - 1)]) is None
+    assert f"first {enough} rows" in (tally.seen(rows(Outcome.EXHAUSTED)) or "")
+    assert other.seen([*rows(Outcome.REFUSED, ROWS_WEIGHED - 2), *rows(Outcome.ABSENT)]) is None
+
+
+def test_more_than_half_of_the_last_thousand_failing_stop_the_run() -> None:
+    """At the beginning of a run and after a million rows that went well; exactly half does not."""
+    for before in (0, 1_000_000):
+        tally = a_tally()
+        tally.seen(rows(Outcome.PURGED, min(before, 5_000)))
+        reasons = [tally.seen([*rows(Outcome.REFUSED, 10), *rows(Outcome.PURGED, 10)]) for _ in range(60)]
+        assert reasons == [None] * 60
+        reasons = [tally.seen([*rows(Outcome.REFUSED, 11), *rows(Outcome.PURGED, 9)]) for _ in range(60)]
+        assert "of the last 1,000 rows that ended failed" in (reasons[-1] or "")
+
+
+def test_absent_rows_never_stop_and_a_thousand_of_nothing_else_warn_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A list may be stale; ids of a wrong kind look the same, so that somebody should look."""
+    logs.configure_logs()
+    tally = a_tally()
+    for _ in range(40):
+        assert tally.seen(rows(Outcome.ABSENT, 100)) is None
+    said = capsys.readouterr()
+    assert said.err.count("run.doubted") == 1
+    mixed = a_tally()
+    mixed.seen([*rows(Outcome.PURGED), *rows(Outcome.ABSENT, 5_000)])
+    said = capsys.readouterr()
+    assert "run.doubted" not in said.err
+
+
+def test_skipped_rows_do_not_thin_out_a_share_of_failures() -> None:
+    """A large mailbox that was closed has not succeeded: 20 of 100 rows sent failed, whatever was skipped."""
+    tally = Tally(10_000, {}, FailureThreshold.parse("10%"))
+    reason = tally.seen([*rows(Outcome.PURGED, 80), *rows(Outcome.REFUSED, 20), MailboxClosed(1, DENIED, 5_000)])
+    assert reason is not None
+
+
+def test_without_auto_stop_nothing_stops() -> None:
+    """It can be switched off."""
+    tally = Tally(10_000, {})
+    assert tally.seen([MailboxClosed(mailbox, DENIED, 5) for mailbox in range(100)]) is None

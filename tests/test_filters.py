@@ -1,0 +1,243 @@
+"""Whom a purge leaves alone: lists of users, what they match, and what becomes of the rows in the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from purgeengine.core.filters import (
+    EXCLUDED,
+    IS_PROTECTED,
+    NOT_NAMED,
+    Kinds,
+    UserFilter,
+    UserList,
+    entry_problem,
+)
+from purgeengine.core.model import Outcome
+from purgeengine.edges.ledger import LedgerReader
+from purgeengine.edges.source import read_users
+from purgeengine.errors import InputError
+from tests.ledger_fixtures import (
+    NOW,
+    FakeSource,
+    a_source,
+    ended,
+    open_ledger,
+    opened,
+    returned,
+    rows_of,
+    sent,
+    settled,
+)
+
+GUID = "0A0B0C0D-1111-4222-8333-444455556666"
+
+
+def users(*names: str) -> UserList:
+    """A list of these."""
+    return UserList.of(names)
+
+
+# ------------------------------------------------------------------------------------------------------------ matching
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "matches"),
+    [
+        ("Ann@Contoso.com", "ann@contoso.com", True),
+        (GUID, GUID.lower(), True),
+        ("ann@contoso.com", "anna@contoso.com", False),
+        ("*@board.contoso.com", "ceo@board.contoso.com", True),
+        ("*@board.contoso.com", "ceo@contoso.com", False),
+        ("*@contoso.com", "ceo@board.contoso.com", False),
+        ("*@contoso.com", "ceo@contoso.com.evil.example", False),
+        ("*@contoso.com", "ceo@contosoxcom", False),
+        ("*@*.contoso.com", "ceo@a.b.contoso.com", True),
+        ("svc-*@contoso.com", "SVC-backup@contoso.com".lower(), True),
+        ("*@*", "anybody@anywhere.example", True),
+        ("*@*", GUID.lower(), False),
+    ],
+)
+def test_a_list_matches_names_ids_and_patterns(entry: str, key: str, matches: bool) -> None:
+    """Without case; a star stands for anything but the @."""
+    assert (key in users(entry)) is matches
+
+
+@pytest.mark.parametrize(
+    "entry", ["", "ann", "*", "ann@", "@contoso.com", "ann contoso.com", "a/b@contoso.com", GUID[:-1], "a@b@c"]
+)
+def test_an_entry_that_names_no_user_has_a_problem(entry: str) -> None:
+    """A guard must not contain what can never match."""
+    assert entry_problem(entry) is not None
+
+
+def test_what_protects_comes_first() -> None:
+    """A protected user stays protected whoever asks for him, and all others are judged by both lists."""
+    user_filter = UserFilter(
+        users("a@x.example"), users("b@x.example"), users("a@x.example", "b@x.example", "c@x.example")
+    )
+    assert user_filter.left_out("a@x.example") == IS_PROTECTED
+    assert user_filter.left_out("b@x.example") == EXCLUDED
+    assert user_filter.left_out("c@x.example") is None
+    assert user_filter.left_out("d@x.example") == NOT_NAMED
+    assert UserFilter().left_out("d@x.example") is None
+
+
+@pytest.mark.parametrize(
+    ("listed", "found", "blind"),
+    [
+        (users("a@x.example"), Kinds(names=True), False),
+        (users("a@x.example"), Kinds(names=True, ids=True), True),
+        (users("*@x.example"), Kinds(ids=True), True),
+        (users(GUID), Kinds(names=True), True),
+        (users(GUID), Kinds(ids=True), False),
+        (users(GUID, "a@x.example"), Kinds(names=True, ids=True), False),
+        (users(), Kinds(names=True, ids=True), False),
+    ],
+)
+def test_a_list_of_the_other_kind_of_name_is_a_blind_spot(listed: UserList, found: Kinds, blind: bool) -> None:
+    """A name and an object id of one mailbox cannot be compared, so that a guard that has only one of them may miss it."""
+    for user_filter in (UserFilter(protected=listed), UserFilter(excluded=listed)):
+        assert (user_filter.blind_spot(found) is not None) is blind
+    assert UserFilter(only=listed).blind_spot(found) is None  # whom it does not recognise it leaves out
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("a@x.example\nb@x.example\n", "utf-8"),
+        ("# keep these\r\n\r\na@x.example\r\n  b@x.example  \r\n", "utf-8-sig"),
+        ("a@x.example\nb@x.example", "utf-16"),
+        ('#TYPE Selected.User\r\n"UserPrincipalName"\r\n"a@x.example"\r\n"b@x.example"\r\n', "utf-16"),
+        ("DisplayName;UserPrincipalName\nAnn, A;a@x.example\nBob;b@x.example\n", "utf-8"),
+        ("userId\tx\na@x.example\t1\nb@x.example\t2\n", "utf-8"),
+        ('user,note\na@x.example,"says ""no"", always"\nb@x.example,\n', "utf-8"),
+    ],
+)
+def test_a_list_is_read_however_it_was_saved(tmp_path: Path, text: str, encoding: str) -> None:
+    """One user a line, or the user column of a CSV file, in the encodings that PowerShell and Excel write."""
+    path = tmp_path / "users.txt"
+    path.write_bytes(text.encode(encoding))
+    assert read_users(path) == ["a@x.example", "b@x.example"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"# nobody\n\n", "lists no user"),
+        (b"user\n", "lists no user"),
+        (b"a@x.example\nnot a user\n", "Line 2"),
+        (b"name,phone\nAnn,1\n", "none for the user"),
+        (b"name,user\nAnn\n", "Line 2"),
+        (b"a@x.example\n\xff\xfe\xfa\n", "not text"),
+        (b"PAR1xxxxPAR1", "Parquet"),
+        (b"a@x.example\n\x1b[31mred\n", "Line 2"),
+    ],
+)
+def test_a_list_that_is_not_understood_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+    """A guard that is partly understood is none; the sentence names the file and shows nothing unescaped."""
+    path = tmp_path / "users.txt"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=says) as refused:
+        read_users(path)
+    assert "users.txt" in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+
+
+def test_a_list_that_is_missing_is_refused(tmp_path: Path) -> None:
+    """The sentence names the file."""
+    with pytest.raises(InputError, match=r"nowhere\.txt"):
+        read_users(tmp_path / "nowhere.txt")
+
+
+# ---------------------------------------------------------------------------------------------------------- the ledger
+
+
+def exported(folder: Path) -> list[dict[str, Any]]:
+    """The rows, as an export has them."""
+    with LedgerReader.open(folder) as reader:
+        return [row for batch in reader.rows() for row in batch.to_pylist()]
+
+
+def test_rows_left_out_are_skipped_and_say_why(tmp_path: Path) -> None:
+    """Never sent, with a code and a message; duplicates and invalid rows keep their own outcome, and all add up."""
+    rows = [*rows_of("a", 3), *rows_of("b", 2), *rows_of("c", 1), *rows_of("a", 1), ("", "", "x")]
+    user_filter = UserFilter(protected=users("A@contoso.example"), excluded=users("b@contoso.example"))
+    with open_ledger(tmp_path / "L", FakeSource(rows)) as ledger:
+        preview = ledger.preview(user_filter)
+        assert (preview.rows, preview.mailboxes, dict(preview.left_out)) == (1, 1, {IS_PROTECTED: 3, EXCLUDED: 2})
+        ledger.leave_out(user_filter, NOW)
+        assert [mailbox.mailbox for mailbox in opened(ledger)] == [2]
+        counts = ledger.counts()
+        assert (counts.outcomes[Outcome.SKIPPED], counts.waiting) == (5, 1)
+        assert ledger.preview(user_filter).left_out == {}
+    with LedgerReader.open(tmp_path / "L") as reader:
+        assert reader.worst_mailboxes(5) == []  # nothing went wrong there
+    found = exported(tmp_path / "L")
+    assert [row["outcome"] for row in found] == ["skipped"] * 5 + [None, "duplicate", "invalid"]
+    assert [row["code"] for row in found[:5]] == ["Protected"] * 3 + ["Filtered"] * 2
+    assert found[0]["message"] == "The mailbox is on the protected list."
+    assert {row["attempts"] for row in found} == {0}
+
+
+def test_only_named_users_are_purged(tmp_path: Path) -> None:
+    """All others are left out; a wildcard names many."""
+    with open_ledger(tmp_path / "L", a_source(3, 2, 1)) as ledger:
+        preview = ledger.preview(UserFilter(only=users("B@contoso.example", "nobody@contoso.example")))
+        assert (preview.rows, dict(preview.left_out), preview.only_seen) == (2, {NOT_NAMED: 4}, 1)
+        assert ledger.preview(UserFilter(only=users("*@contoso.example"))).rows == 6
+
+
+def test_a_mailbox_protected_after_a_first_run_is_not_purged_on_resume(tmp_path: Path) -> None:
+    """What was settled stands, what was never sent is skipped, and what was sent before is not sent again."""
+    protect_a = UserFilter(protected=users("a@contoso.example"))
+    with open_ledger(tmp_path / "L", a_source(6, 2)) as ledger:
+        ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
+        ledger.write([ended(1), settled(0, 1), returned(1, 1, 1, in_doubt=True), returned(2)], NOW)
+        ledger.write([sent(2, (0, [3]))], NOW)  # in flight when the process dies
+    with open_ledger(tmp_path / "L", a_source(6, 2)) as ledger:
+        preview = ledger.preview(protect_a)
+        assert (preview.rows, dict(preview.left_out)) == (2, {IS_PROTECTED: 5})
+        ledger.leave_out(protect_a, NOW + 1)
+        assert [mailbox.mailbox for mailbox in opened(ledger)] == [1]
+        assert (ledger.counts().in_doubt, ledger.counts().waiting) == (0, 2)
+    found = exported(tmp_path / "L")[:6]
+    assert [row["outcome"] for row in found] == ["purged", "exhausted", "exhausted", "exhausted", "skipped", "skipped"]
+    assert [row["in_doubt"] for row in found] == [False, True, False, True, False, False]
+    assert {row["code"] for row in found[1:]} == {"Protected"}
+
+
+def test_a_filter_that_is_forgotten_gives_nothing_back(tmp_path: Path) -> None:
+    """The next run without it is told, and sends no more than the first would have."""
+    with open_ledger(tmp_path / "L", a_source(3, 2)) as ledger:
+        ledger.leave_out(UserFilter(excluded=users("a@contoso.example")), NOW)
+    with open_ledger(tmp_path / "L", a_source(3, 2)) as ledger:
+        preview = ledger.preview(UserFilter())
+        assert (preview.rows, preview.left_out_before) == (2, 3)
+        assert ledger.preview(UserFilter(protected=users("a@contoso.example"))).left_out_before == 0
+
+
+def test_many_mailboxes_are_left_out_in_several_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many they are."""
+    monkeypatch.setattr("purgeengine.edges.ledger.ledger.CLOSINGS_MAX", 3)
+    monkeypatch.setattr("purgeengine.edges.ledger.preview.PAGE", 2)
+    with open_ledger(tmp_path / "L", a_source(*[2] * 20)) as ledger:
+        ledger.leave_out(UserFilter(only=users("c@contoso.example")), NOW)
+        assert [mailbox.mailbox for mailbox in opened(ledger)] == [2]
+        assert ledger.counts().outcomes[Outcome.SKIPPED] == 38
+
+
+def test_a_ledger_looked_at_while_it_runs_tells_the_same(tmp_path: Path) -> None:
+    """The reader's preview counts rows in flight among those to purge, and needs no lock."""
+    with open_ledger(tmp_path / "L", a_source(5, 3)) as ledger, LedgerReader.open(tmp_path / "L") as reader:
+        ledger.write([sent(1, (0, [0, 1])), sent(2, (1, [5]))], NOW)
+        ledger.write([ended(2), settled(5, 2)], NOW)
+        preview = reader.preview(UserFilter())
+        assert (preview.rows, preview.largest_mailboxes) == (7, [("a@contoso.example", 5), ("b@contoso.example", 2)])
