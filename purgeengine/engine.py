@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from purgeengine import logs
+from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchLost,
@@ -109,6 +110,7 @@ class Engine:
         tokens: Tokens,
         clock: Clock,
         watcher: Watcher,
+        deletion: Deletion = PERMANENT,
     ) -> None:
         self.scheduler = scheduler
         self._mailboxes = mailboxes
@@ -117,6 +119,7 @@ class Engine:
         self._tokens = tokens
         self._clock = clock
         self._watcher = watcher
+        self._deletion = deletion
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
@@ -236,7 +239,8 @@ class Engine:
             self.stop(reason)
 
     def _encode(self, batch: Batch) -> bytes:
-        return encode_batch(self._ledger.items([a.position for part in batch.parts for a in part.attempts]))
+        items = self._ledger.items([a.position for part in batch.parts for a in part.attempts])
+        return encode_batch(items, self._deletion)
 
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:

@@ -139,7 +139,9 @@ class Judge:
                 assert not world.existed[contact], f"{where}: it was there before"
             if outcome is Outcome.SKIPPED:
                 assert not seen[contact], f"{where}: it was sent"
-            purged = contact and world.tenant.truth.purge_of(user, contact) is not None
+            purge = world.tenant.truth.purge_of(user, contact) if contact else None
+            purged = purge is not None and purge.at >= 0
+            assert not purged or purge.ask == world.scenario.action, f"{where}: it was not asked to be deleted so"
             if purged and outcome in (Outcome.REFUSED, Outcome.EXHAUSTED):
                 assert row["in_doubt"] == "true", f"{where}: it was purged and nobody doubts"
 

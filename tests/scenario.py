@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from purgeengine.config import Fanout, Limits
+from purgeengine.core.action import Action, IdType
 from purgeengine.sim.answers import Trouble
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.settings import Dispatch, TenantSettings
@@ -55,6 +56,8 @@ class Scenario:
     crashes: tuple[Crash, ...] = ()
     clock_steps: tuple[tuple[float, float], ...] = ()
     """Steps of the wall clock during the run: at which second, by how many."""
+    action: Action = Action.PERMANENT_DELETE
+    id_type: IdType = IdType.DEFAULT
 
     def to_json(self) -> str:
         """Everything that decides the run."""
@@ -86,6 +89,8 @@ def chaos(seed: int) -> Scenario:
         shuffled=rng.random() < 0.5,
         troubles={0: rng.choice(list(Trouble))} if rng.random() < 0.3 else {},
         clock_steps=((rng.uniform(0, 60), rng.choice([-3600.0, 3600.0])),) if rng.random() < 0.2 else (),
+        action=rng.choice(list(Action)),
+        id_type=rng.choice(list(IdType)),
     )
 
 
@@ -115,6 +120,8 @@ def crashing(seed: int) -> Scenario:
             )
             for _ in range(rng.randint(1, 5))
         ),
+        action=rng.choice(list(Action)),
+        id_type=rng.choice(list(IdType)),
     )
 
 

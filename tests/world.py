@@ -12,12 +12,14 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from purgeengine.commands.purging import take_up
 from purgeengine.config import Limits
+from purgeengine.core.action import Deletion, IdType
 from purgeengine.core.messages import BatchEnded, Entry, Settled
 from purgeengine.core.model import Item, Outcome
 from purgeengine.core.scheduler import Scheduler
@@ -148,12 +150,16 @@ class World:
         if scenario is None:
             scenario = Scenario(**{**more, "rows_by_mailbox": tuple(more.get("rows_by_mailbox", (100,)))})
         self.scenario = scenario
+        self.deletion = Deletion(scenario.action, scenario.id_type)
         rng = Random(scenario.seed)
         self.rows = input_of(scenario, rng)
         self.contacts = list(dict.fromkeys(Item(*row) for row in self.rows if row[2]))
         self.existed = {item.contact: rng.random() >= scenario.absent for item in self.contacts}
         there = [item for item in self.contacts if self.existed[item.contact]]
-        self.tenant = Tenant(scenario.settings, contacts=there, faults=scenario.faults, seed=scenario.seed)
+        settings = replace(scenario.settings, immutable_ids=scenario.id_type is IdType.IMMUTABLE)
+        self.tenant = Tenant(settings, contacts=there, faults=scenario.faults, seed=scenario.seed)
+        for item in [item for item in self.contacts if not self.existed[item.contact]][::2]:
+            self.tenant.truth.purge_before(item.user, item.contact)
         for number in range(len(scenario.rows_by_mailbox)):
             self.tenant.truth.add_mailbox(user(number), scenario.troubles.get(number))
         self._scratch = Path(tempfile.mkdtemp(prefix="purgeengine-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None))
@@ -178,7 +184,7 @@ class World:
 
     def stage(self) -> Ledger:
         """The same command again: a new ledger, or the one that is there."""
-        return Ledger.open(self.folder, self.source, tenant_id="contoso")
+        return Ledger.open(self.folder, self.source, tenant_id="contoso", deletion=self.deletion)
 
     def run(self) -> World:
         """Give the command again and again until the job has ended."""
@@ -247,6 +253,7 @@ class World:
             tokens=self.tokens,
             clock=clock,
             watcher=self.tally,
+            deletion=ledger.deletion,
         )
         try:
             await self.engine.run()

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
-from purgeengine.config import Fanout, Limits
+from purgeengine.config import CLOUDS, Fanout, Limits
+from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
 from purgeengine.errors import UsageProblem
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -37,6 +38,20 @@ def purge_options(command: Decorated) -> Decorated:
                 type=click.Path(),
                 help="Folder of the ledger; made when new.",
             ),
+            click.option(
+                "--action",
+                type=click.Choice([action.value for action in Action]),
+                default=PERMANENT.action.value,
+                show_default=True,
+                help="delete moves contacts to Deleted Items, where their users can put them back.",
+            ),
+            click.option(
+                "--id-type",
+                type=click.Choice([id_type.value for id_type in IdType]),
+                default=PERMANENT.id_type.value,
+                show_default=True,
+                help="Which ids the input holds; immutable ones were listed with Prefer: IdType.",
+            ),
             click.option("--yes", is_flag=True, help="Do not ask before purging."),
             click.option(
                 "--max-items", type=click.IntRange(min=0), metavar="N", help="Refuse an input with more rows to purge."
@@ -51,6 +66,19 @@ def purge_options(command: Decorated) -> Decorated:
     ):
         command = option(command)
     return command
+
+
+def deletion_from(options: Mapping[str, Any]) -> Deletion:
+    """What is to be done to the contacts. Raises `UsageProblem` where the cloud has no permanentDelete."""
+    deletion = Deletion(Action(options["action"]), IdType(options["id_type"]))
+    cloud = CLOUDS[options["cloud"]]
+    if deletion.action is Action.PERMANENT_DELETE and not cloud.has_permanent_delete:
+        raise UsageProblem(
+            f"The {cloud.name} cloud has no contact permanentDelete; Microsoft offers it in the global cloud only. Nothing was "
+            "sent. The alternative there is --action delete: a plain DELETE, which moves each contact to Deleted Items, from "
+            "where its user can put it back until the folder is emptied."
+        )
+    return deletion
 
 
 def limit_options(command: Decorated) -> Decorated:

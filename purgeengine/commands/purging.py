@@ -93,6 +93,7 @@ class Purge:
                     tokens=self.tokens,
                     clock=clock,
                     watcher=tally,
+                    deletion=self.ledger.deletion,
                 )
                 return scheduler, await self._watched(engine, tally)
         finally:
@@ -136,6 +137,7 @@ class Purge:
             exit_code=error.exit_code if error else exit_code_of(counts.outcomes, unfinished),
             stopped=str(error) if error else None,
             fanout=scheduler.fanout if scheduler else None,
+            action=self.ledger.deletion.action,
         )
 
 
@@ -162,6 +164,7 @@ def take_up(
         first_batch=first_batch,
         run_blocked_for_s=blocked_s,
         quarantine=quarantine,
+        id_type=ledger.deletion.id_type,
     )
     mailboxes = ledger.mailboxes(
         now_utc_ms=now_utc_ms,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from purgeengine import logs
 from purgeengine.commands.words import number
+from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.source import Source
 
@@ -18,14 +19,18 @@ SILENT_S = 1.0
 
 
 @contextmanager
-def staged_ledger(folder: Path, source: Source, tenant_id: str, *, quiet: bool) -> Iterator[Ledger]:
+def staged_ledger(
+    folder: Path, source: Source, tenant_id: str, *, quiet: bool, deletion: Deletion = PERMANENT
+) -> Iterator[Ledger]:
     """The ledger of this input, staged on its first opening, locked while inside.
 
     Raises `LedgerError` when it is in use or cannot be read or written, `LedgerMismatch` when it belongs to another input.
     """
     lean_memory()
     started = time.monotonic()
-    ledger = Ledger.open(folder, source, tenant_id=tenant_id, on_progress=reading_progress(quiet=quiet))
+    ledger = Ledger.open(
+        folder, source, tenant_id=tenant_id, deletion=deletion, on_progress=reading_progress(quiet=quiet)
+    )
     try:
         counts = ledger.counts()
         logs.get_logger().info(

@@ -10,13 +10,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from purgeengine.commands.connecting import connect, way_from
-from purgeengine.commands.options import limits_from
+from purgeengine.commands.options import deletion_from, limits_from
 from purgeengine.commands.words import counted, number
+from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.guard import FailureThreshold
 from purgeengine.errors import RunStopped, UsageProblem
 
 if TYPE_CHECKING:
     from purgeengine.edges.source import Source
+
+
+DELETES = {Action.PERMANENT_DELETE: "permanently deletes", Action.DELETE: "deletes (--action delete)"}
+MEANS = {
+    Action.PERMANENT_DELETE: "They cannot be brought back by the users.",
+    Action.DELETE: "They go to Deleted Items, from where their users can put them back until the folder is emptied.",
+}
+MEANS_TWICE = (
+    "With immutable ids, a contact whose delete is repeated after a lost answer is removed from Deleted Items as well."
+)
 
 
 def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> int:
@@ -32,16 +43,17 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
 
     limits = limits_from(options)
     threshold = FailureThreshold.parse(options["max_failures"]) if options["max_failures"] else None
-    way = way_from(options)
+    way, deletion = way_from(options), deletion_from(options)
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     source = open_input()
     tokens, identity = connect(way)
-    with staged_ledger(Path(options["ledger_folder"]), source, identity.tenant_id, quiet=options["quiet"]) as ledger:
+    folder = Path(options["ledger_folder"])
+    with staged_ledger(folder, source, identity.tenant_id, quiet=options["quiet"], deletion=deletion) as ledger:
         counts = ledger.counts()
         to_purge = counts.waiting + counts.in_doubt
         _check_size(to_purge, options["max_items"])
         if to_purge:
-            _confirm(to_purge, ledger.mailbox_count(), identity.tenant_id, yes=options["yes"])
+            _confirm(to_purge, ledger.mailbox_count(), identity.tenant_id, deletion, yes=options["yes"])
         purge = Purge(ledger, tokens, way, limits, a_display(quiet=options["quiet"]), threshold, options["seed"])
         summary = purge.run()
     log_end(summary)
@@ -57,20 +69,21 @@ def _check_size(to_purge: int, max_items: int | None) -> None:
         )
 
 
-def _confirm(to_purge: int, mailboxes: int, tenant: str, *, yes: bool) -> None:
+def _confirm(to_purge: int, mailboxes: int, tenant: str, deletion: Deletion, *, yes: bool) -> None:
     """Ask for the number of rows; without a terminal there is nobody to ask. Raises when the answer is another."""
     if yes:
         return
+    deletes = DELETES[deletion.action]
+    contacts = counted(to_purge, "contact")
     if not sys.stdin.isatty():
         raise UsageProblem(
-            f"This would permanently delete {counted(to_purge, 'contact')} and nobody can be asked: there is no terminal. "
-            "Add --yes once you are sure. Nothing was sent."
+            f"This run {deletes} {contacts} and nobody can be asked: there is no terminal. Add --yes once you are sure. "
+            "Nothing was sent."
         )
-    click.echo(
-        f"This permanently deletes {counted(to_purge, 'contact')} in {counted(mailboxes, 'mailbox')} of tenant {tenant}.\n"
-        "They cannot be brought back by the users.",
-        err=True,
-    )
+    click.echo(f"This {deletes} {contacts} in {counted(mailboxes, 'mailbox')} of tenant {tenant}.", err=True)
+    click.echo(MEANS[deletion.action], err=True)
+    if deletion == Deletion(Action.DELETE, IdType.IMMUTABLE):
+        click.echo(MEANS_TWICE, err=True)
     typed = click.prompt("Type the number of contacts to go on", default="", show_default=False, err=True)
     if typed.strip().replace(",", "") != str(to_purge):
         raise RunStopped("The number was not confirmed; nothing was sent. The same command asks again.")

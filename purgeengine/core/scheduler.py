@@ -13,6 +13,7 @@ from typing import assert_never
 from uuid import UUID
 
 from purgeengine.config import Limits
+from purgeengine.core.action import IdType
 from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.fanout import FanoutProbe
@@ -58,6 +59,7 @@ class Scheduler:
         first_batch: int = 1,
         run_blocked_for_s: float = 0.0,
         quarantine: Quarantine | None = None,
+        id_type: IdType = IdType.DEFAULT,
     ) -> None:
         self._limits = limits
         self._rng = rng
@@ -67,7 +69,7 @@ class Scheduler:
         self._gate.asked_to_wait(now, run_blocked_for_s)
         self._fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self._quarantine = quarantine or Quarantine(limits)
-        self._settling = Settling(limits, self._backoff)
+        self._settling = Settling(limits, self._backoff, id_type)
         self._roster = Roster(limits)
         burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
         self._allowance = Allowance(limits.requests_per_s, burst, now)

@@ -13,11 +13,12 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
+from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
 from purgeengine.core.foreign import CODE_LENGTH_MAX, printable
 from purgeengine.core.identifiers import id_problem, is_id, user_problem
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
@@ -29,41 +30,63 @@ BATCH_ITEMS_MAX = 20
 
 # ------------------------------------------------------------------------------------------------------------- encoding
 
-_AFTER_URL = '","headers":{"Content-Type":"application/json"},"body":{}}'
-"""Headers and an empty body: without them Graph refuses the whole batch, although the action takes no body."""
-_BEFORE_URL = tuple(f'{{"id":"{index}","method":"POST","url":"' for index in range(BATCH_ITEMS_MAX))
+PREFER_IMMUTABLE = 'IdType="ImmutableId"'
+"""The value of ``Prefer`` where an id is immutable; it stands in every sub-request (outlook-immutable-id)."""
 
 
-def encode_batch(items: Sequence[Item]) -> bytes:
+class _Form(NamedTuple):
+    """What stands around the address of a contact in a sub-request; made once for each kind of deletion, so that rows are not."""
+
+    before: tuple[str, ...]
+    after: str
+
+
+def _form(deletion: Deletion) -> _Form:
+    """A POST has a content type and an empty body, although the action takes none: without them Graph refuses the whole batch."""
+    permanent = deletion.action is Action.PERMANENT_DELETE
+    headers = {"Content-Type": "application/json"} if permanent else {}
+    if deletion.id_type is IdType.IMMUTABLE:
+        headers["Prefer"] = PREFER_IMMUTABLE
+    rest = f',"headers":{msgspec.json.encode(headers).decode()}' if headers else ""
+    after = f'/permanentDelete"{rest},"body":{{}}}}' if permanent else f'"{rest}}}'
+    method = "POST" if permanent else "DELETE"
+    return _Form(tuple(f'{{"id":"{index}","method":"{method}","url":"' for index in range(BATCH_ITEMS_MAX)), after)
+
+
+_FORMS = {deletion: _form(deletion) for deletion in (Deletion(a, i) for a in Action for i in IdType)}
+
+
+def encode_batch(items: Sequence[Item], deletion: Deletion = PERMANENT) -> bytes:
     """The body of a ``$batch`` request that purges these rows; the sub-request of ``items[n]`` has the id ``str(n)``.
 
     Takes 1 to 20 valid rows; anything else is a mistake of ours and trips an assertion. The JSON is put together by hand: a
     url holds only characters that `quote` leaves or makes, none of which JSON escapes.
     """
     assert 1 <= len(items) <= BATCH_ITEMS_MAX, f"a batch of {len(items)}"
+    form = _FORMS[deletion]
     parts = []
     user: str | None = None
     prefix = ""
-    for before, item in zip(_BEFORE_URL, items, strict=False):
+    for before, item in zip(form.before, items, strict=False):
         if item.user is not user:  # rows of a mailbox are neighbours
             user, prefix = item.user, user_prefix(item.user)
-        parts.append(before + _url(prefix, item.folder, item.contact))
-    return ('{"requests":[' + f"{_AFTER_URL},".join(parts) + _AFTER_URL + "]}").encode("ascii")
+        parts.append(before + _contact_url(prefix, item.folder, item.contact))
+    return ('{"requests":[' + f"{form.after},".join(parts) + form.after + "]}").encode("ascii")
 
 
-def item_url(item: Item) -> str:
-    """Where the row's contact is purged, relative to the version's root. The row must be valid (see `identifiers`)."""
-    return _url(user_prefix(item.user), item.folder, item.contact)
+def contact_url(item: Item) -> str:
+    """Where the row's contact is, relative to the version's root. The row must be valid (see `identifiers`)."""
+    return _contact_url(user_prefix(item.user), item.folder, item.contact)
 
 
-def _url(prefix: str, folder: str, contact: str) -> str:
+def _contact_url(prefix: str, folder: str, contact: str) -> str:
     """Of an id's characters only ``+`` needs escaping."""
     assert is_id(contact), id_problem("contact", contact)
     contact = contact.replace("+", "%2B")
     if not folder:
-        return f"{prefix}/contacts/{contact}/permanentDelete"
+        return f"{prefix}/contacts/{contact}"
     assert is_id(folder), id_problem("folder", folder)
-    return f"{prefix}/contactFolders/{folder.replace('+', '%2B')}/contacts/{contact}/permanentDelete"
+    return f"{prefix}/contactFolders/{folder.replace('+', '%2B')}/contacts/{contact}"
 
 
 @lru_cache(maxsize=1024)

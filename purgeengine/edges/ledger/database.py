@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.edges.ledger.schema import APPLICATION_ID, TABLES, VERSION
 from purgeengine.edges.ledger.storage import DATABASE, translated
 from purgeengine.errors import LedgerError
@@ -139,6 +140,11 @@ def is_created(folder: Path) -> bool:
     if tables and application != APPLICATION_ID:
         raise LedgerError(f"{folder / DATABASE} is not a database of purgeengine. Use another folder.")
     return bool(tables)
+
+
+def deletion_of(meta: Mapping[str, Any]) -> Deletion:
+    """How the contacts of a ledger are deleted; one written before there was a choice of ids says nothing of them."""
+    return Deletion(Action(meta["action"]), IdType(meta.get("id_type", IdType.DEFAULT)))
 
 
 def read_meta(connection: sqlite3.Connection) -> dict[str, Any]:

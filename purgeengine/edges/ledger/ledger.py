@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import database, status
@@ -34,6 +35,8 @@ class Ledger:
         with translated(f"The ledger in {folder} cannot be opened"):
             self._writing = database.connect_to_write(folder)
             self._reading = database.connect_to_read(folder)
+            self.deletion = database.deletion_of(database.read_meta(self._reading))
+            """How its contacts are deleted."""
             self._journal = Journal(self._writing, folder)
             self._work = WorkRows(folder, Parts(folder, files_of(self._reading)), self._reading)
         self._closed = False
@@ -45,14 +48,14 @@ class Ledger:
         source: Input | None,
         *,
         tenant_id: str | None = None,
-        action: str = "permanentDelete",
+        deletion: Deletion = PERMANENT,
         on_progress: Progress | None = None,
     ) -> Self:
         """Open the ledger of this input, and stage the input first where the folder is new or was not finished.
 
         Without a ``source``, an existing ledger is opened as it is. ``on_progress`` is told the rows read while staging.
         Raises `LedgerError` when it is in use, damaged or cannot be written, `LedgerMismatch` when it belongs to another input,
-        tenant or action, and `InputError` as reading the input does.
+        tenant or way of deleting, and `InputError` as reading the input does.
         """
         folder = Path(folder)
         state = state_of(folder)
@@ -63,7 +66,7 @@ class Ledger:
         lock = FolderLock(folder)
         lock.acquire()
         try:
-            about = {"tenant_id": tenant_id, "action": action}
+            about = {"tenant_id": tenant_id, "action": deletion.action, "id_type": deletion.id_type}
             if (
                 state_of(folder) is not FolderState.STAGED
             ):  # asked again: before the lock, another process may have been at it
@@ -197,6 +200,14 @@ def _stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Prog
         finish(folder)
 
 
+_NEVER_MIXED = (
+    ("tenant", "tenant_id", ""),
+    ("action", "action", ", or give --action {} to resume the old one"),
+    ("id type", "id_type", ", or give --id-type {} to resume the old one"),
+)
+"""What two runs over one ledger must share: how it is called, where it is kept, and what to do about it."""
+
+
 def _compare(folder: Path, source: Input, about: dict[str, Any]) -> None:
     """Refuse to mix two purges in one ledger."""
     with translated(f"The ledger in {folder} cannot be read"):
@@ -205,11 +216,12 @@ def _compare(folder: Path, source: Input, about: dict[str, Any]) -> None:
             kept = database.read_meta(connection)
         finally:
             connection.close()
-    for what, name in (("tenant", "tenant_id"), ("action", "action")):
-        if kept[name] != about[name]:
+    for what, name, option in _NEVER_MIXED:
+        said = kept.get(name, "default")  # ledgers from before there was a choice of ids
+        if said != about[name]:
             raise LedgerMismatch(
-                f"The ledger in {folder} belongs to the {what} {kept[name]}, not {about[name]}. Nothing was sent. "
-                "Use another folder for this purge."
+                f"The ledger in {folder} belongs to the {what} {said}, not {about[name]}. Nothing was sent. "
+                f"Use another folder for this purge{option.format(said)}."
             )
     if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
         raise LedgerMismatch(
