@@ -29,6 +29,8 @@ from purgeengine.core.model import Outcome
 
 LEDGER_OPENED = "ledger.opened"
 """A ledger is in use: rows and what is still to do."""
+PREFLIGHT_WARNED = "preflight.warned"
+"""Something known before the first deletion makes it unlikely to go well: ``said`` is a sentence."""
 RUN_STARTED = "run.started"
 """Sending begins."""
 RUN_BLOCKED = "run.blocked"

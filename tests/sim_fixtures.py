@@ -87,4 +87,4 @@ def responses_of(ending: Ending) -> dict[str, dict[str, Any]]:
 def code_of(said: dict[str, Any]) -> str:
     """The error code of a sub-response, empty where there is none."""
     body = said.get("body")
-    return str(body["error"]["code"]) if isinstance(body, dict) else ""
+    return str(body["error"]["code"]) if isinstance(body, dict) and "error" in body else ""

@@ -31,6 +31,7 @@ LINES = [
     (403, "extensionError", "", Verdict.CLOSED),
     (403, "Authorization_RequestDenied", "", Verdict.APP_REFUSED),
     (403, "SomethingNew", "", Verdict.REFUSED),
+    (403, "", "", Verdict.UNCLEAR),
     (401, "InvalidAuthenticationToken", "", Verdict.TOKEN_REFUSED),
     (507, "ErrorQuotaExceeded", "", Verdict.CLOSED),
     (403, "ErrorQuotaExceeded", "", Verdict.CLOSED),

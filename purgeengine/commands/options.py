@@ -27,17 +27,10 @@ def input_arguments(command: Decorated) -> Decorated:
     return click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path())(command)
 
 
-def purge_options(command: Decorated) -> Decorated:
-    """Where the record goes, what must be true before anything is sent, and how it is told."""
+def deletion_options(command: Decorated) -> Decorated:
+    """What is done to the contacts, and by which ids they go."""
     for option in reversed(
         (
-            click.option(
-                "--ledger",
-                "ledger_folder",
-                required=True,
-                type=click.Path(),
-                help="Folder of the ledger; made when new.",
-            ),
             click.option(
                 "--action",
                 type=click.Choice([action.value for action in Action]),
@@ -52,9 +45,30 @@ def purge_options(command: Decorated) -> Decorated:
                 show_default=True,
                 help="Which ids the input holds; immutable ones were listed with Prefer: IdType.",
             ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def purge_options(command: Decorated) -> Decorated:
+    """What is done, where the record goes, what must be true before anything is sent, and how it is told."""
+    command = deletion_options(command)
+    for option in reversed(
+        (
+            click.option(
+                "--ledger",
+                "ledger_folder",
+                required=True,
+                type=click.Path(),
+                help="Folder of the ledger; made when new.",
+            ),
             click.option("--yes", is_flag=True, help="Do not ask before purging."),
             click.option(
                 "--max-items", type=click.IntRange(min=0), metavar="N", help="Refuse an input with more rows to purge."
+            ),
+            click.option(
+                "--probe", type=click.IntRange(1, 100), metavar="N", help="Look at so many mailboxes first; reads only."
             ),
             click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed."),
             click.option("--seed", type=int, help="Repeat the same random choices."),

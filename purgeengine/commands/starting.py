@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
     Answers the exit code. Whatever can fail without a token or a ledger fails first.
     """
     from purgeengine import logs
+    from purgeengine.commands.preflight import warn_about_token
+    from purgeengine.commands.probing import REQUESTS_MAX, look_first
     from purgeengine.commands.progress import a_display
     from purgeengine.commands.purging import Purge, log_end
     from purgeengine.commands.staging import staged_ledger
@@ -47,12 +50,16 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     source = open_input()
     tokens, identity = connect(way)
+    warn_about_token(tokens, identity, way)
     folder = Path(options["ledger_folder"])
     with staged_ledger(folder, source, identity.tenant_id, quiet=options["quiet"], deletion=deletion) as ledger:
         counts = ledger.counts()
         to_purge = counts.waiting + counts.in_doubt
         _check_size(to_purge, options["max_items"])
         if to_purge:
+            if options["probe"]:
+                look_first(ledger, tokens, way, options["probe"], options["seed"])
+                limits = replace(limits, mailbox_requests=max(1, limits.mailbox_requests - REQUESTS_MAX))
             _confirm(to_purge, ledger.mailbox_count(), identity.tenant_id, deletion, yes=options["yes"])
         purge = Purge(ledger, tokens, way, limits, a_display(quiet=options["quiet"]), threshold, options["seed"])
         summary = purge.run()

@@ -68,6 +68,7 @@ TABLE: dict[int, tuple[Rule, ...]] = {
         _rule(V.APP_REFUSED, "Authorization_RequestDenied"),
         _rule(V.CLOSED, "ErrorQuotaExceeded", "quotaLimitReached"),  # Recoverable Items are full
         _rule(V.CLOSED, "ErrorAccessDenied", "accessDenied", "extensionError"),
+        _rule(V.UNCLEAR, ""),  # as for a 404: the error was lost on the way
         _rule(V.REFUSED),
     ),
     404: (

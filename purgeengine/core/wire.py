@@ -121,7 +121,7 @@ class _Responses(msgspec.Struct):
 
 _decode_quickly = msgspec.json.Decoder(_Responses).decode
 _decode_strictly = msgspec.json.Decoder().decode
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What the decoder raises for bytes that are not what it expects: other JSON, no JSON, bad UTF-8, absurd nesting."""
 _INDEX_OF_ID: dict[str | int, int] = {str(index): index for index in range(BATCH_ITEMS_MAX)}
 _INDEX_OF_ID.update({index: index for index in range(BATCH_ITEMS_MAX)})
@@ -201,13 +201,13 @@ def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
     """Add every sub-response to the replies, or answer half a sentence on why there are none to be read."""
     try:
         sub_responses = _decode_quickly(body).responses
-    except _UNREADABLE:
+    except UNREADABLE:
         return _read_tolerantly(body, replies)
     found, add, size = replies.found, replies.add, replies.size
     for said in sub_responses:
         index = _INDEX_OF_ID.get(said.id)
         if index is None:
-            index = _index_of(said.id)
+            index = index_of(said.id)
         if index is None or index >= size:
             continue
         if said.status == 204 and index not in found:  # nearly all of them
@@ -222,21 +222,21 @@ def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
     if not body.strip():
         return "its body was empty"
     try:
-        answer = _lenient_json(body)
-    except _UNREADABLE:
+        answer = lenient_json(body)
+    except UNREADABLE:
         return "its body was cut short or is not JSON"
     sub_responses = answer.get("responses") if isinstance(answer, dict) else None
     if not isinstance(sub_responses, list):
         return "its body holds no list of responses"
     for said in sub_responses:
         if isinstance(said, dict):
-            index = _index_of(said.get("id"))
+            index = index_of(said.get("id"))
             if index is not None and index < replies.size:
                 replies.add(index, said.get("status"), said.get("headers"), said.get("body"))
     return None
 
 
-def _index_of(name: object) -> int | None:
+def index_of(name: object) -> int | None:
     """Which row an id speaks of, or None where it is none of ours. Graph compares ids without case; ours are numbers."""
     if isinstance(name, bool) or not isinstance(name, str | int):
         return None
@@ -257,8 +257,8 @@ def _parsed(raw: msgspec.Raw) -> object:
     if not len(memoryview(raw)):
         return None
     try:
-        return _lenient_json(raw)
-    except _UNREADABLE:
+        return lenient_json(raw)
+    except UNREADABLE:
         return None
 
 
@@ -268,8 +268,8 @@ def _parsed(raw: msgspec.Raw) -> object:
 def _outer_error(status: int, body: bytes) -> Reply:
     """The whole call was refused; its body may be anything, a proxy's page included."""
     try:
-        return Reply(status, *_error_of(_lenient_json(body)))
-    except _UNREADABLE:
+        return Reply(status, *_error_of(lenient_json(body)))
+    except UNREADABLE:
         return Reply(status)
 
 
@@ -296,20 +296,20 @@ def _unpacked(text: str) -> object:
     try:
         if not packed.startswith(b"{"):
             packed = base64.b64decode(packed, validate=True)
-        return _lenient_json(packed)
-    except (*_UNREADABLE, binascii.Error):
+        return lenient_json(packed)
+    except (*UNREADABLE, binascii.Error):
         return None
 
 
-def _lenient_json(body: bytes | msgspec.Raw) -> object:
-    """Any JSON; raises one of `_UNREADABLE` for anything else.
+def lenient_json(body: bytes | msgspec.Raw) -> object:
+    """Any JSON; raises one of `UNREADABLE` for anything else.
 
     What the strict decoder rejects (half an emoji where a message was cut, a byte order mark, UTF-16) may pass the standard
     library's.
     """
     try:
         return _decode_strictly(body)
-    except _UNREADABLE:
+    except UNREADABLE:
         return json.loads(bytes(body))
 
 
