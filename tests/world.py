@@ -35,7 +35,7 @@ from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.transport import SimulatedTransport
 from tests.judge import Judge
 from tests.ledger_fixtures import FakeSource
-from tests.scenario import Crash, Scenario
+from tests.scenario import Crash, Scenario, guid, upn_of, user
 from tests.virtual_time import VirtualClock, run_virtually
 
 CALL_TIMEOUT_S = 30.0
@@ -155,13 +155,14 @@ class World:
         self.rows = input_of(scenario, rng)
         self.contacts = list(dict.fromkeys(Item(*row) for row in self.rows if row[2]))
         self.existed = {item.contact: rng.random() >= scenario.absent for item in self.contacts}
-        there = [item for item in self.contacts if self.existed[item.contact]]
+        there = [item._replace(user=upn_of(item.user)) for item in self.contacts if self.existed[item.contact]]
         settings = replace(scenario.settings, immutable_ids=scenario.id_type is IdType.IMMUTABLE)
         self.tenant = Tenant(settings, contacts=there, faults=scenario.faults, seed=scenario.seed)
-        for item in [item for item in self.contacts if not self.existed[item.contact]][::2]:
-            self.tenant.truth.purge_before(item.user, item.contact)
         for number in range(len(scenario.rows_by_mailbox)):
             self.tenant.truth.add_mailbox(user(number), scenario.troubles.get(number))
+            self.tenant.truth.alias(guid(number), user(number))
+        for item in [item for item in self.contacts if not self.existed[item.contact]][::2]:
+            self.tenant.truth.purge_before(item.user, item.contact)
         self._scratch = Path(tempfile.mkdtemp(prefix="purgeengine-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         self.folder = self._scratch / "ledger"
@@ -184,7 +185,16 @@ class World:
 
     def stage(self) -> Ledger:
         """The same command again: a new ledger, or the one that is there."""
-        return Ledger.open(self.folder, self.source, tenant_id="contoso", deletion=self.deletion)
+        return Ledger.open(
+            self.folder,
+            self.source,
+            tenant_id="contoso",
+            deletion=self.deletion,
+            resolve=self._resolve if self.scenario.resolved else None,
+        )
+
+    def _resolve(self, users: Sequence[str]) -> dict[str, str | None]:
+        return {name.lower(): self.tenant.truth.mailbox(name).object_id for name in users}
 
     def run(self) -> World:
         """Give the command again and again until the job has ended."""
@@ -293,11 +303,6 @@ class World:
         return f"seed {self.scenario.seed}, scenario {self.scenario.to_json()}"
 
 
-def user(number: int) -> str:
-    """The name of a mailbox."""
-    return f"user{number:05d}@contoso.example"
-
-
 def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
     """The rows of the input, with duplicates and invalid ones, in the scenario's order."""
     rows = [
@@ -308,6 +313,10 @@ def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
     more = [(name.upper(), folder, contact) for name, folder, contact in rows if rng.random() < scenario.duplicates]
     more += [(name, folder, "") for name, folder, _ in rows if rng.random() < scenario.invalid]
     rows += more
+    if scenario.two_names:
+        rows = [
+            (guid(int(name[4:9])) if rng.random() < 0.5 else name, folder, contact) for name, folder, contact in rows
+        ]
     if scenario.shuffled:
         rng.shuffle(rows)
     return rows

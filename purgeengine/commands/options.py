@@ -68,6 +68,11 @@ def purge_options(command: Decorated) -> Decorated:
                 "--max-items", type=click.IntRange(min=0), metavar="N", help="Refuse an input with more rows to purge."
             ),
             click.option(
+                "--resolve-users",
+                is_flag=True,
+                help="Look up whose names these are, so that a mailbox under two of them is one. Needs User.Read.All.",
+            ),
+            click.option(
                 "--probe", type=click.IntRange(1, 100), metavar="N", help="Look at so many mailboxes first; reads only."
             ),
             click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed."),

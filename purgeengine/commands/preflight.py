@@ -97,6 +97,17 @@ def about_cloud(way: Way, action: Action) -> Finding:
     return Finding(Level.OK, "cloud", f"{way.cloud}: Graph at {way.graph_url}, login at {way.authority_url}.")
 
 
+def about_names(mixed: bool) -> Iterator[Finding]:
+    """Whether a mailbox may stand in the input under two names."""
+    if mixed:
+        yield Finding(
+            Level.WARNING,
+            "names",
+            "The input names mailboxes both by user principal name and by object id. One that stands there under both is taken for "
+            "two: duplicates are not seen, and its limits may be overrun. --resolve-users in a new ledger joins them.",
+        )
+
+
 def about_clock(skew_s: float | None) -> Finding:
     """Whether this machine's clock agrees with Graph's."""
     if skew_s is None:

@@ -12,6 +12,7 @@ from purgeengine import logs
 from purgeengine.commands.words import number
 from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.survey import Resolve
 from purgeengine.edges.source import Source
 
 SILENT_S = 1.0
@@ -20,7 +21,13 @@ SILENT_S = 1.0
 
 @contextmanager
 def staged_ledger(
-    folder: Path, source: Source, tenant_id: str, *, quiet: bool, deletion: Deletion = PERMANENT
+    folder: Path,
+    source: Source,
+    tenant_id: str,
+    *,
+    quiet: bool,
+    deletion: Deletion = PERMANENT,
+    resolve: Resolve | None = None,
 ) -> Iterator[Ledger]:
     """The ledger of this input, staged on its first opening, locked while inside.
 
@@ -29,7 +36,12 @@ def staged_ledger(
     lean_memory()
     started = time.monotonic()
     ledger = Ledger.open(
-        folder, source, tenant_id=tenant_id, deletion=deletion, on_progress=reading_progress(quiet=quiet)
+        folder,
+        source,
+        tenant_id=tenant_id,
+        deletion=deletion,
+        resolve=resolve,
+        on_progress=reading_progress(quiet=quiet),
     )
     try:
         counts = ledger.counts()

@@ -37,10 +37,11 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
     Answers the exit code. Whatever can fail without a token or a ledger fails first.
     """
     from purgeengine import logs
-    from purgeengine.commands.preflight import warn_about_token
+    from purgeengine.commands.preflight import about_names, warn, warn_about_token
     from purgeengine.commands.probing import REQUESTS_MAX, look_first
     from purgeengine.commands.progress import a_display
     from purgeengine.commands.purging import Purge, log_end
+    from purgeengine.commands.resolving import resolver
     from purgeengine.commands.staging import staged_ledger
     from purgeengine.commands.summary import show_summary
 
@@ -51,8 +52,12 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
     source = open_input()
     tokens, identity = connect(way)
     warn_about_token(tokens, identity, way)
+    resolve = resolver(tokens, way, quiet=options["quiet"]) if options["resolve_users"] else None
     folder = Path(options["ledger_folder"])
-    with staged_ledger(folder, source, identity.tenant_id, quiet=options["quiet"], deletion=deletion) as ledger:
+    with staged_ledger(
+        folder, source, identity.tenant_id, quiet=options["quiet"], deletion=deletion, resolve=resolve
+    ) as ledger:
+        warn(about_names(ledger.mixes_names()))
         counts = ledger.counts()
         to_purge = counts.waiting + counts.in_doubt
         _check_size(to_purge, options["max_items"])

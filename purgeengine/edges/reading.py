@@ -25,8 +25,8 @@ from purgeengine.edges.tokens import Tokens
 from purgeengine.edges.transport import RawAnswer
 from purgeengine.errors import NoAnswer, NotSent, RunStopped, TokenError
 
-TRIES_MAX = 5
-"""Times a question is asked: with the waits between, an unlucky one takes half a minute."""
+TRIES_MAX = 8
+"""Times a question is asked: the waits between grow to a minute, so that an unlucky one takes a few."""
 WAIT_S_MAX = 120.0
 """A longer wait is not sat out for a question; the command is given again when it is over."""
 LOST_WAIT_S = 5.0

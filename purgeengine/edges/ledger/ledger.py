@@ -20,7 +20,7 @@ from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.staging import stage
 from purgeengine.edges.ledger.storage import translated
-from purgeengine.edges.ledger.survey import Input, Progress
+from purgeengine.edges.ledger.survey import Input, Progress, Resolve, users_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 
@@ -35,8 +35,11 @@ class Ledger:
         with translated(f"The ledger in {folder} cannot be opened"):
             self._writing = database.connect_to_write(folder)
             self._reading = database.connect_to_read(folder)
-            self.deletion = database.deletion_of(database.read_meta(self._reading))
+            about = database.read_meta(self._reading)
+            self.deletion = database.deletion_of(about)
             """How its contacts are deleted."""
+            self.resolved_users = bool(about.get("resolve_users", False))
+            """Whether the users behind its names were looked up."""
             self._journal = Journal(self._writing, folder)
             self._work = WorkRows(folder, Parts(folder, files_of(self._reading)), self._reading)
         self._closed = False
@@ -49,11 +52,14 @@ class Ledger:
         *,
         tenant_id: str | None = None,
         deletion: Deletion = PERMANENT,
+        resolve: Resolve | None = None,
         on_progress: Progress | None = None,
     ) -> Self:
         """Open the ledger of this input, and stage the input first where the folder is new or was not finished.
 
         Without a ``source``, an existing ledger is opened as it is. ``on_progress`` is told the rows read while staging.
+        ``resolve`` looks up the users behind the names of a new ledger's input, so that a mailbox with two names is one; what it
+        says is kept, and never asked again.
         Raises `LedgerError` when it is in use, damaged or cannot be written, `LedgerMismatch` when it belongs to another input,
         tenant or way of deleting, and `InputError` as reading the input does.
         """
@@ -66,12 +72,17 @@ class Ledger:
         lock = FolderLock(folder)
         lock.acquire()
         try:
-            about = {"tenant_id": tenant_id, "action": deletion.action, "id_type": deletion.id_type}
+            about = {
+                "tenant_id": tenant_id,
+                "action": deletion.action,
+                "id_type": deletion.id_type,
+                "resolve_users": resolve is not None,
+            }
             if (
                 state_of(folder) is not FolderState.STAGED
             ):  # asked again: before the lock, another process may have been at it
                 assert source is not None
-                _stage(folder, source, about, on_progress)
+                _stage(folder, source, about, on_progress, resolve)
             elif source is not None:
                 _compare(folder, source, about)
             return cls(folder, lock)
@@ -179,6 +190,12 @@ class Ledger:
         """Mailboxes with rows to send or sent."""
         return int(self._row("SELECT count(*) FROM mailbox")[0])
 
+    def mixes_names(self) -> bool:
+        """Whether it names mailboxes both by user principal name and by object id, and nobody looked up whose they are."""
+        (upn,) = self._row("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key LIKE '%@%')")
+        (guid,) = self._row("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key NOT LIKE '%@%')")
+        return bool(upn and guid) and not self.resolved_users
+
     def _row(self, query: str) -> Any:
         with self._readable():
             return self._reading.execute(query).fetchone()
@@ -192,11 +209,14 @@ def files_of(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
     return {name: (size, crc) for name, size, crc in connection.execute("SELECT name, bytes, footer_crc FROM file")}
 
 
-def _stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None) -> None:
-    names = [path.name for path in source.files]
+def _stage(
+    folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None, resolve: Resolve | None
+) -> None:
+    about = {**about, "files": [path.name for path in source.files], "extra_columns": list(source.extra_columns)}
+    names = resolve(users_of(source)) if resolve is not None else None
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
-        stage(folder, source, {**about, "files": names, "extra_columns": list(source.extra_columns)}, on_progress)
+        stage(folder, source, about, on_progress, names)
         finish(folder)
 
 
@@ -223,6 +243,11 @@ def _compare(folder: Path, source: Input, about: dict[str, Any]) -> None:
                 f"The ledger in {folder} belongs to the {what} {said}, not {about[name]}. Nothing was sent. "
                 f"Use another folder for this purge{option.format(said)}."
             )
+    if about["resolve_users"] and not kept.get("resolve_users", False):
+        raise LedgerMismatch(
+            f"The ledger in {folder} was made without --resolve-users, and its rows have their mailboxes already. Nothing was "
+            "sent. Leave the option out to resume, or use another folder for this purge."
+        )
     if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
         raise LedgerMismatch(
             f"The ledger in {folder} was made from another input ({', '.join(kept['files'][:3])}). Nothing was sent. Give the "

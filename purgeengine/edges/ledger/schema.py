@@ -41,6 +41,10 @@ CREATE TABLE mailbox (
     waits INTEGER NOT NULL DEFAULT 0  -- how often it had to wait
 );
 CREATE UNIQUE INDEX mailbox_first ON mailbox (first);
+CREATE TABLE resolved (             -- the names of the input that were looked up, if any were
+    key TEXT PRIMARY KEY,           -- the one spelling of a name
+    object_id TEXT                  -- of the user behind it, by which its mailbox is told apart, NULL where there is none
+) WITHOUT ROWID;
 CREATE TABLE run (blocked_until_ms INTEGER NOT NULL, blocked_set_ms INTEGER NOT NULL);
 INSERT INTO run VALUES (0, 0);
 CREATE TABLE detail (

@@ -19,7 +19,7 @@ from purgeengine.edges.ledger import database
 from purgeengine.edges.ledger.grouping import ARRIVING, GROUPED, Grouping, first_positions
 from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, PartWriter
 from purgeengine.edges.ledger.storage import INPUT, ORDER, UNFINISHED, WORK
-from purgeengine.edges.ledger.survey import Input, Mailboxes, Progress, Surveyor
+from purgeengine.edges.ledger.survey import Input, Mailboxes, Names, Progress, Surveyor
 
 INPUT_GROUP_ROWS = 8_192
 """Read one after the other, in input order."""
@@ -39,10 +39,15 @@ def input_schema(extra_columns: tuple[str, ...]) -> pa.Schema:
     return pa.schema(NUMBERS + [pa.field(name, pa.string()) for name in (*TEXTS, *extra_columns)])
 
 
-def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None) -> None:
-    """Fill an empty ledger; ``about`` is kept with it. Scratch space must exist. Raises `InputError` as reading the input does."""
+def stage(
+    folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None, names: Names | None = None
+) -> None:
+    """Fill an empty ledger; ``about`` and ``names`` are kept with it. Scratch space must exist.
+
+    Rows of a mailbox that has two ``names`` become rows of one. Raises `InputError` as reading the input does.
+    """
     scratch = folder / UNFINISHED
-    surveyor = Surveyor(source.files, lambda: scratch)
+    surveyor = Surveyor(source.files, lambda: scratch, names)
     digest = source.digest()
     inputs = _copy_input(folder, source, surveyor, on_progress)
     repeats = Repeats(scratch)
@@ -68,6 +73,7 @@ def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progr
             for rank, (number, (user, count, start)) in enumerate(zip(order, rows, strict=True))
         ),
         [*inputs.files, *others],
+        (names or {}).items(),
     )
 
 

@@ -72,10 +72,17 @@ class Survey:
         return self.rows - self.valid_rows
 
 
-class Mailboxes:
-    """Numbers mailboxes as they appear, and counts their rows."""
+Names = Mapping[str, str | None]
+"""By the one spelling of a name: the object id of its user, or None where nobody goes by it."""
+Resolve = Callable[[Sequence[str]], Names]
+"""Looks up the users behind names."""
 
-    def __init__(self) -> None:
+
+class Mailboxes:
+    """Numbers mailboxes as they appear, and counts their rows. Names with one object id among ``names`` are one mailbox."""
+
+    def __init__(self, names: Names | None = None) -> None:
+        self._names = names or {}
         self.users: list[str] = []
         self.rows = array("q")
         self._numbers: dict[str, int] = {}
@@ -102,6 +109,7 @@ class Mailboxes:
 
     def _number(self, user: str) -> int:
         key = mailbox_key(user)
+        key = self._names.get(key) or key
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[user if key == user else key] = len(self.users)
@@ -113,8 +121,8 @@ class Mailboxes:
 class Surveyor:
     """Is shown every batch of an input once, in order, then asked for the duplicates, then for the survey."""
 
-    def __init__(self, files: Sequence[Path], scratch: Callable[[], Path]) -> None:
-        self.mailboxes = Mailboxes()
+    def __init__(self, files: Sequence[Path], scratch: Callable[[], Path], names: Names | None = None) -> None:
+        self.mailboxes = Mailboxes(names)
         self.rows = 0
         self.valid_rows = 0
         self.duplicate_rows = 0
@@ -182,6 +190,14 @@ def survey_input(source: Input, on_progress: Progress | None = None) -> Survey:
                 on_progress(surveyor.rows)
         exhaust(surveyor.duplicates())
         return surveyor.survey()
+
+
+def users_of(source: Input) -> list[str]:
+    """The mailboxes of an input, each by the name under which it first appears. Raises `InputError` as reading does."""
+    mailboxes = Mailboxes()
+    for batch in source.batches():
+        mailboxes.count(batch.filter(pc.is_null(batch.column("reason"))).column("user"))
+    return mailboxes.users
 
 
 def exhaust(items: Iterable[object]) -> None:
