@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from purgeengine.edges.ledger.names import User, other_names
 from purgeengine.edges.reading import GraphReader
 from purgeengine.errors import LedgerMismatch, RunStopped, TokenError
 from purgeengine.sim.faults import Faults
@@ -35,9 +36,9 @@ TWO_NAMES = FakeSource(
 )
 
 
-def look_up(users: Sequence[str]) -> dict[str, str | None]:
+def look_up(users: Sequence[str]) -> dict[str, User | None]:
     """The directory of these tests, which knows nobody but Ann."""
-    return {user.lower(): ANN_ID if user.lower() in (ANN, ANN_ID) else None for user in users}
+    return {user.lower(): User(ANN_ID.upper(), ANN) if user.lower() in (ANN, ANN_ID) else None for user in users}
 
 
 def forget(folder: Path, *keys: str) -> None:
@@ -58,8 +59,23 @@ def test_names_of_one_user_are_one_mailbox_with_its_duplicates(tmp_path: Path) -
         assert ledger.counts().outcomes["duplicate"] == 1  # type: ignore[index]
         assert not ledger.mixes_names()
     with closing(sqlite3.connect(tmp_path / "L" / "ledger.sqlite")) as connection:
-        kept = dict(connection.execute("SELECT key, object_id FROM resolved").fetchall())
-    assert kept == {ANN: ANN_ID, ANN_ID: ANN_ID, BOB: None}
+        kept = connection.execute("SELECT * FROM resolved ORDER BY key").fetchall()
+        assert kept == [(ANN_ID, ANN_ID, ANN), (ANN, ANN_ID, ANN), (BOB, None, None)]
+        assert connection.execute("SELECT key FROM mailbox ORDER BY number").fetchall() == [(ANN,), (BOB,)]
+        assert other_names(connection) == {ANN: {ANN_ID}}
+
+
+def test_a_name_that_the_input_does_not_hold_is_known_too(tmp_path: Path) -> None:
+    """Who is on a list by user principal name is found there although the input has the object id only."""
+    with open_ledger(tmp_path / "L", FakeSource([(ANN_ID, "", "a-0")]), resolve=look_up):
+        pass
+    with closing(sqlite3.connect(tmp_path / "L" / "ledger.sqlite")) as connection:
+        assert other_names(connection) == {ANN_ID: {ANN}}
+    open_ledger(tmp_path / "M", TWO_NAMES).close()
+    with closing(sqlite3.connect(tmp_path / "M" / "ledger.sqlite")) as connection:
+        assert other_names(connection) == {}
+        connection.execute("DROP TABLE resolved")
+        assert other_names(connection) == {}
 
 
 def test_without_looking_up_they_are_two_and_that_is_noticed(tmp_path: Path) -> None:
@@ -74,7 +90,7 @@ def test_without_looking_up_they_are_two_and_that_is_noticed(tmp_path: Path) -> 
 def test_a_ledger_keeps_what_was_looked_up(tmp_path: Path) -> None:
     """Resuming asks nobody again, with the option and without; one made without it cannot take it up later."""
 
-    def fail(users: Sequence[str]) -> dict[str, str | None]:
+    def fail(users: Sequence[str]) -> dict[str, User | None]:
         raise AssertionError(f"asked again for {users}")
 
     open_ledger(tmp_path / "L", TWO_NAMES, resolve=look_up).close()
@@ -98,7 +114,7 @@ def test_a_ledger_from_before_these_choices_resumes(tmp_path: Path) -> None:
 def test_a_look_up_that_fails_leaves_a_folder_that_starts_anew(tmp_path: Path) -> None:
     """Nothing is staged by halves: the same command looks up again."""
 
-    def fail(users: Sequence[str]) -> dict[str, str | None]:
+    def fail(users: Sequence[str]) -> dict[str, User | None]:
         raise RunStopped("no answer")
 
     with pytest.raises(RunStopped):

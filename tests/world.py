@@ -24,6 +24,7 @@ from purgeengine.core.messages import BatchEnded, Entry, Settled
 from purgeengine.core.model import Item, Outcome
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.names import User
 from purgeengine.engine import Engine
 from purgeengine.errors import PurgeEngineError, RunStopped
 from purgeengine.report import Tally
@@ -193,8 +194,8 @@ class World:
             resolve=self._resolve if self.scenario.resolved else None,
         )
 
-    def _resolve(self, users: Sequence[str]) -> dict[str, str | None]:
-        return {name.lower(): self.tenant.truth.mailbox(name).object_id for name in users}
+    def _resolve(self, users: Sequence[str]) -> dict[str, User | None]:
+        return {name.lower(): User(self.tenant.truth.mailbox(name).object_id, upn_of(name)) for name in users}
 
     def run(self) -> World:
         """Give the command again and again until the job has ended."""

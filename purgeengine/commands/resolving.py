@@ -10,10 +10,10 @@ from purgeengine.commands.connecting import Way
 from purgeengine.commands.purging import run_loop
 from purgeengine.commands.words import counted, number
 from purgeengine.core.foreign import printable
-from purgeengine.core.identifiers import is_object_id, mailbox_key
+from purgeengine.core.identifiers import is_object_id, mailbox_key, user_problem
 from purgeengine.core.reads import user_url
 from purgeengine.core.verdicts import Verdict, judge
-from purgeengine.edges.ledger.survey import Names, Resolve
+from purgeengine.edges.ledger.names import Names, Resolve, User
 from purgeengine.edges.reading import GraphReader, Said, told
 from purgeengine.edges.tokens import Tokens
 from purgeengine.edges.transport import HttpTransport
@@ -36,29 +36,29 @@ def resolver(tokens: Tokens, way: Way, *, quiet: bool) -> Resolve:
 
 
 async def _look_up(users: Sequence[str], tokens: Tokens, way: Way, *, quiet: bool) -> Names:
-    """The object ids behind these names.
+    """The users behind these names.
 
     Raises `TokenError` where the app may not look up users, and `RunStopped` where Graph does not answer for one of them: a
     ledger that was made with half of the answers could not be mended.
     """
-    names: dict[str, str | None] = {}
+    names: dict[str, User | None] = {}
     async with HttpTransport.open(graph_url=way.graph_url, connections=1, ca_file=way.ca_file) as transport:
         reader = GraphReader(transport, tokens)
         for start in range(0, len(users), NAMES_AT_ONCE):
             some = users[start : start + NAMES_AT_ONCE]
             said = await reader.read([user_url(user) for user in some])
-            names.update({mailbox_key(user): _object_id(user, answer) for user, answer in zip(some, said, strict=True)})
+            names.update({mailbox_key(user): _user(user, answer) for user, answer in zip(some, said, strict=True)})
             if not quiet and len(users) > NAMES_AT_ONCE:
                 click.echo(f"Looking up users: {number(len(names))} of {number(len(users))}", err=True)
     return names
 
 
-def _object_id(user: str, said: Said) -> str | None:
+def _user(name: str, said: Said) -> User | None:
     """The cases: found; nobody goes by that name; the app may not ask; no answer that says anything."""
     if said.went_well:
-        found = said.body.get("id")
-        if isinstance(found, str) and is_object_id(found):
-            return mailbox_key(found)
+        object_id, upn = said.body.get("id"), said.body.get("userPrincipalName")
+        if isinstance(object_id, str) and is_object_id(object_id):
+            return User(object_id, upn if isinstance(upn, str) and user_problem(upn) is None else "")
     elif said.reply.status in (401, 403):
         raise TokenError(
             f"Graph does not let the app look up users ({told(said.reply)}). Grant it the application permission User.Read.All "
@@ -67,13 +67,13 @@ def _object_id(user: str, said: Said) -> str | None:
     elif said.reply.status in (400, 404) and judge(said.reply) is not Verdict.UNCLEAR:
         return None
     raise RunStopped(
-        f"The user {printable(user)} could not be looked up: {told(said.reply) or 'no answer came'}. Nothing was sent. The same "
+        f"The user {printable(name)} could not be looked up: {told(said.reply) or 'no answer came'}. Nothing was sent. The same "
         "command tries again."
     )
 
 
 def _summary(names: Names) -> str:
-    found = [object_id for object_id in names.values() if object_id is not None]
+    found = [user.object_id for user in names.values() if user is not None]
     text = f"Looked up {counted(len(names), 'name')}: {counted(len(set(found)), 'user')}"
     if len(found) > len(set(found)):
         text += f", {number(len(found) - len(set(found)))} of them under a second name"

@@ -12,7 +12,7 @@ from purgeengine import logs
 from purgeengine.commands.words import number
 from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.edges.ledger import Ledger
-from purgeengine.edges.ledger.survey import Resolve
+from purgeengine.edges.ledger.names import Resolve
 from purgeengine.edges.source import Source
 
 SILENT_S = 1.0

@@ -96,12 +96,12 @@ def create(
     meta: Mapping[str, Any],
     mailboxes: Iterable[tuple[int, str, str, int, int]],
     files: Iterable[tuple[str, int, int]],
-    resolved: Iterable[tuple[str, str | None]] = (),
+    resolved: Iterable[tuple[str, str | None, str | None]] = (),
 ) -> None:
     """Make the database in one transaction, so that it is there whole or not at all.
 
     ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer),
-    ``resolved`` (name, object id).
+    ``resolved`` (name, object id, user principal name).
     """
     connection = _connect(folder, "rwc")
     try:
@@ -113,7 +113,7 @@ def create(
             values = [(key, json.dumps(value)) for key, value in meta.items()]
             connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
             connection.executemany("INSERT INTO file VALUES (?, ?, ?)", files)
-            connection.executemany("INSERT INTO resolved VALUES (?, ?)", resolved)
+            connection.executemany("INSERT INTO resolved VALUES (?, ?, ?)", resolved)
             connection.executemany(
                 "INSERT INTO mailbox (number, user, key, first, rows) VALUES (?, ?, ?, ?, ?)", mailboxes
             )

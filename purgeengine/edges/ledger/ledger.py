@@ -16,11 +16,12 @@ from purgeengine.edges.ledger.folder import FolderState, finish, prepare, state_
 from purgeengine.edges.ledger.items import WorkRows
 from purgeengine.edges.ledger.journal import Journal
 from purgeengine.edges.ledger.lock import FolderLock
+from purgeengine.edges.ledger.names import Resolve
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.staging import stage
 from purgeengine.edges.ledger.storage import translated
-from purgeengine.edges.ledger.survey import Input, Progress, Resolve, users_of
+from purgeengine.edges.ledger.survey import Input, Progress, users_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 

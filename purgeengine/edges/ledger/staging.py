@@ -15,11 +15,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from purgeengine.core.identifiers import mailbox_key
 from purgeengine.edges.ledger import database
 from purgeengine.edges.ledger.grouping import ARRIVING, GROUPED, Grouping, first_positions
+from purgeengine.edges.ledger.names import Names, rows_of_names
 from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, PartWriter
 from purgeengine.edges.ledger.storage import INPUT, ORDER, UNFINISHED, WORK
-from purgeengine.edges.ledger.survey import Input, Mailboxes, Names, Progress, Surveyor
+from purgeengine.edges.ledger.survey import Input, Mailboxes, Progress, Surveyor
 
 INPUT_GROUP_ROWS = 8_192
 """Read one after the other, in input order."""
@@ -57,7 +59,6 @@ def stage(
     order, first = first_positions(mailboxes.rows)
     rows = [(mailboxes.users[number], mailboxes.rows[number], first[number]) for number in order]
     others = _regroup(folder, inputs, mailboxes, first, repeats)
-    keys = list(mailboxes.keys())
     database.create(
         folder,
         {
@@ -68,12 +69,9 @@ def stage(
             "invalid": surveyor.rows - surveyor.valid_rows,
             "duplicates": surveyor.duplicate_rows,
         },
-        (
-            (rank, user, keys[number], start, count)
-            for rank, (number, (user, count, start)) in enumerate(zip(order, rows, strict=True))
-        ),
+        ((rank, user, mailbox_key(user), start, count) for rank, (user, count, start) in enumerate(rows)),
         [*inputs.files, *others],
-        (names or {}).items(),
+        rows_of_names(names or {}),
     )
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates
+from purgeengine.edges.ledger.names import Names
 from purgeengine.edges.ledger.storage import translated
 
 EXAMPLES_MAX = 3
@@ -72,14 +73,8 @@ class Survey:
         return self.rows - self.valid_rows
 
 
-Names = Mapping[str, str | None]
-"""By the one spelling of a name: the object id of its user, or None where nobody goes by it."""
-Resolve = Callable[[Sequence[str]], Names]
-"""Looks up the users behind names."""
-
-
 class Mailboxes:
-    """Numbers mailboxes as they appear, and counts their rows. Names with one object id among ``names`` are one mailbox."""
+    """Numbers mailboxes as they appear, and counts their rows. Those of one user among ``names`` are one mailbox."""
 
     def __init__(self, names: Names | None = None) -> None:
         self._names = names or {}
@@ -89,10 +84,6 @@ class Mailboxes:
 
     def __len__(self) -> int:
         return len(self.users)
-
-    def keys(self) -> Iterator[str]:
-        """The one spelling of each, in the order of numbers."""
-        return iter(self._numbers)
 
     def count(self, users: Any) -> list[int]:
         """Number the mailboxes of these rows (an array of strings) and count the rows; answers each row's mailbox."""
@@ -109,7 +100,9 @@ class Mailboxes:
 
     def _number(self, user: str) -> int:
         key = mailbox_key(user)
-        key = self._names.get(key) or key
+        user_behind = self._names.get(key)
+        if user_behind is not None:
+            key = mailbox_key(user_behind.object_id)
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[user if key == user else key] = len(self.users)
