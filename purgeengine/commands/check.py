@@ -140,9 +140,9 @@ class Report:
         error = refusal(self.probed)
         if error is not None:
             raise error
-        fine = all(mailbox.standing is Standing.FINE for mailbox in self.probed)
-        level = Level.OK if fine else Level.WARNING
-        self.findings += [Finding(level, "probe", sentence) for sentence in conclusions(self.probed)]
+        for standing, sentence in conclusions(self.probed):
+            level = Level.OK if standing is Standing.FINE else Level.WARNING
+            self.findings.append(Finding(level, "probe", sentence))
 
     def failed(self, error: PurgeEngineError) -> None:
         """It ends here."""

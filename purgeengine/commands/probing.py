@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from purgeengine.commands.connecting import Way
-from purgeengine.commands.preflight import about_clock, warn
+from purgeengine.commands.preflight import Finding, Level, about_clock, warn
 from purgeengine.commands.purging import run_loop
 from purgeengine.core.action import IdType
 from purgeengine.core.foreign import printable
 from purgeengine.core.model import Item
-from purgeengine.core.probing import Probed, conclusions, probed, refusal, spread
+from purgeengine.core.probing import Probed, Standing, conclusions, probed, refusal, spread
 from purgeengine.core.reads import contacts_url, one_contact_url
 from purgeengine.edges.reading import TRIES_MAX, GraphReader
 from purgeengine.edges.tokens import Tokens
@@ -70,8 +70,8 @@ def sample_ledger(ledger: Ledger, most: int, seed: int | None) -> list[Item]:
     return ledger.items([open_rows[number][1] for number in chosen])
 
 
-def look_first(ledger: Ledger, tokens: Tokens, way: Way, most: int, seed: int | None) -> None:
-    """Look at mailboxes of a ledger and tell how they stand, on standard error.
+def look_first(ledger: Ledger, tokens: Tokens, way: Way, most: int, seed: int | None, *, quiet: bool) -> None:
+    """Look at mailboxes of a ledger and tell how they stand: what is bad in the log, what is fine on standard error.
 
     Raises the error that says why, where not one of them could be purged, and `TokenError` and `RunStopped` as the reader does.
     """
@@ -80,8 +80,11 @@ def look_first(ledger: Ledger, tokens: Tokens, way: Way, most: int, seed: int | 
     error = refusal(found)
     if error is not None:
         raise error
-    for sentence in conclusions(found):
-        click.echo(printable(sentence, 2_000), err=True)
+    for standing, sentence in conclusions(found):
+        if standing is not Standing.FINE:
+            warn([Finding(Level.WARNING, "probe", sentence)])
+        elif not quiet:
+            click.echo(printable(sentence, 2_000), err=True)
 
 
 async def _look(items: Sequence[Item], tokens: Tokens, way: Way, id_type: IdType) -> list[Probed]:

@@ -63,7 +63,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
         _check_size(to_purge, options["max_items"])
         if to_purge:
             if options["probe"]:
-                look_first(ledger, tokens, way, options["probe"], options["seed"])
+                look_first(ledger, tokens, way, options["probe"], options["seed"], quiet=options["quiet"])
                 limits = replace(limits, mailbox_requests=max(1, limits.mailbox_requests - REQUESTS_MAX))
             _confirm(to_purge, ledger.mailbox_count(), identity.tenant_id, deletion, yes=options["yes"])
         purge = Purge(ledger, tokens, way, limits, a_display(quiet=options["quiet"]), threshold, options["seed"])

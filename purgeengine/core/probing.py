@@ -94,14 +94,14 @@ def spread(sizes: Sequence[int], most: int, rng: random.Random) -> list[int]:
     return chosen + rng.sample(others, min(most - len(chosen), len(others)))
 
 
-def conclusions(found: Sequence[Probed]) -> list[str]:
+def conclusions(found: Sequence[Probed]) -> list[tuple[Standing, str]]:
     """A sentence for each way in which mailboxes stand, the bad ones first."""
     sentences = []
     for standing in reversed(Standing):
         users = [mailbox.user for mailbox in found if mailbox.standing is standing]
         if users:
             names = "" if standing is Standing.FINE else f" ({', '.join(users[:NAMED_MAX])})"
-            sentences.append(f"{len(users)} of {len(found)}{names} {standing.sentence}")
+            sentences.append((standing, f"{len(users)} of {len(found)}{names} {standing.sentence}"))
     return sentences
 
 
@@ -110,7 +110,7 @@ def refusal(found: Sequence[Probed]) -> PurgeEngineError | None:
     standings = {mailbox.standing for mailbox in found}
     if not standings or standings & PROMISING:
         return None
-    what = " ".join(conclusions(found))
+    what = " ".join(sentence for _, sentence in conclusions(found))
     text = f"Not one of the mailboxes looked at can be purged, so nothing was sent. {what}"
     if standings & {Standing.DENIED, Standing.APP_DENIED}:
         return TokenError(text)
