@@ -5,16 +5,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from purgeengine.commands.connecting import way_from
 from purgeengine.commands.options import deletion_from
-from purgeengine.commands.preflight import Level, about_clock
+from purgeengine.commands.preflight import Level, about_clock, about_cloud, about_token
 from purgeengine.config import CLOUDS
 from purgeengine.core.action import Action, Deletion
 from purgeengine.core.model import Reply
 from purgeengine.core.probing import Standing, probed, spread
+from purgeengine.edges.tokens import Identity
 from purgeengine.errors import UsageProblem
 from purgeengine.sim.answers import TROUBLES, Trouble
 from purgeengine.sim.graph import Tenant
@@ -97,7 +99,6 @@ def test_a_missing_role_is_a_warning_with_its_reason(tmp_path: Path) -> None:
     [
         (Trouble.ACCESS_POLICY, 3, "deny the app"),
         (Trouble.MISSING, 2, "another tenant"),
-        (Trouble.OTHER_MAILBOX, 2, "another tenant"),
     ],
 )
 def test_a_list_of_which_nothing_can_be_purged_is_refused(
@@ -176,6 +177,36 @@ def test_mailboxes_looked_at_are_spread_over_the_list() -> None:
 def test_a_clock_that_is_off_is_a_warning(skew_s: float, level: Level) -> None:
     """In both directions, from a minute on."""
     assert about_clock(skew_s).level is level
+
+
+def an_identity(**more: Any) -> Identity:
+    """Who asks, with an hour left."""
+    return Identity(**{"tenant_id": "t", "client_id": "c", "method": "client secret", "expires_utc": 3_600.0, **more})
+
+
+@pytest.mark.parametrize(
+    ("identity", "claims", "level", "told"),
+    [
+        (an_identity(roles=("Contacts.ReadWrite",)), {}, Level.OK, "all that purging needs"),
+        (an_identity(), {"aud": "https://management.azure.com/"}, Level.WARNING, "not for https://graph.microsoft.com"),
+        (an_identity(), {"aud": "00000003-0000-0000-c000-000000000000"}, Level.WARNING, "RBAC for Applications"),
+        (an_identity(roles=("Contacts.ReadWrite.Shared",)), {"scp": "x"}, Level.WARNING, "user's own"),
+        (an_identity(roles=("Contacts.ReadWrite", "Directory.Read.All")), {}, Level.NOTE, "Directory.Read.All"),
+        (an_identity(method="ready token"), {}, Level.NOTE, "cannot be renewed"),
+        (an_identity(method="ready token", expires_utc=60.0), {}, Level.WARNING, "cannot be renewed"),
+    ],
+)
+def test_what_a_token_says_of_itself(identity: Identity, claims: dict[str, Any], level: Level, told: str) -> None:
+    """Audience, permission, person, powers and life are read, and what makes trouble is a warning."""
+    found = list(about_token(identity, claims, way_from(options("global")), now_utc=0.0))
+    assert [finding.level for finding in found if told in finding.text] == [level], found
+
+
+def test_a_check_in_a_cloud_without_permanent_delete_says_so() -> None:
+    """It is a warning, since nothing is to be deleted yet, and none for a plain delete."""
+    way = way_from(options("dod"))
+    assert about_cloud(way, Action.PERMANENT_DELETE).level is Level.WARNING
+    assert about_cloud(way, Action.DELETE).level is Level.OK
 
 
 # -------------------------------------------------------------------------------------------------------------- clouds

@@ -96,6 +96,7 @@ class Report:
     tenant_name: str = ""
     latency_s: float | None = None
     skew_s: float | None = None
+    proxy: str | None = None
     probed: list[Probed] = field(default_factory=list)
     error: PurgeEngineError | None = None
 
@@ -108,10 +109,14 @@ class Report:
         from purgeengine.edges.tokens.identity import claims_of
 
         self.findings.append(about_cloud(self.way, self.action))
+        clock = SystemClock()
+        started = clock.monotonic()
         tokens, self.identity = connect(self.way)
+        took_ms = 1000 * (clock.monotonic() - started)
+        self.findings.append(Finding(Level.OK, "login", f"Signed in ({self.identity.method}) within {took_ms:.0f} ms."))
         claims = claims_of(run_loop(tokens.token()))
         self.app_name = printable(claims.get("app_displayname"), 200)
-        self.findings += about_token(self.identity, claims, self.way, SystemClock().utc())
+        self.findings += about_token(self.identity, claims, self.way, clock.utc())
         return tokens
 
     async def ask_graph(self, tokens: Tokens, items: list[Any]) -> None:
@@ -128,11 +133,10 @@ class Report:
             reader = GraphReader(transport, tokens, rng=random.Random())
             self.tenant_name = await organization(reader)
             self.latency_s, self.skew_s = reader.latency_s, reader.skew_s
-            self.findings.append(
-                Finding(
-                    Level.OK, "graph", f"Graph answered in {1000 * (reader.latency_s or 0):.0f} ms{_via(self.way)}."
-                )
-            )
+            self.proxy = _proxy(self.way)
+            via = f", through the proxy {self.proxy}" if self.proxy else ""
+            took_ms = 1000 * (reader.latency_s or 0.0)
+            self.findings.append(Finding(Level.OK, "graph", f"Graph answered within {took_ms:.0f} ms{via}."))
             self.findings.append(about_clock(reader.skew_s))
             if not items:
                 return
@@ -189,6 +193,7 @@ class Report:
             "method": identity.method if identity else None,
             "roles": list(identity.roles) if identity else [],
             "expires_utc": datetime.fromtimestamp(expires_utc, UTC) if expires_utc is not None else None,
+            "proxy": self.proxy,
             "latency_s": _rounded(self.latency_s),
             "skew_s": _rounded(self.skew_s),
             "findings": [finding._asdict() for finding in self.findings],
@@ -209,8 +214,9 @@ def _rounded(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
 
 
-def _via(way: Way) -> str:
+def _proxy(way: Way) -> str | None:
+    """The proxy on the way to Graph, without its password."""
     from purgeengine.edges.addresses import graph_root, proxy_for
 
     proxy = proxy_for(graph_root(way.graph_url))
-    return f", through the proxy {proxy.url}" if proxy else ""
+    return proxy.url if proxy else None

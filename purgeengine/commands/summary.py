@@ -25,7 +25,7 @@ MEANINGS = {
 
 PURGED_BY = {
     Action.PERMANENT_DELETE: MEANINGS[Outcome.PURGED],
-    Action.DELETE: "deleted: now in Deleted Items",
+    Action.DELETE: "moved to Deleted Items",
 }
 """What ``purged`` says of a contact depends on what was asked for."""
 
