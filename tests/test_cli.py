@@ -338,8 +338,10 @@ def test_status_and_export_of_a_folder_that_is_no_ledger(bench: Bench, tmp_path:
 
 def test_a_cloud_without_permanent_delete_is_refused(bench: Bench) -> None:
     """Exit 2 before anything is read."""
-    ended = bench.run("--cloud", "usgov")
-    assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
+    for more in ([], ["--dry-run"]):
+        ended = bench.run("--cloud", "usgov", *more)
+        assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
+        assert "--action delete" in ended.err
 
 
 def test_max_failures_stops_the_run(tmp_path: Path) -> None:

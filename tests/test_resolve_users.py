@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
+from purgeengine.commands.preflight import organization
 from purgeengine.edges.ledger.names import User, other_names
 from purgeengine.edges.reading import GraphReader
 from purgeengine.errors import LedgerMismatch, RunStopped, TokenError
@@ -22,6 +25,8 @@ from tests.cli_fixtures import a_bench
 from tests.ledger_fixtures import FakeSource, open_ledger, opened
 from tests.virtual_time import VirtualClock, run_virtually
 from tests.world import SimulatedTokens
+
+Answer = TypeVar("Answer")
 
 ANN, BOB = "ann@contoso.example", "bob@contoso.example"
 ANN_ID = "0f0f0f0f-0000-4000-8000-00000000000a"
@@ -126,27 +131,25 @@ def test_a_look_up_that_fails_leaves_a_folder_that_starts_anew(tmp_path: Path) -
 # ----------------------------------------------------------------------------------------------------------- the reader
 
 
-def reading(tenant: Tenant, urls: Sequence[str], watch: Callable[[float], None] = lambda _: None) -> list[int]:
-    """The statuses of what a reader is told, in simulated time."""
+def asking(tenant: Tenant, question: Callable[[GraphReader], Coroutine[Any, Any, Answer]]) -> Answer:
+    """What a reader is told, in simulated time."""
 
-    async def main() -> list[int]:
-        import asyncio
-
+    async def main() -> Answer:
         login = Login()
         clock = VirtualClock(asyncio.get_running_loop(), tenant.utc_at_zero_s)
-
-        async def sleep(for_s: float) -> None:
-            watch(for_s)
-            await asyncio.sleep(for_s)
-
         transport = SimulatedTransport(tenant, login=login, timeout_s=30.0)
         tokens = SimulatedTokens(login, clock, 0.0)
-        reader = GraphReader(transport, tokens, clock=clock, rng=random.Random(1), sleep=sleep)  # type: ignore[arg-type]
-        said = await reader.read(urls)
+        reader = GraphReader(transport, tokens, clock=clock, rng=random.Random(1))  # type: ignore[arg-type]
+        answer = await question(reader)
         assert abs(reader.skew_s or 0.0) < 1.0
-        return [answer.reply.status for answer in said]
+        return answer
 
     return run_virtually(main())
+
+
+def reading(tenant: Tenant, urls: Sequence[str]) -> list[int]:
+    """The statuses of the answers."""
+    return [said.reply.status for said in asking(tenant, lambda reader: reader.read(urls))]
 
 
 USERS = [f"user{number}@contoso.example" for number in range(90)]
@@ -192,6 +195,14 @@ def test_a_service_that_cannot_be_reached_or_asks_for_hours_is_a_sentence() -> N
         reading(a_tenant(Faults(unreachable=1.0)), URLS[:2])
     with pytest.raises(RunStopped, match="asks to wait"):
         reading(a_tenant(Faults(call_throttled=1.0, retry_after_s_max=100_000)), URLS[:2])
+
+
+def test_a_tenant_is_named_where_that_may_be_read_and_no_answer_is_not_taken_for_one() -> None:
+    """Who may not read the name has been answered all the same; a service that says nothing has not."""
+    assert asking(a_tenant(), organization) == "Simulated tenant"
+    assert asking(a_tenant(directory=False), organization) == ""
+    with pytest.raises(RunStopped, match="no proper answer"):
+        asking(a_tenant(Faults(item_missing=1.0)), organization)
 
 
 # ------------------------------------------------------------------------------------------------------ the command line

@@ -12,6 +12,7 @@ from purgeengine.commands.words import duration
 from purgeengine.config import CLOUDS
 from purgeengine.core.action import Action
 from purgeengine.core.foreign import printable
+from purgeengine.errors import RunStopped
 
 if TYPE_CHECKING:
     from purgeengine.edges.reading import GraphReader
@@ -141,11 +142,14 @@ def warn(findings: Iterable[Finding]) -> None:
 async def organization(reader: GraphReader) -> str:
     """The tenant's name, empty where the app may not read it; in any case Graph has answered, or an error was raised.
 
-    Raises `TokenError` when Graph refuses the token, and `RunStopped` when it cannot be reached.
+    Raises `TokenError` when Graph refuses the token, and `RunStopped` when it cannot be reached or does not answer.
     """
     from purgeengine.core.reads import ORGANIZATION_URL
+    from purgeengine.edges.reading import told
 
     (said,) = await reader.read([ORGANIZATION_URL])
+    if said.reply.status == 0 or said.reply.status >= 429:
+        raise RunStopped(f"Graph gives no proper answer ({told(said.reply)}). Try again when it does.")
     tenants = said.body.get("value")
     first = tenants[0] if isinstance(tenants, list) and tenants else None
     return printable(first.get("displayName"), 200) if isinstance(first, dict) else ""

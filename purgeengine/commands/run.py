@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from purgeengine.commands.connecting import connection_options
-from purgeengine.commands.options import column_map, input_arguments, limit_options, limits_from, purge_options
+from purgeengine.commands.options import (
+    column_map,
+    deletion_from,
+    input_arguments,
+    limit_options,
+    limits_from,
+    purge_options,
+)
 
 EPILOG = """\b
 Examples:
@@ -33,6 +40,7 @@ def run(**options: Any) -> int:
     Ctrl-C at once; both are resumable.
     """
     columns = column_map(options["columns"])
+    deletion_from(options)  # what the cloud cannot do is refused first, of a dry run too
     if options["dry_run"]:
         from purgeengine.commands.plan import show_plan
 

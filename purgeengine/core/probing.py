@@ -20,29 +20,33 @@ NAMED_MAX = 5
 
 
 class Standing(Enum):
-    """How a mailbox of the list stands; the sentence follows "3 of 5 …"."""
+    """How a mailbox of the list stands: its title, what follows "3 of 5 …" in a sentence, and what to do about it."""
 
-    FINE = ("reachable", "mailboxes answer the app and hold the contact asked for.")
+    FINE = ("reachable", "mailboxes answer the app and hold the contact asked for", "")
     NOT_FOUND = (
         "contact not found",
-        "mailboxes answer the app and do not hold the contact asked for: it is gone, or was moved since the list was made.",
+        "mailboxes answer the app and do not hold the contact asked for",
+        "It is gone, or was moved since the list was made.",
     )
-    BAD_ID = ("malformed id", "contact ids are malformed to Graph. Are they of another type? See --id-type.")
+    BAD_ID = ("malformed id", "contact ids are malformed to Graph", "Are they of another type? See --id-type.")
     OTHER_MAILBOX = (
         "id of another mailbox",
-        "contact ids belong to another mailbox than the one named beside them. Are the columns mixed up?",
+        "contact ids belong to another mailbox than the one named beside them",
+        "Are the columns mixed up?",
     )
     DENIED = (
         "denied",
-        "mailboxes deny the app. Check the scope of its role in Exchange (RBAC for Applications) and application access policies.",
+        "mailboxes deny the app",
+        "Check the scope of its role in Exchange (RBAC for Applications) and application access policies.",
     )
-    APP_DENIED = ("app denied", "mailboxes were not even asked: the app lacks the permission Contacts.ReadWrite.")
-    NO_MAILBOX = ("no such mailbox", "names have no mailbox in this tenant. Is this a list of another tenant?")
-    NO_ANSWER = ("no answer", "mailboxes gave no answer that says anything. Try again.")
+    APP_DENIED = ("app denied", "mailboxes were not even asked", "The app lacks the permission Contacts.ReadWrite.")
+    NO_MAILBOX = ("no such mailbox", "names have no mailbox in this tenant", "Is this a list of another tenant?")
+    NO_ANSWER = ("no answer", "mailboxes gave no answer that says anything", "Try again.")
 
-    def __init__(self, title: str, sentence: str) -> None:
+    def __init__(self, title: str, clause: str, remedy: str) -> None:
         self.title = title
-        self.sentence = sentence
+        self.clause = clause
+        self.remedy = remedy
 
 
 PROMISING = frozenset({Standing.FINE, Standing.NOT_FOUND})
@@ -101,7 +105,9 @@ def conclusions(found: Sequence[Probed]) -> list[tuple[Standing, str]]:
         users = [mailbox.user for mailbox in found if mailbox.standing is standing]
         if users:
             names = "" if standing is Standing.FINE else f" ({', '.join(users[:NAMED_MAX])})"
-            sentences.append((standing, f"{len(users)} of {len(found)}{names} {standing.sentence}"))
+            sentences.append(
+                (standing, f"{len(users)} of {len(found)} {standing.clause}{names}. {standing.remedy}".strip())
+            )
     return sentences
 
 
