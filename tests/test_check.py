@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,9 +90,15 @@ def test_a_missing_role_is_a_warning_with_its_reason(tmp_path: Path) -> None:
         assert "RBAC for Applications" in said.out
         assert "more than this job needs: Mail.ReadWrite" in said.out
         assert bench.command("check", *way_of(bench), "--strict").code == 1
-        run = bench.run()
-        assert run.code == 0
-        assert "preflight.warned" in run.err
+        arguments = [word for word in bench.run_arguments("--log-format", "json") if word != "--quiet"]
+        run = bench.command(*arguments)
+        assert run.code == 0, run.err
+        told = {
+            line["event"]: line for line in map(json.loads, filter(lambda line: line[0] == "{", run.err.splitlines()))
+        }
+        assert told["app.signed_in"]["roles"] == ["Mail.ReadWrite"]
+        assert told["app.signed_in"]["app"] == bench.server.login.app.client_id
+        assert "RBAC for Applications" in told["preflight.warned"]["said"]
 
 
 @pytest.mark.parametrize(

@@ -123,12 +123,19 @@ def about_clock(skew_s: float | None) -> Finding:
     return Finding(Level.WARNING, "clock", f"{text}.")
 
 
-def warn_about_token(tokens: Tokens, identity: Identity, way: Way) -> None:
-    """Log what makes it unlikely that a run with this token goes well."""
+def tell_of_token(tokens: Tokens, identity: Identity, way: Way) -> None:
+    """Log who is about to purge, and what makes it unlikely that a run with this token goes well."""
     from purgeengine.commands.purging import run_loop
     from purgeengine.edges.clock import SystemClock
     from purgeengine.edges.tokens.identity import claims_of
 
+    logs.get_logger().info(
+        logs.APP_SIGNED_IN,
+        tenant=identity.tenant_id,
+        app=identity.client_id,
+        method=identity.method,
+        roles=list(identity.roles),
+    )
     warn(about_token(identity, claims_of(run_loop(tokens.token())), way, SystemClock().utc()))
 
 

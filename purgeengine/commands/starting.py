@@ -37,7 +37,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
     Answers the exit code. Whatever can fail without a token or a ledger fails first.
     """
     from purgeengine import logs
-    from purgeengine.commands.preflight import about_names, warn, warn_about_token
+    from purgeengine.commands.preflight import about_names, tell_of_token, warn
     from purgeengine.commands.probing import REQUESTS_MAX, look_first
     from purgeengine.commands.progress import a_display
     from purgeengine.commands.purging import Purge, log_end
@@ -51,7 +51,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> in
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     source = open_input()
     tokens, identity = connect(way)
-    warn_about_token(tokens, identity, way)
+    tell_of_token(tokens, identity, way)
     resolve = resolver(tokens, way, quiet=options["quiet"]) if options["resolve_users"] else None
     folder = Path(options["ledger_folder"])
     with staged_ledger(
