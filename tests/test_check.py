@@ -106,6 +106,7 @@ def test_a_missing_role_is_a_warning_with_its_reason(tmp_path: Path) -> None:
     [
         (Trouble.ACCESS_POLICY, 3, "deny the app"),
         (Trouble.MISSING, 2, "another tenant"),
+        (Trouble.OTHER_MAILBOX, 2, "columns mixed up"),
     ],
 )
 def test_a_list_of_which_nothing_can_be_purged_is_refused(

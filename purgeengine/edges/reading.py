@@ -93,14 +93,17 @@ class GraphReader:
         left = list(range(len(urls)))
         for tries in range(1, TRIES_MAX + 1):
             wait_s, left = await self._ask(urls, left, said, tries, id_type)
-            if not left:
-                break
             if wait_s > WAIT_S_MAX:
                 raise RunStopped(
                     f"Graph asks to wait {wait_s:.0f} s before it answers questions about mailboxes and users. Nothing was "
                     "deleted. Give the same command again after that."
                 )
-            await self._sleep(wait_s)  # after the last try too: whoever asks next must not come early
+            if wait_s:
+                await self._sleep(
+                    wait_s
+                )  # also when there is nothing left to ask: whoever comes next must not be early
+            if not left:
+                break
         return said
 
     async def _ask(
@@ -129,6 +132,7 @@ class GraphReader:
             said[index] = Said(reply, bodies.get(place, {}))
             verdict = judge(reply, id_type)
             if said[index].went_well or verdict not in _AGAIN:
+                waits.append(reply.retry_after_s or 0.0)
                 continue
             left.append(index)
             if verdict is Verdict.TOKEN_REFUSED:

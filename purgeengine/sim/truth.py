@@ -27,6 +27,11 @@ from purgeengine.sim.settings import TenantSettings
 ORGANIZATION_ID = "5157a1ed-0000-4000-8000-000000000001"
 """The tenant's own id, as its login says it (`purgeengine.sim.login.App`)."""
 
+_READABLE = frozenset({Trouble.QUOTA_FULL, Trouble.QUOTA_REACHED})
+"""Troubles that keep nobody from reading."""
+_LISTABLE = frozenset({None, Trouble.OTHER_MAILBOX}) | _READABLE
+"""Those that keep nobody from reading a list, which holds no id that could be wrong."""
+
 
 class Truth:
     """All mailboxes of a tenant, by key. Names compare without case; ids compare with it."""
@@ -130,10 +135,11 @@ class Truth:
         if box is None:
             return self._read_directory(target)
         if target.ask is Ask.LIST_CONTACTS:
-            found = {"value": [{"id": contact} for contact in islice(box.contacts, 1)]}
-            return self._mailbox_problem(box) or SubResponse(200, found=found)
+            if box.known and box.trouble in _LISTABLE:
+                return SubResponse(200, found={"value": [{"id": contact} for contact in islice(box.contacts, 1)]})
+            return TROUBLES[box.trouble or Trouble.INVALID_USER]
         problem = self._problem(box, target)
-        if problem is not None:
+        if problem is not None and box.trouble not in _READABLE:
             return problem
         reachable = target.immutable and target.contact in box.deleted
         if self._is_there(box, target) or reachable:
@@ -154,16 +160,12 @@ class Truth:
             return TROUBLES[Trouble.REQUEST_RESOURCE_NOT_FOUND]
         return SubResponse(200, found={"id": box.object_id, "userPrincipalName": box.key})
 
-    def _mailbox_problem(self, box: Mailbox) -> SubResponse | None:
-        if box.trouble is not None:
-            return TROUBLES[box.trouble]
-        return None if box.known else TROUBLES[Trouble.INVALID_USER]
-
     def _problem(self, box: Mailbox, target: Target) -> SubResponse | None:
         """Why the request cannot be about any contact, or None."""
-        problem = self._mailbox_problem(box)
-        if problem is not None:
-            return problem
+        if box.trouble is not None:
+            return TROUBLES[box.trouble]
+        if not box.known:
+            return TROUBLES[Trouble.INVALID_USER]
         of_other_type = target.immutable != self._settings.immutable_ids
         if of_other_type or not ID.fullmatch(target.contact) or (target.folder and not ID.fullmatch(target.folder)):
             return MALFORMED_ID
