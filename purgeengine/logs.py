@@ -29,7 +29,7 @@ from purgeengine.core.model import Outcome
 
 LEDGER_OPENED = "ledger.opened"
 """A ledger is in use: rows and what is still to do."""
-APP_SIGNED_IN = "app.signed_in"
+TOKEN_OBTAINED = "token.obtained"  # noqa: S105 - the name of an event
 """There is a token: whose, for which tenant, and what it may do."""
 PREFLIGHT_WARNED = "preflight.warned"
 """Something known before the first deletion makes it unlikely to go well: ``said`` is a sentence."""

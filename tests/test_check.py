@@ -96,8 +96,8 @@ def test_a_missing_role_is_a_warning_with_its_reason(tmp_path: Path) -> None:
         told = {
             line["event"]: line for line in map(json.loads, filter(lambda line: line[0] == "{", run.err.splitlines()))
         }
-        assert told["app.signed_in"]["roles"] == ["Mail.ReadWrite"]
-        assert told["app.signed_in"]["app"] == bench.server.login.app.client_id
+        assert told["token.obtained"]["roles"] == ["Mail.ReadWrite"]
+        assert told["token.obtained"]["app"] == bench.server.login.app.client_id
         assert "RBAC for Applications" in told["preflight.warned"]["said"]
 
 

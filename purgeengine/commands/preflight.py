@@ -130,7 +130,7 @@ def tell_of_token(tokens: Tokens, identity: Identity, way: Way) -> None:
     from purgeengine.edges.tokens.identity import claims_of
 
     logs.get_logger().info(
-        logs.APP_SIGNED_IN,
+        logs.TOKEN_OBTAINED,
         tenant=identity.tenant_id,
         app=identity.client_id,
         method=identity.method,
