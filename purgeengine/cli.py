@@ -20,6 +20,7 @@ from purgeengine.errors import LedgerError, PurgeEngineError
 
 COMMANDS = {
     "plan": "Look at an input: rows, mailboxes, bad and duplicate rows, the time it will take. Sends nothing.",
+    "check": "Ask for a token and say what it may do; look at a few mailboxes of an input. Deletes nothing.",
     "run": "Purge the contacts of an input. The same command again resumes.",
     "status": "Show what became of the rows of a ledger, also while a run is going on.",
     "export": "Write a ledger as CSV or Parquet, in input order; the file is itself an input.",

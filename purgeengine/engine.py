@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from purgeengine import logs
+from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchLost,
@@ -121,6 +122,7 @@ class Engine:
         clock: Clock,
         watcher: Watcher,
         hours: Hours | None = None,
+        deletion: Deletion = PERMANENT,
     ) -> None:
         self.scheduler = scheduler
         self._mailboxes = mailboxes
@@ -132,6 +134,7 @@ class Engine:
         self._hours = hours
         self._look_at = float("-inf") if hours is not None else float("inf")
         self._held = False
+        self._deletion = deletion
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
@@ -276,7 +279,7 @@ class Engine:
 
     def _encode(self, batch: Batch) -> bytes:
         items = self._ledger.items([a.position for part in batch.parts for a in part.attempts])
-        return encode_batch(items, serial=batch.serial)
+        return encode_batch(items, self._deletion, serial=batch.serial)
 
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purgeengine import logs
+from purgeengine.core.action import Action
 from purgeengine.core.guard import FAILURES, AutoStop, FailureThreshold
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
@@ -112,11 +113,14 @@ class Summary:
     stopped: str | None = None
     """Why the run ended before its time, as a sentence."""
     fanout: int | None = None
+    action: Action = Action.PERMANENT_DELETE
+    """What was done to the contacts."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; every outcome is present, also with 0."""
         return {
             "ledger": self.ledger,
+            "action": self.action.value,
             "rows": self.rows,
             "outcomes": {outcome.value: self.outcomes.get(outcome, 0) for outcome in Outcome},
             "waiting": self.waiting,

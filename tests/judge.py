@@ -16,6 +16,7 @@ from purgeengine.edges.ledger import LedgerReader, export
 from purgeengine.edges.ledger.database import connect_to_read
 from purgeengine.edges.ledger.request_ids import packed
 from purgeengine.sim.answers import Trouble
+from tests.scenario import upn_of
 
 if TYPE_CHECKING:
     from tests.world import World
@@ -114,7 +115,8 @@ class Judge:
         ), f"{world}: the counts do not add up"
         firsts: set[tuple[str, str]] = set()
         for row in rows:
-            key = (row["user"].lower(), row["contact"])
+            name = upn_of(row["user"]) if world.scenario.resolved else row["user"]
+            key = (name.lower(), row["contact"])
             assert (row["outcome"] == "invalid") == (not row["contact"]), f"{world}: row {row}"
             if row["contact"]:
                 assert (row["outcome"] == "duplicate") == (key in firsts), f"{world}: row {row}"
@@ -141,7 +143,9 @@ class Judge:
                 assert not world.existed[contact], f"{where}: it was there before"
             if outcome is Outcome.SKIPPED:
                 assert not tried[contact], f"{where}: it was sent"
-            purged = contact and world.tenant.truth.purge_of(user, contact) is not None
+            purge = world.tenant.truth.purge_of(user, contact) if contact else None
+            purged = purge is not None and purge.at >= 0
+            assert not purged or purge.ask == world.scenario.action, f"{where}: it was not asked to be deleted so"
             if purged and outcome in (Outcome.REFUSED, Outcome.EXHAUSTED):
                 assert row["in_doubt"] == "true", f"{where}: it was purged and nobody doubts"
 

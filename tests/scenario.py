@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from purgeengine.config import Fanout, Limits
+from purgeengine.core.action import Action, IdType
 from purgeengine.sim.answers import Trouble
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.settings import Dispatch, TenantSettings
@@ -19,6 +20,21 @@ def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
     counts = [max(1, int(rows * weight / sum(weights))) for weight in weights]
     counts[0] += rows - sum(counts)
     return counts
+
+
+def user(number: int) -> str:
+    """The name of a mailbox."""
+    return f"user{number:05d}@contoso.example"
+
+
+def guid(number: int) -> str:
+    """The object id of its user."""
+    return f"0f0f0f0f-0000-4000-8000-{number:012d}"
+
+
+def upn_of(name: str) -> str:
+    """A mailbox by its one name, whichever of its names this is."""
+    return name if "@" in name else user(int(name[-12:]))
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,12 @@ class Scenario:
     crashes: tuple[Crash, ...] = ()
     clock_steps: tuple[tuple[float, float], ...] = ()
     """Steps of the wall clock during the run: at which second, by how many."""
+    action: Action = Action.PERMANENT_DELETE
+    id_type: IdType = IdType.DEFAULT
+    two_names: bool = False
+    """Half of the rows name their mailbox by its object id."""
+    resolved: bool = False
+    """The names are looked up when the ledger is made."""
 
     def to_json(self) -> str:
         """Everything that decides the run."""
@@ -86,6 +108,9 @@ def chaos(seed: int) -> Scenario:
         shuffled=rng.random() < 0.5,
         troubles={0: rng.choice(list(Trouble))} if rng.random() < 0.3 else {},
         clock_steps=((rng.uniform(0, 60), rng.choice([-3600.0, 3600.0])),) if rng.random() < 0.2 else (),
+        action=rng.choice(list(Action)),
+        id_type=rng.choice(list(IdType)),
+        **_names(rng),
     )
 
 
@@ -115,7 +140,15 @@ def crashing(seed: int) -> Scenario:
             )
             for _ in range(rng.randint(1, 5))
         ),
+        action=rng.choice(list(Action)),
+        id_type=rng.choice(list(IdType)),
+        **_names(rng),
     )
+
+
+def _names(rng: random.Random) -> dict[str, bool]:
+    """Two names for a mailbox are looked up; what happens where they are not is a test of its own."""
+    return {"two_names": True, "resolved": True} if rng.random() < 0.2 else {}
 
 
 def _faults(rng: random.Random) -> Faults:

@@ -30,6 +30,13 @@ def url_of(user: str, contact: str, folder: str = "") -> str:
     return f"/users/{user}{between}/contacts/{contact}/permanentDelete"
 
 
+def batch_asking(method: str, *urls: str, immutable: bool = False) -> bytes:
+    """A well-formed batch of sub-requests without a body."""
+    headers = {"headers": {"Prefer": 'IdType="ImmutableId"'}} if immutable else {}
+    requests = [{"id": str(n), "method": method, "url": url, **headers} for n, url in enumerate(urls)]
+    return json.dumps({"requests": requests}).encode()
+
+
 def requests_of(*urls: str) -> list[dict[str, Any]]:
     """Well-formed sub-requests with the ids 0, 1, and so on."""
     return [
@@ -80,4 +87,4 @@ def responses_of(ending: Ending) -> dict[str, dict[str, Any]]:
 def code_of(said: dict[str, Any]) -> str:
     """The error code of a sub-response, empty where there is none."""
     body = said.get("body")
-    return str(body["error"]["code"]) if isinstance(body, dict) else ""
+    return str(body["error"]["code"]) if isinstance(body, dict) and "error" in body else ""

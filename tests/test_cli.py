@@ -338,8 +338,10 @@ def test_status_and_export_of_a_folder_that_is_no_ledger(bench: Bench, tmp_path:
 
 def test_a_cloud_without_permanent_delete_is_refused(bench: Bench) -> None:
     """Exit 2 before anything is read."""
-    ended = bench.run("--cloud", "usgov")
-    assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
+    for more in ([], ["--dry-run"]):
+        ended = bench.run("--cloud", "usgov", *more)
+        assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
+        assert "--action delete" in ended.err
 
 
 def test_max_failures_stops_the_run(tmp_path: Path) -> None:
@@ -411,7 +413,7 @@ def test_output_that_cannot_be_written_is_a_sentence(bench: Bench) -> None:
         assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["plan"], ["run"], ["status"], ["export"], ["simulate"], ["demo"]])
+@pytest.mark.parametrize("command", [[], ["plan"], ["check"], ["run"], ["status"], ["export"], ["simulate"], ["demo"]])
 def test_help_has_examples(bench: Bench, command: list[str]) -> None:
     """Every command explains itself."""
     ended = bench.command(*command, "--help")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Item, Outcome
 from purgeengine.edges.ledger import Ledger, LedgerReader, staging
@@ -234,7 +235,9 @@ def test_another_input_tenant_or_action_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerMismatch, match="tenant contoso, not fabrikam"):
         open_ledger(tmp_path / "L", a_source(2), tenant_id="fabrikam")
     with pytest.raises(LedgerMismatch, match="action permanentDelete, not delete"):
-        open_ledger(tmp_path / "L", a_source(2), action="delete")
+        open_ledger(tmp_path / "L", a_source(2), deletion=Deletion(Action.DELETE))
+    with pytest.raises(LedgerMismatch, match=r"id type default, not immutable.*--id-type default to resume"):
+        open_ledger(tmp_path / "L", a_source(2), deletion=Deletion(id_type=IdType.IMMUTABLE))
     open_ledger(tmp_path / "L", a_source(2)).close()
 
 

@@ -355,4 +355,4 @@ def test_tables_are_those_of_the_documentation(ledger: Ledger) -> None:
     connection = sqlite3.connect(ledger.folder / "ledger.sqlite")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
-    assert tables == {"meta", "file", "mailbox", "run", "detail", "batch", "part", "attempt", "outcome"}
+    assert tables == {"meta", "file", "mailbox", "run", "detail", "batch", "part", "attempt", "outcome", "resolved"}

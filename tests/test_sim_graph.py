@@ -10,12 +10,14 @@ from purgeengine.errors import UsageProblem
 from purgeengine.sim.answers import TROUBLES, Trouble
 from purgeengine.sim.graph import Tenant
 from purgeengine.sim.mailbox import Purge
+from purgeengine.sim.routes import Ask
 from purgeengine.sim.settings import TenantSettings
 from tests.sim_fixtures import (
     ANN,
     BOB,
     a_tenant,
     ask,
+    batch_asking,
     batch_of,
     chain_of,
     code_of,
@@ -83,7 +85,7 @@ def test_a_mailbox_in_trouble_answers_all_requests_alike(trouble: Trouble) -> No
     box = tenant.truth.add_mailbox(ANN, trouble)
     ending = run_to_end(tenant, tenant.begin(batch_of(url_of(ANN, "a-0"), url_of(BOB, "b-0")), 0.0))
     said = responses_of(ending)
-    status, code, message, _ = TROUBLES[trouble]
+    status, code, message, *_ = TROUBLES[trouble]
     assert (said["0"]["status"], code_of(said["0"]), said["0"]["body"]["error"]["message"]) == (status, code, message)
     assert said["1"]["status"] == 204
     box.trouble = None
@@ -125,8 +127,62 @@ def test_an_app_without_permission_is_refused_everywhere() -> None:
 def test_with_immutable_ids_a_purged_contact_cannot_be_deleted() -> None:
     """It is still there, inside Purges: 403 instead of 404."""
     tenant = a_tenant(immutable_ids=True)
-    assert ask(tenant, contacts_of(ANN, 0)) == {"0": (204, "")}
-    assert ask(tenant, contacts_of(ANN, 0)) == {"0": (403, "ErrorCannotDeleteObject")}
+    batch = contacts_of(ANN, 0).replace(b'"Content-Type"', b'"prefer": "IdType=\\"ImmutableId\\"", "Content-Type"')
+    assert ask(tenant, batch) == {"0": (204, "")}
+    assert ask(tenant, batch) == {"0": (403, "ErrorCannotDeleteObject")}
+
+
+@pytest.mark.parametrize("immutable", [True, False])
+def test_an_id_of_the_other_type_is_malformed(immutable: bool) -> None:
+    """The header speaks for the ids of its own sub-request; where it is wrong, the ids are."""
+    tenant = a_tenant(immutable_ids=immutable)
+    batch = batch_asking("DELETE", f"/users/{ANN}/contacts/a-0", immutable=not immutable)
+    assert ask(tenant, batch) == {"0": (400, "ErrorInvalidIdMalformed")}
+
+
+def test_a_plain_delete_moves_a_contact_where_only_an_immutable_id_reaches_it() -> None:
+    """With default ids it is not found any more; with immutable ones a second DELETE takes it out of Deleted Items as well."""
+    url = f"/users/{ANN}/contactFolders/F/contacts/a-0"
+    tenant = a_tenant()
+    assert [ask(tenant, batch_asking("DELETE", url))["0"][0] for _ in range(2)] == [204, 404]
+    tenant = a_tenant(immutable_ids=True)
+    deletions = [ask(tenant, batch_asking("DELETE", url, immutable=True))["0"] for _ in range(3)]
+    assert deletions == [(204, ""), (204, ""), (403, "ErrorCannotDeleteObject")]
+    purge = tenant.truth.purge_of(ANN, "a-0")
+    assert purge is not None
+    assert purge.ask is Ask.DELETE
+
+
+def test_reading_changes_nothing_and_is_no_deed_in_the_log() -> None:
+    """A contact, a list of contacts, a user and the organization can be read; reads of a mailbox count in its limits."""
+    tenant = a_tenant({ANN: 2, BOB: 1})
+    tenant.truth.alias(GUID, ANN)
+    urls = (
+        f"/users/{ANN}/contacts?$top=1&$select=id",
+        f"/users/{ANN}/contacts/a-1?$select=id",
+        f"/users/{ANN}/contacts/b-0?$select=id",
+        f"/users/{GUID}?$select=id,userPrincipalName",
+        f"/users/{ANN.upper()}?$select=id,userPrincipalName",
+        "/users/nobody@contoso.example?$select=id",
+        "/organization?$select=id,displayName",
+    )
+    ending = run_to_end(tenant, tenant.begin(batch_asking("GET", *urls), tenant.now))
+    said = responses_of(ending)
+    assert said["0"]["body"] == {"value": [{"id": "a-0"}]}
+    assert said["1"]["body"] == {"id": "a-1"}
+    assert code_of(said["2"]) == "ErrorInvalidMailboxItemId"
+    assert said["3"]["body"] == said["4"]["body"] == {"id": GUID, "userPrincipalName": ANN}
+    assert code_of(said["5"]) == "Request_ResourceNotFound"
+    assert said["6"]["body"]["value"][0]["displayName"] == "Simulated tenant"
+    assert (len(tenant.log), tenant.counters.reads, tenant.truth.remaining()) == (0, 7, 3)
+    assert tenant.truth.mailbox(ANN).requests == 3
+
+
+def test_a_directory_that_the_app_may_not_read_says_so() -> None:
+    """403 Authorization_RequestDenied for users and the organization, while contacts are served."""
+    tenant = a_tenant(directory=False)
+    urls = (f"/users/{ANN}", "/organization", f"/users/{ANN}/contacts")
+    assert statuses(ask(tenant, batch_asking("GET", *urls))) == [403, 403, 200]
 
 
 def test_an_alias_means_the_same_mailbox() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purgeengine.sim.batch import BatchRefused, parse_batch
-from purgeengine.sim.routes import BadUrl, Target, parse_url
+from purgeengine.sim.routes import Ask, BadUrl, Target, parse_url
 from tests.sim_fixtures import ANN, BOB, a_tenant, ask, batch_of, chain_of, requests_of, run_to_end, url_of
 
 REQUEST = requests_of(url_of(ANN, "a-0"))[0]
@@ -189,11 +189,48 @@ def test_a_url_that_no_careful_client_sends_is_refused_and_reported(url: str, st
 
 
 def test_another_method_is_refused_for_the_item() -> None:
-    """Purging is a POST."""
-    tenant = a_tenant()
-    request = {**REQUEST, "method": "DELETE"}
-    assert ask(tenant, json.dumps({"requests": [request]}).encode()) == {"0": (405, "UnknownError")}
-    assert tenant.violations
+    """Purging is a POST; a DELETE of the same url, or a PATCH of any, is none that a careful client sends."""
+    for method, status in (("DELETE", 404), ("PATCH", 405)):
+        tenant = a_tenant()
+        request = {**REQUEST, "method": method}
+        assert ask(tenant, json.dumps({"requests": [request]}).encode()) == {"0": (status, "UnknownError")}
+        assert tenant.violations
+        assert tenant.truth.exists(ANN, "a-0")
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "target"),
+    [
+        ("DELETE", "/users/u/contacts/A", Target("u", "", "A", Ask.DELETE)),
+        ("DELETE", "/users/a%23b@x/contactFolders/F/contacts/A", Target("a#b@x", "F", "A", Ask.DELETE)),
+        ("GET", "/users/u/contacts/A?$select=id", Target("u", "", "A", Ask.GET_CONTACT)),
+        ("GET", "/users/u/contacts?$top=1&$select=id", Target("u", "", "", Ask.LIST_CONTACTS)),
+        ("GET", "/users('$u@x')?$select=id,userPrincipalName", Target("$u@x", "", "", Ask.GET_USER)),
+        ("GET", "/organization?$select=id", Target("", "", "", Ask.GET_ORGANIZATION)),
+    ],
+)
+def test_what_a_method_and_url_ask_for(method: str, url: str, target: Target) -> None:
+    """A contact can be deleted and read, a mailbox listed, users and the organization looked up."""
+    assert parse_url(url, method) == target
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("DELETE", "/users/u"),
+        ("DELETE", "/users/u/contacts"),
+        ("DELETE", "/users/u/contactFolders/F"),
+        ("DELETE", "/users/u/contacts/A?x=1"),
+        ("POST", "/users/u/contacts/A"),
+        ("GET", "/users/u/contacts/A/permanentDelete"),
+        ("GET", "/users/..%2Fme"),
+        ("GET", "/users/u?$expand=manager"),
+        ("GET", "/users/u/contacts?$top=1?$select=id"),
+    ],
+)
+def test_a_method_that_does_not_go_with_the_url_is_refused(method: str, url: str) -> None:
+    """Above all, nothing but a contact can be deleted."""
+    assert isinstance(parse_url(url, method), BadUrl)
 
 
 @given(st.text(max_size=60))

@@ -70,6 +70,24 @@ def test_the_request_window_of_a_mailbox_is_kept_and_spent() -> None:
     assert 120.0 < world.duration_s < 150.0
 
 
+def test_a_mailbox_under_two_names_is_one_once_they_are_looked_up() -> None:
+    """GUID and UPN share positions, limits and duplicates, and the service is respected as if there were one name."""
+    world = World(rows_by_mailbox=zipf(600, 20), two_names=True, resolved=True, duplicates=0.1, shuffled=True).run()
+    world.judge()
+    assert world.counts[Outcome.DUPLICATE] > 0
+    assert world.tenant.counters.refused_concurrency == 0
+
+
+def test_a_mailbox_under_two_names_that_nobody_looked_up_is_survived() -> None:
+    """The known limit: both halves may be in flight at once. Refusals lower both, every row ends, and what is gone is gone."""
+    world = World(rows_by_mailbox=[400, 300], two_names=True, shuffled=True).run()
+    assert world.counts == Counter({Outcome.PURGED: 700})
+    assert world.tenant.truth.remaining() == 0
+    counters = world.tenant.counters
+    assert 0 < counters.refused_concurrency < 70
+    assert counters.violations == counters.refused_rate == 0
+
+
 def test_closed_mailboxes_do_not_stop_the_run() -> None:
     """One mailbox denied, one missing: their rows are refused or skipped, all others are purged."""
     world = World(rows_by_mailbox=[40] * 10, troubles={3: Trouble.DENIED, 5: Trouble.MISSING}).run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from purgeengine.core.action import IdType
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.verdicts import Scope, Verdict, judge, judge_batch, outcome_when_gone
 
@@ -11,7 +12,7 @@ LINES = [
     (204, "", "", Verdict.PURGED),
     (404, "ErrorItemNotFound", "The specified object was not found in the store.", Verdict.GONE),
     (404, "ErrorItemNotFound", "Default folder Contacts not found.", Verdict.CLOSED),
-    (403, "ErrorCannotDeleteObject", "Object cannot be deleted.", Verdict.GONE),
+    (403, "ErrorCannotDeleteObject", "Object cannot be deleted.", Verdict.REFUSED),
     (400, "ErrorInvalidIdMalformed", "Id is malformed.", Verdict.REFUSED),
     (400, "ErrorInvalidIdEmpty", "", Verdict.REFUSED),
     (400, "RequestBroker--ParseUri", "", Verdict.REFUSED),
@@ -30,6 +31,7 @@ LINES = [
     (403, "extensionError", "", Verdict.CLOSED),
     (403, "Authorization_RequestDenied", "", Verdict.APP_REFUSED),
     (403, "SomethingNew", "", Verdict.REFUSED),
+    (403, "", "", Verdict.UNCLEAR),
     (401, "InvalidAuthenticationToken", "", Verdict.TOKEN_REFUSED),
     (507, "ErrorQuotaExceeded", "", Verdict.CLOSED),
     (403, "ErrorQuotaExceeded", "", Verdict.CLOSED),
@@ -107,3 +109,17 @@ def test_scopes_are_item_mailbox_and_run() -> None:
     assert Verdict.GONE.scope is Scope.ITEM
     assert Verdict.CLOSED.scope is Verdict.THROTTLED.scope is Verdict.HELD_BACK.scope is Scope.MAILBOX
     assert Verdict.APP_REFUSED.scope is Verdict.TOKEN_REFUSED.scope is Scope.RUN
+
+
+def test_only_an_immutable_id_reaches_a_contact_that_is_in_purges() -> None:
+    """An object that cannot be deleted is gone with immutable ids; with default ones it is one that exists."""
+    reply = Reply(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")
+    assert judge(reply, IdType.IMMUTABLE) is Verdict.GONE
+    assert judge(reply, IdType.DEFAULT) is Verdict.REFUSED
+
+
+@pytest.mark.parametrize(("status", "code", "message", "verdict"), LINES)
+def test_the_type_of_ids_changes_no_other_verdict(status: int, code: str, message: str, verdict: Verdict) -> None:
+    """All other lines are the same for both."""
+    if code != "ErrorCannotDeleteObject":
+        assert judge(Reply(status, code, message), IdType.IMMUTABLE) is verdict

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
-from purgeengine.core.wire import decode_answer, encode_batch, item_url
+from purgeengine.core.wire import contact_url, decode_answer, encode_batch
 from purgeengine.errors import NoAnswer
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -44,7 +45,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
 def test_the_url_of_a_row(vector: dict[str, Any]) -> None:
     """Every segment is percent-encoded once, and a name that begins with $ takes its own form."""
     item = Item(*vector["item"])
-    assert item_url(item) == vector["url"]
+    assert f"{contact_url(item)}/permanentDelete" == vector["url"]
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,25 @@ def test_a_batch_as_graph_wants_it() -> None:
             },
         ]
     }
+
+
+def test_a_plain_delete_has_no_body_and_no_headers() -> None:
+    """``--action delete`` is a DELETE of the contact itself."""
+    assert json.loads(encode_batch([ANN, ANN], Deletion(Action.DELETE))) == {
+        "requests": [
+            {"id": "0", "method": "DELETE", "url": "/users/ann@contoso.example/contacts/AAMkAGI2"},
+            {"id": "1", "method": "DELETE", "url": "/users/ann@contoso.example/contacts/AAMkAGI2"},
+        ]
+    }
+
+
+@pytest.mark.parametrize("action", Action)
+def test_immutable_ids_are_announced_in_every_sub_request(action: Action) -> None:
+    """The header speaks for the sub-request in which it stands, and for no other; nothing else of it changes."""
+    plain = json.loads(encode_batch([ANN] * 20, Deletion(action)))["requests"]
+    immutable = json.loads(encode_batch([ANN] * 20, Deletion(action, IdType.IMMUTABLE)))["requests"]
+    assert [request["headers"].pop("Prefer") for request in immutable] == ['IdType="ImmutableId"'] * 20
+    assert [{"headers": {}, **request} for request in plain] == immutable
 
 
 def test_a_batch_holds_one_to_twenty_rows() -> None:
@@ -187,7 +207,7 @@ USERS = st.sampled_from(["ann@contoso.example", "$x'y@contoso.example", "g#EXT#@
 def test_what_is_sent_is_what_is_answered(items: list[Item], rng: Any, data: st.DataObject) -> None:
     """Whatever order a service answers in, each row gets the status that its own sub-request was given."""
     requests = json.loads(encode_batch(items))["requests"]
-    assert [request["url"] for request in requests] == [item_url(item) for item in items]
+    assert [request["url"] for request in requests] == [f"{contact_url(item)}/permanentDelete" for item in items]
     statuses = data.draw(st.lists(st.sampled_from([204, 404, 500]), min_size=len(items), max_size=len(items)))
     sub_responses = [{"id": r["id"], "status": s} for r, s in zip(requests, statuses, strict=True)]
     rng.shuffle(sub_responses)

@@ -12,16 +12,19 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from purgeengine.commands.purging import take_up
 from purgeengine.config import Limits
+from purgeengine.core.action import Deletion, IdType
 from purgeengine.core.messages import BatchEnded, Entry, Settled
 from purgeengine.core.model import Item, Outcome
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.names import User
 from purgeengine.engine import Engine, Hours
 from purgeengine.errors import PurgeEngineError, RunStopped
 from purgeengine.report import Tally
@@ -33,7 +36,7 @@ from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.transport import SimulatedTransport
 from tests.judge import Judge
 from tests.ledger_fixtures import FakeSource
-from tests.scenario import Crash, Scenario
+from tests.scenario import Crash, Scenario, guid, upn_of, user
 from tests.virtual_time import VirtualClock, run_virtually
 
 CALL_TIMEOUT_S = 30.0
@@ -148,14 +151,19 @@ class World:
         if scenario is None:
             scenario = Scenario(**{**more, "rows_by_mailbox": tuple(more.get("rows_by_mailbox", (100,)))})
         self.scenario = scenario
+        self.deletion = Deletion(scenario.action, scenario.id_type)
         rng = Random(scenario.seed)
         self.rows = input_of(scenario, rng)
         self.contacts = list(dict.fromkeys(Item(*row) for row in self.rows if row[2]))
         self.existed = {item.contact: rng.random() >= scenario.absent for item in self.contacts}
-        there = [item for item in self.contacts if self.existed[item.contact]]
-        self.tenant = Tenant(scenario.settings, contacts=there, faults=scenario.faults, seed=scenario.seed)
+        there = [item._replace(user=upn_of(item.user)) for item in self.contacts if self.existed[item.contact]]
+        settings = replace(scenario.settings, immutable_ids=scenario.id_type is IdType.IMMUTABLE)
+        self.tenant = Tenant(settings, contacts=there, faults=scenario.faults, seed=scenario.seed)
         for number in range(len(scenario.rows_by_mailbox)):
             self.tenant.truth.add_mailbox(user(number), scenario.troubles.get(number))
+            self.tenant.truth.alias(guid(number), user(number))
+        for item in [item for item in self.contacts if not self.existed[item.contact]][::2]:
+            self.tenant.truth.purge_before(item.user, item.contact)
         self._scratch = Path(tempfile.mkdtemp(prefix="purgeengine-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None))
         weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
         self.folder = self._scratch / "ledger"
@@ -180,7 +188,16 @@ class World:
 
     def stage(self) -> Ledger:
         """The same command again: a new ledger, or the one that is there."""
-        return Ledger.open(self.folder, self.source, tenant_id="contoso")
+        return Ledger.open(
+            self.folder,
+            self.source,
+            tenant_id="contoso",
+            deletion=self.deletion,
+            resolve=self._resolve if self.scenario.resolved else None,
+        )
+
+    def _resolve(self, users: Sequence[str]) -> dict[str, User | None]:
+        return {name.lower(): User(self.tenant.truth.mailbox(name).object_id, upn_of(name)) for name in users}
 
     def run(self) -> World:
         """Give the command again and again until the job has ended."""
@@ -250,6 +267,7 @@ class World:
             clock=clock,
             watcher=self.tally,
             hours=self.hours,
+            deletion=ledger.deletion,
         )
         try:
             await self.engine.run()
@@ -289,11 +307,6 @@ class World:
         return f"seed {self.scenario.seed}, scenario {self.scenario.to_json()}"
 
 
-def user(number: int) -> str:
-    """The name of a mailbox."""
-    return f"user{number:05d}@contoso.example"
-
-
 def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
     """The rows of the input, with duplicates and invalid ones, in the scenario's order."""
     rows = [
@@ -304,6 +317,10 @@ def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
     more = [(name.upper(), folder, contact) for name, folder, contact in rows if rng.random() < scenario.duplicates]
     more += [(name, folder, "") for name, folder, _ in rows if rng.random() < scenario.invalid]
     rows += more
+    if scenario.two_names:
+        rows = [
+            (guid(int(name[4:9])) if rng.random() < 0.5 else name, folder, contact) for name, folder, contact in rows
+        ]
     if scenario.shuffled:
         rng.shuffle(rows)
     return rows

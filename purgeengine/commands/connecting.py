@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
-from purgeengine.config import CLOUDS
+from purgeengine.config import CLOUDS, Cloud
+from purgeengine.core.foreign import printable
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Way:
     graph_url: str
     authority_url: str
     ca_file: Path | None
+    cloud: str = "global"
 
 
 def connection_options(command: Decorated) -> Decorated:
@@ -47,18 +50,30 @@ def connection_options(command: Decorated) -> Decorated:
 
 
 def way_from(options: Mapping[str, Any]) -> Way:
-    """The way that the options describe. Raises `UsageProblem` for a cloud in which contacts cannot be purged."""
+    """The way that the options describe. Raises `UsageProblem` for the address of another cloud than the one that is named."""
     cloud = CLOUDS[options["cloud"]]
-    if not cloud.has_permanent_delete:
-        raise UsageProblem(
-            f"The {cloud.name} cloud has no contact permanentDelete; Microsoft offers it in the global cloud only. "
-            "Nothing was sent."
-        )
+    _check_cloud(cloud, "--graph-url", options["graph_url"], lambda other: other.graph_url)
+    _check_cloud(cloud, "--authority", options["authority"], lambda other: other.authority_url)
     return Way(
         graph_url=options["graph_url"] or cloud.graph_url,
         authority_url=options["authority"] or cloud.authority_url,
         ca_file=Path(options["ca_file"]) if options["ca_file"] else None,
+        cloud=cloud.name,
     )
+
+
+def _check_cloud(cloud: Cloud, option: str, given: str | None, address_in: Callable[[Cloud], str]) -> None:
+    """An address that no cloud knows (a simulated tenant, a gateway) is the user's business; one of another cloud is a mistake.
+
+    What a cloud can do is decided by its name, so that its address must not come in under another.
+    """
+    host = urlsplit(given or "").hostname
+    homes = [other.name for other in CLOUDS.values() if urlsplit(address_in(other)).hostname == host]
+    if homes and cloud.name not in homes:
+        raise UsageProblem(
+            f"{option} {printable(given)} belongs to the {' or '.join(homes)} cloud, and --cloud is {cloud.name}. Give --cloud "
+            f"{homes[0]} and leave {option} out. Nothing was sent."
+        )
 
 
 def connect(way: Way) -> tuple[Tokens, Identity]:

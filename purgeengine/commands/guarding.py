@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from purgeengine.commands.terminal import ask
 from purgeengine.commands.words import counted, number
+from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.filters import NOT_NAMED, UserFilter
 from purgeengine.errors import RunStopped, UsageProblem
 
@@ -41,20 +42,31 @@ def refusal(preview: Preview, user_filter: UserFilter, options: Mapping[str, Any
     return user_filter.blind_spot(preview.kinds)
 
 
-def confirm(preview: Preview, tenant: str, *, yes: bool) -> None:
+DELETES = {Action.PERMANENT_DELETE: "permanently deletes", Action.DELETE: "deletes (--action delete)"}
+MEANS = {
+    Action.PERMANENT_DELETE: "They cannot be brought back by the users.",
+    Action.DELETE: "They go to Deleted Items, from where their users can put them back until the folder is emptied.",
+}
+MEANS_TWICE = (
+    "With immutable ids, a contact whose delete is repeated after a lost answer is removed from Deleted Items as well."
+)
+
+
+def confirm(preview: Preview, tenant: str, deletion: Deletion, *, yes: bool) -> None:
     """Have the number of rows typed at the terminal. Raises when another is typed, or nobody can be asked."""
     if yes:
         return
-    rows = preview.rows
+    deletes, contacts = DELETES[deletion.action], counted(preview.rows, "contact")
+    twice = f"\n{MEANS_TWICE}" if deletion == Deletion(Action.DELETE, IdType.IMMUTABLE) else ""
     typed = ask(
-        f"This permanently deletes {counted(rows, 'contact')} in {counted(preview.mailboxes, 'mailbox')} of tenant {tenant}.\n"
-        "They cannot be brought back by the users.",
+        f"This {deletes} {contacts} in {counted(preview.mailboxes, 'mailbox')} of tenant {tenant}.\n"
+        f"{MEANS[deletion.action]}{twice}",
         "Type the number of contacts to go on",
     )
     if typed is None:
         raise UsageProblem(
-            f"This would permanently delete {counted(rows, 'contact')} and nobody can be asked: there is no terminal. "
-            "Add --yes once you are sure. Nothing was sent."
+            f"This run {deletes} {contacts} and nobody can be asked: there is no terminal. Add --yes once you are sure. "
+            "Nothing was sent."
         )
-    if typed.translate({ord(separator): None for separator in ",.' _"}) != str(rows):
+    if typed.translate({ord(separator): None for separator in ",.' _"}) != str(preview.rows):
         raise RunStopped("The number was not confirmed; nothing was sent. The same command asks again.")

@@ -9,7 +9,8 @@ import click
 
 from purgeengine.commands.filtering import filter_options
 from purgeengine.commands.hours import hour_options
-from purgeengine.config import Fanout, Limits
+from purgeengine.config import CLOUDS, Fanout, Limits
+from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
 from purgeengine.errors import UsageProblem
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -29,8 +30,33 @@ def input_arguments(command: Decorated, *, required: bool = True) -> Decorated:
     return click.argument("inputs", nargs=-1, required=required, metavar=metavar, type=click.Path())(command)
 
 
+def deletion_options(command: Decorated) -> Decorated:
+    """What is done to the contacts, and by which ids they go."""
+    for option in reversed(
+        (
+            click.option(
+                "--action",
+                type=click.Choice([action.value for action in Action]),
+                default=PERMANENT.action.value,
+                show_default=True,
+                help="delete moves contacts to Deleted Items, where their users can put them back.",
+            ),
+            click.option(
+                "--id-type",
+                type=click.Choice([id_type.value for id_type in IdType]),
+                default=PERMANENT.id_type.value,
+                show_default=True,
+                help="Which ids the input holds; immutable ones were listed with Prefer: IdType.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def purge_options(command: Decorated) -> Decorated:
-    """Where the record goes, what must be true before anything is sent, when it may be, and how it is told."""
+    """What is done, where the record goes, what must be true before anything is sent, when it may be, and how it is told."""
+    command = deletion_options(command)
     for option in reversed(
         (
             click.option(
@@ -51,6 +77,14 @@ def purge_options(command: Decorated) -> Decorated:
                 help="Refuse an input with more rows to purge than this in any mailbox.",
             ),
             filter_options,
+            click.option(
+                "--resolve-users",
+                is_flag=True,
+                help="Look up whose names these are, so that a mailbox under two of them is one. Needs User.Read.All.",
+            ),
+            click.option(
+                "--probe", type=click.IntRange(1, 100), metavar="N", help="Look at so many mailboxes first; reads only."
+            ),
             click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed."),
             click.option(
                 "--auto-stop/--no-auto-stop",
@@ -68,6 +102,19 @@ def purge_options(command: Decorated) -> Decorated:
     ):
         command = option(command)
     return command
+
+
+def deletion_from(options: Mapping[str, Any]) -> Deletion:
+    """What is to be done to the contacts. Raises `UsageProblem` where the cloud has no permanentDelete."""
+    deletion = Deletion(Action(options["action"]), IdType(options["id_type"]))
+    cloud = CLOUDS[options["cloud"]]
+    if deletion.action is Action.PERMANENT_DELETE and not cloud.has_permanent_delete:
+        raise UsageProblem(
+            f"The {cloud.name} cloud has no contact permanentDelete; Microsoft offers it in the global cloud only. Nothing was "
+            "sent. The alternative there is --action delete: a plain DELETE, which moves each contact to Deleted Items, from "
+            "where its user can put it back until the folder is emptied."
+        )
+    return deletion
 
 
 def limit_options(command: Decorated) -> Decorated:

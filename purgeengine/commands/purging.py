@@ -98,6 +98,7 @@ class Purge:
                     clock=clock,
                     watcher=tally,
                     hours=self.hours,
+                    deletion=self.ledger.deletion,
                 )
                 return scheduler, await self._watched(engine, tally)
         finally:
@@ -141,6 +142,7 @@ class Purge:
             exit_code=error.exit_code if error else exit_code_of(counts.outcomes, unfinished),
             stopped=str(error) if error else None,
             fanout=scheduler.fanout if scheduler else None,
+            action=self.ledger.deletion.action,
         )
 
 
@@ -169,6 +171,7 @@ def take_up(
         run_blocked_for_s=blocked_s,
         quarantine=quarantine,
         rows_left=counts.waiting + counts.in_doubt,
+        id_type=ledger.deletion.id_type,
     )
     mailboxes = ledger.mailboxes(
         now_utc_ms=now_utc_ms,

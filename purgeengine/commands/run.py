@@ -11,7 +11,7 @@ import click
 
 from purgeengine.commands.connecting import connection_options
 from purgeengine.commands.inputs import opening
-from purgeengine.commands.options import column_map, input_arguments, limit_options, purge_options
+from purgeengine.commands.options import column_map, deletion_from, input_arguments, limit_options, purge_options
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def run(**options: Any) -> int:
 
 
 def _begin(options: dict[str, Any], open_input: Callable[[], Source | None]) -> int:
+    deletion_from(options)  # what the cloud cannot do is refused first, of a dry run too
     if options["dry_run"]:
         from purgeengine.commands.dry_run import show_dry_run
 

@@ -55,6 +55,13 @@ Ctrl-C ends it."""
     "--mailbox-window-s", type=float, default=600.0, show_default=True, help="Length of that window in seconds."
 )
 @click.option("--token-lifetime-s", type=float, default=3_600.0, show_default=True, help="How long a token lives.")
+@click.option(
+    "--id-type",
+    type=click.Choice(["default", "immutable"]),
+    default="default",
+    show_default=True,
+    help="Which ids its contacts go by.",
+)
 @click.option("--tls/--no-tls", default=True, show_default=True, help="MSAL refuses a login without TLS.")
 @click.option("--ca-file", type=click.Path(), metavar="OUT", help="Where to write the certificate to trust.")
 @click.option("--duration-s", type=float, metavar="S", help="Stop after so long; until Ctrl-C if left out.")
@@ -87,6 +94,7 @@ def _server(options: dict[str, Any]) -> SimulatedTenant:
         latency_median_s=options["latency_ms"] / 1000,
         overhead_s=options["overhead_ms"] / 1000,
         anything_exists=not options["inputs"],
+        immutable_ids=options["id_type"] == "immutable",
         log=False,
     )
     tenant = Tenant(

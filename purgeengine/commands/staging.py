@@ -10,7 +10,9 @@ from pathlib import Path
 
 from purgeengine import logs
 from purgeengine.commands.words import number
+from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.names import Resolve
 from purgeengine.edges.source import Source
 
 SILENT_S = 1.0
@@ -18,7 +20,15 @@ SILENT_S = 1.0
 
 
 @contextmanager
-def staged_ledger(folder: Path, source: Source | None, tenant_id: str, *, quiet: bool) -> Iterator[Ledger]:
+def staged_ledger(
+    folder: Path,
+    source: Source | None,
+    tenant_id: str,
+    *,
+    quiet: bool,
+    deletion: Deletion = PERMANENT,
+    resolve: Resolve | None = None,
+) -> Iterator[Ledger]:
     """The ledger of this input (of whatever input it was made from, where none is given), staged on its first opening.
 
     It is locked while inside. Raises `LedgerError` when it is in use or cannot be read or written, `LedgerMismatch` when it
@@ -26,7 +36,14 @@ def staged_ledger(folder: Path, source: Source | None, tenant_id: str, *, quiet:
     """
     lean_memory()
     started = time.monotonic()
-    ledger = Ledger.open(folder, source, tenant_id=tenant_id, on_progress=reading_progress(quiet=quiet))
+    ledger = Ledger.open(
+        folder,
+        source,
+        tenant_id=tenant_id,
+        deletion=deletion,
+        resolve=resolve,
+        on_progress=reading_progress(quiet=quiet),
+    )
     try:
         counts = ledger.counts()
         logs.get_logger().info(

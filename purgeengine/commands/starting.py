@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,13 @@ from purgeengine.commands.connecting import connect, way_from
 from purgeengine.commands.filtering import filter_from, left_out_lines
 from purgeengine.commands.guarding import confirm, refusal
 from purgeengine.commands.hours import hours_from
-from purgeengine.commands.options import limits_from
+from purgeengine.commands.options import deletion_from, limits_from
 from purgeengine.core.guard import FailureThreshold
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
     from purgeengine.core.filters import UserFilter
-    from purgeengine.edges.ledger import Ledger
+    from purgeengine.edges.ledger import Ledger, Preview
     from purgeengine.edges.source import Source
 
 
@@ -28,21 +29,35 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]
     ledger fails first.
     """
     from purgeengine import logs
+    from purgeengine.commands.preflight import about_names, tell_of_token, warn
+    from purgeengine.commands.probing import REQUESTS_MAX, look_first
     from purgeengine.commands.progress import a_display
     from purgeengine.commands.purging import Purge, log_end
+    from purgeengine.commands.resolving import resolver
     from purgeengine.commands.staging import staged_ledger
     from purgeengine.commands.summary import show_summary
 
     limits = limits_from(options)
     threshold = FailureThreshold.parse(options["max_failures"]) if options["max_failures"] else None
     hours = hours_from(options, time.time())
-    way = way_from(options)
+    way, deletion = way_from(options), deletion_from(options)
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     user_filter = filter_from(options)
     source = open_input()
     tokens, identity = connect(way)
-    with staged_ledger(Path(options["ledger_folder"]), source, identity.tenant_id, quiet=options["quiet"]) as ledger:
-        _allowed(ledger, user_filter, options, identity.tenant_id)
+    tell_of_token(tokens, identity, way)
+    resolve = resolver(tokens, way, quiet=options["quiet"]) if options["resolve_users"] else None
+    folder = Path(options["ledger_folder"])
+    with staged_ledger(
+        folder, source, identity.tenant_id, quiet=options["quiet"], deletion=deletion, resolve=resolve
+    ) as ledger:
+        warn(about_names(ledger.mixes_names()))
+        preview = _allowed(ledger, user_filter, options)
+        if preview.rows and options["probe"]:
+            look_first(ledger, tokens, way, options["probe"], options["seed"], quiet=options["quiet"])
+            limits = replace(limits, mailbox_requests=max(1, limits.mailbox_requests - REQUESTS_MAX))
+        if preview.rows:
+            confirm(preview, identity.tenant_id, deletion, yes=options["yes"])
         ledger.leave_out(user_filter, round(time.time() * 1000))
         display = a_display(quiet=options["quiet"])
         purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], options["auto_stop"], hours)
@@ -52,8 +67,8 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]
     return summary.exit_code
 
 
-def _allowed(ledger: Ledger, user_filter: UserFilter, options: dict[str, Any], tenant: str) -> None:
-    """Look at what would be sent, and have it allowed. Nothing of the filter is recorded before that."""
+def _allowed(ledger: Ledger, user_filter: UserFilter, options: dict[str, Any]) -> Preview:
+    """What would be sent, and that it may be. Nothing of the filter is recorded before somebody has said yes."""
     from purgeengine import logs
 
     preview = ledger.preview(user_filter)
@@ -61,5 +76,4 @@ def _allowed(ledger: Ledger, user_filter: UserFilter, options: dict[str, Any], t
         logs.get_logger().warning(logs.FILTER_APPLIED, because=line)
     if (sentence := refusal(preview, user_filter, options)) is not None:
         raise UsageProblem(sentence)
-    if preview.rows:
-        confirm(preview, tenant, yes=options["yes"])
+    return preview

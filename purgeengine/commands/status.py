@@ -35,6 +35,7 @@ def status(folder: str, as_json: bool, worst: int) -> int:
         complete = counts.waiting + counts.in_doubt == 0
         if as_json:
             found: dict[str, Any] = {
+                "action": reader.deletion.action.value,
                 "rows": counts.rows,
                 "outcomes": {outcome.value: count for outcome, count in counts.outcomes.items()},
                 "waiting": counts.waiting,
@@ -48,7 +49,7 @@ def status(folder: str, as_json: bool, worst: int) -> int:
             click.echo(msgspec.json.encode(found).decode())
             return 0
     click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
-    for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt):
+    for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):
         click.echo(line)
     click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
     if not complete and pace.per_s:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from purgeengine.commands.words import counted, duration, number
+from purgeengine.core.action import Action
 from purgeengine.core.model import Outcome
 from purgeengine.report import ENDED_BADLY, Summary
 
@@ -22,12 +23,24 @@ MEANINGS = {
 }
 
 
+PURGED_BY = {
+    Action.PERMANENT_DELETE: MEANINGS[Outcome.PURGED],
+    Action.DELETE: "moved to Deleted Items",
+}
+"""What ``purged`` says of a contact depends on what was asked for."""
+
+
+def meaning_of(outcome: Outcome, action: Action) -> str:
+    """An outcome in words, in a ledger of this action."""
+    return PURGED_BY[action] if outcome is Outcome.PURGED else MEANINGS[outcome]
+
+
 def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
     """Print it on stdout: one JSON object, or a table and, where the ledger is ``kept``, what to do next."""
     if as_json:
         click.echo(msgspec.json.encode(summary.as_json()).decode())
         return
-    for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt):
+    for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt, summary.action):
         click.echo(line)
     rate = summary.settled_now / summary.duration_s if summary.duration_s > 0 else 0.0
     click.echo(
@@ -44,9 +57,9 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
         click.echo(f"Some rows did not end well: purgeengine export {summary.ledger} failed.csv --only {badly}")
 
 
-def outcome_lines(outcomes: Mapping[Outcome, int], waiting: int, in_doubt: int) -> list[str]:
+def outcome_lines(outcomes: Mapping[Outcome, int], waiting: int, in_doubt: int, action: Action) -> list[str]:
     """A line for each outcome that occurred, right-aligned, and for rows that have none yet."""
-    rows = [(o.value, outcomes.get(o, 0), MEANINGS[o]) for o in Outcome]
+    rows = [(o.value, outcomes.get(o, 0), meaning_of(o, action)) for o in Outcome]
     rows += [("waiting", waiting, "not yet sent, or to be sent again"), ("in doubt", in_doubt, "sent, answer unknown")]
     shown = [row for row in rows if row[1]] or [("rows", 0, "the input is empty")]
     width = max(len(number(count)) for _, count, _ in shown)

@@ -40,6 +40,11 @@ def is_id(value: str) -> bool:
     return 0 < len(value) <= _ID_LENGTH_MAX and value.isascii() and not value.encode().translate(None, _ID_CHARACTERS)
 
 
+def is_object_id(text: str) -> bool:
+    """Whether it is a GUID, as a user's object id is."""
+    return _GUID.fullmatch(text) is not None
+
+
 def user_problem(user: str) -> str | None:
     """Why this user cannot be asked for, as half a sentence, or None when it can."""
     if not user:

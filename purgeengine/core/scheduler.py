@@ -13,6 +13,7 @@ from typing import assert_never
 from uuid import UUID
 
 from purgeengine.config import Limits
+from purgeengine.core.action import IdType
 from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.fanout import FanoutProbe
@@ -62,6 +63,7 @@ class Scheduler:
         run_blocked_for_s: float = 0.0,
         quarantine: Quarantine | None = None,
         rows_left: int = 0,
+        id_type: IdType = IdType.DEFAULT,
     ) -> None:
         """``rows_left`` are all rows that will be told of; the plan needs to know what is still to come."""
         self._limits = limits
@@ -72,7 +74,7 @@ class Scheduler:
         self._gate.asked_to_wait(now, run_blocked_for_s)
         self._fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self._quarantine = quarantine or Quarantine(limits)
-        self._settling = Settling(limits, self._backoff)
+        self._settling = Settling(limits, self._backoff, id_type)
         self._roster = Roster(limits)
         burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
         self._allowance = Allowance(limits.requests_per_s, burst, now)

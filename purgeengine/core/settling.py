@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from purgeengine.config import Limits
+from purgeengine.core.action import IdType
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.fanout import FanoutProbe
 from purgeengine.core.flight import Flight
@@ -61,9 +62,10 @@ class _MailboxSaid:
 class Settling:
     """Turns replies into entries, and puts rows back into their mailboxes."""
 
-    def __init__(self, limits: Limits, backoff: Backoff) -> None:
+    def __init__(self, limits: Limits, backoff: Backoff, id_type: IdType = IdType.DEFAULT) -> None:
         self._limits = limits
         self._backoff = backoff
+        self._id_type = id_type
         self.said = Said()
         self.entries: list[Entry] = []
         self.throttled = 0
@@ -124,7 +126,7 @@ class Settling:
     def _reply(
         self, batch: int, attempt: Attempt, reply: Reply, mailbox: Mailbox, said: _MailboxSaid, now: float
     ) -> None:
-        verdict = judge(reply)
+        verdict = judge(reply, self._id_type)
         if verdict is not Verdict.TOKEN_REFUSED and verdict is not Verdict.FAULT:
             self.said.went_through = True
         match verdict:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from purgeengine.core.action import IdType
 from purgeengine.core.model import Outcome, Reply
 
 
@@ -64,10 +65,10 @@ TABLE: dict[int, tuple[Rule, ...]] = {
     400: (_rule(V.REFUSED),),
     401: (_rule(V.TOKEN_REFUSED),),
     403: (
-        _rule(V.GONE, "ErrorCannotDeleteObject"),  # already in Purges; seen with immutable ids
         _rule(V.APP_REFUSED, "Authorization_RequestDenied"),
         _rule(V.CLOSED, "ErrorQuotaExceeded", "quotaLimitReached"),  # Recoverable Items are full
         _rule(V.CLOSED, "ErrorAccessDenied", "accessDenied", "extensionError"),
+        _rule(V.UNCLEAR, ""),  # as for a 404: the error was lost on the way
         _rule(V.REFUSED),
     ),
     404: (
@@ -91,10 +92,19 @@ TABLE: dict[int, tuple[Rule, ...]] = {
 }
 
 
-def judge(reply: Reply) -> Verdict:
-    """The verdict on the reply to one sub-request."""
+IMMUTABLE_TABLE = TABLE | {403: (_rule(V.GONE, "ErrorCannotDeleteObject"), *TABLE[403])}
+"""With immutable ids a contact in Purges can still be addressed, and this is what deleting it again is told.
+
+A default id cannot follow its contact there: with those, "Object cannot be deleted." speaks of one that exists, and the row is
+refused.
+"""
+_TABLES = {IdType.DEFAULT: TABLE, IdType.IMMUTABLE: IMMUTABLE_TABLE}
+
+
+def judge(reply: Reply, id_type: IdType = IdType.DEFAULT) -> Verdict:
+    """The verdict on the reply to one sub-request that named its contact by an id of this type."""
     code, message = reply.code.lower(), reply.message.lower()
-    for rule in TABLE.get(reply.status, ()):
+    for rule in _TABLES[id_type].get(reply.status, ()):
         if rule.covers(code, message):
             return rule.verdict
     return V.REFUSED if 400 <= reply.status < 500 else V.FAULT

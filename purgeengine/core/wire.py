@@ -13,11 +13,12 @@ import binascii
 import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
 
+from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
 from purgeengine.core.foreign import CODE_LENGTH_MAX, printable
 from purgeengine.core.identifiers import id_problem, is_id, user_problem
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
@@ -29,15 +30,39 @@ BATCH_ITEMS_MAX = 20
 
 # ------------------------------------------------------------------------------------------------------------- encoding
 
-_AFTER_URL = '","headers":{"Content-Type":"application/json"},"body":{}}'
-"""Headers and an empty body: without them Graph refuses the whole batch, although the action takes no body."""
-_BEFORE_URL = tuple(f'{{"id":"{index}","method":"POST","url":"' for index in range(BATCH_ITEMS_MAX))
-_BEFORE_URL_SERIAL = _BEFORE_URL[:1] + tuple(
-    f'{{"id":"{index}","dependsOn":["{index - 1}"],"method":"POST","url":"' for index in range(1, BATCH_ITEMS_MAX)
-)
+PREFER_IMMUTABLE = 'IdType="ImmutableId"'
+"""The value of ``Prefer`` where an id is immutable; it stands in every sub-request (outlook-immutable-id)."""
 
 
-def encode_batch(items: Sequence[Item], *, serial: bool = False) -> bytes:
+class _Form(NamedTuple):
+    """What stands around the address of a contact in a sub-request; made once for each kind of deletion, so that rows are not.
+
+    ``serial`` is for lanes: every sub-request but the first depends on the one before it.
+    """
+
+    before: tuple[str, ...]
+    serial: tuple[str, ...]
+    after: str
+
+
+def _form(deletion: Deletion) -> _Form:
+    """A POST has a content type and an empty body, although the action takes none: without them Graph refuses the whole batch."""
+    permanent = deletion.action is Action.PERMANENT_DELETE
+    headers = {"Content-Type": "application/json"} if permanent else {}
+    if deletion.id_type is IdType.IMMUTABLE:
+        headers["Prefer"] = PREFER_IMMUTABLE
+    rest = f',"headers":{msgspec.json.encode(headers).decode()}' if headers else ""
+    after = f'/permanentDelete"{rest},"body":{{}}}}' if permanent else f'"{rest}}}'
+    ask = f'"method":"{"POST" if permanent else "DELETE"}","url":"'
+    before = tuple(f'{{"id":"{index}",{ask}' for index in range(BATCH_ITEMS_MAX))
+    chained = (f'{{"id":"{index}","dependsOn":["{index - 1}"],{ask}' for index in range(1, BATCH_ITEMS_MAX))
+    return _Form(before, (before[0], *chained), after)
+
+
+_FORMS = {deletion: _form(deletion) for deletion in (Deletion(a, i) for a in Action for i in IdType)}
+
+
+def encode_batch(items: Sequence[Item], deletion: Deletion = PERMANENT, *, serial: bool = False) -> bytes:
     """The body of a ``$batch`` request that purges these rows; the sub-request of ``items[n]`` has the id ``str(n)``.
 
     In a ``serial`` one each depends on the one before it, all the way: Graph refuses a batch that is neither that nor unordered.
@@ -46,29 +71,30 @@ def encode_batch(items: Sequence[Item], *, serial: bool = False) -> bytes:
     url holds only characters that `quote` leaves or makes, none of which JSON escapes.
     """
     assert 1 <= len(items) <= BATCH_ITEMS_MAX, f"a batch of {len(items)}"
+    form = _FORMS[deletion]
     parts = []
     user: str | None = None
     prefix = ""
-    for before, item in zip(_BEFORE_URL_SERIAL if serial else _BEFORE_URL, items, strict=False):
+    for before, item in zip(form.serial if serial else form.before, items, strict=False):
         if item.user is not user:  # rows of a mailbox are neighbours
             user, prefix = item.user, user_prefix(item.user)
-        parts.append(before + _url(prefix, item.folder, item.contact))
-    return ('{"requests":[' + f"{_AFTER_URL},".join(parts) + _AFTER_URL + "]}").encode("ascii")
+        parts.append(before + _contact_url(prefix, item.folder, item.contact))
+    return ('{"requests":[' + f"{form.after},".join(parts) + form.after + "]}").encode("ascii")
 
 
-def item_url(item: Item) -> str:
-    """Where the row's contact is purged, relative to the version's root. The row must be valid (see `identifiers`)."""
-    return _url(user_prefix(item.user), item.folder, item.contact)
+def contact_url(item: Item) -> str:
+    """Where the row's contact is, relative to the version's root. The row must be valid (see `identifiers`)."""
+    return _contact_url(user_prefix(item.user), item.folder, item.contact)
 
 
-def _url(prefix: str, folder: str, contact: str) -> str:
+def _contact_url(prefix: str, folder: str, contact: str) -> str:
     """Of an id's characters only ``+`` needs escaping."""
     assert is_id(contact), id_problem("contact", contact)
     contact = contact.replace("+", "%2B")
     if not folder:
-        return f"{prefix}/contacts/{contact}/permanentDelete"
+        return f"{prefix}/contacts/{contact}"
     assert is_id(folder), id_problem("folder", folder)
-    return f"{prefix}/contactFolders/{folder.replace('+', '%2B')}/contacts/{contact}/permanentDelete"
+    return f"{prefix}/contactFolders/{folder.replace('+', '%2B')}/contacts/{contact}"
 
 
 @lru_cache(maxsize=1024)
@@ -103,7 +129,7 @@ class _Responses(msgspec.Struct):
 
 _decode_quickly = msgspec.json.Decoder(_Responses).decode
 _decode_strictly = msgspec.json.Decoder().decode
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What the decoder raises for bytes that are not what it expects: other JSON, no JSON, bad UTF-8, absurd nesting."""
 _INDEX_OF_ID: dict[str | int, int] = {str(index): index for index in range(BATCH_ITEMS_MAX)}
 _INDEX_OF_ID.update({index: index for index in range(BATCH_ITEMS_MAX)})
@@ -183,13 +209,13 @@ def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
     """Add every sub-response to the replies, or answer half a sentence on why there are none to be read."""
     try:
         sub_responses = _decode_quickly(body).responses
-    except _UNREADABLE:
+    except UNREADABLE:
         return _read_tolerantly(body, replies)
     found, add, size = replies.found, replies.add, replies.size
     for said in sub_responses:
         index = _INDEX_OF_ID.get(said.id)
         if index is None:
-            index = _index_of(said.id)
+            index = index_of(said.id)
         if index is None or index >= size:
             continue
         if said.status == 204 and index not in found:  # nearly all of them
@@ -204,21 +230,21 @@ def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
     if not body.strip():
         return "its body was empty"
     try:
-        answer = _lenient_json(body)
-    except _UNREADABLE:
+        answer = lenient_json(body)
+    except UNREADABLE:
         return "its body was cut short or is not JSON"
     sub_responses = answer.get("responses") if isinstance(answer, dict) else None
     if not isinstance(sub_responses, list):
         return "its body holds no list of responses"
     for said in sub_responses:
         if isinstance(said, dict):
-            index = _index_of(said.get("id"))
+            index = index_of(said.get("id"))
             if index is not None and index < replies.size:
                 replies.add(index, said.get("status"), said.get("headers"), said.get("body"))
     return None
 
 
-def _index_of(name: object) -> int | None:
+def index_of(name: object) -> int | None:
     """Which row an id speaks of, or None where it is none of ours. Graph compares ids without case; ours are numbers."""
     if isinstance(name, bool) or not isinstance(name, str | int):
         return None
@@ -239,8 +265,8 @@ def _parsed(raw: msgspec.Raw) -> object:
     if not len(memoryview(raw)):
         return None
     try:
-        return _lenient_json(raw)
-    except _UNREADABLE:
+        return lenient_json(raw)
+    except UNREADABLE:
         return None
 
 
@@ -250,8 +276,8 @@ def _parsed(raw: msgspec.Raw) -> object:
 def _outer_error(status: int, body: bytes) -> Reply:
     """The whole call was refused; its body may be anything, a proxy's page included."""
     try:
-        return Reply(status, *_error_of(_lenient_json(body)))
-    except _UNREADABLE:
+        return Reply(status, *_error_of(lenient_json(body)))
+    except UNREADABLE:
         return Reply(status)
 
 
@@ -278,20 +304,20 @@ def _unpacked(text: str) -> object:
     try:
         if not packed.startswith(b"{"):
             packed = base64.b64decode(packed, validate=True)
-        return _lenient_json(packed)
-    except (*_UNREADABLE, binascii.Error):
+        return lenient_json(packed)
+    except (*UNREADABLE, binascii.Error):
         return None
 
 
-def _lenient_json(body: bytes | msgspec.Raw) -> object:
-    """Any JSON; raises one of `_UNREADABLE` for anything else.
+def lenient_json(body: bytes | msgspec.Raw) -> object:
+    """Any JSON; raises one of `UNREADABLE` for anything else.
 
     What the strict decoder rejects (half an emoji where a message was cut, a byte order mark, UTF-16) may pass the standard
     library's.
     """
     try:
         return _decode_strictly(body)
-    except _UNREADABLE:
+    except UNREADABLE:
         return json.loads(bytes(body))
 
 

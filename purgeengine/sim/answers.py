@@ -28,12 +28,13 @@ class Wait(NamedTuple):
 
 
 class SubResponse(NamedTuple):
-    """What is said to one sub-request; ``wait`` is the Retry-After that goes with it, or None."""
+    """What is said to one sub-request; ``wait`` is the Retry-After that goes with it, ``found`` what was read, or None."""
 
     status: int
     code: str = ""
     message: str = ""
     wait: Wait | None = None
+    found: dict[str, Any] | None = None
 
 
 class Trouble(StrEnum):

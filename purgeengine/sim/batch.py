@@ -17,7 +17,7 @@ _INVALID = "Invalid batch payload format."
 
 
 class SubRequest(NamedTuple):
-    """One sub-request: its id as the client spelt it, and the contact it asks for or the refusal of its url."""
+    """One sub-request: its id as the client spelt it, and what it asks for or the refusal of its url."""
 
     id: str
     target: Target | BadUrl
@@ -88,11 +88,20 @@ def _unique_ids(wires: list[_Wire]) -> list[str]:
 def _sub_request(wire: _Wire, name: str) -> SubRequest:
     if not wire.method or not wire.url:
         raise BatchRefused(f"{_INVALID} Request id : {name} has no method or url.")
-    if wire.method.upper() not in ("GET", "DELETE") and not _has_content(wire):
+    method = wire.method.upper()
+    if method not in ("GET", "DELETE") and not _has_content(wire):
         raise BatchRefused(f"Write request id : {name} does not contain Content-Type header or body.")
-    if wire.method.upper() != "POST":
-        return SubRequest(name, BadUrl(405, "UnknownError", "", f"the method is {wire.method[:20]!r}, not POST"))
-    return SubRequest(name, parse_url(wire.url))
+    if method not in ("POST", "GET", "DELETE"):
+        return SubRequest(name, BadUrl(405, "UnknownError", "", f"the method is {wire.method[:20]!r}"))
+    target = parse_url(wire.url, method)
+    if wire.headers and not isinstance(target, BadUrl) and _prefers_immutable(wire.headers):
+        target = target._replace(immutable=True)
+    return SubRequest(name, target)
+
+
+def _prefers_immutable(headers: dict[str, str]) -> bool:
+    prefer = headers.get("Prefer") or {name.lower(): value for name, value in headers.items()}.get("prefer", "")
+    return 'idtype="immutableid"' in prefer.lower()
 
 
 def _has_content(wire: _Wire) -> bool:

@@ -77,7 +77,7 @@ class Call:
         self.begun_at = begun_at
         self.items: tuple[SubRequest, ...] = ()
         self.boxes: list[Mailbox | None] = []
-        """The mailbox of each sub-request; None where its url is refused."""
+        """The mailbox of each sub-request; None where its url is refused, or the directory is asked."""
         self.sequential = False
         self.plan: Plan | None = None
         self.item_faults: dict[int, ItemFault] = {}

@@ -12,6 +12,8 @@ class Counters:
     calls: int = 0
     requests: int = 0
     """Sub-requests of the batches that were set to work."""
+    reads: int = 0
+    """Those of them that asked to read something."""
     purged: int = 0
     """Contacts purged, whether the client learnt it or not."""
     refused_batches: int = 0

@@ -24,7 +24,7 @@ from purgeengine.sim.faults import CallFault, Chance, Faults
 from purgeengine.sim.log import RequestLog
 from purgeengine.sim.mailbox import Mailbox
 from purgeengine.sim.render import Rendered, outer_error, render
-from purgeengine.sim.routes import BadUrl
+from purgeengine.sim.routes import DEEDS, OF_DIRECTORY, BadUrl
 from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.tokens import TokenUses
 from purgeengine.sim.truth import Truth
@@ -163,6 +163,8 @@ class Tenant:
             if isinstance(item.target, BadUrl):
                 self._report(call, item.target.violation)
                 boxes.append(None)
+            elif item.target.ask in OF_DIRECTORY:
+                boxes.append(None)
             else:
                 boxes.append(self.truth.mailbox(item.target.user))
         call.take(batch.items, boxes, batch.sequential)
@@ -177,6 +179,9 @@ class Tenant:
 
     def _note_arrivals(self, call: Call) -> None:
         self.counters.requests += len(call.items)
+        self.counters.reads += sum(
+            not isinstance(item.target, BadUrl) and item.target.ask not in DEEDS for item in call.items
+        )
         for box in call.boxes:
             if box is not None:
                 box.note_arrival(self.now)

@@ -5,11 +5,13 @@ Knows the truth about its contacts and counts requests; time is an argument. Doe
 
 from __future__ import annotations
 
+import uuid
 from array import array
 from typing import NamedTuple
 
 from purgeengine.sim.answers import SubResponse, Trouble, over_concurrency, over_rate
 from purgeengine.sim.counters import Counters
+from purgeengine.sim.routes import Ask
 from purgeengine.sim.settings import TenantSettings
 
 _ROUNDING_S = 1e-6
@@ -21,14 +23,15 @@ class Purge(NamedTuple):
 
     at: float
     client_request_id: str
+    ask: Ask = Ask.PERMANENT_DELETE
 
 
 class Mailbox:
     """A mailbox by its key, the casefolded user principal name or object id."""
 
     __slots__ = (
-        "_counters", "_oldest", "_recent", "contacts", "early_retries", "key", "known", "purged", "refused_concurrency",
-        "refused_rate", "requests", "running", "running_max", "told_until", "trouble",
+        "_counters", "_oldest", "_recent", "contacts", "deleted", "early_retries", "key", "known", "object_id", "purged",
+        "refused_concurrency", "refused_rate", "requests", "running", "running_max", "told_until", "trouble",
     )  # fmt: skip
 
     def __init__(self, key: str, known: bool, counters: Counters) -> None:
@@ -39,6 +42,10 @@ class Mailbox:
         self.contacts: dict[str, str] = {}
         """The contacts that exist, with the folder each is in."""
         self.purged: dict[str, Purge] = {}
+        self.deleted: set[str] = set()
+        """Contacts in Deleted Items, where only an immutable id still reaches them."""
+        self.object_id = str(uuid.uuid5(uuid.NAMESPACE_URL, key))
+        """The user's id in the directory."""
         self.trouble: Trouble | None = None
         self.running = 0
         self.running_max = 0

@@ -71,6 +71,8 @@ def _sub_response(name: str, said: SubResponse, inner: dict[str, str], chance: C
         spelling = "retry-after" if chance.mangles and chance.evenly() else "Retry-After"
         response["headers"] = {spelling: said.wait.text, "Content-Type": "application/json"}
     if said.status < 400:
+        if said.found is not None:
+            response["body"] = said.found
         return response
     response["body"] = error_body(said, inner)
     if chance.mangles and chance.happens("odd_body"):

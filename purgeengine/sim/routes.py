@@ -1,6 +1,7 @@
-r"""Which contact a sub-request's url means, and which urls no careful client sends.
+r"""What a sub-request's method and url ask for, and which urls no careful client sends.
 
-Knows the two url shapes of contact permanentDelete and Graph's way with percent-encoding. Graph decodes ``%2F`` and resolves the
+Knows the urls of contacts (permanentDelete, DELETE, GET), users and the organization, and Graph's way with percent-encoding.
+Graph decodes ``%2F`` and resolves the
 path again, so a segment that holds ``/``, ``\``, ``..`` or the like after decoding could reach another mailbox: such a url is
 answered with 400 and reported as a violation. Knows nothing of mailboxes or time.
 """
@@ -8,6 +9,7 @@ answered with 400 and reported as a violation. Knows nothing of mailboxes or tim
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -16,20 +18,44 @@ ID = re.compile(r"[A-Za-z0-9_=-]{1,512}")
 _FORBIDDEN = re.compile(r"[/\\?%\x00-\x20\x7f-\x9f]")
 """Characters that Graph may read as the path's structure once a segment is decoded, and controls."""
 _PLAIN = re.compile(
-    r"/?users/([A-Za-z0-9_-][A-Za-z0-9@._-]*)(?:/contactFolders/([A-Za-z0-9_=-]+))?/contacts/([A-Za-z0-9_=-]+)/permanentDelete"
+    r"/?users/([A-Za-z0-9_-][A-Za-z0-9@._-]*)(?:/contactFolders/([A-Za-z0-9_=-]+))?/contacts/([A-Za-z0-9_=-]+)(/permanentDelete)?"
 )
 """Nearly every url there is; it holds nothing that could be a trick, and is read in a quarter of the time."""
+_QUERY = re.compile(r"(\$select=[A-Za-z,]+|\$top=[0-9]{1,4})(&(\$select=[A-Za-z,]+|\$top=[0-9]{1,4}))*")
+"""The query options that the tenant knows."""
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _QUOTED_USER = re.compile(r"users\('(.*)'\)", re.DOTALL)
 _VERSIONS = frozenset({"v1.0", "beta"})
 
 
+class Ask(StrEnum):
+    """What is asked for."""
+
+    PERMANENT_DELETE = "permanentDelete"
+    DELETE = "delete"
+    GET_CONTACT = "get contact"
+    LIST_CONTACTS = "list contacts"
+    GET_USER = "get user"
+    GET_ORGANIZATION = "get organization"
+
+
+DEEDS = frozenset({Ask.PERMANENT_DELETE, Ask.DELETE})
+"""These change something."""
+OF_DIRECTORY = frozenset({Ask.GET_USER, Ask.GET_ORGANIZATION})
+"""These are answered by the directory, not by a mailbox, and count against no mailbox's limits."""
+
+
 class Target(NamedTuple):
-    """What a url asks to purge; ``folder`` is empty for a contact addressed through its mailbox alone."""
+    """What a sub-request is about; ``folder`` is empty for a contact addressed through its mailbox alone.
+
+    ``immutable`` is true where its header ``Prefer`` says that its ids are immutable ones.
+    """
 
     user: str
     folder: str
     contact: str
+    ask: Ask = Ask.PERMANENT_DELETE
+    immutable: bool = False
 
 
 class BadUrl(NamedTuple):
@@ -45,24 +71,33 @@ class _Trick(Exception):
     """A segment that is not what it seems; the message says why."""
 
 
-def parse_url(url: str) -> Target | BadUrl:
-    """The contact that ``url`` addresses (relative to the version root, with or without the first slash), or its refusal."""
+def parse_url(url: str, method: str = "POST") -> Target | BadUrl:
+    """What ``url`` (relative to the version root, with or without the first slash) addresses, or its refusal."""
     plain = _PLAIN.fullmatch(url)
     if plain and ".." not in url:
-        return Target(plain[1], plain[2] or "", plain[3])
-    problem = _structure_problem(url)
+        ask = _ASKS.get((method, plain[4] is not None))
+        if ask is not None:
+            return Target(plain[1], plain[2] or "", plain[3], ask)
+    path, mark, query = url.partition("?") if method == "GET" else (url, "", "")
+    problem = _structure_problem(path)
+    if mark and not _QUERY.fullmatch(query):
+        problem = "the query holds an option that is not known"
     if problem:
         return BadUrl(
             400, "RequestBroker--ParseUri", "Resource not found for the segment.", f"{problem}: {url[:200]!r}"
         )
-    segments = url.removeprefix("/").split("/")
+    segments = path.removeprefix("/").split("/")
     if segments[0] in _VERSIONS:
         message = f"Resource not found for the segment '{segments[0]}'."
         return BadUrl(400, "BadRequest", message, f"the url names the version, which $batch adds itself: {url[:200]!r}")
     try:
-        return _target([_decode(segment) for segment in segments], url)
+        return _target(method, [_decode(segment) for segment in segments], url)
     except _Trick as trick:
         return BadUrl(400, "RequestBroker--ParseUri", "The url cannot be parsed.", f"{trick}: {url[:200]!r}")
+
+
+_ASKS = {("POST", True): Ask.PERMANENT_DELETE, ("DELETE", False): Ask.DELETE, ("GET", False): Ask.GET_CONTACT}
+"""By method, and whether the url of a contact ends in ``/permanentDelete``."""
 
 
 def _structure_problem(url: str) -> str | None:
@@ -90,21 +125,29 @@ def _decode(segment: str) -> str:
     return decoded
 
 
-def _target(segments: list[str], url: str) -> Target | BadUrl:
-    """Match the decoded segments with the two shapes, after bringing ``users('x')`` into the form ``users``, ``x``."""
+def _target(method: str, segments: list[str], url: str) -> Target | BadUrl:
+    """Match the decoded segments with the shapes, after bringing ``users('x')`` into the form ``users``, ``x``."""
     quoted = _QUOTED_USER.fullmatch(segments[0])
     if quoted:
         segments = ["users", quoted[1].replace("''", "'"), *segments[1:]]
     elif len(segments) > 1 and segments[1].startswith("$"):
         raise _Trick("a user that starts with $ needs the form users('$name')")
-    match segments:
-        case ["users", user, "contacts", contact, "permanentDelete"] if user:
-            return _checked(Target(user, "", contact), url)
-        case ["users", user, "contactFolders", folder, "contacts", contact, "permanentDelete"] if user:
+    permanent = segments[-1] == "permanentDelete" and len(segments) > 4
+    ask = _ASKS.get((method, permanent))
+    match segments[:-1] if permanent else segments:
+        case ["users", user, "contacts", contact] if user and ask is not None:
+            return _checked(Target(user, "", contact, ask), url)
+        case ["users", user, "contactFolders", folder, "contacts", contact] if user and ask is not None:
             if not folder:
                 return _empty_id(url)
-            return _checked(Target(user, folder, contact), url)
-    return BadUrl(404, "UnknownError", "", f"the url is no contact's permanentDelete: {url[:200]!r}")
+            return _checked(Target(user, folder, contact, ask), url)
+        case ["users", user, "contacts"] if user and method == "GET":
+            return Target(user, "", "", Ask.LIST_CONTACTS)
+        case ["users", user] if user and method == "GET":
+            return Target(user, "", "", Ask.GET_USER)
+        case ["organization"] if method == "GET":
+            return Target("", "", "", Ask.GET_ORGANIZATION)
+    return BadUrl(404, "UnknownError", "", f"nothing that the tenant knows: {method} {url[:200]!r}")
 
 
 def _checked(target: Target, url: str) -> Target | BadUrl:

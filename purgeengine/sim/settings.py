@@ -41,7 +41,10 @@ class TenantSettings:
     overhead_s: float = 0.06
     """Time of a call around its sub-requests, half before and half after them."""
     immutable_ids: bool = False
-    """Contacts already purged answer 403 ErrorCannotDeleteObject, as they do for immutable ids, instead of 404."""
+    """The contacts go by their immutable ids. Without ``Prefer: IdType="ImmutableId"`` such an id is malformed, as a default one is
+    with it; and contacts already purged answer 403 ErrorCannotDeleteObject instead of 404."""
+    directory: bool = True
+    """The app may read users and the organization; else 403 Authorization_RequestDenied."""
     anything_exists: bool = False
     """Every well-formed contact of every user exists until it is purged; nothing needs seeding."""
     track: bool = True

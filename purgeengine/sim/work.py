@@ -14,7 +14,7 @@ from purgeengine.sim.answers import APP_DENIED, BAD_TOKEN, NOT_ATTEMPTED, PURGED
 from purgeengine.sim.call import Call
 from purgeengine.sim.faults import Chance, ItemFault
 from purgeengine.sim.log import RequestLog, Seen
-from purgeengine.sim.routes import BadUrl
+from purgeengine.sim.routes import DEEDS, BadUrl
 from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.truth import Truth
 
@@ -102,11 +102,12 @@ class Work:
         before = call.results[index - 1] if call.sequential and index else None
         if before is not None and before.status >= 400:
             return self._say(call, index, now, NOT_ATTEMPTED)
-        if box is None or isinstance(target, BadUrl):
-            assert isinstance(target, BadUrl), "a good url has no mailbox"
+        if isinstance(target, BadUrl):
             return self._say(call, index, now, SubResponse(target.status, target.code, target.message))
         fault = self._chance.item_fault()
-        said = self._turned_away(fault, now) or box.admit(now, self._settings)
+        said = self._turned_away(fault, now)
+        if said is None and box is not None:
+            said = box.admit(now, self._settings)
         if said is not None:
             return self._say(call, index, now, said)
         call.running += 1
@@ -117,14 +118,17 @@ class Work:
     def _end_item(self, call: Call, index: int, now: float) -> None:
         """A sub-request has run: carry it out, unless its fault strikes before the deed, and start the next."""
         target, box = call.items[index].target, call.boxes[index]
-        assert box is not None, "a bad url was set to run"
         assert not isinstance(target, BadUrl), "a bad url was set to run"
-        box.release()
+        if box is not None:
+            box.release()
         call.running -= 1
         fault = call.item_faults.get(index)
         said = APP_DENIED
         if not self.app_denied and fault not in (ItemFault.ERROR_BEFORE, ItemFault.BUSY):
-            said = self._truth.carry_out(box, target, now, call.client_request_id)
+            if box is None or target.ask not in DEEDS:
+                said = self._truth.read(box, target)
+            else:
+                said = self._truth.carry_out(box, target, now, call.client_request_id)
         purged = said is PURGED
         if fault is not None:
             said = self._chance.item_error(fault, now, self.utc_at_zero_s)
@@ -153,9 +157,9 @@ class Work:
     def _say(self, call: Call, index: int, now: float, said: SubResponse, purged: bool = False) -> None:
         """Keep what will be said to a sub-request, and log it."""
         call.results[index] = said
-        if not self._settings.log:
-            return
         target, box = call.items[index].target, call.boxes[index]
+        if not self._settings.log or (not isinstance(target, BadUrl) and target.ask not in DEEDS):
+            return  # the log is of deeds
         key = box.key if box is not None else ""
         contact = target.contact if not isinstance(target, BadUrl) else ""
         started_at, crid = call.started[index], call.client_request_id

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.edges.ledger.schema import APPLICATION_ID, TABLES, VERSION
 from purgeengine.edges.ledger.storage import DATABASE, translated
 from purgeengine.errors import LedgerError
@@ -95,10 +96,12 @@ def create(
     meta: Mapping[str, Any],
     mailboxes: Iterable[tuple[int, str, str, int, int]],
     files: Iterable[tuple[str, int, int]],
+    resolved: Iterable[tuple[str, str | None, str | None]] = (),
 ) -> None:
     """Make the database in one transaction, so that it is there whole or not at all.
 
-    ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer).
+    ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer),
+    ``resolved`` (name, object id, user principal name).
     """
     connection = _connect(folder, "rwc")
     try:
@@ -110,6 +113,7 @@ def create(
             values = [(key, json.dumps(value)) for key, value in meta.items()]
             connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
             connection.executemany("INSERT INTO file VALUES (?, ?, ?)", files)
+            connection.executemany("INSERT INTO resolved VALUES (?, ?, ?)", resolved)
             connection.executemany(
                 "INSERT INTO mailbox (number, user, key, first, rows) VALUES (?, ?, ?, ?, ?)", mailboxes
             )
@@ -139,6 +143,11 @@ def is_created(folder: Path) -> bool:
     if tables and application != APPLICATION_ID:
         raise LedgerError(f"{folder / DATABASE} is not a database of purgeengine. Use another folder.")
     return bool(tables)
+
+
+def deletion_of(meta: Mapping[str, Any]) -> Deletion:
+    """How the contacts of a ledger are deleted; one written before there was a choice of ids says nothing of them."""
+    return Deletion(Action(meta["action"]), IdType(meta.get("id_type", IdType.DEFAULT)))
 
 
 def read_meta(connection: sqlite3.Connection) -> dict[str, Any]:

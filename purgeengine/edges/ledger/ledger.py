@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import Item
@@ -16,12 +17,13 @@ from purgeengine.edges.ledger.folder import FolderState, finish, prepare, refuse
 from purgeengine.edges.ledger.items import WorkRows
 from purgeengine.edges.ledger.journal import Journal
 from purgeengine.edges.ledger.lock import FolderLock
+from purgeengine.edges.ledger.names import Resolve
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.preview import Preview, closings, preview
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.staging import stage
 from purgeengine.edges.ledger.storage import translated
-from purgeengine.edges.ledger.survey import Input, Progress
+from purgeengine.edges.ledger.survey import Input, Progress, users_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 CLOSINGS_MAX = 4_096
@@ -39,6 +41,11 @@ class Ledger:
         with translated(f"The ledger in {folder} cannot be opened"):
             self._writing = database.connect_to_write(folder)
             self._reading = database.connect_to_read(folder)
+            about = database.read_meta(self._reading)
+            self.deletion = database.deletion_of(about)
+            """How its contacts are deleted."""
+            self.resolved_users = bool(about.get("resolve_users", False))
+            """Whether the users behind its names were looked up."""
             self._journal = Journal(self._writing, folder)
             self._work = WorkRows(folder, Parts(folder, files_of(self._reading)), self._reading)
         self._closed = False
@@ -50,14 +57,17 @@ class Ledger:
         source: Input | None,
         *,
         tenant_id: str | None = None,
-        action: str = "permanentDelete",
+        deletion: Deletion = PERMANENT,
+        resolve: Resolve | None = None,
         on_progress: Progress | None = None,
     ) -> Self:
         """Open the ledger of this input, and stage the input first where the folder is new or was not finished.
 
         Without a ``source``, an existing ledger is opened whatever its input was. ``on_progress`` is told the rows read.
+        ``resolve`` looks up the users behind the names of a new ledger's input, so that a mailbox with two names is one; what it
+        says is kept, and never asked again.
         Raises `LedgerError` when it is in use, damaged or cannot be written, `LedgerMismatch` when it belongs to another input,
-        tenant or action, and `InputError` as reading the input does.
+        tenant or way of deleting, and `InputError` as reading the input does.
         """
         folder = Path(folder)
         state = state_of(folder)
@@ -68,12 +78,17 @@ class Ledger:
         lock = FolderLock(folder)
         lock.acquire()
         try:
-            about = {"tenant_id": tenant_id, "action": action}
+            about = {
+                "tenant_id": tenant_id,
+                "action": deletion.action,
+                "id_type": deletion.id_type,
+                "resolve_users": resolve is not None,
+            }
             if (
                 state_of(folder) is not FolderState.STAGED
             ):  # asked again: before the lock, another process may have been at it
                 assert source is not None
-                _stage(folder, source, about, on_progress)
+                _stage(folder, source, about, on_progress, resolve)
             else:
                 _compare(folder, source, about)
             return cls(folder, lock)
@@ -194,6 +209,12 @@ class Ledger:
         if entries:
             self.write(entries, at_utc_ms)
 
+    def mixes_names(self) -> bool:
+        """Whether it names mailboxes both by user principal name and by object id, and nobody looked up whose they are."""
+        (upn,) = self._row("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key LIKE '%@%')")
+        (guid,) = self._row("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key NOT LIKE '%@%')")
+        return bool(upn and guid) and not self.resolved_users
+
     def _row(self, query: str) -> Any:
         with self._readable():
             return self._reading.execute(query).fetchone()
@@ -207,12 +228,23 @@ def files_of(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
     return {name: (size, crc) for name, size, crc in connection.execute("SELECT name, bytes, footer_crc FROM file")}
 
 
-def _stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None) -> None:
-    names = [path.name for path in source.files]
+def _stage(
+    folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None, resolve: Resolve | None
+) -> None:
+    about = {**about, "files": [path.name for path in source.files], "extra_columns": list(source.extra_columns)}
+    names = resolve(users_of(source)) if resolve is not None else None
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
-        stage(folder, source, {**about, "files": names, "extra_columns": list(source.extra_columns)}, on_progress)
+        stage(folder, source, about, on_progress, names)
         finish(folder)
+
+
+_NEVER_MIXED = (
+    ("tenant", "tenant_id", ""),
+    ("action", "action", ", or give --action {} to resume the old one"),
+    ("id type", "id_type", ", or give --id-type {} to resume the old one"),
+)
+"""What two runs over one ledger must share: how it is called, where it is kept, and what to do about it."""
 
 
 def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
@@ -223,11 +255,17 @@ def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
             kept = database.read_meta(connection)
         finally:
             connection.close()
-    for what, name in (("tenant", "tenant_id"), ("action", "action")):
-        if kept[name] != about[name] and not (source is None and about[name] is None):
+    for what, name, option in _NEVER_MIXED:
+        said = kept.get(name, "default")  # ledgers from before there was a choice of ids
+        if said != about[name] and not (source is None and about[name] is None):
             raise LedgerMismatch(
-                f"The ledger in {folder} belongs to the {what} {kept[name]}, not {about[name]}. Nothing was sent. "
-                "Use another folder for this purge."
+                f"The ledger in {folder} belongs to the {what} {said}, not {about[name]}. Nothing was sent. "
+                f"Use another folder for this purge{option.format(said)}."
             )
+    if about["resolve_users"] and not kept.get("resolve_users", False):
+        raise LedgerMismatch(
+            f"The ledger in {folder} was made without --resolve-users, and its rows have their mailboxes already. Nothing was "
+            "sent. Leave the option out to resume, or use another folder for this purge."
+        )
     if source is not None:
         refuse_other_input(folder, kept, source)

@@ -31,6 +31,8 @@ class LedgerReader:
             self._connection = database.connect_to_read(folder)
             self.about: dict[str, Any] = database.read_meta(self._connection)
             """What staging wrote down: tenant_id, action, files, extra_columns, rows and more."""
+            self.deletion = database.deletion_of(self.about)
+            """How its contacts are deleted."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:

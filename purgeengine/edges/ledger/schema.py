@@ -31,7 +31,7 @@ CREATE TABLE file (
 CREATE TABLE mailbox (
     number INTEGER PRIMARY KEY,
     user TEXT NOT NULL,             -- as first spelt in the input, and as it is sent
-    key TEXT NOT NULL,              -- the one spelling by which mailboxes are told apart
+    key TEXT NOT NULL,              -- the one spelling of that name
     first INTEGER NOT NULL,         -- position of its first row
     rows INTEGER NOT NULL,
     closed_ms INTEGER,
@@ -41,6 +41,11 @@ CREATE TABLE mailbox (
     waits INTEGER NOT NULL DEFAULT 0  -- how often it had to wait
 );
 CREATE UNIQUE INDEX mailbox_first ON mailbox (first);
+CREATE TABLE resolved (             -- the names of the input that were looked up, if any were
+    key TEXT PRIMARY KEY,           -- the one spelling of a name
+    object_id TEXT,                 -- of the user behind it, NULL where there is none. Names that share it are one mailbox
+    upn TEXT                        -- of that user, in the one spelling
+) WITHOUT ROWID;
 CREATE TABLE run (blocked_until_ms INTEGER NOT NULL, blocked_set_ms INTEGER NOT NULL);
 INSERT INTO run VALUES (0, 0);
 CREATE TABLE detail (

@@ -15,8 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from purgeengine.core.identifiers import mailbox_key
 from purgeengine.edges.ledger import database
 from purgeengine.edges.ledger.grouping import ARRIVING, GROUPED, Grouping, first_positions
+from purgeengine.edges.ledger.names import Names, rows_of_names
 from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, PartWriter
 from purgeengine.edges.ledger.storage import INPUT, ORDER, UNFINISHED, WORK
 from purgeengine.edges.ledger.survey import Input, Mailboxes, Progress, Surveyor
@@ -39,10 +41,15 @@ def input_schema(extra_columns: tuple[str, ...]) -> pa.Schema:
     return pa.schema(NUMBERS + [pa.field(name, pa.string()) for name in (*TEXTS, *extra_columns)])
 
 
-def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None) -> None:
-    """Fill an empty ledger; ``about`` is kept with it. Scratch space must exist. Raises `InputError` as reading the input does."""
+def stage(
+    folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None, names: Names | None = None
+) -> None:
+    """Fill an empty ledger; ``about`` and ``names`` are kept with it. Scratch space must exist.
+
+    Rows of a mailbox that has two ``names`` become rows of one. Raises `InputError` as reading the input does.
+    """
     scratch = folder / UNFINISHED
-    surveyor = Surveyor(source.files, lambda: scratch)
+    surveyor = Surveyor(source.files, lambda: scratch, names)
     digest = source.digest()
     inputs = _copy_input(folder, source, surveyor, on_progress)
     repeats = Repeats(scratch)
@@ -52,7 +59,6 @@ def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progr
     order, first = first_positions(mailboxes.rows)
     rows = [(mailboxes.users[number], mailboxes.rows[number], first[number]) for number in order]
     others = _regroup(folder, inputs, mailboxes, first, repeats)
-    keys = list(mailboxes.keys())
     database.create(
         folder,
         {
@@ -63,11 +69,9 @@ def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progr
             "invalid": surveyor.rows - surveyor.valid_rows,
             "duplicates": surveyor.duplicate_rows,
         },
-        (
-            (rank, user, keys[number], start, count)
-            for rank, (number, (user, count, start)) in enumerate(zip(order, rows, strict=True))
-        ),
+        ((rank, user, mailbox_key(user), start, count) for rank, (user, count, start) in enumerate(rows)),
         [*inputs.files, *others],
+        rows_of_names(names or {}),
     )
 
 

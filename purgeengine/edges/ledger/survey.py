@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates
+from purgeengine.edges.ledger.names import Names
 from purgeengine.edges.ledger.storage import translated
 
 EXAMPLES_MAX = 3
@@ -75,19 +76,16 @@ class Survey:
 
 
 class Mailboxes:
-    """Numbers mailboxes as they appear, and counts their rows."""
+    """Numbers mailboxes as they appear, and counts their rows. Those of one user among ``names`` are one mailbox."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names | None = None) -> None:
+        self._names = names or {}
         self.users: list[str] = []
         self.rows = array("q")
         self._numbers: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self.users)
-
-    def keys(self) -> Iterator[str]:
-        """The one spelling of each, in the order of numbers."""
-        return iter(self._numbers)
 
     def count(self, users: Any) -> list[int]:
         """Number the mailboxes of these rows (an array of strings) and count the rows; answers each row's mailbox."""
@@ -104,6 +102,9 @@ class Mailboxes:
 
     def _number(self, user: str) -> int:
         key = mailbox_key(user)
+        user_behind = self._names.get(key)
+        if user_behind is not None:
+            key = mailbox_key(user_behind.object_id)
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[user if key == user else key] = len(self.users)
@@ -115,8 +116,8 @@ class Mailboxes:
 class Surveyor:
     """Is shown every batch of an input once, in order, then asked for the duplicates, then for the survey."""
 
-    def __init__(self, files: Sequence[Path], scratch: Callable[[], Path]) -> None:
-        self.mailboxes = Mailboxes()
+    def __init__(self, files: Sequence[Path], scratch: Callable[[], Path], names: Names | None = None) -> None:
+        self.mailboxes = Mailboxes(names)
         self.rows = 0
         self.valid_rows = 0
         self.duplicate_rows = 0
@@ -185,6 +186,14 @@ def survey_input(source: Input, on_progress: Progress | None = None) -> Survey:
                 on_progress(surveyor.rows)
         exhaust(surveyor.duplicates())
         return surveyor.survey()
+
+
+def users_of(source: Input) -> list[str]:
+    """The mailboxes of an input, each by the name under which it first appears. Raises `InputError` as reading does."""
+    mailboxes = Mailboxes()
+    for batch in source.batches():
+        mailboxes.count(batch.filter(pc.is_null(batch.column("reason"))).column("user"))
+    return mailboxes.users
 
 
 def exhaust(items: Iterable[object]) -> None:

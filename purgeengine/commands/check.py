@@ -1,0 +1,222 @@
+"""``purgeengine check``: may the app do this, can Graph be reached, do the mailboxes of a list answer. Changes nothing."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from purgeengine.commands.connecting import Way, connection_options, way_from
+from purgeengine.commands.options import column_map, deletion_options
+from purgeengine.commands.preflight import Finding, Level
+from purgeengine.core.action import Action, IdType
+from purgeengine.core.foreign import printable
+from purgeengine.errors import PurgeEngineError, UsageProblem
+
+if TYPE_CHECKING:
+    from purgeengine.core.probing import Probed
+    from purgeengine.edges.tokens import Identity, Tokens
+
+PROBES = 5
+"""Mailboxes looked at when an input is named and no number."""
+PROBES_MAX = 100
+
+EPILOG = """\b
+Examples:
+  purgeengine check
+  purgeengine check contacts.csv --probe 10
+  purgeengine check contacts.csv --strict --json
+
+\b
+Exit codes: 0 fine (warnings too, without --strict), 1 warnings with --strict, 2 wrong usage or a list that fits no
+mailbox looked at, 3 no token or the app is refused, 4 Graph cannot be reached."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("inputs", nargs=-1, metavar="[INPUT]...", type=click.Path())
+@click.option("--columns", metavar="MAP", help="Which columns to read, e.g. user=Owner,contact=ItemId.")
+@click.option(
+    "--probe",
+    type=click.IntRange(1, PROBES_MAX),
+    metavar="N",
+    help=f"Mailboxes of INPUT to look at; {PROBES} if left out.",
+)
+@click.option("--seed", type=int, help="Look at the same mailboxes again.")
+@deletion_options
+@connection_options
+@click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def check(**options: Any) -> int:
+    """Ask for a token and say what it may do; with INPUT, look at a few of its mailboxes. Reads only, deletes nothing."""
+    from purgeengine import logs
+    from purgeengine.commands.purging import run_loop
+
+    if options["probe"] and not options["inputs"]:
+        raise UsageProblem("--probe looks at mailboxes of an INPUT, and none was named.")
+    columns, way = column_map(options["columns"]), way_from(options)
+    logs.configure_logs(quiet=True)
+    report = Report(way, Action(options["action"]), IdType(options["id_type"]))
+    try:
+        items = _sampled(options, columns)
+        tokens = report.sign_in()
+        run_loop(report.ask_graph(tokens, items))
+    except PurgeEngineError as error:
+        if error.exit_code == UsageProblem.exit_code and not report.probed:
+            raise
+        report.failed(error)
+    report.show(as_json=options["as_json"], strict=options["strict"])
+    return report.exit_code(strict=options["strict"])
+
+
+def _sampled(options: dict[str, Any], columns: dict[str, str] | None) -> list[Any]:
+    if not options["inputs"]:
+        return []
+    from purgeengine.commands.probing import sample_input
+    from purgeengine.commands.staging import lean_memory
+    from purgeengine.edges.source import open_source
+
+    lean_memory()
+    return sample_input(open_source(options["inputs"], columns), options["probe"] or PROBES, options["seed"])
+
+
+@dataclass
+class Report:
+    """Everything that is found out, as it is found out."""
+
+    way: Way
+    action: Action
+    id_type: IdType
+    findings: list[Finding] = field(default_factory=list)
+    identity: Identity | None = None
+    app_name: str = ""
+    tenant_name: str = ""
+    latency_s: float | None = None
+    skew_s: float | None = None
+    proxy: str | None = None
+    probed: list[Probed] = field(default_factory=list)
+    error: PurgeEngineError | None = None
+
+    def sign_in(self) -> Tokens:
+        """Have a token, and read what it says. Raises `TokenError`."""
+        from purgeengine.commands.connecting import connect
+        from purgeengine.commands.preflight import about_cloud, about_token
+        from purgeengine.commands.purging import run_loop
+        from purgeengine.edges.clock import SystemClock
+        from purgeengine.edges.tokens.identity import claims_of
+
+        self.findings.append(about_cloud(self.way, self.action))
+        clock = SystemClock()
+        started = clock.monotonic()
+        tokens, self.identity = connect(self.way)
+        took_ms = 1000 * (clock.monotonic() - started)
+        self.findings.append(Finding(Level.OK, "login", f"Signed in ({self.identity.method}) within {took_ms:.0f} ms."))
+        claims = claims_of(run_loop(tokens.token()))
+        self.app_name = printable(claims.get("app_displayname"), 200)
+        self.findings += about_token(self.identity, claims, self.way, clock.utc())
+        return tokens
+
+    async def ask_graph(self, tokens: Tokens, items: list[Any]) -> None:
+        """Reach Graph, compare the clocks, look at the mailboxes. Raises `TokenError`, `RunStopped`, or why no row can end well."""
+        from purgeengine.commands.preflight import about_clock, organization
+        from purgeengine.commands.probing import probe
+        from purgeengine.core.probing import Standing, conclusions, refusal
+        from purgeengine.edges.reading import GraphReader
+        from purgeengine.edges.transport import HttpTransport
+
+        async with HttpTransport.open(
+            graph_url=self.way.graph_url, connections=1, ca_file=self.way.ca_file
+        ) as transport:
+            reader = GraphReader(transport, tokens, rng=random.Random())
+            self.tenant_name = await organization(reader)
+            self.latency_s, self.skew_s = reader.latency_s, reader.skew_s
+            self.proxy = _proxy(self.way)
+            via = f", through the proxy {self.proxy}" if self.proxy else ""
+            took_ms = 1000 * (reader.latency_s or 0.0)
+            self.findings.append(Finding(Level.OK, "graph", f"Graph answered within {took_ms:.0f} ms{via}."))
+            self.findings.append(about_clock(reader.skew_s))
+            if not items:
+                return
+            self.probed = await probe(reader, items, self.id_type)
+        error = refusal(self.probed)
+        if error is not None:
+            raise error
+        for standing, sentence in conclusions(self.probed):
+            level = Level.OK if standing is Standing.FINE else Level.WARNING
+            self.findings.append(Finding(level, "probe", sentence))
+
+    def failed(self, error: PurgeEngineError) -> None:
+        """It ends here."""
+        self.error = error
+        self.findings.append(
+            Finding(Level.FAILED, "probe" if self.probed else "token" if error.exit_code == 3 else "graph", str(error))
+        )
+
+    def exit_code(self, *, strict: bool) -> int:
+        """That of the error, or 1 for a warning where warnings count."""
+        if self.error is not None:
+            return self.error.exit_code
+        return int(strict and any(finding.level is Level.WARNING for finding in self.findings))
+
+    def show(self, *, as_json: bool, strict: bool) -> None:
+        """On stdout, for people or for programs."""
+        if as_json:
+            click.echo(msgspec.json.encode(self.as_json(strict=strict)).decode())
+            return
+        if self.identity is not None:
+            named = f"{self.tenant_name} ({self.identity.tenant_id})" if self.tenant_name else self.identity.tenant_id
+            app = f"{self.app_name} ({self.identity.client_id})" if self.app_name else self.identity.client_id
+            click.echo(f"tenant     {printable(named)}\napp        {printable(app)}\nsigned in  {self.identity.method}")
+            click.echo(f"roles      {', '.join(self.identity.roles) or 'none in the token'}")
+        for finding in self.findings:
+            click.echo(f"{finding.level:<9}  {finding.topic}: {printable(finding.text, 2_000)}")
+        for mailbox in self.probed:
+            said = " ".join(str(part) for part in (mailbox.reply.status or "", mailbox.reply.code) if part)
+            click.echo(f"  {printable(mailbox.user)}: {mailbox.standing.title} ({said})")
+
+    def as_json(self, *, strict: bool) -> dict[str, Any]:
+        """Plain values; what was not found out is null or empty."""
+        identity = self.identity
+        expires_utc = identity.expires_utc if identity else None
+        return {
+            "exit_code": self.exit_code(strict=strict),
+            "cloud": self.way.cloud,
+            "graph_url": self.way.graph_url,
+            "authority_url": self.way.authority_url,
+            "tenant_id": identity.tenant_id if identity else None,
+            "tenant_name": self.tenant_name or None,
+            "client_id": identity.client_id if identity else None,
+            "app_name": self.app_name or None,
+            "method": identity.method if identity else None,
+            "roles": list(identity.roles) if identity else [],
+            "expires_utc": datetime.fromtimestamp(expires_utc, UTC) if expires_utc is not None else None,
+            "proxy": self.proxy,
+            "latency_s": _rounded(self.latency_s),
+            "skew_s": _rounded(self.skew_s),
+            "findings": [finding._asdict() for finding in self.findings],
+            "probed": [
+                {
+                    "user": mailbox.user,
+                    "standing": mailbox.standing.title,
+                    "status": mailbox.reply.status or None,
+                    "code": mailbox.reply.code,
+                    "message": mailbox.reply.message,
+                }
+                for mailbox in self.probed
+            ],
+        }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _proxy(way: Way) -> str | None:
+    """The proxy on the way to Graph, without its password."""
+    from purgeengine.edges.addresses import graph_root, proxy_for
+
+    proxy = proxy_for(graph_root(way.graph_url))
+    return proxy.url if proxy else None

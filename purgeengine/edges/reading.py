@@ -1,0 +1,175 @@
+"""Asks Graph harmless questions, twenty in a call, and is as patient and as polite about it as a purge is.
+
+A question that is throttled, lost or met with the service's trouble is asked again a few times, never before a ``Retry-After`` is
+over; what is still unanswered then comes back as it was. Nothing here is recorded, since nothing is changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from purgeengine.config import Limits
+from purgeengine.core.action import IdType
+from purgeengine.core.backoff import Backoff
+from purgeengine.core.model import Answer, Reply
+from purgeengine.core.reads import Body, ReadAnswer, decode_reads, encode_reads
+from purgeengine.core.retry_after import http_date_utc
+from purgeengine.core.verdicts import Verdict, judge, judge_batch
+from purgeengine.core.wire import BATCH_ITEMS_MAX
+from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.tokens import Tokens
+from purgeengine.edges.transport import RawAnswer
+from purgeengine.errors import NoAnswer, NotSent, RunStopped, TokenError
+
+TRIES_MAX = 8
+"""Times a question is asked: the waits between grow to a minute, so that an unlucky one takes a few."""
+WAIT_S_MAX = 120.0
+"""A longer wait is not sat out for a question; the command is given again when it is over."""
+LOST_WAIT_S = 5.0
+"""After a lost answer, at least so long: the service may still be reading, and a mailbox bears four requests at once."""
+
+_AGAIN = frozenset({Verdict.THROTTLED, Verdict.FAULT, Verdict.UNCLEAR, Verdict.NOT_ATTEMPTED, Verdict.TOKEN_REFUSED})
+_LOST = Reply(0, message="no answer came")
+
+
+class Transport(Protocol):
+    """Posts one batch. Raises `NotSent` or `NoAnswer`."""
+
+    async def post(self, body: bytes, client_request_id: str, token: str) -> RawAnswer: ...  # noqa: D102
+
+
+class Said(NamedTuple):
+    """The last reply to a question (status 0 where none came), and what was found where it went well."""
+
+    reply: Reply
+    body: Body
+
+    @property
+    def went_well(self) -> bool:
+        """Whether Graph answered the question."""
+        return 200 <= self.reply.status < 300
+
+
+class GraphReader:
+    """Asks one batch of questions at a time. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        tokens: Tokens,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._transport = transport
+        self._tokens = tokens
+        self._clock = clock or SystemClock()
+        self._rng = rng or random.Random()
+        self._sleep = sleep
+        self._backoff = Backoff(Limits(), self._rng)
+        self.latency_s: float | None = None
+        """How long the latest answer took."""
+        self.skew_s: float | None = None
+        """How far this machine's clock is ahead of Graph's (less than zero: behind), within a second, by the latest answer."""
+
+    async def read(self, urls: Sequence[str], id_type: IdType = IdType.DEFAULT) -> list[Said]:
+        """Ask all of these, and answer in their order.
+
+        Raises `TokenError` when Graph refuses the token or the app as a whole, and `RunStopped` when it cannot be reached or asks
+        for a longer wait than a question is worth.
+        """
+        found: list[Said] = []
+        for start in range(0, len(urls), BATCH_ITEMS_MAX):
+            found += await self._read_batch(urls[start : start + BATCH_ITEMS_MAX], id_type)
+        return found
+
+    async def _read_batch(self, urls: Sequence[str], id_type: IdType) -> list[Said]:
+        said: list[Said] = [Said(_LOST, {})] * len(urls)
+        left = list(range(len(urls)))
+        for tries in range(1, TRIES_MAX + 1):
+            wait_s, left = await self._ask(urls, left, said, tries, id_type)
+            if wait_s > WAIT_S_MAX:
+                raise RunStopped(
+                    f"Graph asks to wait {wait_s:.0f} s before it answers questions about mailboxes and users. Nothing was "
+                    "deleted. Give the same command again after that."
+                )
+            if wait_s:
+                await self._sleep(
+                    wait_s
+                )  # also when there is nothing left to ask: whoever comes next must not be early
+            if not left:
+                break
+        return said
+
+    async def _ask(
+        self, urls: Sequence[str], asked: list[int], said: list[Said], tries: int, id_type: IdType
+    ) -> tuple[float, list[int]]:
+        """Ask what is left once; answers the wait before the next try and what is left then."""
+        token = await self._tokens.token()
+        try:
+            answer, bodies = await self._call([urls[index] for index in asked], id_type, token)
+        except NotSent as error:
+            if tries == TRIES_MAX:
+                raise RunStopped(
+                    f"Graph could not be reached: {error}. Nothing was deleted. Check the network and the proxy settings "
+                    "(HTTPS_PROXY), then give the same command again."
+                ) from error
+            return self._backoff.call_wait_s(tries, _LOST), asked
+        except NoAnswer as error:
+            lost = Reply(0, message=str(error))
+            for index in asked:
+                said[index] = Said(lost, {})
+            return max(LOST_WAIT_S, self._backoff.call_wait_s(tries, lost)), asked
+        replies = _replies_of(answer, len(asked))
+        left, waits, refused = [], [answer.outer.retry_after_s or 0.0, *answer.waits.values()], None
+        for place, index in enumerate(asked):
+            reply = replies.get(place) or _LOST
+            said[index] = Said(reply, bodies.get(place, {}))
+            verdict = judge(reply, id_type)
+            if said[index].went_well or verdict not in _AGAIN:
+                waits.append(reply.retry_after_s or 0.0)
+                continue
+            left.append(index)
+            if verdict is Verdict.TOKEN_REFUSED:
+                refused = reply
+            else:
+                waits.append(self._wait_s(verdict, tries, reply))
+        if refused is not None:
+            if tries == TRIES_MAX:
+                raise TokenError(f"Graph refused the token: {told(refused)}. Check the app and the tenant.")
+            await self._tokens.renew(token)
+        return max(waits), left
+
+    def _wait_s(self, verdict: Verdict, tries: int, reply: Reply) -> float:
+        if verdict is Verdict.THROTTLED:
+            return self._backoff.throttled_wait_s(tries, reply)
+        return self._backoff.item_wait_s(tries, reply)
+
+    async def _call(self, urls: Sequence[str], id_type: IdType, token: str) -> ReadAnswer:
+        started = self._clock.monotonic()
+        request_id = str(UUID(int=self._rng.getrandbits(128), version=4))
+        raw = await self._transport.post(encode_reads(urls, id_type), request_id, token)
+        self.latency_s = self._clock.monotonic() - started
+        date_utc = http_date_utc(raw.headers.get("date"))
+        if date_utc is not None:  # written somewhere between the question and the answer, and cut to a whole second
+            self.skew_s = raw.received_utc - self.latency_s / 2 - (date_utc + 0.5)
+        return decode_reads(raw.status, raw.headers, raw.body, len(urls), raw.received_utc)
+
+
+def _replies_of(answer: Answer, size: int) -> dict[int, Reply | None]:
+    """What was said of each question; what was said of the whole batch holds for all. Raises `TokenError` for a refused app."""
+    if answer.replies is not None:
+        return answer.replies
+    if judge_batch(answer.outer) in (Verdict.APP_REFUSED, Verdict.REFUSED):
+        raise TokenError(f"Graph refused the app: {told(answer.outer)}. Check its permissions and the tenant.")
+    return dict.fromkeys(range(size), answer.outer)
+
+
+def told(reply: Reply) -> str:
+    """Status, code and message in a line."""
+    return " ".join(str(part) for part in (reply.status or "", reply.code, reply.message) if part)
