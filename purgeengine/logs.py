@@ -39,6 +39,10 @@ RUN_ENDED = "run.ended"
 """Every row has its outcome."""
 TOKEN_RENEWED = "token.renewed"  # noqa: S105 - the name of an event
 """A fresh token is in use."""
+TOKEN_DELAYED = "token.delayed"  # noqa: S105 - the name of an event
+"""The login is out or says no; it is asked again while there is patience, and a token that is still good stays in use."""
+CLOCK_SKEWED = "clock.skewed"
+"""This machine's clock is ``skew_s`` seconds ahead of the service's (behind, if negative): set it right."""
 FANOUT_DECIDED = "fanout.decided"
 """How many rows of one mailbox a batch may hold from now on."""
 BATCH_SENT = "batch.sent"

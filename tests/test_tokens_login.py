@@ -15,7 +15,8 @@ import pytest
 import trustme
 
 from purgeengine.edges.tokens import LoginUnavailable
-from purgeengine.edges.tokens.msal_login import MsalLogin
+from purgeengine.edges.tokens.credentials import ClientSecret
+from purgeengine.edges.tokens.msal_login import AppLogin
 from purgeengine.errors import TokenError
 from tests.https_server import LOOPBACK, Request, Server, proxying, serving, write_ca
 
@@ -79,18 +80,18 @@ def refused(error: str, number: int, text: str = "Something.") -> tuple[int, Any
 
 
 @asynccontextmanager
-async def a_login(endpoint: Endpoint, ca_file: Path | None, **options: Any) -> AsyncIterator[tuple[MsalLogin, Server]]:
+async def a_login(endpoint: Endpoint, ca_file: Path | None, **options: Any) -> AsyncIterator[tuple[AppLogin, Server]]:
     """The endpoint and a login that asks it."""
     async with serving(endpoint) as server:
         yield the_login(options.pop("authority_url", server.url), ca_file, **options), server
 
 
-def the_login(authority_url: str, ca_file: Path | None, **options: Any) -> MsalLogin:
+def the_login(authority_url: str, ca_file: Path | None, **options: Any) -> AppLogin:
     """A login with a client secret."""
-    return MsalLogin(
+    return AppLogin(
+        ClientSecret(SECRET),
         tenant_id=TENANT,
         client_id="client-1",
-        credential=SECRET,
         authority_url=authority_url,
         scope="https://graph.microsoft.com/.default",
         ca_file=ca_file,
