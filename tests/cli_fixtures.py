@@ -117,8 +117,10 @@ class Bench:
 
 
 @contextmanager
-def a_bench(folder: Path, tenant: Tenant, rows: Sequence[Row], login: Login | None = None) -> Iterator[Bench]:
-    """Everything in place while inside."""
+def a_bench(
+    folder: Path, tenant: Tenant, rows: Sequence[Row], login: Login | None = None, **options: Any
+) -> Iterator[Bench]:
+    """Everything in place while inside; ``options`` are the server's."""
     source = write_csv(folder / "input.csv", rows)
-    with in_background(SimulatedTenant(tenant, login, ca_file=folder / "ca.pem", hang_s_max=60.0)) as server:
+    with in_background(SimulatedTenant(tenant, login, ca_file=folder / "ca.pem", hang_s_max=60.0, **options)) as server:
         yield Bench(folder, server, source)

@@ -348,14 +348,13 @@ def test_an_app_signs_in_with_its_secret() -> None:
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
-        ({}, "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET are not set"),
-        ({**APP, "AZURE_CLIENT_SECRET": "  "}, "AZURE_CLIENT_SECRET is not set"),
-        ({"AZURE_CLIENT_SECRET": "hunter2"}, "AZURE_TENANT_ID and AZURE_CLIENT_ID are not set"),
+        ({}, "AZURE_TENANT_ID and AZURE_CLIENT_ID and a credential must be set: AZURE_CLIENT_SECRET"),
+        ({**APP, "AZURE_CLIENT_SECRET": "  "}, "A credential must be set: AZURE_CLIENT_SECRET"),
+        ({**APP, "IDENTITY_ENDPOINT": "http://localhost/"}, "which --auth managed-identity uses"),
         (
-            {**APP, "AZURE_CLIENT_CERTIFICATE_PATH": "x"},
-            "cannot sign in with a certificate yet. Set AZURE_CLIENT_SECRET",
+            {"AZURE_CLIENT_SECRET": "hunter2"},
+            "AZURE_TENANT_ID and AZURE_CLIENT_ID are not set, which signing in by secret needs (AZURE_CLIENT_SECRET is set)",
         ),
-        ({**APP, "AZURE_FEDERATED_TOKEN_FILE": "x"}, "cannot sign in with a federated identity yet"),
         (
             {**APP, "AZURE_CLIENT_SECRET": "hunter2", "AZURE_TENANT_ID": "../x"},
             "AZURE_TENANT_ID is '../x', which is no id",

@@ -57,7 +57,7 @@ def tokens_from_environment(
     """
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
     way, because = _chosen(auth, given)
-    _require(way, given)
+    _require(way, given, because)
     if way == "token":
         return ReadyToken(given[NAMES["token"]], chosen_because=because)
     options: dict[str, Any] = {
@@ -128,16 +128,15 @@ def _chosen(auth: Auth, given: Mapping[str, str]) -> tuple[Auth, str]:
     return offered[0], because
 
 
-def _require(way: Auth, given: Mapping[str, str]) -> None:
+def _require(way: Auth, given: Mapping[str, str], because: str) -> None:
     """Raise `TokenError` where something that this way needs is missing or cannot be an id."""
     needed = [] if way in ("token", "managed-identity") else [TENANT, CLIENT]
     if way in NAMES:
         needed.append(NAMES[way])
     missing = [name for name in needed if name not in given]
     if missing:
-        raise TokenError(
-            f"{_listed(missing)} {'is' if len(missing) == 1 else 'are'} not set, which --auth {way} needs."
-        )
+        verb = "is" if len(missing) == 1 else "are"
+        raise TokenError(f"{_listed(missing)} {verb} not set, which signing in by {way} needs ({because}).")
     for name in (TENANT, CLIENT) if way != "token" else ():
         if name in given and not _TENANT_SHAPE.fullmatch(given[name]):
             shown = printable(given[name], 60)
@@ -149,10 +148,10 @@ def _no_way(given: Mapping[str, str]) -> str:
     first = f"{_listed(ids)} and a credential" if ids else "A credential"
     hint = ""
     if "IDENTITY_ENDPOINT" in given:
-        hint = " This looks like an Azure service with a managed identity; purgeengine uses it when you say --auth managed-identity."
+        hint = " This looks like an Azure service with a managed identity, which --auth managed-identity uses."
     return (
-        f"There is no way to sign in. {first} must be set: {NAMES['secret']}, {NAMES['certificate']} or {NAMES['federated']}. Or put "
-        f"a ready token into {NAMES['token']}, or say --auth managed-identity or --auth device-code.{hint}"
+        f"There is no way to sign in. {first} must be set: {NAMES['secret']}, {NAMES['certificate']} or {NAMES['federated']}. "
+        f"Or put a ready token into {NAMES['token']}, or say --auth managed-identity or --auth device-code.{hint}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The identity that Azure gives a machine or a service: asked for at an endpoint beside it, through MSAL, without any secret of ours.
+"""The identity that Azure gives a machine or a service: asked for at an endpoint beside it, through MSAL, with no secret of ours.
 
 MSAL (seen in 1.39) finds the endpoint in ``os.environ``: App Service, Functions, Automation and Container Apps set
 ``IDENTITY_ENDPOINT`` and ``IDENTITY_HEADER``; elsewhere it asks the instance metadata service of a virtual machine at

@@ -42,8 +42,8 @@ _REMEDIES = {
     700016: "the app {client} is not known in tenant {tenant}. Check AZURE_CLIENT_ID and AZURE_TENANT_ID.",
     7000229: "the app {client} has no service principal in tenant {tenant}. An administrator must consent to it there first.",
     7000216: "no credential came along. Set one of AZURE_CLIENT_SECRET, AZURE_CLIENT_CERTIFICATE_PATH, AZURE_FEDERATED_TOKEN_FILE.",
-    7000218: "the app {client} may not sign in without a credential. For --auth device-code, allow public client flows in the app's "
-    "registration (Authentication).",
+    7000218: "the app {client} may not sign in without a credential. For --auth device-code, allow public client flows in the "
+    "app's registration (Authentication).",
     700025: "the app {client} is registered as a public client, which has no credential. Register it as a confidential one, or "
     "say --auth device-code.",
     50194: "the app {client} belongs to one tenant only, and that is not {tenant}. Check AZURE_TENANT_ID.",
@@ -51,10 +51,10 @@ _REMEDIES = {
     # Certificates and assertions
     700027: "the certificate is not the app's, or has expired. Register it for the app {client} (Certificates and secrets), and "
     "compare the thumbprints.",
-    700030: "the certificate's subject name is not one that is trusted for the app {client}. Check the certificate, and the app's "
-    "trusted subject names and authorities.",
-    700024: "the assertion is not valid at this time. Check this machine's clock; where AZURE_FEDERATED_TOKEN_FILE is used, the token "
-    "in it may have expired, and whoever issues it must write a new one.",
+    700030: "the certificate's subject name is not one that is trusted for the app {client}. Check the certificate, and the "
+    "app's trusted subject names and authorities.",
+    700024: "the assertion is not valid at this time. Check this machine's clock; where AZURE_FEDERATED_TOKEN_FILE is used, the "
+    "token in it may have expired, and whoever issues it must write a new one.",
     700021: "the assertion was made for another app than {client}. Check AZURE_CLIENT_ID.",
     700023: "the assertion was made for another audience. A federated token needs the audience api://AzureADTokenExchange.",
     50027: "the assertion is not a valid token. Check the certificate, or what is written to AZURE_FEDERATED_TOKEN_FILE.",
@@ -64,7 +64,7 @@ _REMEDIES = {
     700212: _FEDERATED.replace("for this token", "for this token's audience"),
     700213: _FEDERATED.replace("for this token", "for this token's subject"),
     700222: "a token of Entra ID itself is not accepted as a federated one here. Use a token of the workload's own issuer.",
-    50166: "the issuer of the federated token could not be asked for its keys. Check that its address is reachable from the internet.",
+    50166: "the issuer of the federated token could not be asked for its keys. It must be reachable from the internet.",
     # The tenant
     90002: _TENANT,
     900021: _TENANT,
@@ -82,7 +82,7 @@ _REMEDIES = {
     65004: "the person who signed in declined to consent. Sign in once more, or let an administrator grant Contacts.ReadWrite.",
     90094: _CONSENT,
     650052: "the tenant has no service for what the app asks for. An administrator must grant it with admin consent.",
-    650057: "the app does not ask for Microsoft Graph. Add the permission Contacts.ReadWrite to its registration, with admin consent.",
+    650057: "the app does not ask for Microsoft Graph. Add Contacts.ReadWrite to its registration, with admin consent.",
     50105: "the account is not assigned to the app {client}. An administrator must assign it under Enterprise applications.",
     501051: "the app {client} is not assigned to what it asks for. An administrator must assign it.",
     500011: "the Graph address is not known in tenant {tenant}. Check --graph-url and --cloud.",
