@@ -20,7 +20,16 @@ from purgeengine.sim.server import SimulatedTenant
 from purgeengine.sim.settings import TenantSettings
 
 PASSWORD = "certificate~Pass.word"
-NONE_SET = dict.fromkeys(("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", "AZURE_FEDERATED_TOKEN_FILE", "PURGEENGINE_ACCESS_TOKEN", "PURGEENGINE_CERTIFICATE_SIGNATURE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "AZURE_POD_IDENTITY_AUTHORITY_HOST", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "all_proxy", "no_proxy"), "")  # fmt: skip
+NONE_SET = dict.fromkeys(
+    (
+        "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH",
+        "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", "AZURE_FEDERATED_TOKEN_FILE",
+        "PURGEENGINE_ACCESS_TOKEN", "PURGEENGINE_CERTIFICATE_SIGNATURE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER",
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST", "HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY", "https_proxy",
+        "http_proxy", "all_proxy", "no_proxy",
+    ),
+    "",
+)  # fmt: skip
 """What the machine that runs the tests may have set is none of theirs."""
 
 

@@ -184,8 +184,11 @@ class Login:
         if grant == "client_credentials":
             self._check_credential(form, now, token_endpoint)
             return self._granted(self.issue(now, _audience(form)))
-        user = self.people.user_of_code(form, now) if grant == _DEVICE_GRANT else self.people.user_of_refresh(form)
-        return self._granted(self.issue(now, _audience(form), user)) | self._about(user)
+        if grant == _DEVICE_GRANT:
+            user, audience = self.people.of_code(form, now)
+        else:
+            user, audience = self.people.user_of_refresh(form), _audience(form)
+        return self._granted(self.issue(now, audience, user)) | self._about(user)
 
     def _granted(self, token: str) -> dict[str, Any]:
         lifetime_s = int(self.lifetime_s)
@@ -224,8 +227,7 @@ class Login:
         if not self.app.public_flows:
             text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'."
             raise Refused(401, "invalid_client", 7000218, text)
-        _audience(form)
-        return self.people.give_code(now, base_url + DEVICE_PATH)
+        return self.people.give_code(now, _audience(form), base_url + DEVICE_PATH)
 
     def _device_page(self, form: Mapping[str, str]) -> LoginAnswer:
         """What a browser shows at the address that goes with a code; whoever enters one has signed in."""

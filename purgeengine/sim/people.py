@@ -17,6 +17,7 @@ CODES_MAX = 100
 @dataclass(slots=True)
 class _Code:
     user_code: str
+    audience: str
     expires_at: float
     user: str | None = None
     declined: bool = False
@@ -44,10 +45,12 @@ class People:
         """The user codes that nobody has signed in with yet."""
         return [code.user_code for code in self._codes.values() if code.user is None and not code.declined]
 
-    def give_code(self, now: float, verification_uri: str) -> dict[str, Any]:
-        """A new code, as the device authorization endpoint answers it."""
+    def give_code(self, now: float, audience: str, verification_uri: str) -> dict[str, Any]:
+        """A new code for tokens of that audience, as the device authorization endpoint answers it."""
         device_code, user_code = secrets.token_urlsafe(48), secrets.token_hex(4).upper()
-        self._codes[device_code] = _Code(user_code, now + self.code_s, PERSON if self.sign_in_at_once else None)
+        self._codes[device_code] = _Code(
+            user_code, audience, now + self.code_s, PERSON if self.sign_in_at_once else None
+        )
         _bound(self._codes)
         return {
             "user_code": user_code,
@@ -75,8 +78,11 @@ class People:
         """Every refresh token is revoked."""
         self._refresh.clear()
 
-    def user_of_code(self, form: Mapping[str, str], now: float) -> str:
-        """Who signed in with the device code of a token request. Raises `Refused` while nobody has, and for a bad code."""
+    def of_code(self, form: Mapping[str, str], now: float) -> tuple[str, str]:
+        """Who signed in with the device code of a token request, and the audience it was given out for.
+
+        Raises `Refused` while nobody has, and for a bad code.
+        """
         device_code = form.get("device_code", "")
         code = self._codes.get(device_code)
         if code is None:
@@ -88,7 +94,7 @@ class People:
         if code.user is None:
             raise Refused(400, "authorization_pending", 70016, "OAuth 2.0 device flow error. Authorization is pending.")
         del self._codes[device_code]
-        return code.user
+        return code.user, code.audience
 
     def user_of_refresh(self, form: Mapping[str, str]) -> str:
         """Whose refresh token it is, which is good once. Raises `Refused` for a revoked or unknown one."""

@@ -1,7 +1,8 @@
 """The simulated tenant over HTTP(S), for demos, end-to-end tests and benchmarks: login and Graph on the same loopback port.
 
 The endpoint of a managed identity is on another, without TLS as on a real machine. Carries bytes between sockets and the pure
-`Tenant` and `Login`; decides nothing. It resets connections, cuts answers and keeps silent for real where the tenant says so. It listens on 127.0.0.1 only, since anybody who reaches it gets a token.
+`Tenant` and `Login`; decides nothing. It resets connections, cuts answers and keeps silent for real where the tenant says so.
+It listens on 127.0.0.1 only, since anybody who reaches it gets a token.
 """
 
 from __future__ import annotations
@@ -123,12 +124,19 @@ class SimulatedTenant:
             self.identity_url = await self._listen(runner, self._identity_port, None)
 
     async def _runner(self, stack: contextlib.AsyncExitStack, handler: _Handler) -> web.ServerRunner:
-        runner = web.ServerRunner(
-            web.Server(handler, request_factory=_request, access_log=None, handler_cancellation=True),
-            shutdown_timeout=_STOP_S,
-        )
+        server = web.Server(handler, request_factory=_request, access_log=None, handler_cancellation=True)
+        runner = web.ServerRunner(server, shutdown_timeout=_STOP_S)
         await runner.setup()
-        stack.push_async_callback(runner.cleanup)
+
+        async def stop() -> None:
+            transports = [connection.transport for connection in server.connections]
+            await runner.cleanup()
+            for transport in transports:  # or TLS would wait for the goodbye of clients that have gone without one
+                if transport is not None:
+                    transport.abort()
+            await asyncio.sleep(0)  # they end in the loop's next turn
+
+        stack.push_async_callback(stop)
         return runner
 
     def _certify(self, stack: contextlib.AsyncExitStack) -> ssl.SSLContext:

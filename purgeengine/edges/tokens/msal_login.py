@@ -92,6 +92,8 @@ class MsalLogin:
                 raise
             except Exception as error:  # MSAL's are of many kinds, and the answer itself says more than they do
                 answer, failure = self._last_json(), f" ({type(error).__name__})"
+            finally:
+                self._http.close()  # an hour later the connection would be dead
             return self._judge(answer if isinstance(answer, dict) else {}, failure)
 
     def _ask(self) -> Any:
