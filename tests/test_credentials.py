@@ -113,7 +113,7 @@ def test_a_key_and_its_certificate_are_found(content: Callable[[], bytes], passw
             "holds a damaged certificate",
         ),
         (
-            elliptic(as_pfx=False),
+            lambda: elliptic(as_pfx=False),
             "",
             "holds a key that is not RSA, and Microsoft's login library signs with RSA keys only",
         ),

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import io
 import json
 import random
 from typing import Any
 
 import pytest
 
-from purgeengine.edges.tokens import Issued, LoginUnavailable, ReadyToken, RenewingTokens, tokens_from_environment
+from purgeengine import logs
+from purgeengine.edges.tokens import (
+    Issued,
+    LoginPending,
+    LoginUnavailable,
+    ReadyToken,
+    RenewingTokens,
+    tokens_from_environment,
+)
 from purgeengine.edges.tokens.identity import claims_of
 from purgeengine.errors import TokenError, UsageProblem
 
@@ -61,6 +70,14 @@ def some_tokens(login: ScriptedLogin, clock: ManualClock, **options: Any) -> tup
         clock.now += seconds
 
     return RenewingTokens(login, clock=clock, rng=random.Random(1), sleep=sleep, **options), waits
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    """What is logged, as JSON lines."""
+    out = io.StringIO()
+    logs.configure_logs("json", stream=out)
+    return out
 
 
 async def settled(tokens: RenewingTokens) -> None:
@@ -208,6 +225,34 @@ async def test_a_wait_longer_than_patience_is_said_and_not_begun() -> None:
     with pytest.raises(TokenError, match="busy and asks to wait 950 s"):
         await tokens.token()
     assert waits == []
+
+
+async def test_a_person_who_signs_in_is_waited_for() -> None:
+    """In the steps that the login asks for, longer than patience; an outage in between has patience of its own."""
+    out = [LoginUnavailable("out")] * 4
+    login = ScriptedLogin(HOUR_S, *[LoginPending(5.0)] * 50, *out, LoginPending(10.0), *out)
+    tokens, waits = some_tokens(login, ManualClock())
+    assert await tokens.token() == "t1"
+    assert waits[:50] == [5.0] * 50
+    assert waits[54] == 10.0
+    assert len(waits) == 59
+    assert sum(waits[50:54]) > 7.0
+
+
+async def test_an_outage_is_told_once_in_a_renewal(log: io.StringIO) -> None:
+    """A warning when it begins, with the reason; a renewal that fails while the old token is good is told as well."""
+    login, clock = ScriptedLogin(HOUR_S, *[LoginUnavailable("the login answered 503")] * 3), ManualClock()
+    tokens, _ = some_tokens(login, clock)
+    await tokens.token()
+    clock.now += HOUR_S - 299
+    login.troubles = [TokenError("The secret has expired.")]
+    await tokens.token()
+    await settled(tokens)
+    events = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert [(event["event"], event["reason"]) for event in events] == [
+        ("token.delayed", "the login answered 503"),
+        ("token.delayed", "The secret has expired."),
+    ]
 
 
 async def test_a_final_refusal_is_raised_at_once_to_all() -> None:
