@@ -214,7 +214,7 @@ def test_nobody_signs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         for _ in range(2):
             with pytest.raises(LoginPending) as pending:
                 login.acquire()
-            assert pending.value.retry_after_s == 1
+            assert pending.value.again_after_s == 1
         server.login.outage = (0.0, 1e9)
         with pytest.raises(LoginUnavailable, match="answered 503"):
             login.acquire()

@@ -25,7 +25,7 @@ from purgeengine.edges.tokens.credentials import Credential, MsalForm
 from purgeengine.edges.tokens.identity import is_token
 from purgeengine.edges.tokens.login_http import LoginHttp, https_only
 from purgeengine.edges.tokens.refusals import refusal_sentence, will_pass
-from purgeengine.edges.tokens.renewing import Issued, LoginUnavailable
+from purgeengine.edges.tokens.renewing import Issued, LoginPending, LoginUnavailable
 from purgeengine.errors import TokenError, UsageProblem
 
 TIMEOUT_S = (10.0, 20.0)
@@ -88,7 +88,7 @@ class MsalLogin:
                 answer = self._ask()
             except requests.RequestException as error:
                 raise self._unreachable(error) from None  # its text and its request may hold a proxy's password
-            except (TokenError, LoginUnavailable):
+            except (TokenError, LoginUnavailable, LoginPending):
                 raise
             except Exception as error:  # MSAL's are of many kinds, and the answer itself says more than they do
                 answer, failure = self._last_json(), f" ({type(error).__name__})"

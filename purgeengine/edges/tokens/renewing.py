@@ -31,8 +31,8 @@ START_PATIENCE_S = 30.0
 """How long the first token is tried for when the login is out: as a rule something is wrong that a person must mend."""
 RUN_PATIENCE_S = 900.0
 """How long any later one is tried for, as long as a run waits for Graph: it can afford to wait out an incident."""
-TRIES_MAX = 1_000
-"""Bounds the tries of one renewal whatever the clock says; patience, and the life of a device code, end long before."""
+TRIES_MAX = 200
+"""Bounds the tries of one renewal whatever the clock says; with waits of up to 30 s, patience ends long before."""
 _wait_between_tries = wait_exponential(multiplier=1.0, max=30.0)
 
 
@@ -44,11 +44,12 @@ class LoginUnavailable(Exception):
         self.retry_after_s = retry_after_s
 
 
-class LoginPending(LoginUnavailable):
+class LoginPending(Exception):
     """A person has still to sign in. Asked again after exactly so many seconds, for as long as the login itself thinks fit."""
 
     def __init__(self, again_after_s: float) -> None:
-        super().__init__("nobody has signed in yet", again_after_s)
+        super().__init__("nobody has signed in yet")
+        self.again_after_s = again_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Login(Protocol):
     def acquire(self) -> Issued:
         """Ask for a fresh token, never for a remembered one; runs in a thread and may block for as long as its timeouts let it.
 
-        Raises `LoginUnavailable` when another try may help, and `TokenError` when none will.
+        Raises `LoginUnavailable` when another try may help, `LoginPending` while a person has to act first, and `TokenError`
+        when neither helps; within a bounded time where a person is waited for.
         """
 
 
@@ -133,6 +135,8 @@ class RenewingTokens:
         self._held: _Held | None = None
         self._renewal: asyncio.Task[str] | None = None
         self._pause_until = 0.0
+        self._heard_at = 0.0
+        """When the renewal under way began, or the login last answered that a person is still awaited."""
 
     def __repr__(self) -> str:
         left = f"{self._held.left_s(self._clock):.0f}" if self._held else "none"
@@ -194,14 +198,10 @@ class RenewingTokens:
 
     async def _fetch(self) -> str:
         patience_s = self._start_patience_s if self._held is None else self._run_patience_s
-        out_since = self._clock.monotonic()
+        self._heard_at = self._clock.monotonic()
 
         def patience_ends(state: RetryCallState) -> bool:
-            nonlocal out_since
-            if isinstance(_error_of(state), LoginPending):
-                out_since = self._clock.monotonic()
-                return state.attempt_number >= TRIES_MAX
-            waited_s = self._clock.monotonic() - out_since
+            waited_s = self._clock.monotonic() - self._heard_at
             return waited_s + state.upcoming_sleep > patience_s or state.attempt_number >= TRIES_MAX
 
         retrying = AsyncRetrying(
@@ -223,15 +223,18 @@ class RenewingTokens:
         return held.issued.token
 
     async def _ask(self) -> _Held:
-        at, at_utc = self._clock.monotonic(), self._clock.utc()
-        return _Held(await asyncio.to_thread(self._login.acquire), at, at_utc)
+        while True:  # ended by the login, whose codes are good for some minutes
+            at, at_utc = self._clock.monotonic(), self._clock.utc()
+            try:
+                return _Held(await asyncio.to_thread(self._login.acquire), at, at_utc)
+            except LoginPending as pending:
+                await self._sleep(pending.again_after_s)
+                self._heard_at = self._clock.monotonic()
 
     def _wait_s(self, state: RetryCallState) -> float:
         """As long as the login asks for, else longer each time, jittered so that many machines do not come back at once."""
         error = _error_of(state)
         asked_s = error.retry_after_s if isinstance(error, LoginUnavailable) else None
-        if isinstance(error, LoginPending):
-            return asked_s or 1.0
         return max(asked_s or 0.0, _wait_between_tries(state) * self._rng.uniform(0.5, 1.0))
 
 
@@ -241,6 +244,5 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 
 def _tell(state: RetryCallState, patience_s: float) -> None:
     """Say once in a renewal that it has to wait."""
-    error = _error_of(state)
-    if state.attempt_number == 1 and not isinstance(error, LoginPending):
-        logs.get_logger().warning(logs.TOKEN_DELAYED, reason=str(error), patience_s=patience_s)
+    if state.attempt_number == 1:
+        logs.get_logger().warning(logs.TOKEN_DELAYED, reason=str(_error_of(state)), patience_s=patience_s)
