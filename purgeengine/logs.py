@@ -157,7 +157,12 @@ def _clean(key: str, value: Any, depth: int = 0) -> Any:
         return {printable(str(k), 100): _clean(str(k), v, depth + 1) for k, v in list(value.items())[:100]}
     if isinstance(value, list | tuple) and depth < 3:
         return [_clean("", element, depth + 1) for element in value[:100]]
-    return _SECRET_VALUE.sub(REDACTED, _escaped(str(value)))
+    return redacted(_escaped(str(value)))
+
+
+def redacted(text: str) -> str:
+    """The text without what looks like a token, or like the user and password of a URL."""
+    return _SECRET_VALUE.sub(REDACTED, text)
 
 
 def _escaped(text: str) -> str:

@@ -88,7 +88,13 @@ class Bench:
                 raise
         return Ended(process.returncode, out, err)
 
-    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *arguments: str,
+        stdin: int = subprocess.DEVNULL,
+        program: Sequence[str] = ("-m", "purgeengine"),
+        **environment: str,
+    ) -> subprocess.Popen[str]:
         """Any command, running. An empty value takes a name out of its environment."""
         app = self.server.login.app
         credentials = {
@@ -98,7 +104,7 @@ class Bench:
         }
         env = {**os.environ, **credentials, "PYTHONWARNINGS": "error::RuntimeWarning", **environment}
         return subprocess.Popen(
-            [sys.executable, "-m", "purgeengine", *arguments],
+            [sys.executable, *program, *arguments],
             env={name: value for name, value in env.items() if value},
             stdin=stdin,
             stdout=subprocess.PIPE,

@@ -72,6 +72,11 @@ def test_its_own_words_are_shown_without_secrets() -> None:
     assert said == "The login at login.example refused a token (AADSTS1, odd): The value *** is\ufffd[2J odd."
 
 
+def test_what_looks_like_a_token_is_not_repeated() -> None:
+    """Even one that is none of ours."""
+    assert "eyJ" not in sentence(1, "odd", "The assertion eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczov.zAfwx4RL is odd.")
+
+
 @pytest.mark.parametrize("number", [90033, 90006, 50196])
 def test_some_refusals_pass(number: int) -> None:
     """The login's own trouble in the form of a refusal."""

@@ -248,6 +248,47 @@ async def test_the_proxy_of_the_environment_is_used(ca_file: Path, monkeypatch: 
     assert proxy.requests[0].headers["proxy-authorization"] == "Basic YW5uOnBAc3M="
 
 
+async def test_a_proxy_that_speaks_tls_is_trusted_by_the_same_certificates(
+    ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of --ca-file: another CA's are refused, before the login is heard of."""
+    (tmp_path / "other").mkdir()
+    async with serving(Endpoint(granted())) as server, proxying(server.port, tls=True) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{LOOPBACK}:{proxy.port}")
+        assert (await asyncio.to_thread(the_login("https://graph.test", ca_file).acquire)).token == "token-1"
+        login = the_login("https://graph.test", write_ca(tmp_path / "other", trustme.CA()))
+        with pytest.raises(TokenError, match="is not trusted"):
+            await asyncio.to_thread(login.acquire)
+    assert len(proxy.requests) == 1
+
+
+async def test_a_redirect_is_not_followed(ca_file: Path) -> None:
+    """Neither of the discovery nor of a request for a token: whoever is named there hears nothing."""
+    endpoint = Endpoint(granted())
+    async with serving(endpoint) as elsewhere:
+        redirect = (307, b"", {"Location": f"{elsewhere.url}/{TENANT}/oauth2/v2.0/token"})
+        async with a_login(Endpoint(redirect), ca_file) as (login, server):
+            with pytest.raises(TokenError, match="answered 307 and no token"):
+                await asyncio.to_thread(login.acquire)
+            assert len(server.requests) == 2
+        moved = Endpoint(granted())
+        moved.discovery = (302, b"", {"Location": f"{elsewhere.url}/{TENANT}/v2.0/.well-known/openid-configuration"})
+        async with a_login(moved, ca_file) as (login, _):
+            with pytest.raises(TokenError, match="answered 302 and no token"):
+                await asyncio.to_thread(login.acquire)
+    assert elsewhere.connections == 0
+
+
+async def test_only_the_certificates_that_were_named_are_trusted(ca_file: Path) -> None:
+    """Requests would add its own list of authorities to the CA file."""
+    async with a_login(Endpoint(granted()), ca_file) as (login, _):
+        await asyncio.to_thread(login.acquire)
+        context = login._http.get_adapter("https://x")._context
+    assert [dict(pair[0] for pair in each["subject"])["organizationName"] for each in context.get_ca_certs()] == [
+        "trustme v" + trustme.__version__
+    ]
+
+
 async def test_a_proxy_that_wants_a_password_needs_a_person(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the one it was given is not shown."""
     async with proxying(1, 407) as proxy:

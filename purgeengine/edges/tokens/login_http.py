@@ -72,7 +72,8 @@ class _OurTrust(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **options)
 
     def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)
+        options |= {"ssl_context": self._context, "proxy_ssl_context": self._context}  # a proxy may speak TLS itself
+        return super().proxy_manager_for(proxy, **options)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Always verify, against the context alone, whatever ``verify`` says."""

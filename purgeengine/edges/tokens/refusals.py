@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from purgeengine.core.foreign import printable
+from purgeengine.logs import redacted
 
 _CONSENT = "nobody has consented to the app. An administrator must grant Contacts.ReadWrite to it, with admin consent."
 _SCOPE = "the Graph address is not accepted as a scope. Check --graph-url and --cloud."
@@ -170,6 +171,6 @@ def _own_words(error: Mapping[str, Any], secrets: Iterable[str]) -> str:
     text = str(error.get("error_description") or "") if isinstance(error.get("error_description"), str) else ""
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = re.split(r"\s*(?:Trace ID|Correlation ID|Timestamp):", printable(text, 1000))[0]
+    text = re.split(r"\s*(?:Trace ID|Correlation ID|Timestamp):", printable(redacted(text), 1000))[0]
     text = re.sub(r"^AADSTS[0-9]+:\s*", "", text)[:300].strip()
     return text or "check the app registration and the tenant."
