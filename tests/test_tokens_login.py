@@ -14,11 +14,13 @@ from urllib.parse import parse_qs
 import pytest
 import trustme
 
-from purgeengine.edges.tokens import LoginUnavailable
+from purgeengine.edges.tokens import LoginPending, LoginUnavailable
 from purgeengine.edges.tokens.credentials import ClientSecret
+from purgeengine.edges.tokens.device_code import DeviceCodeLogin
+from purgeengine.edges.tokens.managed_identity import ManagedIdentityLogin
 from purgeengine.edges.tokens.msal_login import AppLogin
-from purgeengine.errors import TokenError
-from tests.https_server import LOOPBACK, Request, Server, proxying, serving, write_ca
+from purgeengine.errors import TokenError, UsageProblem
+from tests.https_server import LOOPBACK, Request, Server, answering, proxying, serving, write_ca
 
 SECRET = "hunter2~Very.Secret"
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -316,3 +318,119 @@ async def test_a_netrc_does_not_meddle(ca_file: Path, tmp_path: Path, monkeypatc
     async with a_login(Endpoint(granted()), ca_file) as (login, server):
         await asyncio.to_thread(login.acquire)
     assert all("authorization" not in request.headers for request in server.requests)
+
+
+# --------------------------------------------------------------------------------------------------------- device codes
+
+
+def a_code(**changes: Any) -> tuple[int, Any, dict[str, str]]:
+    """A code, as the login gives it out."""
+    code = {
+        "user_code": "ABCD1234", "device_code": "device-1", "verification_uri": "https://login.example/device",
+        "expires_in": 900, "interval": 5,
+    }  # fmt: skip
+    return 200, code | changes, {}
+
+
+def the_device_login(authority_url: str, ca_file: Path, tell: Any) -> DeviceCodeLogin:
+    """A login that shows its codes to ``tell``."""
+    return DeviceCodeLogin(
+        tell,
+        tenant_id=TENANT,
+        client_id="client-1",
+        authority_url=authority_url,
+        scope="https://graph.microsoft.com/.default",
+        ca_file=ca_file,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "again_after_s", "minutes"),
+    [
+        ({}, 5, 15),
+        ({"interval": 0}, 1, 15),
+        ({"interval": "7"}, 7, 15),
+        ({"interval": 10**9, "expires_in": 10**9}, 60, 15),
+    ],
+)
+async def test_a_code_is_shown_and_waited_for_within_bounds(
+    changes: dict[str, Any], again_after_s: int, minutes: int, ca_file: Path
+) -> None:
+    """Whatever interval and life the login names; MSAL would ask without end for an interval of 0."""
+    told: list[str] = []
+    async with serving(Endpoint(a_code(**changes), refused("authorization_pending", 70016), granted())) as server:
+        login = the_device_login(server.url, ca_file, told.append)
+        for _ in range(2):
+            with pytest.raises(LoginPending) as pending:
+                await asyncio.to_thread(login.acquire)
+            assert pending.value.again_after_s == again_after_s
+            login._flow["latest_attempt_at"] = 0  # type: ignore[index]  # MSAL warns whoever does not wait
+        assert (await asyncio.to_thread(login.acquire)).token == "token-1"
+    (sentence,) = told
+    assert "open https://login.example/device in a browser on any device and enter the code ABCD1234." in sentence
+    assert f"good for {minutes} minutes" in sentence
+    assert "device-1" not in sentence + repr(login)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"verification_uri": "http://login.example/device"}, "answered 200 and no token"),
+        ({"verification_uri": 7}, "answered 200 and no token"),
+        ({"user_code": ""}, "answered 200 and no token"),
+        ({"device_code": None}, "answered 200 and no token"),
+    ],
+)
+async def test_a_code_that_makes_no_sense_is_not_shown(changes: dict[str, Any], message: str, ca_file: Path) -> None:
+    """Least of all an address without TLS, where a person would type a password."""
+    told: list[str] = []
+    async with serving(Endpoint(a_code(**changes))) as server:
+        with pytest.raises(TokenError, match=message):
+            await asyncio.to_thread(the_device_login(server.url, ca_file, told.append).acquire)
+    assert told == []
+
+
+async def test_a_hostile_code_does_not_steer_the_terminal(ca_file: Path) -> None:
+    """It is the login's text, and shown."""
+    told: list[str] = []
+    async with serving(Endpoint(a_code(user_code="A\x1b[2J", verification_uri="https://x\x1b]0;y"))) as server:
+        with pytest.raises(LoginPending):
+            await asyncio.to_thread(the_device_login(server.url, ca_file, told.append).acquire)
+    assert told[0].isprintable()
+
+
+# ----------------------------------------------------------------------------------------------------- managed identity
+
+
+async def test_an_identity_header_goes_to_the_platform_only(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither over plain http to a public address, nor to the target of a redirect, nor through a proxy."""
+    async with serving(answering(200, b"{}"), tls=False) as elsewhere:
+        location = f"Location: http://127.0.0.1:{elsewhere.port}/"
+        async with serving(answering(307, b"", location), tls=False) as server:
+            environment = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{server.port}/msi/token", "IDENTITY_HEADER": "h~1"}
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{elsewhere.port}")
+            login = ManagedIdentityLogin(environment, client_id="", scope="https://graph.microsoft.com/.default")
+            with pytest.raises(TokenError, match="answered 307 and no token") as caught:
+                await asyncio.to_thread(login.acquire)
+            assert server.requests[0].headers["x-identity-header"] == "h~1"
+    assert elsewhere.connections == 0
+    assert "h~1" not in str(caught.value) + repr(login)
+    with pytest.raises(UsageProblem, match="plain http to a public address"):
+        ManagedIdentityLogin({**environment, "IDENTITY_ENDPOINT": "http://8.8.8.8/"}, client_id="", scope="x")
+    with pytest.raises(TokenError, match="Service Fabric are not supported"):
+        ManagedIdentityLogin({**environment, "IDENTITY_SERVER_THUMBPRINT": "x"}, client_id="", scope="x")
+
+
+async def test_a_machine_without_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worth another try: the service may be starting. What to ask oneself comes with the end of patience."""
+    async with serving(answering(), tls=False) as server:
+        port = server.port
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{port}")
+    login = ManagedIdentityLogin(
+        {"AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://127.0.0.1:{port}"}, client_id="", scope="x/.default"
+    )
+    with pytest.raises(LoginUnavailable, match=r"managed identity endpoint at 127\.0\.0\.1 could not be reached"):
+        await asyncio.to_thread(login.acquire)
+    assert "Is this an Azure machine" in login.remedy

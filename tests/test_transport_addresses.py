@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from purgeengine.edges.addresses import Address, address_of, graph_root, proxy_for
+from purgeengine.edges.addresses import Address, address_of, graph_root, platform_address, proxy_for
 from purgeengine.errors import UsageProblem
 
 GRAPH = Address("https", "graph.microsoft.com", 443, "")
@@ -103,3 +103,30 @@ def test_this_machine_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example")
     assert proxy_for(address_of("http://localhost:1", "x")) is None
     assert proxy_for(address_of("https://127.0.0.1:1", "x")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://169.254.169.254", "http://127.0.0.1:41741/MSI/token/", "http://localhost:8081/msi/token",
+     "http://172.16.0.2:8081/msi/token", "http://[fe80::1]/x", "https://identity.example/token"],
+)  # fmt: skip
+def test_a_managed_identity_is_beside_the_machine(text: str) -> None:
+    """Plain http to loopback, link-local and private addresses; https anywhere."""
+    assert platform_address(text, "IDENTITY_ENDPOINT").host
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://8.8.8.8",
+        "http://identity.example",
+        "http://ann:x@127.0.0.1",
+        "ftp://127.0.0.1",
+        "",
+        "http://1.1.1.1@10.0.0.1",
+    ],
+)
+def test_a_managed_identity_is_nowhere_else(text: str) -> None:
+    """A header that is as good as a secret would go there."""
+    with pytest.raises(UsageProblem, match="IDENTITY_ENDPOINT"):
+        platform_address(text, "IDENTITY_ENDPOINT")
