@@ -171,6 +171,23 @@ def test_a_certificate_that_is_replaced_while_it_is_refused_is_tried_at_once(
         assert server.login.refused == 1
 
 
+def test_a_certificate_that_is_replaced_in_an_outage_is_the_one_that_is_used_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What MSAL was told of the old one is forgotten, although it could not yet be told of the new one."""
+    with a_server(tmp_path) as server:
+        tokens = tokens_by("certificate pem", server, tmp_path, monkeypatch)
+        assert isinstance(tokens, RenewingTokens)
+        first = asyncio.run(tokens.token())
+        server.login.assertions.certificates = [other_pair().certificate]
+        (tmp_path / "app.pem").write_bytes(other_pair().pem())
+        server.login.outage = (0.0, 1e9)
+        with pytest.raises(LoginUnavailable):
+            tokens._login.acquire()
+        server.login.outage = None
+        assert asyncio.run(tokens.renew(first)) != first
+
+
 def test_a_federated_token_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kubernetes replaces it every hour; an expired one is refused with what to do."""
     with a_server(tmp_path) as server:

@@ -188,16 +188,20 @@ class Login:
             user, audience = self.people.of_code(form, now)
         else:
             user, audience = self.people.user_of_refresh(form), _audience(form)
-        return self._granted(self.issue(now, audience, user)) | self._about(user)
+        return self._granted(self.issue(now, audience, user)) | self._about(user, now)
 
     def _granted(self, token: str) -> dict[str, Any]:
         lifetime_s = int(self.lifetime_s)
         return {"token_type": "Bearer", "expires_in": lifetime_s, "ext_expires_in": lifetime_s, "access_token": token}
 
-    def _about(self, user: str) -> dict[str, Any]:
+    def _about(self, user: str, now: float) -> dict[str, Any]:
         """What a client remembers of a person: a refresh token, and who it is."""
         client_info = {"uid": "5157a1ed-0000-4000-8000-000000000003", "utid": self.app.tenant_id}
-        claims = {"aud": self.app.client_id, "tid": self.app.tenant_id, "preferred_username": user, **client_info}
+        utc_s = int(self.utc_s(now))
+        claims = {
+            "aud": self.app.client_id, "tid": self.app.tenant_id, "sub": user, "preferred_username": user,
+            "iss": f"https://login.simulated.example/{self.app.tenant_id}/v2.0", "iat": utc_s, "exp": utc_s + 3_600,
+        }  # fmt: skip
         return {
             "refresh_token": self.people.refresh_token(user),
             "client_info": base64url(encode(client_info)),

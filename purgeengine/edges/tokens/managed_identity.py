@@ -74,7 +74,7 @@ class ManagedIdentityLogin(MsalLogin):
     def _refusal(self, answer: dict[str, Any]) -> str:
         said = printable(answer.get("error_description") or answer.get("error"), 300)
         whose = (
-            f"with the client id {self.client_id} of AZURE_CLIENT_ID"
+            f"with the client id {self.client_id} of AZURE_CLIENT_ID (unset it for the machine's own)"
             if self.client_id
             else "of its own (system-assigned)"
         )

@@ -226,7 +226,7 @@ class AppLogin(EntraLogin):
         self._remembered.clear()  # refusals are kept for a minute, and would answer our next try
         form = self._credential.read()
         if self._app is None or form != self._form:
-            self._form = form
+            self._app, self._form = None, form  # should the next line fail, nobody must go on with the old credential
             self._app = msal.ConfidentialClientApplication(
                 self.client_id,
                 client_credential=form,
