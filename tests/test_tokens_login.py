@@ -423,6 +423,18 @@ async def test_an_identity_header_goes_to_the_platform_only(ca_file: Path, monke
         ManagedIdentityLogin({**environment, "IDENTITY_SERVER_THUMBPRINT": "x"}, client_id="", scope="x")
 
 
+async def test_a_refusal_does_not_repeat_the_identity_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the platform do so."""
+    said = b'{"statusCode":400,"message":"The header h~1 is odd."}'
+    async with serving(answering(400, said), tls=False) as server:
+        environment = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{server.port}/msi/token", "IDENTITY_HEADER": "h~1"}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        login = ManagedIdentityLogin(environment, client_id="", scope="https://graph.microsoft.com/.default")
+        with pytest.raises(TokenError, match=r"refused a token: 400, The header \*\*\* is odd\."):
+            await asyncio.to_thread(login.acquire)
+
+
 async def test_a_machine_without_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worth another try: the service may be starting. What to ask oneself comes with the end of patience."""
     async with serving(answering(), tls=False) as server:

@@ -51,6 +51,7 @@ class ManagedIdentityLogin(MsalLogin):
         place = f"the managed identity endpoint at {address.host}"
         super().__init__(http, place, tenant_id="", client_id=client_id, clock=clock)
         self.host = address.host
+        self._header = environment.get("IDENTITY_HEADER", "")
         self._resource = scope.removesuffix("/.default")
 
     @property
@@ -72,7 +73,8 @@ class ManagedIdentityLogin(MsalLogin):
         return status in _PASSING or super()._is_busy(status)
 
     def _refusal(self, answer: dict[str, Any]) -> str:
-        said = printable(answer.get("error_description") or answer.get("error"), 300)
+        said = str(answer.get("error_description") or answer.get("error"))
+        said = printable(said.replace(self._header or "\0", "***"), 300)
         whose = (
             f"with the client id {self.client_id} of AZURE_CLIENT_ID (unset it for the machine's own)"
             if self.client_id
