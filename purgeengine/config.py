@@ -8,6 +8,8 @@ from typing import Literal
 from purgeengine.errors import UsageProblem
 
 Fanout = Literal["auto", 4, 20]
+Auth = Literal["auto", "token", "secret", "certificate", "federated", "managed-identity", "device-code"]
+"""Ways to sign in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,10 @@ RUN_ENDED = "run.ended"
 """Every row has its outcome."""
 TOKEN_RENEWED = "token.renewed"  # noqa: S105 - the name of an event
 """A fresh token is in use."""
+TOKEN_DELAYED = "token.delayed"  # noqa: S105 - the name of an event
+"""The login is out or says no; it is asked again while there is patience, and a token that is still good stays in use."""
+CLOCK_SKEWED = "clock.skewed"
+"""This machine's clock is ``skew_s`` seconds ahead of the service's (behind, if negative): set it right."""
 FANOUT_DECIDED = "fanout.decided"
 """How many rows of one mailbox a batch may hold from now on."""
 BATCH_SENT = "batch.sent"
@@ -165,7 +169,12 @@ def _clean(key: str, value: Any, depth: int = 0) -> Any:
         return {printable(str(k), 100): _clean(str(k), v, depth + 1) for k, v in list(value.items())[:100]}
     if isinstance(value, list | tuple) and depth < 3:
         return [_clean("", element, depth + 1) for element in value[:100]]
-    return _SECRET_VALUE.sub(REDACTED, _escaped(str(value)))
+    return redacted(_escaped(str(value)))
+
+
+def redacted(text: str) -> str:
+    """The text without what looks like a token, or like the user and password of a URL."""
+    return _SECRET_VALUE.sub(REDACTED, text)
 
 
 def _escaped(text: str) -> str:

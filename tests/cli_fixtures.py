@@ -88,7 +88,13 @@ class Bench:
                 raise
         return Ended(process.returncode, out, err)
 
-    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *arguments: str,
+        stdin: int = subprocess.DEVNULL,
+        program: Sequence[str] = ("-m", "purgeengine"),
+        **environment: str,
+    ) -> subprocess.Popen[str]:
         """Any command, running. An empty value takes a name out of its environment."""
         app = self.server.login.app
         credentials = {
@@ -99,7 +105,7 @@ class Bench:
         own = {"PYTHONWARNINGS": "error::RuntimeWarning", "PURGEENGINE_CONFIG": os.devnull}
         env = {**os.environ, **credentials, **own, **environment}
         return subprocess.Popen(
-            [sys.executable, "-m", "purgeengine", *arguments],
+            [sys.executable, *program, *arguments],
             env={name: value for name, value in env.items() if value},
             stdin=stdin,
             stdout=subprocess.PIPE,
@@ -119,8 +125,10 @@ class Bench:
 
 
 @contextmanager
-def a_bench(folder: Path, tenant: Tenant, rows: Sequence[Row], login: Login | None = None) -> Iterator[Bench]:
-    """Everything in place while inside."""
+def a_bench(
+    folder: Path, tenant: Tenant, rows: Sequence[Row], login: Login | None = None, **options: Any
+) -> Iterator[Bench]:
+    """Everything in place while inside; ``options`` are the server's."""
     source = write_csv(folder / "input.csv", rows)
-    with in_background(SimulatedTenant(tenant, login, ca_file=folder / "ca.pem", hang_s_max=60.0)) as server:
+    with in_background(SimulatedTenant(tenant, login, ca_file=folder / "ca.pem", hang_s_max=60.0, **options)) as server:
         yield Bench(folder, server, source)

@@ -118,13 +118,19 @@ async def serving(
 
 
 @contextlib.asynccontextmanager
-async def proxying(to_port: int, status: int = 200) -> AsyncIterator[Server]:
-    """An HTTP proxy that connects every CONNECT to one port of ours, whatever host was asked for, or refuses them all."""
+async def proxying(
+    to_port: int, status: int = 200, authorization: str | None = None, tls: bool = False
+) -> AsyncIterator[Server]:
+    """An HTTP proxy that connects every CONNECT to one port of ours, whatever host was asked for, or refuses them all.
+
+    With ``authorization`` it refuses whoever does not send that.
+    """
     pipes: list[asyncio.Task[None]] = []
 
     async def connect(request: Request, writer: asyncio.StreamWriter) -> None:
-        if status != 200:
-            await answering(status, close=True)(request, writer)
+        known = authorization is None or request.headers.get("proxy-authorization") == authorization
+        if status != 200 or not known:
+            await answering(status if known else 407, close=True)(request, writer)
             return
         far_reader, far_writer = await asyncio.open_connection(LOOPBACK, to_port)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -140,7 +146,7 @@ async def proxying(to_port: int, status: int = 200) -> AsyncIterator[Server]:
             server.requests.append(await read_request(reader))
             await connect(server.requests[-1], writer)
 
-    listener = await asyncio.start_server(connected, LOOPBACK, 0)
+    listener = await asyncio.start_server(connected, LOOPBACK, 0, ssl=server_context() if tls else None)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,15 @@ def test_json_says_what_to_use_it_with(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     result = called("--json", "--ca-file", str(ca_file))
     said = json.loads(result.stdout)
-    assert sorted(said) == ["authority_url", "ca_file", "client_id", "client_secret", "graph_url", "tenant_id"]
+    assert sorted(said) == [
+        "authority_url",
+        "ca_file",
+        "client_id",
+        "client_secret",
+        "graph_url",
+        "other_ways",
+        "tenant_id",
+    ]
     assert said["graph_url"] == said["authority_url"]
     assert said["graph_url"].startswith("https://127.0.0.1:")
     assert said["ca_file"] == str(ca_file.resolve())
@@ -85,3 +94,23 @@ def test_the_input_is_what_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert truth.exists("bob@x.example", "BBB")
     assert not truth.exists("ann@x.example", "ZZZ")
     assert truth.remaining() == 2
+
+
+def test_every_way_to_sign_in_is_offered(tmp_path: Path) -> None:
+    """A certificate and a federated token are written for their owner, and a managed identity is served."""
+    folder = tmp_path / "simulated"
+    said = json.loads(called("--json", "--credentials", str(folder), "--identity-port", "0").stdout)
+    ways = said["other_ways"]
+    assert sorted(ways) == ["certificate", "device-code", "federated", "managed-identity"]
+    assert ways["certificate"]["AZURE_CLIENT_CERTIFICATE_PATH"] == str(folder / "app.pfx")
+    assert ways["managed-identity"]["IDENTITY_ENDPOINT"].startswith("http://127.0.0.1:")
+    written = sorted(folder.iterdir())
+    assert [path.name for path in written] == ["app.pem", "app.pfx", "federated-token"]
+    if os.name == "posix":
+        assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
+    shell = called("--credentials", str(folder)).stdout
+    assert f"#   --auth federated  AZURE_FEDERATED_TOKEN_FILE={folder / 'federated-token'}" in shell
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = called("--credentials", str(tmp_path / "file"))
+    assert isinstance(result.exception, UsageProblem)
+    assert "cannot be written" in str(result.exception)

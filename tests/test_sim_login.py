@@ -8,7 +8,9 @@ import json
 import pytest
 
 from purgeengine.errors import UsageProblem
-from purgeengine.sim.login import App, Login
+from purgeengine.sim.app import App
+from purgeengine.sim.credentials import Issuer
+from purgeengine.sim.login import Login
 
 APP = App()
 BASE = "https://127.0.0.1:8443"
@@ -53,9 +55,36 @@ def test_the_right_secret_gets_a_token() -> None:
     assert not login.accepts(token, 3700.0)
 
 
-def test_a_client_assertion_gets_a_token_too() -> None:
-    """A certificate or a federated token instead of a secret."""
-    assert asked(Login(), client_secret=None, client_assertion="a.b.c", client_assertion_type=ASSERTION)[0] == 200
+def with_assertion(login: Login, assertion: str, now: float = 0.0) -> tuple[int, dict[str, object]]:
+    """Ask with an assertion instead of the secret."""
+    return asked(login, now, client_secret=None, client_assertion=assertion, client_assertion_type=ASSERTION)
+
+
+@pytest.mark.parametrize(
+    ("claims", "number"),
+    [
+        ({}, None),
+        ({"iss": "https://other.example"}, 700211),
+        ({"sub": "repo:other"}, 700213),
+        ({"aud": "api://other"}, 700212),
+    ],
+)
+def test_a_federated_token_must_be_the_one_that_is_trusted(claims: dict[str, str], number: int | None) -> None:
+    """Issuer, subject and audience, each with the number of its refusal."""
+    login = Login()
+    token = Issuer(login).token(login.utc_s(0.0), **claims)
+    status, body = with_assertion(login, token)
+    assert (status, body.get("error_codes")) == ((200, None) if number is None else (401, [number]))
+
+
+def test_an_assertion_that_was_tampered_with_or_has_expired_is_refused() -> None:
+    """Its signature is checked, and its time."""
+    login = Login()
+    token = Issuer(login).token(login.utc_s(0.0), 60.0)
+    other = Issuer(Login()).token(login.utc_s(0.0), 60.0)
+    assert with_assertion(login, other)[1]["error_codes"] == [700027]
+    assert with_assertion(login, token, now=359.0)[0] == 200
+    assert with_assertion(login, token, now=361.0)[1]["error_codes"] == [700024]
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,13 @@ from urllib.parse import parse_qs
 import pytest
 import trustme
 
-from purgeengine.edges.tokens import LoginUnavailable
-from purgeengine.edges.tokens.msal_login import MsalLogin
-from purgeengine.errors import TokenError
-from tests.https_server import LOOPBACK, Request, Server, proxying, serving, write_ca
+from purgeengine.edges.tokens import LoginPending, LoginUnavailable
+from purgeengine.edges.tokens.credentials import ClientSecret
+from purgeengine.edges.tokens.device_code import DeviceCodeLogin
+from purgeengine.edges.tokens.managed_identity import ManagedIdentityLogin
+from purgeengine.edges.tokens.msal_login import AppLogin
+from purgeengine.errors import TokenError, UsageProblem
+from tests.https_server import LOOPBACK, Request, Server, answering, proxying, serving, write_ca
 
 SECRET = "hunter2~Very.Secret"
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -79,18 +82,18 @@ def refused(error: str, number: int, text: str = "Something.") -> tuple[int, Any
 
 
 @asynccontextmanager
-async def a_login(endpoint: Endpoint, ca_file: Path | None, **options: Any) -> AsyncIterator[tuple[MsalLogin, Server]]:
+async def a_login(endpoint: Endpoint, ca_file: Path | None, **options: Any) -> AsyncIterator[tuple[AppLogin, Server]]:
     """The endpoint and a login that asks it."""
     async with serving(endpoint) as server:
         yield the_login(options.pop("authority_url", server.url), ca_file, **options), server
 
 
-def the_login(authority_url: str, ca_file: Path | None, **options: Any) -> MsalLogin:
+def the_login(authority_url: str, ca_file: Path | None, **options: Any) -> AppLogin:
     """A login with a client secret."""
-    return MsalLogin(
+    return AppLogin(
+        ClientSecret(SECRET),
         tenant_id=TENANT,
         client_id="client-1",
-        credential=SECRET,
         authority_url=authority_url,
         scope="https://graph.microsoft.com/.default",
         ca_file=ca_file,
@@ -247,6 +250,47 @@ async def test_the_proxy_of_the_environment_is_used(ca_file: Path, monkeypatch: 
     assert proxy.requests[0].headers["proxy-authorization"] == "Basic YW5uOnBAc3M="
 
 
+async def test_a_proxy_that_speaks_tls_is_trusted_by_the_same_certificates(
+    ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of --ca-file: another CA's are refused, before the login is heard of."""
+    (tmp_path / "other").mkdir()
+    async with serving(Endpoint(granted())) as server, proxying(server.port, tls=True) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"https://{LOOPBACK}:{proxy.port}")
+        assert (await asyncio.to_thread(the_login("https://graph.test", ca_file).acquire)).token == "token-1"
+        login = the_login("https://graph.test", write_ca(tmp_path / "other", trustme.CA()))
+        with pytest.raises(TokenError, match="is not trusted"):
+            await asyncio.to_thread(login.acquire)
+    assert len(proxy.requests) == 1
+
+
+async def test_a_redirect_is_not_followed(ca_file: Path) -> None:
+    """Neither of the discovery nor of a request for a token: whoever is named there hears nothing."""
+    endpoint = Endpoint(granted())
+    async with serving(endpoint) as elsewhere:
+        redirect = (307, b"", {"Location": f"{elsewhere.url}/{TENANT}/oauth2/v2.0/token"})
+        async with a_login(Endpoint(redirect), ca_file) as (login, server):
+            with pytest.raises(TokenError, match="answered 307 and no token"):
+                await asyncio.to_thread(login.acquire)
+            assert len(server.requests) == 2
+        moved = Endpoint(granted())
+        moved.discovery = (302, b"", {"Location": f"{elsewhere.url}/{TENANT}/v2.0/.well-known/openid-configuration"})
+        async with a_login(moved, ca_file) as (login, _):
+            with pytest.raises(TokenError, match="answered 302 and no token"):
+                await asyncio.to_thread(login.acquire)
+    assert elsewhere.connections == 0
+
+
+async def test_only_the_certificates_that_were_named_are_trusted(ca_file: Path) -> None:
+    """Requests would add its own list of authorities to the CA file."""
+    async with a_login(Endpoint(granted()), ca_file) as (login, _):
+        await asyncio.to_thread(login.acquire)
+        context = login._http.get_adapter("https://x")._context
+    assert [dict(pair[0] for pair in each["subject"])["organizationName"] for each in context.get_ca_certs()] == [
+        "trustme v" + trustme.__version__
+    ]
+
+
 async def test_a_proxy_that_wants_a_password_needs_a_person(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the one it was given is not shown."""
     async with proxying(1, 407) as proxy:
@@ -274,3 +318,131 @@ async def test_a_netrc_does_not_meddle(ca_file: Path, tmp_path: Path, monkeypatc
     async with a_login(Endpoint(granted()), ca_file) as (login, server):
         await asyncio.to_thread(login.acquire)
     assert all("authorization" not in request.headers for request in server.requests)
+
+
+# --------------------------------------------------------------------------------------------------------- device codes
+
+
+def a_code(**changes: Any) -> tuple[int, Any, dict[str, str]]:
+    """A code, as the login gives it out."""
+    code = {
+        "user_code": "ABCD1234", "device_code": "device-1", "verification_uri": "https://login.example/device",
+        "expires_in": 900, "interval": 5,
+    }  # fmt: skip
+    return 200, code | changes, {}
+
+
+def the_device_login(authority_url: str, ca_file: Path, tell: Any) -> DeviceCodeLogin:
+    """A login that shows its codes to ``tell``."""
+    return DeviceCodeLogin(
+        tell,
+        tenant_id=TENANT,
+        client_id="client-1",
+        authority_url=authority_url,
+        scope="https://graph.microsoft.com/.default",
+        ca_file=ca_file,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "again_after_s", "minutes"),
+    [
+        ({}, 5, 15),
+        ({"interval": 0}, 1, 15),
+        ({"interval": "7"}, 7, 15),
+        ({"interval": 10**9, "expires_in": 10**9}, 60, 15),
+    ],
+)
+async def test_a_code_is_shown_and_waited_for_within_bounds(
+    changes: dict[str, Any], again_after_s: int, minutes: int, ca_file: Path
+) -> None:
+    """Whatever interval and life the login names; MSAL would ask without end for an interval of 0."""
+    told: list[str] = []
+    async with serving(Endpoint(a_code(**changes), refused("authorization_pending", 70016), granted())) as server:
+        login = the_device_login(server.url, ca_file, told.append)
+        for _ in range(2):
+            with pytest.raises(LoginPending) as pending:
+                await asyncio.to_thread(login.acquire)
+            assert pending.value.again_after_s == again_after_s
+            login._flow["latest_attempt_at"] = 0  # type: ignore[index]  # MSAL warns whoever does not wait
+        assert (await asyncio.to_thread(login.acquire)).token == "token-1"
+    (sentence,) = told
+    assert "open https://login.example/device in a browser on any device and enter the code ABCD1234." in sentence
+    assert f"good for {minutes} minutes" in sentence
+    assert "device-1" not in sentence + repr(login)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"verification_uri": "http://login.example/device"}, "answered 200 and no token"),
+        ({"verification_uri": 7}, "answered 200 and no token"),
+        ({"user_code": ""}, "answered 200 and no token"),
+        ({"device_code": None}, "answered 200 and no token"),
+    ],
+)
+async def test_a_code_that_makes_no_sense_is_not_shown(changes: dict[str, Any], message: str, ca_file: Path) -> None:
+    """Least of all an address without TLS, where a person would type a password."""
+    told: list[str] = []
+    async with serving(Endpoint(a_code(**changes))) as server:
+        with pytest.raises(TokenError, match=message):
+            await asyncio.to_thread(the_device_login(server.url, ca_file, told.append).acquire)
+    assert told == []
+
+
+async def test_a_hostile_code_does_not_steer_the_terminal(ca_file: Path) -> None:
+    """It is the login's text, and shown."""
+    told: list[str] = []
+    async with serving(Endpoint(a_code(user_code="A\x1b[2J", verification_uri="https://x\x1b]0;y"))) as server:
+        with pytest.raises(LoginPending):
+            await asyncio.to_thread(the_device_login(server.url, ca_file, told.append).acquire)
+    assert told[0].isprintable()
+
+
+# ----------------------------------------------------------------------------------------------------- managed identity
+
+
+async def test_an_identity_header_goes_to_the_platform_only(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither over plain http to a public address, nor to the target of a redirect, nor through a proxy."""
+    async with serving(answering(200, b"{}"), tls=False) as elsewhere:
+        location = f"Location: http://127.0.0.1:{elsewhere.port}/"
+        async with serving(answering(307, b"", location), tls=False) as server:
+            environment = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{server.port}/msi/token", "IDENTITY_HEADER": "h~1"}
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{elsewhere.port}")
+            login = ManagedIdentityLogin(environment, client_id="", scope="https://graph.microsoft.com/.default")
+            with pytest.raises(TokenError, match="answered 307 and no token") as caught:
+                await asyncio.to_thread(login.acquire)
+            assert server.requests[0].headers["x-identity-header"] == "h~1"
+    assert elsewhere.connections == 0
+    assert "h~1" not in str(caught.value) + repr(login)
+    with pytest.raises(UsageProblem, match="plain http to a public address"):
+        ManagedIdentityLogin({**environment, "IDENTITY_ENDPOINT": "http://8.8.8.8/"}, client_id="", scope="x")
+    with pytest.raises(TokenError, match="Service Fabric are not supported"):
+        ManagedIdentityLogin({**environment, "IDENTITY_SERVER_THUMBPRINT": "x"}, client_id="", scope="x")
+
+
+async def test_a_refusal_does_not_repeat_the_identity_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the platform do so."""
+    said = b'{"statusCode":400,"message":"The header h~1 is odd."}'
+    async with serving(answering(400, said), tls=False) as server:
+        environment = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{server.port}/msi/token", "IDENTITY_HEADER": "h~1"}
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        login = ManagedIdentityLogin(environment, client_id="", scope="https://graph.microsoft.com/.default")
+        with pytest.raises(TokenError, match=r"refused a token: 400, The header \*\*\* is odd\."):
+            await asyncio.to_thread(login.acquire)
+
+
+async def test_a_machine_without_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worth another try: the service may be starting. What to ask oneself comes with the end of patience."""
+    async with serving(answering(), tls=False) as server:
+        port = server.port
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{port}")
+    login = ManagedIdentityLogin(
+        {"AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://127.0.0.1:{port}"}, client_id="", scope="x/.default"
+    )
+    with pytest.raises(LoginUnavailable, match=r"managed identity endpoint at 127\.0\.0\.1 could not be reached"):
+        await asyncio.to_thread(login.acquire)
+    assert "Is this an Azure machine" in login.remedy

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import ssl
+from pathlib import Path
 
-from purgeengine.edges.addresses import Address, address_of, graph_root, proxy_for
+import pytest
+import trustme
+
+from purgeengine.edges.addresses import Address, address_of, graph_root, platform_address, proxy_for, tls_context
 from purgeengine.errors import UsageProblem
+from tests.https_server import write_ca
 
 GRAPH = Address("https", "graph.microsoft.com", 443, "")
 
@@ -103,3 +109,48 @@ def test_this_machine_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example")
     assert proxy_for(address_of("http://localhost:1", "x")) is None
     assert proxy_for(address_of("https://127.0.0.1:1", "x")) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://169.254.169.254", "http://127.0.0.1:41741/MSI/token/", "http://localhost:8081/msi/token",
+     "http://172.16.0.2:8081/msi/token", "http://[fe80::1]/x", "https://identity.example/token"],
+)  # fmt: skip
+def test_a_managed_identity_is_beside_the_machine(text: str) -> None:
+    """Plain http to loopback, link-local and private addresses; https anywhere."""
+    assert platform_address(text, "IDENTITY_ENDPOINT").host
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://8.8.8.8",
+        "http://identity.example",
+        "http://ann:x@127.0.0.1",
+        "ftp://127.0.0.1",
+        "",
+        "http://1.1.1.1@10.0.0.1",
+    ],
+)
+def test_a_managed_identity_is_nowhere_else(text: str) -> None:
+    """A header that is as good as a secret would go there."""
+    with pytest.raises(UsageProblem, match="IDENTITY_ENDPOINT"):
+        platform_address(text, "IDENTITY_ENDPOINT")
+
+
+async def test_an_intermediate_certificate_may_be_trusted(tmp_path: Path) -> None:
+    """What an organisation hands out for its TLS inspection is often not the root."""
+    intermediate = trustme.CA().create_child_ca()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    intermediate.issue_cert("127.0.0.1").configure_cert(context)
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        trusting = tls_context(write_ca(tmp_path, intermediate))
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+        writer.close()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.open_connection("127.0.0.1", port, ssl=tls_context(None))

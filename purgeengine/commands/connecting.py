@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import click
 
-from purgeengine.config import CLOUDS, Cloud
+from purgeengine.config import CLOUDS, Auth, Cloud
 from purgeengine.core.foreign import printable
 from purgeengine.errors import UsageProblem
 
@@ -23,18 +23,26 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where Graph and its login are, and whom to trust there."""
+    """Where Graph and its login are, whom to trust there, and how to sign in."""
 
     graph_url: str
     authority_url: str
     ca_file: Path | None
     cloud: str = "global"
+    auth: Auth = "auto"
 
 
 def connection_options(command: Decorated) -> Decorated:
-    """Which Graph, which login, whose certificates."""
+    """Which Graph, which login, whose certificates, and how to sign in."""
     for option in reversed(
         (
+            click.option(
+                "--auth",
+                type=click.Choice(get_args(Auth)),
+                default="auto",
+                show_default=True,
+                help="How to sign in; auto takes the first that the environment offers.",
+            ),
             click.option(
                 "--cloud", type=click.Choice(list(CLOUDS)), default="global", show_default=True, help="National cloud."
             ),
@@ -59,6 +67,7 @@ def way_from(options: Mapping[str, Any]) -> Way:
         authority_url=options["authority"] or cloud.authority_url,
         ca_file=Path(options["ca_file"]) if options["ca_file"] else None,
         cloud=cloud.name,
+        auth=options["auth"],
     )
 
 
@@ -77,12 +86,28 @@ def _check_cloud(cloud: Cloud, option: str, given: str | None, address_in: Calla
 
 
 def connect(way: Way) -> tuple[Tokens, Identity]:
-    """Sign in as the environment says, with a first token in hand: what fails, fails now. Raises `TokenError`."""
+    """Sign in as the options and the environment say, with a first token in hand: what fails, fails now. Raises `TokenError`."""
     from purgeengine.commands.purging import run_loop
     from purgeengine.edges.tokens import tokens_from_environment
 
+    forbid_core_dumps()
     tokens = tokens_from_environment(
-        os.environ, authority_url=way.authority_url, graph_url=way.graph_url, ca_file=way.ca_file
+        os.environ,
+        authority_url=way.authority_url,
+        graph_url=way.graph_url,
+        ca_file=way.ca_file,
+        auth=way.auth,
+        tell=lambda sentence: click.echo(sentence, err=True),
     )
     run_loop(tokens.token())
     return tokens, tokens.describe()
+
+
+def forbid_core_dumps() -> None:
+    """Leave no image of this process behind if it crashes: it would hold the token. Windows has no such limit to set."""
+    try:
+        import resource
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))

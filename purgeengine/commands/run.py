@@ -26,8 +26,9 @@ Examples:
   python list.py | purgeengine run - --ledger ./cleanup --exclude-users keep.txt
 
 \b
-Credentials come from the environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or a ready
-token in PURGEENGINE_ACCESS_TOKEN. HTTPS_PROXY and NO_PROXY are honoured."""
+Credentials come from the environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and one of AZURE_CLIENT_SECRET,
+AZURE_CLIENT_CERTIFICATE_PATH and AZURE_FEDERATED_TOKEN_FILE; or a ready token in PURGEENGINE_ACCESS_TOKEN;
+or --auth managed-identity or device-code. HTTPS_PROXY and NO_PROXY are honoured. See docs/credentials.md."""
 
 
 @click.command(epilog=EPILOG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import msgspec
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
+    from purgeengine.sim.credentials import CredentialFiles
     from purgeengine.sim.server import SimulatedTenant
 
 CONTACTS_MAX = 5_000_000
@@ -23,6 +25,7 @@ Examples:
   purgeengine simulate
   purgeengine simulate contacts.csv --port 8443 --ca-file ca.pem
   purgeengine simulate contacts.csv --faults 0.01 --seed 7 --duration-s 600 --json
+  purgeengine simulate --credentials ./simulated --identity-port 0    (every way to sign in)
 
 \b
 It prints the environment and the options to use it with as soon as it listens. It listens on 127.0.0.1 only;
@@ -33,6 +36,10 @@ Ctrl-C ends it."""
 @click.argument("inputs", nargs=-1, metavar="[INPUT]...", type=click.Path())
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port for login and Graph; any free one if 0.")
 @click.option("--login-port", type=click.IntRange(0, 65_535), help="A second port for the login.")
+@click.option("--identity-port", type=click.IntRange(0, 65_535), help="A port for a managed identity's endpoints.")
+@click.option(
+    "--credentials", type=click.Path(), metavar="DIR", help="Write a certificate and a federated token there."
+)
 @click.option(
     "--dispatch",
     type=click.Choice(["four", "all"]),
@@ -75,7 +82,8 @@ def simulate(**options: Any) -> int:
     if options["duration_s"] is not None and options["duration_s"] <= 0:
         raise UsageProblem(f"--duration-s must be greater than zero, not {options['duration_s']:g}.")
     server = _server(options)
-    asyncio.run(_serve(server, options["duration_s"], as_json=options["as_json"]))
+    files = _write_credentials(server, options["credentials"]) if options["credentials"] else None
+    asyncio.run(_serve(server, options["duration_s"], files, as_json=options["as_json"]))
     return 0
 
 
@@ -105,6 +113,7 @@ def _server(options: dict[str, Any]) -> SimulatedTenant:
         Login(lifetime_s=options["token_lifetime_s"]),
         port=options["port"],
         login_port=options["login_port"],
+        identity_port=options["identity_port"],
         tls=options["tls"],
         ca_file=Path(options["ca_file"]) if options["ca_file"] else None,
     )
@@ -130,14 +139,22 @@ def _rows(inputs: Sequence[str]) -> Iterator[tuple[str, str, str]]:
             )
 
 
-async def _serve(server: SimulatedTenant, duration_s: float | None, *, as_json: bool) -> None:
+def _write_credentials(server: SimulatedTenant, folder: str) -> CredentialFiles:
+    from purgeengine.sim.credentials import write_credentials
+
+    return write_credentials(Path(folder).resolve(), server.login, time.time())
+
+
+async def _serve(
+    server: SimulatedTenant, duration_s: float | None, files: CredentialFiles | None, *, as_json: bool
+) -> None:
     """Listen until a signal or the end of the duration, then say what was counted."""
     from purgeengine.commands.signals import stop_on_signal
 
     stopped = asyncio.Event()
     async with server:
         with stop_on_signal(lambda _: stopped.set(), lambda: None):
-            click.echo(_as_json(server) if as_json else _as_shell(server))
+            click.echo(_as_json(server, files) if as_json else _as_shell(server, files))
             if not as_json:
                 click.echo(f"Listening on {server.graph_url} until Ctrl-C.", err=True)
             try:
@@ -163,7 +180,28 @@ def _environment(server: SimulatedTenant) -> dict[str, str]:
     }
 
 
-def _as_json(server: SimulatedTenant) -> str:
+def _other_ways(server: SimulatedTenant, files: CredentialFiles | None) -> dict[str, dict[str, str]]:
+    """What each way to sign in but the secret needs in the environment, by its name for ``--auth``."""
+    ways: dict[str, dict[str, str]] = {"device-code": {}}
+    if files is not None:
+        from purgeengine.sim.credentials import PFX_PASSWORD
+
+        ways["certificate"] = {
+            "AZURE_CLIENT_CERTIFICATE_PATH": str(files.pfx),
+            "AZURE_CLIENT_CERTIFICATE_PASSWORD": PFX_PASSWORD,
+        }
+        ways["federated"] = {"AZURE_FEDERATED_TOKEN_FILE": str(files.federated_token)}
+    if server.identity_url:
+        from purgeengine.sim.identity import SERVICE_PATH
+
+        ways["managed-identity"] = {
+            "IDENTITY_ENDPOINT": server.identity_url + SERVICE_PATH,
+            "IDENTITY_HEADER": server.identity.header,
+        }
+    return ways
+
+
+def _as_json(server: SimulatedTenant, files: CredentialFiles | None) -> str:
     app = server.login.app
     return msgspec.json.encode(
         {
@@ -173,11 +211,12 @@ def _as_json(server: SimulatedTenant) -> str:
             "tenant_id": app.tenant_id,
             "client_id": app.client_id,
             "client_secret": app.client_secret,
+            "other_ways": _other_ways(server, files),
         }
     ).decode("utf-8")
 
 
-def _as_shell(server: SimulatedTenant) -> str:
+def _as_shell(server: SimulatedTenant, files: CredentialFiles | None) -> str:
     """Lines to paste, for bash and for PowerShell; both quote a path in single quotes, each in its own way."""
     options = f"--graph-url {server.graph_url} --authority {server.authority_url}"
     bash_path = powershell_path = ""
@@ -195,5 +234,11 @@ def _as_shell(server: SimulatedTenant) -> str:
             "# PowerShell",
             *(f"$env:{name} = '{value}'" for name, value in environment),
             f"{command} {options}{powershell_path}",
+            "",
+            "# Other ways to sign in, with what they need besides tenant and client id",
+            *(
+                f"#   --auth {way}  {' '.join(f'{name}={value}' for name, value in needed.items())}".rstrip()
+                for way, needed in _other_ways(server, files).items()
+            ),
         )
     )

@@ -69,6 +69,24 @@ def address_of(text: str, what: str) -> Address:
     return Address(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], parts.path.rstrip("/"))
 
 
+def platform_address(text: str, what: str) -> Address:
+    """Read the URL of a managed identity's endpoint, which Azure serves over plain http beside the machine.
+
+    Raises `UsageProblem` for plain http to anything but this machine, a link-local or a private address: the header that goes
+    there, and the token that comes back, must not cross the internet in the clear.
+    """
+    shown = f"{what} {_shown(text)!r}"
+    parts = _split(text, shown)
+    host, port = parts.hostname or "", _port_of(parts, shown)
+    if parts.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host) or parts.username is not None:
+        raise UsageProblem(f"{shown} is not an address such as http://169.254.169.254. Nothing was sent.")
+    if parts.scheme == "http" and not (_is_loopback(host) or _is_private(host)):
+        raise UsageProblem(
+            f"{shown} is plain http to a public address, where no managed identity is. Nothing was sent."
+        )
+    return Address(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], parts.path.rstrip("/"))
+
+
 def graph_root(graph_url: str) -> Address:
     """Graph's root, whether or not the URL ends in a slash or in ``/v1.0``. Raises `UsageProblem` for a bad one."""
     address = address_of(graph_url, "The Graph URL")
@@ -129,9 +147,21 @@ def _basic(parts: SplitResult) -> str | None:
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Trust in the certificates of the PEM file, or in the system's when there is none. Raises `UsageProblem` for a bad file."""
+    """Trust in the certificates of the PEM file, or in the system's when there is none. Raises `UsageProblem` for a bad file.
+
+    Certificates and host names are always verified. An intermediate certificate may be named as well as a root. Not
+    `ssl.create_default_context`: that one writes the keys of every connection, tokens and all, to the file of
+    ``SSLKEYLOGFILE``.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        if ca_file is None:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        else:
+            context.load_verify_locations(cafile=str(ca_file))
+        return context
     except ssl.SSLError as error:
         raise UsageProblem(f"The CA file {ca_file} holds no certificates in PEM form. Nothing was sent.") from error
     except OSError as error:
@@ -160,6 +190,14 @@ def _port_of(parts: SplitResult, shown: str) -> int | None:
 def _shown(text: str) -> str:
     """For a message: without a user name and password, and short."""
     return printable(re.sub(r"^([A-Za-z0-9+.-]*://)?.*@", r"\1", text, flags=re.DOTALL), 200)
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_link_local or address.is_private
 
 
 def _is_loopback(host: str) -> bool:

@@ -24,6 +24,7 @@ from purgeengine.core.foreign import printable
 from purgeengine.core.patience import Patience
 from purgeengine.edges.addresses import graph_root, proxy_for, tls_context
 from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.skew import SkewWatch
 from purgeengine.errors import NoAnswer, NotSent
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
@@ -88,6 +89,7 @@ class HttpTransport:
         self._timeouts = timeouts or Timeouts()
         self._patience = Patience(self._timeouts.call_s, self._timeouts.call_s_max)
         self._clock = clock or SystemClock()
+        self._skew = SkewWatch(self._host)
 
     def __repr__(self) -> str:
         return f"HttpTransport({self._url.origin()})"
@@ -157,6 +159,8 @@ class HttpTransport:
             ) as response:
                 content = await _read(response)
                 self._patience.answered(started, self._clock.monotonic())
+                if self._skew.skew_s is None:  # once is enough, and reading a date takes a while
+                    self._skew.saw(response.headers.get("Date"), self._clock.utc())
                 if response.status == 503:
                     _leave_connection(response)
                 return RawAnswer(response.status, _kept(response), content, self._clock.utc())

@@ -1,7 +1,8 @@
 """The simulated tenant over HTTP(S), for demos, end-to-end tests and benchmarks: login and Graph on the same loopback port.
 
-Carries bytes between sockets and the pure `Tenant` and `Login`; decides nothing. It resets connections, cuts answers and keeps
-silent for real where the tenant says so. It listens on 127.0.0.1 only, since anybody who reaches it gets a token.
+The endpoint of a managed identity is on another, without TLS as on a real machine. Carries bytes between sockets and the pure
+`Tenant` and `Login`; decides nothing. It resets connections, cuts answers and keeps silent for real where the tenant says so.
+It listens on 127.0.0.1 only, since anybody who reaches it gets a token.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import ssl
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -22,12 +24,18 @@ from aiohttp.http import RawRequestMessage
 
 from purgeengine.errors import UsageProblem
 from purgeengine.sim.answers import encode
+from purgeengine.sim.app import LoginAnswer
 from purgeengine.sim.call import Ending, EndKind
 from purgeengine.sim.graph import Tenant
+from purgeengine.sim.identity import INSTANCE_PATH, SERVICE_PATH, ManagedIdentity
 from purgeengine.sim.login import Login
 from purgeengine.sim.transport import wait_for_end
 
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
 HOST = "127.0.0.1"
+PROXY_NAME = "tenant.simulated.example"
+"""A name that only a proxy knows the way to: what is on the loopback is never asked for through one."""
 BODY_BYTES_MAX = 1_048_576
 """Largest request body: 20 sub-requests with the longest names and ids need less than 100 kB."""
 HANG_S_MAX = 300.0
@@ -40,7 +48,8 @@ _BATCH_PATH = "/v1.0/$batch"
 class SimulatedTenant:
     """A tenant that listens while the ``async with`` lasts.
 
-    ``port`` 0 takes any free one; ``login_port`` opens a second one for the login. With ``tls`` a certificate authority is
+    ``port`` 0 takes any free one; ``login_port`` opens a second one for the login, ``identity_port`` one for a managed identity.
+    With ``tls`` a certificate authority is
     made anew, its certificate written to ``ca_file`` (or to a temporary file that goes with the server). The same tenant may
     be served again later: its time goes on where it stood. Raises `UsageProblem` for another host than the loopback, and when
     a port cannot be had or ``ca_file`` not be written.
@@ -54,6 +63,7 @@ class SimulatedTenant:
         host: str = HOST,
         port: int = 0,
         login_port: int | None = None,
+        identity_port: int | None = None,
         tls: bool = True,
         ca_file: Path | None = None,
         hang_s_max: float = HANG_S_MAX,
@@ -64,11 +74,15 @@ class SimulatedTenant:
             )
         self.tenant = tenant or Tenant()
         self.login = login or Login()
+        self.identity = ManagedIdentity(self.login)
         self.graph_url = ""
         self.authority_url = ""
+        self.identity_url = ""
+        """The root of the managed identity's endpoints, or empty without an ``identity_port``."""
         self.ca_file: Path | None = None
         """Where the certificate of the authority stands, or None without TLS."""
         self._ports = (port, *(() if login_port is None else (login_port,)))
+        self._identity_port = identity_port
         self._tls = tls
         self._ca_file_wanted = ca_file
         self._hang_s_max = hang_s_max
@@ -102,19 +116,33 @@ class SimulatedTenant:
         self.tenant.set_utc_at_zero(utc_at_zero_s)
         self.login.utc_at_zero_s = utc_at_zero_s
         context = self._certify(stack) if self._tls else None
-        runner = web.ServerRunner(
-            web.Server(self._handle, request_factory=_request, access_log=None, handler_cancellation=True),
-            shutdown_timeout=_STOP_S,
-        )
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
+        runner = await self._runner(stack, self._handle)
         urls = [await self._listen(runner, port, context) for port in self._ports]
         self.graph_url, self.authority_url = urls[0], urls[-1]
+        if self._identity_port is not None:
+            runner = await self._runner(stack, self._handle_identity)
+            self.identity_url = await self._listen(runner, self._identity_port, None)
+
+    async def _runner(self, stack: contextlib.AsyncExitStack, handler: _Handler) -> web.ServerRunner:
+        server = web.Server(handler, request_factory=_request, access_log=None, handler_cancellation=True)
+        runner = web.ServerRunner(server, shutdown_timeout=_STOP_S)
+        await runner.setup()
+
+        async def stop() -> None:
+            transports = [connection.transport for connection in server.connections]
+            await runner.cleanup()
+            for transport in transports:  # or TLS would wait for the goodbye of clients that have gone without one
+                if transport is not None:
+                    transport.abort()
+            await asyncio.sleep(0)  # they end in the loop's next turn
+
+        stack.push_async_callback(stop)
+        return runner
 
     def _certify(self, stack: contextlib.AsyncExitStack) -> ssl.SSLContext:
         """Make a certificate authority and a certificate for the loopback, and write the authority's out."""
         authority = trustme.CA()
-        certificate = authority.issue_cert(HOST, "localhost")
+        certificate = authority.issue_cert(HOST, "localhost", PROXY_NAME)
         path = self._ca_file_wanted
         if path is None:
             path = Path(stack.enter_context(TemporaryDirectory(prefix="purgeengine-"))) / "simulated-ca.pem"
@@ -149,13 +177,20 @@ class SimulatedTenant:
             if request.method != "POST":
                 return _json(405, "UnknownError", "The batch endpoint accepts POST only.")
             return await self._handle_batch(request, body)
-        form = dict(parse_qsl(body.decode("utf-8", errors="replace"), keep_blank_values=True))
+        text = body.decode("utf-8", errors="replace") if request.method == "POST" else request.query_string
+        form = dict(parse_qsl(text, keep_blank_values=True))
         answer = self.login.answer(request.method, request.path, form, self._now(), _base_url(request))
         if answer is None:
             return _json(404, "ResourceNotFound", "The simulated tenant knows the login and /v1.0/$batch only.")
-        return web.Response(
-            status=answer.status, body=answer.body, headers=dict(answer.headers), content_type=answer.content_type
-        )
+        return _response(answer)
+
+    async def _handle_identity(self, request: web.BaseRequest) -> web.StreamResponse:
+        answer = None
+        if request.method == "GET":
+            answer = self.identity.answer(request.path, request.query, request.headers, self._now())
+        if answer is None:
+            return _json(404, "NotFound", f"The managed identity is at {INSTANCE_PATH} and {SERVICE_PATH}.")
+        return _response(answer)
 
     async def _handle_batch(self, request: web.BaseRequest, body: bytes) -> web.StreamResponse:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -204,6 +239,12 @@ def _request(
     """A request whose body is bounded; reading a larger one raises."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_BYTES_MAX)
+
+
+def _response(answer: LoginAnswer) -> web.Response:
+    return web.Response(
+        status=answer.status, body=answer.body, headers=dict(answer.headers), content_type=answer.content_type
+    )
 
 
 def _base_url(request: web.BaseRequest) -> str:

@@ -1,80 +1,164 @@
-"""Which way to sign in the environment asks for, by the names that Azure's own tools use."""
+"""Which way to sign in, by ``--auth`` and by the names that Azure's own tools use, and why that one.
+
+``auto`` takes the first of these that the environment offers; it is the order of Azure's own tools (``EnvironmentCredential``, then
+workload identity) behind what only this program knows:
+
+1. ``PURGEENGINE_ACCESS_TOKEN``: whoever sets it means this program;
+2. ``AZURE_CLIENT_SECRET``;
+3. ``AZURE_CLIENT_CERTIFICATE_PATH``;
+4. ``AZURE_FEDERATED_TOKEN_FILE``.
+
+A managed identity and a person (device code) are never fallen back to: nobody named them, and what is purged under an identity
+that nobody meant cannot be brought back. The first that is set decides, whether or not it turns out to work.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from purgeengine.config import Auth
 from purgeengine.core.foreign import printable
 from purgeengine.edges.addresses import graph_root
+from purgeengine.edges.tokens.credentials import ClientSecret, Credential, FederatedToken
 from purgeengine.edges.tokens.identity import Tokens
 from purgeengine.edges.tokens.ready import ReadyToken
-from purgeengine.edges.tokens.renewing import RenewingTokens
+from purgeengine.edges.tokens.renewing import START_PATIENCE_S, Login, RenewingTokens
 from purgeengine.errors import TokenError
 
-READY_TOKEN = "PURGEENGINE_ACCESS_TOKEN"  # noqa: S105 - the name of a variable
-TENANT, CLIENT, SECRET = "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"
-NOT_YET = {
-    "AZURE_CLIENT_CERTIFICATE_PATH": "with a certificate",
-    "AZURE_FEDERATED_TOKEN_FILE": "with a federated identity",
+TENANT, CLIENT = "AZURE_TENANT_ID", "AZURE_CLIENT_ID"
+NAMES: dict[Auth, str] = {
+    "token": "PURGEENGINE_ACCESS_TOKEN",
+    "secret": "AZURE_CLIENT_SECRET",
+    "certificate": "AZURE_CLIENT_CERTIFICATE_PATH",
+    "federated": "AZURE_FEDERATED_TOKEN_FILE",
 }
-"""Ways to sign in that these variables ask for and that are not to be had yet. A way that is added gets a `Login` of its own."""
+"""The variable that offers each way, in the order of ``auto``."""
 
 _TENANT_SHAPE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?")
 
 
 def tokens_from_environment(
-    environment: Mapping[str, str], *, authority_url: str, graph_url: str, ca_file: Path | None
+    environment: Mapping[str, str],
+    *,
+    authority_url: str,
+    graph_url: str,
+    ca_file: Path | None,
+    auth: Auth = "auto",
+    tell: Callable[[str], None] | None = None,
 ) -> Tokens:
-    """Tokens by the first way that the environment offers: a ready token, else tenant, app and client secret.
+    """Tokens by the way that ``auth`` names, or by the first that the environment offers. Nothing is asked for yet.
 
-    Nothing is asked for yet. Raises `TokenError` saying what is missing, and `UsageProblem` where an address, the proxy or the
-    CA file cannot be used.
+    ``tell`` shows a person where to sign in (standard error if left out). Raises `TokenError` saying what is missing or what in
+    the environment cannot be used, and `UsageProblem` where an address, the proxy or the CA file cannot.
     """
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
-    if READY_TOKEN in given:
-        return ReadyToken(given[READY_TOKEN])
-    if SECRET not in given:
-        _refuse_what_comes_later(given)
-    missing = [name for name in (TENANT, CLIENT, SECRET) if name not in given]
-    if missing:
-        raise TokenError(
-            f"There is no way to sign in: {_listed(missing)} {'is' if len(missing) == 1 else 'are'} not set. Set {TENANT}, "
-            f"{CLIENT} and {SECRET}, or put a ready token into {READY_TOKEN}."
-        )
-    return _with_client_secret(given, authority_url, graph_url, ca_file)
+    way, because = _chosen(auth, given)
+    _require(way, given, because)
+    if way == "token":
+        return ReadyToken(given[NAMES["token"]], chosen_because=because)
+    options: dict[str, Any] = {
+        "client_id": given.get(CLIENT, ""),
+        "scope": f"{graph_root(graph_url).url}/.default",
+        "ca_file": ca_file,
+    }
+    patience_s = START_PATIENCE_S
+    login: Login
+    if way == "managed-identity":
+        # MSAL takes 140 ms to import, which a ready token need not cost.
+        from purgeengine.edges.tokens.managed_identity import START_PATIENCE_S as patience_s
+        from purgeengine.edges.tokens.managed_identity import ManagedIdentityLogin
+
+        login = ManagedIdentityLogin(given, **options)
+    else:
+        options |= {"tenant_id": given[TENANT], "authority_url": authority_url}
+        login = _entra_login(way, given, tell, options)
+    return RenewingTokens(login, start_patience_s=patience_s, chosen_because=because)
 
 
-def _with_client_secret(
-    given: Mapping[str, str], authority_url: str, graph_url: str, ca_file: Path | None
-) -> RenewingTokens:
-    from purgeengine.edges.tokens.msal_login import MsalLogin  # takes 140 ms, which a ready token need not cost
+def _entra_login(
+    way: Auth, given: Mapping[str, str], tell: Callable[[str], None] | None, options: dict[str, Any]
+) -> Login:
+    if way == "device-code":
+        from purgeengine.edges.tokens.device_code import DeviceCodeLogin
 
-    for name in (TENANT, CLIENT):
-        if not _TENANT_SHAPE.fullmatch(given[name]):
-            shown = printable(given[name], 60)
-            raise TokenError(f"{name} is {shown!r}, which is no id. Copy it from the app's overview page.")
-    return RenewingTokens(
-        MsalLogin(
-            tenant_id=given[TENANT],
-            client_id=given[CLIENT],
-            credential=given[SECRET],
-            authority_url=authority_url,
-            scope=f"{graph_root(graph_url).url}/.default",
-            ca_file=ca_file,
-        )
+        return DeviceCodeLogin(tell or _tell_on_stderr, **options)
+    from purgeengine.edges.tokens.msal_login import AppLogin
+
+    return AppLogin(_credential(way, given), **options)
+
+
+def _credential(way: Auth, given: Mapping[str, str]) -> Credential:
+    value = given[NAMES[way]]
+    if way == "secret":
+        return ClientSecret(value)
+    if way == "federated":
+        return FederatedToken(Path(value))
+    from purgeengine.edges.tokens.certificate import PASSWORD, SIGNATURE, CertificateFile
+
+    signature = given.get(SIGNATURE, "PS256")
+    if signature not in ("PS256", "RS256"):
+        raise TokenError(f"{SIGNATURE} must be PS256 or RS256, not {printable(signature, 40)!r}.")
+    send_chain = given.get("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN", "").lower() in ("1", "true")
+    return CertificateFile(
+        Path(value),
+        given.get(PASSWORD, ""),
+        signature="RS256" if signature == "RS256" else "PS256",
+        send_chain=send_chain,
     )
 
 
-def _refuse_what_comes_later(given: Mapping[str, str]) -> None:
-    for name, way in NOT_YET.items():
-        if name in given:
-            raise TokenError(
-                f"{name} is set, but purgeengine cannot sign in {way} yet. Set {SECRET} instead, or put a ready token into "
-                f"{READY_TOKEN}."
-            )
+# --------------------------------------------------------------------------------------------------------------- choice
+
+
+def _chosen(auth: Auth, given: Mapping[str, str]) -> tuple[Auth, str]:
+    """The way to sign in, and the reason for people."""
+    if auth != "auto":
+        return auth, f"--auth {auth} was given"
+    offered: list[Auth] = [way for way, name in NAMES.items() if name in given]
+    if not offered:
+        raise TokenError(_no_way(given))
+    because = f"{NAMES[offered[0]]} is set"
+    if len(offered) > 1:
+        later = _listed([NAMES[way] for way in offered[1:]])
+        because += f"; {later} {'is' if len(offered) == 2 else 'are'} set as well and come{'s' if len(offered) == 2 else ''} later"
+    return offered[0], because
+
+
+def _require(way: Auth, given: Mapping[str, str], because: str) -> None:
+    """Raise `TokenError` where something that this way needs is missing or cannot be an id."""
+    needed = [] if way in ("token", "managed-identity") else [TENANT, CLIENT]
+    if way in NAMES:
+        needed.append(NAMES[way])
+    missing = [name for name in needed if name not in given]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise TokenError(f"{_listed(missing)} {verb} not set, which signing in by {way} needs ({because}).")
+    for name in (TENANT, CLIENT) if way != "token" else ():
+        if name in given and not _TENANT_SHAPE.fullmatch(given[name]):
+            shown = printable(given[name], 60)
+            raise TokenError(f"{name} is {shown!r}, which is no id. Copy it from the app's overview page.")
+
+
+def _no_way(given: Mapping[str, str]) -> str:
+    ids = [name for name in (TENANT, CLIENT) if name not in given]
+    first = f"{_listed(ids)} and a credential" if ids else "A credential"
+    hint = ""
+    if "IDENTITY_ENDPOINT" in given:
+        hint = " This looks like an Azure service with a managed identity, which --auth managed-identity uses."
+    return (
+        f"There is no way to sign in. {first} must be set: {NAMES['secret']}, {NAMES['certificate']} or {NAMES['federated']}. "
+        f"Or put a ready token into {NAMES['token']}, or say --auth managed-identity or --auth device-code.{hint}"
+    )
 
 
 def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _tell_on_stderr(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+    sys.stderr.flush()

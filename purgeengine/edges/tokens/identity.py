@@ -19,10 +19,19 @@ class Identity:
     tenant_id: str
     client_id: str
     method: str
-    """How we sign in: ``client secret``, ``ready token``."""
+    """How we sign in: ``client secret``, ``certificate``, ``workload federation``, ``managed identity``, ``device code`` or ``ready
+    token``."""
     roles: tuple[str, ...] = ()
     """What the token says the app may do: application roles, or the scopes of a delegated token."""
     expires_utc: float | None = None
+    user: str = ""
+    """The person in whose name we act (a user principal name), where it is not the app itself."""
+    chosen_because: str = ""
+    """Why this way to sign in and no other: ``AZURE_CLIENT_SECRET is set``."""
+    credential: str = ""
+    """What may be shown of what we sign in with: a certificate's subject, thumbprint and end, say."""
+    clock_skew_s: float | None = None
+    """How far this machine's clock is ahead of the login's, in seconds; negative when it is behind."""
 
 
 class Tokens(Protocol):
@@ -70,4 +79,5 @@ def described(token: str, method: str, tenant_id: str = "", client_id: str = "")
         method=method,
         roles=tuple(printable(role, 100) for role in roles[:100]) if isinstance(roles, list) else (),
         expires_utc=float(expires) if isinstance(expires, int | float) and 0 < expires < 1e11 else None,
+        user=printable(claims.get("upn") or claims.get("preferred_username"), 200),
     )

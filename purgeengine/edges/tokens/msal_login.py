@@ -1,8 +1,8 @@
 """Signs in through Microsoft's own library, MSAL, with the HTTP session and the error handling that a long run needs.
 
 MSAL for Python (seen in 1.39) keeps tokens and even refusals in caches, follows redirects, trusts whatever
-``REQUESTS_CA_BUNDLE`` names, drops ``Retry-After``, and makes a call per thread when several ask at once; each of these is
-dealt with here, through its public parameters.
+``REQUESTS_CA_BUNDLE`` names, drops ``Retry-After``, asks another host where ``MSAL_FORCE_REGION`` is set, and makes a call per
+thread when several ask at once; each of these is dealt with here, through its public parameters.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from typing import Any
 
 import msal  # type: ignore[import-untyped]
 import requests
-from requests.adapters import HTTPAdapter
 
 from purgeengine.core.foreign import printable
 from purgeengine.core.retry_after import retry_after_s
-from purgeengine.edges.addresses import Address, address_of, proxy_for, tls_context
+from purgeengine.edges.addresses import Address, address_of, proxy_for
 from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.skew import skew_in_words
+from purgeengine.edges.tokens.credentials import Credential, MsalForm
 from purgeengine.edges.tokens.identity import is_token
+from purgeengine.edges.tokens.login_http import LoginHttp, https_only
 from purgeengine.edges.tokens.refusals import refusal_sentence, will_pass
-from purgeengine.edges.tokens.renewing import Issued, LoginUnavailable
+from purgeengine.edges.tokens.renewing import Issued, LoginPending, LoginUnavailable
 from purgeengine.errors import TokenError, UsageProblem
 
 TIMEOUT_S = (10.0, 20.0)
@@ -50,91 +52,82 @@ def authority_of(authority_url: str, tenant_id: str) -> tuple[Address, str]:
 
 
 class MsalLogin:
-    """An app that signs in as itself with a client secret. Other credentials of MSAL's fit as well: give them as ``credential``."""
+    """What every way to sign in through MSAL has in common: one call at a time, and its answer judged.
 
-    def __init__(
-        self,
-        *,
-        tenant_id: str,
-        client_id: str,
-        credential: str,
-        authority_url: str,
-        scope: str,
-        ca_file: Path | None = None,
-        method: str = "client secret",
-        clock: Clock | None = None,
-    ) -> None:
-        address, self._authority = authority_of(authority_url, tenant_id)
-        self.method = method
-        self.host = address.host
+    A subclass asks MSAL in ``_ask``, and says in ``place`` what it asks ("the login at …").
+    """
+
+    method = ""
+    remedy = "Check the network and the proxy settings (HTTPS_PROXY), then give the same command again."
+    credential = ""
+    """What may be shown of what we sign in with, for people."""
+
+    def __init__(self, http: LoginHttp, place: str, *, tenant_id: str, client_id: str, clock: Clock) -> None:
         self.tenant_id = tenant_id
         self.client_id = client_id
-        self._credential = credential
-        self._scope = scope
-        self._session = _Session(address, ca_file)
-        self._clock = clock or SystemClock()
-        self._app: Any = None
-        self._remembered: dict[str, Any] = {}
+        self._http = http
+        self._place = place
+        self._clock = clock
         self._one_at_a_time = threading.Lock()
         # MSAL logs what it cannot parse, with a traceback; everything worth saying is said in our own errors.
         logging.getLogger("msal").setLevel(logging.CRITICAL + 1)
 
     def __repr__(self) -> str:
-        return f"MsalLogin({self.method}, client_id={self.client_id}, tenant_id={self.tenant_id})"
+        return f"{type(self).__name__}({self.method}, client_id={self.client_id}, tenant_id={self.tenant_id})"
+
+    @property
+    def skew_s(self) -> float | None:
+        """How far our clock is ahead of the login's, as its last answer showed."""
+        return self._http.skew.skew_s
 
     def acquire(self) -> Issued:
         """Ask for a fresh token. Raises `LoginUnavailable` when another try may help, and `TokenError` when none will."""
         with self._one_at_a_time:
-            self._session.last, failure = None, ""
+            self._http.last, failure = None, ""
             try:
                 answer = self._ask()
             except requests.RequestException as error:
                 raise self._unreachable(error) from None  # its text and its request may hold a proxy's password
-            except TokenError:
+            except (TokenError, LoginUnavailable, LoginPending):
                 raise
             except Exception as error:  # MSAL's are of many kinds, and the answer itself says more than they do
                 answer, failure = self._last_json(), f" ({type(error).__name__})"
-        return self._judge(answer if isinstance(answer, dict) else {}, failure)
+            finally:
+                self._http.close()  # an hour later the connection would be dead
+            return self._judge(answer if isinstance(answer, dict) else {}, failure)
 
     def _ask(self) -> Any:
-        self._remembered.clear()  # refusals are kept for a minute, and would answer our next try
-        if self._app is None:
-            self._app = msal.ConfidentialClientApplication(
-                self.client_id,
-                client_credential=self._credential,
-                authority=self._authority,
-                http_client=self._session,
-                http_cache=self._remembered,
-                instance_discovery=False,  # or it would ask the public cloud about an address it does not know
-            )
-        self._app.remove_tokens_for_client()  # a token that Graph refused must not come back
-        return self._app.acquire_token_for_client(scopes=[self._scope])
+        """MSAL's answer."""
+        raise NotImplementedError
 
     def _judge(self, answer: dict[str, Any], failure: str) -> Issued:
         """The cases: a token; the login has trouble or is busy; it says no; it says nothing that makes sense."""
-        token, last = answer.get("access_token"), self._session.last
+        token, last = answer.get("access_token"), self._http.last
         if isinstance(token, str) and is_token(token):
             return Issued(token, _life_s(answer.get("expires_in")))
-        if last is not None and (last.status_code == 429 or last.status_code >= 500):
+        if last is not None and self._is_busy(last.status_code):
             wait_s = retry_after_s(last.headers.get("Retry-After"), last.headers.get("Date"), self._clock.utc())
-            raise LoginUnavailable(f"the login at {self.host} answered {last.status_code}", wait_s)
+            raise LoginUnavailable(f"{self._place} answered {last.status_code}", wait_s)
         if will_pass(answer):
-            raise LoginUnavailable(f"the login at {self.host} has trouble ({printable(answer.get('error'), 60)})")
+            raise LoginUnavailable(f"{self._place} has trouble ({printable(answer.get('error'), 60)})")
         if answer.get("error"):
-            raise TokenError(
-                refusal_sentence(
-                    answer, host=self.host, tenant=self.tenant_id, client=self.client_id, secret=self._credential
-                )
-            )
-        status = last.status_code if last is not None else "nothing"
-        raise TokenError(
-            f"The login at {self.host} answered {status} and no token{failure}. Check --authority and the proxy settings: "
-            "something else than Microsoft's login may have answered."
-        )
+            raise TokenError(self._refusal(answer) + skew_in_words(self.skew_s))
+        raise TokenError(self._nonsense(last.status_code if last is not None else None, failure))
+
+    def _is_busy(self, status: int) -> bool:
+        return status == 429 or status >= 500
+
+    def _refusal(self, answer: dict[str, Any]) -> str:
+        """What the login said, for a person, without secrets."""
+        raise NotImplementedError
+
+    def _nonsense(self, status: int | None, failure: str) -> str:
+        """What to say of an answer that is neither a token nor a refusal."""
+        raise NotImplementedError
 
     def _last_json(self) -> dict[str, Any]:
         try:
-            body = json.loads(self._session.last.text) if self._session.last is not None else {}
+            body = json.loads(self._http.last.text) if self._http.last is not None else {}
         except ValueError:
             return {}
         return {key: body[key] for key in body if key != "access_token"} if isinstance(body, dict) else {}
@@ -144,18 +137,107 @@ class MsalLogin:
         text = str(error).lower()
         if "certificate" in text and "verify" in text:
             return TokenError(
-                f"The certificate of the login at {self.host} is not trusted. Where a proxy of your own inspects TLS, name "
-                "its CA's certificate with --ca-file."
+                f"The certificate of {self._place} is not trusted. Where a proxy of your own inspects TLS, name its CA's "
+                "certificate with --ca-file." + skew_in_words(self.skew_s)
             )
         if isinstance(error, requests.exceptions.ProxyError) and " 407 " in text:
             return TokenError(
-                f"The proxy refused to connect to the login at {self.host} (status 407). Set HTTPS_PROXY with user name and "
-                "password."
+                f"The proxy refused to connect to {self._place} (status 407). Set HTTPS_PROXY with user name and password."
             )
         via = "the proxy to " if isinstance(error, requests.exceptions.ProxyError) else ""
         if isinstance(error, requests.exceptions.Timeout):
-            return LoginUnavailable(f"{via}the login at {self.host} did not answer in time")
-        return LoginUnavailable(f"{via}the login at {self.host} could not be reached")
+            return LoginUnavailable(f"{via}{self._place} did not answer in time")
+        return LoginUnavailable(f"{via}{self._place} could not be reached")
+
+
+class EntraLogin(MsalLogin):
+    """A way to sign in at Entra ID's login endpoint, over https only."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: str,
+        client_id: str,
+        authority_url: str,
+        scope: str,
+        ca_file: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        address, self._authority = authority_of(authority_url, tenant_id)
+        clock = clock or SystemClock()
+        http = LoginHttp(
+            address, clock=clock, ca_file=ca_file, proxy=proxy_for(address), allowed=https_only, timeout_s=TIMEOUT_S
+        )
+        super().__init__(http, f"the login at {address.host}", tenant_id=tenant_id, client_id=client_id, clock=clock)
+        self.host = address.host
+        self._scope = scope
+        self._remembered: dict[str, Any] = {}
+
+    def _app_options(self) -> dict[str, Any]:
+        return {
+            "authority": self._authority,
+            "http_client": self._http,
+            "http_cache": self._remembered,
+            "instance_discovery": False,  # or it would ask the public cloud about an address it does not know
+        }
+
+    def _secrets(self) -> tuple[str, ...]:
+        """Texts that a refusal must not repeat."""
+        return ()
+
+    def _refusal(self, answer: dict[str, Any]) -> str:
+        return refusal_sentence(
+            answer, host=self.host, tenant=self.tenant_id, client=self.client_id, secrets=self._secrets()
+        )
+
+    def _nonsense(self, status: int | None, failure: str) -> str:
+        return (
+            f"The login at {self.host} answered {status or 'nothing'} and no token{failure}. Check --authority and the proxy "
+            "settings: something else than Microsoft's login may have answered."
+        )
+
+
+class AppLogin(EntraLogin):
+    """An app that signs in as itself, with a secret, a certificate or another issuer's token."""
+
+    def __init__(self, credential: Credential, **options: Any) -> None:
+        super().__init__(**options)
+        self.method = credential.method
+        self._credential = credential
+        self._form: MsalForm | None = None
+        self._app: Any = None
+
+    @property
+    def credential(self) -> str:  # type: ignore[override]
+        """What may be shown of it, for people."""
+        return self._credential.told
+
+    def acquire(self) -> Issued:
+        """As every login. A credential that was replaced while the login refused the old one is tried at once."""
+        try:
+            return super().acquire()
+        except TokenError:
+            self._app = None  # and with it an assertion that was signed for the refused request
+            if self._form is None or self._credential.read() == self._form:
+                raise
+        return super().acquire()
+
+    def _ask(self) -> Any:
+        self._remembered.clear()  # refusals are kept for a minute, and would answer our next try
+        form = self._credential.read()
+        if self._app is None or form != self._form:
+            self._app, self._form = None, form  # should the next line fail, nobody must go on with the old credential
+            self._app = msal.ConfidentialClientApplication(
+                self.client_id,
+                client_credential=form,
+                azure_region=msal.ConfidentialClientApplication.DISABLE_MSAL_FORCE_REGION,
+                **self._app_options(),
+            )
+        self._app.remove_tokens_for_client()  # a token that Graph refused must not come back
+        return self._app.acquire_token_for_client(scopes=[self._scope])
+
+    def _secrets(self) -> tuple[str, ...]:
+        return self._credential.secrets
 
 
 def _life_s(expires_in: Any) -> float:
@@ -164,39 +246,3 @@ def _life_s(expires_in: Any) -> float:
         return max(0.0, float(expires_in))
     except (TypeError, ValueError):
         return 3600.0
-
-
-class _Session(requests.Session):
-    """HTTP for MSAL: our certificates, our proxy, our timeouts, no redirects, no ``.netrc``, and the last answer kept."""
-
-    def __init__(self, address: Address, ca_file: Path | None) -> None:
-        super().__init__()
-        self.last: requests.Response | None = None
-        self.trust_env = False
-        self.verify = True if ca_file is None else str(ca_file)
-        self.mount("https://", _SystemTrust(ca_file))
-        proxy = proxy_for(address)
-        if proxy is not None:
-            self.proxies = {address.scheme: proxy.url_with_secret}
-
-    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        if not str(url).startswith("https://"):
-            raise TokenError("The login named an address that is not https://; the secret was not sent there.")
-        options["timeout"] = TIMEOUT_S
-        options["allow_redirects"] = False
-        self.last = super().request(method, url, *args, **options)
-        return self.last
-
-
-class _SystemTrust(HTTPAdapter):
-    """Trusts what the way to Graph trusts: the CA file, or the system's store (requests alone knows only its own list)."""
-
-    def __init__(self, ca_file: Path | None) -> None:
-        self._context = tls_context(ca_file)
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=self._context, **options)
-
-    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, ssl_context=self._context, **options)

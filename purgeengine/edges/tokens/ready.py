@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from purgeengine.edges.clock import Clock, SystemClock
@@ -10,21 +11,21 @@ from purgeengine.edges.tokens.identity import Identity, described, is_token
 from purgeengine.errors import TokenError
 
 _REMEDY = (
-    "Put a new token there, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET so that purgeengine can renew "
-    "tokens by itself; then give the same command again."
+    "Put a new token there, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and a credential such as AZURE_CLIENT_SECRET so that "
+    "purgeengine can renew tokens by itself; then give the same command again."
 )
 
 
 class ReadyToken:
     """The token of ``PURGEENGINE_ACCESS_TOKEN``. Raises `TokenError` for text that is no token, or one that has run out."""
 
-    def __init__(self, token: str, clock: Clock | None = None) -> None:
+    def __init__(self, token: str, clock: Clock | None = None, *, chosen_because: str = "") -> None:
         token = re.sub(r"^Bearer(\s+|$)", "", token.strip())
         if not is_token(token):
             raise TokenError("PURGEENGINE_ACCESS_TOKEN holds something that is no token. " + _REMEDY)
         self._token = token
         self._clock = clock or SystemClock()
-        self._identity = described(token, "ready token")
+        self._identity = replace(described(token, "ready token"), chosen_because=chosen_because)
         self._check_expiry()
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ from tenacity import (
     wait_exponential,
 )
 
+from purgeengine import logs
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.tokens.identity import Identity, described
 from purgeengine.errors import TokenError
@@ -26,6 +27,10 @@ RENEW_WITH_LEFT_S = 300.0
 """A token is renewed when less is left; of one that lives for less than ten minutes, at half its life."""
 PAUSE_S = 30.0
 """After a renewal failed while the old token is still good, the next is tried so much later."""
+START_PATIENCE_S = 30.0
+"""How long the first token is tried for when the login is out: as a rule something is wrong that a person must mend."""
+RUN_PATIENCE_S = 900.0
+"""How long any later one is tried for, as long as a run waits for Graph: it can afford to wait out an incident."""
 TRIES_MAX = 200
 """Bounds the tries of one renewal whatever the clock says; with waits of up to 30 s, patience ends long before."""
 _wait_between_tries = wait_exponential(multiplier=1.0, max=30.0)
@@ -39,6 +44,14 @@ class LoginUnavailable(Exception):
         self.retry_after_s = retry_after_s
 
 
+class LoginPending(Exception):
+    """A person has still to sign in. Asked again after exactly so many seconds, for as long as the login itself thinks fit."""
+
+    def __init__(self, again_after_s: float) -> None:
+        super().__init__("nobody has signed in yet")
+        self.again_after_s = again_after_s
+
+
 @dataclass(frozen=True, slots=True)
 class Issued:
     """A fresh token and how long it lives, in seconds."""
@@ -48,19 +61,28 @@ class Issued:
 
 
 class Login(Protocol):
-    """A way to sign in: with a client secret today; a certificate, a federated or managed identity or a device code fit as well."""
+    """A way to sign in. ``tenant_id`` and ``client_id`` are empty where only the token knows them."""
 
     method: str
     """What it is called for people."""
-    host: str
-    """Whom it asks."""
+    remedy: str
+    """What a person can do when it stays out."""
     tenant_id: str
     client_id: str
+
+    @property
+    def credential(self) -> str:
+        """What may be shown of what it signs in with."""
+
+    @property
+    def skew_s(self) -> float | None:
+        """How far our clock is ahead of its, in seconds, where an answer has shown it."""
 
     def acquire(self) -> Issued:
         """Ask for a fresh token, never for a remembered one; runs in a thread and may block for as long as its timeouts let it.
 
-        Raises `LoginUnavailable` when another try may help, and `TokenError` when none will.
+        Raises `LoginUnavailable` when another try may help, `LoginPending` while a person has to act first, and `TokenError`
+        when neither helps; within a bounded time where a person is waited for.
         """
 
 
@@ -89,7 +111,7 @@ class RenewingTokens:
     """Tokens of a `Login`. All methods belong to one event loop at a time.
 
     ``start_patience_s`` bounds how long the first token is tried for when the login is out, ``run_patience_s`` how long any
-    later one is: a run under way can afford to wait out an incident.
+    later one is. ``chosen_because`` says why this login and no other, for people.
     """
 
     def __init__(
@@ -99,8 +121,9 @@ class RenewingTokens:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        start_patience_s: float = 30.0,
-        run_patience_s: float = 600.0,
+        start_patience_s: float = START_PATIENCE_S,
+        run_patience_s: float = RUN_PATIENCE_S,
+        chosen_because: str = "",
     ) -> None:
         self._login = login
         self._clock = clock or SystemClock()
@@ -108,9 +131,12 @@ class RenewingTokens:
         self._sleep = sleep
         self._start_patience_s = start_patience_s
         self._run_patience_s = run_patience_s
+        self._chosen_because = chosen_because
         self._held: _Held | None = None
         self._renewal: asyncio.Task[str] | None = None
         self._pause_until = 0.0
+        self._heard_at = 0.0
+        """When the renewal under way began, or the login last answered that a person is still awaited."""
 
     def __repr__(self) -> str:
         left = f"{self._held.left_s(self._clock):.0f}" if self._held else "none"
@@ -141,11 +167,14 @@ class RenewingTokens:
 
     def describe(self) -> Identity:
         """Who we are; roles and expiry once there is a token."""
-        login = self._login
-        if self._held is None:
-            return Identity(login.tenant_id, login.client_id, login.method)
-        identity = described(self._held.issued.token, login.method, login.tenant_id, login.client_id)
-        return replace(identity, expires_utc=self._held.at_utc + self._held.issued.life_s)
+        login, held = self._login, self._held
+        identity = Identity(login.tenant_id, login.client_id, login.method)
+        if held is not None:
+            identity = described(held.issued.token, login.method, login.tenant_id, login.client_id)
+            identity = replace(identity, expires_utc=held.at_utc + held.issued.life_s)
+        return replace(
+            identity, chosen_because=self._chosen_because, credential=login.credential, clock_skew_s=login.skew_s
+        )
 
     # ------------------------------------------------------------------------------------------------------- renewal
 
@@ -161,21 +190,25 @@ class RenewingTokens:
         return self._renewal
 
     def _ended(self, renewal: asyncio.Task[str]) -> None:
-        if not renewal.cancelled() and renewal.exception() is not None:
-            self._pause_until = self._clock.monotonic() + PAUSE_S
+        if renewal.cancelled() or (error := renewal.exception()) is None:
+            return
+        self._pause_until = self._clock.monotonic() + PAUSE_S
+        if self._held is not None:
+            logs.get_logger().warning(logs.TOKEN_DELAYED, reason=str(error))
 
     async def _fetch(self) -> str:
         patience_s = self._start_patience_s if self._held is None else self._run_patience_s
-        began_at = self._clock.monotonic()
+        self._heard_at = self._clock.monotonic()
 
         def patience_ends(state: RetryCallState) -> bool:
-            waited_s = self._clock.monotonic() - began_at
+            waited_s = self._clock.monotonic() - self._heard_at
             return waited_s + state.upcoming_sleep > patience_s or state.attempt_number >= TRIES_MAX
 
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(LoginUnavailable),
             wait=self._wait_s,
             stop=patience_ends,
+            before_sleep=lambda state: _tell(state, patience_s),
             sleep=self._sleep,
             reraise=True,
         )
@@ -184,18 +217,32 @@ class RenewingTokens:
         except LoginUnavailable as error:
             asked = f" and asks to wait {error.retry_after_s:g} s" if error.retry_after_s else ""
             raise TokenError(
-                f"No token was to be had within {patience_s:g} s: {error}{asked}. Check the network and the proxy settings "
-                f"(HTTPS_PROXY), then give the same command again."
+                f"No token was to be had within {patience_s:g} s: {error}{asked}. {self._login.remedy}"
             ) from error
         self._held = held
         return held.issued.token
 
     async def _ask(self) -> _Held:
-        at, at_utc = self._clock.monotonic(), self._clock.utc()
-        return _Held(await asyncio.to_thread(self._login.acquire), at, at_utc)
+        while True:  # ended by the login, whose codes are good for some minutes
+            at, at_utc = self._clock.monotonic(), self._clock.utc()
+            try:
+                return _Held(await asyncio.to_thread(self._login.acquire), at, at_utc)
+            except LoginPending as pending:
+                await self._sleep(pending.again_after_s)
+                self._heard_at = self._clock.monotonic()
 
     def _wait_s(self, state: RetryCallState) -> float:
         """As long as the login asks for, else longer each time, jittered so that many machines do not come back at once."""
-        error = state.outcome.exception() if state.outcome else None
+        error = _error_of(state)
         asked_s = error.retry_after_s if isinstance(error, LoginUnavailable) else None
         return max(asked_s or 0.0, _wait_between_tries(state) * self._rng.uniform(0.5, 1.0))
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None
+
+
+def _tell(state: RetryCallState, patience_s: float) -> None:
+    """Say once in a renewal that it has to wait."""
+    if state.attempt_number == 1:
+        logs.get_logger().warning(logs.TOKEN_DELAYED, reason=str(_error_of(state)), patience_s=patience_s)
