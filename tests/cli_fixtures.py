@@ -88,7 +88,15 @@ class Bench:
                 raise
         return Ended(process.returncode, out, err)
 
-    def start(self, *arguments: str, stdin: int = subprocess.DEVNULL, **environment: str) -> subprocess.Popen[str]:
+    def start(
+        self,
+        *arguments: str,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int = subprocess.PIPE,
+        stderr: int = subprocess.PIPE,
+        start_new_session: bool = False,
+        **environment: str,
+    ) -> subprocess.Popen[str]:
         """Any command, running. An empty value takes a name out of its environment."""
         app = self.server.login.app
         credentials = {
@@ -101,8 +109,9 @@ class Bench:
             [sys.executable, "-m", "purgeengine", *arguments],
             env={name: value for name, value in env.items() if value},
             stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=start_new_session,
             text=True,
             encoding="utf-8",
         )
