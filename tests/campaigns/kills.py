@@ -23,6 +23,7 @@ from tests.cli_fixtures import Bench, a_bench, rows_of
 SUMMARY = "Real runs killed at random moments, compared with the tenant's truth."
 JOBS_PER_CORE = 3
 """A killed run waits more than it computes: for answers, and for quarantines after each death."""
+SEEDS_PER_CHUNK = 1
 KILLS_MAX = 5
 QUARANTINE_S = 2.0
 """The tenant below runs a batch for a second at most: five times four requests of 200 ms."""
@@ -34,7 +35,10 @@ RUN_S_MAX = 100.0
 def case(seed: int) -> Counter[str]:
     """One job of some hundred rows, killed up to five times. Raises AssertionError on a broken promise."""
     job = Job(random.Random(f"kills {seed}"), seed)
-    with tempfile.TemporaryDirectory(prefix="purgeengine-") as folder, a_bench(Path(folder), job.tenant, job.rows) as bench:
+    with (
+        tempfile.TemporaryDirectory(prefix="purgeengine-") as folder,
+        a_bench(Path(folder), job.tenant, job.rows) as bench,
+    ):
         return job.play(bench)
 
 
@@ -53,7 +57,9 @@ class Job:
         rng = self.rng
         self.rows = rows_of([rng.randint(1, 30) for _ in range(rng.randint(3, 14))])
         self.gone = rng.choice([0, 0, 5])
-        names = [name for name in Faults.probabilities() if not name.startswith("hang") and name != "item_throttled_after"]
+        names = [
+            name for name in Faults.probabilities() if not name.startswith("hang") and name != "item_throttled_after"
+        ]
         self.faults = Faults(**rng.choice([{}, {name: 0.03 for name in names if rng.random() < 0.3}]))
         self.settings = TenantSettings(latency_median_s=rng.choice([0.01, 0.05]), overhead_s=0.02, latency_s_max=0.2)
         there = self.rows[: len(self.rows) - self.gone]
@@ -201,5 +207,3 @@ def exported(bench: Bench) -> list[dict[str, str]]:
         export(reader, out)
     with out.open(encoding="utf-8", newline="") as lines:
         return list(csv.DictReader(lines))
-
-
