@@ -72,8 +72,8 @@ class Limits:
             raise UsageProblem(f"--connections {self.connections} is more than the 512 that one process should open.")
         if self.quarantine_s > QUARANTINE_S_MAX:
             raise UsageProblem(
-                f"--quarantine-s {self.quarantine_s:g} is more than {QUARANTINE_S_MAX:g}, and that is how long the mailboxes of every "
-                "lost call would wait."
+                f"--quarantine-s {self.quarantine_s:g} is more than {QUARANTINE_S_MAX:g}, and after each lost call its mailboxes "
+                "would wait so long."
             )
         if self.fanout not in ("auto", 4, 20):
             raise UsageProblem(f"--fanout must be auto, 4 or 20, not {self.fanout}.")

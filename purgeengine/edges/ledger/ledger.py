@@ -71,6 +71,8 @@ class Ledger:
                 _stage(folder, source, about, on_progress)
             elif source is not None:
                 _compare(folder, source, about)
+            with translated(f"The scratch space of the ledger in {folder} cannot be removed"):
+                finish(folder)
             return cls(folder, lock)
         except BaseException:
             lock.release()
@@ -194,7 +196,6 @@ def _stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Prog
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
         stage(folder, source, {**about, "files": names, "extra_columns": list(source.extra_columns)}, on_progress)
-        finish(folder)
 
 
 def _compare(folder: Path, source: Input, about: dict[str, Any]) -> None:
