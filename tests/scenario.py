@@ -55,6 +55,8 @@ class Scenario:
     crashes: tuple[Crash, ...] = ()
     clock_steps: tuple[tuple[float, float], ...] = ()
     """Steps of the wall clock during the run: at which second, by how many."""
+    suspensions: tuple[tuple[float, float], ...] = ()
+    """Sleeps of the machine while the service and the monotonic clock go on: at which second, for how many."""
 
     def to_json(self) -> str:
         """Everything that decides the run."""
@@ -86,6 +88,7 @@ def chaos(seed: int) -> Scenario:
         shuffled=rng.random() < 0.5,
         troubles={0: rng.choice(list(Trouble))} if rng.random() < 0.3 else {},
         clock_steps=((rng.uniform(0, 60), rng.choice([-3600.0, 3600.0])),) if rng.random() < 0.2 else (),
+        suspensions=((rng.uniform(0, 30), rng.choice([5.0, 60.0, 3600.0])),) if rng.random() < 0.2 else (),
     )
 
 

@@ -280,7 +280,7 @@ class Scheduler:
             self._out.append(Halt(reason, reply))
 
     def _halt_on_outage(self) -> None:
-        if self._gate.failing_for_s(self._now) > self._limits.outage_s_max:
+        if self._gate.failing_s > self._limits.outage_s_max:
             self._halt(HaltReason.OUTAGE, Reply(0))
 
     # ------------------------------------------------------------------------------------------------ what to send next
