@@ -19,6 +19,7 @@ from tenacity import (
 )
 
 from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.threads import beside_the_loop
 from purgeengine.edges.tokens.identity import Identity, described
 from purgeengine.errors import TokenError
 
@@ -192,7 +193,7 @@ class RenewingTokens:
 
     async def _ask(self) -> _Held:
         at, at_utc = self._clock.monotonic(), self._clock.utc()
-        return _Held(await asyncio.to_thread(self._login.acquire), at, at_utc)
+        return _Held(await beside_the_loop(self._login.acquire), at, at_utc)
 
     def _wait_s(self, state: RetryCallState) -> float:
         """As long as the login asks for, else longer each time, jittered so that many machines do not come back at once."""
