@@ -71,10 +71,12 @@ def _purge(options: dict[str, Any], limits: Any, threshold: FailureThreshold | N
     from purgeengine import logs
     from purgeengine.commands.progress import a_display
     from purgeengine.commands.purging import Purge, Way, log_end, run_loop
+    from purgeengine.commands.signals import leave_on_signal
     from purgeengine.commands.staging import staged_ledger
     from purgeengine.commands.summary import show_summary
     from purgeengine.edges.source import open_source
     from purgeengine.edges.tokens import tokens_from_environment
+    from purgeengine.streams import to_whoever_reads
 
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     cloud = CLOUDS[options["cloud"]]
@@ -87,7 +89,8 @@ def _purge(options: dict[str, Any], limits: Any, threshold: FailureThreshold | N
     tokens = tokens_from_environment(
         os.environ, authority_url=way.authority_url, graph_url=way.graph_url, ca_file=way.ca_file
     )
-    run_loop(tokens.token())  # fails now rather than after staging
+    with leave_on_signal():
+        run_loop(tokens.token())  # fails now rather than after staging
     identity = tokens.describe()
     with staged_ledger(Path(options["ledger_folder"]), source, identity.tenant_id, quiet=options["quiet"]) as ledger:
         counts = ledger.counts()
@@ -98,7 +101,8 @@ def _purge(options: dict[str, Any], limits: Any, threshold: FailureThreshold | N
         purge = Purge(ledger, tokens, way, limits, a_display(quiet=options["quiet"]), threshold, options["seed"])
         summary = purge.run()
     log_end(summary)
-    show_summary(summary, as_json=options["as_json"])
+    with to_whoever_reads():
+        show_summary(summary, as_json=options["as_json"])
     return summary.exit_code
 
 
