@@ -35,7 +35,6 @@ from purgeengine.errors import NoAnswer, NotSent, PurgeEngineError
 DRAIN_S_MAX = 30.0
 """How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
 
-
 TURN_S_MIN = 0.002
 """Under load, turns are no closer than this: what comes in between shares one commit. A call takes some hundred times longer."""
 WAIT_S_MIN = 0.001
