@@ -218,7 +218,10 @@ def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed:
 
     arguments = [argument for argument in bench.run_arguments() if argument != "--yes"]
     controller, terminal = pty.openpty()
-    with os.fdopen(controller, "wb", buffering=0) as keyboard, bench.start(*arguments, stdin=terminal) as process:
+    with (
+        os.fdopen(controller, "wb", buffering=0) as keyboard,
+        bench.start(*arguments, how={"stdin": terminal}) as process,
+    ):
         os.close(terminal)
         keyboard.write(f"{typed}\n".encode())
         out, err = process.communicate(timeout=60)
