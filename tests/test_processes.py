@@ -114,10 +114,10 @@ def test_a_second_run_is_refused_and_onlookers_see_a_ledger_that_adds_up(tmp_pat
     with a_job(tmp_path) as bench:
         tenant = bench.server.tenant
         with running(bench) as first:
+            tenant.set_faults(Faults(call_throttled=1.0, retry_after_s_max=1))  # it must not end before it is looked at
             second = bench.run()
             assert (second.code, second.out) == (5, "")
             assert "in use by another process" in second.err
-            tenant.set_faults(Faults(call_throttled=1.0, retry_after_s_max=1))  # it must not end before it is looked at
             _look(bench, tenant)
             assert first.poll() is None
             tenant.set_faults(Faults())
