@@ -182,7 +182,7 @@ class Job:
         assert counters.refused_concurrency <= 4 * (1 + self.counts["kills"]), f"{self}: {counters}"
         assert counters.refused_rate == counters.violations == 0, f"{self}: {counters}"
         if not self.counts["kills"]:  # a wait that was told to a process in its last moment is known to nobody
-            assert counters.early_retries == counters.early_calls == 0, f"{self}: {counters}"
+            assert counters.early_retries == 0, f"{self}: {counters}"
 
     def _were_there(self) -> list[bool]:
         return [number < len(self.rows) - self.gone for number in range(len(self.rows))]
