@@ -16,7 +16,9 @@ import click
 
 from purgeengine import __version__
 from purgeengine.commands.settings import attach
+from purgeengine.commands.signals import Handler, heeded_signals
 from purgeengine.errors import LedgerError, PurgeEngineError
+from purgeengine.streams import prepare_streams, reader_has_gone, silence_output
 
 COMMANDS = {
     "plan": "Look at an input: rows, mailboxes, bad and duplicate rows, the time it will take. Sends nothing.",
@@ -28,6 +30,7 @@ COMMANDS = {
     "config": "Show the settings that hold, and where each of them comes from.",
     "demo": "Watch a whole run against a simulated tenant. Needs no account.",
 }
+STOPPED = 4
 EXIT_CODES = """\b
 Exit codes:
   0  every row purged, already gone, or a duplicate of such a row
@@ -84,22 +87,26 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. A user never sees a traceback for something that a user can cause."""
-    for name in (
-        "SIGTERM",
-        "SIGHUP",
-        "SIGBREAK",
-    ):  # asked to end, a command ends as it does on Ctrl-C; a run drains, see signals
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
-    sys.exit(run(arguments))
+    prepare_streams()
+    _on_signals(
+        signal.default_int_handler
+    )  # asked to end, a command ends as it does on Ctrl-C; a run drains, see signals
+    try:
+        code = run(arguments)
+    except KeyboardInterrupt:  # it came while an error was being told
+        code = STOPPED
+    _on_signals(lambda *_: os._exit(code))  # what is decided stays decided
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and answer its exit code."""
+    code = 0
     try:
-        code = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        answered = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        code = answered if isinstance(answered, int) else 0
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return code
     except PurgeEngineError as error:
         _say(str(error))
         return error.exit_code
@@ -108,19 +115,25 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         _say("Stopped. The same command resumes where it was.")
-        return 4
+        return STOPPED
     except SystemExit as end:
         # Click's mark that the reader of our output has gone (``| head``), which is its right.
         if "PacifyFlushWrapper" in sys.stdout.__class__.__name__:
+            silence_output()
             return 0
         raise end
     except OSError as error:
         # Nowhere to write the result to; what the command did is done, and a ledger keeps it.
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - lasts until the process ends
-        if isinstance(error, BrokenPipeError):
-            return 0
+        silence_output()
+        if reader_has_gone(error):
+            return code
         _say(f"The output could not be written: {error.strerror or error}. Free some space, or send it elsewhere.")
         return LedgerError.exit_code
+
+
+def _on_signals(handler: Handler) -> None:
+    for number in heeded_signals():
+        signal.signal(number, handler)
 
 
 def _say(message: str) -> None:

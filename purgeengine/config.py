@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from purgeengine.errors import UsageProblem
@@ -10,6 +11,9 @@ from purgeengine.errors import UsageProblem
 Fanout = Literal["auto", 4, 20]
 Auth = Literal["auto", "token", "secret", "certificate", "federated", "managed-identity", "device-code"]
 """Ways to sign in."""
+
+QUARANTINE_S_MAX = 3_600.0
+"""No service runs twenty deletions for an hour, and a run that waits so long after each lost call does not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class Limits:
     """How long the service may still be running a batch whose answer was lost; its mailboxes wait that long. Used until
     enough answers have been timed, and never exceeded."""
     quarantine_s_min: float = 5.0
-    """Shortest quarantine, however fast the service has answered so far."""
+    """Shortest quarantine, however fast the service has answered so far; never more than ``quarantine_s``."""
     fill_wait_s: float = 0.05
     """How long a partly filled batch waits for company while others are in flight: 13 % fewer calls for 0.3 % of time."""
     retry_after_s_max: float = 21_600.0
@@ -63,12 +67,18 @@ class Limits:
             ("--mailbox-requests", self.mailbox_requests),
             ("--mailbox-window-s", self.mailbox_window_s),
             ("--rate", self.requests_per_s),
+            ("--quarantine-s", self.quarantine_s),
         )
         for name, value in positive:
-            if value <= 0:
+            if not 0 < value < inf:
                 raise UsageProblem(f"{name} must be greater than zero, not {value}.")
         if self.connections > 512:
             raise UsageProblem(f"--connections {self.connections} is more than the 512 that one process should open.")
+        if self.quarantine_s > QUARANTINE_S_MAX:
+            raise UsageProblem(
+                f"--quarantine-s {self.quarantine_s:g} is more than {QUARANTINE_S_MAX:g}, and after each lost call its mailboxes "
+                "would wait so long."
+            )
         if self.fanout not in ("auto", 4, 20):
             raise UsageProblem(f"--fanout must be auto, 4 or 20, not {self.fanout}.")
 

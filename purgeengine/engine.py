@@ -39,7 +39,6 @@ from purgeengine.errors import NoAnswer, NotSent, PurgeEngineError
 DRAIN_S_MAX = 30.0
 """How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
 
-
 TURN_S_MIN = 0.002
 """Under load, turns are no closer than this: what comes in between shares one commit. A call takes some hundred times longer."""
 LOOK_S_MAX = 60.0
@@ -138,6 +137,8 @@ class Engine:
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
+        self._unsent: set[asyncio.Task[None]] = set()
+        """Those of the errands whose batch waits to leave: for a token, or as Graph asked."""
         self._refused_token = ""
         self._asked_until = float("-inf")
         self._failure: BaseException | None = None
@@ -170,8 +171,14 @@ class Engine:
         """Send nothing more, wait for what is in flight at most `DRAIN_S_MAX`, then return from `run`."""
         if self.stop_reason is None:
             self.stop_reason = reason
-            self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
+            self._begin_to_drain()
             self._report(StopRequested())
+
+    def _begin_to_drain(self) -> None:
+        """Wait for the answers to come, and not for batches to leave that have not left."""
+        self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
+        for task in self._unsent:
+            task.cancel()
 
     # -------------------------------------------------------------------------------------------------------- events in
 
@@ -258,7 +265,7 @@ class Engine:
                     self._run_errand(self._renew_token())
                 case Halt():
                     self.halted = command
-                    self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
+                    self._begin_to_drain()
                     self._log.warning(logs.RUN_STOPPED, reason=command.reason.value, **_told(command.reply))
         if not entries:
             return
@@ -283,8 +290,7 @@ class Engine:
 
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:
-            token = await self._tokens.token()
-            await self._wait_at_the_door()
+            token = await self._ready_to_leave()
             if self._held:
                 raise NotSent("The time to send was over before the batch left.")
             raw = await self._transport.post(body, batch.client_request_id, token)
@@ -297,6 +303,20 @@ class Engine:
             self._fail(error)
         else:
             self._report(self._read(batch, raw, token))
+
+    async def _ready_to_leave(self) -> str:
+        """The token to send a batch with, once it may leave. Raises `NotSent` when the run is stopped meanwhile."""
+        task = asyncio.current_task()
+        assert task is not None, "errands are tasks"
+        self._unsent.add(task)
+        try:
+            token = await self._tokens.token()
+            await self._wait_at_the_door()
+        except asyncio.CancelledError:
+            raise NotSent("the run was stopped before the batch left") from None
+        finally:
+            self._unsent.discard(task)
+        return token
 
     def _read(self, batch: Batch, raw: RawAnswer, token: str) -> Event:
         try:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,15 +74,15 @@ class Bench:
         way = ["--graph-url", server.graph_url, "--authority", server.authority_url, "--ca-file", str(server.ca_file)]
         return ["run", str(self.input), "--ledger", str(self.ledger), "--yes", "--json", "--quiet", *way, *more]
 
-    def run(self, *more: str, **environment: str) -> Ended:
+    def run(self, *more: str, timeout_s: float = TIMEOUT_S, **environment: str) -> Ended:
         """``run`` to its end."""
-        return self.command(*self.run_arguments(*more), **environment)
+        return self.command(*self.run_arguments(*more), timeout_s=timeout_s, **environment)
 
-    def command(self, *arguments: str, **environment: str) -> Ended:
+    def command(self, *arguments: str, timeout_s: float = TIMEOUT_S, **environment: str) -> Ended:
         """Any command to its end."""
         with self.start(*arguments, **environment) as process:
             try:
-                out, err = process.communicate(timeout=TIMEOUT_S)
+                out, err = process.communicate(timeout=timeout_s)
             except BaseException:
                 process.kill()
                 raise
@@ -93,9 +93,14 @@ class Bench:
         *arguments: str,
         stdin: int = subprocess.DEVNULL,
         program: Sequence[str] = ("-m", "purgeengine"),
+        command: Sequence[str] = (),
+        how: Mapping[str, Any] | None = None,
         **environment: str,
     ) -> subprocess.Popen[str]:
-        """Any command, running. An empty value takes a name out of its environment."""
+        """Any command, running. An empty value takes a name out of its environment.
+
+        ``how`` are arguments of `subprocess.Popen`; ``command`` is another command line than ours.
+        """
         app = self.server.login.app
         credentials = {
             "AZURE_TENANT_ID": app.tenant_id,
@@ -104,15 +109,18 @@ class Bench:
         }
         own = {"PYTHONWARNINGS": "error::RuntimeWarning", "PURGEENGINE_CONFIG": os.devnull}
         env = {**os.environ, **credentials, **own, **environment}
+        usual = {
+            "stdin": stdin,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "start_new_session": True,  # the terminal that the tests were started from is nobody's to ask
+        }
         return subprocess.Popen(
-            [sys.executable, *program, *arguments],
+            [*command] or [sys.executable, *program, *arguments],
             env={name: value for name, value in env.items() if value},
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            start_new_session=True,  # the terminal that the tests were started from is nobody's to ask
+            **{**usual, **(how or {})},
         )
 
     def exported(self) -> list[dict[str, str]]:

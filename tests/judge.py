@@ -173,5 +173,5 @@ class Judge:
         windows = max(most_asked, 2 * largest) // scenario.limits.mailbox_requests
         calls = sum(scenario.rows_by_mailbox) / scenario.limits.connections / 4
         work_s = max(CALL_S * ceil(largest / 4), CALL_S * calls) + 2 * windows * scenario.limits.mailbox_window_s
-        took_s = world.duration_s - world.faults_ended_at
+        took_s = world.duration_s - world.faults_ended_at - sum(for_s for _, for_s in scenario.suspensions)
         assert took_s <= SLACK_S + 1.2 * work_s, f"{world}: {took_s:.0f} s after the last fault"

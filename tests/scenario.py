@@ -77,6 +77,8 @@ class Scenario:
     """Half of the rows name their mailbox by its object id."""
     resolved: bool = False
     """The names are looked up when the ledger is made."""
+    suspensions: tuple[tuple[float, float], ...] = ()
+    """Sleeps of the machine while the service and the monotonic clock go on: at which second, for how many."""
 
     def to_json(self) -> str:
         """Everything that decides the run."""
@@ -111,6 +113,7 @@ def chaos(seed: int) -> Scenario:
         action=rng.choice(list(Action)),
         id_type=rng.choice(list(IdType)),
         **_names(rng),
+        suspensions=((rng.uniform(0, 30), rng.choice([5.0, 60.0, 3600.0])),) if rng.random() < 0.2 else (),
     )
 
 

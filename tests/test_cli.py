@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
 from purgeengine.sim.login import Login
 from purgeengine.sim.settings import TenantSettings
-from tests.cli_fixtures import Bench, Row, a_bench, rows_of, write_csv
+from tests.cli_fixtures import Bench, Row, a_bench, rows_of
 from tests.scenario import zipf
 
 QUICK = TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.5)
@@ -37,11 +35,6 @@ def a_tenant(rows: list[Row], gone: int = 0, faults: Faults | None = None, setti
     for user, _, _ in rows:
         tenant.truth.add_mailbox(user)
     return tenant
-
-
-def sent_more_than_once(tenant: Tenant) -> set[str]:
-    """Contacts that the tenant was asked for twice or more."""
-    return {contact for contact, count in Counter(seen.contact for seen in tenant.log).items() if count > 1}
 
 
 def test_four_thousand_sorted_rows_end_purged_in_full_calls(tmp_path: Path) -> None:
@@ -91,77 +84,6 @@ def test_the_ledger_equals_the_truth_whatever_goes_wrong(tmp_path: Path) -> None
         else:
             assert row["outcome"] == "purged", row
             assert not exists
-
-
-def test_kill_nine_loses_nothing_and_only_rows_in_doubt_are_sent_again(tmp_path: Path) -> None:
-    """Killed three times in the middle and started again: all purged, and what was settled is never asked for twice."""
-    rows = rows_of([60] * 40)
-    tenant = a_tenant(rows, settings=TenantSettings(latency_median_s=0.05, overhead_s=0.02, latency_s_max=0.5))
-    asked_when_settled: dict[str, int] = {}
-    with a_bench(tmp_path, tenant, rows) as bench:
-        for kill in range(1, 4):
-            process = bench.start(*bench.run_arguments("--connections", "4"))
-            deadline = time.monotonic() + 60
-            while tenant.counters.purged < kill * 500 and time.monotonic() < deadline:
-                assert process.poll() is None, process.communicate()
-                time.sleep(0.02)
-            process.kill()
-            process.communicate()
-            asked = Counter(seen.contact for seen in tenant.log)
-            for row in bench.exported():
-                if row["outcome"]:
-                    asked_when_settled.setdefault(row["contact"], asked[row["contact"]])
-        ended = bench.run()
-        assert ended.code == 0, ended.err
-        exported = bench.exported()
-    assert {row["outcome"] for row in exported} == {"purged"}
-    asked = Counter(seen.contact for seen in tenant.log)
-    for contact, times in asked_when_settled.items():
-        assert asked[contact] == times, "a settled row was sent again"
-    assert tenant.truth.remaining() == 0
-    assert tenant.counters.refused_concurrency == 0
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process could handle")
-def test_sigterm_drains_and_the_same_command_resumes(tmp_path: Path) -> None:
-    """Exit 4, what was in flight is recorded, status tells it, and the second run ends the job."""
-    rows = rows_of([60] * 40)
-    tenant = a_tenant(rows, settings=TenantSettings(latency_median_s=0.05, overhead_s=0.02, latency_s_max=0.5))
-    with a_bench(tmp_path, tenant, rows) as bench:
-        process = bench.start(*bench.run_arguments("--connections", "4"))
-        while tenant.counters.purged < 300:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 4, err
-        assert '"exit_code":4' in out
-        status = bench.command("status", str(bench.ledger), "--json")
-        assert status.json["outcomes"]["purged"] == tenant.counters.purged
-        assert status.json["in_doubt"] == 0
-        assert status.json["waiting"] == 2_400 - tenant.counters.purged
-        ended = bench.run()
-        assert ended.code == 0, ended.err
-    assert sent_more_than_once(tenant) == set()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM that a process could handle")
-def test_sigterm_while_the_input_is_read_is_an_orderly_stop(tmp_path: Path) -> None:
-    """Exit 4 and a sentence; the unstaged ledger is no obstacle to the same command."""
-    rows = rows_of([1_000] * 300)
-    tenant = a_tenant(rows[:1])
-    with a_bench(tmp_path, tenant, rows) as bench:
-        process = bench.start(*bench.run_arguments("--max-items", "0"))
-        while not bench.ledger.exists():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.005)
-        process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == 4, err
-        assert "Traceback" not in err
-        ended = bench.run("--max-items", "0")
-    assert ended.code == 2, ended.err
-    assert "300,000 rows to purge" in ended.err
 
 
 def test_a_service_that_runs_batches_at_once_is_adapted_to(tmp_path: Path) -> None:
@@ -218,7 +140,10 @@ def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed:
 
     arguments = [argument for argument in bench.run_arguments() if argument != "--yes"]
     controller, terminal = pty.openpty()
-    with os.fdopen(controller, "wb", buffering=0) as keyboard, bench.start(*arguments, stdin=terminal) as process:
+    with (
+        os.fdopen(controller, "wb", buffering=0) as keyboard,
+        bench.start(*arguments, how={"stdin": terminal}) as process,
+    ):
         os.close(terminal)
         keyboard.write(f"{typed}\n".encode())
         out, err = process.communicate(timeout=60)
@@ -283,38 +208,6 @@ def test_unusable_inputs_are_refused_before_anything(bench: Bench, tmp_path: Pat
             assert ended.code == 2
             assert path.name in ended.err
             assert "Traceback" not in ended.err
-
-
-def test_another_input_under_the_same_ledger_is_refused(bench: Bench, tmp_path: Path) -> None:
-    """Exit 2; the first input may go on."""
-    assert bench.run().code == 0
-    other = write_csv(tmp_path / "other.csv", rows_of([3]))
-    arguments = bench.run_arguments()
-    arguments[1] = str(other)
-    ended = bench.command(*arguments)
-    assert ended.code == 2
-    assert "input" in ended.err
-    again = bench.run()
-    assert (again.code, again.json["calls"]) == (0, 0)
-
-
-def test_a_second_process_on_the_same_ledger_is_refused(tmp_path: Path) -> None:
-    """Exit 5 while the first goes on and ends well; status and export work meanwhile."""
-    rows = rows_of([40] * 20)
-    settings = TenantSettings(latency_median_s=0.1, overhead_s=0.02, latency_s_max=0.5)
-    tenant = a_tenant(rows, settings=settings)
-    with a_bench(tmp_path, tenant, rows) as bench:
-        first = bench.start(*bench.run_arguments("--connections", "2"))
-        while tenant.counters.purged < 100:
-            assert first.poll() is None, first.communicate()
-            time.sleep(0.02)
-        second = bench.run()
-        assert second.code == 5
-        assert "another" in second.err.lower()
-        assert bench.command("status", str(bench.ledger)).code == 0
-        assert len(bench.exported()) == 800
-        _, err = first.communicate(timeout=60)
-        assert first.returncode == 0, err
 
 
 def test_a_wait_that_outlives_the_run_is_told_and_not_cut_short(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from purgeengine.config import Limits
 from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.fanout import TALLY_ROWS, WIDE_PROBES, FanoutProbe
-from purgeengine.core.gate import FAILURES_TO_CLOSE, Gate
+from purgeengine.core.gate import FAILURES_TO_CLOSE, TRYING_S_MAX, Gate
 from purgeengine.core.mailbox import GOOD_REPLIES_TO_RAISE, Mailbox
 from purgeengine.core.messages import RenewToken, Settled, TokenRenewed
 from purgeengine.core.model import Attempt, Outcome, Reply
@@ -125,7 +125,7 @@ def test_the_gate_closes_at_the_fifth_failure_in_a_row_and_lets_one_probe_throug
     assert gate.places(0, gate.opens_at) == 1
     assert gate.places(1, gate.opens_at) == 0
     gate.answered()
-    assert (gate.probing, gate.places(0, 10.0), gate.failing_for_s(99.0)) == (False, 16, 0.0)
+    assert (gate.probing, gate.places(0, 10.0), gate.failing_s) == (False, 16, 0.0)
 
 
 def test_failures_that_left_before_the_gate_closed_change_nothing() -> None:
@@ -137,7 +137,18 @@ def test_failures_that_left_before_the_gate_closed_change_nothing() -> None:
     for _ in range(11):
         gate.failed(10.0, FAILED)
     assert gate.opens_at == other.opens_at
-    assert gate.failing_for_s(70.0) == 60.0
+    gate.failed(70.0, FAILED)
+    assert gate.failing_s == 60.0
+
+
+def test_only_time_spent_trying_counts_as_an_outage() -> None:
+    """Between two failures lay a day (a wait that Graph asked for, or a machine asleep): three minutes of it count."""
+    gate = a_gate()
+    gate.failed(10.0, FAILED)
+    gate.failed(86_410.0, FAILED)
+    assert gate.failing_s == TRYING_S_MAX
+    gate.failed(86_420.0, FAILED)
+    assert gate.failing_s == TRYING_S_MAX + 10.0
 
 
 def test_a_call_that_is_too_fast_counts_as_a_failure_and_waits_as_told() -> None:

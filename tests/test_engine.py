@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from purgeengine.config import Limits
-from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Settled
+from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Returned, Settled
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.engine import DRAIN_S_MAX, Engine, Hours
 from purgeengine.errors import LedgerError, NoAnswer, TokenError
@@ -38,6 +38,8 @@ class Scene:
     token_error: Exception | None = None
     before_token: Callable[[], Awaitable[None]] | None = None
     hours: Hours | None = None
+    token_s: float = 0.0
+    """How long the login takes."""
     history: list[str] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
@@ -74,6 +76,7 @@ class Scene:
             async def token(self) -> str:
                 if scene.before_token is not None:
                     await scene.before_token()
+                await asyncio.sleep(scene.token_s)
                 if scene.token_error is not None:
                     raise scene.token_error
                 return "token"
@@ -164,6 +167,21 @@ def test_a_stop_does_not_wait_for_ever() -> None:
     scene = Scene(post=never).run(stop)
     assert scene.ended_at == pytest.approx(1 + DRAIN_S_MAX, abs=0.1)
     assert not any(isinstance(entry, BatchEnded) for entry in scene.entries)
+
+
+def test_a_stop_waits_for_no_batch_that_has_not_left() -> None:
+    """The login hangs: what was to be sent is given back at once, was never sent, and is not in doubt."""
+
+    async def stop(engine: Engine) -> None:
+        await asyncio.sleep(1)
+        engine.stop("stopped")
+
+    scene = Scene(token_s=10_000).run(stop)
+    assert scene.ended_at == pytest.approx(1, abs=0.1)
+    assert not any(line.startswith("post") for line in scene.history)
+    sent, returned = ([e for e in scene.entries if isinstance(e, kind)] for kind in (BatchSent, Returned))
+    assert [entry.number for entry in returned] == [0] * sum(len(p.attempts) for e in sent for p in e.parts)
+    assert not any(entry.in_doubt for entry in returned)
 
 
 def test_a_mistake_of_ours_ends_the_run_instead_of_hanging() -> None:

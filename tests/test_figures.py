@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from purgeengine.commands.options import limits_from
+from purgeengine.commands.run import run
 from purgeengine.commands.words import counted, duration, number
 from purgeengine.config import Limits
 from purgeengine.core.estimate import estimate
@@ -104,6 +106,18 @@ def test_limits_that_make_no_sense_are_refused() -> None:
         (Limits(connections=600), "--connections"),
         (Limits(mailbox_requests=0), "--mailbox-requests"),
         (Limits(mailbox_window_s=-1), "--mailbox-window-s"),
+        (Limits(mailbox_window_s=float("nan")), "--mailbox-window-s"),
+        (Limits(quarantine_s=0), "--quarantine-s"),
+        (Limits(quarantine_s=float("inf")), "--quarantine-s"),
+        (Limits(quarantine_s=3_601), "--quarantine-s 3601 is more than 3600"),
     ):
         with pytest.raises(UsageProblem, match=name):
             limits.validate()
+
+
+@pytest.mark.parametrize(("asked_s", "shortest_s"), [(40.0, 5.0), (3_600.0, 5.0), (5.0, 5.0), (1.0, 1.0)])
+def test_a_quarantine_below_the_shortest_makes_that_shorter_as_well(asked_s: float, shortest_s: float) -> None:
+    """--quarantine-s is the longest, and nothing is kept waiting for longer than that."""
+    context = run.make_context("run", ["input.csv", "--ledger", "ledger", "--quarantine-s", str(asked_s)])
+    limits = limits_from(context.params)
+    assert (limits.quarantine_s, limits.quarantine_s_min) == (asked_s, shortest_s)

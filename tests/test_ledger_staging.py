@@ -17,6 +17,7 @@ from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Item, Outcome
 from purgeengine.edges.ledger import Ledger, LedgerReader, staging
+from purgeengine.edges.ledger.folder import finish
 from purgeengine.edges.ledger.storage import README_TEXT
 from purgeengine.errors import InputError, LedgerError, LedgerMismatch
 from tests.ledger_fixtures import FakeSource, a_source, open_ledger, opened, rows_of
@@ -192,6 +193,21 @@ def test_death_between_the_database_and_the_last_step_keeps_the_ledger(
     assert (tmp_path / "L" / "staging").exists()
     with open_ledger(tmp_path / "L", None) as ledger:
         assert ledger.counts().waiting == 5
+    assert not (tmp_path / "L" / "staging").exists()
+
+
+def test_a_staged_database_never_needs_a_rollback_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it made one (it changed to a write-ahead log at its first opening), a run left a folder that none resumed."""
+    journal_modes = []
+
+    def look(folder: Path) -> None:
+        header = (folder / "ledger.sqlite").read_bytes()[18:20]  # write and read version: 2 is a write-ahead log
+        journal_modes.append((header, (folder / "staging").exists()))
+        finish(folder)
+
+    monkeypatch.setattr("purgeengine.edges.ledger.ledger.finish", look)
+    open_ledger(tmp_path / "L", a_source(5)).close()
+    assert journal_modes == [(b"\x02\x02", True)]
 
 
 def test_full_disk_while_staging_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

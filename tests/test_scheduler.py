@@ -558,3 +558,26 @@ def test_an_outage_that_lasts_stops_the_run() -> None:
         now = max(now + 0.1, scheduler.wake_at() or 0.0)
         assert now < 1000
     assert halts[0].reason is HaltReason.OUTAGE
+
+
+def test_a_wait_that_graph_asked_for_is_no_outage() -> None:
+    """503 with a Retry-After of an hour: nothing leaves before, whatever else happens meanwhile, and then the run goes on."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(refusal(batch, 503, wait=3_600.0), now=1.0)
+    assert [scheduler.handle(now=now) for now in (1_000.0, 3_600.0)] == [[], []]
+    (again,) = batches(scheduler.handle(now=3_601.0))
+    scheduler.handle(answer(again), now=3_602.0)
+    assert scheduler.finished
+
+
+def test_a_machine_that_slept_is_no_outage() -> None:
+    """A call is lost before and another after an hour's sleep through which the monotonic clock ran on: the run goes on."""
+    scheduler = a_scheduler(*[4] * 10, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    scheduler.handle(lost(first), now=1.0)
+    commands = scheduler.handle(lost(second), now=3_601.0)
+    while not scheduler.finished:
+        now = scheduler.wake_at() or 3_602.0
+        commands = scheduler.handle(*[answer(batch) for batch in batches(commands)], now=now)
+        assert [command for command in commands if isinstance(command, Halt)] == []

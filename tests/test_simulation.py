@@ -127,6 +127,41 @@ def test_each_fault_alone_costs_no_row(fault: str) -> None:
     assert world.counts[Outcome.ABSENT] <= sum(not there for there in world.existed.values())
 
 
+@pytest.mark.parametrize("skew_s", [-7_200.0, -1.5, 1.5, 7_200.0])
+def test_a_retry_after_as_a_date_needs_no_clock_to_be_right(skew_s: float) -> None:
+    """Ours and the service's differ by up to two hours: no date is undercut, and none makes a wait of hours."""
+    faults = Faults(item_throttled_before=0.2, call_throttled=0.05)
+    world = World(rows_by_mailbox=[40] * 20, faults=faults)
+    world.utc_offset_s = skew_s
+    world.run().judge()
+    assert world.counts == Counter({Outcome.PURGED: 800})
+    assert world.duration_s < 600.0
+
+
+@pytest.mark.parametrize("by_s", [-86_400.0, -3_600.0, -1.0, 1.0, 3_600.0, 86_400.0])
+def test_a_wall_clock_that_is_set_decides_nothing(by_s: float) -> None:
+    """Set forward or back by up to a day in the middle of a run: it takes the same calls and the same time as with no step."""
+    faults = Faults(item_throttled_before=0.1, item_error_after=0.05, reset_after=0.05)
+    worlds = [World(rows_by_mailbox=[30] * 20, faults=faults, clock_steps=steps) for steps in ((), ((2.0, by_s),))]
+    for world in worlds:
+        world.run().judge()
+    assert worlds[0].duration_s == worlds[1].duration_s
+    assert [seen.contact for seen in worlds[0].tenant.log] == [seen.contact for seen in worlds[1].tenant.log]
+
+
+@pytest.mark.parametrize("for_s", [5.0, 60.0, 86_400.0])
+@pytest.mark.parametrize(
+    "faults", [Faults(), Faults(item_throttled_before=0.1, call_error_before=0.2, reset_after=0.05)]
+)
+def test_a_machine_that_sleeps_in_the_middle_of_a_run_goes_on(for_s: float, faults: Faults) -> None:
+    """The monotonic clock runs on meanwhile (Windows does that), and calls run out of time: no outage, and every row is purged."""
+    world = World(rows_by_mailbox=[30] * 20, faults=faults, suspensions=((1.0, for_s), (3.0 + for_s, for_s)))
+    world.run_once()
+    assert world.error is None
+    world.judge()
+    assert world.counts == Counter({Outcome.PURGED: 600})
+
+
 @pytest.mark.parametrize("seed", range(1, 301))
 def test_chaos_breaks_no_promise(seed: int) -> None:
     """A random service, job and misfortune from one seed: every promise holds, and once the faults stop, the run ends."""

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,8 +16,15 @@ import pytest
 import trustme
 
 from purgeengine import __version__
+from purgeengine.core.model import Item
+from purgeengine.core.wire import encode_batch
 from purgeengine.edges.transport import ANSWER_BYTES_MAX, HttpTransport, RawAnswer, Timeouts
 from purgeengine.errors import NoAnswer, NotSent, UsageProblem
+from purgeengine.sim.background import in_background
+from purgeengine.sim.faults import Faults
+from purgeengine.sim.graph import Tenant
+from purgeengine.sim.server import SimulatedTenant
+from purgeengine.sim.settings import TenantSettings
 from tests.https_server import (
     LOOPBACK,
     Server,
@@ -316,6 +324,30 @@ async def test_a_whole_call_takes_no_longer_than_allowed(ca_file: Path) -> None:
     async with a_transport(trickle, ca_file, timeouts=timeouts) as (transport, _):
         with pytest.raises(NoAnswer, match="in time"):
             await post(transport)
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["answered", "silent"])
+async def test_an_answer_that_came_while_the_process_was_suspended_is_read(ca_file: Path, answers: bool) -> None:
+    """Its wait was over when it woke up. A service that had said nothing by then is given up a little later."""
+    faults = Faults() if answers else Faults(hang_before=1.0)
+    settings = TenantSettings(overhead_s=0.3, latency_median_s=0.0, anything_exists=True)
+    server = SimulatedTenant(Tenant(settings, faults=faults), ca_file=ca_file)
+    with in_background(server):
+        token = server.login.issue(0.0)
+        timeouts = Timeouts(read_s=0.5, call_s=0.5)
+        async with HttpTransport.open(
+            graph_url=server.graph_url, connections=1, ca_file=ca_file, timeouts=timeouts
+        ) as transport:
+            body = encode_batch([Item("a@contoso.example", "", "AAMkAGI2=")])
+            call = asyncio.ensure_future(transport.post(body, "11111111-2222", token))
+            while not server.tenant.counters.calls:
+                await asyncio.sleep(0)
+            time.sleep(1.5)  # the loop stands still, as it does when the process is stopped
+            if answers:
+                assert (await call).status == 200
+            else:
+                with pytest.raises(NoAnswer, match="did not answer in time"):
+                    await call
 
 
 async def test_a_slow_service_is_given_more_time_after_a_wait_that_ran_out(ca_file: Path) -> None:

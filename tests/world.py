@@ -252,6 +252,9 @@ class World:
         for at_s, by_s in self.scenario.clock_steps:
             if at_s > started_at:
                 loop.call_at(at_s - started_at, self._set_clock, clock, by_s)
+        for at_s, for_s in self.scenario.suspensions:
+            if at_s > started_at:
+                loop.call_at(at_s - started_at, loop.jump, for_s)  # type: ignore[attr-defined]
         self.tokens = SimulatedTokens(self.login, clock, started_at)
         counts = ledger.counts()
         self.tally = Tally(counts.rows, counts.outcomes)

@@ -88,6 +88,7 @@ def _check_cloud(cloud: Cloud, option: str, given: str | None, address_in: Calla
 def connect(way: Way) -> tuple[Tokens, Identity]:
     """Sign in as the options and the environment say, with a first token in hand: what fails, fails now. Raises `TokenError`."""
     from purgeengine.commands.purging import run_loop
+    from purgeengine.commands.signals import leave_on_signal
     from purgeengine.edges.tokens import tokens_from_environment
 
     forbid_core_dumps()
@@ -99,7 +100,8 @@ def connect(way: Way) -> tuple[Tokens, Identity]:
         auth=way.auth,
         tell=lambda sentence: click.echo(sentence, err=True),
     )
-    run_loop(tokens.token())
+    with leave_on_signal():
+        run_loop(tokens.token())
     return tokens, tokens.describe()
 
 

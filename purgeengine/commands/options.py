@@ -125,6 +125,7 @@ def limit_options(command: Decorated) -> Decorated:
         ("--mailbox-requests", int, DEFAULTS.mailbox_requests, "Requests to one mailbox in a window."),
         ("--mailbox-window-s", float, DEFAULTS.mailbox_window_s, "Length of that window in seconds."),
         ("--rate", int, DEFAULTS.requests_per_s, "Requests a second over all mailboxes; less to stay gentle."),
+        ("--quarantine-s", float, DEFAULTS.quarantine_s, "How long the service may run a call whose answer was lost."),
     )
     command = click.option(
         "--lanes/--no-lanes",
@@ -147,6 +148,8 @@ def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
         mailbox_requests=options["mailbox_requests"],
         mailbox_window_s=options["mailbox_window_s"],
         requests_per_s=options["rate"],
+        quarantine_s=options["quarantine_s"],
+        quarantine_s_min=min(DEFAULTS.quarantine_s_min, options["quarantine_s"]),
         **others,
     )
     limits.validate()

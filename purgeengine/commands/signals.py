@@ -1,13 +1,18 @@
-"""Ctrl-C and its relatives: the first one drains, the second leaves at once."""
+"""Ctrl-C and its relatives: the first one drains, the second leaves at once.
+
+What the process was started with is respected: a signal that is ignored from the beginning (``nohup``, a shell's background job)
+stays ignored. Windows has SIGINT (Ctrl-C) and SIGBREAK (Ctrl-Break); closing its console window leaves no time for anything,
+and is to a run what a kill is.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -15,11 +20,31 @@ NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What administrators' tools send: terminals, service managers, a closed session; SIGBREAK is Ctrl-Break on Windows."""
 LEFT_AT_ONCE = 4
 
+Handler = Callable[[int, FrameType | None], object]
+
 
 def tell(sentence: str) -> None:
-    """On standard error, if anybody still reads it."""
-    with suppress(OSError, ValueError):
+    """On standard error, if it is in a state to be written to: a signal may have come while it was."""
+    with suppress(OSError, ValueError, RuntimeError):
         click.echo(f"purgeengine: {sentence}", err=True)
+
+
+def heeded_signals() -> list[signal.Signals]:
+    """Those of the platform that the process was not told to ignore."""
+    known = [signal.Signals[name] for name in NAMES if name in signal.Signals.__members__]
+    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+@contextmanager
+def handled(handler: Handler) -> Iterator[None]:
+    """While inside, ``handler`` is called in the main thread, whatever that is doing; waiting for a write included."""
+    before = {number: signal.signal(number, handler) for number in heeded_signals()}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            if earlier is not None:  # else it was not Python's
+                signal.signal(number, earlier)
 
 
 @contextmanager
@@ -28,30 +53,38 @@ def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> It
 
     The ledger is durable at every moment, so that leaving at once loses nothing and is resumable too.
     """
-    loop = asyncio.get_running_loop()
-    received: list[str] = []
+    import asyncio  # not needed to answer --help
 
-    def on_signal(name: str) -> None:
-        received.append(name)
-        if len(received) > 1:
-            leave()
-            tell("Left at once. The same command resumes.")
-            os._exit(LEFT_AT_ONCE)
+    loop = asyncio.get_running_loop()
+    received: list[int] = []
+
+    def stop_in_order(name: str) -> None:
         tell("Stopping: what is in flight is waited for. Once more to leave at once.")
         stop(f"{name} was received")
 
-    signals = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in signals}
-    for number in signals:
-        if sys.platform == "win32":  # asyncio has no signal handlers there; Python's run in the main thread
-            signal.signal(number, lambda number, _: loop.call_soon_threadsafe(on_signal, signal.Signals(number).name))
-        else:
-            loop.add_signal_handler(number, on_signal, signal.Signals(number).name)
-    try:
+    def on_signal(number: int, _: FrameType | None) -> None:
+        received.append(number)
+        if len(received) == 1:
+            loop.call_soon_threadsafe(stop_in_order, signal.Signals(number).name)
+            return
+        try:
+            leave()
+        finally:
+            _leave_at_once("Left at once. The same command resumes.")
+
+    with handled(on_signal):
         yield
+
+
+@contextmanager
+def leave_on_signal() -> Iterator[None]:
+    """While inside, a signal ends the process at once: there is nothing to bring into order, and a thread may hang."""
+    with handled(lambda *_: _leave_at_once("Stopped before anything was sent. The same command begins again.")):
+        yield
+
+
+def _leave_at_once(sentence: str) -> NoReturn:
+    try:
+        tell(sentence)
     finally:
-        for number in signals:
-            if sys.platform != "win32":
-                loop.remove_signal_handler(number)
-            with suppress(TypeError, ValueError):
-                signal.signal(number, before[number])
+        os._exit(LEFT_AT_ONCE)

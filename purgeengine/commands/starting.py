@@ -36,6 +36,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]
     from purgeengine.commands.resolving import resolver
     from purgeengine.commands.staging import staged_ledger
     from purgeengine.commands.summary import show_summary
+    from purgeengine.streams import to_whoever_reads
 
     limits = limits_from(options)
     threshold = FailureThreshold.parse(options["max_failures"]) if options["max_failures"] else None
@@ -63,7 +64,8 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]
         purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], options["auto_stop"], hours)
         summary = purge.run()
     log_end(summary)
-    show_summary(summary, as_json=options["as_json"])
+    with to_whoever_reads():
+        show_summary(summary, as_json=options["as_json"])
     return summary.exit_code
 
 

@@ -13,6 +13,9 @@ from purgeengine.core.model import Reply
 
 FAILURES_TO_CLOSE = 5
 """Failed calls in a row, no success between, that speak of an outage rather than of bad luck."""
+TRYING_S_MAX = 180.0
+"""Longest time from one failure to the next that was spent trying: the gate closes for a minute, and a call takes two at most.
+What is longer was a wait that Graph asked for, or the sleep of a suspended machine, and says nothing about the service."""
 
 
 class Gate:
@@ -24,7 +27,9 @@ class Gate:
         self._failures = 0
         self._asked_until = -inf
         self._backoff_until = -inf
-        self._failing_since: float | None = None
+        self._failed_at: float | None = None
+        self.failing_s = 0.0
+        """Seconds from the first failure that no success has followed to the latest, as far as they were spent trying."""
 
     @property
     def opens_at(self) -> float:
@@ -42,24 +47,23 @@ class Gate:
             return 0
         return (1 if self.probing else self._connections) - in_flight
 
-    def failing_for_s(self, now: float) -> float:
-        """Seconds since the first failure that no success has followed."""
-        return now - self._failing_since if self._failing_since is not None else 0.0
-
     def answered(self) -> None:
         """The service does its work. A wait that it asked for still holds."""
         self._failures = 0
         self._backoff_until = -inf
-        self._failing_since = None
+        self._failed_at = None
+        self.failing_s = 0.0
 
     def rested(self) -> None:
         """Nothing was to be sent for a while: that nothing was answered meanwhile is no outage."""
-        self._failing_since = None
+        self._failed_at = None
+        self.failing_s = 0.0
 
     def failed(self, now: float, reply: Reply) -> None:
         """A call failed: no answer, or the service's trouble."""
-        if self._failing_since is None:
-            self._failing_since = now
+        if self._failed_at is not None:
+            self.failing_s += min(now - self._failed_at, TRYING_S_MAX)
+        self._failed_at = now
         if reply.retry_after_s is not None:
             self.asked_to_wait(now, reply.retry_after_s)
         if now < self._backoff_until:

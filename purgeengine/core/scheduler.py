@@ -320,7 +320,7 @@ class Scheduler:
             self._out.append(Halt(reason, reply))
 
     def _halt_on_outage(self) -> None:
-        if self._held_until is None and self._gate.failing_for_s(self._now) > self._limits.outage_s_max:
+        if self._held_until is None and self._gate.failing_s > self._limits.outage_s_max:
             self._halt(HaltReason.OUTAGE, Reply(0))
 
     # ------------------------------------------------------------------------------------------------ what to send next

@@ -7,6 +7,7 @@ idempotent methods (``client.py``, ``IDEMPOTENT_METHODS``), of which POST is non
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
@@ -32,6 +33,10 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 KEEPALIVE_S = 15.0
 """An idle connection is used again for so long. Graph closes idle ones after minutes; a shorter time makes it rare that a
 batch leaves on a connection just being closed, which puts its rows in doubt."""
+STALLED_S = 0.5
+"""A timer that rings so much too late tells of a process that was suspended, or of a machine that slept."""
+GRACE_S = 2.0
+"""What came in meanwhile is read within this time; an answer that waits in the socket may ask for a wait."""
 _KEPT_HEADERS = ("retry-after", "date", "request-id")
 
 
@@ -148,15 +153,18 @@ class HttpTransport:
         }
         wait_s, started = self._patience.current_s, self._clock.monotonic()
         try:
-            async with self._session.post(
-                self._url,
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                proxy=self._proxy,
-                proxy_headers=self._proxy_headers,
-                timeout=self._timeout(wait_s),
-            ) as response:
+            async with (
+                _time_limit(wait_s),
+                self._session.post(
+                    self._url,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    proxy_headers=self._proxy_headers,
+                    timeout=self._timeout(wait_s),
+                ) as response,
+            ):
                 content = await _read(response)
                 self._patience.answered(started, self._clock.monotonic())
                 if self._skew.skew_s is None:  # once is enough, and reading a date takes a while
@@ -169,7 +177,7 @@ class HttpTransport:
 
     def _timeout(self, wait_s: float) -> aiohttp.ClientTimeout:
         read_s = self._timeouts.read_s * wait_s / self._timeouts.call_s
-        return aiohttp.ClientTimeout(total=wait_s, connect=self._timeouts.connect_s, sock_read=read_s)
+        return aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s, sock_read=read_s)
 
     def _translated(self, error: Exception, started: float, wait_s: float) -> NotSent | NoAnswer:
         """The cases: no connection came about, so that nothing was sent; silence; anything else on a connection that stood."""
@@ -181,6 +189,30 @@ class HttpTransport:
             self._patience.ran_out(started, wait_s)
             return NoAnswer(f"{self._host} did not answer in time")
         return NoAnswer(_why_no_answer(error, self._host))
+
+
+@asynccontextmanager
+async def _time_limit(limit_s: float) -> AsyncIterator[None]:
+    """Raise `TimeoutError` after so long; but when the process was suspended, not before what came in meanwhile has been read.
+
+    aiohttp's own limit of a whole call throws away an answer that lies ready when the process wakes up. (Its limit of silence does
+    not: what comes in takes that back.)
+    """
+    loop = asyncio.get_running_loop()
+    alarm = loop.call_later(limit_s, lambda: ring())
+
+    def ring() -> None:
+        nonlocal alarm
+        if loop.time() - alarm.when() > STALLED_S:
+            alarm = loop.call_later(GRACE_S, ring)
+        else:
+            limit.reschedule(loop.time())
+
+    try:
+        async with asyncio.timeout(None) as limit:
+            yield
+    finally:
+        alarm.cancel()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from importlib import import_module
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,58 +27,78 @@ NAMES = sorted(path.stem for path in HERE.glob("*.py") if "\ndef case(" in path.
 EPILOG = """\b
 Examples:
   python -m tests.campaigns chaos --seeds 20000
-  python -m tests.campaigns crashes --seeds 10000 --first 50001"""
+  python -m tests.campaigns crashes --seeds 10000 --first 50001
+  python -m tests.campaigns kills --seeds 200"""
 SEEDS_PER_CHUNK = 10
+"""Of a campaign whose cases take a fraction of a second; one that knows better says so itself."""
 FAILURES_SHOWN_MAX = 20
 """Failures told in full; all are counted."""
-
-
-def chunks(first: int, seeds: int) -> Iterator[range]:
-    """The seeds, a few at a time."""
-    for start in range(first, first + seeds, SEEDS_PER_CHUNK):
-        yield range(start, min(start + SEEDS_PER_CHUNK, first + seeds))
 
 
 @click.command(epilog=EPILOG)
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--seeds", type=click.IntRange(min=1), default=1_000, show_default=True, help="How many.")
 @click.option("--first", type=int, default=1, show_default=True, help="The first one.")
-@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True, help="Processes.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes; as many as suit the campaign if left out.")
 @click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object on stdout.")
-def main(name: str, seeds: int, first: int, jobs: int, as_json: bool) -> None:
-    """Run a campaign; Ctrl-C ends it early with the counts so far.
+def main(name: str, seeds: int, first: int, jobs: int | None, as_json: bool) -> None:
+    """Run a campaign. Ctrl-C ends it early with the counts so far, once the seeds being played have ended.
 
     Exit code 1 when a seed broke a promise; its message holds what was drawn from it.
     """
+    campaign = import_module(f"tests.campaigns.{name}")
+    jobs = jobs or (os.cpu_count() or 1) * getattr(campaign, "JOBS_PER_CORE", 1)
+    left = chunks(first, seeds, getattr(campaign, "SEEDS_PER_CHUNK", SEEDS_PER_CHUNK))
     started = time.monotonic()
     counts: Counter[str] = Counter()
-    failures: list[tuple[int, str]] = []
+    failures = 0
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
-    with Progress(*columns, console=Console(stderr=True)) as progress, pool:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=seeds)
-        left = chunks(first, seeds)
-        running = {pool.submit(play_some, name, some) for _, some in zip(range(2 * jobs), left, strict=False)}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    more, failed = future.result()
-                    counts += more
-                    failures += failed
-                    for seed, reason in failed[: max(0, FAILURES_SHOWN_MAX - len(failures) + len(failed))]:
-                        progress.console.print(f"seed {seed}: {reason}", markup=False, highlight=False)
-                    progress.advance(task, more["seeds"])
-                    running.update(pool.submit(play_some, name, some) for _, some in zip(range(1), left, strict=False))
-        except KeyboardInterrupt:  # what has been played counts
-            pool.shutdown(wait=False, cancel_futures=True)
-    found = {**dict(sorted(counts.items())), "failed": len(failures), "took_s": round(time.monotonic() - started, 1)}
+        for more, failed in played(name, left, jobs):
+            counts += more
+            for seed, reason in failed[: max(0, FAILURES_SHOWN_MAX - failures)]:
+                progress.console.print(f"seed {seed}: {reason}", markup=False, highlight=False)
+            failures += len(failed)
+            progress.advance(task, more["seeds"])
+    found = {**dict(sorted(counts.items())), "failed": failures, "took_s": round(time.monotonic() - started, 1)}
     if as_json:
         click.echo(json.dumps(found))
     else:
         for what, count in found.items():
             click.echo(f"{count:>12,}  {what}")
     sys.exit(1 if failures else 0)
+
+
+def chunks(first: int, seeds: int, size: int) -> Iterator[range]:
+    """The seeds, a few at a time."""
+    for start in range(first, first + seeds, size):
+        yield range(start, min(start + size, first + seeds))
+
+
+def played(name: str, left: Iterator[range], jobs: int) -> Iterator[tuple[Counter[str], list[tuple[int, str]]]]:
+    """What became of each chunk, as it ends. After a Ctrl-C no other is begun; after a second one none is waited for."""
+    # Ctrl-C reaches the whole group of processes, and only this one knows what it means.
+    pool = ProcessPoolExecutor(
+        jobs, mp_context=get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    )
+    running = {pool.submit(play_some, name, some) for some in islice(left, jobs)}
+    interrupted = False
+    while running:
+        try:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+        except KeyboardInterrupt:
+            if interrupted:
+                break
+            interrupted = True
+            click.echo("Waiting for the seeds being played; Ctrl-C again to leave them.", err=True)
+            continue
+        if not interrupted:
+            running |= {pool.submit(play_some, name, some) for some in islice(left, len(done))}
+        yield from (future.result() for future in done)
+    pool.shutdown(wait=not running, cancel_futures=True)
+    for process in multiprocessing.active_children() if running else ():
+        process.kill()
 
 
 if __name__ == "__main__":

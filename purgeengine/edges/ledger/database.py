@@ -119,6 +119,9 @@ def create(
             )
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
+        # While staging still has its sign: the change itself takes a rollback journal, and a death in it later would leave a
+        # database that only a writer can mend.
+        connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
 

@@ -91,6 +91,8 @@ class Ledger:
                 _stage(folder, source, about, on_progress, resolve)
             else:
                 _compare(folder, source, about)
+            with translated(f"The scratch space of the ledger in {folder} cannot be removed"):
+                finish(folder)
             return cls(folder, lock)
         except BaseException:
             lock.release()
@@ -236,7 +238,6 @@ def _stage(
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
         stage(folder, source, about, on_progress, names)
-        finish(folder)
 
 
 _NEVER_MIXED = (

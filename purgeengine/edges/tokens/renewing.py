@@ -20,6 +20,7 @@ from tenacity import (
 
 from purgeengine import logs
 from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.threads import beside_the_loop
 from purgeengine.edges.tokens.identity import Identity, described
 from purgeengine.errors import TokenError
 
@@ -226,7 +227,7 @@ class RenewingTokens:
         while True:  # ended by the login, whose codes are good for some minutes
             at, at_utc = self._clock.monotonic(), self._clock.utc()
             try:
-                return _Held(await asyncio.to_thread(self._login.acquire), at, at_utc)
+                return _Held(await beside_the_loop(self._login.acquire), at, at_utc)
             except LoginPending as pending:
                 await self._sleep(pending.again_after_s)
                 self._heard_at = self._clock.monotonic()
