@@ -156,9 +156,10 @@ class World:
         self.tenant = Tenant(scenario.settings, contacts=there, faults=scenario.faults, seed=scenario.seed)
         for number in range(len(scenario.rows_by_mailbox)):
             self.tenant.truth.add_mailbox(user(number), scenario.troubles.get(number))
-        self._scratch = Path(tempfile.mkdtemp(prefix="purgeengine-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None))
-        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
-        self.folder = self._scratch / "ledger"
+        scratch = tempfile.mkdtemp(prefix="purgeengine-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None)
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        self.scratch = Path(scratch).resolve()
+        self.folder = self.scratch / "ledger"
         self.source = FakeSource(self.rows)
         self.utc_offset_s = 0.0
         self.deaths = 0
@@ -194,11 +195,11 @@ class World:
 
     def run_once(self, dies_at_step: int | None = None) -> None:
         """One run, to its end, to what stopped it, or to its death."""
-        mortality = Mortality(dies_at_step)
+        mortality = self.mortality(dies_at_step)
         self.answers_not_recorded = 0
-        ledger = self.stage()
-        self.error = None
+        ledger = self.error = None
         try:
+            ledger = self.stage()
             ledger.hold_reserve(self.scenario.limits.connections)
             run_virtually(self._run(ledger, mortality))
         except Death:
@@ -209,15 +210,18 @@ class World:
         if mortality.dead:
             self.deaths += 1
             self.answers_lost_in_death += self.answers_not_recorded
-            self._leave_behind(ledger)
-        else:
+            self._leave_behind()
+        if ledger is not None:
             ledger.close()
 
-    def _leave_behind(self, ledger: Ledger) -> None:
+    def mortality(self, dies_at_step: int | None) -> Mortality:
+        """What ends the next process."""
+        return Mortality(dies_at_step)
+
+    def _leave_behind(self) -> None:
         """Go on with the folder as it is at this moment: what closing the ledger does to it, a dead process does not do."""
         left = self.folder.with_name(f"ledger-{self.deaths}")
         shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "lock", "reserve"))
-        ledger.close()
         self.folder = left
 
     def _wait_after(self, crash: Crash) -> None:
@@ -306,12 +310,12 @@ def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
     return rows
 
 
-def play(scenario: Scenario, also: Callable[[World], None] = World.judge) -> Counter[str]:
+def play(scenario: Scenario, kind: type[World] = World) -> Counter[str]:
     """Run a scenario to its end, have it judged, and tell what happened in it."""
-    world = World(scenario)
+    world = kind(scenario)
     try:
         world.run()
-        also(world)
+        world.judge()
         drawn = Counter({f"fault {name}": count for name, count in world.tenant.faults_drawn.items()})
         ends = Counter({f"outcome {outcome}": count for outcome, count in world.counts.items()})
         return drawn + ends + Counter(rows=len(world.rows), calls=world.calls, deaths=world.deaths)

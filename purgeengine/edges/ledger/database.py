@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from purgeengine.edges.ledger.schema import APPLICATION_ID, TABLES, VERSION
-from purgeengine.edges.ledger.storage import DATABASE, translated
+from purgeengine.edges.ledger.storage import DATABASE, DATABASE_NEW, appear, translated
 from purgeengine.errors import LedgerError
 
 LOCKED_S_MAX = 10.0
@@ -25,7 +25,7 @@ CACHE_KIB = 16_384
 
 def connect_to_write(folder: Path) -> sqlite3.Connection:
     """A connection whose commits survive a power loss: WAL, synchronous=FULL. The caller holds the ledger's lock."""
-    connection = _connect(folder, "rw")
+    connection = _connect(folder / DATABASE, "rw")
     try:
         for pragma in (
             "journal_mode = WAL",
@@ -37,6 +37,9 @@ def connect_to_write(folder: Path) -> sqlite3.Connection:
             "journal_size_limit = 67108864",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        # What an earlier process wrote last and could not sync may be missing on the disk although it can be read; written
+        # into the database now, it no longer stands in the way of what comes after it in the log.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException:
         connection.close()
         raise
@@ -45,7 +48,7 @@ def connect_to_write(folder: Path) -> sqlite3.Connection:
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
     """A connection that sees what was committed, also while another process writes."""
-    connection = _connect(folder, "ro")
+    connection = _connect(folder / DATABASE, "ro")
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchall()
     except sqlite3.OperationalError:
@@ -53,13 +56,13 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
         connection.close()
         if os.access(folder, os.W_OK) or (folder / f"{DATABASE}-wal").exists():
             raise
-        connection = _connect(folder, "ro&immutable=1")
+        connection = _connect(folder / DATABASE, "ro&immutable=1")
     return connection
 
 
-def _connect(folder: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Commits are ours (autocommit mode); one connection may be used by several threads, one at a time."""
-    name = (folder / DATABASE).absolute().as_posix()
+    name = path.absolute().as_posix()
     uri = f"file://{'' if name.startswith('/') else '/'}{quote(name)}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCKED_S_MAX)
 
@@ -96,14 +99,15 @@ def create(
     mailboxes: Iterable[tuple[int, str, str, int, int]],
     files: Iterable[tuple[str, int, int]],
 ) -> None:
-    """Make the database in one transaction, so that it is there whole or not at all.
+    """Make the database, which appears under its name when it is whole and on the disk.
 
     ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer).
     """
-    connection = _connect(folder, "rwc")
+    temporary = folder / DATABASE_NEW
+    connection = _connect(temporary, "rwc")
     try:
-        connection.execute("PRAGMA fullfsync = 1")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_mode = OFF")  # cut short, it is thrown away
+        connection.execute("PRAGMA synchronous = OFF")
         with transaction(connection):
             for statement in filter(str.strip, TABLES.split(";")):
                 connection.execute(statement)
@@ -115,8 +119,10 @@ def create(
             )
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
+    appear(temporary, folder / DATABASE)
 
 
 def is_created(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,7 @@ from purgeengine.edges.ledger.lock import FolderLock
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.staging import stage
-from purgeengine.edges.ledger.storage import translated
+from purgeengine.edges.ledger.storage import make_folder, translated
 from purgeengine.edges.ledger.survey import Input, Progress
 from purgeengine.errors import LedgerError, LedgerMismatch
 
@@ -31,11 +32,12 @@ class Ledger:
         self.folder = folder
         """Where it is."""
         self._lock = lock
-        with translated(f"The ledger in {folder} cannot be opened"):
-            self._writing = database.connect_to_write(folder)
-            self._reading = database.connect_to_read(folder)
+        with translated(f"The ledger in {folder} cannot be opened"), ExitStack() as opened:
+            self._writing = opened.enter_context(closing(database.connect_to_write(folder)))
+            self._reading = opened.enter_context(closing(database.connect_to_read(folder)))
             self._journal = Journal(self._writing, folder)
             self._work = WorkRows(folder, Parts(folder, files_of(self._reading)), self._reading)
+            opened.pop_all()  # from now on `close` does it
         self._closed = False
 
     @classmethod
@@ -58,8 +60,9 @@ class Ledger:
         state = state_of(folder)
         if source is None and state is not FolderState.STAGED:
             raise LedgerError(f"There is no ledger in {folder}. Check the name of the folder.")
-        with translated(f"The folder {folder} cannot be made"):
-            folder.mkdir(parents=True, exist_ok=True)
+        if state is not FolderState.STAGED:
+            with translated(f"The folder {folder} cannot be made"):
+                make_folder(folder)
         lock = FolderLock(folder)
         lock.acquire()
         try:
@@ -69,8 +72,11 @@ class Ledger:
             ):  # asked again: before the lock, another process may have been at it
                 assert source is not None
                 _stage(folder, source, about, on_progress)
-            elif source is not None:
-                _compare(folder, source, about)
+            else:
+                if source is not None:
+                    _compare(folder, source, about)
+                with translated(f"The ledger in {folder} cannot be written"):
+                    finish(folder)  # where its last step was cut short
             return cls(folder, lock)
         except BaseException:
             lock.release()

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from purgeengine.errors import LedgerError
 
+if sys.platform == "darwin":
+    import fcntl
+
 DATABASE = "ledger.sqlite"
+DATABASE_NEW = f"{DATABASE}.new"
 LOCK = "lock"
 RESERVE = "reserve"
 README = "README.txt"
@@ -92,18 +97,37 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(path.name + ".new")
     with temporary.open("wb") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
+    appear(temporary, path)
+
+
+def appear(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, once it is on the disk."""
+    _sync(temporary, os.O_RDWR)
     temporary.replace(path)
     sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: a power loss must not take a ledger away with the name of its folder."""
+    above = [path for path in folder.absolute().parents if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder.absolute(), *above):
+        with suppress(PermissionError):  # who may not look into a folder may not sync it
+            sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in the folder durable. Windows offers no such call; NTFS journals names by itself."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    if os.name != "nt":
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
-        os.fsync(descriptor)
+        if sys.platform == "darwin":  # where an ordinary fsync leaves data in the drive's cache
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
