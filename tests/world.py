@@ -126,6 +126,7 @@ class MortalTransport(SimulatedTransport):
         self._world.judge_of_runs.sees_a_batch_leave(client_request_id)
         received = await super().post(body, client_request_id, token)
         self._world.answers_not_recorded += 1
+        self._world.answered.add(client_request_id)
         self._mortality.step()
         return received
 
@@ -165,6 +166,8 @@ class World:
         self.deaths = 0
         self.answers_not_recorded = 0
         self.answers_lost_in_death = 0
+        self.answered: set[str] = set()
+        """Batches whose answer reached us."""
         self.calls = 0
         self.duration_s = 0.0
         self.faults_ended_at: float | None = None

@@ -136,18 +136,19 @@ class _Raw(io.FileIO):
         super().__init__(path, mode.replace("b", ""))
         self._calls = calls
         self._path = path
+        self._full = False
         calls._paths[self.fileno()] = path
 
     def write(self, data: Any) -> int:
+        if self._full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
         try:
             self._calls.ask(Call("write", self._path, bytes(data), self.tell()))
         except OSError as error:
             if error.errno != Watcher.SHORT:
                 raise
-            half = super().write(bytes(data)[: len(data) // 2])
-            if half:
-                return half  # and the caller, who tries the rest, is told
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path) from None
+            self._full = True  # whoever tries to write the rest is told
+            return super().write(bytes(data)[: len(data) // 2])
         return super().write(data)
 
     def close(self) -> None:

@@ -30,7 +30,9 @@ IOERRS = {
     "sync folder": IOERR | 5 << 8,
     "truncate": IOERR | 6 << 8,
     "unlink": IOERR | 10 << 8,
+    "map": IOERR | 21 << 8,
 }
+IOERR_SHMSIZE = IOERR | 19 << 8
 CREATE, MAIN_JOURNAL, WAL = 0x4, 0x800, 0x80000
 
 X_OPEN = CFUNCTYPE(c_int, c_void_p, c_void_p, c_void_p, c_int, POINTER(c_int))
@@ -39,6 +41,7 @@ X_FILE = CFUNCTYPE(c_int, c_void_p)
 X_READ = X_WRITE = CFUNCTYPE(c_int, c_void_p, c_void_p, c_int, c_int64)
 X_TRUNCATE = CFUNCTYPE(c_int, c_void_p, c_int64)
 X_SYNC = CFUNCTYPE(c_int, c_void_p, c_int)
+X_MAP = CFUNCTYPE(c_int, c_void_p, c_int, c_int, c_int, c_void_p)
 
 
 class Vfs(Structure):
@@ -67,7 +70,9 @@ class Methods(Structure):
         ("x_write", X_WRITE),
         ("x_truncate", X_TRUNCATE),
         ("x_sync", X_SYNC),
-        ("others", c_void_p * 13),
+        ("locking", c_void_p * 7),
+        ("x_map", X_MAP),
+        ("others", c_void_p * 5),
     ]
 
 
@@ -132,7 +137,7 @@ class SqliteCalls:
         if address not in self._methods:
             ours = Methods.from_buffer_copy(methods.contents)
             ours.x_close, ours.x_read, ours.x_write = X_FILE(self._close), X_READ(self._read), X_WRITE(self._write)
-            ours.x_truncate, ours.x_sync = X_TRUNCATE(self._truncate), X_SYNC(self._sync)
+            ours.x_truncate, ours.x_sync, ours.x_map = X_TRUNCATE(self._truncate), X_SYNC(self._sync), X_MAP(self._map)
             self._methods[address] = (methods.contents, ours)
         return self._methods[address]
 
@@ -171,6 +176,12 @@ class SqliteCalls:
             self._unsynced_names.discard(file)  # SQLite does not mind where that fails
         return int(original.x_sync(file, flags))
 
+    def _map(self, file: int, region: int, size: int, extend: int, found: int) -> int:
+        original, path, _ = self._files[file]
+        if code := self._asked(Call("map", f"{path}-shm")):
+            return _code("map", code)
+        return int(original.x_map(file, region, size, extend, found))
+
     def _delete(self, vfs: int, name: int, sync_folder: int) -> int:
         path = string_at(name).decode()
         if os.path.exists(path):  # noqa: PTH110
@@ -191,6 +202,8 @@ def _code(kind: str, number: int) -> int:
         return CANTOPEN
     if kind == "write" and number == errno.ENOSPC:
         return FULL
+    if kind == "map" and number == errno.ENOSPC:
+        return IOERR_SHMSIZE
     if number == errno.EROFS and kind == "write":
         return READONLY
     return IOERRS[kind]

@@ -9,7 +9,7 @@ class Call(NamedTuple):
     """A call to the operating system that is about to be made."""
 
     kind: str
-    """open, create, read, write, truncate, sync, sync folder, rename, unlink, mkdir, rmdir, list or allocate."""
+    """open, create, read, write, truncate, sync, sync folder, rename, unlink, mkdir, rmdir, list or allocate or map."""
     path: str
     data: bytes = b""
     """What is written."""

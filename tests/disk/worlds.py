@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -39,7 +39,9 @@ class DiskWorld(World):
 
     def __init__(self, scenario: Scenario | None = None, **more: Any) -> None:
         super().__init__(scenario, **more)
-        self.judge_of_runs = _DiskJudge(self)
+        self.judge_of_runs: DiskJudge = DiskJudge(self)
+        self.sat_out = False
+        """Whether the fault was harmless."""
 
     def watched_run(self, watcher: Watcher) -> None:
         """One run, to its end or to what stopped it."""
@@ -54,7 +56,7 @@ class DiskWorld(World):
             self.answers_lost_in_death += self.answers_not_recorded
 
 
-class _DiskJudge(Judge):
+class DiskJudge(Judge):
     """Looks on from outside: a connection of its own would be met by the faults as well."""
 
     def sees_a_batch_leave(self, client_request_id: str) -> None:
@@ -72,13 +74,17 @@ class _DiskJudge(Judge):
             assert not seen, f"{world}: batches left, and the ledger is gone"
             assert not world.acknowledged, f"{world}: rows were acknowledged, and the ledger is gone"
             return False
-        connection = connect_to_read(world.folder)
-        try:
-            kept = {unpacked(name) for (name,) in connection.execute("SELECT client_request_id FROM batch")}
-        finally:
-            connection.close()
+        kept = self._batches("batch")
         assert seen <= kept, f"{world}: batches left that the ledger does not know: {seen - kept}"
         return super().looks_between_runs()
+
+    def ended_batches(self) -> set[str]:
+        """Batches of which the ledger knows that they ended, by their client-request-id."""
+        return self._batches("batch WHERE ended_ms IS NOT NULL")
+
+    def _batches(self, which: str) -> set[str]:
+        with closing(connect_to_read(self._world.folder)) as connection:
+            return {str(unpacked(name)) for (name,) in connection.execute(f"SELECT client_request_id FROM {which}")}
 
 
 class _Powered(Mortality):

@@ -89,7 +89,7 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if ours:
+        if ours and connection.in_transaction:  # after an error of the disk, SQLite has done it by itself
             connection.execute("ROLLBACK")
 
 

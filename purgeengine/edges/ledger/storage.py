@@ -5,6 +5,7 @@ It must not know what stands in the files.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import sys
@@ -70,13 +71,13 @@ def cause_of(error: BaseException) -> str:
     """What happened and what to do, in a sentence or two."""
     text = str(error).lower()
     number = getattr(error, "errno", None)
-    if number == 28 or "disk is full" in text or "no space left" in text or number == 122:
+    if number in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text or "no space left" in text:
         return "the disk is full. Free some space and give the same command again."
     if isinstance(error, sqlite3.IntegrityError):
         return (
             f"a row was settled twice ({error}). This is a mistake in purgeengine, not in your input: please report it."
         )
-    if isinstance(error, PermissionError) or "readonly" in text or "read-only" in text or number == 30:
+    if isinstance(error, PermissionError) or "readonly" in text or "read-only" in text or number == errno.EROFS:
         return "it may not be written by this user. Check the permissions of the folder."
     if isinstance(error, FileNotFoundError):
         return f"{error.filename or 'a file'} is missing. Restore the folder from a copy, or use a new one."
@@ -86,6 +87,8 @@ def cause_of(error: BaseException) -> str:
         return "another program keeps it locked. Close that program and give the same command again."
     if isinstance(error, sqlite3.OperationalError) and "unable to open" in text:
         return "the database cannot be opened. Check that the folder is there and its permissions."
+    if number == errno.EIO or "disk i/o error" in text:
+        return "the disk reported an error. Check the disk and the system's log, then give the same command again."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}."
     return f"{error}."
