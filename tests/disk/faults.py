@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from purgeengine.edges.ledger.storage import RESERVE
 from tests.disk.watching import Call, Watcher
 
-EVERY = frozenset(
-    "open create read write truncate sync rename unlink mkdir rmdir list allocate map".split() + ["sync folder"]
-)
+CHANGE = frozenset({"create", "write", "truncate", "rename", "unlink", "mkdir", "rmdir", "allocate"})
+SYNC = frozenset({"sync", "sync folder"})
+EVERY = CHANGE | SYNC | {"open", "read", "list", "map"}
 TAKE_ROOM = frozenset({"create", "write", "mkdir", "allocate", "map"})
-CHANGE = EVERY - {"open", "read", "list", "map", "sync", "sync folder"}
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ KINDS = {
     "an error": Kind(errno.EIO, EVERY),
     "no space for a moment": Kind(errno.ENOSPC, TAKE_ROOM),
     "a short write": Kind(Watcher.SHORT, frozenset({"write"})),
-    "a failing sync": Kind(errno.EIO, frozenset({"sync", "sync folder"})),
+    "a failing sync": Kind(errno.EIO, SYNC),
     "a dead disk": Kind(errno.EIO, EVERY, lasts=True),
     "a full disk": Kind(errno.ENOSPC, TAKE_ROOM, lasts=True),
     "a read-only disk": Kind(errno.EROFS, CHANGE, lasts=True),

@@ -76,7 +76,7 @@ class PythonCalls:
 
         def replacement(path: Any = ".", *more: Any, dir_fd: int | None = None, **named: Any) -> Any:
             whole = self.path_of(path, dir_fd)
-            if whole and (name not in ("unlink", "remove", "rmdir") or os.path.lexists(whole)):  # noqa: PTH110
+            if whole and (name not in ("unlink", "remove", "rmdir") or os.path.lexists(whole)):
                 self.ask(Call(kind or name, whole))
             return real(path, *more, **named, **({} if dir_fd is None else {"dir_fd": dir_fd}))
 

@@ -47,7 +47,7 @@ X_MAP = CFUNCTYPE(c_int, c_void_p, c_int, c_int, c_int, c_void_p)
 class Vfs(Structure):
     """``sqlite3_vfs``, version 3."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes wants it so
+    _fields_ = [
         ("version", c_int),
         ("file_bytes", c_int),
         ("path_bytes_max", c_int),
@@ -63,7 +63,7 @@ class Vfs(Structure):
 class Methods(Structure):
     """``sqlite3_io_methods``, version 3."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("version", c_int),
         ("x_close", X_FILE),
         ("x_read", X_READ),
@@ -79,7 +79,7 @@ class Methods(Structure):
 class File(Structure):
     """``sqlite3_file``: its methods come first."""
 
-    _fields_ = [("methods", POINTER(Methods))]  # noqa: RUF012
+    _fields_ = [("methods", POINTER(Methods))]
 
 
 class SqliteCalls:
@@ -184,9 +184,8 @@ class SqliteCalls:
 
     def _delete(self, vfs: int, name: int, sync_folder: int) -> int:
         path = string_at(name).decode()
-        if os.path.exists(path):  # noqa: PTH110
-            if code := self._asked(Call("unlink", path)):
-                return _code("unlink", code)
+        if os.path.exists(path) and (code := self._asked(Call("unlink", path))):  # noqa: PTH110
+            return _code("unlink", code)
         result: int = self._original.contents.x_delete(vfs, name, sync_folder)
         if result == 0 and sync_folder and (code := self._sync_folder(path)):
             return _code("sync folder", code)
@@ -243,7 +242,10 @@ def _reaches(calls: SqliteCalls) -> bool:
             return 0
 
     counter = Counter()
-    with TemporaryDirectory() as folder, calls.watched(counter):
-        with closing(sqlite3.connect(Path(folder) / "try.sqlite")) as connection:
-            connection.execute("CREATE TABLE t (x)")
+    with (
+        TemporaryDirectory() as folder,
+        calls.watched(counter),
+        closing(sqlite3.connect(Path(folder) / "try.sqlite")) as connection,
+    ):
+        connection.execute("CREATE TABLE t (x)")
     return counter.seen > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,13 @@ CHECKPOINT_PAGES = 4_000
 """Pages of 4 KiB that the write-ahead log gathers before they move into the database: fewer syncs than SQLite's 1,000."""
 CACHE_KIB = 16_384
 """Pages kept in memory, where the rows of the mailboxes being purged are appended."""
+
+UNCHANGING = (
+    "SELECT key, value FROM meta WHERE key != 'crc' ORDER BY key",
+    "SELECT name, bytes, footer_crc FROM file ORDER BY name",
+    "SELECT number, user, key, first, rows FROM mailbox ORDER BY number",
+)
+"""What staging wrote, and nothing changes afterwards."""
 
 
 def connect_to_write(folder: Path) -> sqlite3.Connection:
@@ -117,12 +125,22 @@ def create(
             connection.executemany(
                 "INSERT INTO mailbox (number, user, key, first, rows) VALUES (?, ?, ?, ?, ?)", mailboxes
             )
+            connection.execute("INSERT INTO meta VALUES ('crc', ?)", (str(crc_of_staged(connection)),))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
     appear(temporary, folder / DATABASE)
+
+
+def crc_of_staged(connection: sqlite3.Connection) -> int:
+    """The CRC-32 of all that staging wrote."""
+    crc = 0
+    for query in UNCHANGING:
+        for row in connection.execute(query):
+            crc = zlib.crc32(repr(row).encode(), crc)
+    return crc
 
 
 def is_created(folder: Path) -> bool:

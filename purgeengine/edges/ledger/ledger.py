@@ -12,6 +12,7 @@ from typing import Any, Self
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import database, status
+from purgeengine.edges.ledger.checking import check
 from purgeengine.edges.ledger.folder import FolderState, finish, prepare, state_of
 from purgeengine.edges.ledger.items import WorkRows
 from purgeengine.edges.ledger.journal import Journal
@@ -73,6 +74,8 @@ class Ledger:
                 assert source is not None
                 _stage(folder, source, about, on_progress)
             else:
+                with translated(f"The ledger in {folder} cannot be read"):
+                    check(folder)
                 if source is not None:
                     _compare(folder, source, about)
                 with translated(f"The ledger in {folder} cannot be written"):
