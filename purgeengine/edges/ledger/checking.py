@@ -20,6 +20,18 @@ from purgeengine.edges.ledger.schema import SEALS, TABLES, crc_of
 from purgeengine.edges.ledger.storage import DATABASE
 from purgeengine.errors import LedgerError
 
+OF_THE_SYSTEM = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+"""Errors that say nothing about the file; any other is damage."""
+
 
 def check(folder: Path) -> None:
     """Raises `LedgerError` when the database or its log is damaged."""
@@ -30,7 +42,7 @@ def check(folder: Path) -> None:
             for what in _damages(connection):
                 raise _damaged(folder, what)
     except (UnicodeError, sqlite3.DatabaseError) as error:
-        if isinstance(error, sqlite3.OperationalError) and "UTF-8" not in str(error):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in OF_THE_SYSTEM:
             raise
         raise _damaged(folder, str(error)) from error
 

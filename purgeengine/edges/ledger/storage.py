@@ -81,7 +81,9 @@ def cause_of(error: BaseException) -> str:
         return "it may not be written by this user. Check the permissions of the folder."
     if isinstance(error, FileNotFoundError):
         return f"{error.filename or 'a file'} is missing. Restore the folder from a copy, or use a new one."
-    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+    if isinstance(error, UnicodeError) or (  # SQLite tells of a broken table with the bytes that it found there
+        isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
+    ):
         return "the database is damaged. Restore the folder from a copy."
     if isinstance(error, sqlite3.OperationalError) and "locked" in text:
         return "another program keeps it locked. Close that program and give the same command again."
