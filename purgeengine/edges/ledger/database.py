@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from purgeengine.edges.ledger.reserve import is_out_of_room
 from purgeengine.edges.ledger.schema import APPLICATION_ID, TABLES, VERSION
 from purgeengine.edges.ledger.storage import DATABASE, DATABASE_NEW, appear, translated
 from purgeengine.errors import LedgerError
@@ -59,11 +60,17 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     connection = _connect(folder / DATABASE, "ro")
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchall()
-    except sqlite3.OperationalError:
-        # Where nothing can be written, SQLite needs to be told that nobody writes.
+    except sqlite3.OperationalError as error:
         connection.close()
-        if os.access(folder, os.W_OK) or (folder / f"{DATABASE}-wal").exists():
+        if os.access(folder, os.W_OK) and not is_out_of_room(error):
             raise
+        # Where nothing can be written, SQLite needs to be told that nobody writes.
+        log = folder / f"{DATABASE}-wal"
+        if log.exists() and log.stat().st_size:
+            raise LedgerError(
+                f"The ledger in {folder} was not closed in good order, and such a one cannot be read where nothing can be "
+                "written. Copy the folder to a disk that can be written, and look at it there."
+            ) from error
         connection = _connect(folder / DATABASE, "ro&immutable=1")
     return connection
 
