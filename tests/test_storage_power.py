@@ -7,9 +7,12 @@ from random import Random
 
 import pytest
 
+from purgeengine.edges.ledger import LedgerReader
+from purgeengine.errors import LedgerError
 from tests.disk.power import SECTOR, PowerDisk
 from tests.disk.watching import Call
-from tests.disk.worlds import PowerWorld, needs_sqlite_calls
+from tests.disk.worlds import PowerWorld, needs_sqlite_calls, watching
+from tests.ledger_fixtures import NOW, a_source, ended, open_ledger, sent, settled
 from tests.scenario import crashing
 from tests.world import play
 
@@ -19,6 +22,33 @@ from tests.world import play
 def test_power_loss_in_any_call_breaks_no_promise(seed: int) -> None:
     """The power goes one to five times: the same command finishes the job, and nothing recorded is lost or sent again."""
     play(crashing(seed), PowerWorld)
+
+
+@needs_sqlite_calls
+def test_a_turn_that_could_not_be_synced_takes_no_later_one_with_it(tmp_path: Path) -> None:
+    """What a failed sync left in the log is read back as if it were on the disk, and may be missing there for good."""
+    root = tmp_path.resolve() / "root"
+    root.mkdir()
+    disk = PowerDisk(root, Random(1))
+    with watching(root, disk):
+        with open_ledger(root / "L", a_source(10)) as ledger:
+            ledger.write([sent(1, (0, [0]))], NOW)
+            disk.sync_failures = 1.0
+            with pytest.raises(LedgerError, match="the disk reported an error"):
+                ledger.write([ended(1), settled(0, 1)], NOW)
+        assert (root / "L" / "ledger.sqlite-wal").stat().st_size, "closing could not move it into the database, either"
+        disk.sync_failures = 0.0
+        with open_ledger(root / "L", None) as ledger:
+            ledger.write([sent(2, (0, [1]))], NOW)
+            ledger.write([ended(2), settled(1, 2)], NOW)
+            lefts = [root.with_name(f"left-{number}") for number in range(20)]
+            for left in lefts:
+                left.mkdir()
+                disk.leave(left)
+    for left in lefts:
+        with LedgerReader.open(left / "L") as reader:
+            (rows,) = reader.rows()
+            assert rows.column("outcome")[1].as_py() == "purged"
 
 
 def found_after(root: Path, disk: PowerDisk, times: int = 50) -> list[dict[str, bytes]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 from unittest.mock import patch
@@ -34,6 +36,18 @@ needs_sqlite_calls = pytest.mark.skipif(
 )
 
 
+@contextmanager
+def watching(root: Path, watcher: Watcher) -> Iterator[None]:
+    """Every call to the disk below ``root`` is watched while inside."""
+    calls = sqlite_calls()
+    assert calls is not None
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(database, "CHECKPOINT_PAGES", CHECKPOINT_PAGES))
+        stack.enter_context(PythonCalls(root, watcher).watched())
+        stack.enter_context(calls.watched(watcher))
+        yield
+
+
 class DiskWorld(World):
     """A `World` whose every call to the disk is watched while a run goes on."""
 
@@ -45,12 +59,7 @@ class DiskWorld(World):
 
     def watched_run(self, watcher: Watcher) -> None:
         """One run, to its end or to what stopped it."""
-        calls = sqlite_calls()
-        assert calls is not None
-        with ExitStack() as stack:
-            stack.enter_context(patch.object(database, "CHECKPOINT_PAGES", CHECKPOINT_PAGES))
-            stack.enter_context(PythonCalls(self.scratch, watcher).watched())
-            stack.enter_context(calls.watched(watcher))
+        with watching(self.scratch, watcher):
             super().run_once()
         if isinstance(self.error, LedgerError):
             self.answers_lost_in_death += self.answers_not_recorded
