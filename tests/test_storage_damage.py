@@ -11,7 +11,7 @@ import pytest
 
 from purgeengine.edges.ledger import LedgerReader
 from purgeengine.edges.ledger.log_check import log_is_damaged
-from purgeengine.edges.ledger.schema import SEALS
+from purgeengine.edges.ledger.schema import SEALS, TABLES
 from purgeengine.errors import LedgerError
 from tests.disk.damage import BASES, LOG, Damage, a_folder, base_of, drawn, play_damage
 from tests.ledger_fixtures import NOW, a_source, ended, open_ledger, returned, sent, settled
@@ -38,6 +38,19 @@ def test_a_database_cut_anywhere_is_refused(name: str) -> None:
 
 SEALED = [(table, part.split(",")[0]) for table, seal in sorted(SEALS.items()) for part in seal.split("coalesce(")[1:]]
 """Every column that a seal covers."""
+
+
+def test_every_number_that_is_kept_of_rows_has_its_seal() -> None:
+    """A column that is added without being sealed would let damage pass for data."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(TABLES)
+        numbers = {
+            (table, name)
+            for table in SEALS
+            for _, name, kind, *_ in connection.execute(f"PRAGMA table_info({table})")
+            if kind == "INTEGER"
+        }
+    assert numbers == set(SEALED)
 
 
 @pytest.fixture(scope="module")

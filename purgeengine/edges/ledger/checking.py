@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from purgeengine.core.foreign import printable
 from purgeengine.edges.ledger.database import connect_to_read, crc_of_staged, snapshot
 from purgeengine.edges.ledger.log_check import log_is_damaged
 from purgeengine.edges.ledger.schema import SEALS, TABLES, crc_of
@@ -48,7 +49,9 @@ def check(folder: Path) -> None:
 
 
 def _damaged(folder: Path, what: str) -> LedgerError:
-    return LedgerError(f"The database of the ledger in {folder} is damaged ({what}). Restore the folder from a copy.")
+    return LedgerError(
+        f"The database of the ledger in {folder} is damaged ({printable(what)}). Restore the folder from a copy."
+    )
 
 
 def _damages(connection: sqlite3.Connection) -> Iterator[str]:

@@ -26,6 +26,7 @@ VERSION = 1
 
 def _sum(columns: str) -> str:
     """A number that changes with each of these columns: SQLite's pages have no checksums, and damage must not pass for data."""
+    assert len(columns.split()) <= len(WEIGHTS)
     weighted = zip(WEIGHTS, columns.split(), strict=False)
     return f"({' + '.join(f'{weight} * coalesce({column}, -{weight})' for weight, column in weighted)}) % 2147483647"
 
