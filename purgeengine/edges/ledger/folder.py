@@ -68,8 +68,8 @@ def prepare(folder: Path) -> None:
     scratch = folder / UNFINISHED
     scratch.mkdir(exist_ok=True)
     sync_folder(folder)
-    for ending in ("", "-wal", "-shm"):
-        (folder / f"{DATABASE_NEW}{ending}").unlink(missing_ok=True)
+    for name in (DATABASE_NEW, *(f"{name}{of}" for name in (DATABASE, DATABASE_NEW) for of in ("-wal", "-shm"))):
+        (folder / name).unlink(missing_ok=True)
     for kind in (INPUT, WORK, ORDER):
         for path in (folder / kind).glob("part-*.parquet*"):
             path.unlink()

@@ -130,9 +130,11 @@ def sync_folder(folder: Path) -> None:
 def _sync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
-        if sys.platform == "darwin":  # where an ordinary fsync leaves data in the drive's cache
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-        else:
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+        if (
+            sys.platform == "darwin"
+        ):  # where an ordinary fsync leaves data in the drive's cache; not every file system has more
+            with suppress(OSError):
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
     finally:
         os.close(descriptor)
