@@ -163,16 +163,16 @@ def test_killed_staging_is_started_anew(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_half_made_database_is_not_taken_for_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed within its first transaction, the database may hold tables already, and a journal that would undo them."""
+    """Killed before it has its name, the database may hold tables already."""
 
     class Killed(BaseException):
         pass
 
     def die(folder: Path, *_: object) -> None:
-        connection = sqlite3.connect(folder / "ledger.sqlite")
+        connection = sqlite3.connect(folder / "ledger.sqlite.new")
         connection.execute("CREATE TABLE meta (key, value)")
         connection.close()
-        (folder / "ledger.sqlite-journal").write_bytes(b"to be rolled back")
+        (folder / "ledger.sqlite.new-wal").write_bytes(b"of before")
         raise Killed
 
     with monkeypatch.context() as patch:

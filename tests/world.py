@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -129,6 +129,7 @@ class MortalTransport(SimulatedTransport):
         self._world.judge_of_runs.sees_a_batch_leave(client_request_id)
         received = await super().post(body, client_request_id, token)
         self._world.answers_not_recorded += 1
+        self._world.answered.add(client_request_id)
         self._mortality.step()
         return received
 
@@ -164,14 +165,17 @@ class World:
             self.tenant.truth.alias(guid(number), user(number))
         for item in [item for item in self.contacts if not self.existed[item.contact]][::2]:
             self.tenant.truth.purge_before(item.user, item.contact)
-        self._scratch = Path(tempfile.mkdtemp(prefix="purgeengine-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None))
-        weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
-        self.folder = self._scratch / "ledger"
+        scratch = tempfile.mkdtemp(prefix="purgeengine-", dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None)
+        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        self.scratch = Path(scratch).resolve()
+        self.folder = self.scratch / "ledger"
         self.source = FakeSource(self.rows)
         self.utc_offset_s = 0.0
         self.deaths = 0
         self.answers_not_recorded = 0
         self.answers_lost_in_death = 0
+        self.answered: set[str] = set()
+        """Batches whose answer reached us."""
         self.calls = 0
         self.duration_s = 0.0
         self.faults_ended_at: float | None = None
@@ -213,11 +217,11 @@ class World:
 
     def run_once(self, dies_at_step: int | None = None) -> None:
         """One run, to its end, to what stopped it, or to its death."""
-        mortality = Mortality(dies_at_step)
+        mortality = self.mortality(dies_at_step)
         self.answers_not_recorded = 0
-        ledger = self.stage()
-        self.error = None
+        ledger = self.error = None
         try:
+            ledger = self.stage()
             ledger.hold_reserve(self.scenario.limits.connections)
             run_virtually(self._run(ledger, mortality))
         except Death:
@@ -228,15 +232,18 @@ class World:
         if mortality.dead:
             self.deaths += 1
             self.answers_lost_in_death += self.answers_not_recorded
-            self._leave_behind(ledger)
-        else:
+            self._leave_behind()
+        if ledger is not None:
             ledger.close()
 
-    def _leave_behind(self, ledger: Ledger) -> None:
+    def mortality(self, dies_at_step: int | None) -> Mortality:
+        """What ends the next process."""
+        return Mortality(dies_at_step)
+
+    def _leave_behind(self) -> None:
         """Go on with the folder as it is at this moment: what closing the ledger does to it, a dead process does not do."""
         left = self.folder.with_name(f"ledger-{self.deaths}")
         shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "lock", "reserve"))
-        ledger.close()
         self.folder = left
 
     def _wait_after(self, crash: Crash) -> None:
@@ -329,12 +336,12 @@ def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
     return rows
 
 
-def play(scenario: Scenario, also: Callable[[World], None] = World.judge) -> Counter[str]:
+def play(scenario: Scenario, kind: type[World] = World) -> Counter[str]:
     """Run a scenario to its end, have it judged, and tell what happened in it."""
-    world = World(scenario)
+    world = kind(scenario)
     try:
         world.run()
-        also(world)
+        world.judge()
         drawn = Counter({f"fault {name}": count for name, count in world.tenant.faults_drawn.items()})
         ends = Counter({f"outcome {outcome}": count for outcome, count in world.counts.items()})
         return drawn + ends + Counter(rows=len(world.rows), calls=world.calls, deaths=world.deaths)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +13,9 @@ from typing import Any
 from urllib.parse import quote
 
 from purgeengine.core.action import Action, Deletion, IdType
+from purgeengine.edges.ledger.reserve import is_out_of_room
 from purgeengine.edges.ledger.schema import APPLICATION_ID, TABLES, VERSION
-from purgeengine.edges.ledger.storage import DATABASE, translated
+from purgeengine.edges.ledger.storage import DATABASE, DATABASE_NEW, appear, translated
 from purgeengine.errors import LedgerError
 
 LOCKED_S_MAX = 10.0
@@ -23,10 +25,18 @@ CHECKPOINT_PAGES = 4_000
 CACHE_KIB = 16_384
 """Pages kept in memory, where the rows of the mailboxes being purged are appended."""
 
+UNCHANGING = (
+    "SELECT key, value FROM meta WHERE key != 'crc' ORDER BY key",
+    "SELECT name, bytes, footer_crc FROM file ORDER BY name",
+    "SELECT number, user, key, first, rows FROM mailbox ORDER BY number",
+    "SELECT key, object_id, upn FROM resolved ORDER BY key",
+)
+"""What staging wrote, and nothing changes afterwards."""
+
 
 def connect_to_write(folder: Path) -> sqlite3.Connection:
     """A connection whose commits survive a power loss: WAL, synchronous=FULL. The caller holds the ledger's lock."""
-    connection = _connect(folder, "rw")
+    connection = _connect(folder / DATABASE, "rw")
     try:
         for pragma in (
             "journal_mode = WAL",
@@ -38,6 +48,9 @@ def connect_to_write(folder: Path) -> sqlite3.Connection:
             "journal_size_limit = 67108864",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        # What an earlier process wrote last and could not sync may be missing on the disk although it can be read; written
+        # into the database now, it no longer stands in the way of what comes after it in the log.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException:
         connection.close()
         raise
@@ -46,21 +59,27 @@ def connect_to_write(folder: Path) -> sqlite3.Connection:
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
     """A connection that sees what was committed, also while another process writes."""
-    connection = _connect(folder, "ro")
+    connection = _connect(folder / DATABASE, "ro")
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchall()
-    except sqlite3.OperationalError:
-        # Where nothing can be written, SQLite needs to be told that nobody writes.
+    except sqlite3.OperationalError as error:
         connection.close()
-        if os.access(folder, os.W_OK) or (folder / f"{DATABASE}-wal").exists():
+        if os.access(folder, os.W_OK) and not is_out_of_room(error):
             raise
-        connection = _connect(folder, "ro&immutable=1")
+        # Where nothing can be written, SQLite needs to be told that nobody writes.
+        log = folder / f"{DATABASE}-wal"
+        if log.exists() and log.stat().st_size:
+            raise LedgerError(
+                f"The ledger in {folder} was not closed in good order, and such a one cannot be read where nothing can be "
+                "written. Copy the folder to a disk that can be written, and look at it there."
+            ) from error
+        connection = _connect(folder / DATABASE, "ro&immutable=1")
     return connection
 
 
-def _connect(folder: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
     """Commits are ours (autocommit mode); one connection may be used by several threads, one at a time."""
-    name = (folder / DATABASE).absolute().as_posix()
+    name = path.absolute().as_posix()
     uri = f"file://{'' if name.startswith('/') else '/'}{quote(name)}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCKED_S_MAX)
 
@@ -87,7 +106,7 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        if ours:
+        if ours and connection.in_transaction:  # after an error of the disk, SQLite has done it by itself
             connection.execute("ROLLBACK")
 
 
@@ -98,15 +117,16 @@ def create(
     files: Iterable[tuple[str, int, int]],
     resolved: Iterable[tuple[str, str | None, str | None]] = (),
 ) -> None:
-    """Make the database in one transaction, so that it is there whole or not at all.
+    """Make the database, which appears under its name when it is whole and on the disk.
 
     ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer),
     ``resolved`` (name, object id, user principal name).
     """
-    connection = _connect(folder, "rwc")
+    temporary = folder / DATABASE_NEW
+    connection = _connect(temporary, "rwc")
     try:
-        connection.execute("PRAGMA fullfsync = 1")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA journal_mode = OFF")  # cut short, it is thrown away
+        connection.execute("PRAGMA synchronous = OFF")
         with transaction(connection):
             for statement in filter(str.strip, TABLES.split(";")):
                 connection.execute(statement)
@@ -117,13 +137,22 @@ def create(
             connection.executemany(
                 "INSERT INTO mailbox (number, user, key, first, rows) VALUES (?, ?, ?, ?, ?)", mailboxes
             )
+            connection.execute("INSERT INTO meta VALUES ('crc', ?)", (str(crc_of_staged(connection)),))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
-        # While staging still has its sign: the change itself takes a rollback journal, and a death in it later would leave a
-        # database that only a writer can mend.
         connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
+    appear(temporary, folder / DATABASE)
+
+
+def crc_of_staged(connection: sqlite3.Connection) -> int:
+    """The CRC-32 of all that staging wrote."""
+    crc = 0
+    for query in UNCHANGING:
+        for row in connection.execute(query):
+            crc = zlib.crc32(repr(row).encode(), crc)
+    return crc
 
 
 def is_created(folder: Path) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,7 +68,8 @@ def _appearing(temporary: Path, out: Path) -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         raise LedgerError(f"{out} cannot be written: {_cause(error, out)}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that cannot be written, there is nothing either
+            temporary.unlink(missing_ok=True)
 
 
 def _cause(error: Exception, out: Path) -> str:

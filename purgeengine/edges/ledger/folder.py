@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from purgeengine.edges.ledger import database
 from purgeengine.edges.ledger.storage import (
     DATABASE,
+    DATABASE_NEW,
     INPUT,
     LOCK,
     ORDER,
@@ -50,12 +51,9 @@ def state_of(folder: Path) -> FolderState:
         if names <= nothing_yet and not (UNFINISHED in names and any((folder / UNFINISHED).iterdir())):
             return FolderState.EMPTY
         ours = README in names and _begins_as_ours(folder / README)
-    being_made = (
-        f"{DATABASE}-journal" in names
-    )  # its first transaction did not come to its end; later ones keep no journal
-    if DATABASE in names and not being_made and database.is_created(folder):
+    if DATABASE in names and database.is_created(folder):
         return FolderState.STAGED
-    if ours and UNFINISHED in names:
+    if ours and UNFINISHED in names and DATABASE not in names:
         return FolderState.UNFINISHED
     if ours:
         raise LedgerError(f"The ledger in {folder} has lost its {DATABASE}. Restore the folder from a copy.")
@@ -83,7 +81,8 @@ def prepare(folder: Path) -> None:
     """
     scratch = folder / UNFINISHED
     scratch.mkdir(exist_ok=True)
-    for name in (DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm"):
+    sync_folder(folder)
+    for name in (DATABASE_NEW, *(f"{name}{of}" for name in (DATABASE, DATABASE_NEW) for of in ("-wal", "-shm"))):
         (folder / name).unlink(missing_ok=True)
     for kind in (INPUT, WORK, ORDER):
         for path in (folder / kind).glob("part-*.parquet*"):

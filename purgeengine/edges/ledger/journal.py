@@ -13,6 +13,7 @@ from purgeengine.core.messages import Entry
 from purgeengine.core.model import Reply
 from purgeengine.edges.ledger.database import transaction
 from purgeengine.edges.ledger.reserve import Reserve, is_out_of_room
+from purgeengine.edges.ledger.schema import crc_of
 from purgeengine.edges.ledger.storage import cause_of, translated
 from purgeengine.edges.ledger.turn import Memory, Turn
 from purgeengine.errors import LedgerError
@@ -81,8 +82,8 @@ class Journal:
     def _execute(self, turn: Turn) -> None:
         with transaction(self._connection):
             self._connection.executemany(
-                "INSERT INTO detail (status, code, message, id) VALUES (?, ?, ?, ?)",
-                [(*said, number) for said, number in self._new_details.items()],
+                "INSERT INTO detail (status, code, message, crc, id) VALUES (?, ?, ?, ?, ?)",
+                [(*said, crc_of(*said), number) for said, number in self._new_details.items()],
             )
             turn.execute(self._connection)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from purgeengine.core.filters import UserFilter
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import database, status
+from purgeengine.edges.ledger.checking import check
 from purgeengine.edges.ledger.folder import FolderState, finish, prepare, refuse_other_input, state_of
 from purgeengine.edges.ledger.items import WorkRows
 from purgeengine.edges.ledger.journal import Journal
@@ -22,7 +24,7 @@ from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.preview import Preview, closings, preview
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.staging import stage
-from purgeengine.edges.ledger.storage import translated
+from purgeengine.edges.ledger.storage import make_folder, translated
 from purgeengine.edges.ledger.survey import Input, Progress, users_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
@@ -38,9 +40,9 @@ class Ledger:
         self.folder = folder
         """Where it is."""
         self._lock = lock
-        with translated(f"The ledger in {folder} cannot be opened"):
-            self._writing = database.connect_to_write(folder)
-            self._reading = database.connect_to_read(folder)
+        with translated(f"The ledger in {folder} cannot be opened"), ExitStack() as opened:
+            self._writing = opened.enter_context(closing(database.connect_to_write(folder)))
+            self._reading = opened.enter_context(closing(database.connect_to_read(folder)))
             about = database.read_meta(self._reading)
             self.deletion = database.deletion_of(about)
             """How its contacts are deleted."""
@@ -48,6 +50,7 @@ class Ledger:
             """Whether the users behind its names were looked up."""
             self._journal = Journal(self._writing, folder)
             self._work = WorkRows(folder, Parts(folder, files_of(self._reading)), self._reading)
+            opened.pop_all()  # from now on `close` does it
         self._closed = False
 
     @classmethod
@@ -73,8 +76,9 @@ class Ledger:
         state = state_of(folder)
         if source is None and state is not FolderState.STAGED:
             raise LedgerError(f"There is no ledger in {folder}. Check the name of the folder.")
-        with translated(f"The folder {folder} cannot be made"):
-            folder.mkdir(parents=True, exist_ok=True)
+        if state is not FolderState.STAGED:
+            with translated(f"The folder {folder} cannot be made"):
+                make_folder(folder)
         lock = FolderLock(folder)
         lock.acquire()
         try:
@@ -90,9 +94,11 @@ class Ledger:
                 assert source is not None
                 _stage(folder, source, about, on_progress, resolve)
             else:
+                with translated(f"The ledger in {folder} cannot be read"):
+                    check(folder)
                 _compare(folder, source, about)
             with translated(f"The scratch space of the ledger in {folder} cannot be removed"):
-                finish(folder)
+                finish(folder)  # also where its last step was cut short
             return cls(folder, lock)
         except BaseException:
             lock.release()

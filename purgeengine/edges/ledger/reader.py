@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger import database, status
+from purgeengine.edges.ledger.checking import check
 from purgeengine.edges.ledger.folder import FolderState, state_of
 from purgeengine.edges.ledger.preview import Preview, preview
 from purgeengine.edges.ledger.storage import translated
@@ -28,6 +29,7 @@ class LedgerReader:
         self.folder = folder
         """Where it is."""
         with self._readable():
+            check(folder)
             self._connection = database.connect_to_read(folder)
             self.about: dict[str, Any] = database.read_meta(self._connection)
             """What staging wrote down: tenant_id, action, files, extra_columns, rows and more."""

@@ -14,6 +14,8 @@ Neighbours that are sent and settled alike, as nearly all are, share a row: an i
 
 from __future__ import annotations
 
+import zlib
+
 from purgeengine.core.model import Outcome
 
 APPLICATION_ID = 0x50555247
@@ -21,7 +23,29 @@ APPLICATION_ID = 0x50555247
 VERSION = 1
 """Of the tables and the files beside them. A newer one is refused: it may mean what this program cannot know."""
 
-TABLES = """
+
+def _sum(columns: str) -> str:
+    """A number that changes with each of these columns: SQLite's pages have no checksums, and damage must not pass for data."""
+    assert len(columns.split()) <= len(WEIGHTS)
+    weighted = zip(WEIGHTS, columns.split(), strict=False)
+    return f"({' + '.join(f'{weight} * coalesce({column}, -{weight})' for weight, column in weighted)}) % 2147483647"
+
+
+WEIGHTS = (31, 127, 257, 521, 1031, 2053, 4099, 8209, 16411)
+"""Primes, small enough that no sum of times leaves 64 bits."""
+SEALS = {
+    "mailbox": _sum("number first rows closed_ms detail blocked_until_ms blocked_set_ms waits"),
+    "run": _sum("blocked_until_ms blocked_set_ms"),
+    "detail": _sum("id status crc"),
+    "batch": _sum("number crc sent_ms ended_ms status"),
+    "part": _sum("batch mailbox rows first fresh"),
+    "attempt": _sum("position number failures in_doubt first_sent_ms batch"),
+    "outcome": _sum("first rows outcome detail attempts in_doubt first_sent_ms settled_ms batch"),
+}
+"""What the column ``seal`` of each table was when its row was written."""
+_SEAL = {table: f"seal INTEGER AS ({expression}) STORED" for table, expression in SEALS.items()}
+
+TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE file (
     name TEXT PRIMARY KEY,          -- below the folder, as in work/part-00000.parquet
@@ -38,7 +62,8 @@ CREATE TABLE mailbox (
     detail INTEGER,                 -- why it was closed
     blocked_until_ms INTEGER,
     blocked_set_ms INTEGER,         -- when that was said: a clock that is behind this has been turned back
-    waits INTEGER NOT NULL DEFAULT 0  -- how often it had to wait
+    waits INTEGER NOT NULL DEFAULT 0, -- how often it had to wait
+    {_SEAL["mailbox"]}
 );
 CREATE UNIQUE INDEX mailbox_first ON mailbox (first);
 CREATE TABLE resolved (             -- the names of the input that were looked up, if any were
@@ -46,13 +71,15 @@ CREATE TABLE resolved (             -- the names of the input that were looked u
     object_id TEXT,                 -- of the user behind it, NULL where there is none. Names that share it are one mailbox
     upn TEXT                        -- of that user, in the one spelling
 ) WITHOUT ROWID;
-CREATE TABLE run (blocked_until_ms INTEGER NOT NULL, blocked_set_ms INTEGER NOT NULL);
+CREATE TABLE run (blocked_until_ms INTEGER NOT NULL, blocked_set_ms INTEGER NOT NULL, {_SEAL["run"]});
 INSERT INTO run VALUES (0, 0);
 CREATE TABLE detail (
     id INTEGER PRIMARY KEY,
     status INTEGER NOT NULL,        -- 0 where no answer came
     code TEXT NOT NULL,
     message TEXT NOT NULL,
+    crc INTEGER NOT NULL,           -- CRC-32 of what was said
+    {_SEAL["detail"]},
     UNIQUE (status, code, message)
 );
 CREATE TABLE batch (
@@ -61,7 +88,9 @@ CREATE TABLE batch (
     request_id,                     -- the same
     sent_ms INTEGER NOT NULL,
     ended_ms INTEGER,               -- NULL while in flight, and for ever if the process died then
-    status INTEGER                  -- NULL when no answer came
+    status INTEGER,                 -- NULL when no answer came
+    crc INTEGER NOT NULL,           -- CRC-32 of the one id, plus that of the other once it is there
+    {_SEAL["batch"]}
 );
 CREATE INDEX batch_in_flight ON batch (number) WHERE ended_ms IS NULL;
 CREATE TABLE part (
@@ -70,6 +99,7 @@ CREATE TABLE part (
     rows INTEGER NOT NULL,
     first INTEGER NOT NULL,         -- the rows sent for the first time: positions first to first + fresh - 1
     fresh INTEGER NOT NULL,
+    {_SEAL["part"]},
     PRIMARY KEY (batch, mailbox)
 ) WITHOUT ROWID;
 CREATE TABLE attempt (
@@ -78,7 +108,8 @@ CREATE TABLE attempt (
     failures INTEGER NOT NULL,
     in_doubt INTEGER NOT NULL,
     first_sent_ms INTEGER,          -- NULL when it never left
-    batch INTEGER NOT NULL          -- the latest
+    batch INTEGER NOT NULL,         -- the latest
+    {_SEAL["attempt"]}
 );
 CREATE TABLE outcome (
     first INTEGER PRIMARY KEY,      -- a run of rows of one mailbox that were settled alike, together
@@ -89,7 +120,8 @@ CREATE TABLE outcome (
     in_doubt INTEGER NOT NULL,
     first_sent_ms INTEGER,          -- NULL when its only batch says it
     settled_ms INTEGER NOT NULL,
-    batch INTEGER NOT NULL
+    batch INTEGER NOT NULL,
+    {_SEAL["outcome"]}
 );
 CREATE VIEW failed AS SELECT * FROM outcome WHERE outcome IN (3, 4);  -- refused, exhausted
 -- Ranges of rows that are in flight for the first time, or were when the process died.
@@ -104,7 +136,7 @@ CREATE VIEW progress AS SELECT mailbox.*, mailbox.first + mailbox.rows AS end, m
     coalesce((SELECT position + 1 FROM attempt WHERE position >= mailbox.first AND position < mailbox.first + mailbox.rows
               ORDER BY position DESC LIMIT 1), 0)
 ) AS next FROM mailbox;
-"""
+"""  # noqa: S608 - nothing in it comes from outside
 OUTCOME_CODES: dict[Outcome, int] = {
     Outcome.PURGED: 1,
     Outcome.ABSENT: 2,
@@ -116,3 +148,8 @@ OUTCOME_CODES: dict[Outcome, int] = {
 }
 """How outcomes are stored; the numbers are never reused."""
 OUTCOMES = {code: outcome for outcome, code in OUTCOME_CODES.items()}
+
+
+def crc_of(*values: object) -> int:
+    """CRC-32 of values as they are stored."""
+    return zlib.crc32(repr(values).encode("utf-8", "surrogatepass"))

@@ -5,16 +5,22 @@ It must not know what stands in the files.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from purgeengine.errors import LedgerError
 
+if sys.platform == "darwin":
+    import fcntl
+
 DATABASE = "ledger.sqlite"
+DATABASE_NEW = f"{DATABASE}.new"
 LOCK = "lock"
 RESERVE = "reserve"
 README = "README.txt"
@@ -65,22 +71,26 @@ def cause_of(error: BaseException) -> str:
     """What happened and what to do, in a sentence or two."""
     text = str(error).lower()
     number = getattr(error, "errno", None)
-    if number == 28 or "disk is full" in text or "no space left" in text or number == 122:
+    if number in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text or "no space left" in text:
         return "the disk is full. Free some space and give the same command again."
     if isinstance(error, sqlite3.IntegrityError):
         return (
             f"a row was settled twice ({error}). This is a mistake in purgeengine, not in your input: please report it."
         )
-    if isinstance(error, PermissionError) or "readonly" in text or "read-only" in text or number == 30:
+    if isinstance(error, PermissionError) or "readonly" in text or "read-only" in text or number == errno.EROFS:
         return "it may not be written by this user. Check the permissions of the folder."
     if isinstance(error, FileNotFoundError):
         return f"{error.filename or 'a file'} is missing. Restore the folder from a copy, or use a new one."
-    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+    if isinstance(error, UnicodeError) or (  # SQLite tells of a broken table with the bytes that it found there
+        isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
+    ):
         return "the database is damaged. Restore the folder from a copy."
     if isinstance(error, sqlite3.OperationalError) and "locked" in text:
         return "another program keeps it locked. Close that program and give the same command again."
     if isinstance(error, sqlite3.OperationalError) and "unable to open" in text:
         return "the database cannot be opened. Check that the folder is there and its permissions."
+    if number == errno.EIO or "disk i/o error" in text:
+        return "the disk reported an error. Check the disk and the system's log, then give the same command again."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}."
     return f"{error}."
@@ -92,18 +102,39 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(path.name + ".new")
     with temporary.open("wb") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
+    appear(temporary, path)
+
+
+def appear(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, once it is on the disk."""
+    _sync(temporary, os.O_RDWR)
     temporary.replace(path)
     sync_folder(path.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: a power loss must not take a ledger away with the name of its folder."""
+    above = [path for path in folder.absolute().parents if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder.absolute(), *above):
+        with suppress(PermissionError):  # who may not look into a folder may not sync it
+            sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make names in the folder durable. Windows offers no such call; NTFS journals names by itself."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+    if os.name != "nt":
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
+        if (
+            sys.platform == "darwin"
+        ):  # where an ordinary fsync leaves data in the drive's cache; not every file system has more
+            with suppress(OSError):
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
     finally:
         os.close(descriptor)

@@ -24,7 +24,7 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import Attempt, Reply
 from purgeengine.edges.ledger.request_ids import packed
-from purgeengine.edges.ledger.schema import OUTCOME_CODES
+from purgeengine.edges.ledger.schema import OUTCOME_CODES, crc_of
 from purgeengine.errors import LedgerError
 
 MISTAKE = "This is a mistake in purgeengine, not in your input: please report it."
@@ -151,7 +151,8 @@ class Turn:
         return OUTCOME_CODES[outcome], self._detail_of(reply), attempts, int(in_doubt)
 
     def _send(self, entry: BatchSent) -> None:
-        self._batches.append((entry.batch, packed(entry.client_request_id), self._at_ms))
+        client_request_id = packed(entry.client_request_id)
+        self._batches.append((entry.batch, client_request_id, self._at_ms, crc_of(client_request_id)))
         fresh_ranges = []
         for mailbox, attempts in entry.parts:
             fresh = self._fresh_tail(attempts)
@@ -175,7 +176,8 @@ class Turn:
         return range(first, end)
 
     def _end(self, entry: BatchEnded) -> None:
-        self._ends.append((self._at_ms, entry.status, packed(entry.request_id), entry.batch))
+        request_id = packed(entry.request_id)
+        self._ends.append((self._at_ms, entry.status, request_id, crc_of(request_id), entry.batch))
         flight = self._memory.flights.pop(entry.batch, None)
         if flight is not None:
             self._landed[entry.batch] = flight
@@ -219,9 +221,9 @@ class Turn:
     def execute(self, connection: sqlite3.Connection) -> None:
         """Carry out everything, inside the caller's transaction."""
         many = connection.executemany
-        many("INSERT INTO batch (number, client_request_id, sent_ms) VALUES (?, ?, ?)", self._batches)
+        many("INSERT INTO batch (number, client_request_id, sent_ms, crc) VALUES (?, ?, ?, ?)", self._batches)
         many("INSERT INTO part VALUES (?, ?, ?, ?, ?)", self._parts)
-        many("UPDATE batch SET ended_ms = ?, status = ?, request_id = ? WHERE number = ?", self._ends)
+        many("UPDATE batch SET ended_ms = ?, status = ?, request_id = ?, crc = crc + ? WHERE number = ?", self._ends)
         if self._changes:
             self._execute_changes(connection)
         many(

@@ -1,0 +1,14 @@
+"""Ledgers cut at every length, with a changed byte at every place, or with a sector of zeros: finished, killed and stopped ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.disk.damage import drawn, play_damage
+
+SUMMARY = "Damaged ledgers: status, export and the same command again say nothing false."
+
+
+def case(seed: int) -> Counter[str]:
+    """One damage. Raises AssertionError where something false is said, or a traceback comes."""
+    return play_damage(*drawn(seed), resumes=seed % 8 == 0)
