@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
 import io
 import json
@@ -24,12 +23,12 @@ import pytest
 
 from purgeengine import logs
 from purgeengine.cli import run
-from purgeengine.core.model import Item, Outcome
-from purgeengine.core.wire import decode_answer, encode_batch
-from purgeengine.edges.ledger import Ledger, LedgerReader, export
+from purgeengine.core.model import Outcome
+from purgeengine.core.wire import decode_answer
 from purgeengine.edges.source import open_source
 from purgeengine.errors import InputError
 from tests.ledger_fixtures import NOW, ended, open_ledger, sent, settled
+from tests.oracles import check_export, is_quiet, the_whole_way
 from tests.source_fixtures import CONTACT, FOLDER, USER, a_file, records
 
 HEADER = b"user,folder,contact,note\n"
@@ -347,60 +346,6 @@ def by_name(cases: list[Any]) -> pytest.MarkDecorator:
     """One test for each, called after what it shows."""
     assert len({case.name for case in cases}) == len(cases), "two cases of one name"
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
-
-
-# ------------------------------------------------------------------------------------------------------- what must hold of all
-
-SEGMENT = r"(?:[A-Za-z0-9_.~@=-]|%(?!2F|5C|3F|25|00|0[0-9A-F]|1[0-9A-F])[0-9A-F]{2})+"
-SHAPE = re.compile(
-    rf"/users(?:/{SEGMENT}|\('{SEGMENT}'\))(?:/contactFolders/{SEGMENT})?/contacts/{SEGMENT}/permanentDelete"
-)
-"""The two urls of the contract, and nothing in them that Graph could decode into a path, a query or a control character."""
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def check_urls(items: list[Item]) -> None:
-    """Every url in the bodies that would be sent has one of the two shapes and speaks of its row."""
-    for start in range(0, len(items), 20):
-        some = items[start : start + 20]
-        requests = json.loads(encode_batch(some))["requests"]
-        assert [set(request) for request in requests] == [{"id", "method", "url", "headers", "body"}] * len(some)
-        for request, item in zip(requests, some, strict=True):
-            assert SHAPE.fullmatch(request["url"]), request["url"]
-            assert ".." not in request["url"].replace("%2E", ".").split("/")
-            assert ("/contactFolders/" in request["url"]) == bool(item.folder)
-
-
-def check_export(out: Path, source_rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """No cell runs in a spreadsheet, and the file is an input with the same users, folders and contacts."""
-    with out.open(encoding="utf-8", newline="") as lines:
-        table = list(csv.reader(lines))
-    for line in table:
-        assert not [cell for cell in line if cell.startswith(FORMULA_STARTS)]
-    roles = ("user", "folder", "contact")
-    again = records(open_source([out]))
-    assert [[row[role] for role in roles] for row in again] == [[row[role] for role in roles] for row in source_rows]
-    return [dict(zip(table[0], line, strict=True)) for line in table[1:]]
-
-
-def the_whole_way(folder: Path, paths: list[Path]) -> list[dict[str, str]]:
-    """Read, stage, build the urls, export to CSV and Parquet; the rows of the CSV."""
-    source = open_source(paths)
-    source_rows = records(source)
-    with Ledger.open(folder / "ledger", source, tenant_id="contoso") as ledger:
-        counts = ledger.counts()
-        check_urls(ledger.items(range(counts.waiting)))
-    with LedgerReader.open(folder / "ledger") as reader:
-        assert export(reader, folder / "out.parquet") == export(reader, folder / "out.csv") == len(source_rows)
-    rows = check_export(folder / "out.csv", source_rows)
-    assert sum(not row["outcome"] for row in rows) == counts.waiting
-    assert pq.read_table(folder / "out.parquet").num_rows == len(rows)
-    return rows
-
-
-def is_quiet(text: str) -> bool:
-    """Whether a terminal would show this text and do nothing else."""
-    return all(line.isprintable() for line in text.split("\n")) and "Traceback" not in text
 
 
 # ------------------------------------------------------------------------------------------------------------------------ rows

@@ -10,6 +10,7 @@ It knows blocks and rows. It must not know which users and ids are allowed.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,8 +138,8 @@ def _rows_estimate(path: Path, kind: Kind, header: Header, whole: bool) -> int |
 
 
 def _looks_plain(data: bytes) -> bool:
-    """Whether pyarrow may try: LF at the end, no NUL, nothing but UTF-8, no cell too long."""
-    if not data.endswith(b"\n") or b"\0" in data:
+    """Whether pyarrow may try: LF at the end, no NUL, nothing but UTF-8, no cell too long, no mark that pyarrow would skip."""
+    if not data.endswith(b"\n") or b"\0" in data or data.startswith(codecs.BOM_UTF8):
         return False
     half = CELL_BYTES_MAX // 2  # a line with a cell that is too long covers one of these stretches
     if any(data.find(b"\n", start, start + half) < 0 for start in range(0, len(data) - half + 1, half)):

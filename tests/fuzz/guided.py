@@ -1,0 +1,25 @@
+"""A target in a process of its own, with every branch of this project's code watched: ``guided.py TARGET LIBFUZZER-OPTIONS``."""
+
+from __future__ import annotations
+
+import io
+import sys
+from importlib import import_module
+
+import atheris
+
+from purgeengine import logs
+
+
+def main() -> None:
+    """Never returns: libFuzzer ends the process."""
+    name = sys.argv.pop(1)
+    with atheris.instrument_imports(include=["purgeengine"]):
+        case = import_module(f"tests.fuzz.targets.{name}").case
+    logs.configure_logs("console", quiet=True, stream=io.StringIO())
+    atheris.Setup(sys.argv, case)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
