@@ -61,7 +61,8 @@ def _one_value_s(text: str, date_header: object, now_utc: float) -> float | None
         return _bounded(float(text))
     until_utc = http_date_utc(text)
     if until_utc is None:
-        return None
+        _, comma, after = text.partition(",")
+        return _one_value_s(after.strip(), date_header, now_utc) if comma else None  # not a weekday's comma after all
     counted_from_utc = http_date_utc(date_header)
     return _bounded(until_utc - (now_utc if counted_from_utc is None else counted_from_utc) + 1.0)
 

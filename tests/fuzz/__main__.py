@@ -18,7 +18,9 @@ import click
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
-NAMES = sorted(path.stem for path in (HERE / "targets").glob("*.py") if "\ndef case(" in path.read_text(encoding="utf-8"))
+NAMES = sorted(
+    path.stem for path in (HERE / "targets").glob("*.py") if "\ndef case(" in path.read_text(encoding="utf-8")
+)
 INPUT_BYTES_MAX = {"parquet_files": 8_192, "ledgers": 200}
 """Longest input; small ones are quicker, and easier to understand when they break something."""
 EPILOG = """\b
@@ -30,12 +32,14 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("target", type=click.Choice(NAMES))
 @click.option("--seconds", type=click.IntRange(min=1), default=60, show_default=True, help="How long.")
-@click.option("--found", type=click.Path(path_type=Path), help="Folder for new inputs. [default: in the temporary folder]")
+@click.option(
+    "--found", type=click.Path(path_type=Path), help="Folder for new inputs. [default: in the temporary folder]"
+)
 @click.option("--keep", is_flag=True, help="Do not fuzz; take the best of what was found into the corpus.")
 def main(target: str, seconds: int, found: Path | None, keep: bool) -> None:
     """Fuzz a target. Exit code 0 when nothing broke it."""
     if find_spec("atheris") is None:
-        sys.exit("Fuzzing needs atheris: python -m pip install -e '.[test,fuzz]' (Linux and macOS, Python 3.11 to 3.13).")
+        sys.exit("Fuzzing needs atheris: python -m pip install -e '.[test,fuzz]' (Linux, Python 3.11 to 3.13).")
     found = found or Path(tempfile.gettempdir()) / "purgeengine-fuzz" / target
     for folder in (found, CORPUS / target):
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +49,13 @@ def main(target: str, seconds: int, found: Path | None, keep: bool) -> None:
     else:
         dictionary = found.with_suffix(".dict")
         dictionary.write_text(as_dictionary(import_module(f"tests.fuzz.targets.{target}").TOKENS), encoding="ascii")
-        options += [f"-max_total_time={seconds}", "-timeout=30", "-rss_limit_mb=2048", "-print_final_stats=1"]
+        options += [
+            f"-max_total_time={seconds}",
+            "-timeout=60",
+            "-report_slow_units=1000",
+            "-rss_limit_mb=2048",
+            "-print_final_stats=1",
+        ]
         options += [f"-dict={dictionary}", str(found), str(CORPUS / target)]
     sys.exit(subprocess.run([sys.executable, "-m", "tests.fuzz.guided", target, *options], check=False).returncode)
 

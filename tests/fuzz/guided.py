@@ -8,14 +8,13 @@ from importlib import import_module
 
 import atheris
 
-from purgeengine import logs
-
 
 def main() -> None:
     """Never returns: libFuzzer ends the process."""
     name = sys.argv.pop(1)
     with atheris.instrument_imports(include=["purgeengine"]):
         case = import_module(f"tests.fuzz.targets.{name}").case
+        logs = import_module("purgeengine.logs")
     logs.configure_logs("console", quiet=True, stream=io.StringIO())
     atheris.Setup(sys.argv, case)
     atheris.Fuzz()

@@ -8,8 +8,10 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 from urllib.parse import quote
+
+import msgspec
 
 from purgeengine.edges.ledger.schema import APPLICATION_ID, TABLES, VERSION
 from purgeengine.edges.ledger.storage import DATABASE, translated
@@ -141,6 +143,21 @@ def is_created(folder: Path) -> bool:
     return bool(tables)
 
 
-def read_meta(connection: sqlite3.Connection) -> dict[str, Any]:
-    """What staging wrote down."""
-    return {key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")}
+class About(TypedDict):
+    """What staging wrote down of the purge: whose it is, of which input, and how many rows there are of each kind."""
+
+    tenant_id: str | None
+    action: str
+    files: list[str]
+    extra_columns: list[str]
+    digest: str
+    rows: Annotated[int, msgspec.Meta(ge=0)]
+    work_rows: Annotated[int, msgspec.Meta(ge=0)]
+    invalid: Annotated[int, msgspec.Meta(ge=0)]
+    duplicates: Annotated[int, msgspec.Meta(ge=0)]
+
+
+def read_meta(connection: sqlite3.Connection) -> About:
+    """What staging wrote down. Raises ValueError where something is missing or of another kind: somebody changed it."""
+    found = {key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")}
+    return msgspec.convert(found, About)

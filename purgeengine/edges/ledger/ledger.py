@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from purgeengine.core.foreign import printable
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import database, status
@@ -18,7 +19,7 @@ from purgeengine.edges.ledger.lock import FolderLock
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.staging import stage
-from purgeengine.edges.ledger.storage import translated
+from purgeengine.edges.ledger.storage import reading_records, translated
 from purgeengine.edges.ledger.survey import Input, Progress
 from purgeengine.errors import LedgerError, LedgerMismatch
 
@@ -31,7 +32,7 @@ class Ledger:
         self.folder = folder
         """Where it is."""
         self._lock = lock
-        with translated(f"The ledger in {folder} cannot be opened"):
+        with reading_records(folder):
             self._writing = database.connect_to_write(folder)
             self._reading = database.connect_to_read(folder)
             self._journal = Journal(self._writing, folder)
@@ -150,13 +151,14 @@ class Ledger:
 
     def run_blocked_for_s(self, now_utc_ms: int) -> float:
         """The rest of a wait that Graph asked of the whole app, in seconds."""
-        until_ms, set_ms = self._row("SELECT blocked_until_ms, blocked_set_ms FROM run")
-        return rest_s(now_utc_ms, until_ms, set_ms)
+        with self._readable():
+            until_ms, set_ms = self._reading.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
+            return rest_s(now_utc_ms, until_ms, set_ms)
 
     @property
     def next_batch_number(self) -> int:
         """The first number that no batch has yet."""
-        return int(self._row("SELECT coalesce(max(number), 0) + 1 FROM batch")[0])
+        return self._number("SELECT coalesce(max(number), 0) + 1 FROM batch")
 
     def slowest_call_s(self) -> float | None:
         """Longest time to an answer so far."""
@@ -165,7 +167,7 @@ class Ledger:
 
     def answered_calls(self) -> int:
         """Batches that were answered."""
-        return int(self._row("SELECT count(*) FROM batch WHERE status BETWEEN 200 AND 299")[0])
+        return self._number("SELECT count(*) FROM batch WHERE status BETWEEN 200 AND 299")
 
     def counts(self) -> status.Counts:
         """What became of the rows."""
@@ -174,14 +176,14 @@ class Ledger:
 
     def mailbox_count(self) -> int:
         """Mailboxes with rows to send or sent."""
-        return int(self._row("SELECT count(*) FROM mailbox")[0])
+        return self._number("SELECT count(*) FROM mailbox")
 
-    def _row(self, query: str) -> Any:
+    def _number(self, query: str) -> int:
         with self._readable():
-            return self._reading.execute(query).fetchone()
+            return int(self._reading.execute(query).fetchone()[0])
 
     def _readable(self) -> Any:
-        return translated(f"The ledger in {self.folder} cannot be read")
+        return reading_records(self.folder)
 
 
 def files_of(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
@@ -199,20 +201,23 @@ def _stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Prog
 
 def _compare(folder: Path, source: Input, about: dict[str, Any]) -> None:
     """Refuse to mix two purges in one ledger."""
-    with translated(f"The ledger in {folder} cannot be read"):
+    with reading_records(folder):
         connection = database.connect_to_read(folder)
         try:
             kept = database.read_meta(connection)
         finally:
             connection.close()
-    for what, name in (("tenant", "tenant_id"), ("action", "action")):
-        if kept[name] != about[name]:
+    for what, its, ours in (
+        ("tenant", kept["tenant_id"], about["tenant_id"]),
+        ("action", kept["action"], about["action"]),
+    ):
+        if its != ours:
             raise LedgerMismatch(
-                f"The ledger in {folder} belongs to the {what} {kept[name]}, not {about[name]}. Nothing was sent. "
+                f"The ledger in {folder} belongs to the {what} {printable(its)}, not {ours}. Nothing was sent. "
                 "Use another folder for this purge."
             )
     if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
         raise LedgerMismatch(
-            f"The ledger in {folder} was made from another input ({', '.join(kept['files'][:3])}). Nothing was sent. Give the "
-            "original input, unchanged and with the same columns, to resume, or use another folder for this one."
+            f"The ledger in {folder} was made from another input ({printable(', '.join(kept['files'][:3]))}). Nothing was sent. "
+            "Give the original input, unchanged and with the same columns, to resume, or use another folder for this one."
         )
