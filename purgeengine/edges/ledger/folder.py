@@ -37,6 +37,8 @@ class FolderState(Enum):
 
 def state_of(folder: Path) -> FolderState:
     """Look, and touch nothing. Raises `LedgerMismatch` for a folder that holds other things, `LedgerError` for a damaged ledger."""
+    if "\0" in str(folder):
+        raise LedgerError(f"{str(folder)!r} holds a NUL character, which no folder has in its name. Name another.")
     with translated(f"The folder {folder} cannot be read"):
         if folder.exists() and not folder.is_dir():
             raise LedgerError(f"{folder} is a file; a ledger is a folder. Name another.")

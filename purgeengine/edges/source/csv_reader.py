@@ -11,6 +11,7 @@ It knows blocks and rows. It must not know which users and ids are allowed.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from purgeengine.edges.source.columns import Layout, layout_of
+from purgeengine.edges.source.columns import Layout, is_export, layout_of
 from purgeengine.edges.source.csv_header import Header, read_header
 from purgeengine.edges.source.csv_lines import LineBlocks
-from purgeengine.edges.source.csv_records import Record, split_records
+from purgeengine.edges.source.csv_records import OF_EXPORT, USUAL, Bounds, Record, split_records
 from purgeengine.edges.source.files import Kind, size_of
 from purgeengine.edges.source.rows import CELL_BYTES_MAX, Cells, Numbers, Text, bytes_problem, text_of
 from purgeengine.edges.source.streams import is_utf16, text_pieces
@@ -68,12 +69,14 @@ class CsvTable:
         blocks = LineBlocks(text_pieces(path, kind, block_bytes), block_bytes)
         header = read_header(path, blocks, override)
         estimate = _rows_estimate(path, kind, header, blocks.ended)
-        layout = layout_of(path, header.names, override)
+        names = [_plain_again(name) for name in header.names] if is_export(header.names) else header.names
+        layout = layout_of(path, names, override)
         return cls(path, layout, estimate, kind, header._replace(rest=b""), block_bytes)
 
     def cells(self) -> Iterator[Cells]:
         """Yield all rows in order. Raises `InputError` where the file breaks off, after the rows before that place."""
-        blocks = LineBlocks(text_pieces(self.path, self._kind, self._block_bytes), self._block_bytes)
+        pieces = text_pieces(self.path, self._kind, self._block_bytes)
+        blocks = LineBlocks(pieces, self._block_bytes, self._bounds.line_bytes)
         data, line = self._without_header(blocks), self._header.lines + 1
         while data or not blocks.ended:
             part = self._plain(data, line) or self._careful(data, line, blocks.ended and not blocks.failure)
@@ -86,6 +89,10 @@ class CsvTable:
                 break
         if blocks.failure:
             raise InputError(f"{blocks.failure} It was readable up to line {line - 1:,}.") from blocks.failure
+
+    @property
+    def _bounds(self) -> Bounds:
+        return OF_EXPORT if self.layout.is_export else USUAL
 
     def _without_header(self, blocks: LineBlocks) -> bytes:
         head = self._header.text
@@ -112,7 +119,7 @@ class CsvTable:
 
     def _careful(self, data: bytes, line: int, final: bool) -> _Part:
         lines = data.splitlines(keepends=True)
-        records, used = split_records(lines, self._header.delimiter, final=final)
+        records, used = split_records(lines, self._header.delimiter, final=final, bounds=self._bounds)
         problems = _problems(records, len(self.layout.names), bytes_problem(data) is None)
         columns = _transposed(records, problems, self.layout)
         numbers = pa.array([line + record.line for record in records], pa.int64())
@@ -206,3 +213,8 @@ def _transposed(records: Sequence[Record], problems: Mapping[int, str], layout: 
 
 def _as_it_was(column: Text) -> Text:
     return pc.replace_substring_regex(column, _NEUTRALISED, r"\1")
+
+
+def _plain_again(name: str) -> str:
+    """The same for the name of a column."""
+    return re.sub(_NEUTRALISED, r"\1", name)

@@ -36,7 +36,7 @@ def asked(header: str, now_utc: float) -> list[float]:
     """Every wait that the header plainly asks for, in seconds from now."""
     if len(header) > READ_CHARS_MAX:
         return []
-    values = re.findall(rf"{_STANDARD.pattern}|[^,]+", header)
+    values = re.findall(rf"{_STANDARD.pattern}(?=,|$)|[^,]+", header)
     numbers = [float(text) for text in values if re.fullmatch(r"[ \t]*[0-9]{1,99}(\.[0-9]{1,99})?[ \t]*", text)]
     return numbers + [at - now_utc for at in map(standard_date, values) if at is not None]
 
