@@ -21,7 +21,11 @@ TOKENS = (
 
 def case(data: bytes) -> None:
     """One row."""
-    user, folder, contact = [*data.decode("utf-8", "surrogateescape").split("\n", 2), "", "", ""][:3]
+    check_row(*[*data.decode("utf-8", "surrogateescape").split("\n", 2), "", "", ""][:3])
+
+
+def check_row(user: str, folder: str, contact: str) -> None:
+    """See above."""
     problem = row_problem(user, folder, contact)
     if problem is None:
         check_urls([Item(user, folder, contact)])

@@ -38,6 +38,11 @@ def case(data: bytes) -> None:
     http_status = 100 + int(status) % 500 if status[:9].isdigit() and len(status) < 10 else 200
     rows = 1 + int(size) % 20 if size[:3].isdigit() and len(size) < 4 else 20
     headers = {"Retry-After": wait.decode("latin-1"), "request-id": wait.decode("latin-1")} if wait else {}
+    check_answer(http_status, headers, body, rows)
+
+
+def check_answer(http_status: int, headers: dict[str, str], body: bytes, rows: int) -> None:
+    """See above."""
     answer = decoded(http_status, headers, body, rows)
     with mock.patch.object(wire, "_decode_quickly", side_effect=msgspec.ValidationError):
         assert decoded(http_status, headers, body, rows) == answer, "quick and tolerant reading differ"

@@ -98,7 +98,7 @@ def case(data: bytes) -> None:
         edits = Bytes(data)
         while edits:
             # What cannot be done to a file that an earlier edit has broken is left undone.
-            with suppress(OSError, sqlite3.Error, pa.ArrowException, ValueError, KeyError):
+            with suppress(OSError, sqlite3.Error, pa.ArrowException, ValueError, LookupError):
                 EDITS[edits.number(len(EDITS))](folder, edits)
         look_at(folder)
         go_on(folder)

@@ -23,6 +23,11 @@ _STANDARD = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}
 def case(data: bytes) -> None:
     """One header."""
     header, _, date = data.decode("utf-8", "replace").partition("\n")
+    check_wait(header, date)
+
+
+def check_wait(header: str, date: str) -> None:
+    """See above."""
     for counted_from, date_header in ((standard_date(date), date), (None, None)):
         wait_s = retry_after_s(header, date_header, NOW_UTC)
         assert wait_s is None or 0 <= wait_s <= WAIT_S_MAX
