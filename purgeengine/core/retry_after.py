@@ -18,7 +18,9 @@ _TEXT_MAX = 500
 
 _SECONDS = re.compile(r"[+-]?(?:[0-9]{1,100}(?:\.[0-9]{0,100})?|\.[0-9]{1,100})")
 _DATE = re.compile(r"[A-Za-z]{3,9},? *[0-9A-Za-z][0-9A-Za-z :+-]*:[0-9A-Za-z :+-]*")
-_PARTS = re.compile(r"[ \t]*(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,(?=[ \t]*[0-9])[^,]*|[^,]+", re.IGNORECASE)
+_PARTS = re.compile(
+    r"[ \t]*(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,(?=[ \t]*[0-9])[^,]*|[^,]+", re.IGNORECASE
+)
 """A date with its weekday's comma, or whatever stands between two other commas."""
 
 

@@ -51,6 +51,7 @@ def main(target: str, seconds: int, found: Path | None, keep: bool) -> None:
         dictionary.write_text(as_dictionary(import_module(f"tests.fuzz.targets.{target}").TOKENS), encoding="ascii")
         options += [
             f"-max_total_time={seconds}",
+            "-len_control=10",  # an input worth having may need several words
             "-timeout=60",
             "-report_slow_units=1000",
             "-rss_limit_mb=2048",

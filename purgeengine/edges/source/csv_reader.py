@@ -197,12 +197,19 @@ def _problems(records: Sequence[Record], width: int, clean: bool) -> dict[int, s
 
 
 def _transposed(records: Sequence[Record], problems: Mapping[int, str], layout: Layout) -> Columns:
-    """Columns of the records; a bad one shows the cells it has, so that it can be recognised."""
+    """Columns of the records; a bad one shows the cells it has, so that it can be recognised.
+
+    Without its contact where cells are missing or too many: what stands in that column may belong to another, and an export of the
+    row, given as input again, would have the right number of cells.
+    """
     width = len(layout.names)
     rows: list[Sequence[bytes | str | None]] = [record.fields for record in records]
     for index in problems:
-        shown: list[str | None] = [text_of(field) for field in records[index].fields[:width]]
-        rows[index] = shown + [None] * (width - len(shown))
+        fields = records[index].fields
+        shown: list[str | None] = [text_of(field) for field in fields[:width]] + [None] * (width - len(fields))
+        if len(fields) != width:
+            shown[layout.contact] = None
+        rows[index] = shown
     roles = (layout.user, layout.folder, layout.contact)
     columns = {}
     for place in layout.wanted:
