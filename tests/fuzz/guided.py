@@ -14,6 +14,7 @@ import atheris
 def main() -> None:
     """Never returns: libFuzzer ends the process."""
     name = sys.argv.pop(1)
+    sys.argv[0] = f"{sys.executable} -m tests.fuzz.guided {name}"  # how libFuzzer starts us again when it merges
     with atheris.instrument_imports(include=["purgeengine"]):
         case = import_module(f"tests.fuzz.targets.{name}").case
         logs = import_module("purgeengine.logs")
