@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from purgeengine.cli import run
 from purgeengine.errors import LedgerError
 from tests.fuzz.targets import ledgers
-from tests.ledger_fixtures import FakeSource, a_source, open_ledger
+from tests.ledger_fixtures import NOW, FakeSource, a_source, open_ledger, sent
 from tests.oracles import is_quiet
 from tests.properties import examples
 
@@ -64,6 +64,17 @@ def test_records_that_contradict_each_other_are_a_sentence(
         assert run([command, str(tmp_path / "L")]) in (0, 5)
     said = capsys.readouterr()
     assert is_quiet(said.out + said.err)
+
+
+@pytest.mark.parametrize(("column", "value"), [("first", -5), ("first", 2), ("fresh", 2**40), ("fresh", 2**62)])
+def test_rows_in_flight_that_do_not_exist_are_a_sentence(tmp_path: Path, column: str, value: int) -> None:
+    """And no loop over as many rows as somebody wrote there."""
+    ledger = open_ledger(tmp_path / "L", a_source(3))
+    ledger.write([sent(1, (0, [0, 1]))], NOW)
+    ledger.close()
+    change(tmp_path / "L", f"UPDATE part SET {column} = ?", value)
+    with pytest.raises(LedgerError, match="batch 1 has rows that do not exist"):
+        open_ledger(tmp_path / "L", None)
 
 
 @pytest.mark.parametrize("user", ["../me", "ann@x/contacts", "", "ann@x\n", "a" * 400 + "@x"])

@@ -46,9 +46,8 @@ def status(folder: str, as_json: bool, worst: int) -> int:
                 "worst_mailboxes": mailboxes,
                 "failures": failures,
             }
-            click.echo(
-                json.dumps(msgspec.to_builtins(found))
-            )  # ASCII, which steers no terminal, whatever stands in the ledger
+            # ASCII steers no terminal, whatever stands in the ledger.
+            click.echo(json.dumps(msgspec.to_builtins(found)))
             return 0
     click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt):
