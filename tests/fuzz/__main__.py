@@ -45,7 +45,8 @@ def main(target: str, seconds: int, found: Path | None, keep: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     options = [f"-artifact_prefix={CORPUS / target}{os.sep}", f"-max_len={INPUT_BYTES_MAX.get(target, 4_096)}"]
     if keep:
-        options += ["-merge=1", "-use_counters=0", str(CORPUS / target), str(found)]  # new branches, not new repetitions
+        # For the branches it reaches, not for how often.
+        options += ["-merge=1", "-use_counters=0", str(CORPUS / target), str(found)]
     else:
         dictionary = found.with_suffix(".dict")
         dictionary.write_text(as_dictionary(import_module(f"tests.fuzz.targets.{target}").TOKENS), encoding="ascii")
