@@ -1,4 +1,4 @@
-"""For every test: a log that tells warnings only, so that a failure can be read."""
+"""For every test: a log that goes nowhere, and properties that are tried the same way each time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+import tests.properties  # noqa: F401 - the profiles of Hypothesis, before the command line chooses one
 from purgeengine import logs
 
 

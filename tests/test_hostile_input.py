@@ -9,12 +9,12 @@
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
 import io
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,12 +24,13 @@ import pytest
 
 from purgeengine import logs
 from purgeengine.cli import run
-from purgeengine.core.model import Item, Outcome
-from purgeengine.core.wire import decode_answer, encode_batch
-from purgeengine.edges.ledger import Ledger, LedgerReader, export
+from purgeengine.core.model import Outcome
+from purgeengine.core.wire import decode_answer
+from purgeengine.edges.ledger import LedgerReader, export
 from purgeengine.edges.source import open_source
-from purgeengine.errors import InputError
+from purgeengine.errors import InputError, LedgerError, UsageProblem
 from tests.ledger_fixtures import NOW, ended, open_ledger, sent, settled
+from tests.oracles import check_export, is_quiet, the_whole_way
 from tests.source_fixtures import CONTACT, FOLDER, USER, a_file, records
 
 HEADER = b"user,folder,contact,note\n"
@@ -288,6 +289,16 @@ BYTES = [
     Hostile("byte-order-mark-before-the-user", b"\xef\xbb\xbfeve@x.example,,E,n\n", {0: BAD_USER}),
 ]
 
+UTF_16_INSIDE = [
+    Hostile("utf-16-line", "eve@x.example,,E,n\r\n".encode("utf-16-le") + b"\n", dict.fromkeys(range(3), HAS_NUL), 3),
+    Hostile("utf-16-line-big-endian", "eve@x.example,,E,n\n".encode("utf-16-be"), {0: HAS_NUL}),
+    Hostile("utf-16-mark-and-line", "eve@x.example,,E,n\n".encode("utf-16") + b"\n", {0: HAS_NUL, 1: HAS_NUL}, 2),
+    Hostile("utf-16-mark-alone", b"\xff\xfe\n", {0: NOT_TEXT}),
+    Hostile("utf-16-cell", b"eve@x.example,," + "E".encode("utf-16-le") + b",n\n", {0: HAS_NUL}),
+    Hostile("utf-32-line", "eve@x.example,,E,n\n".encode("utf-32-be"), {0: HAS_NUL}),
+]
+"""What ``>>`` of Windows PowerShell appends to a file in UTF-8. A line end in it leaves a NUL to the next line."""
+
 SHAPES = [
     Hostile("no-delimiter", b"just text\n", {0: cells(1)}),
     Hostile("one-cell-short", b"eve@x.example,,E\n", {0: cells(3)}),
@@ -339,6 +350,7 @@ ROWS = [
     *(a_row(f"note-{name}", VALID, note=note) for name, note in NOTES.items()),
     *(a_row(f"formula-{name}", VALID, note=note) for name, note in FORMULAS.items()),
     *BYTES,
+    *UTF_16_INSIDE,
     *SHAPES,
 ]
 
@@ -347,60 +359,6 @@ def by_name(cases: list[Any]) -> pytest.MarkDecorator:
     """One test for each, called after what it shows."""
     assert len({case.name for case in cases}) == len(cases), "two cases of one name"
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
-
-
-# ------------------------------------------------------------------------------------------------------- what must hold of all
-
-SEGMENT = r"(?:[A-Za-z0-9_.~@=-]|%(?!2F|5C|3F|25|00|0[0-9A-F]|1[0-9A-F])[0-9A-F]{2})+"
-SHAPE = re.compile(
-    rf"/users(?:/{SEGMENT}|\('{SEGMENT}'\))(?:/contactFolders/{SEGMENT})?/contacts/{SEGMENT}/permanentDelete"
-)
-"""The two urls of the contract, and nothing in them that Graph could decode into a path, a query or a control character."""
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-
-def check_urls(items: list[Item]) -> None:
-    """Every url in the bodies that would be sent has one of the two shapes and speaks of its row."""
-    for start in range(0, len(items), 20):
-        some = items[start : start + 20]
-        requests = json.loads(encode_batch(some))["requests"]
-        assert [set(request) for request in requests] == [{"id", "method", "url", "headers", "body"}] * len(some)
-        for request, item in zip(requests, some, strict=True):
-            assert SHAPE.fullmatch(request["url"]), request["url"]
-            assert ".." not in request["url"].replace("%2E", ".").split("/")
-            assert ("/contactFolders/" in request["url"]) == bool(item.folder)
-
-
-def check_export(out: Path, source_rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """No cell runs in a spreadsheet, and the file is an input with the same users, folders and contacts."""
-    with out.open(encoding="utf-8", newline="") as lines:
-        table = list(csv.reader(lines))
-    for line in table:
-        assert not [cell for cell in line if cell.startswith(FORMULA_STARTS)]
-    roles = ("user", "folder", "contact")
-    again = records(open_source([out]))
-    assert [[row[role] for role in roles] for row in again] == [[row[role] for role in roles] for row in source_rows]
-    return [dict(zip(table[0], line, strict=True)) for line in table[1:]]
-
-
-def the_whole_way(folder: Path, paths: list[Path]) -> list[dict[str, str]]:
-    """Read, stage, build the urls, export to CSV and Parquet; the rows of the CSV."""
-    source = open_source(paths)
-    source_rows = records(source)
-    with Ledger.open(folder / "ledger", source, tenant_id="contoso") as ledger:
-        counts = ledger.counts()
-        check_urls(ledger.items(range(counts.waiting)))
-    with LedgerReader.open(folder / "ledger") as reader:
-        assert export(reader, folder / "out.parquet") == export(reader, folder / "out.csv") == len(source_rows)
-    rows = check_export(folder / "out.csv", source_rows)
-    assert sum(not row["outcome"] for row in rows) == counts.waiting
-    assert pq.read_table(folder / "out.parquet").num_rows == len(rows)
-    return rows
-
-
-def is_quiet(text: str) -> bool:
-    """Whether a terminal would show this text and do nothing else."""
-    return all(line.isprintable() for line in text.split("\n")) and "Traceback" not in text
 
 
 # ------------------------------------------------------------------------------------------------------------------------ rows
@@ -439,6 +397,34 @@ def test_a_hostile_note_survives_the_round_trip(tmp_path: Path, note: str) -> No
     assert [row["note"] for row in records(open_source([tmp_path / "out.csv"]))] == [note]
 
 
+def expected_reasons(cases: list[Hostile], first_line: int) -> dict[int, str | None]:
+    """The reason by the line, for these cases one behind the other."""
+    expected: dict[int, str | None] = {}
+    for case in cases:
+        reasons = {
+            line: VALID if (reason or "").startswith("same contact") else reason for line, reason in case.rows.items()
+        }
+        expected |= {first_line + line: reason for line, reason in reasons.items()}
+        first_line += case.lines
+    return expected
+
+
+def test_all_hostile_rows_together_are_judged_as_each_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One file with every row of the table: each keeps its line and its reason, and ``plan`` counts them by reason.
+
+    Only a quote that is never closed may be told otherwise: where a later row has quotes, it is closed in the middle of that row.
+    """
+    path = a_file(tmp_path, HEADER + b"".join(case.text for case in ROWS))
+    expected = expected_reasons(ROWS, 2)
+    found = {row["line"]: row["reason"] for row in records(open_source([path]))}
+    for line in [line for line, reason in expected.items() if reason == NEVER_CLOSED]:
+        assert found[line] in (NEVER_CLOSED, CLOSED_LATE)
+        expected[line] = found[line]
+    assert found == expected
+    assert run(["plan", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["invalid"] == Counter(filter(None, expected.values()))
+
+
 # --------------------------------------------------------------------------------------------------------- headers and whole files
 
 
@@ -459,6 +445,28 @@ NARROW = b"user,contact\n"
 
 def zstd(data: bytes) -> bytes:
     return bytes(pa.compress(data, codec="zstd", asbytes=True))
+
+
+def parquet(columns: dict[str, Any] | pa.Table) -> bytes:
+    """A table as a file."""
+    sink = io.BytesIO()
+    pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), sink)
+    return sink.getvalue()
+
+
+def renamed(*names: str) -> bytes:
+    """A Parquet file whose columns have these names."""
+    return parquet(pa.Table.from_arrays([pa.array(["x"])] * len(names), list(names)))
+
+
+def wide_header(others: int, prefix: str = "c") -> bytes:
+    """A header with so many columns besides user and contact."""
+    return ("user,contact" + "".join(f",{prefix}{n}" for n in range(others)) + "\n").encode()
+
+
+def wide_parquet(others: int) -> bytes:
+    """One good row with so many other columns."""
+    return parquet({"user": [USER], "contact": ["A"], **{f"c{n}": [f"={n}"] for n in range(others)}})
 
 
 ACCEPTED = [
@@ -508,6 +516,20 @@ ACCEPTED = [
         1,
         extras=("input_row", "input_OUTCOME", "input_reason"),
     ),
+    Accepted(
+        "1000-other-columns",
+        "a.csv",
+        wide_header(1_000) + LINE.strip() + b",=" * 1_000 + b"\n",
+        1,
+        extras=tuple(f"c{n}" for n in range(1_000)),
+    ),
+    Accepted(
+        "1000-other-columns-in-parquet",
+        "a.parquet",
+        wide_parquet(1_000),
+        1,
+        extras=tuple(f"c{n}" for n in range(1_000)),
+    ),
     Accepted("no-line-end-at-the-end", "a.csv", NARROW + LINE.strip(), 1),
     Accepted("compressed-without-a-name", "a.csv", gzip.compress(NARROW + LINE), 1),
     Accepted("zstd", "a.csv.zst", zstd(NARROW + LINE), 1),
@@ -542,18 +564,6 @@ class Refused(NamedTuple):
     said: str
 
 
-def parquet(columns: dict[str, Any] | pa.Table) -> bytes:
-    """A table as a file."""
-    sink = io.BytesIO()
-    pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), sink)
-    return sink.getvalue()
-
-
-def renamed(*names: str) -> bytes:
-    """A Parquet file whose columns have these names."""
-    return parquet(pa.Table.from_arrays([pa.array(["x"])] * len(names), list(names)))
-
-
 PLAIN_PARQUET = parquet({"user": [USER] * 500, "contact": [f"A{n}" for n in range(500)]})
 MANY = NARROW + b"".join(f"{USER},{CONTACT}{n * 7_919 % 100_003}\n".encode() for n in range(40_000))
 GZIPPED, ZSTD = gzip.compress(MANY), zstd(MANY)
@@ -586,7 +596,10 @@ REFUSED = [
     Refused("user-twice", "a.csv", b"user,USER ,contact\n", "columns of the same name"),
     Refused("rtl-name-twice", "a.csv", "user,contact,\u202ex,\u202ex\n".encode(), "columns of the same name"),
     Refused("contact-id-or-id", "a.csv", b"user,contactId,id\n", "Say which with --columns"),
-    Refused("1001-columns", "a.csv", b"user,contact," + b"c," * 1_000 + b"\n", "usable header|same name"),
+    Refused("1001-other-columns", "a.csv", wide_header(1_001), "1,001 columns besides those of a ledger"),
+    Refused("1001-other-columns-in-parquet", "a.parquet", wide_parquet(1_001), "1,001 columns besides"),
+    Refused("names-of-65-kib", "a.csv", wide_header(290, "n" * 230), "longer than 64 KiB together"),
+    Refused("same-name-a-thousand-times", "a.csv", b"user,contact," + b"c," * 999 + b"c\n", "columns of the same name"),
     Refused("long-name", "a.csv", b"user,contact," + b"c" * 300 + b"\n", "usable header"),
     Refused("header-of-a-megabyte", "a.csv", b"user,contact," + b"c" * 1_000_000 + b"\n", "longer than 256 KiB"),
     Refused("open-quote-in-the-header", "a.csv", b'user,"contact\n' + LINE * 100, "not closed within 64 lines"),
@@ -656,6 +669,16 @@ REFUSED = [
         }.items()
     ),
 ]
+
+
+def test_a_table_that_has_fewer_rows_than_it_says_is_refused(tmp_path: Path) -> None:
+    """Rows that went missing without another trace are not passed over in silence; those that are there come first."""
+    footer = bytes(PLAIN_PARQUET).replace(b"\x16\xe8\x07", b"\x16\xea\x07", 1)  # 500 as Thrift writes it, and 501
+    source = open_source([a_file(tmp_path, footer, "a.parquet")])
+    batches = source.batches()
+    with pytest.raises(InputError, match="says that it has 501 rows, and has 500"):
+        for _ in batches:
+            pass
 
 
 @by_name(REFUSED)
@@ -868,6 +891,62 @@ def test_a_folder_with_strangers_in_it(tmp_path: Path, capsys: pytest.CaptureFix
     assert is_quiet(capsys.readouterr().out)
 
 
+def test_files_of_different_encodings_in_one_folder(tmp_path: Path) -> None:
+    """Each is read by its own mark; the rows of one in a third encoding are named, and cost the others nothing."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    text = "user,contact,note\nann@x,%s,caf\u00e9\n"
+    for name, encoding in {"a": "utf-8", "b": "utf-8-sig", "c": "utf-16", "d": "latin-1"}.items():
+        (folder / f"{name}.csv").write_bytes((text % name.upper()).encode(encoding))
+    (folder / "e.csv.gz").write_bytes(gzip.compress((text % "E").encode("utf-16")))
+    (folder / "f.parquet").write_bytes(parquet({"user": ["ann@x"], "contact": ["F"], "note": ["caf\u00e9"]}))
+    found = the_whole_way(tmp_path, [folder])
+    assert [(row["contact"], row["note"]) for row in found if not row["outcome"]] == [(c, "caf\u00e9") for c in "ABCEF"]
+    assert [row["message"] for row in found if row["outcome"]] == [f"line 2 of d.csv: {NOT_TEXT}"]
+
+
+def test_other_columns_of_many_files_are_too_many_together(tmp_path: Path) -> None:
+    """An export has the columns of all files, and must be an input itself."""
+    first, second = a_file(tmp_path, wide_header(600, "a"), "a.csv"), a_file(tmp_path, wide_header(401, "b"), "b.csv")
+    with pytest.raises(InputError, match="together 1,001 columns besides those of a ledger"):
+        open_source([first, second])
+    assert len(open_source([first, a_file(tmp_path, wide_header(400, "c"), "c.csv")]).extra_columns) == 1_000
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
+def test_an_export_of_an_export_is_an_input_as_often_as_one_likes(tmp_path: Path, ending: str) -> None:
+    """The widest input, with names and cells that are neutralised: from the second time on, nothing changes any more."""
+    names = [f"{'=' * (n % 2)}c{n}" for n in range(1_000)]
+    path = a_file(
+        tmp_path, parquet({"user": [USER], "contact": ["=A"], **{name: [f"'{name}"] for name in names}}), "a.parquet"
+    )
+    for generation in range(3):
+        source = open_source([path])
+        assert source.extra_columns[-1_000:] == tuple(names)
+        assert [[row[name] for name in ("contact", *names)] for row in records(source)] == [
+            ["=A", *(f"'{n}" for n in names)]
+        ]
+        with open_ledger(tmp_path / f"L{generation}", source):  # type: ignore[arg-type]
+            path = tmp_path / f"out{generation}{ending}"
+            assert run(["export", str(tmp_path / f"L{generation}"), str(path)]) == 0
+
+
+def test_rows_of_a_table_that_no_line_could_hold(tmp_path: Path) -> None:
+    """A cell of many lines and a row of many bytes come back from an export; a row beyond the limit is invalid, and so is it there."""
+    fits = {f"c{n:02d}": ['"' * 32_000] for n in range(8)}
+    tables = [
+        {"user": [USER], "contact": ["A"], "c00": ["line\n" * 6_000]},
+        {"user": [USER], "contact": ["B"], **fits},
+        {"user": [USER], "contact": ["C"], **fits, "c08": ["x" * 32_000]},
+    ]
+    paths = [a_file(tmp_path, parquet(table), f"{n}.parquet") for n, table in enumerate(tables)]
+    found = the_whole_way(tmp_path, paths)
+    assert [row["message"] for row in found] == ["", "", f"line 1 of 2.parquet: {LINE_TOO_LONG}"]
+    again = records(open_source([tmp_path / "out.csv"]))
+    assert [(row["contact"], row["reason"]) for row in again] == [("A", None), ("B", None), ("C", None)]
+    assert (again[0]["c00"], again[1]["c07"], again[2]["c00"]) == ("line\n" * 6_000, '"' * 32_000, "")
+
+
 def test_one_bad_file_of_a_folder_refuses_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is guessed: the sentence names the file that cannot be used."""
     strangers(tmp_path)
@@ -886,6 +965,22 @@ def test_a_name_that_is_no_file_is_refused(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "empty").mkdir()
     path = name if name.startswith("~") else str(tmp_path / "empty" / name)
     assert run(["plan", path]) == 2
+    assert is_quiet(capsys.readouterr().err)
+
+
+def test_a_nul_in_a_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No shell can pass one; a program that calls us can."""
+    path = a_file(tmp_path, NARROW + LINE)
+    name = tmp_path / "a\0b.csv"
+    with pytest.raises(InputError, match="cannot be used as a file name"):
+        open_source([name])
+    for open_it in (LedgerReader.open, lambda folder: open_ledger(folder, open_source([path]))):  # type: ignore[arg-type]
+        with pytest.raises(LedgerError, match="holds a NUL character"):
+            open_it(name)
+    open_ledger(tmp_path / "L", open_source([path])).close()  # type: ignore[arg-type]
+    with LedgerReader.open(tmp_path / "L") as reader, pytest.raises(UsageProblem, match="holds a NUL character"):
+        export(reader, name)
+    assert run(["plan", str(path), "--columns", "user=a\0b"]) == 2
     assert is_quiet(capsys.readouterr().err)
 
 

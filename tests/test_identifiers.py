@@ -6,11 +6,13 @@ import re
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from purgeengine.core.identifiers import ID_PATTERN, id_problem, is_id, mailbox_key, row_problem, user_problem
 from purgeengine.edges.source.rows import reasons
+from tests.fuzz.targets import addresses
+from tests.properties import examples
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 CONTACT = "AAMkAGI2TG93AAA="
@@ -95,7 +97,29 @@ def test_mailboxes_compare_without_case() -> None:
     assert mailbox_key("Ann@Contoso.Example") == mailbox_key("ann@contoso.example")
 
 
-@settings(deadline=None)
+legal_names = st.lists(st.text("Aa0!#$&'*^_~+-", min_size=1, max_size=5), min_size=1, max_size=3).map(".".join)
+legal_users = st.tuples(legal_names, st.sampled_from(["x", "contoso.example", "a-b.c"])).map("@".join) | st.just(GUID)
+legal_ids = st.text("Aa09-_=+", min_size=1, max_size=12)
+half_characters = st.text(st.characters(), max_size=12)
+
+
+@examples(400)
+@given(
+    legal_users | users_as_people_write_them | half_characters,
+    st.just("") | legal_ids | ids_as_people_write_them | half_characters,
+    legal_ids | ids_as_people_write_them | half_characters,
+)
+def test_any_row_is_refused_or_has_an_url_that_speaks_of_it_alone(user: str, folder: str, contact: str) -> None:
+    """Taken apart again by a reader that knows nothing of us, the url gives the same row, and nothing more."""
+    addresses.check_row(user, folder, contact)
+
+
+@given(legal_users, st.just("") | legal_ids, legal_ids)
+def test_what_entra_and_graph_allow_is_not_refused(user: str, folder: str, contact: str) -> None:
+    """The allow-list lets through what it is for."""
+    assert row_problem(user, folder, contact) is None
+
+
 @given(
     st.lists(
         st.tuples(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from purgeengine.core.messages import Entry, MailboxBlocked, MailboxClosed, RunBlocked
@@ -29,6 +29,7 @@ from tests.ledger_fixtures import (
     sent,
     settled,
 )
+from tests.properties import examples
 
 REFUSED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 GONE = Reply(404, "ErrorInvalidUser", "No such user.")
@@ -263,7 +264,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.lists(STEPS, max_size=30))
 def test_ledger_agrees_with_a_model_over_any_history(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]

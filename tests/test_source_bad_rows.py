@@ -63,7 +63,7 @@ def test_a_bad_row_shows_what_it_holds(tmp_path: Path) -> None:
         ("b\ufffd@x", "", "A", "n"),
         ("c@x", "", "A\ufffd", "n"),
         ("d@x", "", "A", "n" * 1_000 + "…"),
-        ("e@x", "f", "A", "n"),
+        ("e@x", "f", "", "n"),
     ]
     assert all(r["reason"] for r in found)
 
@@ -145,3 +145,11 @@ def test_every_kind_at_once(tmp_path: Path) -> None:
     found = rows_of(tmp_path, content)
     assert [row.line for row in found] == list(range(2, 2 * len(short) + 3))
     assert [row.reason for row in found] == [text for _, reason in short for text in (None, reason)] + [None]
+
+
+@pytest.mark.parametrize("row", [b"ann@x,A,B\n", b"ann@x,hello, world,A,B\n"], ids=["short", "long"])
+def test_a_row_of_shifted_cells_has_no_contact(tmp_path: Path, row: bytes) -> None:
+    """Its export has the right number of cells again, and must not be taken for a row that names another contact."""
+    (found,) = rows_of(tmp_path, b"user,note,contact,earlier contact\n" + row)
+    assert (found.user, found.contact) == ("ann@x", "")
+    assert "cells where the header has 4" in (found.reason or "")

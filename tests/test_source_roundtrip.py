@@ -1,22 +1,29 @@
-"""Properties of reading CSV: what Python's ``csv`` writes comes back, and the quick and the careful way agree.
+"""Properties of reading: what Python's ``csv`` and pyarrow write comes back, and the quick and the careful way agree.
 
-1. Random rows, in any delimiter, quoting, line end and encoding, and cut into blocks of any size, come out as they went in.
-2. For any bytes at all: both ways give the same rows, every row keeps its line, and nothing is raised but `InputError`.
+1. Random rows, in any delimiter, quoting, line end, encoding and compression, and cut into blocks of any size, come out as they
+   went in; so do rows of Parquet, whatever type their text has.
+2. For any bytes at all: both ways give the same rows, every line is accounted for, and nothing is raised but `InputError`.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from hypothesis import given, settings
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import given
 from hypothesis import strategies as st
 
 from purgeengine.edges.source import csv_reader, open_source
+from tests.fuzz.targets import csv_files
+from tests.properties import examples
 from tests.source_fixtures import a_file, records
 
 block_sizes = st.sampled_from([1, 3, 16, 100, 1 << 20])
@@ -30,36 +37,49 @@ STYLES = [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\
 """Quoting and line end. Where quotes are few, ``csv`` quotes only the characters of its own line end, which may not be ours."""
 
 
+def zstd(data: bytes) -> bytes:
+    return bytes(pa.compress(data, codec="zstd", asbytes=True))
+
+
 def read(content: bytes, block_bytes: int, quick: bool = True) -> list[dict[str, Any]]:
     """All rows of a file with this content; without the quick way when asked."""
     with tempfile.TemporaryDirectory() as folder:
-        source = open_source([a_file(Path(folder), content)], block_bytes=block_bytes)
+        source = open_source([a_file(Path(folder), content, "contacts")], block_bytes=block_bytes)
         if quick:
             return records(source)
         with mock.patch.object(csv_reader.CsvTable, "_plain", return_value=None):
             return records(source)
 
 
-@settings(deadline=None, max_examples=75)
+@examples(75)
 @given(
     rows=st.lists(st.tuples(users, extras, ids, extras), max_size=12),
     delimiter=st.sampled_from(",;\t"),
     style=st.sampled_from(STYLES),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    before=st.sampled_from(["", "#TYPE System.Object\n", "\r\n \n"]),
+    packed=st.sampled_from([bytes, gzip.compress, zstd]),
     block_bytes=block_sizes,
 )
 def test_what_the_csv_module_writes_comes_back(
-    rows: list[tuple[str, str, str, str]], delimiter: str, style: tuple[Any, str], encoding: str, block_bytes: int
+    rows: list[tuple[str, str, str, str]],
+    delimiter: str,
+    style: tuple[Any, str],
+    encoding: str,
+    before: str,
+    packed: Callable[[bytes], bytes],
+    block_bytes: int,
 ) -> None:
     """Rows, their order and their cells survive, and the line of a row counts the line ends in the cells before it."""
-    text = io.StringIO(newline="")
+    text = io.StringIO(before, newline="")
+    text.seek(0, io.SEEK_END)
     writer = csv.writer(text, delimiter=delimiter, quoting=style[0], lineterminator=style[1])
     writer.writerow(["user", "first note", "contact", "second note"])
     lines = []
     for row in rows:
         lines.append(len(text.getvalue().encode().splitlines()) + 1)
         writer.writerow(row)
-    found = read(text.getvalue().encode(encoding), block_bytes)
+    found = read(packed(text.getvalue().encode(encoding)), block_bytes)
     assert [(r["user"], r["first note"], r["contact"], r["second note"]) for r in found] == rows
     assert [r["line"] for r in found] == lines
     assert [r["row"] for r in found] == list(range(len(rows)))
@@ -94,7 +114,7 @@ any_lines = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     lines=any_lines,
     ends=st.lists(st.sampled_from([b"\n", b"\r\n", b"\r", b"\n\n"]), min_size=12, max_size=12),
@@ -109,7 +129,7 @@ def test_the_quick_and_the_careful_way_agree(lines: list[bytes], ends: list[byte
     assert [r["line"] for r in careful] == sorted({r["line"] for r in careful})
 
 
-@settings(deadline=None, max_examples=75)
+@examples(75)
 @given(good=st.integers(0, 5), bad=st.binary(max_size=20), after=st.integers(0, 5), block_bytes=block_sizes)
 def test_one_bad_line_never_reaches_its_neighbours(good: int, bad: bytes, after: int, block_bytes: int) -> None:
     """However a line without a quote is damaged, the rows before and after it are whole, valid and in their lines."""
@@ -119,3 +139,46 @@ def test_one_bad_line_never_reaches_its_neighbours(good: int, bad: bytes, after:
     around = [r for r in found if r["line"] != good + 2]
     expected = [(line, "a@x", "A", "n", None) for line in [*range(2, good + 2), *range(good + 3, good + 3 + after)]]
     assert [(r["line"], r["user"], r["contact"], r["note"], r["reason"]) for r in around] == expected
+
+
+OF_EXPORT = b"row,outcome,client_request_id,user,contact\n"
+
+
+@examples(100)
+@given(
+    mark=st.sampled_from([b"", b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"#TYPE x\n", b"\x1f\x8b", b"\x28\xb5\x2f\xfd"]),
+    header=st.sampled_from([b"user,contact,note\n", b"contact;user\r", b'"user"\t"contact"\n', OF_EXPORT]) | st.binary(max_size=30),
+    lines=any_lines,
+)  # fmt: skip
+def test_any_bytes_at_all_are_rows_or_a_sentence(mark: bytes, header: bytes, lines: list[bytes]) -> None:
+    """Header and marks included; see the target for what must hold."""
+    csv_files.case(mark + header + b"\n".join(lines))
+
+
+TYPES: list[Callable[[pa.Array], Any]] = [
+    lambda column: column,
+    lambda column: column.cast(pa.large_string()),
+    lambda column: column.dictionary_encode(),
+    lambda column: column.cast(pa.binary()),
+    lambda column: column.cast(pa.large_binary()),
+    lambda column: column.cast(pa.binary()).dictionary_encode(),
+]
+
+
+@examples(75)
+@given(
+    rows=st.lists(st.tuples(users, ids | st.just(""), ids, extras | st.none()), max_size=12),
+    types=st.lists(st.sampled_from(TYPES), min_size=4, max_size=4),
+    group_rows=st.sampled_from([1, 3, 100]),
+)
+def test_what_pyarrow_writes_comes_back(
+    rows: list[tuple[str, str, str, str | None]], types: list[Callable[[pa.Array], Any]], group_rows: int
+) -> None:
+    """Whatever the type of the text, and however many groups the rows are written in."""
+    columns = [kind(pa.array([row[place] for row in rows], pa.string())) for place, kind in enumerate(types)]
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns, ["upn", "folderId", "contact", "note"]), sink, row_group_size=group_rows)
+    found = read(sink.getvalue(), 1)
+    assert [(r["user"], r["folder"], r["contact"], r["note"]) for r in found] == rows
+    assert [r["line"] for r in found] == list(range(1, len(rows) + 1))
+    assert {r["reason"] for r in found} <= {None}

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from purgeengine.edges.ledger import survey_input
 from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates
 from purgeengine.edges.ledger.grouping import ARRIVING, Grouping, first_positions
 from tests.ledger_fixtures import FakeSource, a_source, rows_of
+from tests.properties import examples
 
 
 def test_survey_counts_rows_mailboxes_and_duplicates() -> None:
@@ -49,7 +50,7 @@ def test_survey_of_an_empty_input_is_all_zero() -> None:
     assert (survey.rows, survey.mailboxes, survey.largest_mailboxes) == (0, 0, ())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8)), max_size=80), st.sampled_from([1_000, 5]))
 def test_duplicates_are_those_of_the_earliest_row(
     tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int]], in_memory_max: int

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from purgeengine.core.action import IdType
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.verdicts import Scope, Verdict, judge, judge_batch, outcome_when_gone
+from tests.properties import examples
 
 LINES = [
     (204, "", "", Verdict.PURGED),
@@ -74,6 +77,26 @@ def test_nothing_but_item_not_found_means_gone(status: int) -> None:
     """No other refusal, known or not, is ever read as a contact that is no longer there."""
     for code in ("", "UnknownError", "ErrorFolderNotFound", "ErrorInvalidUser", "NotFound", "itemNotFound2"):
         assert judge(Reply(status, code)) not in (Verdict.GONE, Verdict.PURGED)
+
+
+CODES = sorted({code for _, code, _, _ in LINES})
+any_code = st.sampled_from(CODES) | st.sampled_from(CODES).map(str.upper) | st.text(max_size=20)
+any_message = st.text(max_size=20) | st.sampled_from(
+    ["Default folder Contacts not found.", "The specified object was not found."]
+)
+
+
+@examples(500)
+@given(st.integers(0, 999), any_code, any_message)
+def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, message: str) -> None:
+    """Whatever Graph says: purged is a 204 alone, gone one of two codes with its own status and no missing mailbox."""
+    verdict = judge(Reply(status, code, message))
+    assert (verdict is Verdict.PURGED) == (status == 204)
+    gone = {(404, "erroritemnotfound"), (403, "errorcannotdeleteobject")}
+    no_mailbox = status == 404 and "default folder" in message.lower() and "not found" in message.lower()
+    assert (verdict is Verdict.GONE) == ((status, code.lower()) in gone and not no_mailbox)
+    assert (verdict is Verdict.THROTTLED) == (status == 429)
+    assert judge_batch(Reply(status, code, message)) not in (Verdict.PURGED, Verdict.GONE)
 
 
 def test_gone_is_purged_only_where_an_attempt_of_ours_is_in_doubt() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
 from purgeengine.core.wire import contact_url, decode_answer, encode_batch
 from purgeengine.errors import NoAnswer
+from tests.fuzz.targets import answers
+from tests.oracles import check_urls
+from tests.properties import examples
 
 VECTORS = Path(__file__).parent / "vectors"
 ANN = Item("ann@contoso.example", "", "AAMkAGI2")
@@ -148,16 +152,11 @@ def test_quick_and_tolerant_reading_agree() -> None:
     assert decoded(plain) == decoded({**plain, "body": json.dumps(odd)})
 
 
-@settings(max_examples=300)
+@examples(200)
 @given(st.binary(max_size=200), st.integers(100, 599))
 def test_no_bytes_break_the_decoder(body: bytes, status: int) -> None:
-    """Any bytes are an answer or none."""
-    try:
-        answer = decode_answer(status, {"Retry-After": "x"}, body, 20, NOW_UTC)
-    except NoAnswer:
-        assert 200 <= status < 300
-    else:
-        assert answer.outer.status == status
+    """Any bytes are an answer or none; see the target for what must hold."""
+    answers.check_answer(status, {"Retry-After": "x"}, body, 20)
 
 
 ANY_JSON = st.recursive(
@@ -180,19 +179,69 @@ ODD_SUB_RESPONSE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=500)
+@examples(300)
 @given(st.lists(ODD_SUB_RESPONSE | ANY_JSON, max_size=6), st.sampled_from([200, 424, 429, 503]))
 def test_no_json_breaks_the_decoder(sub_responses: list[Any], status: int) -> None:
-    """Whatever the sub-responses are, only rows of the batch are spoken of, and texts and waits are fit to be kept."""
-    body = json.dumps({"responses": sub_responses}).encode()
-    answer = decode_answer(status, {}, body, 3, NOW_UTC)
-    assert set(answer.replies or {}) <= {0, 1, 2}
-    assert set(answer.waits) <= set(answer.replies or {})
-    for reply in (answer.replies or {}).values():
-        if reply is not None:
-            assert 100 <= reply.status <= 599
-            assert (reply.code + reply.message).isprintable()
-            assert reply.retry_after_s is None or 0 <= reply.retry_after_s <= 1e9
+    """Whatever the sub-responses are, only rows of the batch are spoken of, none is lost, and texts are fit to be kept."""
+    answers.check_answer(status, {}, json.dumps({"responses": sub_responses}).encode(), 3)
+
+
+SEEN = json.loads((VECTORS / "answers.json").read_text(encoding="utf-8"))
+
+
+@st.composite
+def mutilated(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
+    """An answer as it has been seen, with something in it replaced, left out or repeated, or its bytes cut or changed."""
+    vector = draw(st.sampled_from(SEEN))
+    body = vector["body"].encode("utf-8", "surrogatepass")
+    if draw(st.booleans()):
+        with suppress(ValueError, RecursionError):
+            found = json.loads(body)
+            for _ in range(draw(st.integers(1, 3))):
+                change_something(draw, found)
+            body = json.dumps(found).encode()
+    else:
+        start = draw(st.integers(0, len(body)))
+        body = body[:start] + draw(st.binary(max_size=4)) + body[draw(st.integers(start, len(body))) :]
+    return vector, body
+
+
+def change_something(draw: st.DrawFn, inside: Any) -> None:
+    """Go down as far as chance will, and change one member there."""
+    while isinstance(inside, dict | list) and inside:
+        place = draw(st.sampled_from(sorted(inside) if isinstance(inside, dict) else range(len(inside))))
+        if isinstance(inside[place], dict | list) and inside[place] and draw(st.integers(0, 3)):
+            inside = inside[place]
+            continue
+        if isinstance(inside, list) and draw(st.booleans()):
+            inside.append(inside[place])
+        elif draw(st.booleans()):
+            del inside[place]
+        else:
+            inside[place] = draw(ANY_JSON)
+        return
+
+
+@examples(300)
+@given(mutilated())
+def test_no_mutilated_answer_breaks_the_decoder(answer: tuple[dict[str, Any], bytes]) -> None:
+    """What has been seen, with one thing wrong: an answer, or none where the call went well; no row that is spoken of is lost."""
+    vector, body = answer
+    answers.check_answer(vector["status"], vector["headers"], body, vector["size"])
+
+
+@examples(100)
+@given(st.sampled_from(SEEN), st.randoms(use_true_random=False))
+def test_the_order_of_the_responses_says_nothing(vector: dict[str, Any], rng: Any) -> None:
+    """Where no id comes twice, any order is the same answer."""
+    try:
+        shuffled = json.loads(vector["body"])
+        ids = [str(said["id"]).strip() for said in shuffled["responses"]]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return
+    if len(set(ids)) == len(ids) and "no_answer" not in vector["expected"]:
+        rng.shuffle(shuffled["responses"])
+        assert decoded({**vector, "body": json.dumps(shuffled)}) == decoded(vector)
 
 
 IDS = st.text("ABCabc012-_=+", min_size=1, max_size=20)
@@ -206,6 +255,7 @@ USERS = st.sampled_from(["ann@contoso.example", "$x'y@contoso.example", "g#EXT#@
 )
 def test_what_is_sent_is_what_is_answered(items: list[Item], rng: Any, data: st.DataObject) -> None:
     """Whatever order a service answers in, each row gets the status that its own sub-request was given."""
+    check_urls(items)
     requests = json.loads(encode_batch(items))["requests"]
     assert [request["url"] for request in requests] == [f"{contact_url(item)}/permanentDelete" for item in items]
     statuses = data.draw(st.lists(st.sampled_from([204, 404, 500]), min_size=len(items), max_size=len(items)))

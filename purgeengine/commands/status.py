@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def status(folder: str, as_json: bool, worst: int) -> int:
                 "worst_mailboxes": mailboxes,
                 "failures": failures,
             }
-            click.echo(msgspec.json.encode(found).decode())
+            # ASCII steers no terminal, whatever stands in the ledger.
+            click.echo(json.dumps(msgspec.to_builtins(found)))
             return 0
     click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):

@@ -18,7 +18,9 @@ _TEXT_MAX = 500
 
 _SECONDS = re.compile(r"[+-]?(?:[0-9]{1,100}(?:\.[0-9]{0,100})?|\.[0-9]{1,100})")
 _DATE = re.compile(r"[A-Za-z]{3,9},? *[0-9A-Za-z][0-9A-Za-z :+-]*:[0-9A-Za-z :+-]*")
-_PARTS = re.compile(r"[ \t]*(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,[^,]*|[^,]+", re.IGNORECASE)
+_PARTS = re.compile(
+    r"[ \t]*(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?,(?=[ \t]*[0-9])[^,]*|[^,]+", re.IGNORECASE
+)
 """A date with its weekday's comma, or whatever stands between two other commas."""
 
 
@@ -61,7 +63,8 @@ def _one_value_s(text: str, date_header: object, now_utc: float) -> float | None
         return _bounded(float(text))
     until_utc = http_date_utc(text)
     if until_utc is None:
-        return None
+        _, comma, after = text.partition(",")
+        return _one_value_s(after.strip(), date_header, now_utc) if comma else None  # not a weekday's comma after all
     counted_from_utc = http_date_utc(date_header)
     return _bounded(until_utc - (now_utc if counted_from_utc is None else counted_from_utc) + 1.0)
 

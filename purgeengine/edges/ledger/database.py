@@ -9,8 +9,10 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 from urllib.parse import quote
+
+import msgspec
 
 from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.edges.ledger.reserve import is_out_of_room
@@ -177,11 +179,28 @@ def is_created(folder: Path) -> bool:
     return bool(tables)
 
 
-def deletion_of(meta: Mapping[str, Any]) -> Deletion:
-    """How the contacts of a ledger are deleted; one written before there was a choice of ids says nothing of them."""
-    return Deletion(Action(meta["action"]), IdType(meta.get("id_type", IdType.DEFAULT)))
+class About(TypedDict):
+    """What staging wrote down of the purge: whose it is, of which input, and how many rows there are of each kind."""
+
+    tenant_id: str | None
+    action: Action
+    id_type: IdType
+    resolve_users: bool
+    files: list[str]
+    extra_columns: list[str]
+    digest: str
+    rows: Annotated[int, msgspec.Meta(ge=0)]
+    work_rows: Annotated[int, msgspec.Meta(ge=0)]
+    invalid: Annotated[int, msgspec.Meta(ge=0)]
+    duplicates: Annotated[int, msgspec.Meta(ge=0)]
 
 
-def read_meta(connection: sqlite3.Connection) -> dict[str, Any]:
-    """What staging wrote down."""
-    return {key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")}
+def read_meta(connection: sqlite3.Connection) -> About:
+    """What staging wrote down. Raises ValueError where something is missing or of another kind: somebody changed it."""
+    found = {key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")}
+    return msgspec.convert(found, About)
+
+
+def deletion_of(about: About) -> Deletion:
+    """How the contacts of a ledger are deleted."""
+    return Deletion(about["action"], about["id_type"])

@@ -46,6 +46,8 @@ def export(
     out = Path(out)
     if not out.name.lower().endswith(ENDINGS):
         raise UsageProblem(f"{out} ends in none of {', '.join(ENDINGS)}, which say the format. Name it accordingly.")
+    if "\0" in str(out):
+        raise UsageProblem(f"{str(out)!r} holds a NUL character, which no file has in its name. Name another.")
     written = 0
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with _appearing(temporary, out):

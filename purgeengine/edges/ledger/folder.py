@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from purgeengine.core.foreign import printable
 from purgeengine.edges.ledger import database
 from purgeengine.edges.ledger.storage import (
     DATABASE,
@@ -43,6 +44,8 @@ class FolderState(Enum):
 
 def state_of(folder: Path) -> FolderState:
     """Look, and touch nothing. Raises `LedgerMismatch` for a folder that holds other things, `LedgerError` for a damaged ledger."""
+    if "\0" in str(folder):
+        raise LedgerError(f"{str(folder)!r} holds a NUL character, which no folder has in its name. Name another.")
     with translated(f"The folder {folder} cannot be read"):
         if folder.exists() and not folder.is_dir():
             raise LedgerError(f"{folder} is a file; a ledger is a folder. Name another.")
@@ -69,7 +72,7 @@ def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input) -> 
     """Raise `LedgerMismatch` where the ledger, which says ``kept`` of itself, was not made from this input."""
     if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
         raise LedgerMismatch(
-            f"The ledger in {folder} was made from another input ({', '.join(kept['files'][:3])}). Nothing was sent. Give the "
+            f"The ledger in {folder} was made from another input ({printable(', '.join(kept['files'][:3]))}). Nothing was sent. Give the "
             "original input, unchanged and with the same columns, or none at all, to resume; or use another folder for this one."
         )
 

@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute
 import pyarrow.parquet as pq
 
+from purgeengine.core.identifiers import ID_LENGTH_MAX, is_id, of_id_characters, user_problem
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, part_name, reading
 from purgeengine.edges.ledger.staging import WORK_GROUP_ROWS
 from purgeengine.edges.ledger.storage import WORK
+
+pc: Any = pyarrow.compute
 
 CACHE_BYTES_MAX = 24 << 20
 """Rows kept in memory: some 300 groups with long ids, so that as many mailboxes can take turns without a group being read twice."""
@@ -24,7 +28,10 @@ USERS_CACHED_MAX = 4_096
 
 
 class _Group:
-    """Neighbouring rows in memory. Folders repeat, so that they are kept once; contacts are cut out of one text when drawn."""
+    """Neighbouring rows in memory. Folders repeat, so that they are kept once; contacts are cut out of one text when drawn.
+
+    They are checked once more, all together: a ledger may have passed through other hands. Raises ValueError for what is no id.
+    """
 
     __slots__ = ("_contacts", "_ends", "_folder_of_row", "_folders", "size_bytes")
 
@@ -35,7 +42,13 @@ class _Group:
         contacts = table.column("contact").combine_chunks()
         _, ends, data = contacts.buffers()
         self._ends = memoryview(ends).cast("i")[contacts.offset : contacts.offset + len(contacts) + 1]
-        self._contacts = memoryview(data)[: self._ends[-1]].tobytes().decode("ascii")  # by the rules for ids
+        self._contacts = memoryview(data)[: self._ends[-1]].tobytes().decode("ascii")
+        lengths = pc.binary_length(contacts)
+        right = (
+            of_id_characters(self._contacts) and 0 < pc.min(lengths).as_py() <= pc.max(lengths).as_py() <= ID_LENGTH_MAX
+        )
+        if not right or any(folder and not is_id(folder) for folder in self._folders):
+            raise ValueError("a row to send has an id that is none")
         self.size_bytes = len(self._contacts) + 16 * len(contacts) + sum(map(len, self._folders)) + 1_000
 
     def items(self, user: str, start: int, end: int) -> Iterator[Item]:
@@ -46,7 +59,10 @@ class _Group:
 
 
 class WorkRows:
-    """Answers which item stands at a position. Raises `LedgerError` where the file that holds it is damaged."""
+    """Answers which item stands at a position.
+
+    Raises `LedgerError` where the file that holds it is damaged, and ValueError where it was changed into what cannot be sent.
+    """
 
     def __init__(self, folder: Path, parts: Parts, connection: sqlite3.Connection) -> None:
         self._folder = folder
@@ -98,6 +114,8 @@ class WorkRows:
         user = self._users.get(number)
         if user is None:
             (user,) = self._connection.execute("SELECT user FROM mailbox WHERE number = ?", (number,)).fetchone()
+            if problem := user_problem(user):
+                raise ValueError(f"{problem} in mailbox {number}")
             self._users[number] = user
             if len(self._users) > USERS_CACHED_MAX:
                 self._users.popitem(last=False)

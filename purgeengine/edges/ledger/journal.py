@@ -107,8 +107,14 @@ class Journal:
 
 
 def adopt_lost_rows(connection: sqlite3.Connection) -> None:
-    """Rows in flight when a process died become attempts in doubt, so that only this process's batches have fresh ones."""
+    """Rows in flight when a process died become attempts in doubt, so that only this process's batches have fresh ones.
+
+    Raises ValueError where the records speak of rows that do not exist.
+    """
+    (rows,) = connection.execute("SELECT coalesce(max(first + rows), 0) FROM mailbox").fetchone()
     for first, end, batch, sent_ms in connection.execute("SELECT first, end, batch, sent_ms FROM fresh").fetchall():
+        if not 0 <= first < end <= rows:
+            raise ValueError(f"batch {batch} has rows that do not exist")
         connection.executemany(
             "INSERT INTO attempt VALUES (?, 1, 0, 1, ?, ?)",
             [(position, sent_ms, batch) for position in range(first, end)],

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.core.filters import UserFilter
+from purgeengine.core.foreign import printable
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import database, status
@@ -24,7 +25,7 @@ from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.preview import Preview, closings, preview
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.staging import stage
-from purgeengine.edges.ledger.storage import make_folder, translated
+from purgeengine.edges.ledger.storage import make_folder, reading_records, translated
 from purgeengine.edges.ledger.survey import Input, Progress, users_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
@@ -40,13 +41,13 @@ class Ledger:
         self.folder = folder
         """Where it is."""
         self._lock = lock
-        with translated(f"The ledger in {folder} cannot be opened"), ExitStack() as opened:
+        with reading_records(folder), ExitStack() as opened:
             self._writing = opened.enter_context(closing(database.connect_to_write(folder)))
             self._reading = opened.enter_context(closing(database.connect_to_read(folder)))
             about = database.read_meta(self._reading)
             self.deletion = database.deletion_of(about)
             """How its contacts are deleted."""
-            self.resolved_users = bool(about.get("resolve_users", False))
+            self.resolved_users = about["resolve_users"]
             """Whether the users behind its names were looked up."""
             self._journal = Journal(self._writing, folder)
             self._work = WorkRows(folder, Parts(folder, files_of(self._reading)), self._reading)
@@ -178,13 +179,14 @@ class Ledger:
 
     def run_blocked_for_s(self, now_utc_ms: int) -> float:
         """The rest of a wait that Graph asked of the whole app, in seconds."""
-        until_ms, set_ms = self._row("SELECT blocked_until_ms, blocked_set_ms FROM run")
-        return rest_s(now_utc_ms, until_ms, set_ms)
+        with self._readable():
+            until_ms, set_ms = self._reading.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
+            return rest_s(now_utc_ms, until_ms, set_ms)
 
     @property
     def next_batch_number(self) -> int:
         """The first number that no batch has yet."""
-        return int(self._row("SELECT coalesce(max(number), 0) + 1 FROM batch")[0])
+        return self._number("SELECT coalesce(max(number), 0) + 1 FROM batch")
 
     def slowest_call_s(self) -> float | None:
         """Longest time to an answer so far."""
@@ -193,7 +195,7 @@ class Ledger:
 
     def answered_calls(self) -> int:
         """Batches that were answered."""
-        return int(self._row("SELECT count(*) FROM batch WHERE status BETWEEN 200 AND 299")[0])
+        return self._number("SELECT count(*) FROM batch WHERE status BETWEEN 200 AND 299")
 
     def counts(self) -> status.Counts:
         """What became of the rows."""
@@ -219,16 +221,16 @@ class Ledger:
 
     def mixes_names(self) -> bool:
         """Whether it names mailboxes both by user principal name and by object id, and nobody looked up whose they are."""
-        (upn,) = self._row("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key LIKE '%@%')")
-        (guid,) = self._row("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key NOT LIKE '%@%')")
+        upn = self._number("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key LIKE '%@%')")
+        guid = self._number("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key NOT LIKE '%@%')")
         return bool(upn and guid) and not self.resolved_users
 
-    def _row(self, query: str) -> Any:
+    def _number(self, query: str) -> int:
         with self._readable():
-            return self._reading.execute(query).fetchone()
+            return int(self._reading.execute(query).fetchone()[0])
 
     def _readable(self) -> Any:
-        return translated(f"The ledger in {self.folder} cannot be read")
+        return reading_records(self.folder)
 
 
 def files_of(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
@@ -246,30 +248,25 @@ def _stage(
         stage(folder, source, about, on_progress, names)
 
 
-_NEVER_MIXED = (
-    ("tenant", "tenant_id", ""),
-    ("action", "action", ", or give --action {} to resume the old one"),
-    ("id type", "id_type", ", or give --id-type {} to resume the old one"),
-)
-"""What two runs over one ledger must share: how it is called, where it is kept, and what to do about it."""
-
-
 def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
     """Refuse to mix two purges in one ledger."""
-    with translated(f"The ledger in {folder} cannot be read"):
+    with reading_records(folder):
         connection = database.connect_to_read(folder)
         try:
             kept = database.read_meta(connection)
         finally:
             connection.close()
-    for what, name, option in _NEVER_MIXED:
-        said = kept.get(name, "default")  # ledgers from before there was a choice of ids
-        if said != about[name] and not (source is None and about[name] is None):
+    for what, its, ours, option in (
+        ("tenant", kept["tenant_id"], about["tenant_id"], ""),
+        ("action", kept["action"], about["action"], ", or give --action {} to resume the old one"),
+        ("id type", kept["id_type"], about["id_type"], ", or give --id-type {} to resume the old one"),
+    ):
+        if its != ours and not (source is None and ours is None):
             raise LedgerMismatch(
-                f"The ledger in {folder} belongs to the {what} {said}, not {about[name]}. Nothing was sent. "
-                f"Use another folder for this purge{option.format(said)}."
+                f"The ledger in {folder} belongs to the {what} {printable(its)}, not {ours}. Nothing was sent. "
+                f"Use another folder for this purge{option.format(its)}."
             )
-    if about["resolve_users"] and not kept.get("resolve_users", False):
+    if about["resolve_users"] and not kept["resolve_users"]:
         raise LedgerMismatch(
             f"The ledger in {folder} was made without --resolve-users, and its rows have their mailboxes already. Nothing was "
             "sent. Leave the option out to resume, or use another folder for this purge."

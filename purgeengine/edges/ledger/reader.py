@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Outcome
@@ -14,7 +14,7 @@ from purgeengine.edges.ledger import database, status
 from purgeengine.edges.ledger.checking import check
 from purgeengine.edges.ledger.folder import FolderState, state_of
 from purgeengine.edges.ledger.preview import Preview, preview
-from purgeengine.edges.ledger.storage import translated
+from purgeengine.edges.ledger.storage import reading_records
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class LedgerReader:
         with self._readable():
             check(folder)
             self._connection = database.connect_to_read(folder)
-            self.about: dict[str, Any] = database.read_meta(self._connection)
-            """What staging wrote down: tenant_id, action, files, extra_columns, rows and more."""
+            self.about = database.read_meta(self._connection)
+            """What staging wrote down."""
             self.deletion = database.deletion_of(self.about)
             """How its contacts are deleted."""
 
@@ -120,4 +120,4 @@ class LedgerReader:
             yield from rows_of(self.folder, self._connection, self.about, only, on_progress)
 
     def _readable(self) -> AbstractContextManager[None]:
-        return translated(f"The ledger in {self.folder} cannot be read")
+        return reading_records(self.folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from purgeengine.core.model import Outcome
-from purgeengine.edges.ledger.database import snapshot
+from purgeengine.edges.ledger.database import About, snapshot
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.request_ids import unpacked
 from purgeengine.edges.ledger.schema import OUTCOME_CODES, OUTCOMES
@@ -80,7 +80,7 @@ def schema_of(extra_columns: Sequence[str]) -> pa.Schema:
 def rows_of(
     folder: Path,
     connection: sqlite3.Connection,
-    about: Mapping[str, Any],
+    about: About,
     only: Collection[Outcome] | None,
     on_progress: Callable[[int], None] | None,
 ) -> Iterator[pa.RecordBatch]:
@@ -102,7 +102,7 @@ def rows_of(
 
 
 def _joined(
-    rows: pa.RecordBatch, placed: pa.RecordBatch, states: _States, about: Mapping[str, Any], schema: pa.Schema
+    rows: pa.RecordBatch, placed: pa.RecordBatch, states: _States, about: About, schema: pa.Schema
 ) -> pa.RecordBatch:
     found = states.of(placed.column("position").to_pylist())
     outcomes, details, attempts, in_doubt, first_sent, settled, request_ids, client_request_ids = zip(

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from purgeengine.core.foreign import printable
 from purgeengine.errors import LedgerError
 
 if sys.platform == "darwin":
@@ -62,6 +63,23 @@ def translated(what: str) -> Iterator[None]:
         raise LedgerError(f"{what}: {cause_of(error)}") from error
 
 
+@contextmanager
+def reading_records(folder: Path) -> Iterator[None]:
+    """The same for reading a ledger, whose records may have been damaged or changed by others: a null, a text for a number.
+
+    SQLite keeps no checksums, so that such a thing is met where it is used. It is a `LedgerError` as well.
+    """
+    with translated(f"The ledger in {folder} cannot be read"):
+        try:
+            yield
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            said = printable(str(error), 100)
+            raise LedgerError(
+                f"The ledger in {folder} cannot be read: its records contradict each other ({type(error).__name__}: {said}). "
+                "It was damaged or changed; restore the folder from a copy."
+            ) from error
+
+
 def _is_of_storage(error: Exception) -> bool:
     """A plain ValueError is a mistake of ours; pyarrow derives its own."""
     return type(error) is not ValueError
@@ -93,7 +111,7 @@ def cause_of(error: BaseException) -> str:
         return "the disk reported an error. Check the disk and the system's log, then give the same command again."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}."
-    return f"{error}."
+    return f"{printable(str(error))}."  # SQLite and pyarrow quote what they stumble on
 
 
 @contextmanager

@@ -41,10 +41,13 @@ LEDGER_COLUMNS = (
 
 NAME_CHARS_MAX = 256
 """Longest column name; a longer one is a sign that the first line is no header."""
+NAMES_BYTES_MAX = 64 * 1024
+"""Of all names together: an export begins with them in one line, and has to be read again."""
 COLUMNS_MAX = 1_000
-"""Most columns of a file, for the same reason; a row needs three."""
+"""Most columns of a file, and most other columns of an input; a row needs three. What an export adds does not count."""
 
 _TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason"}
+_ADDED = {*_TAKEN, *(f"input_{name}" for name in _TAKEN)}
 _OF_EXPORT = {"row", "outcome", "client_request_id"}
 
 
@@ -88,6 +91,7 @@ def recognised(names: Sequence[str], override: Mapping[str, str]) -> int:
 def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> Layout:
     """Find the roles among the column names. Raises `InputError` that names the file and the columns it has."""
     names = tuple(plain_name(name) or f"column_{place}" for place, name in enumerate(names, start=1))
+    _refuse_too_many(f"{path} does not begin with a usable header: it has", names)
     _refuse_odd_names(path, names)
     places = {name_key(name): place for place, name in enumerate(names)}
     roles = _overridden(path, names, places, override)
@@ -99,7 +103,12 @@ def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> 
     if user is None or contact is None:
         raise _lacking(path, names, [role for role in ("user", "contact") if roles[role] is None])
     others = [place for place in range(len(names)) if place not in (user, folder, contact)]
-    return Layout(names, user, folder, contact, _extras(names, others, places), places.keys() >= _OF_EXPORT)
+    return Layout(names, user, folder, contact, _extras(names, others, places), is_export(names))
+
+
+def is_export(names: Sequence[str]) -> bool:
+    """Whether this program wrote the file."""
+    return set(map(name_key, names)) >= _OF_EXPORT
 
 
 def name_key(name: str) -> str:
@@ -113,11 +122,15 @@ def safe_name(name: str) -> str:
 
 
 def united(layouts: Sequence[Layout]) -> tuple[str, ...]:
-    """Names of the extra columns over all files, first seen first. Names compare without case, as the roles do."""
+    """Names of the extra columns over all files, first seen first. Names compare without case, as the roles do.
+
+    Raises `InputError` where they are more than an export may have.
+    """
     seen: dict[str, str] = {}
     for layout in layouts:
         for _, name in layout.extras:
             seen.setdefault(name_key(name), name)
+    _refuse_too_many("The files of the input have together", tuple(seen.values()))
     return tuple(seen.values())
 
 
@@ -126,11 +139,23 @@ def plain_name(name: str) -> str:
     return " ".join(name.replace("\ufeff", "").split())
 
 
-def _refuse_odd_names(path: Path, names: tuple[str, ...]) -> None:
-    if len(names) > COLUMNS_MAX or max(map(len, names), default=0) > NAME_CHARS_MAX:
+def _refuse_too_many(what_has: str, names: Sequence[str]) -> None:
+    """An export has all of them beside its own, and is an input again, as often as somebody likes."""
+    own = [name for name in names if name_key(name) not in _ADDED]
+    if len(own) > COLUMNS_MAX:
         raise InputError(
-            f"{path} does not begin with a usable header: it has {len(names):,} columns, or a name of more than "
-            f"{NAME_CHARS_MAX} characters. The limit is {COLUMNS_MAX:,} columns."
+            f"{what_has} {len(own):,} columns besides those of a ledger, and {COLUMNS_MAX:,} are allowed. Leave out some of them."
+        )
+    if sum(len(name.encode("utf-8", "replace")) for name in own) > NAMES_BYTES_MAX:
+        raise InputError(
+            f"{what_has} columns whose names are longer than {NAMES_BYTES_MAX // 1024} KiB together. Leave out some of them."
+        )
+
+
+def _refuse_odd_names(path: Path, names: tuple[str, ...]) -> None:
+    if max(map(len, names), default=0) > NAME_CHARS_MAX:
+        raise InputError(
+            f"{path} does not begin with a usable header: it has a column name of more than {NAME_CHARS_MAX} characters."
         )
     if any(unicodedata.category(character) == "Cc" for name in names for character in name):
         raise InputError(f"{path} has control characters in the name of a column. Rename it.")

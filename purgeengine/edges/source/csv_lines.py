@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from purgeengine.edges.source.rows import ROW_BYTES_MAX
 from purgeengine.errors import InputError
 
-LINE_BYTES_MAX = 256 * 1024
+LINE_BYTES_MAX = ROW_BYTES_MAX
 """Longest line that is looked at; a longer one is an invalid row, of which only the beginning is held in memory."""
 
 
@@ -20,9 +21,10 @@ class LineBlocks:
     are handed out as usual, and the reader raises it when it has dealt with them.
     """
 
-    def __init__(self, pieces: Iterator[bytes], block_bytes: int) -> None:
+    def __init__(self, pieces: Iterator[bytes], block_bytes: int, line_bytes_max: int = LINE_BYTES_MAX) -> None:
         self._pieces = pieces
         self._block_bytes = block_bytes
+        self._line_bytes_max = line_bytes_max
         self._tail = b""
         self.ended = False
         self.failure: InputError | None = None
@@ -30,7 +32,7 @@ class LineBlocks:
     def take(self, carry: bytes) -> bytes:
         """Return ``carry`` (whole lines not yet dealt with) and about a block of whole lines more; only ``carry`` at the end.
 
-        A last line without line end gets one. A line longer than `LINE_BYTES_MAX` comes cut, yet still longer than that.
+        A last line without line end gets one. A line longer than ``line_bytes_max`` comes cut, yet still longer than that.
         """
         data = carry + self._tail
         self._tail = b""
@@ -42,8 +44,8 @@ class LineBlocks:
             if end > len(carry):
                 self._tail = data[end:]
                 return data[:end]
-            if len(data) - len(carry) > LINE_BYTES_MAX:
-                data = data[: len(carry) + LINE_BYTES_MAX + 1] + self._skipped_to_line_end()
+            if len(data) - len(carry) > self._line_bytes_max:
+                data = data[: len(carry) + self._line_bytes_max + 1] + self._skipped_to_line_end()
 
     def _filled(self, data: bytes, known: int) -> bytes:
         """Add pieces to at least a block beyond the ``known`` bytes, and at least one: the line end may be in it."""

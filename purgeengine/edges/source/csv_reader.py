@@ -10,6 +10,8 @@ It knows blocks and rows. It must not know which users and ids are allowed.
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from purgeengine.edges.source.columns import Layout, layout_of
+from purgeengine.edges.source.columns import Layout, is_export, layout_of
 from purgeengine.edges.source.csv_header import Header, read_header
 from purgeengine.edges.source.csv_lines import LineBlocks
-from purgeengine.edges.source.csv_records import Record, split_records
+from purgeengine.edges.source.csv_records import OF_EXPORT, USUAL, Bounds, Record, split_records
 from purgeengine.edges.source.files import Kind, size_of
 from purgeengine.edges.source.rows import CELL_BYTES_MAX, Cells, Numbers, Text, bytes_problem, text_of
 from purgeengine.edges.source.streams import is_utf16, text_pieces
@@ -67,12 +69,14 @@ class CsvTable:
         blocks = LineBlocks(text_pieces(path, kind, block_bytes), block_bytes)
         header = read_header(path, blocks, override)
         estimate = _rows_estimate(path, kind, header, blocks.ended)
-        layout = layout_of(path, header.names, override)
+        names = [_plain_again(name) for name in header.names] if is_export(header.names) else header.names
+        layout = layout_of(path, names, override)
         return cls(path, layout, estimate, kind, header._replace(rest=b""), block_bytes)
 
     def cells(self) -> Iterator[Cells]:
         """Yield all rows in order. Raises `InputError` where the file breaks off, after the rows before that place."""
-        blocks = LineBlocks(text_pieces(self.path, self._kind, self._block_bytes), self._block_bytes)
+        pieces = text_pieces(self.path, self._kind, self._block_bytes)
+        blocks = LineBlocks(pieces, self._block_bytes, self._bounds.line_bytes)
         data, line = self._without_header(blocks), self._header.lines + 1
         while data or not blocks.ended:
             part = self._plain(data, line) or self._careful(data, line, blocks.ended and not blocks.failure)
@@ -85,6 +89,10 @@ class CsvTable:
                 break
         if blocks.failure:
             raise InputError(f"{blocks.failure} It was readable up to line {line - 1:,}.") from blocks.failure
+
+    @property
+    def _bounds(self) -> Bounds:
+        return OF_EXPORT if self.layout.is_export else USUAL
 
     def _without_header(self, blocks: LineBlocks) -> bytes:
         head = self._header.text
@@ -111,7 +119,7 @@ class CsvTable:
 
     def _careful(self, data: bytes, line: int, final: bool) -> _Part:
         lines = data.splitlines(keepends=True)
-        records, used = split_records(lines, self._header.delimiter, final=final)
+        records, used = split_records(lines, self._header.delimiter, final=final, bounds=self._bounds)
         problems = _problems(records, len(self.layout.names), bytes_problem(data) is None)
         columns = _transposed(records, problems, self.layout)
         numbers = pa.array([line + record.line for record in records], pa.int64())
@@ -137,8 +145,8 @@ def _rows_estimate(path: Path, kind: Kind, header: Header, whole: bool) -> int |
 
 
 def _looks_plain(data: bytes) -> bool:
-    """Whether pyarrow may try: LF at the end, no NUL, nothing but UTF-8, no cell too long."""
-    if not data.endswith(b"\n") or b"\0" in data:
+    """Whether pyarrow may try: LF at the end, no NUL, nothing but UTF-8, no cell too long, no mark that pyarrow would skip."""
+    if not data.endswith(b"\n") or b"\0" in data or data.startswith(codecs.BOM_UTF8):
         return False
     half = CELL_BYTES_MAX // 2  # a line with a cell that is too long covers one of these stretches
     if any(data.find(b"\n", start, start + half) < 0 for start in range(0, len(data) - half + 1, half)):
@@ -189,12 +197,19 @@ def _problems(records: Sequence[Record], width: int, clean: bool) -> dict[int, s
 
 
 def _transposed(records: Sequence[Record], problems: Mapping[int, str], layout: Layout) -> Columns:
-    """Columns of the records; a bad one shows the cells it has, so that it can be recognised."""
+    """Columns of the records; a bad one shows the cells it has, so that it can be recognised.
+
+    Without its contact where cells are missing or too many: what stands in that column may belong to another, and an export of the
+    row, given as input again, would have the right number of cells.
+    """
     width = len(layout.names)
     rows: list[Sequence[bytes | str | None]] = [record.fields for record in records]
     for index in problems:
-        shown: list[str | None] = [text_of(field) for field in records[index].fields[:width]]
-        rows[index] = shown + [None] * (width - len(shown))
+        fields = records[index].fields
+        shown: list[str | None] = [text_of(field) for field in fields[:width]] + [None] * (width - len(fields))
+        if len(fields) != width:
+            shown[layout.contact] = None
+        rows[index] = shown
     roles = (layout.user, layout.folder, layout.contact)
     columns = {}
     for place in layout.wanted:
@@ -205,3 +220,8 @@ def _transposed(records: Sequence[Record], problems: Mapping[int, str], layout: 
 
 def _as_it_was(column: Text) -> Text:
     return pc.replace_substring_regex(column, _NEUTRALISED, r"\1")
+
+
+def _plain_again(name: str) -> str:
+    """The same for the name of a column."""
+    return re.sub(_NEUTRALISED, r"\1", name)

@@ -14,15 +14,26 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from purgeengine.edges.source.csv_lines import LINE_BYTES_MAX
+from purgeengine.edges.source.rows import CELL_BYTES_MAX, ROW_TOO_LONG
 
 QUOTED_LINES_MAX = 64
 """Most lines of one quoted field: an address or a note has fewer, and a quote that is never closed costs only itself."""
 QUOTED_BYTES_MAX = 256 * 1024
 """Most bytes of one quoted field, for the same reason."""
 
-LINE_TOO_LONG = f"the row is longer than {LINE_BYTES_MAX // 1024} KiB"
-NEVER_CLOSED = f"the row opens a quote that is not closed within {QUOTED_LINES_MAX} lines"
 CLOSED_LATE = "the row opens a quote that is closed in the middle of a later line"
+
+
+class Bounds(NamedTuple):
+    """How long a line, and how many lines of a quoted field, may be before the row counts as broken."""
+
+    line_bytes: int = LINE_BYTES_MAX
+    quoted_lines: int = QUOTED_LINES_MAX
+
+
+USUAL = Bounds()
+OF_EXPORT = Bounds(4 * LINE_BYTES_MAX, CELL_BYTES_MAX)
+"""An export is quoted throughout and by ourselves: there, any row that came from Parquet has to pass, with every quote doubled."""
 
 
 class Record(NamedTuple):
@@ -47,16 +58,16 @@ class _Scanned(NamedTuple):
     next_line: int | None
 
 
-def split_records(lines: Sequence[bytes], delimiter: bytes, *, final: bool) -> Split:
+def split_records(lines: Sequence[bytes], delimiter: bytes, *, final: bool, bounds: Bounds = USUAL) -> Split:
     """Split whole lines, with their ends, into records. Empty lines are no records. ``final`` says that no line follows."""
     records: list[Record] = []
     at = 0
     while at < len(lines):
         content = lines[at].rstrip(b"\r\n")
-        if len(content) > LINE_BYTES_MAX:
-            records.append(Record([], at, LINE_TOO_LONG))
+        if len(content) > bounds.line_bytes:
+            records.append(Record([], at, ROW_TOO_LONG))
         elif b'"' in content:
-            record, following = _scan(lines, at, delimiter, final)
+            record, following = _scan(lines, at, delimiter, final, bounds)
             if following is None:
                 return Split(records, at)
             records.append(record)
@@ -68,14 +79,14 @@ def split_records(lines: Sequence[bytes], delimiter: bytes, *, final: bool) -> S
     return Split(records, at)
 
 
-def _scan(lines: Sequence[bytes], first: int, delimiter: bytes, final: bool) -> _Scanned:
+def _scan(lines: Sequence[bytes], first: int, delimiter: bytes, final: bool, bounds: Bounds) -> _Scanned:
     """Read one record, field by field. A broken one ends with the line in which its last quote was opened."""
     fields: list[bytes] = []
     at, start = first, 0
     while True:
         opened, begins, cell = at, start, b""
         if lines[at].startswith(b'"', start):
-            quoted = _quoted(lines, at, start + 1, final)
+            quoted = _quoted(lines, at, start + 1, final, bounds.quoted_lines)
             if quoted is None:
                 return _Scanned(Record(fields, first), None)
             if isinstance(quoted, str):
@@ -95,7 +106,9 @@ def _broken(fields: Sequence[bytes], rest: bytes, first: int, problem: str, open
     return _Scanned(Record([*fields, rest.rstrip(b"\r\n")], first, problem), opened + 1)
 
 
-def _quoted(lines: Sequence[bytes], at: int, start: int, final: bool) -> tuple[bytes, int, int] | str | None:
+def _quoted(
+    lines: Sequence[bytes], at: int, start: int, final: bool, lines_max: int
+) -> tuple[bytes, int, int] | str | None:
     """Read to the closing quote: the text, and the line and place after the quote.
 
     A string says why there is none that could be meant; None that the lines at hand do not tell.
@@ -108,8 +121,8 @@ def _quoted(lines: Sequence[bytes], at: int, start: int, final: bool) -> tuple[b
             parts.append(lines[at][start:])
             size += len(parts[-1])
             at, start = at + 1, 0
-            if at - opened >= QUOTED_LINES_MAX or size > QUOTED_BYTES_MAX or (final and at == len(lines)):
-                return NEVER_CLOSED
+            if at - opened >= lines_max or size > QUOTED_BYTES_MAX or (final and at == len(lines)):
+                return f"the row opens a quote that is not closed within {lines_max} lines"
             if at == len(lines):
                 return None
         elif lines[at].startswith(b'"', quote + 1):

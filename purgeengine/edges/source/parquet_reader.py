@@ -64,6 +64,10 @@ class ParquetTable:
             raise InputError(
                 f"{self.path} is damaged after row {line - 1:,}; copy it again. ({printable(str(error))})"
             ) from error
+        if line - 1 != self.rows_estimate:
+            raise InputError(
+                f"{self.path} is damaged: it says that it has {self.rows_estimate:,} rows, and has {line - 1:,}. Write it again."
+            )
 
     def _cells(self, batch: pa.RecordBatch, line: int) -> Cells:
         layout = self.layout

@@ -31,8 +31,11 @@ CELL_BYTES_MAX = 32 * 1024
 """Longest cell: far more than any id, a name or an address needs, and little enough that a block of rows fits in memory."""
 CUT_CHARS = 1_000
 """What is kept of a longer cell, to recognise the row by."""
+ROW_BYTES_MAX = 256 * 1024
+"""Longest row: an export has it in one line, and has to be read again."""
 
 CELL_TOO_LONG = f"the row has a cell of more than {CELL_BYTES_MAX // 1024} KiB"
+ROW_TOO_LONG = f"the row is longer than {ROW_BYTES_MAX // 1024} KiB"
 NOT_TEXT = "the row holds bytes that are not UTF-8 text"
 HALF_PAIR = "the row holds half of a surrogate pair, which is no character"
 HAS_NUL = "the row holds a NUL character"
@@ -111,18 +114,31 @@ def _batch(cells: Cells, schema: pa.Schema, source: int, first_row: int, start: 
 
 
 def _bounded(cells: Cells, problems: dict[int, str]) -> Cells:
-    """Cut cells that are too long, and say so of their rows; nearly always there are none."""
+    """Cut what is too long, and say so of its rows; nearly always there is nothing."""
     named = {
         "user": cells.user,
         "contact": cells.contact,
         **({"folder": cells.folder} if cells.folder is not None else {}),
     }
-    longest = (pc.max(pc.binary_length(column)).as_py() or 0 for column in (*named.values(), *cells.extras.values()))
-    if max(longest) <= CELL_BYTES_MAX:
+    longest = [pc.max(pc.binary_length(column)).as_py() or 0 for column in (*named.values(), *cells.extras.values())]
+    if max(longest) <= CELL_BYTES_MAX and sum(longest) <= ROW_BYTES_MAX:
         return cells
     roles = {name: _cut(column, problems) for name, column in named.items()}
     extras = {name: _cut(column, problems) for name, column in cells.extras.items()}
-    return replace(cells, **roles, extras=extras, problems=problems)
+    return replace(cells, **roles, extras=_without_long_rows([*roles.values()], extras, problems), problems=problems)
+
+
+def _without_long_rows(
+    roles: Sequence[Text], extras: Mapping[str, Text], problems: dict[int, str]
+) -> Mapping[str, Text]:
+    """Of a row that is too long in all, the extra columns are left out."""
+    total: Any = pa.repeat(pa.scalar(0, pa.int64()), len(roles[0]))
+    for column in (*roles, *extras.values()):
+        total = pc.add(total, pc.binary_length(column).fill_null(0))
+    too_long = pc.greater(total, pa.scalar(ROW_BYTES_MAX, pa.int64()))
+    for index in pc.indices_nonzero(too_long).to_pylist():
+        problems.setdefault(index, ROW_TOO_LONG)
+    return {name: pc.if_else(too_long, pa.scalar(None, pa.string()), column) for name, column in extras.items()}
 
 
 def _cut(column: Text, problems: dict[int, str]) -> Text:

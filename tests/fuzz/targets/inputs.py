@@ -1,0 +1,64 @@
+"""Reading a file whose bytes are the input: what the targets for CSV and for Parquet have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from purgeengine.core.identifiers import row_problem
+from purgeengine.core.model import Item
+from purgeengine.edges.source import open_source
+from purgeengine.edges.source.csv_reader import CsvTable
+from purgeengine.errors import InputError
+from tests.oracles import check_urls, is_quiet
+
+
+class Reading(NamedTuple):
+    """The rows of a file as plain values, the sentence that refused it (or where it broke off), and the lines of its header."""
+
+    rows: list[dict[str, Any]]
+    refused: str | None
+    header_lines: int = 0
+
+
+@contextmanager
+def a_file_of(data: bytes) -> Iterator[Path]:
+    """A file that is called so that its bytes alone say what it is."""
+    with TemporaryDirectory(prefix="fuzz-") as folder:
+        path = Path(folder) / "contacts"
+        path.write_bytes(data)
+        yield path
+
+
+def read(path: Path, block_bytes: int = 1 << 20) -> Reading:
+    """Nothing but `InputError` may be raised; its sentence names the file and steers no terminal."""
+    rows: list[dict[str, Any]] = []
+    header_lines = 0
+    try:
+        source = open_source([path], block_bytes=block_bytes)
+        header_lines = source._tables[0]._header.lines if isinstance(source._tables[0], CsvTable) else 0
+        for batch in source.batches():
+            rows += batch.to_pylist()
+    except InputError as error:
+        assert is_quiet(str(error)), str(error)
+        assert path.name in str(error)
+        return Reading(rows, str(error), header_lines)
+    return Reading(rows, None, header_lines)
+
+
+def check_rows(rows: list[dict[str, Any]]) -> None:
+    """Rows are numbered, ascend through the file, and are sendable or have a reason that can be shown."""
+    assert [row["row"] for row in rows] == list(range(len(rows)))
+    lines = [row["line"] for row in rows]
+    assert lines == sorted(set(lines))
+    valid = []
+    for row in rows:
+        if row["reason"] is None:
+            assert row_problem(row["user"], row["folder"], row["contact"]) is None
+            valid.append(Item(row["user"], row["folder"], row["contact"]))
+        else:
+            assert row["reason"].isprintable()
+    check_urls(valid[:60])

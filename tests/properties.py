@@ -1,0 +1,31 @@
+"""How many examples a property is tried with: few in every test run, a hundred times as many with ``--hypothesis-profile=long``.
+
+Test runs are repeatable: the examples follow from the test's own name. The long profile draws new ones each time, and prints how to
+repeat one that fails.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+USUAL_EXAMPLES = 100
+
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # a busy machine is no failure
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    max_examples=USUAL_EXAMPLES,
+    suppress_health_check=_SLOW,
+)
+settings.register_profile("long", settings.get_profile("ci"), derandomize=False, max_examples=100 * USUAL_EXAMPLES)
+settings.load_profile("ci")
+
+
+def examples(count: int, **more: Any) -> settings:
+    """So many in an ordinary test run, in proportion in others. Profiles are chosen before tests are imported."""
+    return settings(max_examples=max(1, count * settings().max_examples // USUAL_EXAMPLES), **more)
