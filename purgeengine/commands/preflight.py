@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from purgeengine import logs
 from purgeengine.commands.connecting import Way
 from purgeengine.commands.words import duration
 from purgeengine.config import CLOUDS
@@ -125,6 +124,7 @@ def about_clock(skew_s: float | None) -> Finding:
 
 def tell_of_token(tokens: Tokens, identity: Identity, way: Way) -> None:
     """Log who is about to purge, and what makes it unlikely that a run with this token goes well."""
+    from purgeengine import logs
     from purgeengine.commands.purging import run_loop
     from purgeengine.edges.clock import SystemClock
     from purgeengine.edges.tokens.identity import claims_of
@@ -141,6 +141,8 @@ def tell_of_token(tokens: Tokens, identity: Identity, way: Way) -> None:
 
 def warn(findings: Iterable[Finding]) -> None:
     """Log the warnings among them."""
+    from purgeengine import logs
+
     for finding in findings:
         if finding.level is Level.WARNING:
             logs.get_logger().warning(logs.PREFLIGHT_WARNED, topic=finding.topic, said=finding.text)
