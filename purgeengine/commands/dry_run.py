@@ -39,6 +39,11 @@ def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Source | N
         prospect = prospect_of_input(source, user_filter, quiet=options["quiet"])
     refused = refusal(prospect.preview, user_filter, options)
     warnings = left_out_lines(prospect.preview, user_filter)
+    if options["resolve_users"] and state_of(folder) is not FolderState.STAGED:
+        warnings.append(
+            "A dry run asks Graph nothing: names are not looked up (--resolve-users), so that a mailbox with two of them counts "
+            "twice here, and a list finds it by the name in the input only."
+        )
     if options["as_json"]:
         found = {"dry_run": True, **as_json(prospect, limits), "warnings": warnings, "refused": refused}
         click.echo(msgspec.json.encode(found).decode())

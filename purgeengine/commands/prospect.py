@@ -51,7 +51,7 @@ def prospect_of_input(source: Source, user_filter: UserFilter, *, quiet: bool = 
     survey = survey_input(source, reading_progress(quiet=quiet))
     preview = Preview()
     for user, rows in zip(survey.users, survey.rows_by_mailbox, strict=True):
-        preview.add(user, mailbox_key(user), rows, user_filter)
+        preview.add(user, [mailbox_key(user)], rows, user_filter)
     preview.finish()
     return Prospect(
         counted(len(source.files), "file"),

@@ -89,13 +89,13 @@ class UserFilter:
     excluded: UserList = NOBODY
     only: UserList | None = None
 
-    def left_out(self, key: str) -> Reply | None:
-        """Why the mailbox of this key is left out, or None when it is not. What protects comes first."""
-        if key in self.protected:
+    def left_out(self, *keys: str) -> Reply | None:
+        """Why the mailbox that goes by these keys is left out, or None when it is not. What protects comes first."""
+        if any(key in self.protected for key in keys):
             return IS_PROTECTED
-        if key in self.excluded:
+        if any(key in self.excluded for key in keys):
             return EXCLUDED
-        if self.only is not None and key not in self.only:
+        if self.only is not None and not any(key in self.only for key in keys):
             return NOT_NAMED
         return None
 

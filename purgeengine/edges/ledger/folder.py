@@ -71,9 +71,10 @@ def _begins_as_ours(readme: Path) -> bool:
 def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input) -> None:
     """Raise `LedgerMismatch` where the ledger, which says ``kept`` of itself, was not made from this input."""
     if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
+        files = printable(", ".join(kept["files"][:3]))
         raise LedgerMismatch(
-            f"The ledger in {folder} was made from another input ({printable(', '.join(kept['files'][:3]))}). Nothing was sent. Give the "
-            "original input, unchanged and with the same columns, or none at all, to resume; or use another folder for this one."
+            f"The ledger in {folder} was made from another input ({files}). Nothing was sent. Give the original input, unchanged "
+            "and with the same columns, or none at all, to resume; or use another folder for this one."
         )
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from purgeengine.core.filters import NO_KINDS, Kinds, UserFilter, is_object_id
 from purgeengine.core.messages import BATCH_OF_LAST_SENDING, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Attempt, Outcome, Reply
+from purgeengine.edges.ledger.names import other_names
 from purgeengine.edges.ledger.resume import PAGE, unsettled
 from purgeengine.edges.ledger.status import details_of_filters
 
@@ -80,22 +81,23 @@ class Preview:
         """Mailboxes to purge from."""
         return len(self.rows_by_mailbox)
 
-    def add(self, user: str, key: str, rows: int, user_filter: UserFilter) -> None:
-        """Take in a mailbox with rows that have no outcome, or none left."""
-        self.excluded_seen += key in user_filter.excluded.keys
+    def add(self, user: str, keys: Collection[str], rows: int, user_filter: UserFilter) -> None:
+        """Take in a mailbox, by the keys of all its names that are known, with rows that have no outcome, or none left."""
+        self.excluded_seen += sum(key in user_filter.excluded.keys for key in keys)
         if user_filter.only is not None:
-            self.only_seen += key in user_filter.only.keys
-            self.only_matched += key in user_filter.only
+            self.only_seen += sum(key in user_filter.only.keys for key in keys)
+            self.only_matched += any(key in user_filter.only for key in keys)
         if not rows:
             return
-        reason = user_filter.left_out(key)
+        reason = user_filter.left_out(*keys)
         if reason is not None:
             self.left_out[reason] += rows
             self.mailboxes_left_out[reason] += 1
             return
         self.rows_by_mailbox.append(rows)
-        by_id = is_object_id(key)
-        self.kinds = Kinds(self.kinds.names or not by_id, self.kinds.ids or by_id)
+        by_id = {is_object_id(key) for key in keys}
+        if len(by_id) == 1:  # one that is known by both kinds of name is found in any list
+            self.kinds = Kinds(self.kinds.names or False in by_id, self.kinds.ids or True in by_id)
         self.largest_mailboxes.append((user, rows))
         if len(self.largest_mailboxes) >= 2 * LARGEST_MAX:
             self.finish()
@@ -109,12 +111,14 @@ def preview(connection: sqlite3.Connection, user_filter: UserFilter) -> Preview:
     """Look at every mailbox of the ledger."""
     found = Preview()
     by_filter = details_of_filters(connection)
+    others = other_names(connection)
     for mailbox in _mailboxes(connection):
+        keys = mailbox.key, *others.get(mailbox.key, ())
         if not mailbox.closed:
-            found.add(mailbox.user, mailbox.key, mailbox.rows_left, user_filter)
+            found.add(mailbox.user, keys, mailbox.rows_left, user_filter)
             continue
-        found.add(mailbox.user, mailbox.key, 0, user_filter)
-        if mailbox.detail in by_filter and user_filter.left_out(mailbox.key) is None:
+        found.add(mailbox.user, keys, 0, user_filter)
+        if mailbox.detail in by_filter and user_filter.left_out(*keys) is None:
             found.left_out_before += mailbox.end - mailbox.next
     found.finish()
     return found
@@ -126,8 +130,12 @@ def closings(connection: sqlite3.Connection, user_filter: UserFilter) -> Iterato
     Rows never sent are skipped with their mailbox. Rows that were sent before are not sent again: they are exhausted, in doubt
     where an attempt may have been carried out.
     """
+    others = other_names(connection)
     for mailbox in _mailboxes(connection):
-        if mailbox.closed or not mailbox.rows_left or (reason := user_filter.left_out(mailbox.key)) is None:
+        if mailbox.closed or not mailbox.rows_left:
+            continue
+        reason = user_filter.left_out(mailbox.key, *others.get(mailbox.key, ()))
+        if reason is None:
             continue
         sent: Collection[Attempt] = unsettled(connection, mailbox.first, mailbox.end) if mailbox.attempts else ()
         entries: list[Entry] = [
