@@ -78,16 +78,19 @@ def test_a_run_by_device_code(tmp_path: Path) -> None:
         assert json.loads(out)["outcomes"]["purged"] == 3
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
-def test_waiting_for_a_person_can_be_interrupted(tmp_path: Path) -> None:
-    """Ctrl-C ends it at once, with nothing sent."""
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_waiting_for_a_person_can_be_interrupted(sent: signal.Signals, tmp_path: Path) -> None:
+    """Ctrl-C or the end of a service ends it at once, with nothing sent."""
+    if signal.getsignal(sent) is signal.SIG_IGN:
+        pytest.skip("what starts the tests has this signal ignored, and so have its children")
     with a_server(tmp_path) as server:
         bench = a_bench(tmp_path, server)
         environment = {**NONE_SET, **offered("device-code", server, tmp_path)}
         with bench.start(*bench.run_arguments("--auth", "device-code"), **environment) as process:
             assert process.stderr is not None
             process.stderr.readline()
-            process.send_signal(signal.SIGINT)
+            process.send_signal(sent)
             _, err = process.communicate(timeout=60)
         assert (process.returncode, server.tenant.counters.calls) == (4, 0), err
         assert "Traceback" not in err

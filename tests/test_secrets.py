@@ -123,10 +123,10 @@ def files_under(folder: Path, *but: Path) -> dict[str, bytes]:
 @pytest.mark.timeout(300)  # seven processes one after the other
 def test_nothing_that_is_written_or_said_holds_a_secret(tmp_path: Path) -> None:
     """Runs with throttling and faults, refusals that repeat the secret, a crash of ours, and every command that reads a ledger."""
-    rows, login = rows_of([15] * 8), RememberingLogin()
+    rows, login = rows_of([12] * 5), RememberingLogin()
     settings = TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.2)
     tenant = Tenant(settings, contacts=rows, faults=FAULTS, seed=5)
-    login.lifetime_s = 4.0
+    login.lifetime_s = 2.0
     said: dict[str, bytes] = {}
 
     def noted(name: str, ended: Ended, *codes: int) -> None:
