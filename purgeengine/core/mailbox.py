@@ -30,6 +30,7 @@ class Mailbox:
         "_retries",
         "alone",
         "blocked_until",
+        "doubt_end",
         "end",
         "held_back",
         "in_flight",
@@ -44,11 +45,20 @@ class Mailbox:
     )
 
     def __init__(
-        self, number: int, first: int, end: int, window: Window, quarantine: Quarantine, limit_max: int
+        self,
+        number: int,
+        first: int,
+        end: int,
+        window: Window,
+        quarantine: Quarantine,
+        limit_max: int,
+        doubt_end: int = 0,
     ) -> None:
         self.number = number
         self.next = first
         self.end = end
+        self.doubt_end = doubt_end
+        """Rows before this position were left in doubt by an earlier ledger."""
         self.window = window
         self._quarantine = quarantine
         self._lost_at = -inf
@@ -99,6 +109,10 @@ class Mailbox:
         while self._retries and len(drawn) < count and self._retries[0][0] <= now:
             drawn.append(_next_attempt(heappop(self._retries)[1]))
         fresh = count - len(drawn)
+        if self.next < self.doubt_end:
+            doubtful = range(self.next, min(self.next + fresh, self.doubt_end))
+            drawn += [Attempt(position, in_doubt=True) for position in doubtful]
+            self.next, fresh = doubtful.stop, fresh - len(doubtful)
         drawn += [Attempt(position) for position in range(self.next, self.next + fresh)]
         self.next += fresh
         assert self.next <= self.end, "more rows drawn than there are"

@@ -167,7 +167,15 @@ class Scheduler:
         window = Window(limits.mailbox_requests, limits.mailbox_window_s + limits.window_slack_s)
         for age_s, requests in event.recent:
             window.restore(requests, self._now - age_s)
-        mailbox = Mailbox(event.mailbox, event.next, event.end, window, self._quarantine, limits.mailbox_concurrent_max)
+        mailbox = Mailbox(
+            event.mailbox,
+            event.next,
+            event.end,
+            window,
+            self._quarantine,
+            limits.mailbox_concurrent_max,
+            event.doubt_end,
+        )
         mailbox.restore(event.unsettled, self._now)
         mailbox.block(self._now + event.blocked_for_s)
         self._roster.open(mailbox, self._now)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from purgeengine.edges.ledger.schema import APPLICATION_ID, TABLES, VERSION
+from purgeengine.edges.ledger.schema import APPLICATION_ID, SINCE_VERSION_2, TABLES, VERSION
 from purgeengine.edges.ledger.storage import DATABASE, translated
 from purgeengine.errors import LedgerError
 
@@ -54,7 +54,16 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
         if os.access(folder, os.W_OK) or (folder / f"{DATABASE}-wal").exists():
             raise
         connection = _connect(folder, "ro&immutable=1")
+    _complete(connection)
     return connection
+
+
+def _complete(connection: sqlite3.Connection) -> None:
+    """Give an older ledger, for as long as it is open, the tables that it lacks; its file stays as it is."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 1:
+        for statement in filter(str.strip, SINCE_VERSION_2.split(";")):
+            connection.execute(statement)
 
 
 def _connect(folder: Path, mode: str) -> sqlite3.Connection:
@@ -95,10 +104,12 @@ def create(
     meta: Mapping[str, Any],
     mailboxes: Iterable[tuple[int, str, str, int, int]],
     files: Iterable[tuple[str, int, int]],
+    more: Iterable[tuple[str, Iterable[tuple[Any, ...]]]] = (),
 ) -> None:
     """Make the database in one transaction, so that it is there whole or not at all.
 
-    ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer).
+    ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer), ``more`` are
+    statements with the rows that each is carried out for.
     """
     connection = _connect(folder, "rwc")
     try:
@@ -113,6 +124,8 @@ def create(
             connection.executemany(
                 "INSERT INTO mailbox (number, user, key, first, rows) VALUES (?, ?, ?, ?, ?)", mailboxes
             )
+            for statement, rows in more:
+                connection.executemany(statement, rows)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
     finally:

@@ -22,7 +22,7 @@ from purgeengine.edges.ledger.database import snapshot
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.request_ids import unpacked
 from purgeengine.edges.ledger.schema import OUTCOME_CODES, OUTCOMES
-from purgeengine.edges.ledger.status import skipped_ranges
+from purgeengine.edges.ledger.status import inherited_doubts, skipped_ranges
 from purgeengine.edges.ledger.storage import INPUT, ORDER
 
 _JOIN: Any = pc.binary_join_element_wise  # its stubs know no mixture of columns and plain text
@@ -171,6 +171,8 @@ class _States:
             "SELECT first, end, sent_ms, client_request_id FROM fresh ORDER BY first"
         ).fetchall()
         self._in_flight_firsts = [first for first, _, _, _ in self._in_flight]
+        self._doubtful = inherited_doubts(connection, of_closed_mailboxes=True)
+        self._doubtful_firsts = [first for first, _ in self._doubtful]
         (self._any_attempts,) = connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()
 
     def of(self, positions: Sequence[int | None]) -> list[tuple[Any, ...]]:
@@ -202,11 +204,13 @@ class _States:
         if index >= 0 and position < self._in_flight[index][1]:
             _, _, sent_ms, client_request_id = self._in_flight[index]
             return _State(None, None, 1, 1, sent_ms, None, None, client_request_id)
+        index = bisect_right(self._doubtful_firsts, position) - 1
+        in_doubt = int(index >= 0 and position < self._doubtful[index][1])
         index = bisect_right(self._skipped_firsts, position) - 1
         if index >= 0 and position < self._skipped[index][1]:
             _, _, detail, closed_ms = self._skipped[index]
-            return _State(_SKIPPED, detail, settled_ms=closed_ms)
-        return _NOTHING
+            return _State(_SKIPPED, detail, in_doubt=in_doubt, settled_ms=closed_ms)
+        return _State(in_doubt=in_doubt)
 
     def said(self, details: Sequence[int | None]) -> dict[str, Any]:
         """The columns status, code and message; each distinct reply is read once."""

@@ -9,6 +9,8 @@ from 0. Such a row is in exactly one of four states:
 3. it lies in the fresh range (``first``, ``fresh``) of a ``part`` of a batch without end: in flight for the first time;
 4. none of these: never sent. In a closed mailbox that means skipped.
 
+The rows of a mailbox keep the order of the input, except that those which an earlier ledger left in doubt come first.
+
 Neighbours that are sent and settled alike, as nearly all are, share a row: an insert costs more than the rest of a row's way.
 """
 
@@ -18,7 +20,7 @@ from purgeengine.core.model import Outcome
 
 APPLICATION_ID = 0x50555247
 """Marks the database as ours ("PURG") for tools such as ``file``."""
-VERSION = 1
+VERSION = 2
 """Of the tables and the files beside them. A newer one is refused: it may mean what this program cannot know."""
 
 TABLES = """
@@ -86,6 +88,15 @@ CREATE TABLE outcome (
     settled_ms INTEGER NOT NULL,
     batch INTEGER NOT NULL
 );
+CREATE TABLE doubt (                -- the first rows of these mailboxes were left in doubt by an earlier ledger
+    mailbox INTEGER PRIMARY KEY,
+    rows INTEGER NOT NULL
+);
+CREATE TABLE seen (                 -- what the service had seen of a mailbox when this ledger was made, by an earlier one's doing
+    mailbox INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    rows INTEGER NOT NULL
+);
 CREATE VIEW failed AS SELECT * FROM outcome WHERE outcome IN (3, 4);  -- refused, exhausted
 -- Ranges of rows that are in flight for the first time, or were when the process died.
 CREATE VIEW fresh AS SELECT part.first AS first, part.first + part.fresh AS end, part.batch AS batch, batch.sent_ms AS sent_ms,
@@ -100,6 +111,11 @@ CREATE VIEW progress AS SELECT mailbox.*, mailbox.first + mailbox.rows AS end, m
               ORDER BY position DESC LIMIT 1), 0)
 ) AS next FROM mailbox;
 """
+SINCE_VERSION_2 = """
+CREATE TEMP TABLE doubt (mailbox INTEGER PRIMARY KEY, rows INTEGER NOT NULL);
+CREATE TEMP TABLE seen (mailbox INTEGER NOT NULL, at_ms INTEGER NOT NULL, rows INTEGER NOT NULL);
+"""
+"""What a ledger of version 1 lacks, empty, beside it: such ledgers know no earlier ones."""
 OUTCOME_CODES: dict[Outcome, int] = {
     Outcome.PURGED: 1,
     Outcome.ABSENT: 2,

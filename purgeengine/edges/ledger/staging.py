@@ -7,7 +7,7 @@ its position, and regroups. The database comes last, in one transaction: a folde
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from purgeengine.edges.ledger import database
+from purgeengine.edges.ledger.doubts import Doubts
 from purgeengine.edges.ledger.grouping import ARRIVING, GROUPED, Grouping, first_positions
 from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, PartWriter
 from purgeengine.edges.ledger.storage import INPUT, ORDER, UNFINISHED, WORK
@@ -51,12 +52,16 @@ def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progr
     mailboxes = surveyor.mailboxes
     order, first = first_positions(mailboxes.rows)
     rows = [(mailboxes.users[number], mailboxes.rows[number], first[number]) for number in order]
-    others = _regroup(folder, inputs, mailboxes, first, repeats)
+    doubts = surveyor.doubts
+    doubted = [(rank, doubts.rows_by_mailbox[number]) for rank, number in enumerate(order)]
+    others = _regroup(folder, inputs, mailboxes, Places(first, doubts), repeats)
     keys = list(mailboxes.keys())
+    earlier = source.earlier
     database.create(
         folder,
         {
             **about,
+            **(earlier.about if earlier else {}),
             "digest": digest,
             "rows": surveyor.rows,
             "work_rows": surveyor.valid_rows - surveyor.duplicate_rows,
@@ -68,6 +73,10 @@ def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progr
             for rank, (number, (user, count, start)) in enumerate(zip(order, rows, strict=True))
         ),
         [*inputs.files, *others],
+        [
+            ("INSERT INTO doubt VALUES (?, ?)", [pair for pair in doubted if pair[1]]),
+            *(earlier.statements([keys[number] for number in order]) if earlier else ()),
+        ],
     )
 
 
@@ -78,7 +87,7 @@ def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Pr
     try:
         for batch in source.batches():
             surveyor.see(batch)
-            writer.write(pa.Table.from_batches([batch], schema))
+            writer.write(pa.Table.from_batches([batch.select(schema.names)], schema))
             if on_progress is not None:
                 on_progress(surveyor.rows)
         writer.finish()
@@ -88,10 +97,8 @@ def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Pr
     return writer
 
 
-def _regroup(
-    folder: Path, inputs: PartWriter, mailboxes: Mailboxes, next_position: array[int], repeats: Repeats
-) -> Any:
-    """Write ``order`` and ``work``; ``next_position`` is used up on the way."""
+def _regroup(folder: Path, inputs: PartWriter, mailboxes: Mailboxes, places: Places, repeats: Repeats) -> Any:
+    """Write ``order`` and ``work``; the ``places`` are used up on the way."""
     order = PartWriter(folder, ORDER, ORDERED, INPUT_GROUP_ROWS, repetitive=[])
     work = PartWriter(
         folder, WORK, GROUPED, WORK_GROUP_ROWS, repetitive=["folder"], compression="lz4"
@@ -102,7 +109,7 @@ def _regroup(
     for number, file in enumerate(inputs.files):
         first_rows = repeats.of_part(number)
         for batch in parts.batches(file.name, columns):
-            _place(batch, first_rows, mailboxes, next_position, order, grouping)
+            _place(batch, first_rows, mailboxes, places, order, grouping)
     order.finish()
     grouping.write_to(work)
     work.finish()
@@ -113,23 +120,19 @@ def _place(
     batch: pa.RecordBatch,
     first_rows: dict[int, int],
     mailboxes: Mailboxes,
-    next_position: array[int],
+    places: Places,
     order: PartWriter,
     grouping: Grouping,
 ) -> None:
-    """Give the rows of a batch their positions; rows of a mailbox keep the order of the input."""
+    """Give the rows of a batch their positions."""
     firsts: Any = pa.nulls(batch.num_rows, pa.int64())
     if first_rows:
         numbers: Any = batch.column("row").to_pylist()
         firsts = pa.array([first_rows.get(row) for row in numbers], pa.int64())
     wanted: Any = pc.and_(pc.is_null(batch.column("reason")), pc.is_null(firsts))
     kept = batch if wanted.true_count == batch.num_rows else batch.filter(wanted)
-    positions = []
-    for mailbox in mailboxes.numbers_of(kept.column("user")):
-        position = next_position[mailbox]
-        next_position[mailbox] = position + 1
-        positions.append(position)
-    placed = pa.array(positions, pa.int64())
+    numbers = mailboxes.numbers_of(kept.column("user"))
+    placed = pa.array(places.take(kept.column("row"), numbers), pa.int64())
     grouping.add(
         pa.RecordBatch.from_arrays(
             [placed, kept.column("row"), kept.column("folder"), kept.column("contact")], schema=ARRIVING
@@ -139,6 +142,33 @@ def _place(
     if kept is not batch:
         everywhere = pc.replace_with_mask(pa.nulls(batch.num_rows, pa.int64()), wanted, placed)
     order.write(pa.Table.from_arrays([everywhere, firsts], schema=ORDERED))
+
+
+class Places:
+    """Hands out positions: rows of a mailbox keep the order of the input, those in doubt before the others."""
+
+    def __init__(self, first: array[int], doubts: Doubts) -> None:
+        """``first`` are the first positions of the mailboxes, by number."""
+        self._next = first
+        self._doubts = doubts
+        self._next_doubtful: dict[int, int] = {}
+        for mailbox, rows in doubts.rows_by_mailbox.items():
+            self._next_doubtful[mailbox] = first[mailbox]
+            first[mailbox] += rows
+
+    def take(self, rows: Any, mailboxes: Sequence[int]) -> list[int]:
+        """The positions of these rows (an array of numbers), each of this mailbox."""
+        if self._next_doubtful:
+            numbers = rows.to_pylist()
+            nexts = [self._next_doubtful if row in self._doubts else self._next for row in numbers]
+        else:
+            nexts = [self._next] * len(mailboxes)
+        positions = []
+        for mailbox, next_position in zip(mailboxes, nexts, strict=True):
+            position = next_position[mailbox]
+            next_position[mailbox] = position + 1
+            positions.append(position)
+        return positions
 
 
 class Repeats:

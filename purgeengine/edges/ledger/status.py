@@ -109,7 +109,21 @@ def _in_doubt(connection: sqlite3.Connection) -> int:
         "SELECT count(*) FROM attempt LEFT JOIN batch ON batch.number = attempt.batch WHERE in_doubt OR ended_ms IS NULL"
     ).fetchone()
     (fresh,) = connection.execute("SELECT coalesce(sum(end - first), 0) FROM fresh").fetchone()
-    return int(doubtful + fresh)
+    inherited = sum(end - first for first, end in inherited_doubts(connection, of_closed_mailboxes=False))
+    return int(doubtful + fresh + inherited)
+
+
+def inherited_doubts(connection: sqlite3.Connection, *, of_closed_mailboxes: bool) -> list[tuple[int, int]]:
+    """Rows that an earlier ledger left in doubt and this one never sent, in order: first position, end.
+
+    A mailbox is in one batch at a time, so that what is in flight for the first time begins where the sent rows end.
+    """
+    query = (
+        "SELECT start, stop FROM (SELECT progress.first + doubt.rows AS stop, max(next, coalesce((SELECT max(fresh.end) FROM fresh "
+        "WHERE fresh.first >= progress.first AND fresh.first < progress.end), 0)) AS start, closed_ms "
+        "FROM doubt JOIN progress ON number = mailbox) WHERE start < stop AND (closed_ms IS NULL OR ?) ORDER BY start"
+    )
+    return connection.execute(query, (of_closed_mailboxes,)).fetchall()
 
 
 def pace(connection: sqlite3.Connection, now_utc_ms: int | None = None) -> Pace:
