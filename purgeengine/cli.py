@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Purge the contacts of an input. The same command again resumes.",
     "status": "Show what became of the rows of a ledger, also while a run is going on.",
     "export": "Write a ledger as CSV or Parquet, in input order; the file is itself an input.",
+    "retry": "Run the rows of a ledger that did not end well as a new run.",
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
     "demo": "Watch a whole run against a simulated tenant. Needs no account.",
 }

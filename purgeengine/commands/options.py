@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from purgeengine.config import Fanout, Limits
+from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -93,3 +94,15 @@ def column_map(text: str | None) -> dict[str, str] | None:
             raise UsageProblem(f"--columns takes pairs such as user=Owner,contact=ItemId; '{pair}' is not one of them.")
         columns[role.strip()] = name.strip()
     return columns
+
+
+def outcomes_named(text: str) -> frozenset[Outcome]:
+    """Read ``refused,exhausted``. Raises `UsageProblem` for a word that is no outcome."""
+    found = set()
+    for word in text.split(","):
+        try:
+            found.add(Outcome(word.strip().lower()))
+        except ValueError:
+            known = ", ".join(outcome.value for outcome in Outcome)
+            raise UsageProblem(f"--only knows no outcome '{word.strip()}'; there are {known}.") from None
+    return frozenset(found)

@@ -11,14 +11,14 @@ from pathlib import Path
 from purgeengine import logs
 from purgeengine.commands.words import number
 from purgeengine.edges.ledger import Ledger
-from purgeengine.edges.source import Source
+from purgeengine.edges.ledger.survey import Input
 
 SILENT_S = 1.0
 """Inputs that are read within a second need no progress."""
 
 
 @contextmanager
-def staged_ledger(folder: Path, source: Source, tenant_id: str, *, quiet: bool) -> Iterator[Ledger]:
+def staged_ledger(folder: Path, source: Input, tenant_id: str, *, quiet: bool) -> Iterator[Ledger]:
     """The ledger of this input, staged on its first opening, locked while inside.
 
     Raises `LedgerError` when it is in use or cannot be read or written, `LedgerMismatch` when it belongs to another input.

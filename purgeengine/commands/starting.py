@@ -16,10 +16,10 @@ from purgeengine.core.guard import FailureThreshold
 from purgeengine.errors import RunStopped, UsageProblem
 
 if TYPE_CHECKING:
-    from purgeengine.edges.source import Source
+    from purgeengine.edges.ledger.survey import Input
 
 
-def start_purge(options: dict[str, Any], open_input: Callable[[], Source]) -> int:
+def start_purge(options: dict[str, Any], open_input: Callable[[], Input]) -> int:
     """Purge what ``open_input`` opens, with the options of `purge_options`, `connection_options` and `limit_options`.
 
     Answers the exit code. Whatever can fail without a token or a ledger fails first.

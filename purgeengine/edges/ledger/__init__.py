@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from purgeengine.edges.ledger.exporting import export
     from purgeengine.edges.ledger.ledger import Ledger
     from purgeengine.edges.ledger.reader import LedgerReader
+    from purgeengine.edges.ledger.retrying import LedgerRows
+    from purgeengine.edges.ledger.selection import Said, Selection
     from purgeengine.edges.ledger.status import Calls, Counts, Failure, Pace, WorstMailbox
     from purgeengine.edges.ledger.survey import InvalidExample, Survey, survey_input
 
@@ -22,7 +24,10 @@ __all__ = [
     "InvalidExample",
     "Ledger",
     "LedgerReader",
+    "LedgerRows",
     "Pace",
+    "Said",
+    "Selection",
     "Survey",
     "WorstMailbox",
     "export",
@@ -33,6 +38,8 @@ _MODULES = {
     "exporting": ("export",),
     "ledger": ("Ledger",),
     "reader": ("LedgerReader",),
+    "retrying": ("LedgerRows",),
+    "selection": ("Said", "Selection"),
     "status": ("Calls", "Counts", "Failure", "Pace", "WorstMailbox"),
     "survey": ("InvalidExample", "Survey", "survey_input"),
 }

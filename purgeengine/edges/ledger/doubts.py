@@ -1,7 +1,7 @@
 """Rows of an input that an earlier ledger left in doubt: an attempt of ours may have purged them although no answer said so.
 
-They come first among the rows of their mailbox, so that a number for each mailbox is all that a run has to remember of them. While an
-input is staged, they are a bit for each row: 12 MB for 100 million rows, and nothing where no row is in doubt.
+They come first among the rows of their mailbox, so that a number for each mailbox is all that a run has to remember of them. While
+an input is staged, they are a bit for each row: 12 MB for 100 million rows, and nothing where no row is in doubt.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a ledger takes over from the one whose rows it runs again: where the chain began, and what the service still counts.
 
-Graph's limits live in the service: a wait that the earlier run was told, and what it sent in the last minutes, hold for the next one.
-It knows the tables of both. It must not know rows.
+Graph's limits live in the service: a wait that the earlier run was told, and what it sent in the last minutes, hold for the next
+one. It knows the tables of both. It must not know rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Statement = tuple[str, Iterable[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Times are milliseconds since 1970; mailboxes go by their one spelling. ``root`` and ``parent`` are identities, see `identity`."""
+    """Times are milliseconds since 1970, mailboxes go by their one spelling, ``root`` and ``parent`` are from `identity`."""
 
     root: str
     parent: str
@@ -32,9 +32,12 @@ class Earlier:
     seen: Mapping[str, Sequence[tuple[int, int]]]
     """When the service saw how many requests, or may see them yet, as far as it still counts them."""
 
+    about: Mapping[str, Any]
+    """What the earlier ledger wrote down about itself."""
+
     @property
-    def about(self) -> dict[str, str]:
-        """What the new ledger writes down about itself."""
+    def origin(self) -> dict[str, str]:
+        """What the new ledger writes down of it."""
         return {"root": self.root, "parent": self.parent}
 
     def statements(self, keys: Sequence[str]) -> list[Statement]:
@@ -67,9 +70,10 @@ def taken_over(connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: fl
             blocked[number] = max(blocked.get(number, (0, 0)), (until, now_utc_ms))
         lately = seen_lately(connection, now_utc_ms, round(quarantine_s * 1000), round(window_s * 1000))
         run_blocked = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
-        root = read_meta(connection).get("root", parent)
+        about = read_meta(connection)
     seen = {
         keys[number]: [(now_utc_ms - round(age_s * 1000), rows) for age_s, rows in entries]
         for number, entries in lately.items()
     }
-    return Earlier(root, parent, run_blocked, {keys[number]: wait for number, wait in blocked.items()}, seen)
+    waits = {keys[number]: wait for number, wait in blocked.items()}
+    return Earlier(about.get("root", parent), parent, run_blocked, waits, seen, about)

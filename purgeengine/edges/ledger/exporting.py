@@ -130,10 +130,17 @@ class _CsvFile:
             self._stream.close()
 
 
-def _cell(column: Any, field: Any) -> Any:
+def as_text(column: Any, field: Any) -> Any:
+    """A column of any of the types of an export as text, as it stands in CSV but for what is done to formulas."""
     if _is_time(field):
         plain = column.cast(pa.timestamp("ms")).cast(pa.string())
         return pc.binary_join_element_wise(pc.replace_substring(plain, " ", "T"), "Z", "")
+    return column.cast(pa.string())
+
+
+def _cell(column: Any, field: Any) -> Any:
+    if _is_time(field):
+        return as_text(column, field)
     if not pa.types.is_string(field.type) or not len(column):
         return column
     risky = pc.match_substring_regex(column, FORMULA)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -191,9 +191,15 @@ def files_of(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
 
 def _stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None) -> None:
     names = [path.name for path in source.files]
+    earlier = source.earlier
+    if earlier is not None:
+        which = f"The ledger in {source.files[0]}, from which the rows are,"
+        _refuse_other_purpose(which, earlier.about, about, "A retry needs the same.")
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
-        stage(folder, source, {**about, "files": names, "extra_columns": list(source.extra_columns)}, on_progress)
+        stage(
+            folder, source, {**about, "files": names, "extra_columns": list(source.extra_columns)}, earlier, on_progress
+        )
         finish(folder)
 
 
@@ -205,14 +211,17 @@ def _compare(folder: Path, source: Input, about: dict[str, Any]) -> None:
             kept = database.read_meta(connection)
         finally:
             connection.close()
-    for what, name in (("tenant", "tenant_id"), ("action", "action")):
-        if kept[name] != about[name]:
-            raise LedgerMismatch(
-                f"The ledger in {folder} belongs to the {what} {kept[name]}, not {about[name]}. Nothing was sent. "
-                "Use another folder for this purge."
-            )
+    _refuse_other_purpose(f"The ledger in {folder}", kept, about, "Use another folder for this purge.")
     if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
         raise LedgerMismatch(
             f"The ledger in {folder} was made from another input ({', '.join(kept['files'][:3])}). Nothing was sent. Give the "
             "original input, unchanged and with the same columns, to resume, or use another folder for this one."
         )
+
+
+def _refuse_other_purpose(which: str, kept: Mapping[str, Any], about: Mapping[str, Any], advice: str) -> None:
+    for what, name in (("tenant", "tenant_id"), ("action", "action")):
+        if kept[name] != about[name]:
+            raise LedgerMismatch(
+                f"{which} belongs to the {what} {kept[name]}, not {about[name]}. Nothing was sent. {advice}"
+            )

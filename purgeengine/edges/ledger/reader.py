@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,13 +10,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from purgeengine.core.model import Outcome
-from purgeengine.edges.ledger import database, status
+from purgeengine.edges.ledger import database, earlier, status
 from purgeengine.edges.ledger.folder import FolderState, state_of
 from purgeengine.edges.ledger.storage import translated
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from purgeengine.edges.ledger.selection import Selection
 
 
 class LedgerReader:
@@ -89,6 +92,29 @@ class LedgerReader:
         """Mailboxes with the most rows that did not end well, at most so many, worst first."""
         with self._readable():
             return status.worst_mailboxes(self._connection, most)
+
+    @property
+    def identity(self) -> str:
+        """Tells this ledger from every other, its copies excepted."""
+        with self._readable():
+            return earlier.identity(self._connection)
+
+    def taken_over(self, now_utc_ms: int, quarantine_s: float, window_s: float) -> earlier.Earlier:
+        """What a new ledger for some of these rows must know; the arguments are those of `Ledger.mailboxes`."""
+        with self._readable():
+            return earlier.taken_over(self._connection, now_utc_ms, quarantine_s, window_s)
+
+    def selected(self, selection: Selection) -> Counter[Outcome]:
+        """How many rows are meant, by outcome."""
+        with self._readable():
+            return selection.count(self._connection)
+
+    def answers(self, outcomes: frozenset[Outcome]) -> Counter[tuple[int, str]]:
+        """What rows with these outcomes were told, as (status, code), and how many."""
+        from purgeengine.edges.ledger.selection import answers
+
+        with self._readable():
+            return answers(self._connection, outcomes)
 
     def rows(
         self, only: Collection[Outcome] | None = None, on_progress: Callable[[int], None] | None = None

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from purgeengine.edges.ledger import database
 from purgeengine.edges.ledger.doubts import Doubts
+from purgeengine.edges.ledger.earlier import Earlier
 from purgeengine.edges.ledger.grouping import ARRIVING, GROUPED, Grouping, first_positions
 from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, PartWriter
 from purgeengine.edges.ledger.storage import INPUT, ORDER, UNFINISHED, WORK
@@ -40,8 +41,13 @@ def input_schema(extra_columns: tuple[str, ...]) -> pa.Schema:
     return pa.schema(NUMBERS + [pa.field(name, pa.string()) for name in (*TEXTS, *extra_columns)])
 
 
-def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None) -> None:
-    """Fill an empty ledger; ``about`` is kept with it. Scratch space must exist. Raises `InputError` as reading the input does."""
+def stage(
+    folder: Path, source: Input, about: dict[str, Any], earlier: Earlier | None, on_progress: Progress | None
+) -> None:
+    """Fill an empty ledger; ``about`` is kept with it, and what it takes over from an ``earlier`` one.
+
+    Scratch space must exist. Raises `InputError` as reading the input does.
+    """
     scratch = folder / UNFINISHED
     surveyor = Surveyor(source.files, lambda: scratch)
     digest = source.digest()
@@ -56,12 +62,11 @@ def stage(folder: Path, source: Input, about: dict[str, Any], on_progress: Progr
     doubted = [(rank, doubts.rows_by_mailbox[number]) for rank, number in enumerate(order)]
     others = _regroup(folder, inputs, mailboxes, Places(first, doubts), repeats)
     keys = list(mailboxes.keys())
-    earlier = source.earlier
     database.create(
         folder,
         {
             **about,
-            **(earlier.about if earlier else {}),
+            **(earlier.origin if earlier else {}),
             "digest": digest,
             "rows": surveyor.rows,
             "work_rows": surveyor.valid_rows - surveyor.duplicate_rows,

@@ -51,6 +51,8 @@ class Calls:
     """Refused as a whole, with a status of 400 or more."""
     slowest_s: float | None
     """Longest time to an answer."""
+    answered: int = 0
+    """Answered with replies to single rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +144,14 @@ def pace(connection: sqlite3.Connection, now_utc_ms: int | None = None) -> Pace:
 
 def calls(connection: sqlite3.Connection) -> Calls:
     """Count the batches."""
-    total, in_flight, lost, refused, slowest_ms = connection.execute(
+    total, in_flight, lost, refused, slowest_ms, answered = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE ended_ms IS NULL), "
         "count(*) FILTER (WHERE ended_ms IS NOT NULL AND status IS NULL), count(*) FILTER (WHERE status >= 400), "
-        "max(ended_ms - sent_ms) FILTER (WHERE status BETWEEN 200 AND 299) FROM batch"
+        "max(ended_ms - sent_ms) FILTER (WHERE status BETWEEN 200 AND 299), count(*) FILTER (WHERE status BETWEEN 200 AND 299) "
+        "FROM batch"
     ).fetchone()
-    return Calls(total, in_flight, lost, refused, None if slowest_ms is None else max(0, slowest_ms) / 1000)
+    slowest_s = None if slowest_ms is None else max(0, slowest_ms) / 1000
+    return Calls(total, in_flight, lost, refused, slowest_s, answered)
 
 
 def failures(connection: sqlite3.Connection, most: int) -> list[Failure]:

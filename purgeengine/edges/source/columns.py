@@ -56,7 +56,7 @@ class Layout:
     """Where to find what in a file. Positions count from 0; ``folder`` is None where no column holds it.
 
     ``names`` are all columns as the file has them, ``extras`` those that are passed on, as (position, name from here on).
-    ``is_export`` tells that this program wrote the file, and ``in_doubt`` where such a file says which rows may be gone by our doing.
+    ``is_export`` tells that this program wrote the file, and ``in_doubt`` where it says which rows may be gone by our doing.
     """
 
     names: tuple[str, ...]

@@ -74,7 +74,8 @@ class Source:
 
         A batch has ``row`` (from 0, over all files, bad rows included), ``line`` (from 1, in its file; for Parquet the number of
         the row), ``source`` (index of the file), ``user``, ``folder``, ``contact`` (never null, without surrounding whitespace),
-        ``reason`` (why the row cannot be sent, or null), the extra columns, and ``in_doubt`` where a file is an export. Raises `InputError` where a file cannot be read
+        ``reason`` (why the row cannot be sent, or null), the extra columns, and ``in_doubt`` where a file is an export. Raises
+        `InputError` where a file cannot be read
         further, after everything readable before that place; nothing of such an input should be sent.
         """
         schema, row = self.schema, 0
