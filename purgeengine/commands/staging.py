@@ -36,7 +36,7 @@ def staged_ledger(folder: Path, source: Input, tenant_id: str, *, quiet: bool) -
         ledger.close()
 
 
-def reading_progress(*, quiet: bool) -> Callable[[int], None] | None:
+def reading_progress(*, quiet: bool, what: str = "the input") -> Callable[[int], None] | None:
     """Tells how many rows have been read: in place on a terminal, every few seconds elsewhere, not at all when quiet."""
     if quiet:
         return None
@@ -51,7 +51,7 @@ def reading_progress(*, quiet: bool) -> Callable[[int], None] | None:
         if now - told_at < every_s:
             return
         told_at = now
-        line = f"Reading the input: {number(rows)} rows"
+        line = f"Reading {what}: {number(rows)} rows"
         print(f"\r\x1b[K{line}\r" if live else line, end="" if live else "\n", file=stream, flush=True)
 
     return tell

@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from purgeengine.edges.ledger.chain import Chain, Final, Share
+    from purgeengine.edges.ledger.endings import Endings, endings_of
     from purgeengine.edges.ledger.exporting import export
     from purgeengine.edges.ledger.ledger import Ledger
     from purgeengine.edges.ledger.reader import LedgerReader
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Calls",
+    "Chain",
     "Counts",
+    "Endings",
     "Failure",
+    "Final",
     "InvalidExample",
     "Ledger",
     "LedgerReader",
@@ -28,13 +33,17 @@ __all__ = [
     "Pace",
     "Said",
     "Selection",
+    "Share",
     "Survey",
     "WorstMailbox",
+    "endings_of",
     "export",
     "survey_input",
 ]
 
 _MODULES = {
+    "chain": ("Chain", "Final", "Share"),
+    "endings": ("Endings", "endings_of"),
     "exporting": ("export",),
     "ledger": ("Ledger",),
     "reader": ("LedgerReader",),

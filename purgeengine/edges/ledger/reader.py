@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -116,18 +116,28 @@ class LedgerReader:
         with self._readable():
             return answers(self._connection, outcomes)
 
+    @property
+    def first_sent_ms(self) -> int:
+        """When the first batch left, in milliseconds since 1970; long after any other time where none has."""
+        with self._readable():
+            return int(self._connection.execute("SELECT coalesce(min(sent_ms), 1 << 62) FROM batch").fetchone()[0])
+
     def rows(
-        self, only: Collection[Outcome] | None = None, on_progress: Callable[[int], None] | None = None
+        self,
+        only: Collection[Outcome] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        columns: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Every row with what became of it, in input order, as of one moment, in bounded memory.
 
         The columns are those of an export (`purgeengine.edges.ledger.rows.schema_of`), typed. ``only`` keeps the rows with
-        these outcomes. What else is asked of this reader meanwhile is answered as of the same moment.
+        these outcomes, ``columns`` leaves out all others. What else is asked of this reader meanwhile is answered as of the same
+        moment.
         """
         from purgeengine.edges.ledger.rows import rows_of
 
         with self._readable():
-            yield from rows_of(self.folder, self._connection, self.about, only, on_progress)
+            yield from rows_of(self.folder, self._connection, self.about, only, on_progress, columns)
 
     def _readable(self) -> AbstractContextManager[None]:
         return translated(f"The ledger in {self.folder} cannot be read")
