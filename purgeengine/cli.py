@@ -23,6 +23,7 @@ COMMANDS = {
     "status": "Show what became of the rows of a ledger, also while a run is going on.",
     "export": "Write a ledger as CSV or Parquet, in input order; the file is itself an input.",
     "retry": "Run the rows of a ledger that did not end well as a new run.",
+    "report": "Write one page that tells what was asked, what became of it, and what to do about the rest.",
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
     "demo": "Watch a whole run against a simulated tenant. Needs no account.",
 }

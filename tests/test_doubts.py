@@ -124,7 +124,7 @@ def test_a_ledger_of_the_first_version_is_read_and_resumed(tmp_path: Path) -> No
     """It has no doubts of earlier ledgers, and its file stays as it is."""
     open_ledger(tmp_path / "L", a_source(3)).close()
     database = sqlite3.connect(tmp_path / "L" / "ledger.sqlite")
-    database.executescript("DROP TABLE doubt; DROP TABLE seen; PRAGMA user_version = 1;")
+    database.executescript("DROP TABLE doubt; DROP TABLE seen; DROP TABLE start; PRAGMA user_version = 1;")
     database.close()
     with open_ledger(tmp_path / "L", a_source(3)) as ledger:
         assert opened(ledger) == [MailboxOpened(0, 0, 3)]

@@ -375,4 +375,5 @@ def test_tables_are_those_of_the_documentation(ledger: Ledger) -> None:
         "outcome",
         "doubt",
         "seen",
+        "start",
     }

@@ -62,11 +62,15 @@ def as_plain(chain: Chain, final: Final, endings: Endings, worst: int) -> dict[s
             {
                 "user": mailbox.user,
                 **{outcome.value: mailbox.outcomes[outcome] for outcome in FAILED},
-                "reason": " ".join(str(word) for word in mailbox.reason[1:] if word),
+                "reason": " ".join(str(word) for word in mailbox.reason[:3] if word),
             }
             for mailbox in endings.worst(worst)
         ],
-        "failures": [{**group.told._asdict(), "count": group.rows} for group in endings.groups(worst, FAILED)],
+        "failures": [
+            {"status": told.status, "code": told.code, "message": told.message, "count": group.rows}
+            for group in endings.groups(worst)
+            for told in (group.told,)
+        ],
     }
 
 
@@ -89,7 +93,7 @@ def _print(final: Final, endings: Endings, worst: int) -> None:
         )
     if doubts := final.left_in_doubt():
         click.echo(f"{counted(doubts, 'row')} without success may have been purged all the same")
-    for group in endings.groups(worst, FAILED):
+    for group in endings.groups(worst):
         said = f"{number(group.rows)} × {group.told.status or 'no answer'} {group.told.code} {group.told.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")
     for mailbox in endings.worst(worst):

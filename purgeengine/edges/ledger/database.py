@@ -37,6 +37,7 @@ def connect_to_write(folder: Path) -> sqlite3.Connection:
             "journal_size_limit = 67108864",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        _complete(connection)
     except BaseException:
         connection.close()
         raise

@@ -22,27 +22,16 @@ GROUPS_MAX = 2_000
 OTHERS = "others, of which each is rare"
 EXAMPLES_MAX = 3
 """Rows shown of each group."""
-_COLUMNS = (
-    "row",
-    "user",
-    "contact",
-    "outcome",
-    "status",
-    "code",
-    "message",
-    "in_doubt",
-    "settled_utc",
-    "client_request_id",
-)
+_COLUMNS = ("row", "user", "contact", "outcome", "status", "code", "message", "settled_utc", "client_request_id")
 
 
 class Told(NamedTuple):
-    """What rows were told; status 0 where no answer came. Of invalid rows, the message says what is wrong with them."""
+    """What rows were told; status 0 where no answer came. Of ``invalid`` rows, the message says what is wrong with them."""
 
-    outcome: Outcome
     status: int
     code: str
     message: str
+    invalid: bool = False
 
 
 class Example(NamedTuple):
@@ -60,9 +49,14 @@ class Group:
     """Rows that were told the same."""
 
     told: Told
-    rows: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
     in_doubt: int = 0
     examples: list[Example] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return self.outcomes.total()
 
 
 @dataclass(slots=True)
@@ -96,31 +90,36 @@ class Endings:
         """Mailboxes with such rows, invalid ones left aside."""
         return len(self._mailboxes)
 
-    def groups(self, most: int, outcomes: Sequence[Outcome] = ENDED_BADLY) -> list[Group]:
-        """The largest groups with these outcomes, at most so many, largest first."""
-        wanted = [group for group in self._groups.values() if group.told.outcome in outcomes]
+    def groups(self, most: int, *, invalid: bool = False) -> list[Group]:
+        """The largest groups, at most so many, largest first: those of rows that were sent or skipped, or of invalid ones."""
+        wanted = [group for group in self._groups.values() if group.told.invalid is invalid]
         return nlargest(most, wanted, key=lambda group: group.rows)
 
-    def count(self, outcomes: Sequence[Outcome] = ENDED_BADLY) -> int:
+    def count(self, *, invalid: bool = False) -> int:
         """How many groups there are."""
-        return sum(group.told.outcome in outcomes for group in self._groups.values())
+        return sum(group.told.invalid is invalid for group in self._groups.values())
+
+    @property
+    def in_doubt(self) -> int:
+        """Rows that did not end well and may be gone all the same."""
+        return sum(group.in_doubt for group in self._groups.values())
 
     def worst(self, most: int) -> list[FailedMailbox]:
         """The mailboxes with most such rows, at most so many, worst first."""
         return nlargest(most, self._mailboxes.values(), key=lambda mailbox: mailbox.rows)
 
-    def take(self, told: Told, user: str, in_doubt: bool) -> Group:
+    def take(self, told: Told, outcome: Outcome, user: str, in_doubt: bool) -> Group:
         """Count a row; answers its group."""
         group = self._groups.get(told)
         if group is None:
             if len(self._groups) >= GROUPS_MAX:
-                told = Told(told.outcome, told.status, told.code[:0], OTHERS)
+                told = Told(0, "", OTHERS, told.invalid)
             group = self._groups.setdefault(told, Group(told))
-        group.rows += 1
+        group.outcomes[outcome] += 1
         group.in_doubt += in_doubt
-        if told.outcome is not Outcome.INVALID:
+        if not told.invalid:
             mailbox = self._mailboxes.setdefault(mailbox_key(user), FailedMailbox(user))
-            mailbox.outcomes[told.outcome] += 1
+            mailbox.outcomes[outcome] += 1
             mailbox.told[group.told] += 1
         return group
 
@@ -134,10 +133,11 @@ def endings_of(chain: Chain, final: Final) -> Endings:
         origin = "row" if number == 0 else ORIGIN_COLUMN
         columns = (*_COLUMNS, *([] if number == 0 else [ORIGIN_COLUMN]))
         for batch in ledger.rows(ENDED_BADLY, columns=columns):
-            for index, row, told, user, in_doubt in _rows(batch, origin, ledger.about["files"]):
-                if final.holders[row] != number or final.of(row).outcome is not told.outcome:
+            for index, row, outcome, told, user in _rows(batch, origin, ledger.about["files"]):
+                state = final.of(row)
+                if final.holders[row] != number or state.outcome is not outcome:
                     continue
-                group = endings.take(told, user, in_doubt or final.of(row).in_doubt)
+                group = endings.take(told, outcome, user, state.in_doubt)
                 if len(group.examples) < EXAMPLES_MAX:
                     contact, at, call = (batch.column(n)[index].as_py() for n in _SHOWN)
                     group.examples.append(Example(row, user, contact, at, call))
@@ -147,16 +147,16 @@ def endings_of(chain: Chain, final: Final) -> Endings:
 _SHOWN = ("contact", "settled_utc", "client_request_id")
 
 
-def _rows(batch: Any, origin: str, files: Sequence[str]) -> Iterator[tuple[int, int, Told, str, bool]]:
-    names = (origin, "user", "outcome", "status", "code", "message", "in_doubt")
+def _rows(batch: Any, origin: str, files: Sequence[str]) -> Iterator[tuple[int, int, Outcome, Told, str]]:
+    """Index, row of the first ledger, outcome, what it was told, user."""
+    names = (origin, "user", "outcome", "status", "code", "message")
     cells = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
-    for index, (row, user, outcome, status, code, message, in_doubt) in enumerate(cells):
+    for index, (row, user, outcome, status, code, message) in enumerate(cells):
         kind = Outcome(outcome)
-        if kind is Outcome.INVALID:
-            if origin != "row":
-                continue  # what is wrong with it may be its origin
-            message = _reason(message, files)
-        yield index, int(row), Told(kind, status or 0, code, message), user, in_doubt
+        if kind is not Outcome.INVALID:
+            yield index, int(row), kind, Told(status or 0, code, message), user
+        elif origin == "row":  # in a later ledger, what is wrong with it may be its origin
+            yield index, row, kind, Told(0, "", _reason(message, files), invalid=True), user
 
 
 def _reason(message: str, files: Sequence[str]) -> str:

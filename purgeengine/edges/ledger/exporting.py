@@ -48,7 +48,7 @@ def export(
         raise UsageProblem(f"{out} ends in none of {', '.join(ENDINGS)}, which say the format. Name it accordingly.")
     written = 0
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
-    with _appearing(temporary, out):
+    with appearing(temporary, out):
         writer = _open(temporary, out.name.lower(), schema_of(reader.about["extra_columns"]))
         try:
             for batch in reader.rows(only, on_progress):
@@ -60,7 +60,7 @@ def export(
 
 
 @contextmanager
-def _appearing(temporary: Path, out: Path) -> Iterator[None]:
+def appearing(temporary: Path, out: Path) -> Iterator[None]:
     """Give the finished file its name, or leave nothing behind."""
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -109,6 +110,11 @@ class Ledger:
         Raises `LedgerError` when that fails; then nothing may be sent any more.
         """
         self._journal.write(entries, at_utc_ms)
+
+    def begin(self, at_utc_ms: int, options: Mapping[str, Any]) -> None:
+        """Note that a run begins, and what it was asked for. Raises `LedgerError` when that cannot be written."""
+        with translated(f"The ledger in {self.folder} cannot be written"):
+            self._writing.execute("INSERT INTO start VALUES (?, ?)", (at_utc_ms, json.dumps(options)))
 
     def hold_reserve(self, batches: int) -> None:
         """Keep room on the disk for the answers of so many batches in flight. Raises `LedgerError` where there is none."""

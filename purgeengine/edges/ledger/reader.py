@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger import database, earlier, status
 from purgeengine.edges.ledger.folder import FolderState, state_of
+from purgeengine.edges.ledger.history import ClosedMailbox, History, closed_mailboxes, history_of
 from purgeengine.edges.ledger.storage import translated
 from purgeengine.errors import LedgerError, LedgerMismatch
 
@@ -115,6 +116,21 @@ class LedgerReader:
 
         with self._readable():
             return answers(self._connection, outcomes)
+
+    def mailbox_count(self) -> int:
+        """Mailboxes with rows that can be sent."""
+        with self._readable():
+            return int(self._connection.execute("SELECT count(*) FROM mailbox").fetchone()[0])
+
+    def history(self, buckets_max: int) -> History:
+        """When the work was done, and how, with its course in at most about so many stretches."""
+        with self._readable():
+            return history_of(self._connection, buckets_max)
+
+    def closed_mailboxes(self, most: int) -> tuple[int, list[ClosedMailbox]]:
+        """How many mailboxes were closed, and those with most rows never sent for it."""
+        with self._readable():
+            return closed_mailboxes(self._connection, most)
 
     @property
     def first_sent_ms(self) -> int:

@@ -97,6 +97,10 @@ CREATE TABLE seen (                 -- what the service had seen of a mailbox wh
     at_ms INTEGER NOT NULL,
     rows INTEGER NOT NULL
 );
+CREATE TABLE start (                -- every run over this ledger that had something to do
+    at_ms INTEGER NOT NULL,
+    options TEXT NOT NULL           -- JSON: what the run was asked for
+);
 CREATE VIEW failed AS SELECT * FROM outcome WHERE outcome IN (3, 4);  -- refused, exhausted
 -- Ranges of rows that are in flight for the first time, or were when the process died.
 CREATE VIEW fresh AS SELECT part.first AS first, part.first + part.fresh AS end, part.batch AS batch, batch.sent_ms AS sent_ms,
@@ -114,8 +118,9 @@ CREATE VIEW progress AS SELECT mailbox.*, mailbox.first + mailbox.rows AS end, m
 SINCE_VERSION_2 = """
 CREATE TEMP TABLE doubt (mailbox INTEGER PRIMARY KEY, rows INTEGER NOT NULL);
 CREATE TEMP TABLE seen (mailbox INTEGER NOT NULL, at_ms INTEGER NOT NULL, rows INTEGER NOT NULL);
+CREATE TEMP TABLE start (at_ms INTEGER NOT NULL, options TEXT NOT NULL);
 """
-"""What a ledger of version 1 lacks, empty, beside it: such ledgers know no earlier ones."""
+"""What a ledger of version 1 lacks, empty, beside it: such ledgers know no earlier ones, and not when they were run."""
 OUTCOME_CODES: dict[Outcome, int] = {
     Outcome.PURGED: 1,
     Outcome.ABSENT: 2,
