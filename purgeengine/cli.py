@@ -77,7 +77,8 @@ def cli() -> None:
       purgeengine plan contacts.csv
       purgeengine run contacts.csv --ledger ./cleanup
       purgeengine status ./cleanup
-      purgeengine export ./cleanup failed.csv --only refused,exhausted
+      purgeengine report ./cleanup -o report.html
+      purgeengine retry ./cleanup --ledger ./cleanup-2
     """
 
 

@@ -41,7 +41,8 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
     click.echo(f"Ledger: {summary.ledger}")
     if summary.exit_code == 1:
         click.echo(
-            f"Some rows did not end well: purgeengine export {summary.ledger} failed.csv --only refused,exhausted"
+            f"Some rows did not end well. Why: purgeengine report {summary.ledger} -o report.html\n"
+            f"Once that is mended: purgeengine retry {summary.ledger} --ledger NEW-FOLDER"
         )
 
 

@@ -52,7 +52,8 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     except sqlite3.OperationalError:
         # Where nothing can be written, SQLite needs to be told that nobody writes.
         connection.close()
-        if os.access(folder, os.W_OK) or (folder / f"{DATABASE}-wal").exists():
+        log = folder / f"{DATABASE}-wal"
+        if os.access(folder, os.W_OK) or (log.exists() and log.stat().st_size):
             raise
         connection = _connect(folder, "ro&immutable=1")
     _complete(connection)
