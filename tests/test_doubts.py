@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from purgeengine.core.messages import MailboxClosed, MailboxOpened, Settled
+from purgeengine.core.messages import MailboxBlocked, MailboxClosed, MailboxOpened, Settled
 from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.edges.ledger import LedgerReader, export
 from purgeengine.edges.source import open_source
@@ -37,6 +37,29 @@ def test_a_refused_row_stays_in_doubt() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     settled = entries(scheduler.handle(answer(batch, rest=Reply(400, "ErrorInvalidIdMalformed")), now=1.0), Settled)
     assert [s.in_doubt for s in settled if isinstance(s, Settled)] == [True, False]
+
+
+def test_a_wait_that_outlives_every_run_is_not_sat_out() -> None:
+    """An earlier run was told to wait for days: its mailbox is given up at once, and the others go on."""
+    sent_before = (Attempt(0, 1, 1, True),)
+    scheduler = a_scheduler(MailboxOpened(0, 1, 3, sent_before, blocked_for_s=1e6), MailboxOpened(1, 3, 4))
+    commands = scheduler.handle(now=0.0)
+    assert [positions(batch) for batch in batches(commands)] == [[3]]
+    (settled,) = entries(commands, Settled)
+    assert isinstance(settled, Settled)
+    assert (settled.position, settled.outcome, settled.in_doubt) == (0, Outcome.EXHAUSTED, True)
+    (closed,) = entries(commands, MailboxClosed)
+    assert isinstance(closed, MailboxClosed)
+    assert (closed.mailbox, closed.skipped) == (0, 2)
+
+
+def test_a_mailbox_that_is_closed_keeps_its_wait() -> None:
+    """Nothing more is sent to it by this run; the next one must not come early."""
+    scheduler = a_scheduler(1, retry_after_s_max=60.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    told = scheduler.handle(answer(batch, Reply(429, "ApplicationThrottled", "", 100.0)), now=1.0)
+    assert entries(told, MailboxBlocked) == [MailboxBlocked(0, 100.0)]
+    assert len(entries(told, MailboxClosed)) == 1
 
 
 def test_rows_in_doubt_come_first_in_their_mailbox(tmp_path: Path) -> None:

@@ -277,3 +277,16 @@ def retried(old: Path, new: Path, now_ms: int = NOW + 6_000) -> None:
     with LedgerReader.open(old) as reader, pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrying, "time", At())
         open_ledger(new, LedgerRows(reader, Selection(frozenset([Outcome.REFUSED])), Limits())).close()  # type: ignore[arg-type]
+
+
+def test_rows_of_no_use_are_retried_when_they_are_named(tmp_path: Path) -> None:
+    """Purged rows are found gone, which changes nothing; invalid ones are invalid again. Both are told beforehand."""
+    rows = [*rows_of([2]), ("nobody", "", "x")]
+    with a_bench(tmp_path, a_tenant(rows[:2]), rows) as bench:
+        assert bench.run().code == 1
+        again = retry(bench, "ledger", "new", "--only", "purged,invalid")
+        assert again.code == 1, again.err
+        assert (again.json["outcomes"]["absent"], again.json["outcomes"]["invalid"]) == (2, 1)
+        assert "1 row will be invalid again" in again.err
+        assert "2 contacts should be gone already" in again.err
+        assert "neither a user principal name" in exported(bench, "new")[2]["message"]

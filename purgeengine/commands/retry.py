@@ -78,6 +78,7 @@ def retry(**options: Any) -> int:
             _refuse_unfinished(reader, asked=options["unfinished"])
             if not found.total():
                 return _nothing_to_retry(reader, selection, options)
+            _tell_what_is_of_no_use(found)
         with _nobody_else_running(reader):
             return start_purge(options, lambda: LedgerRows(reader, selection, limits))
 
@@ -126,6 +127,14 @@ def _nobody_else_running(reader: LedgerReader) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _tell_what_is_of_no_use(found: Counter[Outcome]) -> None:
+    """Asked for by name, and done; but nobody should hope for much."""
+    if invalid := found[Outcome.INVALID]:
+        click.echo(f"{counted(invalid, 'row')} will be invalid again: correct the list, or an export of it.", err=True)
+    if gone := found[Outcome.PURGED] + found[Outcome.ABSENT]:
+        click.echo(f"{counted(gone, 'contact')} should be gone already, and will be asked for once more.", err=True)
 
 
 def _told(reader: LedgerReader, found: Counter[Outcome]) -> int:

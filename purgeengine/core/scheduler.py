@@ -177,6 +177,10 @@ class Scheduler:
             event.doubt_end,
         )
         mailbox.restore(event.unsettled, self._now)
+        if event.blocked_for_s > limits.retry_after_s_max:
+            self._settling.give_up(mailbox)
+            self._out.append(Record(tuple(self._settling.entries)))
+            return
         mailbox.block(self._now + event.blocked_for_s)
         self._roster.open(mailbox, self._now)
 

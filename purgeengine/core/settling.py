@@ -165,6 +165,8 @@ class Settling:
     def _conclude(self, mailbox: Mailbox, rows: int, said: _MailboxSaid, now: float) -> None:
         """Carry out what the replies said about their mailbox."""
         mailbox.held_back += said.held_back
+        if said.wait_s:
+            self.block(mailbox, now + said.wait_s, now)  # also one that is closed: another run may be about to ask it
         if said.closed is not None:
             self._close(mailbox, said, Outcome.REFUSED, said.closed)
             return
@@ -180,8 +182,11 @@ class Settling:
             mailbox.was_refused(some_went_through=said.good > 0, concurrency=said.concurrency and within_four)
         else:
             mailbox.went_well(said.good)
-        if said.wait_s:
-            self.block(mailbox, now + said.wait_s, now)
+
+    def give_up(self, mailbox: Mailbox) -> None:
+        """The mailbox would have to wait for longer than a run does, as an earlier run was told; adds to `entries`, from none."""
+        self.entries = []
+        self._close(mailbox, _MailboxSaid(), Outcome.EXHAUSTED, WAIT_TOO_LONG)
 
     def _close(self, mailbox: Mailbox, said: _MailboxSaid, outcome: Outcome, reply: Reply) -> None:
         """Its rows that were sent before end with the mailbox; those never sent are skipped by the ledger."""
