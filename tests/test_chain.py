@@ -170,6 +170,22 @@ def test_a_chain_of_exports_is_a_chain(tmp_path: Path) -> None:
     assert [share.holds[P] for share in final.shares] == [0, 2, 3]
 
 
+def test_a_retry_of_a_run_on_an_export_belongs_to_the_first_ledger(tmp_path: Path) -> None:
+    """The run on the export does not know where its rows began, and neither does its retry; their rows do."""
+    with open_ledger(tmp_path / "a", a_source(3)) as ledger:
+        ending(ledger, 0, *[(R, DENIED, False)] * 3)
+    edited(tmp_path / "a", tmp_path / "b", lambda rows: rows[1:])
+    with open_ledger(tmp_path / "b", open_source([tmp_path / "b.csv"])) as ledger:  # type: ignore[arg-type]
+        ending(ledger, 0, (P, Reply(204), False), (R, DENIED, False), at_ms=NOW + 1)
+    retried(tmp_path / "b", tmp_path / "c", [(P, Reply(204), False)])
+    with Chain.open([tmp_path / name for name in "abc"]) as opened:
+        final = opened.final()
+        assert opened.unnamed == []
+    assert [final.of(row).outcome for row in range(3)] == [R, P, P]
+    with Chain.open([tmp_path / "a", tmp_path / "c"]) as opened:
+        assert [folder.name for folder in opened.unnamed] == ["c"]
+
+
 def edited(old: Path, new: Path, edit: Callable[[list[dict[str, str]]], list[dict[str, str]]]) -> None:
     """The export of a ledger as somebody has left it, beside the folder of the next one."""
     with LedgerReader.open(old) as reader:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from purgeengine.core.model import Outcome
 
+ORIGIN_COLUMN = "origin_row"
+"""What the number of a row in the first ledger of a chain is called in the later ones."""
 NEVER_SENT = (Outcome.SKIPPED, Outcome.INVALID, Outcome.DUPLICATE)
 
 

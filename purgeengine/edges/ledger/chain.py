@@ -19,14 +19,13 @@ from zlib import crc32
 import pyarrow as pa
 import pyarrow.compute
 
-from purgeengine.core.chaining import State, folded
+from purgeengine.core.chaining import ORIGIN_COLUMN, State, folded
 from purgeengine.core.foreign import printable
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.reader import LedgerReader
 from purgeengine.edges.ledger.schema import OUTCOME_CODES, OUTCOMES
 from purgeengine.edges.ledger.status import Counts
-from purgeengine.edges.source.columns import ORIGIN_COLUMN
 from purgeengine.errors import LedgerMismatch, UsageProblem
 
 pc: Any = pyarrow.compute

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from purgeengine.core.chaining import ORIGIN_COLUMN
 from purgeengine.edges.ledger.database import read_meta, snapshot
 from purgeengine.edges.ledger.resume import quarantined_s, seen_lately
 
@@ -23,7 +24,8 @@ Statement = tuple[str, Iterable[tuple[Any, ...]]]
 class Earlier:
     """Times are milliseconds since 1970, mailboxes go by their one spelling, ``root`` and ``parent`` are from `identity`."""
 
-    root: str
+    root: str | None
+    """The first ledger of the chain, where that is known: a run on an export does not tell."""
     parent: str
     run_blocked: tuple[int, int]
     """Until when, and when that was said."""
@@ -38,7 +40,7 @@ class Earlier:
     @property
     def origin(self) -> dict[str, str]:
         """What the new ledger writes down of it."""
-        return {"root": self.root, "parent": self.parent}
+        return {"parent": self.parent, **({"root": self.root} if self.root else {})}
 
     def statements(self, keys: Sequence[str]) -> list[Statement]:
         """What to put into a new ledger with these mailboxes, by number."""
@@ -76,4 +78,5 @@ def taken_over(connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: fl
         for number, entries in lately.items()
     }
     waits = {keys[number]: wait for number, wait in blocked.items()}
-    return Earlier(about.get("root", parent), parent, run_blocked, waits, seen, about)
+    root = about.get("root", None if ORIGIN_COLUMN in about["extra_columns"] else parent)
+    return Earlier(root, parent, run_blocked, waits, seen, about)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Any, NamedTuple
 
+from purgeengine.core.chaining import ORIGIN_COLUMN
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.chain import Chain, Final
-from purgeengine.edges.source.columns import ORIGIN_COLUMN
 
 ENDED_BADLY = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED, Outcome.INVALID)
 GROUPS_MAX = 2_000

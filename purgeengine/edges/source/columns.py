@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from purgeengine.core.chaining import ORIGIN_COLUMN
 from purgeengine.core.foreign import printable
 from purgeengine.errors import InputError, UsageProblem
 
@@ -43,9 +44,6 @@ NAME_CHARS_MAX = 256
 """Longest column name; a longer one is a sign that the first line is no header."""
 COLUMNS_MAX = 1_000
 """Most columns of a file, for the same reason; a row needs three."""
-
-ORIGIN_COLUMN = "origin_row"
-"""What the row of an export is called from here on: the row of the ledger with which a chain of ledgers began."""
 
 _TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason", ORIGIN_COLUMN}
 _OF_EXPORT = {"row", "outcome", "client_request_id"}
