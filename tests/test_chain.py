@@ -48,6 +48,7 @@ BAD = frozenset([R, E, S])
         ((R, False), (S, True), R, True, False),
         ((S, False), (S, False), S, False, True),
         ((S, False), (R, False), R, False, True),
+        ((S, False), (D, False), S, False, False),
         ((D, False), (S, False), D, False, False),
         ((D, False), (A, False), A, False, True),
         ((R, False), (None, False), None, False, True),

@@ -47,6 +47,7 @@ def folded(earlier: State, later: State) -> Verdict:
     if earlier.outcome is Outcome.ABSENT:
         return Verdict(earlier, False)
     in_doubt = earlier.in_doubt or later.in_doubt
-    if later.outcome in NEVER_SENT and earlier.outcome is not Outcome.SKIPPED:
+    skipped_again = earlier.outcome is later.outcome is Outcome.SKIPPED
+    if later.outcome in NEVER_SENT and not skipped_again:
         return Verdict(State(earlier.outcome, in_doubt), False)
     return Verdict(State(later.outcome, in_doubt), True)
