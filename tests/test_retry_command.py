@@ -14,7 +14,7 @@ from purgeengine.commands.retry import WORTH_RETRYING
 from purgeengine.config import Limits
 from purgeengine.core.messages import Entry, MailboxBlocked, MailboxClosed, RunBlocked
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.edges.ledger import Ledger, LedgerReader, LedgerRows, Said, Selection, export, retrying
+from purgeengine.edges.ledger import Ledger, LedgerReader, LedgerRows, Said, Selection, export
 from purgeengine.edges.source import open_source
 from purgeengine.errors import UsageProblem
 from tests.cli_fixtures import Bench, Ended, a_bench, rows_of
@@ -269,14 +269,9 @@ def test_a_batch_that_was_lost_with_the_old_run_is_waited_out(tmp_path: Path) ->
 
 def retried(old: Path, new: Path, now_ms: int = NOW + 6_000) -> None:
     """Stage the refused rows of ``old`` in ``new``, at that time."""
-
-    class At:
-        def time(self) -> float:
-            return now_ms / 1000
-
-    with LedgerReader.open(old) as reader, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(retrying, "time", At())
-        open_ledger(new, LedgerRows(reader, Selection(frozenset([Outcome.REFUSED])), Limits())).close()  # type: ignore[arg-type]
+    with LedgerReader.open(old) as reader:
+        rows = LedgerRows(reader, Selection(frozenset([Outcome.REFUSED])), Limits(), lambda: now_ms / 1000)
+        open_ledger(new, rows).close()  # type: ignore[arg-type]
 
 
 def test_rows_of_no_use_are_retried_when_they_are_named(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class LedgerRows:
     reader: LedgerReader
     selection: Selection
     limits: Limits
+    utc: Callable[[], float] = time.time
+    """The wall clock, in seconds since 1970."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -54,7 +56,7 @@ class LedgerRows:
         calls = reader.batches()
         quarantine = Quarantine(limits, calls.slowest_s or 0.0, calls.answered)
         window_s = limits.mailbox_window_s + limits.window_slack_s
-        return reader.taken_over(round(time.time() * 1000), quarantine.length_s, window_s)
+        return reader.taken_over(round(self.utc() * 1000), quarantine.length_s, window_s)
 
     def digest(self) -> str:
         """The same for the same rows of the same ledger, wherever its folder lies."""
