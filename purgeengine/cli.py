@@ -26,6 +26,8 @@ COMMANDS = {
     "run": "Purge the contacts of an input. The same command again resumes.",
     "status": "Show what became of the rows of a ledger, also while a run is going on.",
     "export": "Write a ledger as CSV or Parquet, in input order; the file is itself an input.",
+    "retry": "Run the rows of a ledger that did not end well as a new run.",
+    "report": "Write one page that tells what was asked, what became of it, and what to do about the rest.",
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
     "config": "Show the settings that hold, and where each of them comes from.",
     "demo": "Watch a whole run against a simulated tenant. Needs no account.",
@@ -81,7 +83,8 @@ def cli() -> None:
       purgeengine plan contacts.csv
       purgeengine run contacts.csv --ledger ./cleanup
       purgeengine status ./cleanup
-      purgeengine export ./cleanup failed.csv --only refused,exhausted
+      purgeengine report ./cleanup -o report.html
+      purgeengine retry ./cleanup --ledger ./cleanup-2
     """
 
 

@@ -35,6 +35,9 @@ class FakeSource:
     batch_rows: int = 8_192
     rows_estimate: int | None = None
     size_bytes: int = 0
+    earlier: Any = None
+    doubtful: frozenset[int] = frozenset()
+    """Rows that an earlier ledger left in doubt."""
 
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(self.rows).encode()).hexdigest()
@@ -52,6 +55,9 @@ class FakeSource:
                 pa.array([row_problem(*row[:3]) for row in rows], pa.string()),
                 *(pa.array([row[3 + n] for row in rows], pa.string()) for n in range(len(self.extra_columns))),
             ]
+            if self.doubtful:
+                names.append("in_doubt")
+                columns.append(pa.array([number in self.doubtful for number in numbers]))
             yield pa.RecordBatch.from_arrays(columns, names=names)
 
 

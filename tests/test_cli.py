@@ -306,7 +306,10 @@ def test_output_that_cannot_be_written_is_a_sentence(bench: Bench) -> None:
         assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["plan"], ["check"], ["run"], ["status"], ["export"], ["simulate"], ["demo"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["plan"], ["check"], ["run"], ["status"], ["export"], ["retry"], ["report"], ["simulate"], ["demo"]],
+)
 def test_help_has_examples(bench: Bench, command: list[str]) -> None:
     """Every command explains itself."""
     ended = bench.command(*command, "--help")

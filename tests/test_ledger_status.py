@@ -92,7 +92,7 @@ def test_calls_are_counted_by_their_end(ledger: Ledger) -> None:
     """One answered, one lost, one in flight."""
     bad_day(ledger)
     with LedgerReader.open(ledger.folder) as reader:
-        assert reader.batches() == Calls(calls=3, in_flight=1, lost=1, refused=0, slowest_s=1.5)
+        assert reader.batches() == Calls(calls=3, in_flight=1, lost=1, refused=0, slowest_s=1.5, answered=1)
 
 
 def test_pace_is_that_of_the_last_minute(ledger: Ledger) -> None:

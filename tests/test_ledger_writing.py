@@ -178,9 +178,13 @@ def test_message_with_half_a_character_is_written(ledger: Ledger) -> None:
 
 @dataclass
 class Model:
-    """What a ledger must know, as dictionaries: three mailboxes of 12 rows, one row of each batch's mailboxes at a time."""
+    """What a ledger must know, as dictionaries: three mailboxes of 12 rows, one row of each batch's mailboxes at a time.
+
+    An earlier ledger left the first 5 rows of the first mailbox in doubt, and all of the third.
+    """
 
     ends: tuple[int, ...] = (12, 24, 36)
+    doubt_ends: tuple[int, ...] = (5, 0, 36)
     next: list[int] = field(default_factory=lambda: [0, 12, 24])
     attempts: dict[int, Attempt] = field(default_factory=dict)
     outcomes: dict[int, Outcome] = field(default_factory=dict)
@@ -200,7 +204,8 @@ class Model:
             old = [a._replace(number=a.number + 1) for p, a in sorted(self.attempts.items()) if first <= p < end][
                 :count
             ]
-            fresh = [Attempt(p) for p in range(self.next[mailbox], min(end, self.next[mailbox] + count - len(old)))]
+            unsent = range(self.next[mailbox], min(end, self.next[mailbox] + count - len(old)))
+            fresh = [Attempt(p, in_doubt=p < self.doubt_ends[mailbox]) for p in unsent]
             self.next[mailbox] += len(fresh)
             if old or fresh:
                 parts[mailbox] = old + fresh
@@ -252,7 +257,8 @@ class Model:
 
     def doubtful(self) -> int:
         sending = {a.position for parts in self.flights.values() for attempts in parts.values() for a in attempts}
-        return len(sending | {p for p, a in self.attempts.items() if a.in_doubt})
+        unsent = {p for n, end in enumerate(self.doubt_ends) if n not in self.closed for p in range(self.next[n], end)}
+        return len(sending | unsent | {p for p, a in self.attempts.items() if a.in_doubt})
 
 
 STEPS = st.one_of(
@@ -271,7 +277,8 @@ def test_ledger_agrees_with_a_model_over_any_history(
 ) -> None:
     """Sendings, answers, closings and crashes in any order: counts, unsettled rows and the export are those of the model."""
     model = Model()
-    ledger = open_ledger(tmp_path_factory.mktemp("model") / "L", a_source(12, 12, 12))
+    source = a_source(12, 12, 12, doubtful=frozenset([*range(5), *range(24, 36)]))
+    ledger = open_ledger(tmp_path_factory.mktemp("model") / "L", source)
     pending: list[Entry] = []
     try:
         for name, value in [*steps, ("write", None)]:
@@ -295,6 +302,7 @@ def test_ledger_agrees_with_a_model_over_any_history(
             else:
                 assert set(unfinished[mailbox].unsettled) == left
                 assert (unfinished[mailbox].next, unfinished[mailbox].end) == (model.next[mailbox], end)
+                assert unfinished[mailbox].doubt_end == model.doubt_ends[mailbox]
     finally:
         ledger.close()
 
@@ -356,4 +364,5 @@ def test_tables_are_those_of_the_documentation(ledger: Ledger) -> None:
     connection = sqlite3.connect(ledger.folder / "ledger.sqlite")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
-    assert tables == {"meta", "file", "mailbox", "run", "detail", "batch", "part", "attempt", "outcome", "resolved"}
+    known = {"meta", "file", "mailbox", "run", "detail", "batch", "part", "attempt", "outcome", "resolved"}
+    assert tables == known | {"doubt", "seen", "start"}

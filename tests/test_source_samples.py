@@ -58,8 +58,10 @@ def test_the_ledger_sample_is_an_input_whose_old_columns_are_kept_apart() -> Non
     """An export comes back with its own columns renamed and its neutralised cells as they were."""
     source = open_source([SAMPLES / "failed-items-ledger.csv"])
     found = records(source)
-    kept = [name for name in LEDGER_COLUMNS if name not in ("user", "folder", "contact")]
-    assert source.extra_columns == (*(f"input_{name}" for name in kept), "displayName")
+    kept = [name for name in LEDGER_COLUMNS if name not in ("row", "user", "folder", "contact")]
+    assert source.extra_columns == ("origin_row", *(f"input_{name}" for name in kept), "displayName")
+    assert [r["origin_row"] for r in found[:2]] == ["5", "42"]
+    assert [r["in_doubt"] for r in found] == [r["input_in_doubt"] == "true" for r in found]
     assert {r["reason"] for r in found} == {None}
     assert {r["input_outcome"] for r in found} == {"refused", "exhausted", "skipped"}
     assert found[3]["displayName"] == "=SUM of all (old)"

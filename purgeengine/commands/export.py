@@ -6,9 +6,8 @@ from pathlib import Path
 
 import click
 
+from purgeengine.commands.options import outcomes_named
 from purgeengine.commands.words import counted
-from purgeengine.core.model import Outcome
-from purgeengine.errors import UsageProblem
 
 EPILOG = """\b
 Examples:
@@ -31,15 +30,3 @@ def export(folder: str, out: str, only: str | None) -> int:
         rows = write_export(reader, Path(out), outcomes)
     click.echo(f"{counted(rows, 'row')} written to {out}", err=True)
     return 0
-
-
-def outcomes_named(text: str) -> frozenset[Outcome]:
-    """Read ``refused,exhausted``. Raises `UsageProblem` for a word that is no outcome."""
-    found = set()
-    for word in text.split(","):
-        try:
-            found.add(Outcome(word.strip().lower()))
-        except ValueError:
-            known = ", ".join(outcome.value for outcome in Outcome)
-            raise UsageProblem(f"--only knows no outcome '{word.strip()}'; there are {known}.") from None
-    return frozenset(found)

@@ -11,6 +11,7 @@ from purgeengine.commands.filtering import filter_options
 from purgeengine.commands.hours import hour_options
 from purgeengine.config import CLOUDS, Fanout, Limits
 from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
+from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -167,3 +168,15 @@ def column_map(text: str | None) -> dict[str, str] | None:
             raise UsageProblem(f"--columns takes pairs such as user=Owner,contact=ItemId; '{pair}' is not one of them.")
         columns[role.strip()] = name.strip()
     return columns
+
+
+def outcomes_named(text: str) -> frozenset[Outcome]:
+    """Read ``refused,exhausted``. Raises `UsageProblem` for a word that is no outcome."""
+    found = set()
+    for word in text.split(","):
+        try:
+            found.add(Outcome(word.strip().lower()))
+        except ValueError:
+            known = ", ".join(outcome.value for outcome in Outcome)
+            raise UsageProblem(f"--only knows no outcome '{word.strip()}'; there are {known}.") from None
+    return frozenset(found)

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
-from purgeengine import logs
+from purgeengine import __version__, logs
 from purgeengine.commands.connecting import Way
 from purgeengine.commands.progress import Display, shown
 from purgeengine.commands.signals import stop_on_signal
@@ -79,6 +80,7 @@ class Purge:
 
     async def _purge(self, tally: Tally) -> tuple[Scheduler | None, PurgeEngineError | None]:
         clock = SystemClock()
+        self.ledger.begin(round(clock.utc() * 1000), self._asked())
         try:
             scheduler, mailboxes = take_up(self.ledger, self.limits, clock, self.seed)
         except RunStopped as error:
@@ -103,6 +105,21 @@ class Purge:
                 return scheduler, await self._watched(engine, tally)
         finally:
             recorder.close()
+
+    def _asked(self) -> dict[str, Any]:
+        """What a report tells of the run; nothing secret."""
+        identity = self.tokens.describe()
+        return {
+            "version": __version__,
+            "client_id": identity.client_id,
+            "method": identity.method,
+            "graph_host": urlsplit(self.way.graph_url).hostname,
+            "connections": self.limits.connections,
+            "fanout": self.limits.fanout,
+            "mailbox_requests": self.limits.mailbox_requests,
+            "mailbox_window_s": self.limits.mailbox_window_s,
+            "requests_per_s": self.limits.requests_per_s,
+        }
 
     async def _watched(self, engine: Engine, tally: Tally) -> PurgeEngineError | None:
         """Run the engine under the display and the signals; answer what stopped it, if anything did."""

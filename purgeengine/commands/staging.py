@@ -13,7 +13,7 @@ from purgeengine.commands.words import number
 from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.ledger.names import Resolve
-from purgeengine.edges.source import Source
+from purgeengine.edges.ledger.survey import Input
 
 SILENT_S = 1.0
 """Inputs that are read within a second need no progress."""
@@ -22,7 +22,7 @@ SILENT_S = 1.0
 @contextmanager
 def staged_ledger(
     folder: Path,
-    source: Source | None,
+    source: Input | None,
     tenant_id: str,
     *,
     quiet: bool,
@@ -54,7 +54,7 @@ def staged_ledger(
         ledger.close()
 
 
-def reading_progress(*, quiet: bool) -> Callable[[int], None] | None:
+def reading_progress(*, quiet: bool, what: str = "the input") -> Callable[[int], None] | None:
     """Tells how many rows have been read: in place on a terminal, every few seconds elsewhere, not at all when quiet."""
     if quiet:
         return None
@@ -69,7 +69,7 @@ def reading_progress(*, quiet: bool) -> Callable[[int], None] | None:
         if now - told_at < every_s:
             return
         told_at = now
-        line = f"Reading the input: {number(rows)} rows"
+        line = f"Reading {what}: {number(rows)} rows"
         print(f"\r\x1b[K{line}\r" if live else line, end="" if live else "\n", file=stream, flush=True)
 
     return tell

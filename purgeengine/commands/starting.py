@@ -19,10 +19,10 @@ from purgeengine.errors import UsageProblem
 if TYPE_CHECKING:
     from purgeengine.core.filters import UserFilter
     from purgeengine.edges.ledger import Ledger, Preview
-    from purgeengine.edges.source import Source
+    from purgeengine.edges.ledger.survey import Input
 
 
-def start_purge(options: dict[str, Any], open_input: Callable[[], Source | None]) -> int:
+def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None]) -> int:
     """Purge what ``open_input`` opens, with the options of `purge_options`, `connection_options` and `limit_options`.
 
     Where it opens nothing (None), the ledger is resumed as it is. Answers the exit code. Whatever can fail without a token or a

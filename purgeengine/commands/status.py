@@ -18,18 +18,28 @@ LINE_LENGTH_MAX = 500
 EPILOG = """\b
 Examples:
   purgeengine status ./cleanup
-  purgeengine status ./cleanup --json"""
+  purgeengine status ./cleanup --json
+  purgeengine status ./cleanup ./cleanup-2      (a ledger and its retry, together)"""
 
 
 @click.command(epilog=EPILOG)
-@click.argument("folder", metavar="DIR", type=click.Path())
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.option("--worst", type=click.IntRange(0, 1000), default=5, show_default=True, help="Mailboxes to name.")
-def status(folder: str, as_json: bool, worst: int) -> int:
-    """Show the counts by outcome, what is in doubt, the worst mailboxes and the pace of the ledger in DIR."""
+def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
+    """Show the counts by outcome, what is in doubt, the worst mailboxes and the pace of the ledger in DIR.
+
+    Several ledgers of one purge (the first and its retries, in any order) are summed up together: what finally became of every
+    row of the first one.
+    """
+    if len(folders) > 1:
+        from purgeengine.commands.chain_status import show_chain
+
+        return show_chain([Path(folder) for folder in folders], as_json=as_json, worst=worst)
     from purgeengine.commands.summary import outcome_lines
     from purgeengine.edges.ledger import LedgerReader
 
+    (folder,) = folders
     with LedgerReader.open(Path(folder)) as reader:
         counts, pace, calls = reader.counts(), reader.pace(), reader.batches()
         mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)

@@ -10,7 +10,7 @@ import msgspec
 from purgeengine.commands.words import counted, duration, number
 from purgeengine.core.action import Action
 from purgeengine.core.model import Outcome
-from purgeengine.report import ENDED_BADLY, Summary
+from purgeengine.report import Summary
 
 MEANINGS = {
     Outcome.PURGED: "permanently deleted",
@@ -53,8 +53,10 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
         return
     click.echo(f"Ledger: {summary.ledger}")
     if summary.exit_code == 1:
-        badly = ",".join(outcome.value for outcome in ENDED_BADLY if summary.outcomes.get(outcome))
-        click.echo(f"Some rows did not end well: purgeengine export {summary.ledger} failed.csv --only {badly}")
+        click.echo(
+            f"Some rows did not end well. Why: purgeengine report {summary.ledger} -o report.html\n"
+            f"Once that is mended: purgeengine retry {summary.ledger} --ledger NEW-FOLDER"
+        )
 
 
 def outcome_lines(outcomes: Mapping[Outcome, int], waiting: int, in_doubt: int, action: Action) -> list[str]:

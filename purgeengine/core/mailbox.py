@@ -39,6 +39,7 @@ class Mailbox:
         "alone",
         "blocked_until",
         "closing",
+        "doubt_end",
         "end",
         "held_back",
         "lanes",
@@ -55,11 +56,20 @@ class Mailbox:
     )
 
     def __init__(
-        self, number: int, first: int, end: int, window: Window, quarantine: Quarantine, limit_max: int
+        self,
+        number: int,
+        first: int,
+        end: int,
+        window: Window,
+        quarantine: Quarantine,
+        limit_max: int,
+        doubt_end: int = 0,
     ) -> None:
         self.number = number
         self.next = first
         self.end = end
+        self.doubt_end = doubt_end
+        """Rows before this position were left in doubt by an earlier ledger."""
         self.window = window
         self._quarantine = quarantine
         self._lost_at = -inf
@@ -132,9 +142,7 @@ class Mailbox:
         drawn: list[Attempt] = []
         while self._retries and len(drawn) < count and self._retries[0][0] <= now:
             drawn.append(_next_attempt(heappop(self._retries)[1]))
-        fresh = count - len(drawn)
-        drawn += [Attempt(position) for position in range(self.next, self.next + fresh)]
-        self.next += fresh
+        drawn += self._fresh(count - len(drawn))
         assert self.next <= self.end, "more rows drawn than there are"
         self._take_off(count, lane=False)
         return tuple(drawn)
@@ -154,8 +162,7 @@ class Mailbox:
         left = self.end - self.next
         count = min(most, self.window.room(now), max(1, -(-left // free)))
         if left:
-            drawn = [Attempt(position) for position in range(self.next, min(self.end, self.next + count))]
-            self.next += len(drawn)
+            drawn = self._fresh(min(count, left))
         else:
             count = min(most, self.window.room(now), -(-len(self._retries) // free))
             drawn = []
@@ -164,6 +171,12 @@ class Mailbox:
         if drawn:
             self._take_off(len(drawn), lane=True)
         return tuple(drawn)
+
+    def _fresh(self, count: int) -> list[Attempt]:
+        """Take so many rows that were never sent, in order; those that an earlier ledger left in doubt come first."""
+        positions = range(self.next, self.next + count)
+        self.next += count
+        return [Attempt(position, in_doubt=position < self.doubt_end) for position in positions]
 
     def landed(self, rows: int, *, lane: bool) -> None:
         """A batch with so many of its rows has ended."""

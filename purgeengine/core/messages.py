@@ -21,7 +21,8 @@ class MailboxOpened:
 
     Its rows are the positions ``next`` to ``end - 1``, not yet sent, and those of ``unsettled``, sent before without an
     outcome. ``blocked_for_s`` is the rest of a wait that still holds. ``recent`` tells what the service has seen of the mailbox
-    lately, as (seconds ago, rows), oldest first: the 10-minute window lives in the service, not in our process.
+    lately, as (seconds ago, rows), oldest first: the 10-minute window lives in the service, not in our process. Those of its rows
+    that lie before ``doubt_end`` were left in doubt by an earlier ledger: one that is gone was purged by us.
     """
 
     mailbox: int
@@ -30,6 +31,7 @@ class MailboxOpened:
     unsettled: tuple[Attempt, ...] = ()
     blocked_for_s: float = 0.0
     recent: tuple[tuple[float, int], ...] = ()
+    doubt_end: int = 0
 
 
 @dataclass(frozen=True, slots=True)

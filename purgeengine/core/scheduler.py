@@ -190,10 +190,22 @@ class Scheduler:
         window = Window(limits.mailbox_requests, limits.mailbox_window_s + limits.window_slack_s)
         for age_s, requests in event.recent:
             window.restore(requests, self._now - age_s)
-        mailbox = Mailbox(event.mailbox, event.next, event.end, window, self._quarantine, limits.mailbox_concurrent_max)
+        mailbox = Mailbox(
+            event.mailbox,
+            event.next,
+            event.end,
+            window,
+            self._quarantine,
+            limits.mailbox_concurrent_max,
+            event.doubt_end,
+        )
         mailbox.restore(event.unsettled, self._now)
-        mailbox.block(self._now + event.blocked_for_s)
         self._unread = max(0, self._unread - mailbox.remaining)
+        if event.blocked_for_s > limits.retry_after_s_max:
+            self._settling.give_up(mailbox)
+            self._out.append(Record(tuple(self._settling.entries)))
+            return
+        mailbox.block(self._now + event.blocked_for_s)
         self._roster.open(mailbox, self._now)
 
     def _answered(self, event: BatchAnswered) -> None:

@@ -171,7 +171,7 @@ class Settling:
 
     def _settle(self, attempt: Attempt, outcome: Outcome, batch: int, reply: Reply) -> None:
         """For good. Purged and absent say where the contact is; any other outcome may leave an earlier attempt in doubt."""
-        in_doubt = attempt.in_doubt and outcome in (Outcome.REFUSED, Outcome.EXHAUSTED)
+        in_doubt = attempt.in_doubt and outcome in (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED)
         self.entries.append(Settled(attempt.position, outcome, attempt.number, in_doubt, batch, reply))
 
     def _return(
@@ -198,6 +198,8 @@ class Settling:
     def _conclude(self, mailbox: Mailbox, flight: Flight, rows: int, said: _MailboxSaid, now: float) -> None:
         """Carry out what the replies said about their mailbox."""
         mailbox.held_back += said.held_back
+        if said.wait_s:
+            self.block(mailbox, now + said.wait_s, now)  # also one that is closed: another run may be about to ask it
         if said.closed is not None:
             mailbox.closing = mailbox.closing or (Outcome.REFUSED, said.closed)
         elif said.wait_s > self._limits.retry_after_s_max or mailbox.held_back >= self._limits.attempts_max:
@@ -212,8 +214,12 @@ class Settling:
             mailbox.was_refused(some_went_through=said.good > 0, concurrency=said.concurrency and within_four)
         else:
             mailbox.went_well(said.good)
-        if said.wait_s:
-            self.block(mailbox, now + said.wait_s, now)
+
+    def give_up(self, mailbox: Mailbox) -> None:
+        """The mailbox would have to wait for longer than a run does, as an earlier run was told; adds to `entries`, from none."""
+        self.entries = []
+        mailbox.closing = (Outcome.EXHAUSTED, WAIT_TOO_LONG)
+        self.close(mailbox)
 
     def _put_back(self, mailbox: Mailbox, attempt: Attempt, at: float) -> None:
         """A row is to be sent again, or to be closed with its mailbox once nothing of that is in flight any more."""

@@ -281,6 +281,7 @@ class Stream:
 
     files = (Path("soak.csv"),)
     extra_columns = ()
+    earlier = None
 
     def __init__(self, rows: int) -> None:
         self._rows = rows

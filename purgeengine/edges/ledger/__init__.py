@@ -9,33 +9,49 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from purgeengine.edges.ledger.chain import Chain, Final, Share
+    from purgeengine.edges.ledger.endings import Endings, endings_of
     from purgeengine.edges.ledger.exporting import export
     from purgeengine.edges.ledger.ledger import Ledger
     from purgeengine.edges.ledger.preview import Preview
     from purgeengine.edges.ledger.reader import LedgerReader
+    from purgeengine.edges.ledger.retrying import LedgerRows
+    from purgeengine.edges.ledger.selection import Said, Selection
     from purgeengine.edges.ledger.status import Calls, Counts, Failure, Pace, WorstMailbox
     from purgeengine.edges.ledger.survey import InvalidExample, Survey, survey_input
 
 __all__ = [
     "Calls",
+    "Chain",
     "Counts",
+    "Endings",
     "Failure",
+    "Final",
     "InvalidExample",
     "Ledger",
     "LedgerReader",
+    "LedgerRows",
     "Pace",
     "Preview",
+    "Said",
+    "Selection",
+    "Share",
     "Survey",
     "WorstMailbox",
+    "endings_of",
     "export",
     "survey_input",
 ]
 
 _MODULES = {
+    "chain": ("Chain", "Final", "Share"),
+    "endings": ("Endings", "endings_of"),
     "exporting": ("export",),
     "ledger": ("Ledger",),
     "preview": ("Preview",),
     "reader": ("LedgerReader",),
+    "retrying": ("LedgerRows",),
+    "selection": ("Said", "Selection"),
     "status": ("Calls", "Counts", "Failure", "Pace", "WorstMailbox"),
     "survey": ("InvalidExample", "Survey", "survey_input"),
 }

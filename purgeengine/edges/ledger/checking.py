@@ -69,6 +69,9 @@ def _damages(connection: sqlite3.Connection) -> Iterator[str]:
     for ours, theirs, crc in connection.execute("SELECT client_request_id, request_id, crc FROM batch"):
         if crc != crc_of(ours) + (0 if theirs is None else crc_of(theirs)):
             yield "a row of batch was changed"
+    for options, crc in connection.execute("SELECT options, crc FROM start"):
+        if crc != crc_of(options):
+            yield "a row of start was changed"
     if connection.execute("SELECT value FROM meta WHERE key = 'crc'").fetchone() != (str(crc_of_staged(connection)),):
         yield "what was staged was changed"
 

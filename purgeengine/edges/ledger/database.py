@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 from urllib.parse import quote
 
 import msgspec
@@ -32,6 +32,8 @@ UNCHANGING = (
     "SELECT name, bytes, footer_crc FROM file ORDER BY name",
     "SELECT number, user, key, first, rows FROM mailbox ORDER BY number",
     "SELECT key, object_id, upn FROM resolved ORDER BY key",
+    "SELECT mailbox, rows FROM doubt ORDER BY mailbox",
+    "SELECT mailbox, at_ms, rows FROM seen ORDER BY mailbox, at_ms",
 )
 """What staging wrote, and nothing changes afterwards."""
 
@@ -117,12 +119,12 @@ def create(
     meta: Mapping[str, Any],
     mailboxes: Iterable[tuple[int, str, str, int, int]],
     files: Iterable[tuple[str, int, int]],
-    resolved: Iterable[tuple[str, str | None, str | None]] = (),
+    more: Iterable[tuple[str, Iterable[tuple[Any, ...]]]] = (),
 ) -> None:
     """Make the database, which appears under its name when it is whole and on the disk.
 
-    ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer),
-    ``resolved`` (name, object id, user principal name).
+    ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer), ``more`` are
+    statements with the rows that each is carried out for.
     """
     temporary = folder / DATABASE_NEW
     connection = _connect(temporary, "rwc")
@@ -135,10 +137,11 @@ def create(
             values = [(key, json.dumps(value)) for key, value in meta.items()]
             connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
             connection.executemany("INSERT INTO file VALUES (?, ?, ?)", files)
-            connection.executemany("INSERT INTO resolved VALUES (?, ?, ?)", resolved)
             connection.executemany(
                 "INSERT INTO mailbox (number, user, key, first, rows) VALUES (?, ?, ?, ?, ?)", mailboxes
             )
+            for statement, rows in more:
+                connection.executemany(statement, rows)
             connection.execute("INSERT INTO meta VALUES ('crc', ?)", (str(crc_of_staged(connection)),))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -193,6 +196,8 @@ class About(TypedDict):
     work_rows: Annotated[int, msgspec.Meta(ge=0)]
     invalid: Annotated[int, msgspec.Meta(ge=0)]
     duplicates: Annotated[int, msgspec.Meta(ge=0)]
+    parent: NotRequired[str]
+    root: NotRequired[str]
 
 
 def read_meta(connection: sqlite3.Connection) -> About:

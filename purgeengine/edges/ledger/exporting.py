@@ -50,7 +50,7 @@ def export(
         raise UsageProblem(f"{str(out)!r} holds a NUL character, which no file has in its name. Name another.")
     written = 0
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
-    with _appearing(temporary, out):
+    with appearing(temporary, out):
         writer = _open(temporary, out.name.lower(), schema_of(reader.about["extra_columns"]))
         try:
             for batch in reader.rows(only, on_progress):
@@ -62,7 +62,7 @@ def export(
 
 
 @contextmanager
-def _appearing(temporary: Path, out: Path) -> Iterator[None]:
+def appearing(temporary: Path, out: Path) -> Iterator[None]:
     """Give the finished file its name, or leave nothing behind."""
     try:
         yield
@@ -133,10 +133,17 @@ class _CsvFile:
             self._stream.close()
 
 
-def _cell(column: Any, field: Any) -> Any:
+def as_text(column: Any, field: Any) -> Any:
+    """A column of any of the types of an export as text, as it stands in CSV but for what is done to formulas."""
     if _is_time(field):
         plain = column.cast(pa.timestamp("ms")).cast(pa.string())
         return pc.binary_join_element_wise(pc.replace_substring(plain, " ", "T"), "Z", "")
+    return column.cast(pa.string())
+
+
+def _cell(column: Any, field: Any) -> Any:
+    if _is_time(field):
+        return as_text(column, field)
     if not pa.types.is_string(field.type) or not len(column):
         return column
     risky = pc.match_substring_regex(column, FORMULA)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,7 @@ from purgeengine.edges.ledger.names import Resolve
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.preview import Preview, closings, preview
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
+from purgeengine.edges.ledger.schema import crc_of
 from purgeengine.edges.ledger.staging import stage
 from purgeengine.edges.ledger.storage import make_folder, reading_records, translated
 from purgeengine.edges.ledger.survey import Input, Progress, users_of
@@ -139,6 +141,12 @@ class Ledger:
         """
         self._journal.write(entries, at_utc_ms)
 
+    def begin(self, at_utc_ms: int, options: Mapping[str, Any]) -> None:
+        """Note that a run begins, and what it was asked for. Raises `LedgerError` when that cannot be written."""
+        with translated(f"The ledger in {self.folder} cannot be written"):
+            said = json.dumps(options)
+            self._writing.execute("INSERT INTO start VALUES (?, ?, ?)", (at_utc_ms, said, crc_of(said)))
+
     def hold_reserve(self, batches: int) -> None:
         """Keep room on the disk for the answers of so many batches in flight. Raises `LedgerError` where there is none."""
         self._journal.reserve.hold(batches)
@@ -241,11 +249,15 @@ def files_of(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
 def _stage(
     folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None, resolve: Resolve | None
 ) -> None:
+    earlier = source.earlier
+    if earlier is not None:
+        which = f"The ledger in {source.files[0]}, from which the rows are,"
+        _refuse_other_purpose(which, earlier.about, about, "A retry needs the same")
     about = {**about, "files": [path.name for path in source.files], "extra_columns": list(source.extra_columns)}
     names = resolve(users_of(source)) if resolve is not None else None
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
-        stage(folder, source, about, on_progress, names)
+        stage(folder, source, about, earlier, on_progress, names)
 
 
 def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
@@ -256,16 +268,8 @@ def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
             kept = database.read_meta(connection)
         finally:
             connection.close()
-    for what, its, ours, option in (
-        ("tenant", kept["tenant_id"], about["tenant_id"], ""),
-        ("action", kept["action"], about["action"], ", or give --action {} to resume the old one"),
-        ("id type", kept["id_type"], about["id_type"], ", or give --id-type {} to resume the old one"),
-    ):
-        if its != ours and not (source is None and ours is None):
-            raise LedgerMismatch(
-                f"The ledger in {folder} belongs to the {what} {printable(its)}, not {ours}. Nothing was sent. "
-                f"Use another folder for this purge{option.format(its)}."
-            )
+    ours = about if source is not None else {name: value for name, value in about.items() if value is not None}
+    _refuse_other_purpose(f"The ledger in {folder}", kept, ours, "Use another folder for this purge")
     if about["resolve_users"] and not kept["resolve_users"]:
         raise LedgerMismatch(
             f"The ledger in {folder} was made without --resolve-users, and its rows have their mailboxes already. Nothing was "
@@ -273,3 +277,18 @@ def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
         )
     if source is not None:
         refuse_other_input(folder, kept, source)
+
+
+def _refuse_other_purpose(which: str, kept: Mapping[str, Any], about: Mapping[str, Any], advice: str) -> None:
+    """Tenant, action and kind of ids, as far as they are said, must be the same."""
+    for what, name, option in (
+        ("tenant", "tenant_id", ""),
+        ("action", "action", "--action"),
+        ("id type", "id_type", "--id-type"),
+    ):
+        its = kept[name]
+        if name in about and its != about[name]:
+            cure = f", or give {option} {its}" if option else ""
+            raise LedgerMismatch(
+                f"{which} belongs to the {what} {printable(its)}, not {about[name]}. Nothing was sent. {advice}{cure}."
+            )

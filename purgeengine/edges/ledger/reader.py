@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -10,15 +11,18 @@ from typing import TYPE_CHECKING, Self
 
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Outcome
-from purgeengine.edges.ledger import database, status
+from purgeengine.edges.ledger import database, earlier, status
 from purgeengine.edges.ledger.checking import check
 from purgeengine.edges.ledger.folder import FolderState, state_of
+from purgeengine.edges.ledger.history import ClosedMailbox, History, closed_mailboxes, history_of
 from purgeengine.edges.ledger.preview import Preview, preview
 from purgeengine.edges.ledger.storage import reading_records
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from purgeengine.edges.ledger.selection import Selection
 
 
 class LedgerReader:
@@ -101,23 +105,66 @@ class LedgerReader:
         with self._readable():
             return preview(self._connection, user_filter)
 
+    @property
+    def identity(self) -> str:
+        """Tells this ledger from every other, its copies excepted."""
+        with self._readable():
+            return earlier.identity(self._connection)
+
+    def taken_over(self, now_utc_ms: int, quarantine_s: float, window_s: float) -> earlier.Earlier:
+        """What a new ledger for some of these rows must know; the arguments are those of `Ledger.mailboxes`."""
+        with self._readable():
+            return earlier.taken_over(self._connection, now_utc_ms, quarantine_s, window_s)
+
+    def selected(self, selection: Selection) -> Counter[Outcome]:
+        """How many rows are meant, by outcome."""
+        with self._readable():
+            return selection.count(self._connection)
+
+    def answers(self, outcomes: frozenset[Outcome]) -> Counter[tuple[int, str]]:
+        """What rows with these outcomes were told, as (status, code), and how many."""
+        from purgeengine.edges.ledger.selection import answers
+
+        with self._readable():
+            return answers(self._connection, outcomes)
+
     def mailbox_count(self) -> int:
         """Mailboxes with rows that can be sent."""
         with self._readable():
             return int(self._connection.execute("SELECT count(*) FROM mailbox").fetchone()[0])
 
+    def history(self, buckets_max: int) -> History:
+        """When the work was done, and how, with its course in at most about so many stretches."""
+        with self._readable():
+            return history_of(self._connection, buckets_max)
+
+    def closed_mailboxes(self, most: int) -> tuple[int, list[ClosedMailbox]]:
+        """How many mailboxes were closed, and those with most rows never sent for it."""
+        with self._readable():
+            return closed_mailboxes(self._connection, most)
+
+    @property
+    def first_sent_ms(self) -> int:
+        """When the first batch left, in milliseconds since 1970; long after any other time where none has."""
+        with self._readable():
+            return int(self._connection.execute("SELECT coalesce(min(sent_ms), 1 << 62) FROM batch").fetchone()[0])
+
     def rows(
-        self, only: Collection[Outcome] | None = None, on_progress: Callable[[int], None] | None = None
+        self,
+        only: Collection[Outcome] | None = None,
+        on_progress: Callable[[int], None] | None = None,
+        columns: Sequence[str] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Every row with what became of it, in input order, as of one moment, in bounded memory.
 
         The columns are those of an export (`purgeengine.edges.ledger.rows.schema_of`), typed. ``only`` keeps the rows with
-        these outcomes. What else is asked of this reader meanwhile is answered as of the same moment.
+        these outcomes, ``columns`` leaves out all others. What else is asked of this reader meanwhile is answered as of the same
+        moment.
         """
         from purgeengine.edges.ledger.rows import rows_of
 
         with self._readable():
-            yield from rows_of(self.folder, self._connection, self.about, only, on_progress)
+            yield from rows_of(self.folder, self._connection, self.about, only, on_progress, columns)
 
     def _readable(self) -> AbstractContextManager[None]:
         return reading_records(self.folder)

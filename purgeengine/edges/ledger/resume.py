@@ -17,7 +17,8 @@ PAGE = 512
 
 _PAGE_OF_MAILBOXES = """
 SELECT number, first, end, next, blocked_until_ms, blocked_set_ms,
-    EXISTS (SELECT 1 FROM attempt WHERE position >= first AND position < end)
+    EXISTS (SELECT 1 FROM attempt WHERE position >= first AND position < end),
+    coalesce(first + (SELECT rows FROM doubt WHERE mailbox = number), 0)
 FROM progress WHERE number > ? AND closed_ms IS NULL ORDER BY number LIMIT ?
 """
 _UNSETTLED = """
@@ -26,9 +27,13 @@ FROM attempt LEFT JOIN batch ON batch.number = attempt.batch WHERE position >= ?
 """
 _RECENT = """
 SELECT mailbox, at / 1000, max(at), sum(rows) FROM (
-    SELECT number, min(coalesce(ended_ms, sent_ms), :now)
-        + CASE WHEN ended_ms IS NULL OR status IS NULL OR status = 408 OR status >= 500 THEN :quarantine ELSE 0 END AS at FROM batch
-) AS batch JOIN part ON part.batch = batch.number WHERE at > :since GROUP BY 1, 2 ORDER BY 1, 2
+    SELECT mailbox, at, rows FROM (
+        SELECT number, min(coalesce(ended_ms, sent_ms), :now)
+            + CASE WHEN ended_ms IS NULL OR status IS NULL OR status = 408 OR status >= 500 THEN :quarantine ELSE 0 END AS at
+        FROM batch
+    ) AS batch JOIN part ON part.batch = batch.number
+    UNION ALL SELECT mailbox, min(at_ms, :now + :quarantine) AS at, rows FROM seen
+) WHERE at > :since GROUP BY 1, 2 ORDER BY 1, 2
 """
 _IN_FLIGHT = """
 SELECT mailbox, max(min(sent_ms, :now)) FROM batch JOIN part ON part.batch = batch.number
@@ -41,12 +46,12 @@ def unfinished_mailboxes(
 ) -> Iterator[MailboxOpened]:
     """Mailboxes with rows to send, largest first, read as they are asked for; waits and ages are those at ``now_utc_ms``."""
     quarantine_ms = round(quarantine_s * 1000)
-    recent = _recent(connection, now_utc_ms, quarantine_ms, round(window_s * 1000))
-    quarantined = _quarantined(connection, now_utc_ms, quarantine_ms)
+    recent = seen_lately(connection, now_utc_ms, quarantine_ms, round(window_s * 1000))
+    quarantined = quarantined_s(connection, now_utc_ms, quarantine_ms)
     after = -1
     while page := connection.execute(_PAGE_OF_MAILBOXES, (after, PAGE)).fetchall():
         after = page[-1][0]
-        for number, first, end, next_position, blocked_until_ms, blocked_set_ms, has_attempts in page:
+        for number, first, end, next_position, blocked_until_ms, blocked_set_ms, has_attempts, doubt_end in page:
             if next_position >= end and not has_attempts:
                 continue
             yield MailboxOpened(
@@ -56,6 +61,7 @@ def unfinished_mailboxes(
                 unsettled(connection, first, end) if has_attempts else (),
                 max(rest_s(now_utc_ms, blocked_until_ms, blocked_set_ms), quarantined.get(number, 0.0)),
                 recent.pop(number, ()),
+                doubt_end,
             )
 
 
@@ -72,10 +78,10 @@ def unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Att
     return tuple(Attempt(position, number, failures, bool(doubt)) for position, number, failures, doubt in rows)
 
 
-def _recent(
+def seen_lately(
     connection: sqlite3.Connection, now_ms: int, quarantine_ms: int, window_ms: int
 ) -> dict[int, tuple[tuple[float, int], ...]]:
-    """By mailbox: (seconds ago, rows), oldest first, by the second.
+    """What the service has seen of each mailbox, by its number: (seconds ago, rows), oldest first, by the second.
 
     An unanswered batch may have kept the service busy for the quarantine, so that its time in the window starts at the end of that,
     which may lie ahead (a negative age). What a clock that has been turned back since calls the future counts as now.
@@ -87,7 +93,7 @@ def _recent(
     return {mailbox: tuple(ages) for mailbox, ages in found.items()}
 
 
-def _quarantined(connection: sqlite3.Connection, now_ms: int, quarantine_ms: int) -> dict[int, float]:
+def quarantined_s(connection: sqlite3.Connection, now_ms: int, quarantine_ms: int) -> dict[int, float]:
     """Seconds for which the service may still be running a batch that never ended, by mailbox."""
     values = {"now": now_ms, "quarantine": quarantine_ms}
     return {

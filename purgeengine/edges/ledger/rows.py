@@ -22,7 +22,7 @@ from purgeengine.edges.ledger.database import About, snapshot
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.request_ids import unpacked
 from purgeengine.edges.ledger.schema import OUTCOME_CODES, OUTCOMES
-from purgeengine.edges.ledger.status import skipped_ranges
+from purgeengine.edges.ledger.status import inherited_doubts, skipped_ranges
 from purgeengine.edges.ledger.storage import INPUT, ORDER
 
 _JOIN: Any = pc.binary_join_element_wise  # its stubs know no mixture of columns and plain text
@@ -30,6 +30,9 @@ TIME = pa.timestamp("ms", tz="UTC")
 _SKIPPED = OUTCOME_CODES[Outcome.SKIPPED]
 _NAMES = pa.array([OUTCOMES[code].value if code in OUTCOMES else None for code in range(max(OUTCOMES) + 1)])
 
+_AS_STAGED = ("row", "user", "folder", "contact")
+_NEEDED = ("line", "source", "reason")
+"""Columns of the staged input that say what was wrong with a row."""
 STRETCH_BITS = 14
 """A stretch of neighbouring positions is handed to SQLite as first << 14 | length: a number costs less than a pair."""
 
@@ -83,9 +86,13 @@ def rows_of(
     about: About,
     only: Collection[Outcome] | None,
     on_progress: Callable[[int], None] | None,
+    columns: Sequence[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """See `LedgerReader.rows`; one read transaction, held until the end."""
     schema = schema_of(about["extra_columns"])
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+    needed = [*_NEEDED, *(name for name in schema.names if name in (*_AS_STAGED, *about["extra_columns"]))]
     wanted = None if only is None else pa.array([outcome.value for outcome in only], pa.string())
     with snapshot(connection):
         files = {
@@ -93,7 +100,7 @@ def rows_of(
         }
         parts, states, done = Parts(folder, files), _States(connection), 0
         for inputs, order in zip(parts.names(INPUT), parts.names(ORDER), strict=True):
-            for rows, placed in zip(parts.batches(inputs), parts.batches(order), strict=True):
+            for rows, placed in zip(parts.batches(inputs, needed), parts.batches(order), strict=True):
                 batch = _joined(rows, placed, states, about, schema)
                 yield batch if wanted is None else batch.filter(pc.is_in(batch.column("outcome"), wanted))
                 done += rows.num_rows
@@ -104,6 +111,9 @@ def rows_of(
 def _joined(
     rows: pa.RecordBatch, placed: pa.RecordBatch, states: _States, about: About, schema: pa.Schema
 ) -> pa.RecordBatch:
+    staged = {name: rows.column(name) for name in schema.names if name in rows.schema.names}
+    if len(staged) == len(schema.names):
+        return pa.RecordBatch.from_arrays([staged[name] for name in schema.names], schema=schema)
     found = states.of(placed.column("position").to_pylist())
     outcomes, details, attempts, in_doubt, first_sent, settled, request_ids, client_request_ids = zip(
         *found, strict=True
@@ -112,7 +122,7 @@ def _joined(
     outcome: Any = _NAMES.take(pa.array(outcomes, pa.int8()))
     outcome, message = _never_sent(rows, placed, outcome, said["message"], about["files"])
     columns = {
-        **{name: rows.column(name) for name in ("row", "user", "folder", "contact")},
+        **staged,
         **said,
         "outcome": outcome,
         "message": message,
@@ -122,7 +132,6 @@ def _joined(
         "settled_utc": pa.array(settled, pa.int64()).cast(TIME),
         "request_id": pa.array(map(unpacked, request_ids), pa.string()),
         "client_request_id": pa.array(map(unpacked, client_request_ids), pa.string()),
-        **{name: rows.column(name) for name in about["extra_columns"]},
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
@@ -171,6 +180,8 @@ class _States:
             "SELECT first, end, sent_ms, client_request_id FROM fresh ORDER BY first"
         ).fetchall()
         self._in_flight_firsts = [first for first, _, _, _ in self._in_flight]
+        self._doubtful = inherited_doubts(connection, of_closed_mailboxes=True)
+        self._doubtful_firsts = [first for first, _ in self._doubtful]
         (self._any_attempts,) = connection.execute("SELECT EXISTS (SELECT 1 FROM attempt)").fetchone()
 
     def of(self, positions: Sequence[int | None]) -> list[tuple[Any, ...]]:
@@ -202,11 +213,13 @@ class _States:
         if index >= 0 and position < self._in_flight[index][1]:
             _, _, sent_ms, client_request_id = self._in_flight[index]
             return _State(None, None, 1, 1, sent_ms, None, None, client_request_id)
+        index = bisect_right(self._doubtful_firsts, position) - 1
+        in_doubt = int(index >= 0 and position < self._doubtful[index][1])
         index = bisect_right(self._skipped_firsts, position) - 1
         if index >= 0 and position < self._skipped[index][1]:
             _, _, detail, closed_ms = self._skipped[index]
-            return _State(_SKIPPED, detail, settled_ms=closed_ms)
-        return _NOTHING
+            return _State(_SKIPPED, detail, in_doubt=in_doubt, settled_ms=closed_ms)
+        return _State(in_doubt=in_doubt)
 
     def said(self, details: Sequence[int | None]) -> dict[str, Any]:
         """The columns status, code and message; each distinct reply is read once."""

@@ -9,6 +9,8 @@ from 0. Such a row is in exactly one of four states:
 3. it lies in the fresh range (``first``, ``fresh``) of a ``part`` of a batch without end: in flight for the first time;
 4. none of these: never sent. In a closed mailbox that means skipped.
 
+The rows of a mailbox keep the order of the input, except that those which an earlier ledger left in doubt come first.
+
 Neighbours that are sent and settled alike, as nearly all are, share a row: an insert costs more than the rest of a row's way.
 """
 
@@ -41,6 +43,9 @@ SEALS = {
     "part": _sum("batch mailbox rows first fresh"),
     "attempt": _sum("position number failures in_doubt first_sent_ms batch"),
     "outcome": _sum("first rows outcome detail attempts in_doubt first_sent_ms settled_ms batch"),
+    "doubt": _sum("mailbox rows"),
+    "seen": _sum("mailbox at_ms rows"),
+    "start": _sum("at_ms crc"),
 }
 """What the column ``seal`` of each table was when its row was written."""
 _SEAL = {table: f"seal INTEGER AS ({expression}) STORED" for table, expression in SEALS.items()}
@@ -122,6 +127,23 @@ CREATE TABLE outcome (
     settled_ms INTEGER NOT NULL,
     batch INTEGER NOT NULL,
     {_SEAL["outcome"]}
+);
+CREATE TABLE doubt (                -- the first rows of these mailboxes were left in doubt by an earlier ledger
+    mailbox INTEGER PRIMARY KEY,
+    rows INTEGER NOT NULL,
+    {_SEAL["doubt"]}
+);
+CREATE TABLE seen (                 -- what the service had seen of a mailbox when this ledger was made, by an earlier one's doing
+    mailbox INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    {_SEAL["seen"]}
+);
+CREATE TABLE start (                -- every run over this ledger that had something to do
+    at_ms INTEGER NOT NULL,
+    options TEXT NOT NULL,          -- JSON: what the run was asked for
+    crc INTEGER NOT NULL,           -- CRC-32 of that
+    {_SEAL["start"]}
 );
 CREATE VIEW failed AS SELECT * FROM outcome WHERE outcome IN (3, 4);  -- refused, exhausted
 -- Ranges of rows that are in flight for the first time, or were when the process died.

@@ -7,7 +7,7 @@ its position, and regroups. The database comes last, in one transaction: a folde
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.edges.ledger import database
+from purgeengine.edges.ledger.doubts import Doubts
+from purgeengine.edges.ledger.earlier import Earlier
 from purgeengine.edges.ledger.grouping import ARRIVING, GROUPED, Grouping, first_positions
 from purgeengine.edges.ledger.names import Names, rows_of_names
 from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, PartWriter
@@ -42,11 +44,17 @@ def input_schema(extra_columns: tuple[str, ...]) -> pa.Schema:
 
 
 def stage(
-    folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None, names: Names | None = None
+    folder: Path,
+    source: Input,
+    about: dict[str, Any],
+    earlier: Earlier | None,
+    on_progress: Progress | None,
+    names: Names | None = None,
 ) -> None:
-    """Fill an empty ledger; ``about`` and ``names`` are kept with it. Scratch space must exist.
+    """Fill an empty ledger; ``about`` and ``names`` are kept with it, and what it takes over from an ``earlier`` one.
 
-    Rows of a mailbox that has two ``names`` become rows of one. Raises `InputError` as reading the input does.
+    Rows of a mailbox that has two ``names`` become rows of one. Scratch space must exist. Raises `InputError` as reading the input
+    does.
     """
     scratch = folder / UNFINISHED
     surveyor = Surveyor(source.files, lambda: scratch, names)
@@ -58,11 +66,14 @@ def stage(
     mailboxes = surveyor.mailboxes
     order, first = first_positions(mailboxes.rows)
     rows = [(mailboxes.users[number], mailboxes.rows[number], first[number]) for number in order]
-    others = _regroup(folder, inputs, mailboxes, first, repeats)
+    doubts = surveyor.doubts
+    doubted = [(rank, doubts.rows_by_mailbox[number]) for rank, number in enumerate(order)]
+    others = _regroup(folder, inputs, mailboxes, Places(first, doubts), repeats)
     database.create(
         folder,
         {
             **about,
+            **(earlier.origin if earlier else {}),
             "digest": digest,
             "rows": surveyor.rows,
             "work_rows": surveyor.valid_rows - surveyor.duplicate_rows,
@@ -71,7 +82,11 @@ def stage(
         },
         ((rank, user, mailbox_key(user), start, count) for rank, (user, count, start) in enumerate(rows)),
         [*inputs.files, *others],
-        rows_of_names(names or {}),
+        [
+            ("INSERT INTO resolved VALUES (?, ?, ?)", rows_of_names(names or {})),
+            ("INSERT INTO doubt VALUES (?, ?)", [pair for pair in doubted if pair[1]]),
+            *(earlier.statements([mailbox_key(user) for user, _, _ in rows]) if earlier else ()),
+        ],
     )
 
 
@@ -82,7 +97,7 @@ def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Pr
     try:
         for batch in source.batches():
             surveyor.see(batch)
-            writer.write(pa.Table.from_batches([batch], schema))
+            writer.write(pa.Table.from_batches([batch.select(schema.names)], schema))
             if on_progress is not None:
                 on_progress(surveyor.rows)
         writer.finish()
@@ -92,10 +107,8 @@ def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Pr
     return writer
 
 
-def _regroup(
-    folder: Path, inputs: PartWriter, mailboxes: Mailboxes, next_position: array[int], repeats: Repeats
-) -> Any:
-    """Write ``order`` and ``work``; ``next_position`` is used up on the way."""
+def _regroup(folder: Path, inputs: PartWriter, mailboxes: Mailboxes, places: Places, repeats: Repeats) -> Any:
+    """Write ``order`` and ``work``; the ``places`` are used up on the way."""
     order = PartWriter(folder, ORDER, ORDERED, INPUT_GROUP_ROWS, repetitive=[])
     work = PartWriter(
         folder, WORK, GROUPED, WORK_GROUP_ROWS, repetitive=["folder"], compression="lz4"
@@ -106,7 +119,7 @@ def _regroup(
     for number, file in enumerate(inputs.files):
         first_rows = repeats.of_part(number)
         for batch in parts.batches(file.name, columns):
-            _place(batch, first_rows, mailboxes, next_position, order, grouping)
+            _place(batch, first_rows, mailboxes, places, order, grouping)
     order.finish()
     grouping.write_to(work)
     work.finish()
@@ -117,23 +130,19 @@ def _place(
     batch: pa.RecordBatch,
     first_rows: dict[int, int],
     mailboxes: Mailboxes,
-    next_position: array[int],
+    places: Places,
     order: PartWriter,
     grouping: Grouping,
 ) -> None:
-    """Give the rows of a batch their positions; rows of a mailbox keep the order of the input."""
+    """Give the rows of a batch their positions."""
     firsts: Any = pa.nulls(batch.num_rows, pa.int64())
     if first_rows:
         numbers: Any = batch.column("row").to_pylist()
         firsts = pa.array([first_rows.get(row) for row in numbers], pa.int64())
     wanted: Any = pc.and_(pc.is_null(batch.column("reason")), pc.is_null(firsts))
     kept = batch if wanted.true_count == batch.num_rows else batch.filter(wanted)
-    positions = []
-    for mailbox in mailboxes.numbers_of(kept.column("user")):
-        position = next_position[mailbox]
-        next_position[mailbox] = position + 1
-        positions.append(position)
-    placed = pa.array(positions, pa.int64())
+    numbers = mailboxes.numbers_of(kept.column("user"))
+    placed = pa.array(places.take(kept.column("row"), numbers), pa.int64())
     grouping.add(
         pa.RecordBatch.from_arrays(
             [placed, kept.column("row"), kept.column("folder"), kept.column("contact")], schema=ARRIVING
@@ -143,6 +152,33 @@ def _place(
     if kept is not batch:
         everywhere = pc.replace_with_mask(pa.nulls(batch.num_rows, pa.int64()), wanted, placed)
     order.write(pa.Table.from_arrays([everywhere, firsts], schema=ORDERED))
+
+
+class Places:
+    """Hands out positions: rows of a mailbox keep the order of the input, those in doubt before the others."""
+
+    def __init__(self, first: array[int], doubts: Doubts) -> None:
+        """``first`` are the first positions of the mailboxes, by number."""
+        self._next = first
+        self._doubts = doubts
+        self._next_doubtful: dict[int, int] = {}
+        for mailbox, rows in doubts.rows_by_mailbox.items():
+            self._next_doubtful[mailbox] = first[mailbox]
+            first[mailbox] += rows
+
+    def take(self, rows: Any, mailboxes: Sequence[int]) -> list[int]:
+        """The positions of these rows (an array of numbers), each of this mailbox."""
+        if self._next_doubtful:
+            numbers = rows.to_pylist()
+            nexts = [self._next_doubtful if row in self._doubts else self._next for row in numbers]
+        else:
+            nexts = [self._next] * len(mailboxes)
+        positions = []
+        for mailbox, next_position in zip(mailboxes, nexts, strict=True):
+            position = next_position[mailbox]
+            next_position[mailbox] = position + 1
+            positions.append(position)
+        return positions
 
 
 class Repeats:

@@ -52,6 +52,8 @@ class Calls:
     """Refused as a whole, with a status of 400 or more."""
     slowest_s: float | None
     """Longest time to an answer."""
+    answered: int = 0
+    """Answered with replies to single rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,21 @@ def _in_doubt(connection: sqlite3.Connection) -> int:
         "SELECT count(*) FROM attempt LEFT JOIN batch ON batch.number = attempt.batch WHERE in_doubt OR ended_ms IS NULL"
     ).fetchone()
     (fresh,) = connection.execute("SELECT coalesce(sum(end - first), 0) FROM fresh").fetchone()
-    return int(doubtful + fresh)
+    inherited = sum(end - first for first, end in inherited_doubts(connection, of_closed_mailboxes=False))
+    return int(doubtful + fresh + inherited)
+
+
+def inherited_doubts(connection: sqlite3.Connection, *, of_closed_mailboxes: bool) -> list[tuple[int, int]]:
+    """Rows that an earlier ledger left in doubt and this one never sent, in order: first position, end.
+
+    A mailbox is in one batch at a time, so that what is in flight for the first time begins where the sent rows end.
+    """
+    query = (
+        "SELECT start, stop FROM (SELECT progress.first + doubt.rows AS stop, max(next, coalesce((SELECT max(fresh.end) FROM fresh "
+        "WHERE fresh.first >= progress.first AND fresh.first < progress.end), 0)) AS start, closed_ms "
+        "FROM doubt JOIN progress ON number = mailbox) WHERE start < stop AND (closed_ms IS NULL OR ?) ORDER BY start"
+    )
+    return connection.execute(query, (of_closed_mailboxes,)).fetchall()
 
 
 def pace(connection: sqlite3.Connection, now_utc_ms: int | None = None) -> Pace:
@@ -129,12 +145,14 @@ def pace(connection: sqlite3.Connection, now_utc_ms: int | None = None) -> Pace:
 
 def calls(connection: sqlite3.Connection) -> Calls:
     """Count the batches."""
-    total, in_flight, lost, refused, slowest_ms = connection.execute(
+    total, in_flight, lost, refused, slowest_ms, answered = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE ended_ms IS NULL), "
         "count(*) FILTER (WHERE ended_ms IS NOT NULL AND status IS NULL), count(*) FILTER (WHERE status >= 400), "
-        "max(ended_ms - sent_ms) FILTER (WHERE status BETWEEN 200 AND 299) FROM batch"
+        "max(ended_ms - sent_ms) FILTER (WHERE status BETWEEN 200 AND 299), count(*) FILTER (WHERE status BETWEEN 200 AND 299) "
+        "FROM batch"
     ).fetchone()
-    return Calls(total, in_flight, lost, refused, None if slowest_ms is None else max(0, slowest_ms) / 1000)
+    slowest_s = None if slowest_ms is None else max(0, slowest_ms) / 1000
+    return Calls(total, in_flight, lost, refused, slowest_s, answered)
 
 
 def failures(connection: sqlite3.Connection, most: int) -> list[Failure]:

@@ -46,6 +46,7 @@ It records which contacts were asked to be deleted and what became of each. Keep
 To look at it:            purgeengine status FOLDER
 To have it as a table:    purgeengine export FOLDER result.csv
 To resume the purge:      the same "purgeengine run" command again
+To try what failed again: purgeengine retry FOLDER --ledger NEW-FOLDER
 """
 )
 

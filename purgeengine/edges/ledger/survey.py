@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from purgeengine.core.identifiers import mailbox_key
+from purgeengine.edges.ledger.doubts import Doubts
 from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates
+from purgeengine.edges.ledger.earlier import Earlier
 from purgeengine.edges.ledger.names import Names
 from purgeengine.edges.ledger.storage import translated
 
@@ -39,6 +41,8 @@ class Input(Protocol):
     def files(self) -> Sequence[Path]: ...  # noqa: D102
     @property
     def extra_columns(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def earlier(self) -> Earlier | None: ...  # noqa: D102
     def digest(self) -> str: ...  # noqa: D102
     def batches(self) -> Iterator[pa.RecordBatch]: ...  # noqa: D102
 
@@ -124,6 +128,8 @@ class Surveyor:
         self._files = files
         self._reasons: Counter[str] = Counter()
         self._examples: dict[str, list[InvalidExample]] = {}
+        self.doubts = Doubts()
+        """Which rows to send an earlier ledger left in doubt, complete once the duplicates have been consumed."""
         self._duplicates = Duplicates(scratch)
 
     def see(self, batch: pa.RecordBatch) -> None:
@@ -138,12 +144,14 @@ class Surveyor:
         rows: Any = batch.column("row")
         contacts: Any = batch.column("contact").cast(pa.binary())
         self._duplicates.add(rows.to_pylist(), numbers, contacts.to_pylist())
+        self.doubts.see(batch, numbers)
 
     def duplicates(self) -> Iterator[Duplicate]:
         """Every duplicate row; once it has been consumed, the counts are those of the rows to send."""
         for duplicate in self._duplicates.found():
             self.duplicate_rows += 1
             self.mailboxes.rows[duplicate.mailbox] -= 1
+            self.doubts.repeated(*duplicate)
             yield duplicate
 
     def survey(self) -> Survey:

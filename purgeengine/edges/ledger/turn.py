@@ -169,8 +169,8 @@ class Turn:
     def _fresh_tail(self, attempts: Sequence[Attempt]) -> range:
         """The rows at the end that are sent for the first time; the scheduler sends those of a mailbox in ascending order."""
         end = first = attempts[-1].position + 1
-        for position, number, failures, in_doubt in reversed(attempts):
-            if number != 1 or failures or in_doubt or position != first - 1 or position in self._memory.sent_before:
+        for position, number, failures, _ in reversed(attempts):  # doubt may come from an earlier ledger
+            if number != 1 or failures or position != first - 1 or position in self._memory.sent_before:
                 break
             first = position
         return range(first, end)

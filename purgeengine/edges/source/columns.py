@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from purgeengine.core.chaining import ORIGIN_COLUMN
 from purgeengine.core.foreign import printable
 from purgeengine.errors import InputError, UsageProblem
 
@@ -46,7 +47,7 @@ NAMES_BYTES_MAX = 64 * 1024
 COLUMNS_MAX = 1_000
 """Most columns of a file, and most other columns of an input; a row needs three. What an export adds does not count."""
 
-_TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason"}
+_TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason", ORIGIN_COLUMN}
 _ADDED = {*_TAKEN, *(f"input_{name}" for name in _TAKEN)}
 _OF_EXPORT = {"row", "outcome", "client_request_id"}
 
@@ -56,7 +57,7 @@ class Layout:
     """Where to find what in a file. Positions count from 0; ``folder`` is None where no column holds it.
 
     ``names`` are all columns as the file has them, ``extras`` those that are passed on, as (position, name from here on).
-    ``is_export`` tells that this program wrote the file.
+    ``is_export`` tells that this program wrote the file, and ``in_doubt`` where it says which rows may be gone by our doing.
     """
 
     names: tuple[str, ...]
@@ -65,12 +66,13 @@ class Layout:
     contact: int
     extras: tuple[tuple[int, str], ...]
     is_export: bool
+    in_doubt: int | None = None
 
     @property
     def wanted(self) -> tuple[int, ...]:
-        """The positions to read: user, folder where there is one, contact, then the extras."""
-        roles = (self.user, self.folder, self.contact)
-        return tuple(place for place in roles if place is not None) + tuple(place for place, _ in self.extras)
+        """The positions to read: user, folder where there is one, contact, then the extras, then the doubt."""
+        places = (self.user, self.folder, self.contact, *(place for place, _ in self.extras), self.in_doubt)
+        return tuple(dict.fromkeys(place for place in places if place is not None))
 
 
 def checked_override(columns: Mapping[str, str] | None) -> dict[str, str]:
@@ -103,7 +105,10 @@ def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> 
     if user is None or contact is None:
         raise _lacking(path, names, [role for role in ("user", "contact") if roles[role] is None])
     others = [place for place in range(len(names)) if place not in (user, folder, contact)]
-    return Layout(names, user, folder, contact, _extras(names, others, places), is_export(names))
+    of_export = is_export(names)
+    extras = _extras(names, others, places, of_export=of_export)
+    in_doubt = places.get("in_doubt") if of_export else None
+    return Layout(names, user, folder, contact, extras, of_export, in_doubt if in_doubt in others else None)
 
 
 def is_export(names: Sequence[str]) -> bool:
@@ -191,12 +196,19 @@ def _by_alias(path: Path, role: str, places: Mapping[str, int]) -> int | None:
     return places[name_key(present[0])] if present else None
 
 
-def _extras(names: tuple[str, ...], others: Sequence[int], places: Mapping[str, int]) -> tuple[tuple[int, str], ...]:
-    """Rename what collides with the ledger; where the file has the new name already, that older column is kept instead."""
+def _extras(
+    names: tuple[str, ...], others: Sequence[int], places: Mapping[str, int], *, of_export: bool
+) -> tuple[tuple[int, str], ...]:
+    """Rename what collides with the ledger; where the file has the new name already, that older column is kept instead.
+
+    So the rows of an export keep their number in the first ledger of a chain, however long that is.
+    """
     extras = []
     for place in others:
-        name = safe_name(names[place])
-        if name == names[place] or name_key(name) not in places:
+        key = name_key(names[place])
+        is_origin = of_export and key in ("row", ORIGIN_COLUMN)
+        name = ORIGIN_COLUMN if is_origin else safe_name(names[place])
+        if places.get(name_key(name), place) == place:
             extras.append((place, name))
     return tuple(extras)
 

@@ -131,7 +131,8 @@ class CsvTable:
             columns = {place: _as_it_was(column) for place, column in columns.items()}
         folder = columns[layout.folder] if layout.folder is not None else None
         extras = {name: columns[place] for place, name in layout.extras}
-        return Cells(columns[layout.user], folder, columns[layout.contact], extras, part.line, part.problems)
+        in_doubt = columns[layout.in_doubt] if layout.in_doubt is not None else None
+        return Cells(columns[layout.user], folder, columns[layout.contact], extras, part.line, part.problems, in_doubt)
 
 
 def _rows_estimate(path: Path, kind: Kind, header: Header, whole: bool) -> int | None:

@@ -58,7 +58,12 @@ class Source:
     @property
     def schema(self) -> pa.Schema:
         """The schema of every batch."""
-        return schema_with(self.extra_columns)
+        with_doubt = any(table.layout.in_doubt is not None for table in self._tables)
+        return schema_with(self.extra_columns, with_doubt=with_doubt)
+
+    @property
+    def earlier(self) -> None:
+        """Nothing is known of a ledger that the files may be exports of."""
 
     def digest(self) -> str:
         """SHA-256, in hex, over all files in order; names do not count. Reads everything. Raises `InputError` as reading does."""
@@ -69,7 +74,8 @@ class Source:
 
         A batch has ``row`` (from 0, over all files, bad rows included), ``line`` (from 1, in its file; for Parquet the number of
         the row), ``source`` (index of the file), ``user``, ``folder``, ``contact`` (never null, without surrounding whitespace),
-        ``reason`` (why the row cannot be sent, or null) and the extra columns. Raises `InputError` where a file cannot be read
+        ``reason`` (why the row cannot be sent, or null), the extra columns, and ``in_doubt`` where a file is an export. Raises
+        `InputError` where a file cannot be read
         further, after everything readable before that place; nothing of such an input should be sent.
         """
         schema, row = self.schema, 0

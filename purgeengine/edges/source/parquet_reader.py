@@ -79,7 +79,8 @@ class ParquetTable:
         }
         folder = roles[layout.folder] if layout.folder is not None else None
         extras = {name: _extra(batch.column(place), problems) for place, name in layout.extras}
-        return Cells(roles[layout.user], folder, roles[layout.contact], extras, line, problems)
+        in_doubt = _extra(batch.column(layout.in_doubt), problems) if layout.in_doubt is not None else None
+        return Cells(roles[layout.user], folder, roles[layout.contact], extras, line, problems, in_doubt)
 
 
 def _file(path: Path) -> pq.ParquetFile:

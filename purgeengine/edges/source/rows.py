@@ -25,6 +25,8 @@ Flags: TypeAlias = Any
 Numbers: TypeAlias = Any
 """An array of int64."""
 
+IN_DOUBT = "in_doubt"
+"""Of the rows of an export: whether an earlier ledger left it open that the contact was purged."""
 BATCH_ROWS_MAX = 8_192
 """Rows of one record batch."""
 CELL_BYTES_MAX = 32 * 1024
@@ -51,6 +53,9 @@ _ID_CHARACTERS = "".join(chr(code) for code in range(128) if id_problem("contact
 _ID_LENGTH_MAX = pa.scalar(int(_pattern[1]), pa.int32())
 _USER_LENGTH_MAX = pa.scalar(USER_LENGTH_MAX, pa.int32())
 _EMPTY = pa.scalar("", pa.string())
+_FALSE_WORDS = "false 0 no falsch faux falso onwaar falskt falsk usant fałsz nepravda hamis epätosi ложь yanlış"
+_FALSE = pa.array(["", *_FALSE_WORDS.split()], pa.string())
+"""How a spreadsheet may have written false again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Cells:
 
     ``line`` is the number of each row's first line, or only that of the first row when each row is one line. ``extras`` go
     by their names in this file. ``problems`` says what is wrong with the shape of a row, by its index; None
-    says that nothing is, and that no cell is too long.
+    says that nothing is, and that no cell is too long. ``in_doubt`` is what an export says of that, as text.
     """
 
     user: Text
@@ -68,13 +73,15 @@ class Cells:
     extras: Mapping[str, Text]
     line: int | Numbers
     problems: Mapping[int, str] | None
+    in_doubt: Text | None = None
 
 
-def schema_with(extra_columns: Sequence[str]) -> pa.Schema:
-    """The schema of every batch of a source."""
+def schema_with(extra_columns: Sequence[str], *, with_doubt: bool = False) -> pa.Schema:
+    """The schema of every batch of a source; ``with_doubt`` where one of its files is an export of a ledger."""
     fixed = [pa.field("row", pa.int64()), pa.field("line", pa.int64()), pa.field("source", pa.int32())]
     texts = ["user", "folder", "contact", "reason", *extra_columns]
-    return pa.schema(fixed + [pa.field(name, pa.string()) for name in texts])
+    doubt = [pa.field(IN_DOUBT, pa.bool_())] if with_doubt else []
+    return pa.schema(fixed + [pa.field(name, pa.string()) for name in texts] + doubt)
 
 
 def batches_of(cells: Cells, schema: pa.Schema, source: int, first_row: int) -> Iterator[pa.RecordBatch]:
@@ -108,9 +115,20 @@ def _batch(cells: Cells, schema: pa.Schema, source: int, first_row: int, start: 
     ]
     extras = {name_key(name): extra for name, extra in cells.extras.items()}
     for name in schema.names[len(columns) :]:
+        if name == IN_DOUBT:
+            columns.append(_doubts(cells.in_doubt, start, count))
+            continue
         extra = extras.get(name_key(name))
         columns.append(pa.nulls(count, pa.string()) if extra is None else extra.slice(start, count))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _doubts(said: Text | None, start: int, count: int) -> Flags:
+    """Whatever is not plainly false is doubt: it is the careful reading, and spreadsheets write true in their own language."""
+    if said is None:
+        return pa.repeat(pa.scalar(False), count)
+    words = pc.utf8_lower(pc.utf8_trim_whitespace(said.slice(start, count).fill_null("")))
+    return pc.invert(pc.is_in(words, _FALSE))
 
 
 def _bounded(cells: Cells, problems: dict[int, str]) -> Cells:

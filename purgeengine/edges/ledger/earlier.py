@@ -1,0 +1,82 @@
+"""What a ledger takes over from the one whose rows it runs again: where the chain began, and what the service still counts.
+
+Graph's limits live in the service: a wait that the earlier run was told, and what it sent in the last minutes, hold for the next
+one. It knows the tables of both. It must not know rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from purgeengine.core.chaining import ORIGIN_COLUMN
+from purgeengine.edges.ledger.database import read_meta, snapshot
+from purgeengine.edges.ledger.resume import quarantined_s, seen_lately
+
+Statement = tuple[str, Iterable[tuple[Any, ...]]]
+"""SQL, and the values of each row that it is carried out for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Times are milliseconds since 1970, mailboxes go by their one spelling, ``root`` and ``parent`` are from `identity`."""
+
+    root: str | None
+    """The first ledger of the chain, where that is known: a run on an export does not tell."""
+    parent: str
+    run_blocked: tuple[int, int]
+    """Until when, and when that was said."""
+    blocked: Mapping[str, tuple[int, int]]
+    """The same for mailboxes."""
+    seen: Mapping[str, Sequence[tuple[int, int]]]
+    """When the service saw how many requests, or may see them yet, as far as it still counts them."""
+
+    about: Mapping[str, Any]
+    """What the earlier ledger wrote down about itself."""
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What the new ledger writes down of it."""
+        return {"parent": self.parent, **({"root": self.root} if self.root else {})}
+
+    def statements(self, keys: Sequence[str]) -> list[Statement]:
+        """What to put into a new ledger with these mailboxes, by number."""
+        waits = [(*self.blocked[key], number) for number, key in enumerate(keys) if key in self.blocked]
+        seen = [(number, *entry) for number, key in enumerate(keys) for entry in self.seen.get(key, ())]
+        return [
+            ("UPDATE run SET blocked_until_ms = ?, blocked_set_ms = ?", [self.run_blocked]),
+            ("UPDATE mailbox SET blocked_until_ms = ?, blocked_set_ms = ? WHERE number = ?", waits),
+            ("INSERT INTO seen VALUES (?, ?, ?)", seen),
+        ]
+
+
+def identity(connection: sqlite3.Connection) -> str:
+    """Tells a ledger from every other, its copies excepted: by its input and the id of its first call, which is random."""
+    (first,) = connection.execute("SELECT (SELECT client_request_id FROM batch ORDER BY number LIMIT 1)").fetchone()
+    return hashlib.sha256(f"{read_meta(connection)['digest']} {first!r}".encode()).hexdigest()[:32]
+
+
+def taken_over(connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: float, window_s: float) -> Earlier:
+    """Look at an earlier ledger; the arguments are those of `Ledger.mailboxes`."""
+    with snapshot(connection):
+        parent = identity(connection)
+        keys = dict(connection.execute("SELECT number, key FROM mailbox"))
+        query = "SELECT number, blocked_until_ms, blocked_set_ms FROM mailbox WHERE blocked_until_ms > ?"
+        blocked = {number: (until, set_at) for number, until, set_at in connection.execute(query, (now_utc_ms,))}
+        quarantined = quarantined_s(connection, now_utc_ms, round(quarantine_s * 1000))
+        for number, for_s in quarantined.items():
+            until = now_utc_ms + round(for_s * 1000)
+            blocked[number] = max(blocked.get(number, (0, 0)), (until, now_utc_ms))
+        lately = seen_lately(connection, now_utc_ms, round(quarantine_s * 1000), round(window_s * 1000))
+        run_blocked = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
+        about = read_meta(connection)
+    seen = {
+        keys[number]: [(now_utc_ms - round(age_s * 1000), rows) for age_s, rows in entries]
+        for number, entries in lately.items()
+    }
+    waits = {keys[number]: wait for number, wait in blocked.items()}
+    root = about.get("root", None if ORIGIN_COLUMN in about["extra_columns"] else parent)
+    return Earlier(root, parent, run_blocked, waits, seen, about)

@@ -1,0 +1,13 @@
+"""Retries in the simulated world; what is promised of them stands in the campaign."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.campaigns.chains import case
+
+
+@pytest.mark.parametrize("seed", range(1, 61))
+def test_a_run_and_its_retry_together_are_true(seed: int) -> None:
+    """A random job with faults and deaths, then its failed rows again: every promise holds over both ledgers."""
+    case(seed)
