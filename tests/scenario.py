@@ -12,6 +12,16 @@ from purgeengine.sim.answers import Trouble
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.settings import Dispatch, TenantSettings
 
+HABITS = (
+    "item_not_attempted",
+    "item_throttled_before",
+    "item_error_after",
+    "item_missing",
+    "item_busy",
+    "item_repeated",
+)
+"""Faults of single rows that a service may show again and again; one that also runs batches at once would deceive the probe."""
+
 
 def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
     """Rows of each mailbox, skewed: the heaviest first, none empty, ``rows`` in all."""
@@ -78,7 +88,7 @@ def chaos(seed: int) -> Scenario:
         rows_by_mailbox=tuple(rng.choice(jobs)),
         limits=Limits(connections=rng.choice([1, 2, 4, 16]), fanout=fanout, mailbox_requests=window),
         settings=TenantSettings(dispatch=dispatch, mailbox_requests=window),
-        faults=_faults(rng),
+        faults=_faults(rng, habits=dispatch == "four"),
         chaos_s=rng.choice([20.0, 60.0, 300.0]),
         absent=rng.choice([0.0, 0.1, 0.5]),
         duplicates=rng.choice([0.0, 0.05]),
@@ -118,10 +128,12 @@ def crashing(seed: int) -> Scenario:
     )
 
 
-def _faults(rng: random.Random) -> Faults:
+def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
     chances = {
         name: rng.random() * 0.08
         for name in Faults.probabilities()
         if rng.random() < 0.4 and not name.startswith("hang")
     }
+    if habits and rng.random() < 0.15:  # what is rare among many faults is met many times over
+        chances[rng.choice(HABITS)] = rng.uniform(0.3, 0.6)
     return Faults(**chances, hang_after=rng.choice([0.0, 0.01]), hang_before=rng.choice([0.0, 0.01]))
