@@ -69,6 +69,8 @@ def test_an_http_date() -> None:
     """Seconds since 1970, whatever zone this machine is in."""
     assert http_date_utc(NOON) == NOON_UTC
     assert http_date_utc("12:00") is None
+    assert http_date_utc("Thu, 01 Xyz 2026 12:00:00 GMT") is None
+    assert http_date_utc("Thu, 31 Feb 99999 12:00:00 GMT") is None
 
 
 @given(st.text(max_size=80) | st.from_regex(r"(Mon|Thu), [0-9]{2} [A-Z][a-z]{2} [0-9]{2,5} [0-9:]{5,8} [A-Z+0-9]{2,5}"))

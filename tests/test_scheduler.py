@@ -294,6 +294,60 @@ def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
     assert entries(commands, MailboxClosed)[0].skipped == 4
 
 
+def test_a_wait_told_with_the_answers_holds_for_everybody() -> None:
+    """A 200 may carry a Retry-After of its own: its rows are settled, and nothing leaves before."""
+    scheduler = a_scheduler(4, 4, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    first = answer(batch, outer=Reply(200, retry_after_s=5.0), rest=FAULT)
+    commands = scheduler.handle(first, now=1.0)
+    assert entries(commands, RunBlocked) == [RunBlocked(5.0)]
+    assert scheduler.blocked_for_s == 5.0
+    assert batches(scheduler.handle(now=5.9)) == []
+    assert batches(scheduler.handle(now=6.0))
+
+
+def test_a_wait_asked_of_a_failing_call_holds_for_everybody() -> None:
+    """503 with Retry-After: the other batches wait too, and what the ledger is told says so."""
+    scheduler = a_scheduler(*[4] * 20, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 503, wait=12.0), now=1.0)
+    assert entries(commands, RunBlocked) == [RunBlocked(12.0)]
+    assert batches(scheduler.handle(now=12.9)) == []
+    assert batches(scheduler.handle(now=13.0))
+
+
+def test_a_fault_of_a_row_that_names_a_wait_blocks_its_mailbox() -> None:
+    """A 503 for one row may carry a Retry-After; its neighbours wait as well."""
+    scheduler = a_scheduler(8, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, Reply(503, "ErrorServerBusy", "", 30.0)), now=1.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 30.0)]
+    assert batches(scheduler.handle(now=30.9)) == []
+    assert batches(scheduler.handle(now=31.0))
+
+
+def test_a_wait_longer_than_a_run_may_wait_stops_the_run() -> None:
+    """Asked of the whole app for a day: the run halts, once, and the ledger keeps the wait."""
+    scheduler = a_scheduler(*[4] * 10, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(first, 429, wait=86_400.0), now=1.0)
+    assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.WAIT_TOO_LONG]
+    assert entries(commands, RunBlocked) == [RunBlocked(86_400.0)]
+    assert scheduler.wake_at() is None
+    commands = scheduler.handle(refusal(second, 429, wait=86_400.0), now=2.0)
+    assert [c for c in commands if isinstance(c, Halt)] == []
+    assert scheduler.finished
+
+
+def test_the_allowance_of_the_app_is_waited_for() -> None:
+    """With 20 requests a second, two full batches are a second apart, and the scheduler says when."""
+    scheduler = a_scheduler(*[4] * 10, connections=2, requests_per_s=20, burst_s=0.5)
+    assert len(batches(scheduler.handle(now=0.0))) == 1
+    assert scheduler.wake_at() == pytest.approx(1.0)
+    assert batches(scheduler.handle(now=0.99)) == []
+    assert len(batches(scheduler.handle(now=1.0))) == 1
+
+
 # ------------------------------------------------------------------------------------------------------------- doubt
 
 
@@ -470,6 +524,66 @@ def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
     scheduler.handle(answer(single, THROTTLED._replace(retry_after_s=9.0)), now=2.0)
     assert scheduler.wake_at() == 11.0
     assert len(batches(scheduler.handle(now=11.0))) == 1
+
+
+def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
+    """Two mailboxes whose batch was refused: the second row leaves when the first has come back."""
+    scheduler = a_scheduler(1, 1, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
+    assert (single.size, scheduler.in_flight) == (1, 1)
+    (other,) = batches(scheduler.handle(answer(single), now=2.0))
+    assert positions(single) + positions(other) == positions(batch)
+    scheduler.handle(answer(other), now=3.0)
+    assert scheduler.finished
+
+
+def test_rows_alone_end_with_their_mailbox() -> None:
+    """One of them finds it closed: the others are refused with it, and are not sent after all."""
+    scheduler = a_scheduler(3, 2, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
+    commands = scheduler.handle(answer(single, Reply(404, "ErrorInvalidUser", "No such user.")), now=2.0)
+    mailbox = single.parts[0].mailbox
+    assert [entry.mailbox for entry in entries(commands, MailboxClosed)] == [mailbox]
+    while sent := batches(commands):
+        assert [part.mailbox for part in sent[0].parts] == [1 - mailbox]
+        commands = scheduler.handle(answer(sent[0]), now=3.0)
+    assert scheduler.finished
+
+
+def test_a_call_that_was_not_attempted_is_sent_again_at_once() -> None:
+    """424 for the whole call: nobody's fault, no attempt used up, no doubt, no token renewed."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 424), now=1.0)
+    assert {(r.failures, r.in_doubt) for r in returned(commands).values()} == {(0, False)}
+    assert not any(isinstance(command, RenewToken) for command in commands)
+    assert [positions(again) for again in batches(commands)] == [positions(batch)]
+
+
+def test_an_address_that_refuses_every_call_stops_the_run() -> None:
+    """403 or 404 for $batch itself: nothing is settled, nothing in doubt, and the run says what it was told."""
+    scheduler = a_scheduler(4, 4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 404, "ResourceNotFound", "No such version."), now=1.0)
+    (halt,) = [c for c in commands if isinstance(c, Halt)]
+    assert (halt.reason, halt.reply.code) == (HaltReason.REFUSED_APP, "ResourceNotFound")
+    assert {(r.failures, r.in_doubt) for r in returned(commands).values()} == {(0, False)}
+    assert outcomes(commands) == {}
+    assert scheduler.finished
+
+
+def test_a_row_that_is_refused_for_ever_is_given_up_at_last() -> None:
+    """Nothing but 429s: no failure, yet after the longest number of sendings the row is exhausted."""
+    scheduler = a_scheduler(1, sends_max=5)
+    now, settled, sendings = 0.0, {}, 0
+    while not settled:
+        (batch,) = batches(scheduler.handle(now=now))
+        sendings += 1
+        settled = outcomes(scheduler.handle(answer(batch, THROTTLED), now=now))
+        now = scheduler.wake_at() or now
+    assert (settled, sendings) == ({0: Outcome.EXHAUSTED}, 5)
 
 
 def test_an_expired_token_is_renewed_once_for_all() -> None:

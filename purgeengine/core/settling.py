@@ -8,6 +8,7 @@ what it says about the run is left in `said` for the scheduler.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from purgeengine.config import Limits
 from purgeengine.core.backoff import Backoff
@@ -135,6 +136,8 @@ class Settling:
             case Verdict.APP_REFUSED:
                 self.said.app_refused = reply
                 self._return(batch, attempt, reply, now, said, counted=False)
+            case _:
+                assert_never(verdict)
 
     def _settle(self, attempt: Attempt, outcome: Outcome, batch: int, reply: Reply) -> None:
         """For good. Purged and absent say where the contact is; any other outcome may leave an earlier attempt in doubt."""
