@@ -128,6 +128,12 @@ def test_quick_and_tolerant_reading_agree() -> None:
     assert decoded(plain) == decoded({**plain, "body": json.dumps(odd)})
 
 
+def test_an_error_that_cannot_be_read_leaves_the_status_to_speak() -> None:
+    """Broken UTF-8 within one error: its row has a status without a code, and its neighbour is purged."""
+    body = b'{"responses":[{"id":"0","status":404,"body":{"error":{"code":"\xff"}}},{"id":"1","status":204}]}'
+    assert decode_answer(200, {}, body, 2, NOW_UTC).replies == {0: Reply(404), 1: PURGED_REPLY}
+
+
 @settings(max_examples=300)
 @given(st.binary(max_size=200), st.integers(100, 599))
 def test_no_bytes_break_the_decoder(body: bytes, status: int) -> None:

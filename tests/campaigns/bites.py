@@ -20,7 +20,7 @@ import click
 import pytest
 import structlog
 
-from purgeengine.core import mailbox, settling, window, wire
+from purgeengine.core import mailbox, scheduler, settling, window, wire
 from purgeengine.core.gate import Gate
 from purgeengine.core.messages import Send
 from purgeengine.core.model import Attempt, Outcome, Reply
@@ -181,7 +181,13 @@ def _no_quarantine(patch: Patch) -> None:
 
 @mutant("a mailbox may be in two batches at once", 3)
 def _two_batches(patch: Patch) -> None:
-    patch.setattr(mailbox.Mailbox, "_take_off", lambda self, count: self.window.sent(count))
+    def wrong(right: Any, self: Any, parts: Any) -> None:
+        right(self, parts)
+        for box, _ in parts:
+            box.in_flight = False
+            self._roster.place(box, self._now)
+
+    _around(patch, scheduler.Scheduler, "_send", wrong)
 
 
 @mutant("the Retry-After of a row is ignored", 3)
@@ -197,12 +203,10 @@ def _cuts_item_wait(patch: Patch) -> None:
     _around(patch, settling.Settling, "block", wrong)
 
 
-@mutant("a shorter Retry-After replaces a longer one", 3)
+@mutant("a shorter Retry-After of a call replaces a longer one", 3)
 def _replaces_wait(patch: Patch) -> None:
-    def wrong(self: Any, until: float, *, throttled: bool = False) -> None:
-        self.blocked_until = until
-
-    patch.setattr(mailbox.Mailbox, "block", wrong)
+    patch.setattr(Gate, "asked_to_wait", lambda self, now, for_s: setattr(self, "_asked_until", now + for_s))
+    patch.setattr(Engine, "_wait_at_the_door", _nothing)
 
 
 @mutant("the Retry-After of a call is ignored", 3)
@@ -268,9 +272,9 @@ def _doubts_everything(patch: Patch) -> None:
     _around(patch, settling.Settling, "_return", wrong)
 
 
-@mutant("of two answers to a row the first counts", 4)
-def _believes_the_first(patch: Patch) -> None:
-    patch.setattr(wire, "_agreed", lambda first, second: first)
+@mutant("of two answers to a row the last counts", 4)
+def _believes_the_last(patch: Patch) -> None:
+    patch.setattr(wire, "_agreed", lambda first, second: second)
 
 
 # ----------------------------------------------------------------------------------------------------- 5: after a crash
