@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.core.verdicts import Scope, Verdict, judge, judge_batch, outcome_when_gone
+from purgeengine.core.verdicts import TABLE, Rule, Scope, Verdict, judge, judge_batch, outcome_when_gone
 
 LINES = [
     (204, "", "", Verdict.PURGED),
@@ -60,6 +60,28 @@ LINES = [
 def test_every_status_and_code_has_its_verdict(status: int, code: str, message: str, verdict: Verdict) -> None:
     """A reply is judged by status and code, as the table says."""
     assert judge(Reply(status, code, message)) is verdict
+
+
+def test_every_code_of_the_table_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take any one away, or the words it asks for, and some answer is judged otherwise; lines that say what holds anyway are left out."""
+
+    def with_one_change(rule: Rule) -> list[list[Rule]]:
+        fewer = [[rule._replace(codes=rule.codes - {code})] for code in sorted(rule.codes or ())]
+        return [[], *fewer, *([[rule._replace(message_has=())]] if rule.message_has else [])]
+
+    for status, rules in list(TABLE.items()):
+        by_default = Verdict.REFUSED if 400 <= status < 500 else Verdict.FAULT
+        for place, rule in enumerate(rules):
+            if rule.codes is None and rule.verdict is by_default:
+                continue
+            for changed in with_one_change(rule):
+                monkeypatch.setitem(TABLE, status, (*rules[:place], *changed, *rules[place + 1 :]))
+                assert any(judge(Reply(s, code, message)) is not verdict for s, code, message, verdict in LINES), (
+                    status,
+                    rule,
+                    changed,
+                )
+        monkeypatch.setitem(TABLE, status, rules)
 
 
 def test_codes_are_read_in_any_letter_case() -> None:
