@@ -63,7 +63,7 @@ def test_every_status_and_code_has_its_verdict(status: int, code: str, message: 
 
 
 def test_every_code_of_the_table_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take any one away, or the words it asks for, and some answer is judged otherwise; lines that say what holds anyway are left out."""
+    """Take any one away, or the words it asks for, and some answer is judged otherwise. What holds by default is left out."""
 
     def with_one_change(rule: Rule) -> list[list[Rule]]:
         fewer = [[rule._replace(codes=rule.codes - {code})] for code in sorted(rule.codes or ())]
