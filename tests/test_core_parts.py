@@ -17,6 +17,7 @@ from purgeengine.core.messages import RenewToken, Settled, TokenRenewed
 from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.patience import Patience
 from purgeengine.core.quarantine import Quarantine
+from purgeengine.core.roster import Roster
 from purgeengine.core.token_watch import Remedy, TokenWatch
 from purgeengine.core.window import Window
 from tests.fixtures import PURGED, a_scheduler, answer, batches, entries, positions, refusal, returned
@@ -140,6 +141,16 @@ def test_failures_that_left_before_the_gate_closed_change_nothing() -> None:
     assert gate.failing_for_s(70.0) == 60.0
 
 
+def test_four_calls_that_are_too_fast_are_no_outage() -> None:
+    """Each counts once: only the fifth makes the next batch a probe."""
+    gate = a_gate()
+    for _ in range(FAILURES_TO_CLOSE - 1):
+        gate.throttled(0.0, THROTTLED)
+    assert not gate.probing
+    gate.throttled(0.0, THROTTLED)
+    assert gate.probing
+
+
 def test_a_call_that_is_too_fast_counts_as_a_failure_and_waits_as_told() -> None:
     """A Retry-After is kept to the second; without one the waits grow; five in a row make a probe of the next."""
     gate = a_gate()
@@ -180,6 +191,16 @@ def test_a_wide_fanout_narrows_when_more_than_a_fifth_is_refused_for_long() -> N
     assert patient.decided == 20
 
 
+def test_a_long_good_time_does_not_outweigh_a_bad_one() -> None:
+    """After twenty thousand rows without a refusal, eight of twenty refused are noticed within some twenty batches."""
+    probe = a_wide_fanout()
+    for _ in range(1_000):
+        probe.answered(20, 0)
+    for _ in range(20):
+        probe.answered(20, 8)
+    assert probe.decided == 4
+
+
 def test_a_bad_minute_fades() -> None:
     """A good part of two hundred rows refused, then many good ones, then as bad again: neither alone narrows it."""
     probe = a_wide_fanout()
@@ -189,6 +210,29 @@ def test_a_bad_minute_fades() -> None:
         for _ in range(100):
             probe.answered(20, 0)
     assert probe.decided == 20
+
+
+# -------------------------------------------------------------------------------------------------------------- roster
+
+
+def test_mailboxes_that_graph_throttles_are_counted_while_they_wait() -> None:
+    """Two of three, one of them until its own end comes; what waits for another reason is not counted."""
+    roster = Roster(Limits())
+    for number, throttled_s in enumerate((10.0, 30.0, 0.0)):
+        mailbox = Mailbox(number, 0, 5, Window(10_000, 600.0), Quarantine(Limits()), limit_max=4)
+        mailbox.block(40.0)
+        if throttled_s:
+            mailbox.block(throttled_s, throttled=True)
+        roster.open(mailbox, 0.0)
+    assert [roster.throttled(now) for now in (0.0, 9.9, 10.0, 29.9, 30.0)] == [2, 2, 1, 1, 0]
+
+
+def test_the_scheduler_tells_how_many_mailboxes_are_throttled() -> None:
+    """One of two, for the display."""
+    scheduler = a_scheduler(8, 8, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, THROTTLED_ITEM), now=0.0)
+    assert scheduler.throttled_mailboxes() == 1
 
 
 # ---------------------------------------------------------------------------------------------------- tokens and the rest

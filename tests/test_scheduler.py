@@ -339,6 +339,45 @@ def test_a_wait_longer_than_a_run_may_wait_stops_the_run() -> None:
     assert scheduler.finished
 
 
+def test_the_longest_wait_that_a_run_accepts_is_waited_for() -> None:
+    """Six hours are, asked of the app or of a mailbox; a second more is not."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 429, wait=21_600.0), now=0.0)
+    assert not any(isinstance(command, Halt) for command in commands)
+    (batch,) = batches(scheduler.handle(now=21_600.0))
+    commands = scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=21_600.0)), now=21_600.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 21_600.0)]
+    assert entries(commands, MailboxClosed) == []
+
+
+def test_a_mailbox_that_is_being_moved_waits_for_minutes_and_is_given_up_at_last() -> None:
+    """One to two minutes, then twice as long each time, and after eight times in a row its rows are exhausted, not in doubt."""
+    scheduler = a_scheduler(2, connections=1)
+    moved = Reply(503, "ErrorMailboxMoveInProgress", "The mailbox is being moved.")
+    now, longest_s = 0.0, 120.0
+    for time in range(8):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(answer(batch, rest=moved), now=now)
+        if time < 7:
+            assert {(row.failures, row.in_doubt) for row in returned(commands).values()} == {(0, False)}
+            wait_s = (scheduler.wake_at() or 0.0) - now
+            assert longest_s / 2 <= wait_s <= longest_s
+            now, longest_s = now + wait_s, min(2 * longest_s, 1_800.0)
+    assert outcomes(commands) == {0: Outcome.EXHAUSTED, 1: Outcome.EXHAUSTED}
+    assert [entry.skipped for entry in entries(commands, MailboxClosed)] == [0]
+    assert not any(entry.in_doubt for entry in entries(commands, Settled))
+    assert scheduler.finished
+
+
+def test_a_mailbox_that_is_being_moved_waits_as_long_as_graph_says() -> None:
+    """A Retry-After that comes with it is kept to the second."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, Reply(503, "ErrorMailboxMoveInProgress", "", 77.0)), now=0.0)
+    assert scheduler.wake_at() == 77.0
+
+
 def test_the_allowance_of_the_app_is_waited_for() -> None:
     """With 20 requests a second, two full batches are a second apart, and the scheduler says when."""
     scheduler = a_scheduler(*[4] * 10, connections=2, requests_per_s=20, burst_s=0.5)
@@ -401,7 +440,10 @@ def test_a_call_level_fault_quarantines_too() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 503), now=1.0)
     assert all(entry.in_doubt for entry in returned(commands).values())
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 40.0)]
+    assert batches(commands) == []
     assert batches(scheduler.handle(now=40.9)) == []
+    assert len(batches(scheduler.handle(now=41.0))) == 1
 
 
 def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:

@@ -40,6 +40,9 @@ def test_requests_of_an_earlier_process_count() -> None:
     window.restore(6, -100.0)
     assert window.room(now=0.0) == -1
     assert window.room(now=501.0) == 5
+    window.restore(1, 500.0)
+    window.restore(2, 501.0)
+    assert window.room(now=502.0) == 2
 
 
 @given(
