@@ -20,7 +20,7 @@ from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.roster import Roster
 from purgeengine.core.token_watch import Remedy, TokenWatch
 from purgeengine.core.window import Window
-from tests.fixtures import PURGED, a_scheduler, answer, batches, entries, positions, refusal, returned
+from tests.fixtures import PURGED, a_scheduler, answer, batches, entries, lost, positions, refusal, returned
 from tests.fixtures import THROTTLED as THROTTLED_ITEM
 
 FAILED = Reply(503)
@@ -191,6 +191,26 @@ def test_a_wide_fanout_narrows_when_more_than_a_fifth_is_refused_for_long() -> N
     assert patient.decided == 20
 
 
+def test_a_probe_whose_answer_was_lost_is_made_again() -> None:
+    """Narrow batches that are lost are no probes; of three wide ones each that is lost may be tried once more."""
+    probe = FanoutProbe("auto", 4, 20)
+    probe.sent(8)
+    probe.lost(4)
+    assert probe.first_width == 4
+    probe.lost(8)
+    assert probe.first_width == 8
+    probe.sent(8)
+    probe.answered(8, 0)
+    for _ in range(WIDE_PROBES):
+        assert probe.first_width == 20
+        probe.sent(20)
+    assert probe.first_width == 4
+    probe.lost(20)
+    assert probe.first_width == 20
+    probe.sent(20)
+    assert probe.first_width == 4
+
+
 def test_a_long_good_time_does_not_outweigh_a_bad_one() -> None:
     """After twenty thousand rows without a refusal, eight of twenty refused are noticed within some twenty batches."""
     probe = a_wide_fanout()
@@ -333,6 +353,29 @@ def test_a_row_that_is_given_up_keeps_its_last_answer() -> None:
             now = scheduler.wake_at() or 0.0
             commands = scheduler.handle(now=now)
     assert settled == [Settled(0, Outcome.EXHAUSTED, 8, True, batch.number, fault)]
+
+
+def test_a_row_given_up_for_a_lost_call_says_how_it_was_lost() -> None:
+    """No answer decided it: status 0, and the words of the transport."""
+    scheduler = a_scheduler(1, attempts_max=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (done,) = entries(scheduler.handle(lost(batch), now=1.0), Settled)
+    assert done == Settled(0, Outcome.EXHAUSTED, 1, True, batch.number, Reply(0, message="The connection was reset."))
+
+
+def test_forty_good_replies_among_others_raise_a_lowered_limit() -> None:
+    """They are counted row by row: with three in each answer, the fourteenth makes it four again."""
+    scheduler = a_scheduler(100, connections=1)
+    crowded = Reply(429, "ApplicationThrottled", "over its MailboxConcurrency limit.", 0.0)
+    gone = Reply(404, "ErrorItemNotFound", "Not found.")
+    (batch,) = batches(scheduler.handle(now=0.0))
+    for _ in range(2):
+        (batch,) = batches(scheduler.handle(answer(batch, crowded), now=0.0))
+    sizes = []
+    while batch.size < 4:
+        sizes.append(batch.size)
+        (batch,) = batches(scheduler.handle(answer(batch, rest=gone), now=0.0))
+    assert sizes == [3] * 14
 
 
 def test_refusals_for_speed_are_counted_one_by_one() -> None:

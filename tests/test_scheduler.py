@@ -7,6 +7,7 @@ import pytest
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchEnded,
+    BatchLost,
     BatchSent,
     Halt,
     HaltReason,
@@ -446,6 +447,31 @@ def test_a_call_level_fault_quarantines_too() -> None:
     assert len(batches(scheduler.handle(now=41.0))) == 1
 
 
+@pytest.mark.parametrize(("running", "opens_at"), [(False, 603.0), (True, 643.0)])
+def test_rows_of_a_lost_call_count_in_the_window_until_the_service_has_surely_seen_them(
+    running: bool, opens_at: float
+) -> None:
+    """Where an answer came and could not be read, the service is done; where none came, it may go on for the quarantine."""
+    scheduler = a_scheduler(20, mailbox_requests=4, quarantine_s=40.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=running), now=1.0)
+    assert bool(entries(commands, MailboxBlocked)) == running
+    assert scheduler.wake_at() == opens_at
+
+
+def test_an_unreadable_answer_is_backed_off_from() -> None:
+    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    scheduler = a_scheduler(1)
+    now = 0.0
+    for shortest_s in (1.0, 2.0, 4.0):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=False), now=now)
+        assert returned(commands)[0].in_doubt
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert shortest_s <= wait_s <= 2 * shortest_s
+        now += wait_s
+
+
 def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:
     """A refused connection is no sending: the row's count stays, and a later 404 means absent."""
     scheduler = a_scheduler(1)
@@ -652,6 +678,24 @@ def test_a_token_that_stays_refused_stops_the_run() -> None:
     (halt,) = [c for c in commands if isinstance(c, Halt)]
     assert halt.reason is HaltReason.REFUSED_APP
     assert scheduler.finished
+
+
+def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
+    """Even a refusal for good shows that it was let in: two more renewals are tried before the run stops."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(refusal(batch, 401), now=1.0)
+    (batch,) = batches(scheduler.handle(TokenRenewed(), now=2.0))
+    mixed = answer(batch, Reply(400, "ErrorInvalidIdMalformed", "Id is malformed."), rest=Reply(401))
+    commands = scheduler.handle(mixed, now=3.0)
+    for now in (4.0, 6.0):
+        assert any(isinstance(command, RenewToken) for command in commands)
+        (batch,) = batches(scheduler.handle(TokenRenewed(), now=now))
+        commands = scheduler.handle(refusal(batch, 401), now=now + 1.0)
+    assert any(isinstance(command, RenewToken) for command in commands)
+    (batch,) = batches(scheduler.handle(TokenRenewed(), now=8.0))
+    commands = scheduler.handle(refusal(batch, 401), now=9.0)
+    assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
 
 
 def test_an_app_without_the_permission_stops_the_run() -> None:

@@ -29,7 +29,7 @@ BY_EXIT_CODE |= dict.fromkeys((-24, 24, 36, 152, 255), LATE)
 def mutants_of(path: Path) -> dict[str, str]:
     """The mutants of a file of the product, and what became of each."""
     meta = MADE / f"{path}.meta"
-    if not meta.exists():
+    if not meta.exists() or not meta.stat().st_size:
         return {}
     found = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
     return {name: BY_EXIT_CODE.get(code, KILLED) for name, code in found.items()}
