@@ -50,6 +50,7 @@ NOON_UTC = 1_767_268_800.0
         ("Thu, 01 Jan 2026 25:00:00 GMT", None),
         (None, None),
         (True, None),
+        (float("nan"), None),
         ([], None),
         ({}, None),
     ],

@@ -240,9 +240,34 @@ def test_a_throttled_row_is_not_in_doubt() -> None:
     """A 404 after nothing but refusals means that it was gone before."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
-    scheduler.handle(answer(batch, THROTTLED), now=0.0)
+    (row,) = returned(scheduler.handle(answer(batch, THROTTLED), now=0.0)).values()
+    assert (row.failures, row.in_doubt) == (0, False)
     (batch,) = batches(scheduler.handle(now=1.0))
     assert outcomes(scheduler.handle(answer(batch, GONE), now=2.0)) == {0: Outcome.ABSENT}
+
+
+def test_crowded_answers_in_a_row_narrow_the_mailbox_whatever_else_they_refuse() -> None:
+    """Graph names concurrency for one row and the rate for the next: the first counts; the rate alone does not."""
+    crowded, fast = Reply(429, "", "Over its MailboxConcurrency limit.", 0.0), Reply(429, "", "Too many requests.", 0.0)
+    for refused, size in (([crowded, fast], 3), ([fast, crowded], 3), ([fast, fast], 4)):
+        scheduler = a_scheduler(40, connections=1)
+        (batch,) = batches(scheduler.handle(now=0.0))
+        for _ in range(2):
+            (batch,) = batches(scheduler.handle(answer(batch, *refused), now=0.0))
+        assert batch.size == size
+
+
+@pytest.mark.parametrize("reply", [FAULT, Reply(409, "Conflict"), Reply(424)])
+def test_a_row_that_was_not_done_waits_twice_as_long_each_time(reply: Reply) -> None:
+    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    scheduler = a_scheduler(1)
+    now = 0.0
+    for shortest_s in (1.0, 2.0, 4.0):
+        (batch,) = batches(scheduler.handle(now=now))
+        scheduler.handle(answer(batch, reply), now=now)
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert shortest_s <= wait_s <= 2 * shortest_s
+        now += wait_s
 
 
 def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:

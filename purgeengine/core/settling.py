@@ -113,12 +113,12 @@ class Settling:
                 said.concurrency |= "concurrency" in reply.message.lower()
                 wait_s = self._backoff.throttled_wait_s(mailbox.refusals + 1, reply)
                 said.wait_s = max(said.wait_s, wait_s)
-                self._return(batch, attempt, reply, now + wait_s, said, counted=False)
+                self._return(batch, attempt, reply, now, said, counted=False)
             case Verdict.HELD_BACK:
                 wait_s = self._backoff.held_back_wait_s(mailbox.held_back + 1, reply)
                 said.wait_s = max(said.wait_s, wait_s)
                 said.held_back = True
-                self._return(batch, attempt, reply, now + wait_s, said, counted=False)
+                self._return(batch, attempt, reply, now, said, counted=False)
             case Verdict.FAULT:
                 wait_s = self._backoff.item_wait_s(attempt.failures + 1, reply)
                 if reply.retry_after_s is not None:
