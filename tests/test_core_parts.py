@@ -82,7 +82,9 @@ def test_a_lowered_limit_recovers_after_forty_good_replies_in_a_row() -> None:
     assert mailbox.limit == 2
     mailbox.went_well(1)
     assert mailbox.limit == 3
-    mailbox.went_well(GOOD_REPLIES_TO_RAISE)
+    mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
+    assert mailbox.limit == 3
+    mailbox.went_well(1)
     mailbox.went_well(10 * GOOD_REPLIES_TO_RAISE)
     assert mailbox.limit == 4
 

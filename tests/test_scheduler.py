@@ -730,6 +730,7 @@ def test_an_app_without_the_permission_stops_the_run() -> None:
     denied = Reply(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
     commands = scheduler.handle(answer(batch, rest=denied), now=1.0)
     assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
+    assert {(row.failures, row.in_doubt) for row in returned(commands).values()} == {(0, False)}
     assert outcomes(commands) == {}
     assert scheduler.finished
 

@@ -42,7 +42,8 @@ def told(name: str, path: Path) -> str:
     diff = get_diff_for_mutant(name, path=path).splitlines()[2:]
     mark = "+" if any(line.startswith("+") for line in diff) else "-"
     changed = " ".join(line[1:].strip() for line in diff if line.startswith(mark))
-    function = name.rpartition("__mutmut_")[0].rpartition(".")[2].removeprefix("x_").replace("xǁ", "").replace("ǁ", ".")
+    mangled = name.rpartition("__mutmut_")[0].rpartition(".")[2]  # x_function or xǁClassǁmethod
+    function = mangled[2:].replace("ǁ", ".")
     return f"{path.with_suffix('').as_posix().removeprefix('purgeengine/')} {function} | {changed}"
 
 
