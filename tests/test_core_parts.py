@@ -332,6 +332,17 @@ def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:
     assert {entry[1:] for entry in done[1:]} == {(Outcome.PURGED, 1, False, batch.number, PURGED)}
 
 
+def test_a_purged_row_is_in_no_doubt_whatever_was_before() -> None:
+    """204 says where the contact is, for a row in doubt as for any other, alone or in a full batch."""
+    scheduler = a_scheduler(2, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, rest=FAILED), now=0.0)
+    (again,) = batches(scheduler.handle(now=5.0))
+    assert entries(scheduler.handle(answer(again), now=6.0), Settled) == [
+        Settled(position, Outcome.PURGED, 2, False, again.number, PURGED) for position in positions(again)
+    ]
+
+
 def test_a_row_that_alone_spoils_its_batch_is_refused_with_what_was_said_of_the_batch() -> None:
     """A 400 of the whole call, met by a row on its own, is that row's answer, with that call."""
     scheduler = a_scheduler(1, connections=1)

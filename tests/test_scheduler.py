@@ -723,6 +723,20 @@ def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
     assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
 
 
+def test_a_token_that_purged_one_row_counts_as_accepted() -> None:
+    """Refused, renewed, one row purged: the next refusals are counted from the beginning."""
+    scheduler = a_scheduler(2, connections=1, batch_items_max=1)
+    commands = scheduler.handle(now=0.0)
+    for now, accepted in ((1.0, False), (2.0, True), (3.0, False), (4.0, False)):
+        (batch,) = batches(commands)
+        commands = scheduler.handle(answer(batch) if accepted else refusal(batch, 401), now=now)
+        if not accepted:
+            assert any(isinstance(command, RenewToken) for command in commands)
+            commands = scheduler.handle(TokenRenewed(), now=now)
+    (batch,) = batches(commands)
+    assert any(isinstance(command, Halt) for command in scheduler.handle(refusal(batch, 401), now=5.0))
+
+
 def test_an_app_without_the_permission_stops_the_run() -> None:
     """Authorization_RequestDenied holds for every mailbox; the rows stay open for a resumed run."""
     scheduler = a_scheduler(4, 4)

@@ -81,12 +81,12 @@ class Settling:
                     for position, number, _, _ in attempts
                 ]
                 said.good = len(attempts)
+                self.said.went_through = True
             else:
                 for attempt in attempts:
                     said.wait_s = max(said.wait_s, waits.get(index, 0.0))
                     self._reply(batch, attempt, replies.get(index) or NO_REPLY, mailbox, said, now)
                     index += 1
-            self.said.went_through |= said.good > 0
             mailbox.window.answered(len(attempts), now)
             fanout.answered(len(attempts), said.refused)
             self._conclude(mailbox, len(attempts), said, now)
