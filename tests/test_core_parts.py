@@ -131,6 +131,18 @@ def test_the_gate_closes_at_the_fifth_failure_in_a_row_and_lets_one_probe_throug
     assert (gate.probing, gate.places(0, 10.0), gate.failing_for_s(99.0)) == (False, 16, 0.0)
 
 
+def test_each_probe_that_fails_closes_the_gate_for_twice_as_long() -> None:
+    """One to two seconds at first, then two to four, and so on; a probe that fails in the very moment of opening counts."""
+    gate = a_gate()
+    for _ in range(FAILURES_TO_CLOSE - 1):
+        gate.failed(10.0, FAILED)
+    now = 10.0
+    for shortest_s in (1.0, 2.0, 4.0, 8.0):
+        gate.failed(now, FAILED)
+        assert shortest_s <= gate.opens_at - now <= 2 * shortest_s
+        now = gate.opens_at
+
+
 def test_failures_that_left_before_the_gate_closed_change_nothing() -> None:
     """Sixteen batches in flight when the service went away close the gate once, for the shortest wait."""
     gate, other = a_gate(), a_gate()
@@ -210,7 +222,8 @@ def test_a_probe_whose_answer_was_lost_is_made_again() -> None:
     probe.lost(20)
     assert probe.first_width == 20
     probe.sent(20)
-    assert probe.first_width == 4
+    probe.answered(20, 0)
+    assert probe.first_width == 4  # two clean ones and two in flight are enough to decide
 
 
 def test_a_long_good_time_does_not_outweigh_a_bad_one() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from purgeengine.core.messages import (
@@ -50,6 +52,7 @@ def test_a_mailbox_gives_four_rows_and_others_fill_the_batch() -> None:
     scheduler = a_scheduler(10, 10, 10, 10, 10, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 20
+    assert UUID(batch.client_request_id).version == 4
     assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 4]
 
 
