@@ -153,6 +153,13 @@ def test_auto_sends_eight_then_three_times_twenty_then_twenty_for_all() -> None:
     assert widths == [8, 20, 20, 20, 20, 20]
 
 
+def test_the_probe_is_tried_on_one_mailbox_of_a_batch() -> None:
+    """The heaviest gives eight rows; whatever fills the batch up stays at four."""
+    scheduler = a_scheduler(30, 20, 20, 20, connections=1, fanout="auto")
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert [len(part.attempts) for part in batch.parts] == [8, 4, 4, 4]
+
+
 def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
     """A service that runs all at once refuses four of eight, and never sees more than four again."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
