@@ -226,6 +226,27 @@ def test_a_probe_whose_answer_was_lost_is_made_again() -> None:
     assert probe.first_width == 4  # two clean ones and two in flight are enough to decide
 
 
+def test_a_narrow_batch_shows_nothing_and_one_of_five_something() -> None:
+    """Four rows are safe on any service, refused or not; a fifth that goes through is a clean probe."""
+    probe = FanoutProbe("auto", 4, 20)
+    for refused in (0, 1, 3, 4):
+        probe.sent(4)
+        probe.answered(4, refused)
+    assert (probe.decided, probe.first_width) == (None, 8)
+    probe.sent(5)
+    probe.answered(5, 0)
+    assert probe.first_width == 20
+
+
+def test_a_third_of_a_wide_probe_refused_is_no_reason_to_stay_narrow() -> None:
+    """A service that runs all at once would refuse sixteen of twenty; six have another cause."""
+    probe = FanoutProbe("auto", 4, 20)
+    for rows, refused in ((8, 0), *[(20, 6)] * WIDE_PROBES):
+        probe.sent(rows)
+        probe.answered(rows, refused)
+    assert probe.decided == 20
+
+
 def test_a_long_good_time_does_not_outweigh_a_bad_one() -> None:
     """After twenty thousand rows without a refusal, eight of twenty refused are noticed within some twenty batches."""
     probe = a_wide_fanout()
