@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -20,8 +20,9 @@ HABITS = (
     "item_busy",
     "item_unauthorized",
     "item_repeated",
+    "call_throttled",
 )
-"""Faults of single rows that a service may show again and again; one that also runs batches at once would deceive the probe."""
+"""Faults that a service may show again and again; one that also runs batches at once would deceive the probe."""
 
 
 def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
@@ -112,7 +113,7 @@ def crashing(seed: int) -> Scenario:
             connections=rng.choice([1, 2, 4, 16]), fanout=rng.choice(["auto", 4, 20]), mailbox_requests=window
         ),
         settings=TenantSettings(dispatch="four", mailbox_requests=window),
-        faults=rng.choice([Faults(), replace(_faults(rng), retry_after_s_max=rng.choice([2, 2, 60]))]),
+        faults=rng.choice([Faults(), _faults(rng)]),
         chaos_s=rng.choice([20.0, 60.0]),
         absent=rng.choice([0.0, 0.2]),
         duplicates=rng.choice([0.0, 0.05]),
@@ -137,4 +138,9 @@ def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
     }
     if habits and rng.random() < 0.25:  # what is rare among many faults is met many times over
         chances[rng.choice(HABITS)] = rng.uniform(0.3, 0.6)
-    return Faults(**chances, hang_after=rng.choice([0.0, 0.01]), hang_before=rng.choice([0.0, 0.01]))
+    return Faults(
+        **chances,
+        hang_after=rng.choice([0.0, 0.01]),
+        hang_before=rng.choice([0.0, 0.01]),
+        retry_after_s_max=rng.choice([2, 2, 60]),
+    )
