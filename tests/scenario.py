@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -90,7 +90,7 @@ def chaos(seed: int) -> Scenario:
         rows_by_mailbox=tuple(rng.choice(jobs)),
         limits=Limits(connections=rng.choice([1, 2, 4, 16]), fanout=fanout, mailbox_requests=window),
         settings=TenantSettings(dispatch=dispatch, mailbox_requests=window),
-        faults=_faults(rng, habits=dispatch == "four"),
+        faults=_throttling(seed, _faults(rng, habits=dispatch == "four")),
         chaos_s=rng.choice([20.0, 60.0, 300.0]),
         absent=rng.choice([0.0, 0.1, 0.5]),
         duplicates=rng.choice([0.0, 0.05]),
@@ -113,7 +113,7 @@ def crashing(seed: int) -> Scenario:
             connections=rng.choice([1, 2, 4, 16]), fanout=rng.choice(["auto", 4, 20]), mailbox_requests=window
         ),
         settings=TenantSettings(dispatch="four", mailbox_requests=window),
-        faults=rng.choice([Faults(), _faults(rng)]),
+        faults=_throttling(seed, rng.choice([Faults(), _faults(rng)])),
         chaos_s=rng.choice([20.0, 60.0]),
         absent=rng.choice([0.0, 0.2]),
         duplicates=rng.choice([0.0, 0.05]),
@@ -144,3 +144,8 @@ def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
         hang_before=rng.choice([0.0, 0.01]),
         retry_after_s_max=rng.choice([2, 2, 60]),
     )
+
+
+def _throttling(seed: int, faults: Faults) -> Faults:
+    """Every tenth service throttles whole calls, so that many waits of different lengths are told at once."""
+    return replace(faults, call_throttled=0.5, retry_after_s_max=60) if seed % 10 == 0 else faults

@@ -196,6 +196,7 @@ def test_a_wide_fanout_narrows_when_more_than_a_fifth_is_refused_for_long() -> N
     while probe.decided == 20:
         probe.answered(20, 5)
         batches += 1
+        assert batches < TALLY_ROWS
     assert probe.decided == 4
     assert batches * 20 > TALLY_ROWS / 2
     assert batches * 20 < TALLY_ROWS
