@@ -15,6 +15,7 @@ from purgeengine.core.gate import FAILURES_TO_CLOSE, Gate
 from purgeengine.core.mailbox import GOOD_REPLIES_TO_RAISE, Mailbox
 from purgeengine.core.messages import RenewToken, Settled, TokenRenewed
 from purgeengine.core.model import Attempt, Outcome, Reply
+from purgeengine.core.packing import ReadyQueue, choose
 from purgeengine.core.patience import Patience
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.roster import Roster
@@ -56,6 +57,15 @@ def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
     assert mailbox.limit == 4
     mailbox.was_refused(some_went_through=True, concurrency=True)
     assert mailbox.limit == 3
+
+
+def test_a_good_answer_ends_the_row_of_crowded_ones() -> None:
+    """Crowded, good, crowded: that is one and one, not two."""
+    mailbox = a_mailbox()
+    mailbox.was_refused(some_went_through=True, concurrency=True)
+    mailbox.went_well(1)
+    mailbox.was_refused(some_went_through=True, concurrency=True)
+    assert mailbox.limit == 4
 
 
 def test_refusals_are_counted_until_something_goes_through() -> None:
@@ -129,6 +139,9 @@ def test_the_gate_closes_at_the_fifth_failure_in_a_row_and_lets_one_probe_throug
     assert gate.places(1, gate.opens_at) == 0
     gate.answered()
     assert (gate.probing, gate.places(0, 10.0), gate.failing_for_s(99.0)) == (False, 16, 0.0)
+    for _ in range(FAILURES_TO_CLOSE - 1):
+        gate.failed(20.0, FAILED)
+    assert not gate.probing
 
 
 def test_each_probe_that_fails_closes_the_gate_for_twice_as_long() -> None:
@@ -282,6 +295,37 @@ def test_mailboxes_that_graph_throttles_are_counted_while_they_wait() -> None:
             mailbox.block(throttled_s, throttled=True)
         roster.open(mailbox, 0.0)
     assert [roster.throttled(now) for now in (0.0, 9.9, 10.0, 29.9, 30.0)] == [2, 2, 1, 1, 0]
+
+
+def test_a_mailbox_that_has_left_is_not_woken() -> None:
+    """It waited, then its last rows were given up: its timer finds nobody."""
+    roster = Roster(Limits())
+    mailbox = a_mailbox(rows=5)
+    mailbox.block(10.0)
+    roster.open(mailbox, 0.0)
+    mailbox.give_up()
+    roster.place(mailbox, 1.0)
+    roster.wake(10.0)
+    assert (len(roster), roster.has_ready, roster.throttled(10.0)) == (0, False, 0)
+
+
+def test_mailboxes_that_wait_make_room_for_others_until_they_are_ready() -> None:
+    """One connection wants eight: one that waits is not counted among them, one that is ready is."""
+    roster = Roster(Limits(connections=1))
+    mailbox = a_mailbox(rows=5)
+    mailbox.block(10.0)
+    roster.open(mailbox, 0.0)
+    assert roster.room == 8
+    roster.wake(10.0)
+    assert roster.room == 7
+
+
+def test_a_mailbox_whose_turn_comes_while_it_must_wait_sends_nothing() -> None:
+    """It was ready when it was queued; whoever takes it out looks again."""
+    queue, mailbox = ReadyQueue(), a_mailbox()
+    queue.push(mailbox)
+    mailbox.block(50.0)
+    assert choose(queue, 10.0, 20, 4, 4) == ([], [mailbox])
 
 
 def test_the_scheduler_tells_how_many_mailboxes_are_throttled() -> None:

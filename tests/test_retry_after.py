@@ -74,6 +74,25 @@ def test_an_http_date() -> None:
     assert http_date_utc("Thu, 31 Feb 99999 12:00:00 GMT") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "means_something"),
+    [
+        ("Sat, 31 Jan 2026 12:00:00 GMT", True),
+        ("Sat, 32 Jan 2026 12:00:00 GMT", False),
+        ("Sat, 31 Jan 2026 23:59:59 GMT", True),
+        ("Sat, 31 Jan 2026 24:00:00 GMT", False),
+        ("Sat, 31 Jan 2026 23:60:00 GMT", False),
+        ("Wed, 31 Dec 2025 23:59:60 GMT", True),
+        ("Wed, 31 Dec 2025 23:59:61 GMT", False),
+        (NOON.ljust(64), True),
+        (NOON.ljust(65), False),
+    ],
+)
+def test_a_date_is_one_that_a_calendar_and_a_clock_have(text: str, means_something: bool) -> None:
+    """Up to the 31st, 23:59, a leap second, and 64 characters."""
+    assert (http_date_utc(text) is not None) == means_something
+
+
 @given(st.text(max_size=80) | st.from_regex(r"(Mon|Thu), [0-9]{2} [A-Z][a-z]{2} [0-9]{2,5} [0-9:]{5,8} [A-Z+0-9]{2,5}"))
 def test_no_header_breaks_the_reader(header: str) -> None:
     """Any text is a wait within bounds or none."""
