@@ -147,5 +147,7 @@ def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
 
 
 def _throttling(seed: int, faults: Faults) -> Faults:
-    """Every tenth service throttles whole calls, so that many waits of different lengths are told at once."""
-    return replace(faults, call_throttled=0.5, retry_after_s_max=60) if seed % 10 == 0 else faults
+    """Every tenth service throttles whole calls, so that many waits are told at once, and every tenth most of its rows."""
+    if seed % 10 == 0:
+        return replace(faults, call_throttled=0.5, retry_after_s_max=60)
+    return replace(faults, item_throttled_before=0.6) if seed % 10 == 5 else faults

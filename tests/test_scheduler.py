@@ -27,6 +27,7 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import Answer, Attempt, Outcome, Reply
 from tests.fixtures import (
+    PURGED,
     THROTTLED,
     a_scheduler,
     answer,
@@ -319,6 +320,9 @@ def test_what_an_earlier_run_sent_counts_in_the_window() -> None:
     scheduler = a_scheduler(opened, mailbox_requests=10)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert positions(batch) == [8, 9]
+    full = a_scheduler(MailboxOpened(0, 8, 20, recent=((100.0, 10),)), mailbox_requests=10)
+    assert batches(full.handle(now=0.0)) == []
+    assert full.wake_at() == -100.0 + 1.0 + 601.0
 
 
 def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
@@ -412,6 +416,26 @@ def test_a_mailbox_that_is_being_moved_waits_as_long_as_graph_says() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, Reply(503, "ErrorMailboxMoveInProgress", "", 77.0)), now=0.0)
     assert scheduler.wake_at() == 77.0
+
+
+def test_one_row_that_goes_through_keeps_the_wait_short() -> None:
+    """Refusals without a wait double it only where nothing at all goes through."""
+    scheduler = a_scheduler(8, connections=1)
+    now = 0.0
+    for _ in range(2):
+        (batch,) = batches(scheduler.handle(now=now))
+        scheduler.handle(answer(batch, PURGED, rest=Reply(429)), now=now)
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert 2.0 <= wait_s <= 4.0
+        now += wait_s
+
+
+def test_nothing_but_an_answer_moves_a_run_whose_connections_are_all_taken() -> None:
+    """That the app might send more by then makes no timer."""
+    scheduler = a_scheduler(*[4] * 20, connections=1, requests_per_s=20, burst_s=1.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert scheduler.wake_at() is None
+    assert entries(scheduler.handle(answer(batch), now=2.0), BatchEnded) == [BatchEnded(1, 200, "request")]
 
 
 def test_the_allowance_of_the_app_is_waited_for() -> None:
@@ -641,6 +665,14 @@ def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
     assert scheduler.finished
 
 
+def test_a_stopping_run_sends_no_row_alone() -> None:
+    """The batch was refused after the stop was asked for: its rows are kept for the next run."""
+    scheduler = a_scheduler(3)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert batches(scheduler.handle(StopRequested(), refusal(batch, 400), now=1.0)) == []
+    assert scheduler.finished
+
+
 def test_rows_alone_end_with_their_mailbox() -> None:
     """One of them finds it closed: the others are refused with it, and are not sent after all."""
     scheduler = a_scheduler(3, 2, connections=1)
@@ -807,4 +839,4 @@ def test_an_outage_that_lasts_stops_the_run() -> None:
         commands = scheduler.handle(*[lost(b, sent=False) for b in batches(commands)], now=now)
         now = max(now + 0.1, scheduler.wake_at() or 0.0)
         assert now < 1000
-    assert halts[0].reason is HaltReason.OUTAGE
+    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(0))
