@@ -252,6 +252,17 @@ def test_a_narrow_batch_shows_nothing_and_one_of_five_something() -> None:
     assert probe.first_width == 20
 
 
+def test_three_unclear_probes_decide_and_two_do_not() -> None:
+    """Half of what a service must refuse that runs all at once: a third time is enough."""
+    probe = FanoutProbe("auto", 4, 20)
+    decided = []
+    for _ in range(3):
+        probe.sent(8)
+        probe.answered(8, 2)
+        decided.append(probe.decided)
+    assert decided == [None, None, 4]
+
+
 def test_a_third_of_a_wide_probe_refused_is_no_reason_to_stay_narrow() -> None:
     """A service that runs all at once would refuse sixteen of twenty; six have another cause."""
     probe = FanoutProbe("auto", 4, 20)
