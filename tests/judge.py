@@ -16,12 +16,18 @@ from purgeengine.edges.ledger import LedgerReader, export
 from purgeengine.edges.ledger.database import connect_to_read
 from purgeengine.edges.ledger.request_ids import packed
 from purgeengine.sim.answers import Trouble
+from purgeengine.sim.log import Seen
 from tests.scenario import upn_of
 
 if TYPE_CHECKING:
     from tests.world import World
 
 GONE = (Outcome.PURGED, Outcome.ABSENT)
+CLEARLY_NOT_DONE = {401, 409, 412, 423, 424, 429}
+"""What the tenant says to a request that it did not carry out, so that nobody need doubt."""
+BUSY = {409, 412, 423}
+NO_FAULT = {401, 424, 429}
+"""What says nothing about a row, so that it is never what a row is given up for."""
 NEVER_SENT = ("duplicate", "invalid")
 ENDLESS = {Trouble.MOVED, Trouble.QUOTA_FULL}
 """Mailboxes that ask for patience again and again, for hours, which they are granted."""
@@ -99,6 +105,8 @@ class Judge:
         rows = self.exported()
         self._every_row_has_one_outcome(rows)
         self._what_is_gone_is_gone(rows)
+        self._who_doubts_has_reason(rows)
+        self._nobody_gave_up_early(rows)
         self._the_service_was_respected()
         self._it_ended_in_time()
 
@@ -134,6 +142,8 @@ class Judge:
         for row in rows:
             outcome, user, contact = Outcome(row["outcome"]), row["user"], row["contact"]
             where = f"{world}: row {row}"
+            if outcome != Outcome.DUPLICATE:
+                assert seen[contact] <= int(row["attempts"] or 0), f"{where}: it was sent {seen[contact]} times"
             if outcome in GONE:
                 assert not world.tenant.truth.exists(user, contact), f"{where}: it still exists"
             if outcome in GONE:
@@ -146,14 +156,52 @@ class Judge:
             purge = world.tenant.truth.purge_of(user, contact) if contact else None
             purged = purge is not None and purge.at >= 0
             assert not purged or purge.ask == world.scenario.action, f"{where}: it was not asked to be deleted so"
-            if purged and outcome in (Outcome.REFUSED, Outcome.EXHAUSTED):
+            deceived = world.scenario.faults.item_throttled_after  # a 429 for what was done: nobody can know
+            if purged and outcome in (Outcome.REFUSED, Outcome.EXHAUSTED) and not deceived:
                 assert row["in_doubt"] == "true", f"{where}: it was purged and nobody doubts"
+
+    def _who_doubts_has_reason(self, rows: list[dict[str, str]]) -> None:
+        """Purged without a 204 needs an earlier sending that may have done it: one that is not known to have done nothing."""
+        world = self._world
+        seen: dict[str, list[Seen]] = {}
+        for entry in world.tenant.log:
+            seen.setdefault(entry.contact, []).append(entry)
+        for row in rows:
+            if row["outcome"] != Outcome.PURGED or row["status"] == "204":
+                continue
+            attempts, said = int(row["attempts"]), seen[row["contact"]]
+            assert attempts > 1, f"{world}: row {row}: its only sending found it gone"
+            if world.deaths or world.scenario.faults.item_repeated or len(said) != attempts:
+                continue  # an answer was not recorded, was contradicted, or its call never arrived or was refused as a whole
+            before = said[:-1]
+            assert not all(entry.answered and entry.status in CLEARLY_NOT_DONE for entry in before), (
+                f"{world}: row {row}: no earlier sending can have done it"
+            )
+
+    def _nobody_gave_up_early(self, rows: list[dict[str, str]]) -> None:
+        """Skipped with a mailbox that cannot be served, refused by an answer that is final, exhausted after all attempts."""
+        world, limits = self._world, self._world.scenario.limits
+        for row in rows:
+            outcome, where = row["outcome"], f"{world}: row {row}"
+            if outcome not in (Outcome.SKIPPED, Outcome.REFUSED, Outcome.EXHAUSTED):
+                continue
+            if world.tenant.truth.mailbox(row["user"]).trouble is not None:
+                continue
+            status, attempts = int(row["status"] or 0), int(row["attempts"])
+            assert outcome != Outcome.SKIPPED, f"{where}: nothing is wrong with its mailbox"
+            if outcome == Outcome.REFUSED:
+                assert status in BUSY, f"{where}: that is not final"
+                assert attempts >= limits.unclear_attempts_max, f"{where}: given up early"
+            else:
+                assert attempts >= limits.attempts_max, f"{where}: given up early"
+                assert status not in NO_FAULT or attempts >= limits.sends_max, f"{where}: that was no failure"
 
     def _the_service_was_respected(self) -> None:
         world, counters = self._world, self._world.tenant.counters
-        # A service that runs all at once refuses what the probe is wide: 4 of 8, thrice if unclear, and 16 of each of 3 times
-        # 20; each process probes anew.
-        probing = (4 if world.scenario.settings.dispatch == "four" else 72) * (1 + world.deaths)
+        # Only a service that runs all at once may refuse, and only what the probe is wide: 4 of 8, thrice if unclear, and 16 of
+        # each of 3 times 20; each process probes anew.
+        deceived = world.scenario.settings.dispatch == "all" and world.scenario.limits.fanout == "auto"
+        probing = 72 * (1 + world.deaths) if deceived else 0
         assert counters.refused_concurrency <= probing, f"{world}: {counters}"
         assert counters.refused_rate == 0, f"{world}: the window was overrun: {counters}"
         if not world.answers_lost_in_death:  # a wait that was told to a process in its last moment is known to nobody

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -12,6 +12,18 @@ from purgeengine.core.action import Action, IdType
 from purgeengine.sim.answers import Trouble
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.settings import Dispatch, TenantSettings
+
+HABITS = (
+    "item_not_attempted",
+    "item_throttled_before",
+    "item_error_after",
+    "item_missing",
+    "item_busy",
+    "item_unauthorized",
+    "item_repeated",
+    "call_throttled",
+)
+"""Faults that a service may show again and again; one that also runs batches at once would deceive the probe."""
 
 
 def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
@@ -102,7 +114,7 @@ def chaos(seed: int) -> Scenario:
         rows_by_mailbox=tuple(rng.choice(jobs)),
         limits=Limits(connections=rng.choice([1, 2, 4, 16]), fanout=fanout, mailbox_requests=window),
         settings=TenantSettings(dispatch=dispatch, mailbox_requests=window),
-        faults=_faults(rng),
+        faults=_throttling(seed, _faults(rng, habits=dispatch == "four")),
         chaos_s=rng.choice([20.0, 60.0, 300.0]),
         absent=rng.choice([0.0, 0.1, 0.5]),
         duplicates=rng.choice([0.0, 0.05]),
@@ -129,7 +141,7 @@ def crashing(seed: int) -> Scenario:
             connections=rng.choice([1, 2, 4, 16]), fanout=rng.choice(["auto", 4, 20]), mailbox_requests=window
         ),
         settings=TenantSettings(dispatch="four", mailbox_requests=window),
-        faults=rng.choice([Faults(), _faults(rng)]),
+        faults=_throttling(seed, rng.choice([Faults(), _faults(rng)])),
         chaos_s=rng.choice([20.0, 60.0]),
         absent=rng.choice([0.0, 0.2]),
         duplicates=rng.choice([0.0, 0.05]),
@@ -154,10 +166,24 @@ def _names(rng: random.Random) -> dict[str, bool]:
     return {"two_names": True, "resolved": True} if rng.random() < 0.2 else {}
 
 
-def _faults(rng: random.Random) -> Faults:
+def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
     chances = {
         name: rng.random() * 0.08
         for name in Faults.probabilities()
         if rng.random() < 0.4 and not name.startswith("hang")
     }
-    return Faults(**chances, hang_after=rng.choice([0.0, 0.01]), hang_before=rng.choice([0.0, 0.01]))
+    if habits and rng.random() < 0.25:  # what is rare among many faults is met many times over
+        chances[rng.choice(HABITS)] = rng.uniform(0.3, 0.6)
+    return Faults(
+        **chances,
+        hang_after=rng.choice([0.0, 0.01]),
+        hang_before=rng.choice([0.0, 0.01]),
+        retry_after_s_max=rng.choice([2, 2, 60]),
+    )
+
+
+def _throttling(seed: int, faults: Faults) -> Faults:
+    """Every tenth service throttles whole calls, so that many waits are told at once, and every tenth most of its rows."""
+    if seed % 10 == 0:
+        return replace(faults, call_throttled=0.5, retry_after_s_max=60)
+    return replace(faults, item_throttled_before=0.6) if seed % 10 == 5 else faults

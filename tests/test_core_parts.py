@@ -15,11 +15,13 @@ from purgeengine.core.gate import FAILURES_TO_CLOSE, TRYING_S_MAX, Gate
 from purgeengine.core.mailbox import GOOD_REPLIES_TO_RAISE, Mailbox
 from purgeengine.core.messages import RenewToken, Settled, TokenRenewed
 from purgeengine.core.model import Attempt, Outcome, Reply
+from purgeengine.core.packing import ReadyQueue, choose
 from purgeengine.core.patience import Patience
 from purgeengine.core.quarantine import Quarantine
+from purgeengine.core.roster import Roster
 from purgeengine.core.token_watch import Remedy, TokenWatch
 from purgeengine.core.window import Window
-from tests.fixtures import PURGED, a_scheduler, answer, batches, entries, positions, refusal, returned
+from tests.fixtures import PURGED, a_scheduler, answer, batches, entries, lost, positions, refusal, returned
 from tests.fixtures import THROTTLED as THROTTLED_ITEM
 
 FAILED = Reply(503)
@@ -57,6 +59,15 @@ def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
     assert mailbox.limit == 3
 
 
+def test_a_good_answer_ends_the_row_of_crowded_ones() -> None:
+    """Crowded, good, crowded: that is one and one, not two."""
+    mailbox = a_mailbox()
+    mailbox.was_refused(some_went_through=True, concurrency=True)
+    mailbox.went_well(1)
+    mailbox.was_refused(some_went_through=True, concurrency=True)
+    assert mailbox.limit == 4
+
+
 def test_refusals_are_counted_until_something_goes_through() -> None:
     """They choose the back-off: 1, 2, then 0 as soon as one row of the answer went through."""
     mailbox = a_mailbox()
@@ -81,7 +92,9 @@ def test_a_lowered_limit_recovers_after_forty_good_replies_in_a_row() -> None:
     assert mailbox.limit == 2
     mailbox.went_well(1)
     assert mailbox.limit == 3
-    mailbox.went_well(GOOD_REPLIES_TO_RAISE)
+    mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
+    assert mailbox.limit == 3
+    mailbox.went_well(1)
     mailbox.went_well(10 * GOOD_REPLIES_TO_RAISE)
     assert mailbox.limit == 4
 
@@ -126,6 +139,21 @@ def test_the_gate_closes_at_the_fifth_failure_in_a_row_and_lets_one_probe_throug
     assert gate.places(1, gate.opens_at) == 0
     gate.answered()
     assert (gate.probing, gate.places(0, 10.0), gate.failing_s) == (False, 16, 0.0)
+    for _ in range(FAILURES_TO_CLOSE - 1):
+        gate.failed(20.0, FAILED)
+    assert not gate.probing
+
+
+def test_each_probe_that_fails_closes_the_gate_for_twice_as_long() -> None:
+    """One to two seconds at first, then two to four, and so on; a probe that fails in the very moment of opening counts."""
+    gate = a_gate()
+    for _ in range(FAILURES_TO_CLOSE - 1):
+        gate.failed(10.0, FAILED)
+    now = 10.0
+    for shortest_s in (1.0, 2.0, 4.0, 8.0):
+        gate.failed(now, FAILED)
+        assert shortest_s <= gate.opens_at - now <= 2 * shortest_s
+        now = gate.opens_at
 
 
 def test_failures_that_left_before_the_gate_closed_change_nothing() -> None:
@@ -149,6 +177,16 @@ def test_only_time_spent_trying_counts_as_an_outage() -> None:
     assert gate.failing_s == TRYING_S_MAX
     gate.failed(86_420.0, FAILED)
     assert gate.failing_s == TRYING_S_MAX + 10.0
+
+
+def test_four_calls_that_are_too_fast_are_no_outage() -> None:
+    """Each counts once: only the fifth makes the next batch a probe."""
+    gate = a_gate()
+    for _ in range(FAILURES_TO_CLOSE - 1):
+        gate.throttled(0.0, THROTTLED)
+    assert not gate.probing
+    gate.throttled(0.0, THROTTLED)
+    assert gate.probing
 
 
 def test_a_call_that_is_too_fast_counts_as_a_failure_and_waits_as_told() -> None:
@@ -182,6 +220,7 @@ def test_a_wide_fanout_narrows_when_more_than_a_fifth_is_refused_for_long() -> N
     while probe.decided == 20:
         probe.answered(20, 5)
         batches += 1
+        assert batches < TALLY_ROWS
     assert probe.decided == 4
     assert batches * 20 > TALLY_ROWS / 2
     assert batches * 20 < TALLY_ROWS
@@ -189,6 +228,69 @@ def test_a_wide_fanout_narrows_when_more_than_a_fifth_is_refused_for_long() -> N
     for _ in range(1_000):
         patient.answered(20, 3)
     assert patient.decided == 20
+
+
+def test_a_probe_whose_answer_was_lost_is_made_again() -> None:
+    """Narrow batches that are lost are no probes; of three wide ones each that is lost may be tried once more."""
+    probe = FanoutProbe("auto", 4, 20)
+    probe.sent(8)
+    probe.lost(4)
+    assert probe.first_width == 4
+    probe.lost(8)
+    assert probe.first_width == 8
+    probe.sent(8)
+    probe.answered(8, 0)
+    for _ in range(WIDE_PROBES):
+        assert probe.first_width == 20
+        probe.sent(20)
+    assert probe.first_width == 4
+    probe.lost(20)
+    assert probe.first_width == 20
+    probe.sent(20)
+    probe.answered(20, 0)
+    assert probe.first_width == 4  # two clean ones and two in flight are enough to decide
+
+
+def test_a_narrow_batch_shows_nothing_and_one_of_five_something() -> None:
+    """Four rows are safe on any service, refused or not; a fifth that goes through is a clean probe."""
+    probe = FanoutProbe("auto", 4, 20)
+    for refused in (0, 1, 3, 4):
+        probe.sent(4)
+        probe.answered(4, refused)
+    assert (probe.decided, probe.first_width) == (None, 8)
+    probe.sent(5)
+    probe.answered(5, 0)
+    assert probe.first_width == 20
+
+
+def test_three_unclear_probes_decide_and_two_do_not() -> None:
+    """Half of what a service must refuse that runs all at once: a third time is enough."""
+    probe = FanoutProbe("auto", 4, 20)
+    decided = []
+    for _ in range(3):
+        probe.sent(8)
+        probe.answered(8, 2)
+        decided.append(probe.decided)
+    assert decided == [None, None, 4]
+
+
+def test_a_third_of_a_wide_probe_refused_is_no_reason_to_stay_narrow() -> None:
+    """A service that runs all at once would refuse sixteen of twenty; six have another cause."""
+    probe = FanoutProbe("auto", 4, 20)
+    for rows, refused in ((8, 0), *[(20, 6)] * WIDE_PROBES):
+        probe.sent(rows)
+        probe.answered(rows, refused)
+    assert probe.decided == 20
+
+
+def test_a_long_good_time_does_not_outweigh_a_bad_one() -> None:
+    """After twenty thousand rows without a refusal, eight of twenty refused are noticed within some twenty batches."""
+    probe = a_wide_fanout()
+    for _ in range(1_000):
+        probe.answered(20, 0)
+    for _ in range(20):
+        probe.answered(20, 8)
+    assert probe.decided == 4
 
 
 def test_a_bad_minute_fades() -> None:
@@ -200,6 +302,60 @@ def test_a_bad_minute_fades() -> None:
         for _ in range(100):
             probe.answered(20, 0)
     assert probe.decided == 20
+
+
+# -------------------------------------------------------------------------------------------------------------- roster
+
+
+def test_mailboxes_that_graph_throttles_are_counted_while_they_wait() -> None:
+    """Two of three, one of them until its own end comes; what waits for another reason is not counted."""
+    roster = Roster(Limits())
+    for number, throttled_s in enumerate((10.0, 30.0, 0.0)):
+        mailbox = Mailbox(number, 0, 5, Window(10_000, 600.0), Quarantine(Limits()), limit_max=4)
+        mailbox.block(40.0)
+        if throttled_s:
+            mailbox.block(throttled_s, throttled=True)
+        roster.open(mailbox, 0.0)
+    assert [roster.throttled(now) for now in (0.0, 9.9, 10.0, 29.9, 30.0)] == [2, 2, 1, 1, 0]
+
+
+def test_a_mailbox_that_has_left_is_not_woken() -> None:
+    """It waited, then its last rows were given up: its timer finds nobody."""
+    roster = Roster(Limits())
+    mailbox = a_mailbox(rows=5)
+    mailbox.block(10.0)
+    roster.open(mailbox, 0.0)
+    mailbox.give_up()
+    roster.place(mailbox, 1.0)
+    roster.wake(10.0)
+    assert (len(roster), roster.has_ready, roster.throttled(10.0)) == (0, False, 0)
+
+
+def test_mailboxes_that_wait_make_room_for_others_until_they_are_ready() -> None:
+    """One connection wants eight: one that waits is not counted among them, one that is ready is."""
+    roster = Roster(Limits(connections=1))
+    mailbox = a_mailbox(rows=5)
+    mailbox.block(10.0)
+    roster.open(mailbox, 0.0)
+    assert roster.room == 8
+    roster.wake(10.0)
+    assert roster.room == 7
+
+
+def test_a_mailbox_whose_turn_comes_while_it_must_wait_sends_nothing() -> None:
+    """It was ready when it was queued; whoever takes it out looks again."""
+    queue, mailbox = ReadyQueue(), a_mailbox()
+    queue.push(mailbox)
+    mailbox.block(50.0)
+    assert choose(queue, 10.0, 20, 4, 4) == ([], [mailbox])
+
+
+def test_the_scheduler_tells_how_many_mailboxes_are_throttled() -> None:
+    """One of two, for the display."""
+    scheduler = a_scheduler(8, 8, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, THROTTLED_ITEM), now=0.0)
+    assert scheduler.throttled_mailboxes() == 1
 
 
 # ---------------------------------------------------------------------------------------------------- tokens and the rest
@@ -277,6 +433,17 @@ def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:
     assert {entry[1:] for entry in done[1:]} == {(Outcome.PURGED, 1, False, batch.number, PURGED)}
 
 
+def test_a_purged_row_is_in_no_doubt_whatever_was_before() -> None:
+    """204 says where the contact is, for a row in doubt as for any other, alone or in a full batch."""
+    scheduler = a_scheduler(2, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, rest=FAILED), now=0.0)
+    (again,) = batches(scheduler.handle(now=5.0))
+    assert entries(scheduler.handle(answer(again), now=6.0), Settled) == [
+        Settled(position, Outcome.PURGED, 2, False, again.number, PURGED) for position in positions(again)
+    ]
+
+
 def test_a_row_that_alone_spoils_its_batch_is_refused_with_what_was_said_of_the_batch() -> None:
     """A 400 of the whole call, met by a row on its own, is that row's answer, with that call."""
     scheduler = a_scheduler(1, connections=1)
@@ -300,6 +467,29 @@ def test_a_row_that_is_given_up_keeps_its_last_answer() -> None:
             now = scheduler.wake_at() or 0.0
             commands = scheduler.handle(now=now)
     assert settled == [Settled(0, Outcome.EXHAUSTED, 8, True, batch.number, fault)]
+
+
+def test_a_row_given_up_for_a_lost_call_says_how_it_was_lost() -> None:
+    """No answer decided it: status 0, and the words of the transport."""
+    scheduler = a_scheduler(1, attempts_max=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (done,) = entries(scheduler.handle(lost(batch), now=1.0), Settled)
+    assert done == Settled(0, Outcome.EXHAUSTED, 1, True, batch.number, Reply(0, message="The connection was reset."))
+
+
+def test_forty_good_replies_among_others_raise_a_lowered_limit() -> None:
+    """They are counted row by row: with three in each answer, the fourteenth makes it four again."""
+    scheduler = a_scheduler(100, connections=1)
+    crowded = Reply(429, "ApplicationThrottled", "over its MailboxConcurrency limit.", 0.0)
+    gone = Reply(404, "ErrorItemNotFound", "Not found.")
+    (batch,) = batches(scheduler.handle(now=0.0))
+    for _ in range(2):
+        (batch,) = batches(scheduler.handle(answer(batch, crowded), now=0.0))
+    sizes = []
+    while batch.size < 4:
+        sizes.append(batch.size)
+        (batch,) = batches(scheduler.handle(answer(batch, rest=gone), now=0.0))
+    assert sizes == [3] * 14
 
 
 def test_refusals_for_speed_are_counted_one_by_one() -> None:

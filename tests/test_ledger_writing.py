@@ -77,6 +77,15 @@ def test_row_returned_and_sent_again_in_one_write_keeps_its_first_time(ledger: L
     assert {row["client_request_id"][-1] for row in rows} == {"2"}
 
 
+def test_neighbours_settled_alike_share_a_record(ledger: Ledger) -> None:
+    """Twenty purged rows are one record, as nearly all are; one in between that ended otherwise makes three."""
+    ledger.write([sent(1, (0, list(range(20)))), ended(1), *(settled(row, 1) for row in range(20))], NOW)
+    odd = [settled(row, 2, Outcome.REFUSED if row == 30 else Outcome.PURGED) for row in range(20, 40)]
+    ledger.write([sent(2, (0, list(range(20, 40)))), ended(2), *odd], NOW)
+    runs = ledger._reading.execute("SELECT first, rows FROM outcome ORDER BY first").fetchall()
+    assert runs == [(0, 20), (20, 10), (30, 1), (31, 9)]
+
+
 def test_row_that_never_left_has_no_time_of_sending(ledger: Ledger) -> None:
     """A batch that certainly did not reach Graph was no sending; the next one is the first."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)

@@ -32,6 +32,13 @@ def test_it_shrinks_with_the_number_of_answers_and_grows_with_the_slowest() -> N
     assert quarantine.length_s == 40.0
 
 
+def test_a_shorter_quarantine_is_told_once() -> None:
+    """The third quick answer makes it notably shorter, the fourth does not; what nobody measured is not assumed."""
+    quarantine = Quarantine(Limits(quarantine_s=40.0, quarantine_s_min=0.1))
+    assert [quarantine.timed(0.3) for _ in range(4)] == [False, False, True, False]
+    assert quarantine.length_s == pytest.approx(0.3 * (3.0 + 20.0 / 4))
+
+
 def test_what_an_earlier_run_learned_counts() -> None:
     """A resumed run does not begin with the longest quarantine."""
     assert Quarantine(Limits(quarantine_s_min=5.0), slowest_s=1.0, answered=500).length_s == 5.0

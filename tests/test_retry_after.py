@@ -57,6 +57,7 @@ NOON_UTC = 1_767_268_800.0
         ("Thu, 01 Jan 2026 25:00:00 GMT", None),
         (None, None),
         (True, None),
+        (float("nan"), None),
         ([], None),
         ({}, None),
     ],
@@ -76,6 +77,27 @@ def test_an_http_date() -> None:
     """Seconds since 1970, whatever zone this machine is in."""
     assert http_date_utc(NOON) == NOON_UTC
     assert http_date_utc("12:00") is None
+    assert http_date_utc("Thu, 01 Xyz 2026 12:00:00 GMT") is None
+    assert http_date_utc("Thu, 31 Feb 99999 12:00:00 GMT") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "means_something"),
+    [
+        ("Sat, 31 Jan 2026 12:00:00 GMT", True),
+        ("Sat, 32 Jan 2026 12:00:00 GMT", False),
+        ("Sat, 31 Jan 2026 23:59:59 GMT", True),
+        ("Sat, 31 Jan 2026 24:00:00 GMT", False),
+        ("Sat, 31 Jan 2026 23:60:00 GMT", False),
+        ("Wed, 31 Dec 2025 23:59:60 GMT", True),
+        ("Wed, 31 Dec 2025 23:59:61 GMT", False),
+        (NOON.ljust(64), True),
+        (NOON.ljust(65), False),
+    ],
+)
+def test_a_date_is_one_that_a_calendar_and_a_clock_have(text: str, means_something: bool) -> None:
+    """Up to the 31st, 23:59, a leap second, and 64 characters."""
+    assert (http_date_utc(text) is not None) == means_something
 
 
 numbers = st.integers(0, 10**12).map(str) | st.decimals(0, 10**6, places=3).map(str)

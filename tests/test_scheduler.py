@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchEnded,
+    BatchLost,
     BatchSent,
     Halt,
     HaltReason,
@@ -24,6 +27,7 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import Answer, Attempt, Outcome, Reply
 from tests.fixtures import (
+    PURGED,
     THROTTLED,
     a_scheduler,
     answer,
@@ -49,6 +53,7 @@ def test_a_mailbox_gives_four_rows_and_others_fill_the_batch() -> None:
     scheduler = a_scheduler(10, 10, 10, 10, 10, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 20
+    assert UUID(batch.client_request_id).version == 4
     assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 4]
 
 
@@ -149,6 +154,13 @@ def test_auto_sends_eight_then_three_times_twenty_then_twenty_for_all() -> None:
     assert widths == [8, 20, 20, 20, 20, 20]
 
 
+def test_the_probe_is_tried_on_one_mailbox_of_a_batch() -> None:
+    """The heaviest gives eight rows; whatever fills the batch up stays at four."""
+    scheduler = a_scheduler(30, 20, 20, 20, connections=1, fanout="auto")
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert [len(part.attempts) for part in batch.parts] == [8, 4, 4, 4]
+
+
 def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
     """A service that runs all at once refuses four of eight, and never sees more than four again."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
@@ -239,9 +251,34 @@ def test_a_throttled_row_is_not_in_doubt() -> None:
     """A 404 after nothing but refusals means that it was gone before."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
-    scheduler.handle(answer(batch, THROTTLED), now=0.0)
+    (row,) = returned(scheduler.handle(answer(batch, THROTTLED), now=0.0)).values()
+    assert (row.failures, row.in_doubt) == (0, False)
     (batch,) = batches(scheduler.handle(now=1.0))
     assert outcomes(scheduler.handle(answer(batch, GONE), now=2.0)) == {0: Outcome.ABSENT}
+
+
+def test_crowded_answers_in_a_row_narrow_the_mailbox_whatever_else_they_refuse() -> None:
+    """Graph names concurrency for one row and the rate for the next: the first counts; the rate alone does not."""
+    crowded, fast = Reply(429, "", "Over its MailboxConcurrency limit.", 0.0), Reply(429, "", "Too many requests.", 0.0)
+    for refused, size in (([crowded, fast], 3), ([fast, crowded], 3), ([fast, fast], 4)):
+        scheduler = a_scheduler(40, connections=1)
+        (batch,) = batches(scheduler.handle(now=0.0))
+        for _ in range(2):
+            (batch,) = batches(scheduler.handle(answer(batch, *refused), now=0.0))
+        assert batch.size == size
+
+
+@pytest.mark.parametrize("reply", [FAULT, Reply(409, "Conflict"), Reply(424)])
+def test_a_row_that_was_not_done_waits_twice_as_long_each_time(reply: Reply) -> None:
+    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    scheduler = a_scheduler(1)
+    now = 0.0
+    for shortest_s in (1.0, 2.0, 4.0):
+        (batch,) = batches(scheduler.handle(now=now))
+        scheduler.handle(answer(batch, reply), now=now)
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert shortest_s <= wait_s <= 2 * shortest_s
+        now += wait_s
 
 
 def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:
@@ -283,6 +320,9 @@ def test_what_an_earlier_run_sent_counts_in_the_window() -> None:
     scheduler = a_scheduler(opened, mailbox_requests=10)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert positions(batch) == [8, 9]
+    full = a_scheduler(MailboxOpened(0, 8, 20, recent=((100.0, 10),)), mailbox_requests=10)
+    assert batches(full.handle(now=0.0)) == []
+    assert full.wake_at() == -100.0 + 1.0 + 601.0
 
 
 def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
@@ -292,6 +332,119 @@ def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
     commands = scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=86_400.0)), now=1.0)
     assert outcomes(commands)[0] is Outcome.EXHAUSTED
     assert entries(commands, MailboxClosed)[0].skipped == 4
+
+
+def test_a_wait_told_with_the_answers_holds_for_everybody() -> None:
+    """A 200 may carry a Retry-After of its own: its rows are settled, and nothing leaves before."""
+    scheduler = a_scheduler(4, 4, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    first = answer(batch, outer=Reply(200, retry_after_s=5.0), rest=FAULT)
+    commands = scheduler.handle(first, now=1.0)
+    assert entries(commands, RunBlocked) == [RunBlocked(5.0)]
+    assert scheduler.blocked_for_s == 5.0
+    assert batches(scheduler.handle(now=5.9)) == []
+    assert batches(scheduler.handle(now=6.0))
+
+
+def test_a_wait_asked_of_a_failing_call_holds_for_everybody() -> None:
+    """503 with Retry-After: the other batches wait too, and what the ledger is told says so."""
+    scheduler = a_scheduler(*[4] * 20, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 503, wait=12.0), now=1.0)
+    assert entries(commands, RunBlocked) == [RunBlocked(12.0)]
+    assert batches(scheduler.handle(now=12.9)) == []
+    assert batches(scheduler.handle(now=13.0))
+
+
+def test_a_fault_of_a_row_that_names_a_wait_blocks_its_mailbox() -> None:
+    """A 503 for one row may carry a Retry-After; its neighbours wait as well."""
+    scheduler = a_scheduler(8, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, Reply(503, "ErrorServerBusy", "", 30.0)), now=1.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 30.0)]
+    assert batches(scheduler.handle(now=30.9)) == []
+    assert batches(scheduler.handle(now=31.0))
+
+
+def test_a_wait_longer_than_a_run_may_wait_stops_the_run() -> None:
+    """Asked of the whole app for a day: the run halts, once, and the ledger keeps the wait."""
+    scheduler = a_scheduler(*[4] * 10, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(first, 429, wait=86_400.0), now=1.0)
+    assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.WAIT_TOO_LONG]
+    assert entries(commands, RunBlocked) == [RunBlocked(86_400.0)]
+    assert scheduler.wake_at() is None
+    commands = scheduler.handle(refusal(second, 429, wait=86_400.0), now=2.0)
+    assert [c for c in commands if isinstance(c, Halt)] == []
+    assert scheduler.finished
+
+
+def test_the_longest_wait_that_a_run_accepts_is_waited_for() -> None:
+    """Six hours are, asked of the app or of a mailbox; a second more is not."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 429, wait=21_600.0), now=0.0)
+    assert not any(isinstance(command, Halt) for command in commands)
+    (batch,) = batches(scheduler.handle(now=21_600.0))
+    commands = scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=21_600.0)), now=21_600.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 21_600.0)]
+    assert entries(commands, MailboxClosed) == []
+
+
+def test_a_mailbox_that_is_being_moved_waits_for_minutes_and_is_given_up_at_last() -> None:
+    """One to two minutes, then twice as long each time, and after eight times in a row its rows are exhausted, not in doubt."""
+    scheduler = a_scheduler(2, connections=1)
+    moved = Reply(503, "ErrorMailboxMoveInProgress", "The mailbox is being moved.")
+    now, longest_s = 0.0, 120.0
+    for time in range(8):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(answer(batch, rest=moved), now=now)
+        if time < 7:
+            assert {(row.failures, row.in_doubt) for row in returned(commands).values()} == {(0, False)}
+            wait_s = (scheduler.wake_at() or 0.0) - now
+            assert longest_s / 2 <= wait_s <= longest_s
+            now, longest_s = now + wait_s, min(2 * longest_s, 1_800.0)
+    assert outcomes(commands) == {0: Outcome.EXHAUSTED, 1: Outcome.EXHAUSTED}
+    assert [entry.skipped for entry in entries(commands, MailboxClosed)] == [0]
+    assert not any(entry.in_doubt for entry in entries(commands, Settled))
+    assert scheduler.finished
+
+
+def test_a_mailbox_that_is_being_moved_waits_as_long_as_graph_says() -> None:
+    """A Retry-After that comes with it is kept to the second."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, Reply(503, "ErrorMailboxMoveInProgress", "", 77.0)), now=0.0)
+    assert scheduler.wake_at() == 77.0
+
+
+def test_one_row_that_goes_through_keeps_the_wait_short() -> None:
+    """Refusals without a wait double it only where nothing at all goes through."""
+    scheduler = a_scheduler(8, connections=1)
+    now = 0.0
+    for _ in range(2):
+        (batch,) = batches(scheduler.handle(now=now))
+        scheduler.handle(answer(batch, PURGED, rest=Reply(429)), now=now)
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert 2.0 <= wait_s <= 4.0
+        now += wait_s
+
+
+def test_nothing_but_an_answer_moves_a_run_whose_connections_are_all_taken() -> None:
+    """That the app might send more by then makes no timer."""
+    scheduler = a_scheduler(*[4] * 20, connections=1, requests_per_s=20, burst_s=1.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert scheduler.wake_at() is None
+    assert entries(scheduler.handle(answer(batch), now=2.0), BatchEnded) == [BatchEnded(1, 200, "request")]
+
+
+def test_the_allowance_of_the_app_is_waited_for() -> None:
+    """With 20 requests a second, two full batches are a second apart, and the scheduler says when."""
+    scheduler = a_scheduler(*[4] * 10, connections=2, requests_per_s=20, burst_s=0.5)
+    assert len(batches(scheduler.handle(now=0.0))) == 1
+    assert scheduler.wake_at() == pytest.approx(1.0)
+    assert batches(scheduler.handle(now=0.99)) == []
+    assert len(batches(scheduler.handle(now=1.0))) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------- doubt
@@ -347,7 +500,35 @@ def test_a_call_level_fault_quarantines_too() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 503), now=1.0)
     assert all(entry.in_doubt for entry in returned(commands).values())
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 40.0)]
+    assert batches(commands) == []
     assert batches(scheduler.handle(now=40.9)) == []
+    assert len(batches(scheduler.handle(now=41.0))) == 1
+
+
+@pytest.mark.parametrize(("running", "opens_at"), [(False, 603.0), (True, 643.0)])
+def test_rows_of_a_lost_call_count_in_the_window_until_the_service_has_surely_seen_them(
+    running: bool, opens_at: float
+) -> None:
+    """Where an answer came and could not be read, the service is done; where none came, it may go on for the quarantine."""
+    scheduler = a_scheduler(20, mailbox_requests=4, quarantine_s=40.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=running), now=1.0)
+    assert bool(entries(commands, MailboxBlocked)) == running
+    assert scheduler.wake_at() == opens_at
+
+
+def test_an_unreadable_answer_is_backed_off_from() -> None:
+    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    scheduler = a_scheduler(1)
+    now = 0.0
+    for shortest_s in (1.0, 2.0, 4.0):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=False), now=now)
+        assert returned(commands)[0].in_doubt
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert shortest_s <= wait_s <= 2 * shortest_s
+        now += wait_s
 
 
 def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:
@@ -472,6 +653,74 @@ def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
     assert len(batches(scheduler.handle(now=11.0))) == 1
 
 
+def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
+    """Two mailboxes whose batch was refused: the second row leaves when the first has come back."""
+    scheduler = a_scheduler(1, 1, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
+    assert (single.size, scheduler.in_flight) == (1, 1)
+    (other,) = batches(scheduler.handle(answer(single), now=2.0))
+    assert positions(single) + positions(other) == positions(batch)
+    scheduler.handle(answer(other), now=3.0)
+    assert scheduler.finished
+
+
+def test_a_stopping_run_sends_no_row_alone() -> None:
+    """The batch was refused after the stop was asked for: its rows are kept for the next run."""
+    scheduler = a_scheduler(3)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert batches(scheduler.handle(StopRequested(), refusal(batch, 400), now=1.0)) == []
+    assert scheduler.finished
+
+
+def test_rows_alone_end_with_their_mailbox() -> None:
+    """One of them finds it closed: the others are refused with it, and are not sent after all."""
+    scheduler = a_scheduler(3, 2, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
+    commands = scheduler.handle(answer(single, Reply(404, "ErrorInvalidUser", "No such user.")), now=2.0)
+    mailbox = single.parts[0].mailbox
+    assert [entry.mailbox for entry in entries(commands, MailboxClosed)] == [mailbox]
+    while sent := batches(commands):
+        assert [part.mailbox for part in sent[0].parts] == [1 - mailbox]
+        commands = scheduler.handle(answer(sent[0]), now=3.0)
+    assert scheduler.finished
+
+
+def test_a_call_that_was_not_attempted_is_sent_again_at_once() -> None:
+    """424 for the whole call: nobody's fault, no attempt used up, no doubt, no token renewed."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 424), now=1.0)
+    assert {(r.failures, r.in_doubt) for r in returned(commands).values()} == {(0, False)}
+    assert not any(isinstance(command, RenewToken) for command in commands)
+    assert [positions(again) for again in batches(commands)] == [positions(batch)]
+
+
+def test_an_address_that_refuses_every_call_stops_the_run() -> None:
+    """403 or 404 for $batch itself: nothing is settled, nothing in doubt, and the run says what it was told."""
+    scheduler = a_scheduler(4, 4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 404, "ResourceNotFound", "No such version."), now=1.0)
+    (halt,) = [c for c in commands if isinstance(c, Halt)]
+    assert (halt.reason, halt.reply.code) == (HaltReason.REFUSED_APP, "ResourceNotFound")
+    assert {(r.failures, r.in_doubt) for r in returned(commands).values()} == {(0, False)}
+    assert outcomes(commands) == {}
+    assert scheduler.finished
+
+
+def test_a_row_that_is_refused_for_ever_is_given_up_at_last() -> None:
+    """Nothing but 429s: no failure, yet after the longest number of sendings the row is exhausted."""
+    scheduler = a_scheduler(1, sends_max=5)
+    now, settled, sendings = 0.0, {}, 0
+    while not settled:
+        (batch,) = batches(scheduler.handle(now=now))
+        sendings += 1
+        settled = outcomes(scheduler.handle(answer(batch, THROTTLED), now=now))
+        now = scheduler.wake_at() or now
+    assert (settled, sendings) == ({0: Outcome.EXHAUSTED}, 5)
+
+
 def test_an_expired_token_is_renewed_once_for_all() -> None:
     """Two batches come back with 401: one renewal, nothing sent meanwhile, no attempt in doubt."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
@@ -498,6 +747,38 @@ def test_a_token_that_stays_refused_stops_the_run() -> None:
     assert scheduler.finished
 
 
+def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
+    """Even a refusal for good shows that it was let in: two more renewals are tried before the run stops."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(refusal(batch, 401), now=1.0)
+    (batch,) = batches(scheduler.handle(TokenRenewed(), now=2.0))
+    mixed = answer(batch, Reply(400, "ErrorInvalidIdMalformed", "Id is malformed."), rest=Reply(401))
+    commands = scheduler.handle(mixed, now=3.0)
+    for now in (4.0, 6.0):
+        assert any(isinstance(command, RenewToken) for command in commands)
+        (batch,) = batches(scheduler.handle(TokenRenewed(), now=now))
+        commands = scheduler.handle(refusal(batch, 401), now=now + 1.0)
+    assert any(isinstance(command, RenewToken) for command in commands)
+    (batch,) = batches(scheduler.handle(TokenRenewed(), now=8.0))
+    commands = scheduler.handle(refusal(batch, 401), now=9.0)
+    assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
+
+
+def test_a_token_that_purged_one_row_counts_as_accepted() -> None:
+    """Refused, renewed, one row purged: the next refusals are counted from the beginning."""
+    scheduler = a_scheduler(2, connections=1, batch_items_max=1)
+    commands = scheduler.handle(now=0.0)
+    for now, accepted in ((1.0, False), (2.0, True), (3.0, False), (4.0, False)):
+        (batch,) = batches(commands)
+        commands = scheduler.handle(answer(batch) if accepted else refusal(batch, 401), now=now)
+        if not accepted:
+            assert any(isinstance(command, RenewToken) for command in commands)
+            commands = scheduler.handle(TokenRenewed(), now=now)
+    (batch,) = batches(commands)
+    assert any(isinstance(command, Halt) for command in scheduler.handle(refusal(batch, 401), now=5.0))
+
+
 def test_an_app_without_the_permission_stops_the_run() -> None:
     """Authorization_RequestDenied holds for every mailbox; the rows stay open for a resumed run."""
     scheduler = a_scheduler(4, 4)
@@ -505,6 +786,7 @@ def test_an_app_without_the_permission_stops_the_run() -> None:
     denied = Reply(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
     commands = scheduler.handle(answer(batch, rest=denied), now=1.0)
     assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
+    assert {(row.failures, row.in_doubt) for row in returned(commands).values()} == {(0, False)}
     assert outcomes(commands) == {}
     assert scheduler.finished
 
@@ -557,7 +839,7 @@ def test_an_outage_that_lasts_stops_the_run() -> None:
         commands = scheduler.handle(*[lost(b, sent=False) for b in batches(commands)], now=now)
         now = max(now + 0.1, scheduler.wake_at() or 0.0)
         assert now < 1000
-    assert halts[0].reason is HaltReason.OUTAGE
+    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(0))
 
 
 def test_a_wait_that_graph_asked_for_is_no_outage() -> None:

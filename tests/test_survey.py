@@ -37,6 +37,17 @@ def test_survey_tells_why_rows_are_invalid_and_where_they_stand() -> None:
     assert len([example for example in survey.invalid_examples if example.reason == "the user is empty"]) == 3
 
 
+def test_odd_reasons_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first reasons by themselves, whatever comes after them in one sum: no input can fill the memory."""
+    monkeypatch.setattr("purgeengine.edges.ledger.survey.REASONS_MAX", 2)
+    rows = [("", "", "x"), ("nobody", "", "x"), ("a@x.example", "", ""), ("a@x.example", "", "\u00e4"), ("", "", "y")]
+    assert sorted(survey_input(FakeSource(rows)).invalid_by_reason.items()) == [
+        ("other reasons", 2),
+        ("the user is empty", 2),
+        ("the user is neither a user principal name (name@domain) nor an object id (GUID)", 1),
+    ]
+
+
 def test_survey_reports_progress_in_rows() -> None:
     """The caller is told the rows read so far, batch by batch."""
     told: list[int] = []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from purgeengine.core.action import IdType
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.core.verdicts import Scope, Verdict, judge, judge_batch, outcome_when_gone
+from purgeengine.core.verdicts import TABLE, Rule, Scope, Verdict, judge, judge_batch, outcome_when_gone
 from tests.properties import examples
 
 LINES = [
@@ -67,6 +67,28 @@ def test_every_status_and_code_has_its_verdict(status: int, code: str, message: 
     assert judge(Reply(status, code, message)) is verdict
 
 
+def test_every_code_of_the_table_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take any one away, or the words it asks for, and some answer is judged otherwise. What holds by default is left out."""
+
+    def with_one_change(rule: Rule) -> list[list[Rule]]:
+        fewer = [[rule._replace(codes=rule.codes - {code})] for code in sorted(rule.codes or ())]
+        return [[], *fewer, *([[rule._replace(message_has=())]] if rule.message_has else [])]
+
+    for status, rules in list(TABLE.items()):
+        by_default = Verdict.REFUSED if 400 <= status < 500 else Verdict.FAULT
+        for place, rule in enumerate(rules):
+            if rule.codes is None and rule.verdict is by_default:
+                continue
+            for changed in with_one_change(rule):
+                monkeypatch.setitem(TABLE, status, (*rules[:place], *changed, *rules[place + 1 :]))
+                assert any(judge(Reply(s, code, message)) is not verdict for s, code, message, verdict in LINES), (
+                    status,
+                    rule,
+                    changed,
+                )
+        monkeypatch.setitem(TABLE, status, rules)
+
+
 def test_codes_are_read_in_any_letter_case() -> None:
     """The service spells codes in more than one way."""
     assert judge(Reply(404, "errorItemNotFound")) is Verdict.GONE
@@ -113,7 +135,10 @@ def test_gone_is_purged_only_where_an_attempt_of_ours_is_in_doubt() -> None:
         (401, Verdict.TOKEN_REFUSED),
         (403, Verdict.APP_REFUSED),
         (404, Verdict.APP_REFUSED),
+        (300, Verdict.APP_REFUSED),
         (302, Verdict.APP_REFUSED),
+        (499, Verdict.APP_REFUSED),
+        (299, Verdict.FAULT),
         (429, Verdict.THROTTLED),
         (424, Verdict.NOT_ATTEMPTED),
         (408, Verdict.FAULT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,12 +35,34 @@ def test_requests_that_never_arrived_are_given_back() -> None:
     assert window.room(now=0.0) == 4
 
 
+def test_answers_of_one_second_leave_together_and_later_ones_later() -> None:
+    """Three and four in the sixth second, five in the ninth: each is in the window for its whole length, and then is not."""
+    window = Window(20, 600.0)
+    for requests, at in ((3, 5.2), (4, 5.7), (5, 8.0)):
+        window.sent(requests)
+        window.answered(requests, at)
+    assert [window.room(now) for now in (605.9, 606.0, 608.9, 609.0)] == [8, 15, 15, 20]
+
+
+def test_more_answers_than_requests_are_a_mistake_of_ours() -> None:
+    """Whatever was sent in one or two calls may come back, and not one more."""
+    window = Window(20, 600.0)
+    window.sent(2)
+    window.sent(3)
+    window.answered(5, 1.0)
+    with pytest.raises(AssertionError):
+        window.answered(1, 2.0)
+
+
 def test_requests_of_an_earlier_process_count() -> None:
     """After a restart the window still knows what was sent before, and may be over its limit."""
     window = Window(5, 600.0)
     window.restore(6, -100.0)
     assert window.room(now=0.0) == -1
     assert window.room(now=501.0) == 5
+    window.restore(1, 500.0)
+    window.restore(2, 501.0)
+    assert window.room(now=502.0) == 2
 
 
 @given(

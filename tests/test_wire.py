@@ -152,6 +152,18 @@ def test_quick_and_tolerant_reading_agree() -> None:
     assert decoded(plain) == decoded({**plain, "body": json.dumps(odd)})
 
 
+def test_half_a_character_in_an_error_breaks_nothing() -> None:
+    """A body written as a string that was cut within an emoji: the status speaks."""
+    body = b'{"responses":[{"id":"0","status":500,"body":"\\ud83d"}]}'
+    assert decode_answer(200, {}, body, 1, NOW_UTC).replies == {0: Reply(500)}
+
+
+def test_an_error_that_cannot_be_read_leaves_the_status_to_speak() -> None:
+    """Broken UTF-8 within one error: its row has a status without a code, and its neighbour is purged."""
+    body = b'{"responses":[{"id":"0","status":404,"body":{"error":{"code":"\xff"}}},{"id":"1","status":204}]}'
+    assert decode_answer(200, {}, body, 2, NOW_UTC).replies == {0: Reply(404), 1: PURGED_REPLY}
+
+
 @examples(200)
 @given(st.binary(max_size=200), st.integers(100, 599))
 def test_no_bytes_break_the_decoder(body: bytes, status: int) -> None:

@@ -13,6 +13,13 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+JUMPS_MAX = 1_000_000
+"""Timers after which a run that has not ended never will; the longest of thousands of seeds needs a tenth."""
+
+
+class Livelock(Exception):
+    """Something happens again and again, and nothing comes of it."""
+
 
 class Deadlock(Exception):
     """Everybody waits and no timer is set."""
@@ -37,6 +44,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual_now = 0.0
+        self._jumps = 0
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
@@ -45,6 +53,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def jump(self, by_s: float) -> None:
         """Move on. A trifle more than asked, so that rounding never leaves a timer just ahead of us for ever."""
+        self._jumps += 1
+        if self._jumps > JUMPS_MAX:
+            raise Livelock(f"still not done after {self._virtual_now:.0f} s")
         if by_s > 0:
             self._virtual_now += by_s + 1e-9
 

@@ -74,7 +74,7 @@ class Roster:
         if at <= now:
             self._waiting.discard(mailbox.number)
             self.ready.push(mailbox)
-        elif at < inf:
+        else:  # an instant, for its window has seen whatever fills it
             self._waiting.add(mailbox.number)
             heappush(self._timers, (at, mailbox.number))
 

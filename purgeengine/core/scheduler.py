@@ -312,13 +312,11 @@ class Scheduler:
             self._plan.pace.timed(flight.size, duration_s)
 
     def _token_refused(self, flight: Flight, reply: Reply) -> None:
-        match self._token.refused(flight.token_generation):
-            case Remedy.RENEW:
-                self._out.append(RenewToken())
-            case Remedy.GIVE_UP:
-                self._halt(HaltReason.REFUSED_APP, reply)
-            case Remedy.NOTHING:
-                pass
+        remedy = self._token.refused(flight.token_generation)
+        if remedy is Remedy.RENEW:
+            self._out.append(RenewToken())
+        elif remedy is Remedy.GIVE_UP:
+            self._halt(HaltReason.REFUSED_APP, reply)
 
     def _wait_for_graph(self, for_s: float, reply: Reply) -> None:
         if for_s > self._limits.retry_after_s_max:

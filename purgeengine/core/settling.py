@@ -8,6 +8,7 @@ what it says about the run is left in `said` for the scheduler.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from purgeengine.config import Limits
 from purgeengine.core.action import IdType
@@ -93,6 +94,7 @@ class Settling:
                     for position, number, _, _ in attempts
                 ]
                 said.good = len(attempts)
+                self.said.went_through = True
             else:
                 broken = False
                 for attempt in attempts:
@@ -107,7 +109,6 @@ class Settling:
                         flight.batch.serial and reply.status >= 400 and reply.status != FAILED_DEPENDENCY
                     )
                     self._reply(batch, attempt, reply, mailbox, said, now)
-            self.said.went_through |= said.good > 0
             self.said.refused += said.refused
             if flight.batch.serial:
                 self._lane_ended(mailbox, len(attempts), now)
@@ -145,12 +146,12 @@ class Settling:
                 said.concurrency |= "concurrency" in reply.message.lower()
                 wait_s = self._backoff.throttled_wait_s(mailbox.refusals + 1, reply)
                 said.wait_s = max(said.wait_s, wait_s)
-                self._return(batch, attempt, reply, now + wait_s, said, counted=False)
+                self._return(batch, attempt, reply, now, said, counted=False)
             case Verdict.HELD_BACK:
                 wait_s = self._backoff.held_back_wait_s(mailbox.held_back + 1, reply)
                 said.wait_s = max(said.wait_s, wait_s)
                 said.held_back = True
-                self._return(batch, attempt, reply, now + wait_s, said, counted=False)
+                self._return(batch, attempt, reply, now, said, counted=False)
             case Verdict.FAULT:
                 wait_s = self._backoff.item_wait_s(attempt.failures + 1, reply)
                 if reply.retry_after_s is not None:
@@ -168,6 +169,8 @@ class Settling:
             case Verdict.APP_REFUSED:
                 self.said.app_refused = reply
                 self._return(batch, attempt, reply, now, said, counted=False)
+            case _:
+                assert_never(verdict)
 
     def _settle(self, attempt: Attempt, outcome: Outcome, batch: int, reply: Reply) -> None:
         """For good. Purged and absent say where the contact is; any other outcome may leave an earlier attempt in doubt."""

@@ -1,0 +1,137 @@
+"""Do the tests bite? Small mistakes in the core and the ledger, made by mutmut, and what the quick tests say to each.
+
+mutmut makes the mutants, asks mypy and then the tests (``[tool.mutmut]`` in pyproject.toml); this runs it, counts by file, and
+holds the survivors against ``tests/mutants_explained.txt``, so that a new one stands out. What it makes lies in ``mutants/``;
+what was tested once is not tested again until its function changes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+EXPLAINED = Path(__file__).parents[1] / "mutants_explained.txt"
+MADE = Path("mutants")
+AREAS = ("core", "edges/ledger")
+KILLED, TYPED, LATE, LIVES, UNTOUCHED, UNTRIED = "killed", "typed", "timeout", "survived", "no test", "not tried"
+BY_EXIT_CODE = {0: LIVES, 1: KILLED, 3: KILLED, 5: UNTOUCHED, 33: UNTOUCHED, 37: TYPED, None: UNTRIED}
+BY_EXIT_CODE |= dict.fromkeys((-24, 24, 36, 152, 255), LATE)
+"""What mutmut notes of a mutant; whatever else ends a test run (a signal, say) has killed it as well."""
+
+
+def mutants_of(path: Path) -> dict[str, str]:
+    """The mutants of a file of the product, and what became of each."""
+    meta = MADE / f"{path}.meta"
+    if not meta.exists() or not meta.stat().st_size:
+        return {}
+    found = json.loads(meta.read_text(encoding="utf-8"))["exit_code_by_key"]
+    return {name: BY_EXIT_CODE.get(code, KILLED) for name, code in found.items()}
+
+
+def told(name: str, path: Path) -> str:
+    """A mutant as it is written in the list of explained ones: where it is, and the line as the mutant has it."""
+    from mutmut.mutation.diff_apply import get_diff_for_mutant
+
+    diff = get_diff_for_mutant(name, path=path).splitlines()[2:]
+    mark = "+" if any(line.startswith("+") for line in diff) else "-"
+    changed = " ".join(line[1:].strip() for line in diff if line.startswith(mark))
+    mangled = name.rpartition("__mutmut_")[0].rpartition(".")[2]  # x_function or xǁClassǁmethod
+    function = mangled[2:].replace("ǁ", ".")
+    return f"{path.with_suffix('').as_posix().removeprefix('purgeengine/')} {function} | {changed}"
+
+
+def explained() -> dict[str, str]:
+    """The list: how a mutant is told (a trailing … stands for any rest), to the reason why it may live."""
+    reasons: dict[str, str] = {}
+    reason = ""
+    for line in EXPLAINED.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# "):
+            reason = line[2:]
+        elif line:
+            reasons[line] = reason
+    return reasons
+
+
+def is_explained(said: str, reasons: dict[str, str]) -> bool:
+    """Whether a survivor stands in the list."""
+    return said in reasons or any(said.startswith(known[:-1]) for known in reasons if known.endswith("…"))
+
+
+def files() -> Iterator[Path]:
+    """Those that are mutated."""
+    for area in AREAS:
+        yield from sorted(Path("purgeengine", area).glob("*.py"))
+
+
+def run(names: list[str], jobs: int) -> None:
+    """Have mutmut test these mutants (or patterns), or all that are new."""
+    here = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+    subprocess.run(["mutmut", "run", "--max-children", str(jobs), *names], env=here, check=True)
+
+
+EPILOG = """\b
+Examples:
+  python -m tests.campaigns.mutants --run
+  python -m tests.campaigns.mutants --run "purgeengine.core.window.*"
+  python -m tests.campaigns.mutants --again"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("patterns", nargs=-1)
+@click.option(
+    "--run", "running", is_flag=True, help="Test what is new, or the mutants of these patterns, before reporting."
+)
+@click.option("--again", is_flag=True, help="Test the unexplained survivors once more, with the tests as they are now.")
+@click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True, help="Processes.")
+def main(patterns: tuple[str, ...], running: bool, again: bool, jobs: int) -> None:
+    """Count the mutants by file, and show the survivors that nobody has explained. Exit code 1 when there are any."""
+    if running:
+        run(list(patterns), jobs)
+    living = _report(quiet=again)
+    if again and living:
+        run(living, jobs)
+        living = _report(quiet=False)
+    sys.exit(1 if living else 0)
+
+
+def _report(*, quiet: bool) -> list[str]:
+    """Print the table unless ``quiet``, and answer the names of the unexplained survivors."""
+    reasons, living, shown = explained(), [], []
+    columns = (KILLED, TYPED, LATE, LIVES, UNTOUCHED, UNTRIED)
+    rows: dict[str, Counter[str]] = {}
+    for path in files():
+        found = mutants_of(path)
+        for row in (path.as_posix().removeprefix("purgeengine/"), *(area for area in AREAS if area in path.as_posix())):
+            rows.setdefault(row, Counter()).update(found.values())
+        for name, end in found.items():
+            if end not in (LIVES, UNTOUCHED):
+                continue
+            said = told(name, path)
+            if is_explained(said, reasons):
+                for row in (path.as_posix().removeprefix("purgeengine/"), *(a for a in AREAS if a in path.as_posix())):
+                    rows[row]["explained"] += 1
+            else:
+                living.append(name)
+                shown.append(f"{said}    [{name}]")
+    if not quiet:
+        click.echo(f"{'':<32}{'all':>6}" + "".join(f"{column:>10}" for column in (*columns, "explained")))
+        for row, ends in rows.items():
+            total = sum(ends[column] for column in columns)
+            if total:
+                click.echo(
+                    f"{row:<32}{total:>6}" + "".join(f"{ends[column]:>10}" for column in (*columns, "explained"))
+                )
+        for line in shown:
+            click.echo(line)
+    return living
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""What the operating system and SQLite may refuse, and what a user reads then; and inputs of more than one part."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sqlite3
+from pathlib import Path
+from typing import Any, NoReturn
+
+import filelock
+import pyarrow as pa
+import pytest
+
+from purgeengine.core.model import Item, Outcome, Reply
+from purgeengine.edges.ledger import LedgerReader, database, export, items, journal, parts, reserve, staging
+from purgeengine.edges.ledger.storage import cause_of, translated
+from purgeengine.errors import LedgerError
+from tests.ledger_fixtures import NOW, FakeSource, a_source, ended, open_ledger, sent, settled
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full"),
+        (OSError(122, "Disk quota exceeded"), "the disk is full"),
+        (sqlite3.OperationalError("database or disk is full"), "the disk is full"),
+        (sqlite3.IntegrityError("UNIQUE constraint failed: outcome.first"), "please report it"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Check the permissions"),
+        (OSError(errno.EROFS, "Read-only file system"), "Check the permissions"),
+        (sqlite3.OperationalError("attempt to write a readonly database"), "Check the permissions"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "ledger.sqlite"), r"^ledger\.sqlite is missing\. Restore"),
+        (FileNotFoundError(), "^a file is missing"),
+        (sqlite3.DatabaseError("database disk image is malformed"), "the database is damaged"),
+        (sqlite3.DatabaseError("file is not a database"), "the database is damaged"),
+        (sqlite3.OperationalError("database is locked"), "another program keeps it locked"),
+        (sqlite3.OperationalError("unable to open database file"), "the database cannot be opened"),
+        (OSError(errno.EIO, "Input/output error"), r"^Input/output error\.$"),
+        (pa.ArrowInvalid("odd bytes"), r"^odd bytes\.$"),
+    ],
+)
+def test_every_cause_is_a_sentence(error: Exception, sentence: str) -> None:
+    """What happened and what to do, whoever raised it."""
+    with (
+        pytest.raises(LedgerError, match=r"^The ledger cannot be read: ") as raised,
+        translated("The ledger cannot be read"),
+    ):
+        raise error
+    assert raised.value.__cause__ is error
+    assert re.search(sentence, cause_of(error))
+
+
+def test_a_mistake_of_ours_is_not_dressed_up_as_a_problem_of_the_disk() -> None:
+    """A plain ValueError comes from our own code, and is told as it is; a sentence that was made once is kept."""
+    with pytest.raises(ValueError, match=r"^a mistake$"), translated("The ledger cannot be read"):
+        raise ValueError("a mistake")
+    with pytest.raises(LedgerError, match=r"^told already$"), translated("The ledger cannot be read"):
+        raise LedgerError("told already")
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [(NotImplementedError(), "has no locks"), (PermissionError(errno.EACCES, "Permission denied"), "cannot be locked")],
+)
+def test_a_folder_that_cannot_be_locked_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    """Two runs that nothing keeps apart would send rows twice."""
+
+    def acquire(self: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
+    with pytest.raises(LedgerError, match=sentence):
+        open_ledger(tmp_path / "L", a_source(2))
+    assert not (tmp_path / "L" / "ledger.sqlite").exists()
+
+
+def test_the_reserve_is_written_where_it_cannot_be_allocated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems do not know fallocate; zeros take the room as well."""
+
+    def refused(*_: int) -> NoReturn:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", refused, raising=False)
+    with open_ledger(tmp_path / "L", a_source(2)) as ledger:
+        ledger.hold_reserve(4)
+        assert (tmp_path / "L" / "reserve").stat().st_size >= len(reserve.BLOCK) + 4 * reserve.BATCH_BYTES
+    assert not (tmp_path / "L" / "reserve").exists()
+
+
+def test_a_reserve_that_cannot_be_removed_is_no_worse_than_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may hold the file; the ledger is closed all the same."""
+    ledger = open_ledger(tmp_path / "L", a_source(2))
+    ledger.hold_reserve(1)
+
+    def refused(self: Path, missing_ok: bool = False) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    ledger.close()
+    assert not ledger._journal.reserve.held
+
+
+def test_a_mistake_of_ours_shuts_the_ledger(tmp_path: Path) -> None:
+    """What the journal does not know it does not write, nor anything after it; what stood before is kept."""
+    with open_ledger(tmp_path / "L", a_source(4)) as ledger:
+        ledger.write([sent(1, (0, [0])), ended(1), settled(0, 1)], NOW)
+        odd: Any = "not an entry"
+        with pytest.raises(AssertionError):
+            ledger.write([odd], NOW)
+        with pytest.raises(LedgerError, match="not written any further after a mistake"):
+            ledger.write([sent(2, (0, [1]))], NOW)
+    with LedgerReader.open(tmp_path / "L") as reader:
+        assert reader.counts().outcomes[Outcome.PURGED] == 1
+
+
+def test_each_answer_is_stored_once_however_many_are_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More kinds of answers than the memory holds, again and again: the ledger counts each under its own words."""
+    monkeypatch.setattr(journal, "DETAILS_CACHED_MAX", 2)
+    replies = [Reply(403, f"Error{kind}", "No.") for kind in range(3)]
+    with open_ledger(tmp_path / "L", a_source(30)) as ledger:
+        for row in range(30):
+            refused = settled(row, row + 1, Outcome.REFUSED, reply=replies[row % 3])
+            ledger.write([sent(row + 1, (0, [row])), ended(row + 1), refused], NOW + row)
+    with LedgerReader.open(tmp_path / "L") as reader:
+        failures = reader.failures(10)
+    assert [(failure.code, failure.count) for failure in failures] == [("Error0", 10), ("Error1", 10), ("Error2", 10)]
+
+
+def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
+    """A file of the same name with other tables is nobody's ledger."""
+    (tmp_path / "L").mkdir()
+    with sqlite3.connect(tmp_path / "L" / "ledger.sqlite") as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    with pytest.raises(LedgerError, match="is not a database of purgeengine"):
+        open_ledger(tmp_path / "L", a_source(2))
+
+
+def test_a_connection_that_cannot_be_made_durable_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the settings that make commits survive a power loss nothing is written."""
+    open_ledger(tmp_path / "L", a_source(2)).close()
+    monkeypatch.setattr(database, "CHECKPOINT_PAGES", "= =")
+    with pytest.raises(LedgerError, match="cannot be opened"):
+        open_ledger(tmp_path / "L", None)
+
+
+# ------------------------------------------------------------------------------------------------------- several parts
+
+
+@pytest.fixture
+def several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of 8,192 rows, so that an input of 20,000 has three, and few files and rows kept in memory."""
+    for module in (parts, items, staging):
+        monkeypatch.setattr(module, "PART_ROWS_MAX", 8_192)
+    monkeypatch.setattr(items, "OPEN_FILES_MAX", 1)
+    monkeypatch.setattr(items, "CACHE_BYTES_MAX", 1)
+    monkeypatch.setattr(items, "USERS_CACHED_MAX", 1)
+    monkeypatch.setattr(staging.Repeats, "BUFFER_PAIRS_MAX", 2)
+
+
+@pytest.mark.usefixtures("several_parts")
+def test_rows_of_several_parts_are_found_and_told_in_input_order(tmp_path: Path) -> None:
+    """Staged by mailbox, sent from anywhere, and exported as they came, duplicates of other parts included."""
+    rows: list[tuple[str, str, str]] = [(f"u{n % 7}@contoso.example", f"F{n % 3}", f"c-{n}") for n in range(20_000)]
+    again = {9_000: 5, 17_000: 8_193, 17_001: 12, 19_999: 19_998}
+    for row, first in again.items():
+        rows[row] = rows[first]
+    with open_ledger(tmp_path / "L", FakeSource(rows)) as ledger:
+        assert sorted(name.name for name in (tmp_path / "L" / "input").iterdir()) == [
+            f"part-{number:05d}.parquet" for number in range(3)
+        ]
+        work = 20_000 - len(again)
+        positions = [0, 511, 512, 8_191, 8_192, 8_193, 16_383, 16_384, work - 1]
+        for position in positions:
+            (row,) = ledger.rows_of([position])
+            assert list(ledger.items([position])) == [Item(*rows[row])]
+        spread = [0, 1, 2, 9_000, 9_001, work - 1, 5]
+        assert ledger.items(spread) == [Item(*rows[row]) for row in ledger.rows_of(spread)]
+        first_mailbox = range(20)
+        ledger.write([sent(1, (0, list(first_mailbox))), ended(1)] + [settled(n, 1) for n in first_mailbox], NOW)
+        purged = set(ledger.rows_of(list(first_mailbox)))
+    with LedgerReader.open(tmp_path / "L") as reader:
+        told = pa.Table.from_batches(list(reader.rows()))
+    assert told.column("row").to_pylist() == list(range(20_000))
+    assert [
+        tuple(row) for row in zip(*(told.column(n).to_pylist() for n in ("user", "folder", "contact")), strict=True)
+    ] == rows
+    outcomes, messages = told.column("outcome").to_pylist(), told.column("message").to_pylist()
+    assert {row for row in range(20_000) if outcomes[row] == "purged"} == purged
+    assert {row: messages[row] for row in range(20_000) if outcomes[row] == "duplicate"} == {
+        row: f"same contact as row {first}" for row, first in again.items()
+    }
+
+
+@pytest.mark.usefixtures("several_parts")
+def test_a_large_parquet_export_is_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However the rows are grouped, all of them are there, once and in order."""
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr("purgeengine.edges.ledger.exporting.GROUP_ROWS", 10_000)
+    open_ledger(tmp_path / "L", a_source(15_000, 5_000)).close()
+    with LedgerReader.open(tmp_path / "L") as reader:
+        assert export(reader, tmp_path / "out.parquet") == 20_000
+    written = pq.ParquetFile(tmp_path / "out.parquet")
+    assert written.num_row_groups == 2
+    assert written.read().column("row").to_pylist() == list(range(20_000))
