@@ -143,7 +143,7 @@ class Judge:
             outcome, user, contact = Outcome(row["outcome"]), row["user"], row["contact"]
             where = f"{world}: row {row}"
             if outcome != Outcome.DUPLICATE:
-                assert seen[contact] <= int(row["attempts"] or 0), f"{where}: it was sent {seen[contact]} times"
+                assert tried[contact] <= int(row["attempts"] or 0), f"{where}: it was tried {tried[contact]} times"
             if outcome in GONE:
                 assert not world.tenant.truth.exists(user, contact), f"{where}: it still exists"
             if outcome in GONE:
@@ -165,7 +165,8 @@ class Judge:
         world = self._world
         seen: dict[str, list[Seen]] = {}
         for entry in world.tenant.log:
-            seen.setdefault(entry.contact, []).append(entry)
+            if entry.status != 424:  # not tried
+                seen.setdefault(entry.contact, []).append(entry)
         for row in rows:
             if row["outcome"] != Outcome.PURGED or row["status"] == "204":
                 continue
