@@ -347,7 +347,8 @@ def test_a_mailbox_whose_turn_comes_while_it_must_wait_sends_nothing() -> None:
     queue, mailbox = ReadyQueue(), a_mailbox()
     queue.push(mailbox)
     mailbox.block(50.0)
-    assert choose(queue, 10.0, 20, 4, 4) == ([], [mailbox])
+    chosen = choose(queue, 10.0, 20, 4, 4, None, 0)
+    assert (chosen.shares, chosen.stale) == ([], [mailbox])
 
 
 def test_the_scheduler_tells_how_many_mailboxes_are_throttled() -> None:

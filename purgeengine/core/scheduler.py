@@ -360,7 +360,10 @@ class Scheduler:
                 attempts = chosen.lane.draw_lane(self._plan.lane_rows_max, self._now)
                 self._send([(chosen.lane, attempts)], serial=True)
                 self._roster.place(chosen.lane, self._now)
-            elif not chosen.shares or self._waits_for_company(chosen):
+            elif not chosen.shares:
+                self._fill_until = None  # nobody waits for company, and nobody need be woken for it
+                break
+            elif self._waits_for_company(chosen):
                 break
             else:
                 self._send([(mailbox, mailbox.draw(count, self._now)) for mailbox, count in chosen.shares])

@@ -208,7 +208,7 @@ class Settling:
         elif said.wait_s > self._limits.retry_after_s_max or mailbox.held_back >= self._limits.attempts_max:
             mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, WAIT_TOO_LONG)
         for at, attempt in said.returned:
-            self._put_back(mailbox, attempt, at)
+            self._put_back(mailbox, attempt, at, rows)
         if mailbox.closing is not None:
             return
         if said.refused:
@@ -224,10 +224,14 @@ class Settling:
         mailbox.closing = (Outcome.EXHAUSTED, WAIT_TOO_LONG)
         self.close(mailbox)
 
-    def _put_back(self, mailbox: Mailbox, attempt: Attempt, at: float) -> None:
-        """A row is to be sent again, or to be closed with its mailbox once nothing of that is in flight any more."""
+    def _put_back(self, mailbox: Mailbox, attempt: Attempt, at: float, rows: int) -> None:
+        """A row of a batch with so many ``rows`` of the mailbox is to be sent again.
+
+        Where the mailbox is closing and nothing else of it is in flight, the row is settled with it in this very turn instead.
+        """
         mailbox.put_back(attempt, at)
-        self.entries.append(Returned(*attempt))
+        if mailbox.closing is None or mailbox.rows_in_flight > rows:
+            self.entries.append(Returned(*attempt))
 
     def close(self, mailbox: Mailbox) -> None:
         """Its rows that were sent before end with the mailbox; those never sent are skipped, most of them by the ledger.
@@ -259,14 +263,14 @@ class Settling:
         """Certainly not carried out, and nobody's fault: send again."""
         for mailbox, attempts in flight.parts:
             for attempt in attempts:
-                self._put_back(mailbox, attempt, now)
+                self._put_back(mailbox, attempt, now, len(attempts))
 
     def never_sent(self, flight: Flight, now: float) -> None:
         """The batch did not reach Graph, so that this was no sending."""
         for mailbox, attempts in flight.parts:
             for attempt in attempts:
                 unsent = attempt._replace(number=attempt.number - 1)
-                self._put_back(mailbox, unsent, now)
+                self._put_back(mailbox, unsent, now, len(attempts))
 
     def all_in_doubt(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> None:
         """Perhaps carried out. ``counted`` is False while the service is out, which says nothing about these rows."""
@@ -277,7 +281,7 @@ class Settling:
                 doubtful = attempt._replace(in_doubt=True)
                 self._return(flight.batch.number, doubtful, reply, now + wait_s, said, counted=counted)
             for at, attempt in said.returned:
-                self._put_back(mailbox, attempt, at)
+                self._put_back(mailbox, attempt, at, len(attempts))
 
     def all_alone(self, flight: Flight) -> None:
         """The batch was refused as a whole: each row travels alone from now on, to find the one that spoils it."""
