@@ -222,7 +222,7 @@ def test_a_check_in_a_cloud_without_permanent_delete_says_so() -> None:
 
 def options(cloud: str, **more: str | None) -> dict[str, str | None]:
     """The options that say where and what."""
-    nothing = {"graph_url": None, "authority": None, "ca_file": None}
+    nothing = {"graph_url": None, "authority": None, "ca_file": None, "auth": "auto"}
     return {"cloud": cloud, "action": "permanentDelete", "id_type": "default", **nothing, **more}
 
 

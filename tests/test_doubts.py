@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -141,17 +140,3 @@ def test_rows_keep_their_number_in_the_first_ledger(tmp_path: Path) -> None:
         (f"note {n}", f"mine {n}", f"a-{n}") for n in (4, 5)
     ]
     assert sum(name.startswith("origin") for name in source.schema.names) == 1  # type: ignore[attr-defined]
-
-
-def test_a_ledger_of_the_first_version_is_read_and_resumed(tmp_path: Path) -> None:
-    """It has no doubts of earlier ledgers, and its file stays as it is."""
-    open_ledger(tmp_path / "L", a_source(3)).close()
-    database = sqlite3.connect(tmp_path / "L" / "ledger.sqlite")
-    database.executescript("DROP TABLE doubt; DROP TABLE seen; DROP TABLE start; PRAGMA user_version = 1;")
-    database.close()
-    with open_ledger(tmp_path / "L", a_source(3)) as ledger:
-        assert opened(ledger) == [MailboxOpened(0, 0, 3)]
-        ledger.write([sent(1, (0, [0]))], NOW)
-        assert ledger.counts().in_doubt == 1
-    with LedgerReader.open(tmp_path / "L") as reader:
-        assert [row["in_doubt"] for batch in reader.rows() for row in batch.to_pylist()] == [True, False, False]

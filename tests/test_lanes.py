@@ -192,6 +192,7 @@ def test_lanes_keep_every_promise_and_refuse_nothing(dispatch: str, absent: floa
     world = World(
         Scenario(
             rows_by_mailbox=(900, *[5] * 60),
+            limits=Limits(serial_lanes=True),
             settings=TenantSettings(dispatch=dispatch),  # type: ignore[arg-type]
             absent=absent,
         )
@@ -203,7 +204,9 @@ def test_lanes_keep_every_promise_and_refuse_nothing(dispatch: str, absent: floa
 def test_lanes_survive_a_service_that_fails_within_them() -> None:
     """Faults of single rows in the middle of lanes, on a job that travels in lanes: nothing is lost or told wrong."""
     faults = Faults(item_error_before=0.03, item_error_after=0.03, item_missing=0.03, item_throttled_before=0.03)
-    world = World(Scenario(rows_by_mailbox=(600, 400), faults=faults, chaos_s=60.0, absent=0.1))
+    world = World(
+        Scenario(rows_by_mailbox=(600, 400), limits=Limits(serial_lanes=True), faults=faults, chaos_s=60.0, absent=0.1)
+    )
     world.run().judge()
     assert set(world.counts) <= {Outcome.PURGED, Outcome.ABSENT}
 

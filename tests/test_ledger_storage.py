@@ -36,7 +36,7 @@ from tests.ledger_fixtures import NOW, FakeSource, a_source, ended, open_ledger,
         (sqlite3.DatabaseError("file is not a database"), "the database is damaged"),
         (sqlite3.OperationalError("database is locked"), "another program keeps it locked"),
         (sqlite3.OperationalError("unable to open database file"), "the database cannot be opened"),
-        (OSError(errno.EIO, "Input/output error"), r"^Input/output error\.$"),
+        (OSError(errno.EIO, "Input/output error"), r"^the disk reported an error\."),
         (pa.ArrowInvalid("odd bytes"), r"^odd bytes\.$"),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_connection_that_cannot_be_made_durable_is_closed(tmp_path: Path, monk
     """Without the settings that make commits survive a power loss nothing is written."""
     open_ledger(tmp_path / "L", a_source(2)).close()
     monkeypatch.setattr(database, "CHECKPOINT_PAGES", "= =")
-    with pytest.raises(LedgerError, match="cannot be opened"):
+    with pytest.raises(LedgerError, match=r"cannot be (opened|read)"):
         open_ledger(tmp_path / "L", None)
 
 

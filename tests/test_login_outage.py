@@ -58,7 +58,7 @@ def renewing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def tokens(login: Login, clock: VirtualClock, started_at: float) -> RenewingTokens:
         return RenewingTokens(SimulatedLogin(login, clock, started_at), clock=clock)
 
-    monkeypatch.setattr("asyncio.to_thread", at_once)
+    monkeypatch.setattr("purgeengine.edges.tokens.renewing.beside_the_loop", at_once)
     monkeypatch.setattr(world, "SimulatedTokens", tokens)
     return
 

@@ -27,6 +27,7 @@ from typing import Any
 import pytest
 
 from purgeengine.commands.signals import heeded_signals
+from purgeengine.core.action import Action, Deletion
 from purgeengine.edges.ledger import Ledger, LedgerReader
 from purgeengine.edges.source import open_source
 from purgeengine.edges.threads import beside_the_loop
@@ -179,16 +180,19 @@ def test_another_input_tenant_or_action_changes_no_byte_of_a_ledger(tmp_path: Pa
         assert (refused.code, refused.out) == (2, ""), refused.err
         assert "was made from another input" in refused.err
         assert files_of(bench.ledger) == before
-        for about, word in (({"tenant_id": "another"}, "tenant"), ({"action": "move"}, "action")):
+        for about, word, its in (
+            ({"tenant_id": "another"}, "tenant", "another"),
+            ({"deletion": Deletion(Action.DELETE)}, "action", "delete"),
+        ):
             made = Path(tmp_path / word)
-            kept = {"tenant_id": bench.server.login.app.tenant_id, **about}
+            kept: dict[str, Any] = {"tenant_id": bench.server.login.app.tenant_id, **about}
             Ledger.open(made, open_source([bench.input]), **kept).close()
             before_that = files_of(made)
             arguments = bench.run_arguments()
             arguments[3] = str(made)
             refused = bench.command(*arguments)
             assert (refused.code, refused.out) == (2, ""), refused.err
-            assert f"belongs to the {word} {about.popitem()[1]}" in refused.err
+            assert f"belongs to the {word} {its}" in refused.err
             assert files_of(made) == before_that
         assert bench.server.tenant.counters.calls == calls
         assert bench.run(*IN_A_HURRY).code == 0

@@ -107,15 +107,6 @@ def test_a_ledger_keeps_what_was_looked_up(tmp_path: Path) -> None:
         open_ledger(tmp_path / "M", TWO_NAMES, resolve=fail)
 
 
-def test_a_ledger_from_before_these_choices_resumes(tmp_path: Path) -> None:
-    """It holds default ids, and nobody looked up its names."""
-    open_ledger(tmp_path / "L", TWO_NAMES).close()
-    forget(tmp_path / "L", "id_type", "resolve_users")
-    with open_ledger(tmp_path / "L", TWO_NAMES) as ledger:
-        assert (ledger.deletion.id_type, ledger.resolved_users) == ("default", False)
-        assert len(opened(ledger)) == 3
-
-
 def test_a_look_up_that_fails_leaves_a_folder_that_starts_anew(tmp_path: Path) -> None:
     """Nothing is staged by halves: the same command looks up again."""
 

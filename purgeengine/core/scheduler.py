@@ -367,7 +367,7 @@ class Scheduler:
                 break
             else:
                 self._send([(mailbox, mailbox.draw(count, self._now)) for mailbox, count in chosen.shares])
-                for mailbox, _ in chosen.shares:
+                for mailbox, _ in chosen.shares if plan is not None else ():
                     self._roster.place(mailbox, self._now)
 
     def _plan_now(self) -> Plan | None:

@@ -287,7 +287,8 @@ class Settling:
         """The batch was refused as a whole: each row travels alone from now on, to find the one that spoils it."""
         for mailbox, attempts in flight.parts:
             mailbox.alone.extend(attempts)
-            self.entries.extend(Returned(*attempt) for attempt in attempts)
+            if mailbox.closing is None or mailbox.rows_in_flight > len(attempts):
+                self.entries.extend(Returned(*attempt) for attempt in attempts)
 
     def refuse_all(self, flight: Flight, reply: Reply) -> None:
         """Graph refused the batch, and it held nothing else."""

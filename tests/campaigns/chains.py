@@ -71,7 +71,8 @@ def _judge(world: World, folders: Sequence[Path]) -> Counter[str]:
         state, where = final.of(number), f"{world}: row {number}"
         if not contact or state.outcome is Outcome.DUPLICATE:
             continue
-        purged = truth.purge_of(user, contact) is not None
+        purge = truth.purge_of(user, contact)
+        purged = purge is not None and purge.at >= 0  # else it was gone before
         if state.outcome in GONE:
             assert not truth.exists(user, contact), f"{where}: it still exists"
             assert not state.in_doubt, where

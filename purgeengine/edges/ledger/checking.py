@@ -21,6 +21,8 @@ from purgeengine.edges.ledger.schema import SEALS, TABLES, crc_of
 from purgeengine.edges.ledger.storage import DATABASE
 from purgeengine.errors import LedgerError
 
+PAGE_BYTES = 512
+"""The smallest page of SQLite: any file of whole pages is a multiple of it."""
 OF_THE_SYSTEM = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -38,6 +40,9 @@ def check(folder: Path) -> None:
     """Raises `LedgerError` when the database or its log is damaged."""
     if log_is_damaged(folder / f"{DATABASE}-wal"):
         raise _damaged(folder, f"{DATABASE}-wal was changed or cut, and what was recorded last is lost")
+    log = folder / f"{DATABASE}-wal"
+    if (folder / DATABASE).stat().st_size % PAGE_BYTES and not (log.exists() and log.stat().st_size):
+        raise _damaged(folder, "it ends within a page")
     try:
         with closing(connect_to_read(folder)) as connection, snapshot(connection):
             for what in _damages(connection):

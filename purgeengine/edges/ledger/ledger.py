@@ -288,7 +288,7 @@ def _refuse_other_purpose(which: str, kept: Mapping[str, Any], about: Mapping[st
     ):
         its = kept[name]
         if name in about and its != about[name]:
-            cure = f", or give {option} {its}" if option else ""
+            cure = f", or give {option} {its} to resume the old one" if option else ""
             raise LedgerMismatch(
                 f"{which} belongs to the {what} {printable(its)}, not {about[name]}. Nothing was sent. {advice}{cure}."
             )
