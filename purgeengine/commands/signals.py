@@ -7,8 +7,10 @@ and is to a run what a kill is.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -19,6 +21,8 @@ import click
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What administrators' tools send: terminals, service managers, a closed session; SIGBREAK is Ctrl-Break on Windows."""
 LEFT_AT_ONCE = 4
+TELLING_S_MAX = 1.0
+"""For a terminal to be put in order and a sentence to be told; a pipe that nobody empties takes for ever."""
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -67,10 +71,7 @@ def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> It
         if len(received) == 1:
             loop.call_soon_threadsafe(stop_in_order, signal.Signals(number).name)
             return
-        try:
-            leave()
-        finally:
-            _leave_at_once("Left at once. The same command resumes.")
+        _leave_at_once("Left at once. The same command resumes.", leave)
 
     with handled(on_signal):
         yield
@@ -83,8 +84,16 @@ def leave_on_signal() -> Iterator[None]:
         yield
 
 
-def _leave_at_once(sentence: str) -> NoReturn:
+def _leave_at_once(sentence: str, leave: Callable[[], None] = lambda: None) -> NoReturn:
+    # Not a `threading.Thread`: the signal may have come while the main thread held the lock that starting one takes.
+    _thread.start_new_thread(_end_after, (TELLING_S_MAX,))
     try:
+        leave()
         tell(sentence)
     finally:
         os._exit(LEFT_AT_ONCE)
+
+
+def _end_after(seconds: float) -> NoReturn:
+    time.sleep(seconds)
+    os._exit(LEFT_AT_ONCE)
