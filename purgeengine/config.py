@@ -26,9 +26,8 @@ class Limits:
     """Sub-requests in one batch; Graph's limit (json-batching)."""
     fanout: Fanout = "auto"
     """Rows of one mailbox in one batch. 4 is safe on any service, 20 needs one that runs a batch four at a time, auto finds out."""
-    serial_lanes: bool = False
-    """Whether mailboxes that would end last may use batches whose rows depend each on the one before (``dependsOn``). What
-    is in flight in other lanes when Graph asks a mailbox to wait still comes to it, so this is for those who ask for it."""
+    serial_lanes: bool = True
+    """Whether mailboxes that would end last may use batches whose rows depend each on the one before (``dependsOn``)."""
     mailbox_concurrent_max: int = 4
     """Requests of one app to one mailbox at once; Graph's limit (throttling-limits, Outlook)."""
     mailbox_requests: int = 10_000

@@ -70,7 +70,7 @@ def test_the_ledger_equals_the_truth_whatever_goes_wrong(tmp_path: Path) -> None
     tenant.truth.mailbox(denied).trouble = Trouble.DENIED
     tenant.truth.mailbox(missing).trouble = Trouble.MISSING
     with a_bench(tmp_path, tenant, rows) as bench:
-        ended = bench.run("--connections", "8")
+        ended = bench.run("--connections", "8", "--quarantine-s", "3")
         assert ended.code == 1, ended.err
         exported = bench.exported()
     assert len(exported) == 1_000

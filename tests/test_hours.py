@@ -280,7 +280,7 @@ def test_a_batch_that_could_not_leave_in_time_is_never_sent_and_goes_in_the_next
 
 def test_a_clock_that_is_set_is_noticed_within_a_minute() -> None:
     """Somebody sets the wall clock out of the window: sending ends soon, and goes on once it is time."""
-    world = World(seed=7, rows_by_mailbox=(2_600,), clock_steps=((100.0, 7_200.0),))
+    world = World(seed=7, rows_by_mailbox=(7_800,), clock_steps=((100.0, 7_200.0),))
     world.hours = some_hours("00:00-01:00", "05:00-06:00")
     world.run_once()
     asked = [seen.started_at for seen in world.tenant.log]

@@ -12,6 +12,7 @@ from purgeengine.sim.graph import Tenant
 from purgeengine.sim.mailbox import Purge
 from purgeengine.sim.routes import Ask
 from purgeengine.sim.settings import TenantSettings
+from purgeengine.sim.waits import ON_THE_WAY_S
 from tests.sim_fixtures import (
     ANN,
     BOB,
@@ -318,6 +319,16 @@ def test_a_request_before_the_end_of_its_retry_after_is_counted() -> None:
     run_to_end(again, again.begin(contacts_of(ANN, *range(5)), 0.0))
     ask(again, contacts_of(ANN, 4), again.now + 1.0)
     assert again.counters.early_retries == 0
+
+
+def test_what_left_before_the_answer_came_is_not_early() -> None:
+    """A call that crosses the answer on its way could not know of it."""
+    tenant = a_tenant({ANN: 10}, latency_median_s=0.1, latency_sigma=0.0, dispatch="all")
+    run_to_end(tenant, tenant.begin(contacts_of(ANN, *range(5)), 0.0))
+    tenant.begin(contacts_of(ANN, 5), tenant.now + ON_THE_WAY_S / 2)
+    assert tenant.counters.early_retries == 0
+    tenant.begin(contacts_of(ANN, 6), tenant.now + ON_THE_WAY_S)
+    assert tenant.counters.early_retries == 1
 
 
 def test_a_client_that_left_was_not_told_to_wait() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
 
 from purgeengine.config import Limits
@@ -18,6 +18,9 @@ from purgeengine.core.packing import ReadyQueue
 OPEN_PER_CONNECTION = 8
 """Mailboxes held open for each connection: with 4 to 8 no connection starves, more only costs memory."""
 
+STALE_TIMERS_MAX = 64
+"""Timers of instants that no longer matter, beside as many as there are others, before they are swept out."""
+
 
 class Roster:
     """Knows every open mailbox and when it next matters."""
@@ -26,7 +29,7 @@ class Roster:
         self.ready = ReadyQueue()
         self._open: dict[int, Mailbox] = {}
         self._timers: list[tuple[float, int]] = []
-        self._waiting: set[int] = set()
+        self._waiting: dict[int, float] = {}
         self._alone: deque[Mailbox] = deque()
         self._wanted = OPEN_PER_CONNECTION * limits.connections
         self._open_max = limits.open_mailboxes_max
@@ -68,27 +71,37 @@ class Roster:
             if mailbox.in_flight:  # its rows may come back
                 return
             self._open.pop(mailbox.number, None)
-            self._waiting.discard(mailbox.number)
+            self._waiting.pop(mailbox.number, None)
             return
         at = mailbox.ready_at(now)
         if at <= now:
-            self._waiting.discard(mailbox.number)
+            self._waiting.pop(mailbox.number, None)
             self.ready.push(mailbox)
         else:  # an instant, for its window has seen whatever fills it
-            self._waiting.add(mailbox.number)
-            heappush(self._timers, (at, mailbox.number))
+            self._wait(mailbox.number, at)
 
     def wake(self, now: float) -> None:
         """Place the mailboxes whose instant has come."""
         while self._timers and self._timers[0][0] <= now:
-            mailbox = self._open.get(heappop(self._timers)[1])
-            if mailbox is not None:
-                self.place(mailbox, now)
+            at, number = heappop(self._timers)
+            if self._waiting.get(number) == at:  # else it was placed anew since
+                del self._waiting[number]
+                self.place(self._open[number], now)
 
     def reconsider(self, now: float) -> None:
         """Place all that wait once more: their waits may have become shorter."""
         for number in list(self._waiting):
             self.place(self._open[number], now)
+
+    def _wait(self, number: int, at: float) -> None:
+        """Wake it at that instant, or at an earlier one that is set already: it is placed again then."""
+        if at >= self._waiting.get(number, inf):
+            return
+        self._waiting[number] = at
+        heappush(self._timers, (at, number))
+        if len(self._timers) > 2 * len(self._waiting) + STALE_TIMERS_MAX:
+            self._timers = [(at, number) for number, at in self._waiting.items()]
+            heapify(self._timers)
 
     def send_alone(self, mailbox: Mailbox) -> None:
         """A row of this mailbox must travel in a batch of its own."""

@@ -10,7 +10,6 @@ or all at once, each refused by its mailbox or ended after its latency; answered
 
 from __future__ import annotations
 
-import math
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -28,11 +27,11 @@ from purgeengine.sim.routes import DEEDS, OF_DIRECTORY, BadUrl
 from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.tokens import TokenUses
 from purgeengine.sim.truth import Truth
+from purgeengine.sim.waits import Waits
 from purgeengine.sim.work import Work
 
 VIOLATIONS_MAX = 1_000
 """Violations kept as text, which is plenty to find the mistake; all of them are counted."""
-_ROUNDING_S = 1e-6
 _JSON = "application/json"
 
 
@@ -59,7 +58,7 @@ class Tenant:
         self._chance = Chance(faults or Faults(), seed)
         self._work = Work(self.settings, self.truth, self._chance, self._end_call)
         self._tokens = TokenUses()
-        self._told_until = -math.inf
+        self._waits = Waits()
 
     def __repr__(self) -> str:
         return f"Tenant({self.counters!r}, {self._chance!r}, {self._work!r})"
@@ -118,7 +117,7 @@ class Tenant:
         self.advance(now)
         call = Call(self.counters.calls, client_request_id, self._request_id(), self.now)
         self.counters.calls += 1
-        self.counters.early_calls += now < self._told_until - _ROUNDING_S
+        self.counters.early_calls += self._waits.is_early(now)
         course = self._course(call, body, token, token_ok)
         call.plan = course.plan
         if course.runs:
@@ -216,11 +215,11 @@ class Tenant:
             self.log.mark_answered(call.entries[index])
             box = call.boxes[index]
             if said.wait is not None and box is not None:
-                box.tell_wait(said.wait.ends_at(now))
+                box.waits.tell(said.wait.ends_at(now), now)
 
     def _note_outer_wait(self, call: Call, wait: Wait | None, now: float) -> None:
         if wait is not None and not call.abandoned:
-            self._told_until = max(self._told_until, wait.ends_at(now))
+            self._waits.tell(wait.ends_at(now), now)
 
     def _ending(
         self, call: Call, kind: EndKind, status: int, body: bytes, now: float, wait: Wait | None = None

@@ -13,9 +13,7 @@ from purgeengine.sim.answers import SubResponse, Trouble, over_concurrency, over
 from purgeengine.sim.counters import Counters
 from purgeengine.sim.routes import Ask
 from purgeengine.sim.settings import TenantSettings
-
-_ROUNDING_S = 1e-6
-"""Rounding of instants that were computed as sums."""
+from purgeengine.sim.waits import Waits
 
 
 class Purge(NamedTuple):
@@ -31,7 +29,7 @@ class Mailbox:
 
     __slots__ = (
         "_counters", "_oldest", "_recent", "contacts", "deleted", "early_retries", "key", "known", "object_id", "purged",
-        "refused_concurrency", "refused_rate", "requests", "running", "running_max", "told_until", "trouble",
+        "refused_concurrency", "refused_rate", "requests", "running", "running_max", "trouble", "waits",
     )  # fmt: skip
 
     def __init__(self, key: str, known: bool, counters: Counters) -> None:
@@ -50,8 +48,8 @@ class Mailbox:
         self.running = 0
         self.running_max = 0
         """The most requests that ever ran at once; never above the limit."""
-        self.told_until = float("-inf")
-        """The client was told not to come before this tenant time."""
+        self.waits = Waits()
+        """What the client was told to wait."""
         self.requests = 0
         self.refused_concurrency = 0
         self.refused_rate = 0
@@ -84,13 +82,9 @@ class Mailbox:
 
     def note_arrival(self, now: float) -> None:
         """Count a request that comes before the end of the wait that the mailbox's client was given."""
-        if now < self.told_until - _ROUNDING_S:
+        if self.waits.is_early(now):
             self.early_retries += 1
             self._counters.early_retries += 1
-
-    def tell_wait(self, until: float) -> None:
-        """The client has been told not to come before ``until``; a longer wait told earlier stays."""
-        self.told_until = max(self.told_until, until)
 
     def release(self) -> None:
         """Give back the slot of a request that was admitted."""

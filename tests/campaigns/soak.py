@@ -483,7 +483,7 @@ def simulated(
 def forget_idle(tenant: Tenant) -> None:
     """Let the tenant forget the mailboxes at rest: what it would remember of them is its growth, and none of ours."""
     boxes = tenant.truth._mailboxes
-    for box in [box for box in boxes.values() if not box.running and box.told_until <= tenant.now]:
+    for box in [box for box in boxes.values() if not box.running and box.waits.over_at <= tenant.now]:
         del boxes[box.key]
 
 
