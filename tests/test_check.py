@@ -65,8 +65,12 @@ def test_check_tells_who_asks_and_that_graph_answers(bench: Bench) -> None:
     assert {finding["level"] for finding in told["findings"]} == {"ok"}
     assert told["latency_s"] > 0
     assert abs(told["skew_s"]) < 5
+    assert abs(told["login_skew_s"]) < 5
+    assert told["chosen_because"] == "AZURE_CLIENT_SECRET is set"
+    assert (told["credential"], told["user"]) == (None, None)
     text = bench.command("check", *way_of(bench)).out
     assert "Simulated tenant" in text
+    assert "client secret, because AZURE_CLIENT_SECRET is set" in text
     assert bench.server.tenant.counters.purged == 0
 
 

@@ -13,6 +13,7 @@ from purgeengine.sim.call import EndKind
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
 from purgeengine.sim.tokens import USES_BEFORE_EXPIRY_MIN
+from purgeengine.sim.waits import ON_THE_WAY_S
 from tests.sim_fixtures import ANN, a_tenant, ask, contacts_of, responses_of, run_to_end
 
 LATENCY_S = 0.1
@@ -138,7 +139,7 @@ def test_a_throttled_call_asks_to_wait_in_every_form() -> None:
         waited = dict(ending.headers).get("Retry-After", "")
         forms.add("date" if "GMT" in waited else waited)
         assert ending.status == 429
-        tenant.begin(contacts_of(ANN, 0), tenant.now)
+        tenant.begin(contacts_of(ANN, 0), tenant.now + ON_THE_WAY_S)
         assert tenant.counters.early_calls == bool(waited)
     assert forms == {"", "1", "2", "0.249", "date"}
 

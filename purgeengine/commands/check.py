@@ -103,7 +103,7 @@ class Report:
     def sign_in(self) -> Tokens:
         """Have a token, and read what it says. Raises `TokenError`."""
         from purgeengine.commands.connecting import connect
-        from purgeengine.commands.preflight import about_cloud, about_token
+        from purgeengine.commands.preflight import about_clock, about_cloud, about_token
         from purgeengine.commands.purging import run_loop
         from purgeengine.edges.clock import SystemClock
         from purgeengine.edges.tokens.identity import claims_of
@@ -113,7 +113,11 @@ class Report:
         started = clock.monotonic()
         tokens, self.identity = connect(self.way)
         took_ms = 1000 * (clock.monotonic() - started)
-        self.findings.append(Finding(Level.OK, "login", f"Signed in ({self.identity.method}) within {took_ms:.0f} ms."))
+        because = f", because {self.identity.chosen_because}" if self.identity.chosen_because else ""
+        text = f"Signed in ({self.identity.method}{because}) within {took_ms:.0f} ms."
+        self.findings.append(Finding(Level.OK, "login", text))
+        if self.identity.clock_skew_s is not None:
+            self.findings.append(about_clock(self.identity.clock_skew_s, "the login"))
         claims = claims_of(run_loop(tokens.token()))
         self.app_name = printable(claims.get("app_displayname"), 200)
         self.findings += about_token(self.identity, claims, self.way, clock.utc())
@@ -170,6 +174,9 @@ class Report:
             named = f"{self.tenant_name} ({self.identity.tenant_id})" if self.tenant_name else self.identity.tenant_id
             app = f"{self.app_name} ({self.identity.client_id})" if self.app_name else self.identity.client_id
             click.echo(f"tenant     {printable(named)}\napp        {printable(app)}\nsigned in  {self.identity.method}")
+            for title, said in (("user", self.identity.user), ("with", self.identity.credential)):
+                if said:
+                    click.echo(f"{title:<9}  {printable(said, 500)}")
             click.echo(f"roles      {', '.join(self.identity.roles) or 'none in the token'}")
         for finding in self.findings:
             click.echo(f"{finding.level:<9}  {finding.topic}: {printable(finding.text, 2_000)}")
@@ -191,6 +198,10 @@ class Report:
             "client_id": identity.client_id if identity else None,
             "app_name": self.app_name or None,
             "method": identity.method if identity else None,
+            "chosen_because": (identity.chosen_because or None) if identity else None,
+            "credential": (identity.credential or None) if identity else None,
+            "user": (identity.user or None) if identity else None,
+            "login_skew_s": _rounded(identity.clock_skew_s) if identity else None,
             "roles": list(identity.roles) if identity else [],
             "expires_utc": datetime.fromtimestamp(expires_utc, UTC) if expires_utc is not None else None,
             "proxy": self.proxy,

@@ -108,15 +108,15 @@ def about_names(mixed: bool) -> Iterator[Finding]:
         )
 
 
-def about_clock(skew_s: float | None) -> Finding:
-    """Whether this machine's clock agrees with Graph's."""
+def about_clock(skew_s: float | None, whose: str = "Graph") -> Finding:
+    """Whether this machine's clock agrees with that of Graph, or of whom else is named."""
     if skew_s is None:
-        return Finding(Level.NOTE, "clock", "Graph's answer held no date to compare this machine's clock with.")
+        return Finding(Level.NOTE, "clock", f"{whose}'s answer held no date to compare this machine's clock with.")
     if abs(skew_s) <= SKEW_S_MAX:
         return Finding(
-            Level.OK, "clock", f"This machine's clock agrees with Graph's within {max(1, round(abs(skew_s)))} s."
+            Level.OK, "clock", f"This machine's clock agrees with {whose}'s within {max(1, round(abs(skew_s)))} s."
         )
-    text = f"This machine's clock is {duration(abs(skew_s))} {'ahead of' if skew_s > 0 else 'behind'} Graph's. Set it right"
+    text = f"This machine's clock is {duration(abs(skew_s))} {'ahead of' if skew_s > 0 else 'behind'} {whose}'s. Set it right"
     if abs(skew_s) > SKEW_S_REFUSED:
         text += ": logins refuse certificates' assertions that are so far off, and tokens seem to have expired"
     return Finding(Level.WARNING, "clock", f"{text}.")
