@@ -152,10 +152,25 @@ def test_rows_are_chosen_by_outcome_and_by_what_they_were_told(
 def test_dry_run_counts_and_sends_nothing(bench: Bench) -> None:
     """It needs no credentials and makes no ledger."""
     by_hand(bench, "old", a_mixed_ledger)
-    told = retry(bench, "old", "new", "--dry-run", "--codes", "403", AZURE_CLIENT_SECRET="")
-    assert (told.code, told.out.split()) == (
-        0, ["2", "rows", "of", "6", "would", "be", "retried.", "refused", "1", "skipped", "1"],
-    )  # fmt: skip
+    command = ("retry", str(bench.folder / "old"), "--ledger", str(bench.folder / "new"), "--dry-run")
+    told = bench.command(*command, "--codes", "403", AZURE_CLIENT_SECRET="")
+    assert told.code == 0, told.err
+    assert told.out.startswith("2 rows of 6 would be retried.\n  refused  1\n  skipped  1\nDry run: nothing is sent")
+    assert "to purge    2" in told.out
+    assert not (bench.folder / "new").exists()
+
+
+def test_dry_run_heeds_the_filters_and_what_would_be_refused(bench: Bench) -> None:
+    """What a list leaves out is not among the rows to purge; a threshold of size is told as the run would tell it."""
+    by_hand(bench, "old", a_mixed_ledger)
+    everybody = bench.folder / "everybody.txt"
+    everybody.write_text("*@contoso.example\n")
+    told = retry(bench, "old", "new", "--dry-run", "--exclude-users", str(everybody))
+    assert (told.json["rows"], told.json["to_send"]) == (4, 0)
+    assert [left["rows"] for left in told.json["left_out"]] == [4]
+    refused = retry(bench, "old", "new", "--dry-run", "--max-items", "3")
+    assert (refused.code, refused.json["to_send"]) == (2, 4)
+    assert "--max-items" in refused.json["refused"]
     assert not (bench.folder / "new").exists()
 
 

@@ -19,10 +19,10 @@ from purgeengine.commands.prospect import as_json, prospect_of_input, prospect_o
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from purgeengine.edges.source import Source
+    from purgeengine.edges.ledger.survey import Input
 
 
-def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Source | None]) -> int:
+def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Input | None]) -> int:
     """Say what a run with these options would do, on the ledger as it is. Raises what the run would raise before it sends."""
     from purgeengine.edges.ledger.folder import FolderState, state_of
 

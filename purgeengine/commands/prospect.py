@@ -17,7 +17,7 @@ from purgeengine.core.model import Outcome
 
 if TYPE_CHECKING:
     from purgeengine.edges.ledger import InvalidExample, Preview
-    from purgeengine.edges.source import Source
+    from purgeengine.edges.ledger.survey import Input
 
 LARGEST_SHOWN = 10
 WORTH_EXPLAINING_S = 60.0
@@ -41,7 +41,7 @@ class Prospect:
     invalid_examples: Sequence[InvalidExample] = ()
 
 
-def prospect_of_input(source: Source, user_filter: UserFilter, *, quiet: bool = False) -> Prospect:
+def prospect_of_input(source: Input, user_filter: UserFilter, *, quiet: bool = False) -> Prospect:
     """Read the whole input. Raises `InputError` when it cannot be used at all."""
     from purgeengine.commands.staging import lean_memory, reading_progress
     from purgeengine.core.identifiers import mailbox_key
@@ -64,7 +64,7 @@ def prospect_of_input(source: Source, user_filter: UserFilter, *, quiet: bool = 
     )
 
 
-def prospect_of_ledger(folder: Path, source: Source | None, user_filter: UserFilter) -> Prospect:
+def prospect_of_ledger(folder: Path, source: Input | None, user_filter: UserFilter) -> Prospect:
     """Look into the ledger. Raises `LedgerMismatch` when it belongs to another input than this."""
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.ledger.folder import refuse_other_input

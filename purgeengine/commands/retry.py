@@ -48,7 +48,9 @@ Credentials come from the environment, as for run."""
     "--codes", metavar="CODE,...", help="Of these, rows that were told so: ErrorAccessDenied, 429, 5xx, none."
 )
 @click.option("--unfinished", is_flag=True, help="Do not wait until every row of DIR has its outcome.")
-@click.option("--dry-run", is_flag=True, help="Say how many rows would be retried, and send nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say how many rows would be retried and what would become of them; send nothing."
+)
 @purge_options
 @connection_options
 @limit_options
@@ -62,6 +64,7 @@ def retry(**options: Any) -> int:
     Purged, absent and duplicate rows are retried only when --only names them, and would at best be found gone. So are invalid
     ones, which will be invalid again.
     """
+    from purgeengine.commands.dry_run import show_dry_run
     from purgeengine.commands.starting import start_purge
     from purgeengine.edges.ledger import LedgerReader, LedgerRows, Said, Selection
 
@@ -75,7 +78,11 @@ def retry(**options: Any) -> int:
         options |= _deletion_of(reader)
         found = reader.selected(selection)
         if options["dry_run"]:
-            return _told(reader, found)
+            if not options["as_json"]:
+                _tell(reader, found)
+            if not _is_ledger(new):
+                _refuse_unfinished(reader, asked=options["unfinished"])
+            return show_dry_run(options, lambda: LedgerRows(reader, selection, limits))
         if not _is_ledger(new):
             _refuse_unfinished(reader, asked=options["unfinished"])
             if not found.total():
@@ -146,12 +153,11 @@ def _tell_what_is_of_no_use(found: Counter[Outcome]) -> None:
         click.echo(f"{counted(gone, 'contact')} should be gone already, and will be asked for once more.", err=True)
 
 
-def _told(reader: LedgerReader, found: Counter[Outcome]) -> int:
+def _tell(reader: LedgerReader, found: Counter[Outcome]) -> None:
     click.echo(f"{counted(found.total(), 'row')} of {number(reader.counts().rows)} would be retried.")
     for outcome in Outcome:
         if found[outcome]:
             click.echo(f"{outcome.value:>9}  {number(found[outcome])}")
-    return 0
 
 
 def _nothing_to_retry(reader: LedgerReader, selection: Selection, options: dict[str, Any]) -> int:
