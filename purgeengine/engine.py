@@ -291,8 +291,9 @@ class Engine:
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:
             token = await self._ready_to_leave()
-            if self._held:
-                raise NotSent("The time to send was over before the batch left.")
+            if self._must_stay(batch):
+                self._report(BatchLost(batch.number, sent=False, reason="The wait came before it left.", held=True))
+                return
             raw = await self._transport.post(body, batch.client_request_id, token)
         except NotSent as error:
             self._report(BatchLost(batch.number, sent=False, reason=str(error)))
@@ -311,7 +312,6 @@ class Engine:
         self._unsent.add(task)
         try:
             token = await self._tokens.token()
-            await self._wait_at_the_door()
         except asyncio.CancelledError:
             raise NotSent("the run was stopped before the batch left") from None
         finally:
@@ -329,10 +329,10 @@ class Engine:
             self._asked_until = max(self._asked_until, self._clock.monotonic() + answer.outer.retry_after_s)
         return BatchAnswered(batch.number, answer)
 
-    async def _wait_at_the_door(self) -> None:
-        """Hold a batch that was decided on before, and recorded while, an answer came that asks everybody to wait."""
-        while (wait_s := self._asked_until - self._clock.monotonic()) > 0:  # noqa: ASYNC110 - time is what is awaited
-            await asyncio.sleep(wait_s)
+    def _must_stay(self, batch: Batch) -> bool:
+        """Whether, since this was decided on, sending was suspended, or Graph asked everybody or one of its mailboxes to wait."""
+        now = self._clock.monotonic()
+        return self._held or self._asked_until > now or not self.scheduler.may_leave(batch.number, now)
 
     async def _renew_token(self) -> None:
         try:

@@ -57,3 +57,12 @@ def test_a_mailbox_in_quarantine_is_let_out_when_the_service_turns_out_to_be_qui
     assert scheduler.wake_at() == pytest.approx(quarantine_s)
     (again,) = batches(scheduler.handle(now=quarantine_s))
     assert [part.mailbox for part in again.parts] == [part.mailbox for part in first.parts]
+
+
+def test_a_lost_lane_is_given_longer() -> None:
+    """Its rows come one after the other: twice the length, and never more than the longest."""
+    limits = Limits(quarantine_s=40.0, quarantine_s_min=5.0)
+    known = Quarantine(limits, slowest_s=1.0, answered=1_000)
+    assert known.length_of_s(lane=True) == 2 * known.length_of_s(lane=False) == 2 * known.length_s == 10.0
+    slow = Quarantine(limits, slowest_s=10.0, answered=1_000)
+    assert slow.length_of_s(lane=True) == 40.0

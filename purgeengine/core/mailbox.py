@@ -32,6 +32,7 @@ class Mailbox:
     __slots__ = (
         "_crowded",
         "_good",
+        "_lane_lost_at",
         "_lane_yield",
         "_lost_at",
         "_quarantine",
@@ -73,6 +74,7 @@ class Mailbox:
         self.window = window
         self._quarantine = quarantine
         self._lost_at = -inf
+        self._lane_lost_at = -inf
         self.limit = limit_max
         self.limit_max = limit_max
         self._retries: list[tuple[float, Attempt]] = []
@@ -126,7 +128,10 @@ class Mailbox:
             due = self._retries[0][0]
         else:
             return inf
-        return max(due, self.blocked_until, self._lost_at + self._quarantine.length_s, self.window.opens_at(now))
+        quarantined_until = max(
+            self._lost_at + self._quarantine.length_s, self._lane_lost_at + self._quarantine.length_of_s(lane=True)
+        )
+        return max(due, self.blocked_until, quarantined_until, self.window.opens_at(now))
 
     def sendable(self, now: float, most: int) -> int:
         """Rows that may share a batch now: at most ``most``, and no more than there are free slots unless all are."""
@@ -211,9 +216,12 @@ class Mailbox:
         if throttled:
             self.throttled_until = max(self.throttled_until, until)
 
-    def lost(self, at: float) -> None:
+    def lost(self, at: float, *, lane: bool) -> None:
         """The service may still be running a batch of its rows: it waits out the quarantine, as long as that is known to be."""
-        self._lost_at = at
+        if lane:
+            self._lane_lost_at = at
+        else:
+            self._lost_at = at
 
     def went_well(self, replies: int) -> None:
         """An answer without a refusal: a lowered limit recovers slowly."""

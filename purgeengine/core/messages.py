@@ -52,13 +52,15 @@ class BatchLost:
     """No usable answer came.
 
     ``sent`` is False only when the batch certainly did not reach Graph. ``running`` is False when the service has ended its
-    work all the same: it answered, and the answer could not be read.
+    work all the same: it answered, and the answer could not be read. ``held`` batches were kept back by us, and say nothing of
+    the service.
     """
 
     batch: int
     sent: bool
     reason: str
     running: bool = True
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

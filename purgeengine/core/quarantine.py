@@ -13,6 +13,8 @@ MARGIN = 3.0
 """Times the slowest answer of many: that one is unusual already, and a lost call may be more so."""
 MARGIN_OF_FEW = 20.0
 """Divided by the number of answers and added to the margin: the slowest of a handful says little."""
+LANE_FACTOR = 2.0
+"""A lost serial lane may run longer than the slowest call of the usual kind: its rows come one after the other."""
 WORTH_TELLING = 0.8
 """A quarantine is called shorter once it is down to this share of what was told last."""
 
@@ -42,3 +44,7 @@ class Quarantine:
             return self._limits.quarantine_s
         likely_s = self._slowest_s * (MARGIN + MARGIN_OF_FEW / self._answered)
         return min(self._limits.quarantine_s, max(self._limits.quarantine_s_min, likely_s))
+
+    def length_of_s(self, *, lane: bool) -> float:
+        """The same for a call of this kind; a lost serial lane is given longer."""
+        return min(self._limits.quarantine_s, LANE_FACTOR * self.length_s) if lane else self.length_s

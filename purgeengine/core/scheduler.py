@@ -122,6 +122,10 @@ class Scheduler:
         """Batches sent and not yet answered."""
         return len(self._flights)
 
+    def may_leave(self, batch: int, now: float) -> bool:
+        """Whether a batch that was decided on before may still be sent: since then, Graph may have told its mailboxes to wait."""
+        return all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].parts)
+
     @property
     def fanout(self) -> int | None:
         """Rows of one mailbox that share a batch, once that is known."""
@@ -228,7 +232,8 @@ class Scheduler:
     def _lost(self, event: BatchLost) -> None:
         flight = self._flights.pop(event.batch)
         self._settling.begin(flight, None, "")
-        self._gate.failed(self._now, Reply(0))
+        if not event.held:
+            self._gate.failed(self._now, Reply(0))
         if event.sent:
             self._in_doubt(flight, Reply(0, message=event.reason), running=event.running)
         else:
@@ -274,13 +279,14 @@ class Scheduler:
 
     def _in_doubt(self, flight: Flight, reply: Reply, *, running: bool) -> None:
         """Perhaps carried out. While the service may still be at it, its mailboxes wait as long as that may take."""
-        quarantine_s = self._quarantine.length_s if running else 0.0
+        lane = flight.batch.serial
+        quarantine_s = self._quarantine.length_of_s(lane=lane) if running else 0.0
         self._settling.all_in_doubt(flight, reply, self._now, counted=not self._gate.probing)
         for mailbox, attempts in flight.parts:
             self._fanout.lost(len(attempts))
             mailbox.window.answered(len(attempts), self._now + quarantine_s)
             if running:
-                self._settling.quarantine(mailbox, self._now, quarantine_s)
+                self._settling.quarantine(mailbox, self._now, quarantine_s, lane=lane)
 
     def _heed(self, flight: Flight) -> None:
         """What single replies say about more than their mailbox."""

@@ -252,9 +252,9 @@ class Settling:
         mailbox.block(until, throttled=True)
         self.entries.append(MailboxBlocked(mailbox.number, until - now))
 
-    def quarantine(self, mailbox: Mailbox, now: float, for_s: float) -> None:
+    def quarantine(self, mailbox: Mailbox, now: float, for_s: float, *, lane: bool) -> None:
         """A batch was lost: the mailbox waits while the service may be running it, a restart included."""
-        mailbox.lost(now)
+        mailbox.lost(now, lane=lane)
         self.entries.append(MailboxBlocked(mailbox.number, for_s))
 
     # -------------------------------------------------------------------------------------------- all rows of a batch
