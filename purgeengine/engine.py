@@ -138,7 +138,7 @@ class Engine:
         self._news = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
         self._unsent: set[asyncio.Task[None]] = set()
-        """Those of the errands whose batch waits to leave: for a token, or as Graph asked."""
+        """Those of the errands whose batch waits for a token."""
         self._refused_token = ""
         self._asked_until = float("-inf")
         self._failure: BaseException | None = None
@@ -290,7 +290,7 @@ class Engine:
 
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:
-            token = await self._ready_to_leave()
+            token = await self._token_for_a_batch()
             if self._must_stay(batch):
                 self._report(BatchLost(batch.number, sent=False, reason="The wait came before it left.", held=True))
                 return
@@ -305,8 +305,8 @@ class Engine:
         else:
             self._report(self._read(batch, raw, token))
 
-    async def _ready_to_leave(self) -> str:
-        """The token to send a batch with, once it may leave. Raises `NotSent` when the run is stopped meanwhile."""
+    async def _token_for_a_batch(self) -> str:
+        """The token to send a batch with. Raises `NotSent` when the run is stopped while it waits for one."""
         task = asyncio.current_task()
         assert task is not None, "errands are tasks"
         self._unsent.add(task)

@@ -205,7 +205,9 @@ class Judge:
         # Only a service that runs all at once may refuse, and only what the probe is wide: 4 of 8, thrice if unclear, and 16 of
         # each of 3 times 20; each process probes anew.
         deceived = world.scenario.settings.dispatch == "all" and world.scenario.limits.fanout == "auto"
-        unseen = 16 * world.tally.lost_calls  # a probe whose answer is lost has shown nothing, and is made again
+        unseen = sum(
+            entry.status == 429 and not entry.answered for entry in world.tenant.log
+        )  # teaches nobody anything
         probing = 72 * (1 + world.deaths) + unseen if deceived else 0
         assert counters.refused_concurrency <= probing, f"{world}: {counters}"
         assert counters.refused_rate == 0, f"{world}: the window was overrun: {counters}"

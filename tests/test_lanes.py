@@ -9,7 +9,7 @@ import pytest
 
 from purgeengine.config import Limits
 from purgeengine.core.mailbox import Mailbox
-from purgeengine.core.messages import MailboxClosed, Returned, Settled
+from purgeengine.core.messages import BatchLost, MailboxClosed, Returned, Settled
 from purgeengine.core.model import Batch, Item, Outcome, Reply
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.scheduler import Scheduler
@@ -220,3 +220,26 @@ def test_lanes_halve_the_time_of_a_single_mailbox_on_a_service_that_runs_batches
         return World(Scenario(rows_by_mailbox=(1_000,), settings=settings, limits=limits)).run().duration_s
 
     assert took_s(serial_lanes=True) < 0.6 * took_s(serial_lanes=False)
+
+
+def test_a_lane_that_has_not_left_stays_when_its_mailbox_is_told_to_wait() -> None:
+    """Decided on before the answer to another came: it may leave again after the wait, and keeping it back is no failure."""
+    scheduler, (first, second, *_) = lanes(1_000)
+    assert scheduler.may_leave(second.number, 1.0)
+    told = Reply(429, "ApplicationThrottled", "", retry_after_s=7.0)
+    scheduler.handle(answer(first, told, *[NOT_TRIED] * (first.size - 1)), now=1.0)
+    assert not scheduler.may_leave(second.number, 1.0)
+    assert not scheduler.may_leave(second.number, 7.9)
+    assert scheduler.may_leave(second.number, 8.1)
+
+
+def test_batches_that_were_kept_back_say_nothing_of_the_service() -> None:
+    """Five failed calls in a row close the gate; as many that we kept back do not, and their rows count as never sent."""
+    scheduler, sent = lanes(1_000, 1_000)
+    assert len(sent) == 8
+    kept = [BatchLost(batch.number, sent=False, reason="", held=True) for batch in sent]
+    commands = scheduler.handle(*kept, now=1.0)
+    assert scheduler.blocked_for_s == 0.0
+    again = batches(commands)
+    assert len(again) == 8
+    assert {attempt.number for batch in again for part in batch.parts for attempt in part.attempts} == {1}

@@ -269,9 +269,8 @@ def test_two_signals_reach_a_run_that_is_held_up_by_its_own_output(tmp_path: Pat
                 time.sleep(1.0)  # until a second passes without progress
                 assert process.poll() is None
             process.send_signal(signal.SIGTERM)
-            time.sleep(
-                0.5
-            )  # one in the same instant may go to another thread, which interrupts no write of the main one
+            # One in the same instant may go to another thread, which interrupts no write of the main one.
+            time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=60) == 4
         again = bench.run(*IN_A_HURRY)

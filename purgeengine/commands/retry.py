@@ -77,14 +77,14 @@ def retry(**options: Any) -> int:
     with LedgerReader.open(folder) as reader:
         options |= _deletion_of(reader)
         found = reader.selected(selection)
+        begins = not _is_ledger(new)
+        if begins:
+            _refuse_unfinished(reader, asked=options["unfinished"])
         if options["dry_run"]:
             if not options["as_json"]:
                 _tell(reader, found)
-            if not _is_ledger(new):
-                _refuse_unfinished(reader, asked=options["unfinished"])
             return show_dry_run(options, lambda: LedgerRows(reader, selection, limits))
-        if not _is_ledger(new):
-            _refuse_unfinished(reader, asked=options["unfinished"])
+        if begins:
             if not found.total():
                 return _nothing_to_retry(reader, selection, options)
             _tell_what_is_of_no_use(found)
