@@ -1,6 +1,6 @@
 """One loop: carries events to the scheduler and commands to the edges, and decides nothing.
 
-The engine is handed what it needs (the protocols below) and imports no edge. Its one promise is the order: the entries of a
+The engine is handed what it needs (`purgeengine.seams`) and imports no edge. Its one promise is the order: the entries of a
 turn are durable before any batch of that turn leaves.
 """
 
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
 
 from purgeengine import logs
 from purgeengine.core.action import PERMANENT, Deletion
@@ -27,14 +26,14 @@ from purgeengine.core.messages import (
     Released,
     RenewToken,
     Send,
-    Spell,
     StopRequested,
     TokenRenewed,
 )
-from purgeengine.core.model import PURGED_REPLY, Answer, Batch, Item
+from purgeengine.core.model import PURGED_REPLY, Answer, Batch
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.core.wire import decode_answer, encode_batch
 from purgeengine.errors import NoAnswer, NotSent, PurgeEngineError
+from purgeengine.seams import Clock, Hours, Ledger, RawAnswer, Tokens, Transport, Watcher
 
 DRAIN_S_MAX = 30.0
 """How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
@@ -45,66 +44,6 @@ LOOK_S_MAX = 60.0
 """How often the hours are asked anew: the wall clock may be set, and a machine may sleep."""
 WAIT_S_MIN = 0.001
 """Shortest wait for an instant: timers are no finer, and a loop that spins helps nobody."""
-
-
-class RawAnswer(Protocol):
-    """What the transport brings back: header names in lower case, ``received_utc`` in seconds since 1970."""
-
-    @property
-    def status(self) -> int: ...  # noqa: D102
-    @property
-    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
-    @property
-    def body(self) -> bytes: ...  # noqa: D102
-    @property
-    def received_utc(self) -> float: ...  # noqa: D102
-
-
-class Transport(Protocol):
-    """Posts one batch. Raises `NotSent` or `NoAnswer`, and nothing else that the network can cause."""
-
-    async def post(self, body: bytes, client_request_id: str, token: str) -> RawAnswer: ...  # noqa: D102
-
-
-class Tokens(Protocol):
-    """Hands out the current token, renewed ahead of its end, and a fresh one when Graph refuses ``stale``."""
-
-    async def token(self) -> str: ...  # noqa: D102
-    async def renew(self, stale: str) -> str: ...  # noqa: D102
-
-
-class Ledger(Protocol):
-    """Remembers.
-
-    ``write`` returns when the entries are durable, ``items`` gives the rows at these positions, ``user_of`` a mailbox's name.
-    ``trouble`` is why the run should stop although everything was written, answers in flight excepted: no room for more.
-    """
-
-    @property
-    def trouble(self) -> PurgeEngineError | None: ...  # noqa: D102
-
-    async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None: ...  # noqa: D102
-    def items(self, positions: Sequence[int]) -> Sequence[Item]: ...  # noqa: D102
-    def user_of(self, mailbox: int) -> str: ...  # noqa: D102
-
-
-class Clock(Protocol):
-    """Monotonic seconds for deciding, wall-clock seconds for the record."""
-
-    def monotonic(self) -> float: ...  # noqa: D102
-    def utc(self) -> float: ...  # noqa: D102
-
-
-class Hours(Protocol):
-    """Knows when sending is allowed, from the seconds since 1970."""
-
-    def at(self, utc: float) -> Spell: ...  # noqa: D102
-
-
-class Watcher(Protocol):
-    """Is shown every turn's entries once they are durable, and may ask for a stop by answering a reason."""
-
-    def seen(self, entries: Sequence[Entry]) -> str | None: ...  # noqa: D102
 
 
 class Engine:

@@ -12,9 +12,10 @@ import pytest
 from purgeengine.config import Limits
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Returned, Settled
 from purgeengine.core.scheduler import Scheduler
-from purgeengine.engine import DRAIN_S_MAX, Engine, Hours
+from purgeengine.engine import DRAIN_S_MAX, Engine
 from purgeengine.errors import LedgerError, NoAnswer, TokenError
 from purgeengine.report import Tally
+from purgeengine.seams import Hours
 from purgeengine.sim.transport import Received
 from tests.memory_ledger import MemoryLedger
 from tests.virtual_time import VirtualClock, run_virtually

@@ -25,9 +25,10 @@ from purgeengine.core.model import Item, Outcome
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.ledger.names import User
-from purgeengine.engine import Engine, Hours
+from purgeengine.engine import Engine
 from purgeengine.errors import PurgeEngineError, RunStopped
 from purgeengine.report import Tally
+from purgeengine.seams import Hours
 from purgeengine.sim.answers import Trouble
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant

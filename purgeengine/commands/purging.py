@@ -26,9 +26,10 @@ from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.recorder import Recorder
 from purgeengine.edges.tokens import Tokens
 from purgeengine.edges.transport import HttpTransport
-from purgeengine.engine import Clock, Engine, Hours
+from purgeengine.engine import Engine
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
 from purgeengine.report import Summary, Tally, exit_code_of
+from purgeengine.seams import Clock, Hours
 
 Result = TypeVar("Result")
 
