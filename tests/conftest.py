@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import io
+import signal
 
 import pytest
 
 import tests.properties  # noqa: F401 - the profiles of Hypothesis, before the command line chooses one
 from purgeengine import logs
+from purgeengine.commands.signals import NAMES
+
+# A shell's background job and nohup start their children deaf to some signals, and so would be every process under test.
+for name in NAMES:
+    number = getattr(signal, name, None)
+    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
