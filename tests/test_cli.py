@@ -58,22 +58,22 @@ def test_four_thousand_sorted_rows_end_purged_in_full_calls(tmp_path: Path) -> N
 
 def test_the_ledger_equals_the_truth_whatever_goes_wrong(tmp_path: Path) -> None:
     """Most faults at once, contacts gone before, one mailbox denied, one missing: exit 1, and every row is true."""
-    rows = rows_of(zipf(1_000, 40))
+    rows = rows_of(zipf(600, 40))
     gone = {contact for _, _, contact in rows[-50:]}
-    faults = Faults(
-        item_throttled_before=0.02, item_error_before=0.01, item_error_after=0.01, item_missing=0.01, item_repeated=0.01,
-        call_throttled=0.02, call_error_before=0.02, reset_before=0.02, reset_after=0.02, truncated=0.02, html_page=0.02,
-        empty_body=0.02, expired_token=0.01, odd_body=0.1, retry_after_s_max=1,
+    faults = Faults(  # no more often than this: a row that fails again and again waits twice as long each time, to a minute
+        item_throttled_before=0.02, item_error_before=0.005, item_error_after=0.005, item_missing=0.005, item_repeated=0.005,
+        call_throttled=0.02, call_error_before=0.01, reset_before=0.01, reset_after=0.01, truncated=0.01, html_page=0.01,
+        empty_body=0.01, expired_token=0.01, odd_body=0.1, retry_after_s_max=1,
     )  # fmt: skip
     tenant = a_tenant(rows, gone=50, faults=faults)
     denied, missing = "user0003@contoso.example", "user0004@contoso.example"
     tenant.truth.mailbox(denied).trouble = Trouble.DENIED
     tenant.truth.mailbox(missing).trouble = Trouble.MISSING
     with a_bench(tmp_path, tenant, rows) as bench:
-        ended = bench.run("--connections", "8", "--quarantine-s", "3")
+        ended = bench.run("--connections", "8", "--quarantine-s", "3", timeout_s=300)
         assert ended.code == 1, ended.err
         exported = bench.exported()
-    assert len(exported) == 1_000
+    assert len(exported) == 600
     for row in exported:
         exists = tenant.truth.exists(row["user"], row["contact"])
         if row["user"] in (denied, missing):
