@@ -9,7 +9,17 @@ from math import exp, inf, log
 import pytest
 
 from purgeengine.config import Limits
-from purgeengine.core.bound import USUAL, Shape, bound, by_rows, connection_s_a_row, frontier, shapes
+from purgeengine.core.bound import (
+    USUAL,
+    Latency,
+    Shape,
+    bound,
+    by_rows,
+    connection_s_a_row,
+    drawn_in_fours_s,
+    frontier,
+    shapes,
+)
 
 SIXTEEN = Limits(connections=16)
 
@@ -79,3 +89,12 @@ def test_more_connections_never_make_a_job_longer_nor_more_rows_shorter() -> Non
 def test_nothing_to_do_takes_no_time() -> None:
     """An empty job has no bound."""
     assert bound({}, Limits()).least_s == 0.0
+
+
+def test_the_usual_times_of_calls_are_what_drawing_them_gives() -> None:
+    """They stand in the code as figures, for 5 to 20 items; those of other latencies are drawn."""
+    for items in (5, 12, 20):
+        assert USUAL.in_fours_s(items) == pytest.approx(drawn_in_fours_s(USUAL, items), abs=0.00006)
+    assert USUAL.in_fours_s(21) == drawn_in_fours_s(USUAL, 21)
+    slower = Latency(item_median_s=0.16, item_s_max=10.0)
+    assert slower.in_fours_s(20) == pytest.approx(2 * USUAL.in_fours_s(20), rel=0.02)

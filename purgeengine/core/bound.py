@@ -23,7 +23,7 @@ from purgeengine.config import Limits
 Dispatch = Literal["four", "all"]
 FOUR = 4
 """Sub-requests of an unordered batch that Graph forwards at a time (throttling-outlook)."""
-INTEGRATION_STEPS = 4_000
+INTEGRATION_STEPS = 1_000
 SAMPLES = 4_000
 """Calls drawn to time one of a size, always the same ones: right to half a per cent."""
 SEARCH_STEPS = 60
@@ -50,11 +50,20 @@ class Latency:
 
     def in_fours_s(self, items: int) -> float:
         """Expected seconds of ``items`` of which four run at a time, the next as soon as one ends; no formula gives it."""
-        return self.longest_of_s(items) if items <= FOUR else _in_fours_s(self, items)
+        if items <= FOUR:
+            return self.longest_of_s(items)
+        if self == USUAL and items - FOUR <= len(USUAL_IN_FOURS_S):
+            return USUAL_IN_FOURS_S[items - FOUR - 1]
+        return drawn_in_fours_s(self, items)
 
 
 USUAL = Latency()
 """Assumed, not measured: a median of 80 ms an item, 60 ms a call."""
+USUAL_IN_FOURS_S = (
+    0.3308, 0.3703, 0.4099, 0.4538, 0.4864, 0.5181, 0.5606, 0.5981,
+    0.6261, 0.6682, 0.7045, 0.7413, 0.7800, 0.8168, 0.8468, 0.8818,
+)  # fmt: skip
+"""What `drawn_in_fours_s` gives for 5 to 20 items: drawing it takes a second, which every run would wait for."""
 
 
 class Shape(NamedTuple):
@@ -67,7 +76,8 @@ class Shape(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _in_fours_s(latency: Latency, items: int) -> float:
+def drawn_in_fours_s(latency: Latency, items: int) -> float:
+    """The mean of calls drawn at random, four items of each running at a time."""
     rng, median = Random(items), log(latency.item_median_s)
     total = 0.0
     for _ in range(SAMPLES):
@@ -81,11 +91,18 @@ def _in_fours_s(latency: Latency, items: int) -> float:
 @lru_cache(maxsize=256)
 def _longest_of_s(latency: Latency, items: int) -> float:
     step = latency.item_s_max / INTEGRATION_STEPS
-    total = 0.0
-    for number in range(INTEGRATION_STEPS):
-        z = log((number + 0.5) * step / latency.item_median_s) / latency.item_sigma
-        total += (1.0 - (0.5 * (1.0 + erf(z / sqrt(2.0)))) ** items) * step
-    return total
+    return step * sum(1.0 - chance**items for chance in _chances_of_less(latency))
+
+
+@lru_cache(maxsize=16)
+def _chances_of_less(latency: Latency) -> tuple[float, ...]:
+    """Of one item taking less than so many steps of the integration, and a half."""
+    step = latency.item_s_max / INTEGRATION_STEPS
+    scale = latency.item_sigma * sqrt(2.0)
+    return tuple(
+        0.5 * (1.0 + erf(log((number + 0.5) * step / latency.item_median_s) / scale))
+        for number in range(INTEGRATION_STEPS)
+    )
 
 
 def shapes(latency: Latency, dispatch: Dispatch, items_max: int = 20) -> tuple[Shape, ...]:
