@@ -10,6 +10,7 @@ import pytest
 from purgeengine.config import Limits
 from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
+from purgeengine.core.connections import Connections
 from purgeengine.core.fanout import TALLY_ROWS, WIDE_PROBES, FanoutProbe
 from purgeengine.core.gate import FAILURES_TO_CLOSE, TRYING_S_MAX, Gate
 from purgeengine.core.mailbox import GOOD_REPLIES_TO_RAISE, Mailbox
@@ -33,7 +34,7 @@ def a_mailbox(rows: int = 100, requests: int = 10_000) -> Mailbox:
 
 
 def a_gate(connections: int = 16) -> Gate:
-    return Gate(Backoff(Limits(), Random(1)), connections)
+    return Gate(Backoff(Limits(), Random(1)), Connections(connections))
 
 
 # ------------------------------------------------------------------------------------------------------------- mailbox

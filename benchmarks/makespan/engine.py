@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from heapq import heappop, heappush
 
-from benchmarks.makespan.service import Answered, Load, Service
+from benchmarks.makespan.service import CALL_WAIT_S, Answered, Load, Service
 from purgeengine.config import Limits
+from purgeengine.core.connections import Connections
 from purgeengine.core.messages import BatchAnswered, Event, InputEnded, MailboxOpened, Send
 from purgeengine.core.model import PURGED_REPLY, Answer, Batch, Reply
 from purgeengine.core.scheduler import Scheduler
@@ -15,9 +16,9 @@ ALL_WELL = {size: Answer(Reply(200), dict.fromkeys(range(size), PURGED_REPLY)) f
 CONCURRENCY = "Application is over its MailboxConcurrency limit."
 
 
-def run(rows_by_mailbox: list[int], limits: Limits, service: Service) -> float:
-    """Purge the job; answers the makespan in simulated seconds."""
-    scheduler = Scheduler(limits, random.Random(7), rows_left=sum(rows_by_mailbox))
+def run(rows_by_mailbox: list[int], limits: Limits, service: Service, connections: Connections | None = None) -> float:
+    """Purge the job; answers the makespan in simulated seconds. ``connections`` take the place of those that adapt."""
+    scheduler = Scheduler(limits, random.Random(7), connections=connections, rows_left=sum(rows_by_mailbox))
     waiting = _mailboxes(rows_by_mailbox)
     answers: list[tuple[float, int, Batch, Answer, Answered]] = []
     now = ended_at = 0.0
@@ -65,7 +66,9 @@ def _begin(
 ) -> None:
     answered = service.begin(_loads(batch), batch.serial, now)
     answer = ALL_WELL[batch.size]
-    if any(rows for rows, _ in answered.refused):
+    if answered.turned_away:
+        answer = Answer(Reply(429, "TooManyRequests", retry_after_s=CALL_WAIT_S), None)
+    elif any(rows for rows, _ in answered.refused):
         replies: dict[int, Reply | None] = dict(answer.replies or {})
         index = 0
         for part, (rows, wait_s) in zip(batch.parts, answered.refused, strict=True):

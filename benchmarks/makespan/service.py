@@ -20,6 +20,27 @@ DRAWN = 1 << 18
 """Latencies drawn beforehand and used in turn."""
 SLOTS = 4
 CONCURRENCY_WAIT_S = 1.0
+CALL_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many rows a second the service carries over all, until ``changes_at_s`` and after it.
+
+    More than that waits in line, so that answers come slower; a call that would wait longer than ``wait_s_max`` is refused.
+    """
+
+    rows_s: float = math.inf
+    rows_s_later: float = math.inf
+    changes_at_s: float = math.inf
+    wait_s_max: float = math.inf
+
+    def rows_s_at(self, now: float) -> float:
+        """Rows a second."""
+        return self.rows_s if now < self.changes_at_s else self.rows_s_later
+
+
+AMPLE = Capacity()
 
 
 class Load(NamedTuple):
@@ -35,6 +56,8 @@ class Answered:
 
     at: float
     refused: tuple[tuple[int, float], ...]
+    turned_away: bool = False
+    """The whole call was, for lack of capacity."""
 
     def accepted(self, loads: Sequence[Load]) -> list[Load]:
         """What was not refused of the loads."""
@@ -45,7 +68,14 @@ class Service:
     """Runs calls. Calls begin in the order of time."""
 
     def __init__(
-        self, latency: Latency, dispatch: Dispatch, *, window_requests: int, window_s: float, seed: int = 1
+        self,
+        latency: Latency,
+        dispatch: Dispatch,
+        *,
+        window_requests: int,
+        window_s: float,
+        capacity: Capacity = AMPLE,
+        seed: int = 1,
     ) -> None:
         rng, median = random.Random(seed), math.log(latency.item_median_s)
         self._pool = [min(latency.item_s_max, rng.lognormvariate(median, latency.item_sigma)) for _ in range(DRAWN)]
@@ -57,25 +87,35 @@ class Service:
         self._running: dict[int, int] = {}
         self._seen: dict[int, deque[tuple[float, int]]] = {}
         self._counts: dict[int, int] = {}
+        self._capacity = capacity
+        self._free_at = 0.0
         self.calls = 0
+        self.turned_away = 0
         self.refused_concurrency = 0
         self.refused_rate = 0
 
     def begin(self, loads: Sequence[Load], sequential: bool, now: float) -> Answered:
         """A call reaches the service; `end` must be told of what was accepted of its loads when it is answered."""
         self.calls += 1
+        waits_s = max(0.0, self._free_at - now)
+        if waits_s > self._capacity.wait_s_max:
+            self.turned_away += 1
+            return Answered(now + self._overhead_s, tuple((rows, 0.0) for _, rows in loads), turned_away=True)
         refused = []
         accepted = 0
         for mailbox, rows in loads:
             over, wait_s = self._turn_away(mailbox, rows, sequential, now)
             refused.append((over, wait_s))
             accepted += rows - over
-        return Answered(now + self._overhead_s + self._works_s(accepted, sequential), tuple(refused))
+        begins_at = max(self._free_at, now)
+        self._free_at = begins_at + accepted / self._capacity.rows_s_at(begins_at)
+        return Answered(now + waits_s + self._overhead_s + self._works_s(accepted, sequential), tuple(refused))
 
     def end(self, loads: Sequence[Load], sequential: bool) -> None:
         """The call was answered: the slots of these rows, those that were not refused, are free."""
         for mailbox, rows in loads:
-            self._running[mailbox] -= self._slots(rows, sequential)
+            if rows:
+                self._running[mailbox] -= self._slots(rows, sequential)
 
     def _slots(self, rows: int, sequential: bool) -> int:
         if sequential:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+ROUNDING = 1e-6
+"""Of a request: what adding up many small gains may lose. Without it, the instant foretold by `covers_at` could come too early."""
+
 
 class Allowance:
     """``per_s`` requests a second, at most ``burst`` of them at once."""
@@ -19,7 +22,7 @@ class Allowance:
 
     def covers(self, requests: int) -> bool:
         """Whether so many may leave, as of the last `refill`."""
-        return self._left >= requests
+        return self._left >= requests - ROUNDING
 
     def spend(self, requests: int) -> None:
         """They leave; the caller asked `covers`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import inf
 
 from purgeengine.core.backoff import Backoff
+from purgeengine.core.connections import Connections
 from purgeengine.core.model import Reply
 
 FAILURES_TO_CLOSE = 5
@@ -21,7 +22,7 @@ What is longer was a wait that Graph asked for, or the sleep of a suspended mach
 class Gate:
     """Decides how many batches may be in flight over the whole run."""
 
-    def __init__(self, backoff: Backoff, connections: int) -> None:
+    def __init__(self, backoff: Backoff, connections: Connections) -> None:
         self._backoff = backoff
         self._connections = connections
         self._failures = 0
@@ -45,7 +46,7 @@ class Gate:
         """Batches that may leave now."""
         if now < self.opens_at:
             return 0
-        return (1 if self.probing else self._connections) - in_flight
+        return (1 if self.probing else self._connections.limit) - in_flight
 
     def answered(self) -> None:
         """The service does its work. A wait that it asked for still holds."""

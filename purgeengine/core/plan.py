@@ -50,6 +50,14 @@ class Pace:
         """Expected seconds of an unordered batch of so many rows."""
         return self._call_s[size]
 
+    def assumed_call_s(self, size: int) -> float:
+        """The same as assumed at the start, whatever was timed since."""
+        return self._assumed_call_s[size]
+
+    def assumed_lane_s(self, rows: int) -> float:
+        """Seconds of a lane of so many rows as assumed at the start."""
+        return self._overhead_s + rows * self._assumed_item_s
+
     @property
     def lane_row_s(self) -> float:
         """Expected seconds of a lane for each of its rows."""
@@ -86,7 +94,7 @@ class Plan:
         self._wide = False
         self._ends_at = inf
         self._refresh_at = -inf
-        self._in_lanes_max = limits.connections
+        self._connections = self._in_lanes_max = limits.connections
         self._weigh_shapes()
 
     @property
@@ -136,16 +144,17 @@ class Plan:
         left_s = self._ends_at - now - windows * limits.mailbox_window_s
         return limits.mailbox_concurrent_max * left_s / (last + 1)
 
-    def refresh(self, mailboxes: Iterable[Mailbox], unread: int, width: int, now: float) -> None:
+    def refresh(self, mailboxes: Iterable[Mailbox], unread: int, width: int, connections: int, now: float) -> None:
         """Estimate the end anew if that is due.
 
         ``unread`` rows stand in mailboxes that are not open yet, none larger than those that are; ``width`` rows of one mailbox may
-        share a batch.
+        share a batch, and so many ``connections`` will carry them.
         """
         limits = self._limits
         wide = width > limits.mailbox_concurrent_max
         if now < self._refresh_at and wide == self._wide:
             return
+        self._connections = connections
         self._wide = wide
         self._weigh_shapes()
         rows: Counter[int] = Counter()
@@ -162,7 +171,7 @@ class Plan:
         self._ends_at = now + max(left_s, self.pace.call_s(limits.batch_items_max))
         self._refresh_at = now + max(REFRESH_S_MIN, REFRESH_SHARE * left_s)
         critical = sum(1 for mailbox in mailboxes if self.is_critical(mailbox, now))
-        self._in_lanes_max = max(1, (limits.connections - critical) // (limits.mailbox_concurrent_max - 1))
+        self._in_lanes_max = max(1, (connections - critical) // (limits.mailbox_concurrent_max - 1))
 
     def _windows_s(self, rows: int) -> float:
         """What the requests in 10 minutes demand of the largest mailbox."""
@@ -180,7 +189,7 @@ class Plan:
             spent_s = 0.0
             for size, count in rows.items():
                 spent_s += count * connection_s_a_row(hull, limits.mailbox_concurrent_max * left_s / size)
-                if spent_s > limits.connections * left_s:
+                if spent_s > self._connections * left_s:
                     return False
             return True
 

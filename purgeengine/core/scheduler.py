@@ -16,6 +16,7 @@ from purgeengine.config import Limits
 from purgeengine.core.action import IdType
 from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
+from purgeengine.core.connections import Connections
 from purgeengine.core.fanout import FanoutProbe
 from purgeengine.core.flight import Flight
 from purgeengine.core.gate import Gate
@@ -62,6 +63,7 @@ class Scheduler:
         first_batch: int = 1,
         run_blocked_for_s: float = 0.0,
         quarantine: Quarantine | None = None,
+        connections: Connections | None = None,
         rows_left: int = 0,
         id_type: IdType = IdType.DEFAULT,
     ) -> None:
@@ -70,7 +72,8 @@ class Scheduler:
         self._rng = rng
         self._now = now
         self._backoff = Backoff(limits, rng)
-        self._gate = Gate(self._backoff, limits.connections)
+        self._connections = connections or Connections(limits.connections)
+        self._gate = Gate(self._backoff, self._connections)
         self._gate.asked_to_wait(now, run_blocked_for_s)
         self._fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self._quarantine = quarantine or Quarantine(limits)
@@ -130,6 +133,11 @@ class Scheduler:
     def fanout(self) -> int | None:
         """Rows of one mailbox that share a batch, once that is known."""
         return self._fanout.decided
+
+    @property
+    def connections(self) -> int:
+        """Batches that may be in flight at once now."""
+        return self._connections.limit
 
     @property
     def blocked_for_s(self) -> float:
@@ -246,6 +254,7 @@ class Scheduler:
     def _whole_batch(self, flight: Flight, outer: Reply) -> None:
         """The cases: too fast; token refused; something in the batch is wrong; the app is refused; the service's trouble."""
         verdict = judge_batch(outer)
+        self._connections.refused(self._now, flight.sent_at, outer.status)
         if verdict is Verdict.FAULT:
             self._gate.failed(self._now, outer)
             if outer.retry_after_s is not None:
@@ -311,11 +320,18 @@ class Scheduler:
 
     def _time(self, flight: Flight) -> None:
         """What an answer shows of how long calls take; one that refused rows was quick for another reason."""
-        duration_s, said = self._now - flight.sent_at, self._settling.said
+        duration_s, said, pace = self._now - flight.sent_at, self._settling.said, self._plan.pace
         if flight.batch.serial:
-            self._plan.pace.timed_lane(max(1, flight.size - said.unsent), duration_s)
-        elif not said.refused:
-            self._plan.pace.timed(flight.size, duration_s)
+            tried = max(1, flight.size - said.unsent)
+            pace.timed_lane(tried, duration_s)
+            expected_s = pace.assumed_lane_s(tried)
+        elif said.refused:
+            return
+        else:
+            pace.timed(flight.size, duration_s)
+            expected_s = pace.assumed_call_s(flight.size)
+        in_flight = len(self._flights) + 1
+        self._connections.answered(self._now, flight.sent_at, expected_s=expected_s, in_flight=in_flight)
 
     def _token_refused(self, flight: Flight, reply: Reply) -> None:
         remedy = self._token.refused(flight.token_generation)
@@ -380,7 +396,10 @@ class Scheduler:
         """The plan, up to date; None while it is not known how wide a batch may be, or where lanes are not to be used."""
         if self._fanout.decided is None or not self._lanes_work:
             return None
-        self._plan.refresh(self._roster, self._unread, self._fanout.width, self._now)
+        before = self._plan.pace
+        self._plan.refresh(self._roster, self._unread, self._fanout.width, self._connections.expected, self._now)
+        if self._plan.pace is not before:
+            self._connections.compare_anew()
         return self._plan
 
     def _may_send(self) -> bool:
