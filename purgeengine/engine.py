@@ -95,10 +95,12 @@ class Engine:
         try:
             while not self.scheduler.finished:
                 events = [*await self._next_events(), *self._look_at_the_clock()]
-                before = self.scheduler.fanout
+                fanout, connections = self.scheduler.fanout, self.scheduler.connections
                 await self._carry_out(self.scheduler.handle(*events, now=self._clock.monotonic()))
-                if self.scheduler.fanout != before:
+                if self.scheduler.fanout != fanout:
                     self._log.info(logs.FANOUT_DECIDED, rows=self.scheduler.fanout)
+                if self.scheduler.connections < connections:
+                    self._log.info(logs.CONNECTIONS_LOWERED, connections=self.scheduler.connections)
                 if self._drain_is_over():
                     break
         finally:

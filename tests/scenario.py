@@ -137,9 +137,7 @@ def crashing(seed: int) -> Scenario:
     return Scenario(
         seed=seed,
         rows_by_mailbox=tuple(rng.choice(jobs)),
-        limits=Limits(
-            connections=_connections(rng, seed), fanout=rng.choice(["auto", 4, 20]), mailbox_requests=window
-        ),
+        limits=Limits(connections=_connections(rng, seed), fanout=rng.choice(["auto", 4, 20]), mailbox_requests=window),
         settings=TenantSettings(dispatch="four", mailbox_requests=window),
         faults=_throttling(seed, rng.choice([Faults(), _faults(rng)])),
         chaos_s=rng.choice([20.0, 60.0]),

@@ -121,7 +121,7 @@ def deletion_from(options: Mapping[str, Any]) -> Deletion:
 def limit_options(command: Decorated) -> Decorated:
     """What the scheduler must stay within."""
     limits = (
-        ("--connections", int, DEFAULTS.connections, "Batches in flight at once."),
+        ("--connections", int, DEFAULTS.connections, "Batches in flight at once, at most. Begins with 16."),
         ("--fanout", FANOUTS, DEFAULTS.fanout, "Rows of one mailbox in one batch. auto tries what the service allows."),
         ("--mailbox-requests", int, DEFAULTS.mailbox_requests, "Requests to one mailbox in a window."),
         ("--mailbox-window-s", float, DEFAULTS.mailbox_window_s, "Length of that window in seconds."),
