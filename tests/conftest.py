@@ -1,9 +1,11 @@
-"""For every test: a log that goes nowhere, and properties that are tried the same way each time."""
+"""For every test: a log that goes nowhere, properties that are tried the same way each time, processes that start quickly."""
 
 from __future__ import annotations
 
 import io
+import os
 import signal
+import sys
 
 import pytest
 
@@ -16,6 +18,10 @@ for name in NAMES:
     number = getattr(signal, name, None)
     if number is not None and signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
+
+# Hundreds of processes are started, and each would compile the program anew where it may not keep what it has compiled.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(autouse=True)
