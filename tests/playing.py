@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import traceback
 from collections import Counter
 from importlib import import_module
@@ -25,3 +26,9 @@ def play_some(name: str, seeds: range) -> tuple[Counter[str], list[tuple[int, st
             failures.append((seed, traceback.format_exc()))
         counts["seeds"] += 1
     return counts, failures
+
+
+def turn_deaf() -> None:
+    """For such a process: signals to stop may reach the whole group, and only the first of them knows what they mean."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

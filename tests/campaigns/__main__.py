@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tests.playing import play_some
+from tests.playing import play_some, turn_deaf
 
 HERE = Path(__file__).parent
 NAMES = sorted(path.stem for path in HERE.glob("*.py") if "\ndef case(" in path.read_text(encoding="utf-8"))
@@ -34,6 +34,9 @@ SEEDS_PER_CHUNK = 10
 FAILURES_SHOWN_MAX = 20
 """Failures told in full; all are counted."""
 
+TELL_EVERY_S = 60.0
+"""How often a line is written where no terminal shows a bar."""
+
 
 @click.command(epilog=EPILOG)
 @click.argument("name", type=click.Choice(NAMES))
@@ -42,10 +45,12 @@ FAILURES_SHOWN_MAX = 20
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes; as many as suit the campaign if left out.")
 @click.option("--json", "as_json", is_flag=True, help="The counts as one JSON object on stdout.")
 def main(name: str, seeds: int, first: int, jobs: int | None, as_json: bool) -> None:
-    """Run a campaign. Ctrl-C ends it early with the counts so far, once the seeds being played have ended.
+    """Run a campaign. Ctrl-C or SIGTERM ends it early with the counts so far, once the seeds being played have ended.
 
     Exit code 1 when a seed broke a promise; its message holds what was drawn from it.
     """
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job begins deaf to the first
+        signal.signal(number, signal.default_int_handler)
     campaign = import_module(f"tests.campaigns.{name}")
     jobs = jobs or (os.cpu_count() or 1) * getattr(campaign, "JOBS_PER_CORE", 1)
     left = chunks(first, seeds, getattr(campaign, "SEEDS_PER_CHUNK", SEEDS_PER_CHUNK))
@@ -53,14 +58,21 @@ def main(name: str, seeds: int, first: int, jobs: int | None, as_json: bool) -> 
     counts: Counter[str] = Counter()
     failures = 0
     columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    told = started
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(name, total=seeds)
         for more, failed in played(name, left, jobs):
             counts += more
             for seed, reason in failed[: max(0, FAILURES_SHOWN_MAX - failures)]:
-                progress.console.print(f"seed {seed}: {reason}", markup=False, highlight=False)
+                console.print(f"seed {seed}: {reason}", markup=False, highlight=False)
             failures += len(failed)
             progress.advance(task, more["seeds"])
+            if not console.is_terminal and time.monotonic() - told >= TELL_EVERY_S:
+                told = time.monotonic()
+                click.echo(
+                    f"{name}: {counts['seeds']:,} of {seeds:,}, {failures} failed, {told - started:,.0f} s", err=True
+                )
     found = {**dict(sorted(counts.items())), "failed": failures, "took_s": round(time.monotonic() - started, 1)}
     if as_json:
         click.echo(json.dumps(found))
@@ -78,10 +90,7 @@ def chunks(first: int, seeds: int, size: int) -> Iterator[range]:
 
 def played(name: str, left: Iterator[range], jobs: int) -> Iterator[tuple[Counter[str], list[tuple[int, str]]]]:
     """What became of each chunk, as it ends. After a Ctrl-C no other is begun; after a second one none is waited for."""
-    # Ctrl-C reaches the whole group of processes, and only this one knows what it means.
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
-    )
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=turn_deaf)
     running = {pool.submit(play_some, name, some) for some in islice(left, jobs)}
     interrupted = False
     while running:
