@@ -224,17 +224,18 @@ def _settled(log: Any, entry: Settled, _: _NameOf) -> None:
         return
     tell = log.debug if entry.outcome in _ENDED_WELL else log.info
     reply = entry.reply
-    tell(
-        ITEM_SETTLED,
-        position=entry.position,
-        outcome=entry.outcome.value,
-        status=reply.status,
-        code=reply.code,
-        message=reply.message,
-        attempts=entry.attempts,
-        in_doubt=entry.in_doubt,
-        batch=entry.batch,
-    )
+    for row in entry.each():
+        tell(
+            ITEM_SETTLED,
+            position=row.position,
+            outcome=entry.outcome.value,
+            status=reply.status,
+            code=reply.code,
+            message=reply.message,
+            attempts=entry.attempts,
+            in_doubt=entry.in_doubt,
+            batch=entry.batch,
+        )
 
 
 def _mailbox_blocked(log: Any, entry: MailboxBlocked, user_of: _NameOf) -> None:

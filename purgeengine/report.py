@@ -41,9 +41,11 @@ class Tally:
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
         """Count a turn's entries; answer why the run must stop, if it must."""
-        settled: Counter[Outcome] = Counter(entry.outcome for entry in entries if type(entry) is Settled)
+        settled: Counter[Outcome] = Counter()
         for entry in entries:
-            if type(entry) is BatchSent:
+            if type(entry) is Settled:
+                settled[entry.outcome] += entry.rows
+            elif type(entry) is BatchSent:
                 self.calls += 1
                 self.requests += sum([len(part.attempts) for part in entry.parts])
             elif type(entry) is BatchEnded:

@@ -57,8 +57,11 @@ def batches(commands: Sequence[Command]) -> list[Batch]:
 
 
 def entries(commands: Sequence[Command], kind: type | None = None) -> list[Entry]:
-    """The entries recorded, of one kind or all."""
-    found = [entry for command in commands if isinstance(command, Record) for entry in command.entries]
+    """The entries recorded, of one kind or all; rows that were settled together apart."""
+    found: list[Entry] = []
+    for command in commands:
+        for entry in command.entries if isinstance(command, Record) else ():
+            found.extend(entry.each() if isinstance(entry, Settled) else [entry])
     return [entry for entry in found if kind is None or isinstance(entry, kind)]
 
 

@@ -58,8 +58,9 @@ class MemoryLedger:
                         assert attempt.position not in self.settled, "a settled row was sent again"
                         self.sent[attempt.position] += 1
             elif isinstance(entry, Settled):
-                assert entry.position not in self.settled, "a row was settled twice"
-                self.settled[entry.position] = entry
+                for row in entry.each():
+                    assert row.position not in self.settled, "a row was settled twice"
+                    self.settled[row.position] = row
             elif isinstance(entry, Returned):
                 assert entry.position not in self.settled, "a settled row was returned"
             elif isinstance(entry, MailboxClosed):

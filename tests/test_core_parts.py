@@ -432,7 +432,7 @@ def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:
     refused = Reply(400, "ErrorInvalidId", "Id is malformed.")
     done = entries(scheduler.handle(answer(batch, refused), now=1.0), Settled)
     assert done[0] == Settled(positions(batch)[0], Outcome.REFUSED, 1, False, batch.number, refused)
-    assert {entry[1:] for entry in done[1:]} == {(Outcome.PURGED, 1, False, batch.number, PURGED)}
+    assert {entry[1:6] for entry in done[1:]} == {(Outcome.PURGED, 1, False, batch.number, PURGED)}
 
 
 def test_a_purged_row_is_in_no_doubt_whatever_was_before() -> None:

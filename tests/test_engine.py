@@ -106,7 +106,7 @@ class Scene:
     @property
     def settled(self) -> int:
         """Rows with an outcome."""
-        return sum(isinstance(entry, Settled) for entry in self.entries)
+        return sum(entry.rows for entry in self.entries if isinstance(entry, Settled))
 
 
 def test_every_intent_is_durable_before_its_batch_leaves() -> None:

@@ -47,7 +47,8 @@ def test_a_tally_adds_up() -> None:
 def test_the_rate_is_that_of_the_last_half_minute() -> None:
     """100 rows in the first 10 s, none afterwards: 10/s, then 0."""
     tally = Tally(1_000, {})
-    tally.seen([Settled(row, Outcome.PURGED, 1, False, 1, Reply(204)) for row in range(100)])
+    tally.seen([Settled(row, Outcome.PURGED, 1, False, 1, Reply(204)) for row in range(60)])
+    tally.seen([Settled(60, Outcome.PURGED, 1, False, 1, Reply(204), rows=40)])
     assert tally.rate(10.0) == 10.0
     assert tally.rate(35.0) == 0.0
 

@@ -77,6 +77,38 @@ def test_row_returned_and_sent_again_in_one_write_keeps_its_first_time(ledger: L
     assert {row["client_request_id"][-1] for row in rows} == {"2"}
 
 
+def test_neighbours_that_share_an_entry_are_recorded_each_as_it_was_sent(ledger: Ledger) -> None:
+    """One entry for rows of which some were sent before: each keeps its own time and none is left over, or taken twice."""
+    ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
+    again = sent(2, (0, [Attempt(1, 1), 3, 4]))
+    ledger.write([ended(1), settled(0, 1), returned(1, 0), settled(2, 1), again], NOW + 1_000)
+    ledger.write([sent(3, (0, [5, 6]))], NOW + 1_500)
+    entry = settled(3, 2)._replace(rows=2)
+    ledger.write([ended(2), ended(3), settled(1, 2), entry, settled(5, 3)._replace(rows=2)], NOW + 2_000)
+    with LedgerReader.open(ledger.folder) as reader:
+        rows = next(reader.rows()).slice(0, 7).to_pylist()
+    assert [(row["first_sent_utc"].timestamp() * 1000 - NOW, row["client_request_id"][-1]) for row in rows] == [
+        (0, "1"), (1_000, "2"), (0, "1"), (1_000, "2"), (1_000, "2"), (1_500, "3"), (1_500, "3"),
+    ]  # fmt: skip
+    assert ledger.counts().in_doubt == 0
+    with pytest.raises(LedgerError, match="settled twice"):
+        ledger.write([settled(5, 3)._replace(rows=3)], NOW + 3_000)
+
+
+def test_one_entry_may_hold_rows_sent_once_and_rows_sent_again(ledger: Ledger) -> None:
+    """A row that came back before it left was sent once as well, and may lie between others that were."""
+    ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
+    ledger.write([ended(1, None), *(returned(row, 0) for row in range(3))], NOW + 500)
+    ledger.write([sent(2, (0, [Attempt(0), Attempt(1), Attempt(2), 3, 4]))], NOW + 1_000)
+    ledger.write([ended(2), settled(0, 2)._replace(rows=5)], NOW + 2_000)
+    assert ledger.counts().outcomes[Outcome.PURGED] == 5
+    with LedgerReader.open(ledger.folder) as reader:
+        rows = next(reader.rows()).slice(0, 6).to_pylist()
+    assert [row["outcome"] for row in rows[:5]] == ["purged"] * 5
+    assert {row["first_sent_utc"].timestamp() * 1000 - NOW for row in rows[:5]} == {1_000}
+    assert not rows[5]["outcome"]
+
+
 def test_neighbours_settled_alike_share_a_record(ledger: Ledger) -> None:
     """Twenty purged rows are one record, as nearly all are; one in between that ended otherwise makes three."""
     ledger.write([sent(1, (0, list(range(20)))), ended(1), *(settled(row, 1) for row in range(20))], NOW)

@@ -40,6 +40,7 @@ from purgeengine.core.model import Batch, Outcome, Reply
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.core.verdicts import Verdict, judge, judge_batch
 from tests.fixtures import answer, lost, positions, refusal
+from tests.fixtures import entries as entries_of
 from tests.properties import examples
 
 LIMITS = Limits(
@@ -173,7 +174,7 @@ class SchedulerModel(RuleBasedStateMachine):
     def tell(self, *events: Event, ended: tuple[Batch, dict[int, Reply | None]] | None = None) -> None:
         """Hand over the events and judge the commands."""
         commands = self.scheduler.handle(*events, now=self.now)
-        entries = [entry for command in commands if isinstance(command, Record) for entry in command.entries]
+        entries = entries_of(commands)
         self.judge_entries([entry for entry in entries if not isinstance(entry, BatchSent)], ended)
         recorded: set[int] = set()
         for command in commands:

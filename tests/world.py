@@ -86,7 +86,7 @@ class MortalLedger:
         self._mortality.step()
         self._ledger.write(entries, at_utc_ms)
         self._mortality.step()
-        settled = [entry for entry in entries if isinstance(entry, Settled)]
+        settled = [row for entry in entries if isinstance(entry, Settled) for row in entry.each()]
         rows = self._ledger.rows_of([entry.position for entry in settled])
         self._world.acknowledged.update(zip(rows, (entry.outcome for entry in settled), strict=True))
         self._world.answers_not_recorded -= sum(isinstance(e, BatchEnded) and e.status is not None for e in entries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from purgeengine.core.mailbox import Mailbox
@@ -16,8 +17,18 @@ class Flight:
     parts: list[tuple[Mailbox, tuple[Attempt, ...]]]
     sent_at: float
     token_generation: int
+    size: int
+    """Rows in it."""
 
-    @property
-    def size(self) -> int:
-        """Rows in it."""
-        return self.batch.size
+
+def neighbours(attempts: tuple[Attempt, ...]) -> Iterator[tuple[int, int, int]]:
+    """Neighbours that were sent equally often: (first position, rows, sendings)."""
+    first, sendings, _, _ = attempts[0]
+    end = first
+    for position, number, _, _ in attempts:
+        if position != end or number != sendings:
+            yield first, end - first, sendings
+            first = end = position
+            sendings = number
+        end += 1
+    yield first, end - first, sendings

@@ -128,10 +128,14 @@ class Mailbox:
             due = self._retries[0][0]
         else:
             return inf
-        quarantined_until = max(
-            self._lost_at + self._quarantine.length_s, self._lane_lost_at + self._quarantine.length_of_s(lane=True)
+        quarantine = self._quarantine
+        return max(
+            due,
+            self.blocked_until,
+            self._lost_at + quarantine.length_s,
+            self._lane_lost_at + quarantine.lane_length_s,
+            self.window.opens_at(now),
         )
-        return max(due, self.blocked_until, quarantined_until, self.window.opens_at(now))
 
     def sendable(self, now: float, most: int) -> int:
         """Rows that may share a batch now: at most ``most``, and no more than there are free slots unless all are."""
@@ -179,9 +183,11 @@ class Mailbox:
 
     def _fresh(self, count: int) -> list[Attempt]:
         """Take so many rows that were never sent, in order; those that an earlier ledger left in doubt come first."""
-        positions = range(self.next, self.next + count)
+        first = self.next
         self.next += count
-        return [Attempt(position, in_doubt=position < self.doubt_end) for position in positions]
+        if first >= self.doubt_end:
+            return list(map(Attempt, range(first, self.next)))
+        return [Attempt(position, in_doubt=position < self.doubt_end) for position in range(first, self.next)]
 
     def landed(self, rows: int, *, lane: bool) -> None:
         """A batch with so many of its rows has ended."""

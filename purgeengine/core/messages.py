@@ -6,6 +6,7 @@ The scheduler is told events and answers with commands. *The order of the comman
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -129,7 +130,10 @@ class Returned(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """A row has its outcome. ``reply`` is the answer that decided it, with status 0 where none came."""
+    """A row has its outcome. ``reply`` is the answer that decided it, with status 0 where none came.
+
+    Neighbours that are settled alike, as nearly all are, may share an entry: ``rows`` of them, from ``position`` on.
+    """
 
     position: int
     outcome: Outcome
@@ -137,6 +141,13 @@ class Settled(NamedTuple):
     in_doubt: bool
     batch: int
     reply: Reply
+    rows: int = 1
+
+    def each(self) -> Iterator[Settled]:
+        """The same, row by row."""
+        return (
+            self._replace(position=position, rows=1) for position in range(self.position, self.position + self.rows)
+        )
 
 
 class MailboxBlocked(NamedTuple):

@@ -68,7 +68,7 @@ class Batch:
     @property
     def size(self) -> int:
         """Sub-requests in it, 1 to 20."""
-        return sum(len(part.attempts) for part in self.parts)
+        return sum([len(part.attempts) for part in self.parts])
 
 
 class Reply(NamedTuple):

@@ -157,20 +157,18 @@ class Plan:
         self._connections = connections
         self._wide = wide
         self._weigh_shapes()
+        sizes = Counter([mailbox.remaining + mailbox.rows_in_flight for mailbox in mailboxes])
+        del sizes[0]
+        largest, smallest = max(sizes, default=0), min(sizes, default=0)
         rows: Counter[int] = Counter()
-        largest = smallest = 0
-        for mailbox in mailboxes:
-            left = mailbox.remaining + mailbox.rows_in_flight
-            if left:
-                rows[_rounded(left)] += left
-                largest = max(largest, left)
-                smallest = min(smallest or left, left)
+        for size, count in sizes.items():
+            rows[_rounded(size)] += size * count
         if unread:
             rows[max(1, smallest)] += unread
         left_s = max(self._coupled_s(rows), self._windows_s(largest), rows.total() / limits.requests_per_s)
         self._ends_at = now + max(left_s, self.pace.call_s(limits.batch_items_max))
         self._refresh_at = now + max(REFRESH_S_MIN, REFRESH_SHARE * left_s)
-        critical = sum(1 for mailbox in mailboxes if self.is_critical(mailbox, now))
+        critical = sum(count for size, count in sizes.items() if self._slot_s(size, now) < self._hull[-1].slot_s)
         self._in_lanes_max = max(1, (connections - critical) // (limits.mailbox_concurrent_max - 1))
 
     def _windows_s(self, rows: int) -> float:

@@ -26,25 +26,30 @@ class Quarantine:
         self._limits = limits
         self._slowest_s = slowest_s
         self._answered = answered
+        self._learn()
         self._told_s = self.length_s
 
     def timed(self, duration_s: float) -> bool:
         """A call was answered after so many seconds. Answers whether that has made the quarantine notably shorter."""
         self._answered += 1
         self._slowest_s = max(self._slowest_s, duration_s)
+        self._learn()
         shorter = self.length_s < WORTH_TELLING * self._told_s
         if shorter or self.length_s > self._told_s:
             self._told_s = self.length_s
         return shorter
 
-    @property
-    def length_s(self) -> float:
-        """Seconds from losing a call to the moment when its mailboxes may be asked again."""
-        if self._answered < ANSWERS_TO_TRUST:
-            return self._limits.quarantine_s
-        likely_s = self._slowest_s * (MARGIN + MARGIN_OF_FEW / self._answered)
-        return min(self._limits.quarantine_s, max(self._limits.quarantine_s_min, likely_s))
-
     def length_of_s(self, *, lane: bool) -> float:
         """The same for a call of this kind; a lost serial lane is given longer."""
-        return min(self._limits.quarantine_s, LANE_FACTOR * self.length_s) if lane else self.length_s
+        return self.lane_length_s if lane else self.length_s
+
+    def _learn(self) -> None:
+        """Work the lengths out, once for each answer: they are asked for with every look at a mailbox."""
+        longest_s = self._limits.quarantine_s
+        self.length_s = longest_s
+        """Seconds from losing a call to the moment when its mailboxes may be asked again."""
+        if self._answered >= ANSWERS_TO_TRUST:
+            likely_s = self._slowest_s * (MARGIN + MARGIN_OF_FEW / self._answered)
+            self.length_s = min(longest_s, max(self._limits.quarantine_s_min, likely_s))
+        self.lane_length_s = min(longest_s, LANE_FACTOR * self.length_s)
+        """The same for a serial lane."""

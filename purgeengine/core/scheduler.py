@@ -211,7 +211,8 @@ class Scheduler:
             limits.mailbox_concurrent_max,
             event.doubt_end,
         )
-        mailbox.restore(event.unsettled, self._now)
+        if event.unsettled:
+            mailbox.restore(event.unsettled, self._now)
         self._unread = max(0, self._unread - mailbox.remaining)
         if event.blocked_for_s > limits.retry_after_s_max:
             self._settling.give_up(mailbox)
@@ -309,9 +310,10 @@ class Scheduler:
 
     def _land(self, flight: Flight) -> None:
         """The batch is history: its mailboxes may be in another."""
+        lane = flight.batch.serial
         for mailbox, attempts in flight.parts:
-            mailbox.landed(len(attempts), lane=flight.batch.serial)
-            self._in_lanes -= flight.batch.serial and not mailbox.lanes
+            mailbox.landed(len(attempts), lane=lane)
+            self._in_lanes -= lane and not mailbox.lanes
             if mailbox.closing is not None and not mailbox.in_flight:
                 self._settling.close(mailbox)
         self._out.append(Record(tuple(self._settling.entries)))
@@ -433,11 +435,12 @@ class Scheduler:
             serial,
         )
         self._next_batch += 1
-        self._allowance.spend(batch.size)
+        size = batch.size
+        self._allowance.spend(size)
         for _, attempts in parts:
             self._fanout.sent(len(attempts))
-        self._flights[batch.number] = Flight(batch, parts, self._now, self._token.generation)
+        self._flights[batch.number] = Flight(batch, parts, self._now, self._token.generation, size)
         assert len(self._flights) <= self._limits.connections, "more batches in flight than connections"
-        assert 1 <= batch.size <= self._limits.batch_items_max, f"a batch of {batch.size}"
+        assert 1 <= size <= self._limits.batch_items_max, f"a batch of {size}"
         self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.parts),)))
         self._out.append(Send(batch))

@@ -14,7 +14,7 @@ from purgeengine.config import Limits
 from purgeengine.core.action import IdType
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.fanout import FanoutProbe
-from purgeengine.core.flight import Flight
+from purgeengine.core.flight import Flight, neighbours
 from purgeengine.core.mailbox import Mailbox
 from purgeengine.core.messages import (
     BATCH_OF_LAST_SENDING,
@@ -83,39 +83,47 @@ class Settling:
         self, flight: Flight, replies: dict[int, Reply | None], waits: dict[int, float], now: float, fanout: FanoutProbe
     ) -> None:
         """Judge the sub-responses. A row that was not answered, or in two ways, is in doubt."""
-        batch = flight.batch.number
-        all_purged = list(replies.values()).count(PURGED_REPLY) == flight.size
+        if list(replies.values()).count(PURGED_REPLY) == flight.size:  # nearly always, and nothing to judge
+            self._all_purged(flight, now, fanout)
+            return
+        batch, serial = flight.batch.number, flight.batch.serial
         index = 0
         for mailbox, attempts in flight.parts:
             said = _MailboxSaid()
-            if all_purged:  # nearly always, and nothing to judge
-                self.entries += [
-                    Settled(position, Outcome.PURGED, number, False, batch, PURGED_REPLY)
-                    for position, number, _, _ in attempts
-                ]
-                said.good = len(attempts)
-                self.said.went_through = True
-            else:
-                broken = False
-                for attempt in attempts:
-                    said.wait_s = max(said.wait_s, waits.get(index, 0.0))
-                    reply = replies.get(index) or NO_REPLY
-                    index += 1
-                    if broken and reply.status == FAILED_DEPENDENCY:
-                        said.returned.append((now, attempt._replace(number=attempt.number - 1)))
-                        self.said.unsent += 1
-                        continue
-                    broken = broken or (
-                        flight.batch.serial and reply.status >= 400 and reply.status != FAILED_DEPENDENCY
-                    )
-                    self._reply(batch, attempt, reply, mailbox, said, now)
+            broken = False
+            for attempt in attempts:
+                said.wait_s = max(said.wait_s, waits.get(index, 0.0))
+                reply = replies.get(index) or NO_REPLY
+                index += 1
+                if broken and reply.status == FAILED_DEPENDENCY:
+                    said.returned.append((now, attempt._replace(number=attempt.number - 1)))
+                    self.said.unsent += 1
+                    continue
+                broken = broken or (serial and reply.status >= 400 and reply.status != FAILED_DEPENDENCY)
+                self._reply(batch, attempt, reply, mailbox, said, now)
             self.said.refused += said.refused
-            if flight.batch.serial:
-                self._lane_ended(mailbox, len(attempts), now)
-            else:
-                mailbox.window.answered(len(attempts), now)
-                fanout.answered(len(attempts), said.refused)
+            self._ended(mailbox, len(attempts), said.refused, now, fanout, lane=serial)
             self._conclude(mailbox, flight, len(attempts), said, now)
+
+    def _all_purged(self, flight: Flight, now: float, fanout: FanoutProbe) -> None:
+        """Every row of the batch is gone; neighbours share an entry."""
+        self.said.went_through = True
+        batch, lane = flight.batch.number, flight.batch.serial
+        for mailbox, attempts in flight.parts:
+            rows = len(attempts)
+            for first, count, sendings in neighbours(attempts):
+                self.entries.append(Settled(first, Outcome.PURGED, sendings, False, batch, PURGED_REPLY, count))
+            self._ended(mailbox, rows, 0, now, fanout, lane=lane)
+            if mailbox.closing is None:
+                mailbox.went_well(rows)
+
+    def _ended(self, mailbox: Mailbox, rows: int, refused: int, now: float, fanout: FanoutProbe, *, lane: bool) -> None:
+        """The service is done with these rows of the mailbox, of which it refused some as too fast."""
+        if lane:
+            self._lane_ended(mailbox, rows, now)
+        else:
+            mailbox.window.answered(rows, now)
+            fanout.answered(rows, refused)
 
     def _lane_ended(self, mailbox: Mailbox, rows: int, now: float) -> None:
         """Rows that were not tried did not reach the mailbox."""

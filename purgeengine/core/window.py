@@ -33,7 +33,7 @@ class Window:
 
     def opens_at(self, now: float) -> float:
         """When the next request may leave: now, later, or infinity when an answer must come first."""
-        if self.room(now) > 0:
+        if self._total < self._limit or self.room(now) > 0:  # what leaves the window only makes more room
             return now
         return self._leaves_at(self._seen[0][0]) if self._seen else inf
 

@@ -93,19 +93,14 @@ class Turn:
         self._landed: dict[int, Flight] = {}
         self._latest_landed = 0
         self._run_first = self._run_end = -1
-        self._run_said: tuple[Any, ...] = ()
+        self._run_said: list[Any] = []
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Take in entries; the most frequent first."""
-        sent_before = self._memory.sent_before
         for entry in entries:
             match entry:
                 case Settled():
-                    position = entry[0]
-                    if position == self._run_end and entry[1:] == self._run_said and position not in sent_before:
-                        self._run_end += 1
-                    else:
-                        self._settle(entry)
+                    self._settle(entry)
                 case BatchSent():
                     self._send(entry)
                 case BatchEnded():
@@ -128,14 +123,21 @@ class Turn:
     # ------------------------------------------------------------------------------------------------- what is in a turn
 
     def _settle(self, entry: Settled) -> None:
-        """A row that does not continue the run of neighbours settled alike."""
-        position = entry[0]
-        if position in self._memory.sent_before:
-            self._memory.sent_before.discard(position)
-            self._settled_again.append((*self._told(entry[1:]), self._at_ms, entry.batch, position))
-            return
-        self._end_run()
-        self._run_first, self._run_end, self._run_said = position, position + 1, entry[1:]
+        """Rows that were sent before go one by one; others lengthen the run of neighbours settled alike, or begin another."""
+        sent_before = self._memory.sent_before
+        first, *said, rows = entry
+        if sent_before and not sent_before.isdisjoint(range(first, first + rows)):
+            if rows > 1:
+                for row in entry.each():
+                    self._settle(row)
+                return
+            sent_before.discard(first)
+            self._settled_again.append((*self._told(said), self._at_ms, entry.batch, first))
+        elif first == self._run_end and said == self._run_said:
+            self._run_end += rows
+        else:
+            self._end_run()
+            self._run_first, self._run_end, self._run_said = first, first + rows, said
 
     def _end_run(self) -> None:
         """Write down the run that was being gathered, cut where one mailbox ends and another begins."""
@@ -146,7 +148,7 @@ class Turn:
             self._settled.append((first, stop - first, *self._told(self._run_said), self._at_ms, batch))
             first = stop
 
-    def _told(self, said: tuple[Any, ...]) -> tuple[int, int, int, int]:
+    def _told(self, said: list[Any]) -> tuple[int, int, int, int]:
         outcome, attempts, in_doubt, _, reply = said
         return OUTCOME_CODES[outcome], self._detail_of(reply), attempts, int(in_doubt)
 
