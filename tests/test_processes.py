@@ -532,7 +532,7 @@ def test_a_run_that_was_suspended_goes_on(tmp_path: Path) -> None:
     assert code == 0, err
     summary = json.loads(out)
     assert summary["outcomes"]["purged"] == 320
-    assert summary["lost_calls"] > 0
+    assert summary["lost_calls"] == 0, "an answer that lay ready was thrown away"
     assert (tenant.counters.refused_concurrency, tenant.counters.early_retries) == (0, 0)
 
 

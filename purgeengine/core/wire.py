@@ -20,7 +20,7 @@ import msgspec
 
 from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
 from purgeengine.core.foreign import CODE_LENGTH_MAX, printable
-from purgeengine.core.identifiers import id_problem, is_id, user_problem
+from purgeengine.core.identifiers import ID_LENGTH_MAX, id_problem, is_id, of_id_characters, user_problem
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
 from purgeengine.core.retry_after import retry_after_s
 from purgeengine.errors import NoAnswer
@@ -73,28 +73,44 @@ def encode_batch(items: Sequence[Item], deletion: Deletion = PERMANENT, *, seria
     assert 1 <= len(items) <= BATCH_ITEMS_MAX, f"a batch of {len(items)}"
     form = _FORMS[deletion]
     parts = []
-    user: str | None = None
+    whose: tuple[str, str] | None = None
     prefix = ""
-    for before, item in zip(form.serial if serial else form.before, items, strict=False):
-        if item.user is not user:  # rows of a mailbox are neighbours
-            user, prefix = item.user, user_prefix(item.user)
-        parts.append(before + _contact_url(prefix, item.folder, item.contact))
-    return ('{"requests":[' + f"{form.after},".join(parts) + form.after + "]}").encode("ascii")
+    for before, (user, folder, contact) in zip(form.serial if serial else form.before, items, strict=False):
+        if (user, folder) != whose:  # rows of a mailbox, and mostly of a folder, are neighbours
+            whose, prefix = (user, folder), _contacts_url(user, folder)
+        parts.append(f"{before}{prefix}{contact}")
+    _check_contacts([item.contact for item in items])
+    body = '{"requests":[' + f"{form.after},".join(parts) + form.after + "]}"
+    return body.replace("+", "%2B").encode(
+        "ascii"
+    )  # of an id's characters the only one that needs it, and nobody else has it
 
 
 def contact_url(item: Item) -> str:
     """Where the row's contact is, relative to the version's root. The row must be valid (see `identifiers`)."""
-    return _contact_url(user_prefix(item.user), item.folder, item.contact)
+    _check_contacts([item.contact])
+    return _contacts_url(item.user, item.folder) + _escaped(item.contact)
 
 
-def _contact_url(prefix: str, folder: str, contact: str) -> str:
-    """Of an id's characters only ``+`` needs escaping."""
-    assert is_id(contact), id_problem("contact", contact)
-    contact = contact.replace("+", "%2B")
+def _check_contacts(contacts: Sequence[str]) -> None:
+    """All together, which is quicker than one by one; whoever is wrong is then named."""
+    right = (
+        of_id_characters("".join(contacts)) and 0 < min(map(len, contacts)) <= max(map(len, contacts)) <= ID_LENGTH_MAX
+    )
+    assert right, next(filter(None, (id_problem("contact", contact) for contact in contacts)))
+
+
+def _contacts_url(user: str, folder: str) -> str:
+    """How urls of the contacts in this folder begin."""
     if not folder:
-        return f"{prefix}/contacts/{contact}"
+        return f"{user_prefix(user)}/contacts/"
     assert is_id(folder), id_problem("folder", folder)
-    return f"{prefix}/contactFolders/{folder.replace('+', '%2B')}/contacts/{contact}"
+    return f"{user_prefix(user)}/contactFolders/{_escaped(folder)}/contacts/"
+
+
+def _escaped(name: str) -> str:
+    """Of an id's characters only ``+`` needs it."""
+    return name.replace("+", "%2B")
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,6 @@ idempotent methods (``client.py``, ``IDEMPOTENT_METHODS``), of which POST is non
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import ssl
@@ -26,6 +25,7 @@ from purgeengine.core.patience import Patience
 from purgeengine.edges.addresses import graph_root, proxy_for, tls_context
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.skew import SkewWatch
+from purgeengine.edges.time_limits import TimeLimits
 from purgeengine.errors import NoAnswer, NotSent
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
@@ -33,10 +33,6 @@ ANSWER_BYTES_MAX = 4 * 1024 * 1024
 KEEPALIVE_S = 15.0
 """An idle connection is used again for so long. Graph closes idle ones after minutes; a shorter time makes it rare that a
 batch leaves on a connection just being closed, which puts its rows in doubt."""
-STALLED_S = 0.5
-"""A timer that rings so much too late tells of a process that was suspended, or of a machine that slept."""
-GRACE_S = 2.0
-"""What came in meanwhile is read within this time; an answer that waits in the socket may ask for a wait."""
 _KEPT_HEADERS = ("retry-after", "date", "request-id")
 
 
@@ -95,6 +91,7 @@ class HttpTransport:
         self._patience = Patience(self._timeouts.call_s, self._timeouts.call_s_max)
         self._clock = clock or SystemClock()
         self._skew = SkewWatch(self._host)
+        self._time_limits = TimeLimits()
 
     def __repr__(self) -> str:
         return f"HttpTransport({self._url.origin()})"
@@ -128,15 +125,19 @@ class HttpTransport:
             # These go to a proxy as well, so the token must never be among them.
             headers={"User-Agent": f"purgeengine/{__version__}", "Accept-Encoding": "identity"},
         )
+        transport = cls(
+            session,
+            URL(f"{root.url}/v1.0/$batch", encoded=True),
+            proxy=URL(proxy.url) if proxy else None,
+            proxy_headers={"Proxy-Authorization": proxy.authorization} if proxy and proxy.authorization else None,
+            timeouts=timeouts,
+            clock=clock,
+        )
         async with session:
-            yield cls(
-                session,
-                URL(f"{root.url}/v1.0/$batch", encoded=True),
-                proxy=URL(proxy.url) if proxy else None,
-                proxy_headers={"Proxy-Authorization": proxy.authorization} if proxy and proxy.authorization else None,
-                timeouts=timeouts,
-                clock=clock,
-            )
+            try:
+                yield transport
+            finally:
+                transport._time_limits.close()
 
     async def post(self, body: bytes, client_request_id: str, token: str) -> RawAnswer:
         """Post one batch and read its answer, whatever its status; a redirect is an answer and is not followed.
@@ -154,7 +155,7 @@ class HttpTransport:
         wait_s, started = self._patience.current_s, self._clock.monotonic()
         try:
             async with (
-                _time_limit(wait_s),
+                self._time_limits.limit(wait_s),
                 self._session.post(
                     self._url,
                     data=body,
@@ -176,8 +177,10 @@ class HttpTransport:
             raise self._translated(error, started, wait_s) from _without_secrets(error)
 
     def _timeout(self, wait_s: float) -> aiohttp.ClientTimeout:
-        read_s = self._timeouts.read_s * wait_s / self._timeouts.call_s
-        return aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s, sock_read=read_s)
+        """Silence is only timed where that ends a call sooner than its own limit does: each of aiohttp's timers costs CPU."""
+        timeouts = self._timeouts
+        read_s = timeouts.read_s * wait_s / timeouts.call_s if timeouts.read_s < timeouts.call_s else None
+        return aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s, sock_read=read_s)
 
     def _translated(self, error: Exception, started: float, wait_s: float) -> NotSent | NoAnswer:
         """The cases: no connection came about, so that nothing was sent; silence; anything else on a connection that stood."""
@@ -189,30 +192,6 @@ class HttpTransport:
             self._patience.ran_out(started, wait_s)
             return NoAnswer(f"{self._host} did not answer in time")
         return NoAnswer(_why_no_answer(error, self._host))
-
-
-@asynccontextmanager
-async def _time_limit(limit_s: float) -> AsyncIterator[None]:
-    """Raise `TimeoutError` after so long; but when the process was suspended, not before what came in meanwhile has been read.
-
-    aiohttp's own limit of a whole call throws away an answer that lies ready when the process wakes up. (Its limit of silence does
-    not: what comes in takes that back.)
-    """
-    loop = asyncio.get_running_loop()
-    alarm = loop.call_later(limit_s, lambda: ring())
-
-    def ring() -> None:
-        nonlocal alarm
-        if loop.time() - alarm.when() > STALLED_S:
-            alarm = loop.call_later(GRACE_S, ring)
-        else:
-            limit.reschedule(loop.time())
-
-    try:
-        async with asyncio.timeout(None) as limit:
-            yield
-    finally:
-        alarm.cancel()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
