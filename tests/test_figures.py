@@ -1,4 +1,4 @@
-"""Counts, thresholds, estimates and words: the figures that people act on."""
+"""Counts, thresholds and words: the figures that people act on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from purgeengine.commands.options import limits_from
 from purgeengine.commands.run import run
 from purgeengine.commands.words import counted, duration, number
 from purgeengine.config import Limits
-from purgeengine.core.estimate import estimate
 from purgeengine.core.guard import FailureThreshold
 from purgeengine.core.messages import BatchEnded, BatchSent, MailboxClosed, Settled
 from purgeengine.core.model import Attempt, Outcome, Part, Reply
@@ -69,42 +68,6 @@ def test_a_threshold_that_makes_no_sense_is_refused(text: str) -> None:
     """As a sentence that says what to write."""
     with pytest.raises(UsageProblem, match="--max-failures takes"):
         FailureThreshold.parse(text)
-
-
-def test_the_estimate_knows_what_decides() -> None:
-    """A mailbox over its window, many light ones, and nothing at all."""
-    heavy = estimate([50_000], Limits())
-    assert heavy.least_s == 4 * 600
-    assert heavy.deciding_mailbox_rows == 50_000
-    light = estimate([10] * 100_000, Limits(connections=16))
-    assert light.calls == 50_000
-    assert light.deciding_mailbox_rows == 0
-    assert light.expected_s == pytest.approx(50_000 * 0.94 / 16, rel=0.01)
-    assert estimate([], Limits()).calls == 0
-
-
-def test_the_estimate_of_one_mailbox_is_whole_windows_and_the_rest_of_the_last() -> None:
-    """10,000 requests every ten minutes, and 0.047 s a row where that is slower; the last row of a window needs no further one."""
-    for rows, least_s, expected_s in (
-        (1, 0.0, 0.047),
-        (10_000, 0.0, 470.0),
-        (10_001, 600.0, 600.047),
-        (20_000, 600.0, 1_070.0),
-        (20_001, 1_200.0, 1_200.047),
-        (25_000, 1_200.0, 1_435.0),
-    ):
-        found = estimate([rows], Limits())
-        assert found.least_s == pytest.approx(max(least_s, rows / 12_000))
-        assert found.expected_s == pytest.approx(expected_s)
-    assert estimate([1], Limits(mailbox_requests=1)).expected_s == pytest.approx(0.047)
-    slow_windows = estimate([20], Limits(mailbox_requests=10, mailbox_window_s=0.1))
-    assert slow_windows.expected_s == pytest.approx(20 * 0.047)
-
-
-def test_the_estimate_knows_the_limit_of_the_app_and_that_of_the_connections() -> None:
-    """One request a second decides over everything; a mailbox alone on one connection is no slower than the connection."""
-    assert estimate([1] * 100, Limits(requests_per_s=1)).expected_s == 100.0
-    assert estimate([100], Limits(connections=1)).deciding_mailbox_rows == 0
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from purgeengine.commands.words import counted, duration, number
+from purgeengine.commands.costing import cost_as_json, show_cost
+from purgeengine.commands.words import counted, number
 from purgeengine.config import Limits
+from purgeengine.core.estimate import estimate
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.foreign import printable
 from purgeengine.core.model import Outcome
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from purgeengine.edges.ledger.survey import Input
 
 LARGEST_SHOWN = 10
-WORTH_EXPLAINING_S = 60.0
-"""Runs shorter than this need no reason for their length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def prospect_of_ledger(folder: Path, source: Input | None, user_filter: UserFilt
 
 def as_json(prospect: Prospect, limits: Limits) -> dict[str, Any]:
     """Plain values; the contract of ``plan --json`` and ``run --dry-run --json``."""
-    cost, preview = _cost(prospect, limits), prospect.preview
+    preview = prospect.preview
+    cost = estimate(preview.rows_by_mailbox, limits)
     return {
         "rows": prospect.rows,
         "to_send": preview.rows,
@@ -94,9 +95,7 @@ def as_json(prospect: Prospect, limits: Limits) -> dict[str, Any]:
             for said, rows in preview.left_out.items()
         ],
         "largest_mailboxes": [{"user": user, "rows": rows} for user, rows in preview.largest_mailboxes],
-        "calls_min": cost.calls,
-        "least_s": round(cost.least_s, 1),
-        "expected_s": round(cost.expected_s, 1),
+        **cost_as_json(cost, preview.largest_mailboxes),
     }
 
 
@@ -119,13 +118,7 @@ def show(prospect: Prospect, limits: Limits) -> None:
         say("Largest mailboxes:")
         for user, rows in preview.largest_mailboxes[:LARGEST_SHOWN]:
             say(f"  {number(rows):>9}  {user}")
-    cost = _cost(prospect, limits)
-    say(
-        f"At least {counted(cost.calls, 'call')}; Graph's limits allow no less than {duration(cost.least_s)}, "
-        f"and about {duration(cost.expected_s)} is likely with {limits.connections} connections."
-    )
-    if cost.deciding_mailbox_rows and cost.expected_s >= WORTH_EXPLAINING_S:
-        say(f"The largest mailbox decides the time: {counted(cost.deciding_mailbox_rows, 'row')}.")
+    show_cost(estimate(preview.rows_by_mailbox, limits), preview.largest_mailboxes)
 
 
 def _show_invalid(prospect: Prospect) -> None:
@@ -134,9 +127,3 @@ def _show_invalid(prospect: Prospect) -> None:
             f"line {e.line} of {printable(Path(e.file).name)}" for e in prospect.invalid_examples if e.reason == reason
         ]
         click.echo(f"    {number(count)} × {reason}" + (f": {', '.join(lines)}" if lines else ""))
-
-
-def _cost(prospect: Prospect, limits: Limits) -> Any:
-    from purgeengine.core.estimate import estimate
-
-    return estimate(prospect.preview.rows_by_mailbox, limits)

@@ -151,6 +151,13 @@ def connection_s_a_row(hull: tuple[Shape, ...], slot_s: float) -> float:
     return hull[-1].connection_s
 
 
+class Ways(NamedTuple):
+    """How rows may travel: the shapes that no mixture beats, and the seconds that a row alone keeps a slot of its mailbox."""
+
+    hull: tuple[Shape, ...]
+    item_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """The bounds by what sets them, in seconds; ``least_s`` is the greatest."""
@@ -170,28 +177,39 @@ class Bound:
 def bound(
     mailboxes_by_rows: Mapping[int, int], limits: Limits, latency: Latency = USUAL, dispatch: Dispatch = "four"
 ) -> Bound:
-    """Bounds for a job with so many mailboxes of so many rows each."""
-    rows = sum(size * count for size, count in mailboxes_by_rows.items())
+    """Bounds for a job with so many mailboxes of so many rows each, where calls take as long as ``latency`` says."""
+    ways = Ways(frontier(shapes(latency, dispatch, limits.batch_items_max)), latency.item_s)
+    return bound_in(mailboxes_by_rows, limits, ways)
+
+
+def bound_in(mailboxes_by_rows: Mapping[int, int], limits: Limits, ways: Ways) -> Bound:
+    """Bounds for a job with so many mailboxes of so many rows each, which travels in these ways."""
+    hull, item_s = ways
+    sizes = sorted(mailboxes_by_rows.items(), reverse=True)
+    rows = sum(size * count for size, count in sizes)
     if not rows:
         return Bound(0.0, 0.0, 0.0, 0.0, 0.0)
-    largest = max(mailboxes_by_rows)
+    largest, cheapest = sizes[0][0], hull[-1]
     concurrent = limits.mailbox_concurrent_max
     windows, last = divmod(largest - 1, limits.mailbox_requests)
-    hull = frontier(shapes(latency, dispatch, limits.batch_items_max))
-    slots_s = largest * latency.item_s / concurrent
-    window_s = windows * limits.mailbox_window_s + (last + 1) * latency.item_s / concurrent
-    connections_s = rows * hull[-1].connection_s / limits.connections
+    slots_s = largest * item_s / concurrent
+    window_s = windows * limits.mailbox_window_s + (last + 1) * item_s / concurrent
+    connections_s = rows * cheapest.connection_s / limits.connections
     app_s = rows / limits.requests_per_s
 
     def fits(least_s: float) -> bool:
-        spent_s = 0.0
-        for size, count in mailboxes_by_rows.items():
-            spent_s += size * count * connection_s_a_row(hull, concurrent * least_s / size)
+        spent_s, others = 0.0, rows
+        for size, count in sizes:
+            slot_s = concurrent * least_s / size
+            if slot_s >= cheapest.slot_s:  # this one and all that are smaller have time for the cheapest calls
+                break
+            others -= size * count
+            spent_s += size * count * connection_s_a_row(hull, slot_s)
             if spent_s > limits.connections * least_s:
                 return False
-        return True
+        return spent_s + others * cheapest.connection_s <= limits.connections * least_s
 
-    low, high = 0.0, max(slots_s, connections_s) * 10 + rows * hull[0].connection_s
+    low, high = 0.0, largest * cheapest.slot_s / concurrent + connections_s  # in the cheapest calls alone
     for _ in range(SEARCH_STEPS):
         middle = (low + high) / 2
         low, high = (low, middle) if fits(middle) else (middle, high)
