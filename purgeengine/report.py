@@ -9,6 +9,7 @@ from typing import Any
 
 from purgeengine import logs
 from purgeengine.core.action import Action
+from purgeengine.core.course import Closeness
 from purgeengine.core.guard import FAILURES, AutoStop, FailureThreshold
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
@@ -117,6 +118,17 @@ class Summary:
     fanout: int | None = None
     action: Action = Action.PERMANENT_DELETE
     """What was done to the contacts."""
+    held_s: float = 0.0
+    """The part of ``duration_s`` in which it was not the time to send."""
+    closeness: Closeness | None = None
+    """The least time of the rows that this run settled by asking Graph; None where it did not begin."""
+
+    @property
+    def times_the_least(self) -> float | None:
+        """How many times the least time the run took, waits for Graph included and hours in which it was not to send left out."""
+        if self.closeness is None or not self.closeness.least_s:
+            return None
+        return (self.duration_s - self.held_s) / self.closeness.least_s
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; every outcome is present, also with 0."""
@@ -136,9 +148,21 @@ class Summary:
             "settled_now": self.settled_now,
             "duration_s": round(self.duration_s, 3),
             "items_per_s": round(self.settled_now / self.duration_s, 1) if self.duration_s > 0 else 0.0,
+            "held_s": round(self.held_s, 3),
+            **self._closeness_as_json(),
             "fanout": self.fanout,
             "stopped": self.stopped,
             "exit_code": self.exit_code,
+        }
+
+    def _closeness_as_json(self) -> dict[str, Any]:
+        closeness, times = self.closeness, self.times_the_least
+        if closeness is None or times is None:
+            return {"least_s": None, "times_the_least": None, "latencies": None}
+        return {
+            "least_s": round(closeness.least_s, 3),
+            "times_the_least": round(times, 2),
+            "latencies": "timed" if closeness.timed else "assumed",
         }
 
 

@@ -17,12 +17,15 @@ import click
 
 from purgeengine.core.messages import Spell
 from purgeengine.errors import UsageProblem
+from purgeengine.seams import Hours
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 DAY_MINUTES = 1_440
 LOOK_AHEAD_MINUTES = 2 * DAY_MINUTES
 """A window opens and closes within a day and the hour that may be put in; what stays the same for longer is looked at again."""
+SPELLS_MAX = 1_000
+"""Spells looked ahead for the end of a run: more than a year of nights."""
 _WINDOW = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
 
@@ -107,6 +110,21 @@ class SendingHours:
 def _next_minute(utc: float) -> float:
     """Clocks are set by whole minutes, and windows are made of them."""
     return (utc // 60 + 1) * 60
+
+
+def seconds_until_done(hours: Hours, utc: float, sending_s: float) -> float | None:
+    """Seconds from ``utc`` until so many have passed in which sending is allowed; None where the run is ended before."""
+    at = utc
+    for _ in range(SPELLS_MAX):
+        spell = hours.at(at)
+        if spell.over is not None:
+            return None
+        if spell.allowed:
+            if sending_s <= spell.for_s:
+                return at + sending_s - utc
+            sending_s -= spell.for_s
+        at += max(spell.for_s, 1.0)
+    return at - utc
 
 
 def hours_from(options: Mapping[str, Any], now_utc: float) -> SendingHours | None:

@@ -5,20 +5,64 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Protocol, TextIO
 
+from purgeengine import logs
+from purgeengine.commands.hours import seconds_until_done
 from purgeengine.commands.words import duration, number
 from purgeengine.core.model import Outcome
 from purgeengine.core.scheduler import Scheduler
+from purgeengine.edges.clock import SystemClock
 from purgeengine.report import Tally
+from purgeengine.seams import Clock, Hours
 
 REFRESH_S = 0.25
 """How often a terminal is redrawn: quick enough to feel live, a fraction of a per cent of a core."""
+LOOK_EVERY_S = 1.0
+"""How often the time left is worked out: a few milliseconds with ten thousand mailboxes open."""
 LINE_EVERY_S = 5.0
 """How often a line is written where nobody watches."""
+
+
+class Standing:
+    """How a run stands. What takes time to work out is worked out at most once in `LOOK_EVERY_S`."""
+
+    def __init__(
+        self, tally: Tally, scheduler: Scheduler, hours: Hours | None = None, clock: Clock | None = None
+    ) -> None:
+        self.tally = tally
+        self.scheduler = scheduler
+        self._hours = hours
+        self._clock = clock or SystemClock()
+        self._started = self._clock.monotonic()
+        self._looked_at = -inf
+        self._left_s: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return self._clock.monotonic() - self._started
+
+    @property
+    def rate(self) -> float:
+        """Rows a second of late."""
+        return self.tally.rate(self.elapsed_s)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that are likely left, with the hours in which nothing may be sent; None where the run is ended before."""
+        now = self._clock.monotonic()
+        if not self.tally.left:
+            return 0.0
+        if now >= self._looked_at + LOOK_EVERY_S:
+            self._looked_at = now
+            self._left_s = max(0.0, self.scheduler.ends_at - now)
+            if self._hours is not None:
+                self._left_s = seconds_until_done(self._hours, self._clock.utc(), self._left_s)
+        return self._left_s
 
 
 class Display(Protocol):
@@ -26,7 +70,7 @@ class Display(Protocol):
 
     every_s: float
 
-    def show(self, tally: Tally, scheduler: Scheduler, elapsed_s: float) -> None:
+    def show(self, standing: Standing) -> None:
         """Redraw."""
 
     def close(self) -> None:
@@ -34,14 +78,13 @@ class Display(Protocol):
 
 
 @asynccontextmanager
-async def shown(display: Display, tally: Tally, scheduler: Scheduler) -> AsyncIterator[None]:
+async def shown(display: Display, standing: Standing) -> AsyncIterator[None]:
     """Refresh the display while inside."""
-    started = time.monotonic()
 
     async def refresh() -> None:
         while True:
             await asyncio.sleep(display.every_s)
-            display.show(tally, scheduler, time.monotonic() - started)
+            display.show(standing)
 
     task = asyncio.ensure_future(refresh())
     try:
@@ -50,16 +93,18 @@ async def shown(display: Display, tally: Tally, scheduler: Scheduler) -> AsyncIt
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        display.show(tally, scheduler, time.monotonic() - started)
+        display.show(standing)
         display.close()
 
 
-def a_display(*, quiet: bool, stream: TextIO | None = None) -> Display:
-    """The display that suits: none when quiet, live on a terminal, lines elsewhere."""
+def a_display(*, quiet: bool, log_format: str = "console", stream: TextIO | None = None) -> Display:
+    """The display that suits: none when quiet, live on a terminal, elsewhere lines, or events where the log is for programs."""
     stream = stream or sys.stderr
     if quiet:
         return Silence()
-    return Live(stream) if stream.isatty() else Lines(stream)
+    if stream.isatty():
+        return Live(stream)
+    return Events() if log_format == "json" else Lines(stream)
 
 
 class Silence:
@@ -67,7 +112,7 @@ class Silence:
 
     every_s = 3600.0
 
-    def show(self, tally: Tally, scheduler: Scheduler, elapsed_s: float) -> None:
+    def show(self, standing: Standing) -> None:
         """Nothing."""
 
     def close(self) -> None:
@@ -82,10 +127,35 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def show(self, tally: Tally, scheduler: Scheduler, elapsed_s: float) -> None:
+    def show(self, standing: Standing) -> None:
         """Write a line."""
         with contextlib.suppress(OSError, ValueError):  # nobody reads any more; the run goes on
-            print(figures(tally, scheduler, elapsed_s), file=self._stream, flush=True)
+            print(figures(standing), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class Events:
+    """An event of the log every few seconds, so that nothing but JSON stands in a log for programs."""
+
+    every_s = LINE_EVERY_S
+
+    def show(self, standing: Standing) -> None:
+        """Log it."""
+        tally, scheduler, left_s = standing.tally, standing.scheduler, standing.left_s
+        logs.get_logger().info(
+            logs.RUN_PROGRESSED,
+            settled=tally.settled,
+            rows=tally.rows,
+            outcomes={outcome.value: tally.outcomes[outcome] for outcome in Outcome},
+            items_per_s=round(standing.rate, 1),
+            throttled_mailboxes=scheduler.throttled_mailboxes(),
+            blocked_for_s=round(scheduler.blocked_for_s, 3),
+            held_for_s=None if scheduler.held_for_s is None else round(scheduler.held_for_s),
+            elapsed_s=round(standing.elapsed_s, 1),
+            left_s=None if left_s is None else round(left_s, 1),
+        )
 
     def close(self) -> None:
         """Nothing to do."""
@@ -108,14 +178,14 @@ class Live:
         self._live.start()
         self._open = True
 
-    def show(self, tally: Tally, scheduler: Scheduler, elapsed_s: float) -> None:
+    def show(self, standing: Standing) -> None:
         """Redraw."""
         from rich.console import Group
         from rich.text import Text
 
         if self._open:
-            self._progress.update(self._task, total=tally.rows, completed=tally.settled)
-            self._live.update(Group(self._progress, Text(figures(tally, scheduler, elapsed_s))), refresh=True)
+            self._progress.update(self._task, total=standing.tally.rows, completed=standing.tally.settled)
+            self._live.update(Group(self._progress, Text(figures(standing))), refresh=True)
 
     def close(self) -> None:
         """Stop drawing and show the cursor again."""
@@ -124,10 +194,10 @@ class Live:
             self._live.stop()
 
 
-def figures(tally: Tally, scheduler: Scheduler, elapsed_s: float) -> str:
+def figures(standing: Standing) -> str:
     """The one line that tells how a run stands."""
-    rate = tally.rate(elapsed_s)
-    parts = [f"{number(tally.settled)} of {number(tally.rows)}", f"{number(round(rate))}/s"]
+    tally, scheduler = standing.tally, standing.scheduler
+    parts = [f"{number(tally.settled)} of {number(tally.rows)}", f"{number(round(standing.rate))}/s"]
     parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
     if throttled := scheduler.throttled_mailboxes():
         parts.append(f"throttled mailboxes {throttled}")
@@ -135,6 +205,7 @@ def figures(tally: Tally, scheduler: Scheduler, elapsed_s: float) -> str:
         parts.append(f"waiting {duration(scheduler.blocked_for_s)} as Graph asked")
     if scheduler.held_for_s is not None:
         parts.append(f"waiting {duration(scheduler.held_for_s)} for the time to send")
-    if tally.left and rate > 0:
-        parts.append(f"left {duration(tally.left / rate)}")
+    if tally.left:
+        left_s = standing.left_s
+        parts.append("--until comes before the end" if left_s is None else f"left about {duration(left_s)}")
     return " · ".join(parts)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from purgeengine import __version__, logs
 from purgeengine.commands.connecting import Way
-from purgeengine.commands.progress import Display, shown
+from purgeengine.commands.progress import Display, Standing, shown
 from purgeengine.commands.signals import stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
@@ -126,7 +126,7 @@ class Purge:
         """Run the engine under the display and the signals; answer what stopped it, if anything did."""
         try:
             with stop_on_signal(engine.stop, self.display.close):
-                async with shown(self.display, tally, engine.scheduler):
+                async with shown(self.display, Standing(tally, engine.scheduler, self.hours)):
                     await engine.run()
         except PurgeEngineError as error:
             return error
@@ -161,6 +161,8 @@ class Purge:
             stopped=str(error) if error else None,
             fanout=scheduler.fanout if scheduler else None,
             action=self.ledger.deletion.action,
+            held_s=scheduler.held_s if scheduler else 0.0,
+            closeness=scheduler.closeness if scheduler else None,
         )
 
 

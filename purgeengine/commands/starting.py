@@ -60,7 +60,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
         if preview.rows:
             confirm(preview, identity.tenant_id, deletion, yes=options["yes"])
         ledger.leave_out(user_filter, round(time.time() * 1000))
-        display = a_display(quiet=options["quiet"])
+        display = a_display(quiet=options["quiet"], log_format=options["log_format"])
         purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], options["auto_stop"], hours)
         summary = purge.run()
     log_end(summary)

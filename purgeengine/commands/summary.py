@@ -9,6 +9,7 @@ import msgspec
 
 from purgeengine.commands.words import counted, duration, number
 from purgeengine.core.action import Action
+from purgeengine.core.course import Closeness
 from purgeengine.core.model import Outcome
 from purgeengine.report import Summary
 
@@ -30,6 +31,10 @@ PURGED_BY = {
 """What ``purged`` says of a contact depends on what was asked for."""
 
 
+LEAST_TOLD_S = 1.0
+"""A run that could have been shorter than this is told no bound: it was busy with starting and ending."""
+
+
 def meaning_of(outcome: Outcome, action: Action) -> str:
     """An outcome in words, in a ledger of this action."""
     return PURGED_BY[action] if outcome is Outcome.PURGED else MEANINGS[outcome]
@@ -47,6 +52,8 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
         f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({number(round(rate))}/s), "
         f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost"
     )
+    if (closeness := summary.closeness) is not None and closeness.least_s >= LEAST_TOLD_S:
+        click.echo(closeness_line(summary, closeness))
     if summary.stopped:
         click.echo(summary.stopped, err=True)
     if not kept:
@@ -57,6 +64,17 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
             f"Some rows did not end well. Why: purgeengine report {summary.ledger} -o report.html\n"
             f"Once that is mended: purgeengine retry {summary.ledger} --ledger NEW-FOLDER"
         )
+
+
+def closeness_line(summary: Summary, closeness: Closeness) -> str:
+    """How close the run came to the least time."""
+    whose = "timed in this run" if closeness.timed else "assumed"
+    waits = ", waits for Graph included" if summary.throttled or summary.lost_calls else ""
+    held = f", {duration(summary.held_s)} left out in which it was not to send" if summary.held_s >= 1 else ""
+    return (
+        f"At the latencies {whose} these rows take {duration(closeness.least_s)} at least; "
+        f"it took {summary.times_the_least:.2f} times that{waits}{held}"
+    )
 
 
 def outcome_lines(outcomes: Mapping[Outcome, int], waiting: int, in_doubt: int, action: Action) -> list[str]:

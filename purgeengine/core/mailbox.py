@@ -50,6 +50,7 @@ class Mailbox:
         "number",
         "queued",
         "refusals",
+        "rows",
         "rows_in_flight",
         "slots_taken",
         "throttled_until",
@@ -84,6 +85,8 @@ class Mailbox:
         self.lanes = 0
         """Serial lanes in flight."""
         self.rows_in_flight = 0
+        self.rows = 0
+        """Rows that it was opened with, without those that were given up."""
         self.closing: tuple[Outcome, Reply] | None = None
         """What becomes of its rows once nothing is in flight any more; nothing is sent until then."""
         self._lane_yield = float(LANE_ROWS_EXPECTED)
@@ -206,6 +209,7 @@ class Mailbox:
 
     def give_up(self) -> list[Attempt]:
         """Drop every row; answers those that were sent before."""
+        self.rows -= self.remaining
         sent = [attempt for _, attempt in self._retries] + self.alone
         self._retries, self.alone = [], []
         self.next = self.end

@@ -6,7 +6,7 @@ spent), so they are checked again when a mailbox is taken out.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -31,6 +31,7 @@ class Roster:
         self._timers: list[tuple[float, int]] = []
         self._waiting: dict[int, float] = {}
         self._alone: deque[Mailbox] = deque()
+        self._settled: Counter[int] = Counter()
         self._wanted = OPEN_PER_CONNECTION * limits.connections
         self._open_max = limits.open_mailboxes_max
 
@@ -59,10 +60,18 @@ class Roster:
         """Mailboxes that Graph has told to wait."""
         return sum(1 for number in self._waiting if self._open[number].throttled_until > now)
 
+    def settled(self) -> Counter[int]:
+        """How many mailboxes had so many rows settled, those that are still open included."""
+        found = Counter(self._settled)
+        found.update(mailbox.rows - mailbox.remaining - mailbox.rows_in_flight for mailbox in self)
+        del found[0]
+        return found
+
     def open(self, mailbox: Mailbox, now: float) -> None:
         """Take it in."""
         assert mailbox.number not in self._open, f"mailbox {mailbox.number} was opened twice"
         self._open[mailbox.number] = mailbox
+        mailbox.rows = mailbox.remaining
         self.place(mailbox, now)
 
     def place(self, mailbox: Mailbox, now: float) -> None:
@@ -70,7 +79,8 @@ class Roster:
         if not mailbox.remaining:
             if mailbox.in_flight:  # its rows may come back
                 return
-            self._open.pop(mailbox.number, None)
+            if self._open.pop(mailbox.number, None) is not None:
+                self._settled[mailbox.rows] += 1
             self._waiting.pop(mailbox.number, None)
             return
         at = mailbox.ready_at(now)

@@ -17,6 +17,7 @@ from purgeengine.core.action import IdType
 from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.connections import Connections
+from purgeengine.core.course import Closeness, Course
 from purgeengine.core.fanout import FanoutProbe
 from purgeengine.core.flight import Flight
 from purgeengine.core.gate import Gate
@@ -83,6 +84,7 @@ class Scheduler:
         self._allowance = Allowance(limits.requests_per_s, burst, now)
         self._token = TokenWatch()
         self._plan = Plan(limits, rng)
+        self._course = Course(limits, now)
         self._lanes_work = limits.serial_lanes
         self._unread = rows_left
         self._in_lanes = 0
@@ -150,6 +152,28 @@ class Scheduler:
         return None if self._held_until is None else max(0.0, self._held_until - self._now)
 
     @property
+    def held_s(self) -> float:
+        """Seconds in which sending was not allowed, so far."""
+        return self._course.held_s(self._now)
+
+    @property
+    def ends_at(self) -> float:
+        """When the run is likely to end by what is left, as of the last `handle`; hours in which it may not send come on top."""
+        settled = sum(rows * mailboxes for rows, mailboxes in self._roster.settled().items())
+        return self._course.ends_at(
+            self._roster, self._unread, settled, self.throttled, self._gate.opens_at, self._now, **self._how()
+        )
+
+    @property
+    def closeness(self) -> Closeness:
+        """The least time that the rows settled so far could have taken."""
+        return self._course.closeness(self._roster.settled(), **self._how())
+
+    def _how(self) -> dict[str, bool]:
+        wide = (self._fanout.decided or self._limits.fanout) != self._limits.mailbox_concurrent_max
+        return {"wide": wide, "lanes": self._lanes_work}
+
+    @property
     def throttled(self) -> int:
         """Sub-requests that Graph has refused as too fast so far."""
         return self._settling.throttled
@@ -191,8 +215,10 @@ class Scheduler:
                 self._stopping = True
             case Held():
                 self._held_until = self._now + event.for_s
+                self._course.held(self._now)
             case Released():
                 self._held_until = None
+                self._course.released(self._now)
                 self._gate.rested()
             case _:
                 assert_never(event)
@@ -326,11 +352,13 @@ class Scheduler:
         if flight.batch.serial:
             tried = max(1, flight.size - said.unsent)
             pace.timed_lane(tried, duration_s)
+            self._course.lane(tried, duration_s)
             expected_s = pace.assumed_lane_s(tried)
         elif said.refused:
             return
         else:
             pace.timed(flight.size, duration_s)
+            self._course.call(flight.size, duration_s)
             expected_s = pace.assumed_call_s(flight.size)
         in_flight = len(self._flights) + 1
         self._connections.answered(self._now, flight.sent_at, expected_s=expected_s, in_flight=in_flight)

@@ -37,6 +37,18 @@ class Window:
             return now
         return self._leaves_at(self._seen[0][0]) if self._seen else inf
 
+    def carries_at(self, requests: int, now: float) -> float:
+        """When the last of so many more may leave at the soonest; what is in flight is taken to be answered now."""
+        over = requests - self.room(now)
+        if requests <= 0 or over <= 0:
+            return now
+        turns, ahead = divmod(over - 1, self._limit)
+        for bucket, seen in self._seen:
+            ahead -= seen
+            if ahead < 0:
+                return self._leaves_at(bucket) + turns * self._length_s
+        return now + (turns + 1) * self._length_s
+
     def sent(self, requests: int) -> None:
         """Requests are leaving; the caller asked for room first."""
         self._total += requests
