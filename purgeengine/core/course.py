@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf
 
 from purgeengine.config import Limits
-from purgeengine.core.bound import Ways, bound_in
+from purgeengine.core.bound import bound_in
 from purgeengine.core.mailbox import Mailbox
 from purgeengine.core.timing import Timing
 
@@ -90,8 +90,8 @@ class Course:
         ``throttled`` ones had to be sent again, as others will have to. Nothing leaves before ``opens_at``.
         """
         limits = self._limits
-        found = [mailbox for mailbox in mailboxes if _left(mailbox)]
-        sizes = Counter(map(_left, found))
+        found = [(mailbox, left) for mailbox in mailboxes if (left := _left(mailbox))]
+        sizes = Counter(left for _, left in found)
         if not sizes and not unread:
             return now
         sends = min(SENDS_OF_A_ROW_MAX, 1.0 + throttled / (SETTLED_BEFORE + settled))
@@ -101,8 +101,8 @@ class Course:
             sizes[smallest] += unread // smallest
             sizes[unread % smallest] += 1
         least = bound_in(sizes, limits, ways)
-        opens_at = max(now, opens_at)
-        last_at = max((_ends_at(mailbox, ways, sends, opens_at, now) for mailbox in found), default=now)
+        opens_at, row_s = max(now, opens_at), ways.hull[0].slot_s
+        last_at = max((_ends_at(mailbox, left, row_s, sends, opens_at, now) for mailbox, left in found), default=now)
         paced_at = now + (
             self._at_the_pace_so_far_s(sizes, settled, now) if throttled > THROTTLED_SHARE * settled else 0.0
         )
@@ -120,10 +120,9 @@ def _left(mailbox: Mailbox) -> int:
     return mailbox.rows_in_flight + (mailbox.remaining if mailbox.closing is None else 0)
 
 
-def _ends_at(mailbox: Mailbox, ways: Ways, sends: float, opens_at: float, now: float) -> float:
+def _ends_at(mailbox: Mailbox, left: int, row_s: float, sends: float, opens_at: float, now: float) -> float:
     """When a mailbox may be done at the soonest, with the waits that it has been told and what its window has room for."""
     ready_at = mailbox.ready_at(now)
-    starts_at = max(opens_at, mailbox.blocked_until, ready_at if ready_at < inf else now)
-    row_s = ways.hull[0].slot_s
-    by_slots = starts_at + sends * _left(mailbox) * row_s / mailbox.limit
+    starts_at = max(opens_at, ready_at) if ready_at < inf else opens_at
+    by_slots = starts_at + sends * left * row_s / mailbox.limit
     return max(by_slots, mailbox.window.carries_at(round(sends * mailbox.remaining), now) + row_s)
