@@ -9,7 +9,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from purgeengine.core.identifiers import ID_PATTERN, id_problem, is_id, mailbox_key, row_problem, user_problem
+from purgeengine.core.identifiers import (
+    ID_PATTERN,
+    id_problem,
+    is_id,
+    is_object_id,
+    mailbox_key,
+    row_problem,
+    user_problem,
+)
 from purgeengine.edges.source.rows import reasons
 from tests.fuzz.targets import addresses
 from tests.properties import examples
@@ -82,7 +90,9 @@ def test_ids_with_anything_else_are_refused(value: str) -> None:
 
 def test_an_id_of_exchange_web_services_is_told_from_other_mistakes() -> None:
     """The slash of an EWS id gets a reason of its own, because it can be translated."""
-    assert "Exchange Web Services" in (id_problem("contact", "AAMk/AA=") or "")
+    for value in ("AAMk/AA=", "/" * 512):
+        assert "Exchange Web Services" in (id_problem("contact", value) or "")
+    assert id_problem("contact", "AAMk/A A=") == "the contact id holds a character that no Graph id has"
 
 
 def test_a_row_needs_no_folder() -> None:
@@ -90,11 +100,22 @@ def test_a_row_needs_no_folder() -> None:
     assert row_problem("ann@x", "", CONTACT) is None
     assert row_problem("ann@x", "..", CONTACT) == "the folder id holds a character that no Graph id has"
     assert row_problem("", "..", "") == "the user is empty"
+    assert row_problem("ann@x", "", "") == "the contact id is empty"
 
 
 def test_mailboxes_compare_without_case() -> None:
     """Two spellings of one user principal name are one mailbox."""
-    assert mailbox_key("Ann@Contoso.Example") == mailbox_key("ann@contoso.example")
+    assert mailbox_key("Ann@Contoso.Example") == mailbox_key("ann@contoso.example") == "ann@contoso.example"
+
+
+def test_an_object_id_is_told_from_a_name() -> None:
+    """Only a whole GUID is one, in any letter case."""
+    assert is_object_id(GUID)
+    assert is_object_id(GUID.upper())
+    assert not is_object_id("ann@contoso.example")
+    assert not is_object_id(GUID + "0")
+    reason = "the user is neither a user principal name (name@domain) nor an object id (GUID)"
+    assert user_problem(GUID + "0") == reason
 
 
 legal_names = st.lists(st.text("Aa0!#$&'*^_~+-", min_size=1, max_size=5), min_size=1, max_size=3).map(".".join)

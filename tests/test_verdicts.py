@@ -109,12 +109,14 @@ any_message = st.text(max_size=20) | st.sampled_from(
 
 
 @examples(500)
-@given(st.integers(0, 999), any_code, any_message)
-def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, message: str) -> None:
-    """Whatever Graph says: purged is a 204 alone, gone one of two codes with its own status and no missing mailbox."""
-    verdict = judge(Reply(status, code, message))
+@given(st.integers(0, 999) | st.sampled_from([403, 404]), any_code, any_message, st.sampled_from(IdType))
+def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, message: str, id_type: IdType) -> None:
+    """Whatever Graph says: purged is a 204 alone; gone is one code (with immutable ids, two) with its own status and a mailbox."""
+    verdict = judge(Reply(status, code, message), id_type)
     assert (verdict is Verdict.PURGED) == (status == 204)
-    gone = {(404, "erroritemnotfound"), (403, "errorcannotdeleteobject")}
+    gone = {(404, "erroritemnotfound")}
+    if id_type is IdType.IMMUTABLE:
+        gone.add((403, "errorcannotdeleteobject"))
     no_mailbox = status == 404 and "default folder" in message.lower() and "not found" in message.lower()
     assert (verdict is Verdict.GONE) == ((status, code.lower()) in gone and not no_mailbox)
     assert (verdict is Verdict.THROTTLED) == (status == 429)
