@@ -34,7 +34,6 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], timeout_s: flo
         env={**os.environ, **environment},
         text=True,
         encoding="utf-8",
-        start_new_session=True,  # nobody is asked at the terminal
     )
     code: int | None
     try:

@@ -1,0 +1,232 @@
+"""The same rows through other Graph clients that a user might pick, against the same service, in the same run.
+
+    python -m pip install -e '.[fast,peers]'            (the other clients, for this benchmark only)
+    python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about eight minutes)
+    python -m benchmarks.peers --full                   (20,000 rows, both kinds of service, sorted and shuffled; some five hours)
+    python -m benchmarks.peers --dispatch all --order shuffled --json out.json
+
+With one connection every client purges a tenth of the rows, since its pace does not change. Each client is a process of its own;
+the simulated tenant is another, new for each, and throttles as Graph does. Rows a second count the whole process, its start
+included. *Lost* are rows that still exist although the client has ended, and rows of which it cannot say what became. *Refused*
+are the 429 that the tenant gave for a mailbox's limits (those injected as faults are not counted). Clients that are not
+installed are left out with a sentence. Needs a POSIX system.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks import processes
+from benchmarks.peers.task import GONE
+from benchmarks.tenant import Row, Service, read_rows, rows_of, serving, write_rows
+from purgeengine.core.bound import Dispatch
+
+OURS = "purgeengine"
+OTHERS = {
+    "msgraph-sdk": ("msgraph", "benchmarks.peers.msgraph_client"),
+    "office365-rest-python-client": ("office365", "benchmarks.peers.office365_client"),
+}
+"""Each with the package that must be there, and the script."""
+SERIAL = 1
+CONNECTIONS = 16
+MAILBOX_ROWS = 40
+QUICK_ROWS, FULL_ROWS = 6_000, 20_000
+SERIAL_PART = 10
+"""With one connection, one row of so many."""
+A_FEW_FAULTS = 0.01
+"""Of each kind in `benchmarks.tenant.A_FEW`: about five calls of a hundred suffer, and two rows."""
+TIMEOUT_S = 1_800.0
+AIM_TIMES = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A service and the order of the rows, the same for all clients."""
+
+    rows: int
+    dispatch: Dispatch
+    order: str
+    fault_p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of one client."""
+
+    case: Case
+    client: str
+    connections: int
+    rows: int
+    wall_s: float
+    cpu_s: float
+    rows_per_s: float
+    """Rows that are gone, for each second of the process."""
+    lost: int
+    still_exist: int
+    untold: int
+    """Rows of which the client cannot say what became."""
+    wrongly_gone: int
+    """Rows that the client calls gone and that still exist."""
+    refused: int
+    calls: int
+    record: str
+    code: int | None
+
+
+def measure(case: Case, client: str, connections: int, source: Path) -> Found:
+    """One client, on a tenant of its own."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder), source, case.dispatch, fault_p=case.fault_p) as service,
+    ):
+        run = purge_with_ours if client == OURS else purge_with_other
+        ended, told = run(client, connections, source, service, Path(folder))
+    seen, rows = service.seen, len(read_rows(source))
+    told = told if len(told) == rows else [None] * rows
+    left = set(seen["left"])
+    untold = {number for number, status in enumerate(told) if status is None}
+    return Found(
+        case=case,
+        client=client,
+        connections=connections,
+        rows=rows,
+        wall_s=ended.wall_s,
+        cpu_s=ended.cpu_s,
+        rows_per_s=(rows - len(left)) / ended.wall_s,
+        lost=len(left | untold),
+        still_exist=len(left),
+        untold=len(untold),
+        wrongly_gone=sum(told[number] in GONE for number in left),
+        refused=seen["refused_concurrency"] + seen["refused_rate"],
+        calls=seen["calls"],
+        record="ledger" if client == OURS else "none",
+        code=ended.code,
+    )
+
+
+def purge_with_ours(
+    _: str, connections: int, source: Path, service: Service, folder: Path
+) -> tuple[processes.Ended, list[int | None]]:
+    """The command line, and what its ledger says of each row."""
+    ledger, out = str(folder / "ledger"), folder / "export.csv"
+    command = ["-m", "purgeengine", "run", str(source), "--ledger", ledger, "--yes", "--quiet", "--json"]
+    way = ["--graph-url", service.url, "--ca-file", str(service.ca_file), "--connections", str(connections)]
+    ended = processes.run([*command, *way], {"PURGEENGINE_ACCESS_TOKEN": service.token}, TIMEOUT_S)
+    processes.run(["-m", "purgeengine", "export", ledger, str(out)], {}, TIMEOUT_S)
+    with out.open(encoding="utf-8", newline="") as lines:
+        return ended, [_status(row["outcome"], row["status"]) for row in csv.DictReader(lines)]
+
+
+def _status(outcome: str, status: str) -> int | None:
+    """A row's end as the other clients tell it."""
+    known = {"purged": 204, "absent": 404}.get(outcome)
+    return known or (int(status or 0) if outcome else None)
+
+
+def purge_with_other(
+    client: str, connections: int, source: Path, service: Service, _: Path
+) -> tuple[processes.Ended, list[int | None]]:
+    """A client's script, and what it was told of each row."""
+    command = ["-m", OTHERS[client][1], "--input", str(source), "--url", service.url, "--connections", str(connections)]
+    trust = {"SSL_CERT_FILE": str(service.ca_file), "REQUESTS_CA_BUNDLE": str(service.ca_file)}
+    ended = processes.run(command, {"BENCHMARK_TOKEN": service.token, **trust}, TIMEOUT_S)
+    if ended.code != 0:
+        print(f"{client} ended with {ended.code}: {ended.err[-500:]}", file=sys.stderr)
+        return ended, []
+    told: list[int | None] = json.loads(ended.out)["told"]
+    return ended, told
+
+
+def cases(arguments: argparse.Namespace) -> Iterator[Case]:
+    """What is to be run."""
+    full = arguments.full
+    for dispatch in arguments.dispatch or (["four", "all"] if full else ["four"]):
+        for order in arguments.order or (["sorted", "shuffled"] if full else ["sorted"]):
+            for fault_p in (0.0, A_FEW_FAULTS):
+                yield Case(arguments.rows or (FULL_ROWS if full else QUICK_ROWS), dispatch, order, fault_p)
+
+
+def clients() -> list[str]:
+    """Ours, and those that are installed."""
+    found = [OURS]
+    for name, (package, _) in OTHERS.items():
+        if find_spec(package) is not None:
+            found.append(name)
+        else:
+            print(f"{name} is not installed and is left out; pip install -e '.[peers]' brings it.", file=sys.stderr)
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true", help="more rows, both kinds of service, sorted and shuffled")
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--dispatch", action="append", choices=["four", "all"], help="how the service runs a batch")
+    parser.add_argument("--order", action="append", choices=["sorted", "shuffled"], help="of the rows, by mailbox")
+    parser.add_argument("--json", type=Path, help="the figures as a file")
+    arguments = parser.parse_args()
+    names, found = clients(), []
+    for case in cases(arguments):
+        of_case = []
+        print(
+            f"\n{case.rows:,} rows, {case.order}; service: {case.dispatch}; {'a few' if case.fault_p else 'no'} faults"
+        )
+        print(f"{'client':30} {'conns':>5} {'time':>8} {'rows/s':>7} {'lost':>6} {'refused':>7} {'calls':>6}  record")
+        with tempfile.TemporaryDirectory() as folder:
+            for connections, rows in ((SERIAL, case.rows // SERIAL_PART), (CONNECTIONS, case.rows)):
+                source = write_rows(Path(folder) / f"{rows}.csv", ordered(rows, case.order))
+                for client in names:
+                    of_case.append(measure(case, client, connections, source))
+                    show(of_case[-1])
+        compare(of_case)
+        found += of_case
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(one) for one in found], indent=2), encoding="utf-8")
+
+
+def ordered(count: int, order: str) -> list[Row]:
+    """The rows, sorted by mailbox as an export is, or shuffled, which spares clients that know nothing of mailboxes."""
+    full, rest = divmod(count, MAILBOX_ROWS)
+    rows = rows_of([MAILBOX_ROWS] * full + ([rest] if rest else []))
+    if order == "shuffled":
+        random.Random(5).shuffle(rows)
+    return rows
+
+
+def show(one: Found) -> None:
+    """A line of the table."""
+    print(
+        f"{one.client:30} {one.connections:5} {one.wall_s:6.1f} s {one.rows_per_s:7.1f} {one.lost:6,} {one.refused:7,} "
+        f"{one.calls:6,}  {one.record}"
+    )
+    sys.stdout.flush()
+
+
+def compare(found: list[Found]) -> None:
+    """How far ahead we are: of each serial client by our usual connections and by one, and of the best at equal connections."""
+    ours = {one.connections: one.rows_per_s for one in found if one.client == OURS}
+    others = [one for one in found if one.client != OURS]
+    for one in (one for one in others if one.connections == SERIAL):
+        print(
+            f"{OURS} is {ours[CONNECTIONS] / one.rows_per_s:.1f} times as fast as serial {one.client} (aim: {AIM_TIMES:.0f}), "
+            f"and {ours[SERIAL] / one.rows_per_s:.2f} times with one connection as well"
+        )
+    if others:
+        best = max((one for one in others if one.connections == CONNECTIONS), key=lambda one: one.rows_per_s)
+        print(
+            f"{OURS} is {ours[CONNECTIONS] / best.rows_per_s:.2f} times as fast as the best at {CONNECTIONS}, {best.client}"
+        )
+
+
+if __name__ == "__main__":
+    main()

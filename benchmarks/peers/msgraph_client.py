@@ -1,0 +1,109 @@
+"""Purge with msgraph-sdk: batches of 20 by `BatchRequestContent`, one after the other, or by several workers at once.
+
+Written as a careful user would from its documentation and samples, and from Graph's page on throttling and batching: the SDK's own
+middleware repeats whole calls (429, 503, 504), the script repeats the rows that were refused inside a batch after the longest
+``Retry-After``, and calls that broke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from azure.core.credentials import AccessToken
+from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
+from msgraph import GraphRequestAdapter, GraphServiceClient
+from msgraph_core.requests.batch_request_content import BatchRequestContent
+from msgraph_core.requests.batch_request_item import BatchRequestItem
+
+from benchmarks.peers.task import ATTEMPTS, FOR_NOW, Task, read_task
+
+BACKOFF_S = 1.0
+"""Waited where no ``Retry-After`` is given, and doubled from attempt to attempt up to 30 s."""
+BACKOFF_S_MAX = 30.0
+
+
+class StaticToken:
+    """A credential that has its token already."""
+
+    def __init__(self, token: str) -> None:
+        self._token = AccessToken(token, 4_102_444_800)
+
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        """The token, for any scope."""
+        return self._token
+
+
+class Deed(BatchRequestItem):
+    """A POST without parameters: Graph refuses a batch in which one has no body, and the SDK cannot write an empty object."""
+
+    def serialize(self, writer: Any) -> None:
+        """Write the item and the empty object."""
+        super().serialize(writer)
+        writer.write_additional_data_value({"body": {}})
+
+
+def open_client(url: str, token: str) -> GraphServiceClient:
+    """A client for this service."""
+    provider = AzureIdentityAuthenticationProvider(StaticToken(token), scopes=["https://graph.microsoft.com/.default"])
+    adapter = GraphRequestAdapter(provider)
+    adapter.base_url = f"{url}/v1.0"
+    return GraphServiceClient(request_adapter=adapter)
+
+
+def items_of(client: GraphServiceClient, task: Task, numbers: list[int]) -> Iterator[Deed]:
+    """A sub-request for each row, whose id is the number of the row."""
+    for number in numbers:
+        user, _, contact = task.rows[number]
+        builder = client.users.by_user_id(user).contacts.by_contact_id(contact)
+        information = builder.permanent_delete.to_post_request_information()
+        information.headers.add("Content-Type", "application/json")
+        item = Deed(information, id=str(number))
+        item.url = (
+            f"/users/{user}/contacts/{contact}/permanentDelete"  # the SDK leaves the absolute one, which Graph refuses
+        )
+        yield item
+
+
+async def purge(client: GraphServiceClient, task: Task, chunk: range) -> None:
+    """One batch, until every row of it has an answer that will not change, or the attempts are used up."""
+    pending = list(chunk)
+    for attempt in range(ATTEMPTS):
+        batch = BatchRequestContent({item.id: item for item in items_of(client, task, pending)})
+        wait_s = min(BACKOFF_S_MAX, BACKOFF_S * 2**attempt)
+        try:
+            answer = await client.batch.post(batch)
+        except Exception:  # an APIError, httpx's own, or whatever parsing half an answer raises
+            for number in pending:
+                task.told[number] = None  # what was known before this call may no longer be so
+        else:
+            waits_s = []
+            for item in (answer.responses or {}).values():
+                task.told[int(item.id)] = item.status
+                headers = {name.lower(): value for name, value in (item.headers or {}).items()}
+                if item.status in FOR_NOW and headers.get("retry-after", "").isdigit():
+                    waits_s.append(float(headers["retry-after"]))
+            pending = [number for number in pending if task.told[number] is None or task.told[number] in FOR_NOW]
+            wait_s = max(waits_s, default=wait_s)
+        if not pending:
+            return
+        await asyncio.sleep(wait_s)
+
+
+async def main() -> None:
+    """All batches, by as many workers as there may be connections."""
+    task = read_task()
+    client = open_client(task.url, task.token)
+    waiting = iter(task.chunks())
+
+    async def worker() -> None:
+        for chunk in waiting:
+            await purge(client, task, chunk)
+
+    await asyncio.gather(*(worker() for _ in range(task.connections)))
+    task.report()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
