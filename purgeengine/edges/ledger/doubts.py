@@ -7,7 +7,6 @@ an input is staged, they are a bit for each row: 12 MB for 100 million rows, and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -25,12 +24,14 @@ class Doubts:
         place = row >> 3
         return place < len(self._bits) and bool(self._bits[place] & 1 << (row & 7))
 
-    def see(self, valid: pa.RecordBatch, mailboxes: Sequence[int]) -> None:
-        """Take in the valid rows of a batch, each with its mailbox's number."""
+    def see(self, valid: pa.RecordBatch, mailboxes: Any) -> None:
+        """Take in the valid rows of a batch, each with its mailbox's number (an array)."""
         if "in_doubt" not in valid.schema.names:
             return
         rows: Any = valid.column("row").to_pylist()
-        for row, mailbox, in_doubt in zip(rows, mailboxes, valid.column("in_doubt").to_pylist(), strict=True):
+        for row, mailbox, in_doubt in zip(
+            rows, mailboxes.to_pylist(), valid.column("in_doubt").to_pylist(), strict=True
+        ):
             if in_doubt:
                 self._add(row, mailbox)
 

@@ -1,27 +1,32 @@
 """Rows that ask for a contact which an earlier row asks for, anywhere in an input of any size.
 
-A contact is known by the 16-byte BLAKE2b digest of its mailbox and id: two different ones never share it in practice (one chance in
-10^24 for 10 million rows). Few rows are compared in memory; many are spread by digest over files, each small enough to be compared
-in memory by itself.
+A contact is known by 96 bits: Python's own hash of its mailbox and id, which is a keyed SipHash, and the CRC-32 of the id. Two
+different ones share them in practice never (one chance in 10^15 for 10 million rows), and both cost a tenth of a cryptographic
+digest. Few rows are compared in memory; many are spilled in runs that are ordered by the first bits of the hash, so that all rows
+with the same bits can be read together, as many at a time as are compared in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import blake2b
 from pathlib import Path
-from struct import Struct
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
+from zlib import crc32
 
-IN_MEMORY_MAX = 131_072
-"""Contacts compared in memory: about 25 MB, for long enough that small inputs never touch the disk."""
-PARTITIONS = 256
-"""Files that the rest is spread over: 100 million rows make 400,000 each."""
-BUFFER_BYTES_MAX = 4 << 20
-"""Gathered over all files before it is written."""
+import pyarrow
+import pyarrow.compute
 
-_RECORD = Struct("<16sqI")
-_TAIL = Struct("<qI")
+pa: Any = pyarrow
+pc: Any = pyarrow.compute
+
+IN_MEMORY_MAX = 262_144
+"""Rows held before they are spilled, and rows compared at once: 6 MB, and thrice that while they are sorted."""
+PARTITION_BITS = 10
+"""Bits of the hash that order a run: 100 million rows make partitions of 100,000."""
+
+_COLUMNS = {"key": pa.int64(), "row": pa.int64(), "check": pa.uint32(), "mailbox": pa.int32()}
+_WIDTHS = {name: kind.bit_width // 8 for name, kind in _COLUMNS.items()}
+_ROW_BYTES = sum(_WIDTHS.values())
 
 
 class Duplicate(NamedTuple):
@@ -32,71 +37,111 @@ class Duplicate(NamedTuple):
     mailbox: int
 
 
+class _Run(NamedTuple):
+    """Rows that were spilled together: where they begin in the file, and after how many of them each partition begins."""
+
+    offset: int
+    rows: int
+    bounds: Sequence[int]
+
+
 class Duplicates:
     """Told every valid row in input order, it answers which are duplicates. ``scratch`` makes a folder when one is needed."""
 
     def __init__(self, scratch: Callable[[], Path], in_memory_max: int = IN_MEMORY_MAX) -> None:
         self._scratch = scratch
         self._in_memory_max = in_memory_max
-        self._seen: dict[bytes, int] | None = {}
-        self._found: list[Duplicate] = []
-        self._folder: Path | None = None
-        self._buffers = [bytearray() for _ in range(PARTITIONS)]
-        self._buffered = 0
+        self._pending: list[Any] = []
+        self._pending_rows = 0
+        self._runs: list[_Run] = []
+        self._file: Path | None = None
 
-    def add(self, rows: Sequence[int], mailboxes: Sequence[int], contacts: Sequence[bytes]) -> None:
-        """Take in valid rows, each with its mailbox's number and contact id."""
-        digests = [
-            blake2b(b"%d/%b" % (mailbox, contact), digest_size=16).digest()
-            for mailbox, contact in zip(mailboxes, contacts, strict=True)
-        ]
-        if self._seen is None:
-            self._spill(rows, mailboxes, digests)
-            return
-        seen = self._seen
-        for row, mailbox, digest in zip(rows, mailboxes, digests, strict=True):
-            first = seen.setdefault(digest, row)
-            if first != row:
-                self._found.append(Duplicate(row, first, mailbox))
-        if len(seen) > self._in_memory_max:
-            self._seen = None
-            # Only a duplicate's mailbox is ever asked for, and these are all first rows.
-            self._spill(list(seen.values()), [0] * len(seen), list(seen))
+    def add(self, rows: Any, mailboxes: Sequence[int], contacts: Sequence[bytes]) -> None:
+        """Take in valid rows (their numbers, in a list or an array), each with its mailbox's number and contact id."""
+        columns = {
+            "key": list(map(hash, zip(mailboxes, contacts, strict=True))),
+            "row": rows,
+            "check": list(map(crc32, contacts)),
+            "mailbox": mailboxes,
+        }
+        arrays = [pa.array(columns[name], kind) for name, kind in _COLUMNS.items()]
+        self._pending.append(pa.RecordBatch.from_arrays(arrays, names=list(_COLUMNS)))
+        self._pending_rows += len(mailboxes)
+        if self._pending_rows > self._in_memory_max:
+            self._spill()
 
     def found(self) -> Iterator[Duplicate]:
         """Every duplicate, once, in no particular order; to be asked when all rows have been told."""
-        yield from self._found
-        if self._seen is None:
-            self._flush()
-            for partition in range(PARTITIONS):
-                yield from self._compared(partition)
+        if self._file is None:
+            if self._pending:
+                yield from _compared(pa.Table.from_batches(self._pending))
+            return
+        if self._pending:
+            self._spill()
+        with self._file.open("rb") as file:
+            for first, end in self._stretches():
+                yield from _compared(self._read(file, first, end))
+        self._file.unlink()
 
-    def _spill(self, rows: Sequence[int], mailboxes: Sequence[int], digests: Sequence[bytes]) -> None:
-        buffers, tail = self._buffers, _TAIL.pack
-        for row, mailbox, digest in zip(rows, mailboxes, digests, strict=True):
-            buffers[digest[0]] += digest + tail(row, mailbox)
-        self._buffered += len(rows) * _RECORD.size
-        if self._buffered > BUFFER_BYTES_MAX:
-            self._flush()
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = self._scratch() / "contacts-seen"
+        table = pa.Table.from_batches(self._pending).combine_chunks()
+        self._pending, self._pending_rows = [], 0
+        partitions = pc.shift_right(table.column("key"), 64 - PARTITION_BITS).cast(pa.int16())
+        order = pc.sort_indices(partitions)  # stable: rows stay in input order
+        bounds, at = [0], 0
+        counts = {found["values"]: found["counts"] for found in pc.value_counts(partitions).to_pylist()}
+        for partition in range(-(1 << PARTITION_BITS - 1), 1 << PARTITION_BITS - 1):
+            at += counts.get(partition, 0)
+            bounds.append(at)
+        with self._file.open("ab") as file:
+            self._runs.append(_Run(file.tell(), at, bounds))
+            for name in _COLUMNS:
+                file.write(bytes_of(table.column(name).take(order).combine_chunks()))
 
-    def _flush(self) -> None:
-        if self._folder is None:
-            self._folder = self._scratch()
-        for partition, buffer in enumerate(self._buffers):
-            with self._file(partition).open("ab") as file:
-                file.write(buffer)
-            buffer.clear()
-        self._buffered = 0
+    def _stretches(self) -> Iterator[tuple[int, int]]:
+        """Neighbouring partitions that are compared at once."""
+        first = rows = 0
+        for partition in range(1 << PARTITION_BITS):
+            more = sum(run.bounds[partition + 1] - run.bounds[partition] for run in self._runs)
+            if rows and rows + more > self._in_memory_max:
+                yield first, partition
+                first, rows = partition, 0
+            rows += more
+        yield first, 1 << PARTITION_BITS
 
-    def _compared(self, partition: int) -> Iterator[Duplicate]:
-        """Records stand in input order, so that the first of equal ones is the earliest row."""
-        seen: dict[bytes, int] = {}
-        for digest, row, mailbox in _RECORD.iter_unpack(self._file(partition).read_bytes()):
-            first = seen.setdefault(digest, row)
-            if first != row:
-                yield Duplicate(row, first, mailbox)
-        self._file(partition).unlink()
+    def _read(self, file: BinaryIO, first: int, end: int) -> Any:
+        pieces: dict[str, list[bytes]] = {name: [] for name in _COLUMNS}
+        for run in self._runs:
+            offset, start, count = run.offset, run.bounds[first], run.bounds[end] - run.bounds[first]
+            for name, width in _WIDTHS.items():
+                file.seek(offset + start * width)
+                pieces[name].append(file.read(count * width))
+                offset += run.rows * width
+        columns = []
+        for name, kind in _COLUMNS.items():
+            data = b"".join(pieces.pop(name))
+            columns.append(pa.Array.from_buffers(kind, len(data) // _WIDTHS[name], [None, pa.py_buffer(data)]))
+        return pa.Table.from_arrays(columns, names=list(_COLUMNS))
 
-    def _file(self, partition: int) -> Path:
-        assert self._folder is not None
-        return self._folder / f"digests-{partition:03d}"
+
+def _compared(table: Any) -> Iterator[Duplicate]:
+    """Rows are compared one by one only where a hash is not the only one of its kind. Equal ones stand in input order."""
+    keys = table.column("key").combine_chunks()
+    ordered = keys.take(pc.sort_indices(keys))
+    again = pc.equal(ordered.slice(1), ordered.slice(0, max(len(ordered) - 1, 0)))
+    if not pc.any(again).as_py():
+        return
+    suspects = table.filter(pc.is_in(keys, ordered.slice(1).filter(again)))
+    seen: dict[tuple[int, int], int] = {}
+    for key, row, check, mailbox in zip(*(column.to_pylist() for column in suspects.columns), strict=True):
+        first = seen.setdefault((key, check), row)
+        if first != row:
+            yield Duplicate(row, first, mailbox)
+
+
+def bytes_of(column: Any) -> memoryview:
+    """The numbers of an array without nulls as they stand in memory."""
+    width = column.type.bit_width // 8
+    return memoryview(column.buffers()[1])[column.offset * width : (column.offset + len(column)) * width]

@@ -164,15 +164,21 @@ class Parts:
 
     def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Read a part, a group of rows at a time. Raises `LedgerError` when it is damaged."""
+        for table in self.tables(name, columns, 1):
+            yield from table.to_batches()
+
+    def tables(self, name: str, columns: Sequence[str] | None, groups: int) -> Iterator[pa.Table]:
+        """The same, so many groups at a time."""
         path = self._folder / name
         file = self.open(name)
         try:
-            for group in range(file.num_row_groups):
+            for first in range(0, file.num_row_groups, groups):
+                some = range(first, min(first + groups, file.num_row_groups))
                 with reading(path):
-                    table = file.read_row_group(
-                        group, columns=list(columns) if columns else None, use_threads=False
+                    table = file.read_row_groups(
+                        list(some), columns=list(columns) if columns else None, use_threads=False
                     ).combine_chunks()
-                yield from table.to_batches()
+                yield table
         finally:
             file.close()
 

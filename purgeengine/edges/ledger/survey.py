@@ -29,6 +29,10 @@ REASONS_MAX = 100
 OTHER_REASONS = "other reasons"
 LARGEST_MAX = 100
 """Mailboxes named in a survey."""
+UNCOUNTED_MAX = 262_144
+"""Rows whose mailboxes are counted at once."""
+SPELLINGS_MAX = 131_072
+"""Spellings of mailboxes that are kept to be looked up quickly: 15 MB."""
 
 Progress = Callable[[int], None]
 """Told from time to time how many rows have been read."""
@@ -85,24 +89,51 @@ class Mailboxes:
     def __init__(self, names: Names | None = None) -> None:
         self._names = names or {}
         self.users: list[str] = []
-        self.rows = array("q")
+        self._rows = array("q")
         self._numbers: dict[str, int] = {}
+        self._spellings: dict[str, int] = {}
+        """The same by spelling, as far as there is room: looked up without a call for each."""
+        self._uncounted: list[Any] = []
+        self._uncounted_rows = 0
 
     def __len__(self) -> int:
         return len(self.users)
 
-    def count(self, users: Any) -> list[int]:
-        """Number the mailboxes of these rows (an array of strings) and count the rows; answers each row's mailbox."""
-        numbers = self.numbers_of(users)
-        for number, rows in Counter(numbers).items():
-            self.rows[number] += rows
+    @property
+    def rows(self) -> array[int]:
+        """Rows of each mailbox, by number. May be changed."""
+        if self._uncounted:
+            self._count()
+        return self._rows
+
+    def count(self, users: Any) -> Any:
+        """Number the mailboxes of these rows (an array of strings) and count the rows; answers each row's mailbox (int32)."""
+        numbers = self._numbers_of(users)
+        self._uncounted.append(numbers)
+        self._uncounted_rows += len(numbers)
+        if self._uncounted_rows > UNCOUNTED_MAX:
+            self._count()
         return numbers
 
-    def numbers_of(self, users: Any) -> list[int]:
+    def _count(self) -> None:
+        """Many rows at once: their mailboxes are fewer."""
+        found: Any = pc.value_counts(pa.chunked_array(self._uncounted, pa.int32()))
+        for number, rows in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
+            self._rows[number] += rows
+        self._uncounted, self._uncounted_rows = [], 0
+
+    def _numbers_of(self, users: Any) -> Any:
         """Each row's mailbox; users repeat in neighbouring rows, so that each spelling is looked up once."""
         encoded = users.dictionary_encode()
-        numbers = [self._number(user) for user in encoded.dictionary.to_pylist()]
-        return [numbers[index] for index in encoded.indices.to_pylist()]
+        spelt: list[str] = encoded.dictionary.to_pylist()
+        numbers = list(map(self._spellings.get, spelt))
+        if None in numbers:
+            if len(self._spellings) > SPELLINGS_MAX:
+                self._spellings.clear()
+            for place, number in enumerate(numbers):
+                if number is None:
+                    numbers[place] = self._spellings[spelt[place]] = self._number(spelt[place])
+        return pa.array(numbers, pa.int32()).take(encoded.indices)
 
     def _number(self, user: str) -> int:
         key = mailbox_key(user)
@@ -113,7 +144,7 @@ class Mailboxes:
         if number is None:
             number = self._numbers[user if key == user else key] = len(self.users)
             self.users.append(user)
-            self.rows.append(0)
+            self._rows.append(0)
         return number
 
 
@@ -132,8 +163,8 @@ class Surveyor:
         """Which rows to send an earlier ledger left in doubt, complete once the duplicates have been consumed."""
         self._duplicates = Duplicates(scratch)
 
-    def see(self, batch: pa.RecordBatch) -> None:
-        """Take in the rows of a batch."""
+    def see(self, batch: pa.RecordBatch) -> Any:
+        """Take in the rows of a batch; answers the mailboxes of the valid ones (int32)."""
         self.rows += batch.num_rows
         reason = batch.column("reason")
         if reason.null_count < batch.num_rows:
@@ -141,10 +172,10 @@ class Surveyor:
             batch = batch.filter(pc.is_null(reason))
         self.valid_rows += batch.num_rows
         numbers = self.mailboxes.count(batch.column("user"))
-        rows: Any = batch.column("row")
         contacts: Any = batch.column("contact").cast(pa.binary())
-        self._duplicates.add(rows.to_pylist(), numbers, contacts.to_pylist())
+        self._duplicates.add(batch.column("row"), numbers.to_pylist(), contacts.to_pylist())
         self.doubts.see(batch, numbers)
+        return numbers
 
     def duplicates(self) -> Iterator[Duplicate]:
         """Every duplicate row; once it has been consumed, the counts are those of the rows to send."""
