@@ -154,17 +154,19 @@ class LedgerReader:
         only: Collection[Outcome] | None = None,
         on_progress: Callable[[int], None] | None = None,
         columns: Sequence[str] | None = None,
+        scratch: Path | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Every row with what became of it, in input order, as of one moment, in bounded memory.
 
         The columns are those of an export (`purgeengine.edges.ledger.rows.schema_of`), typed. ``only`` keeps the rows with
-        these outcomes, ``columns`` leaves out all others. What else is asked of this reader meanwhile is answered as of the same
+        these outcomes, ``columns`` leaves out all others. Scratch space is taken in the folder ``scratch``, by default where
+        temporary files are, and only for many rows. What else is asked of this reader meanwhile is answered as of the same
         moment.
         """
         from purgeengine.edges.ledger.rows import rows_of
 
         with self._readable():
-            yield from rows_of(self.folder, self._connection, self.about, only, on_progress, columns)
+            yield from rows_of(self.folder, self._connection, self.about, only, on_progress, columns, scratch)
 
     def _readable(self) -> AbstractContextManager[None]:
         return reading_records(self.folder)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
-from uuid import UUID
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 LENGTH_MAX = 200
@@ -18,7 +16,9 @@ def packed(text: str) -> bytes | str:
     return text[:LENGTH_MAX].encode("utf-8", "replace").decode()
 
 
-@lru_cache(maxsize=4096)  # the rows of a batch share one
 def unpacked(stored: bytes | str | None) -> str:
     """As it was; empty where there is none."""
-    return str(UUID(bytes=stored)) if isinstance(stored, bytes) else stored or ""
+    if not isinstance(stored, bytes):
+        return stored or ""
+    text = stored.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
