@@ -24,7 +24,7 @@ REFRESH_SHARE = 0.01
 SEARCH_STEPS = 24
 """Halvings of the interval that holds the estimate: to a ten-millionth of it."""
 TIMED_MAX = 500
-"""Answers that an average is made of; older ones fade."""
+"""Answers that a mean is made of; older ones fade."""
 TIMED_BEFORE = 10
 """Answers that the figures assumed at the start are worth."""
 LANE_S_MAX = 6.0
@@ -32,23 +32,21 @@ LANE_S_MAX = 6.0
 
 
 class Pace:
-    """How long calls take: assumed at first, then as timed."""
+    """How long calls take: assumed at first, then as timed. What was not timed is taken to be as much slower as what was."""
 
     def __init__(self, latency: Latency, dispatch: Dispatch, items_max: int) -> None:
         self._overhead_s = latency.overhead_s
         self._items_max = items_max
         in_s = latency.in_fours_s if dispatch == "four" else latency.longest_of_s
-        self._call_s = [0.0] + [latency.overhead_s + in_s(size) for size in range(1, items_max + 1)]
-        self._calls_timed = [TIMED_BEFORE] * (items_max + 1)
+        self._assumed_call_s = [0.0] + [latency.overhead_s + in_s(size) for size in range(1, items_max + 1)]
         self._assumed_item_s = latency.item_s
-        self._assumed_call_s = tuple(self._call_s)
-        self._slower = 1.0
-        self._lane_item_s: float | None = None
-        self._lanes_timed = TIMED_BEFORE
+        self._calls = [Mean() for _ in range(items_max + 1)]
+        self._lane_items = Mean()
+        self._slower = Mean()
 
     def call_s(self, size: int) -> float:
         """Expected seconds of an unordered batch of so many rows."""
-        return self._call_s[size]
+        return self._calls[size].after(self._assumed_call_s[size] * self._times_slower)
 
     def assumed_call_s(self, size: int) -> float:
         """The same as assumed at the start, whatever was timed since."""
@@ -60,25 +58,42 @@ class Pace:
 
     @property
     def lane_row_s(self) -> float:
-        """Expected seconds of a lane for each of its rows."""
-        item_s = self._lane_item_s
-        if item_s is None:  # no lane has been timed yet; where batches are slow, lanes will be
-            item_s = self._assumed_item_s * max(1.0, self._slower)
+        """Expected seconds of a lane for each of its rows; where batches are slow, lanes will be."""
+        item_s = self._lane_items.after(self._assumed_item_s * max(1.0, self._times_slower))
         return item_s + self._overhead_s / self._items_max
+
+    @property
+    def _times_slower(self) -> float:
+        """How many times as long as assumed unordered batches take."""
+        return self._slower.after(1.0)
 
     def timed(self, size: int, duration_s: float) -> None:
         """An unordered batch of so many rows was answered."""
-        self._calls_timed[size] = min(self._calls_timed[size] + 1, TIMED_MAX)
-        self._call_s[size] += (duration_s - self._call_s[size]) / self._calls_timed[size]
-        if self._lane_item_s is None:
-            self._slower += (duration_s / self._assumed_call_s[size] - self._slower) / TIMED_BEFORE
+        self._calls[size].add(duration_s)
+        self._slower.add(duration_s / self._assumed_call_s[size])
 
     def timed_lane(self, rows: int, duration_s: float) -> None:
         """A lane was answered, of which so many rows were tried."""
-        self._lanes_timed = min(self._lanes_timed + 1, TIMED_MAX)
-        item_s = max(duration_s - self._overhead_s, 0.001) / rows
-        before_s = self._assumed_item_s if self._lane_item_s is None else self._lane_item_s
-        self._lane_item_s = before_s + (item_s - before_s) / self._lanes_timed
+        self._lane_items.add(max(duration_s - self._overhead_s, 0.001) / rows)
+
+
+class Mean:
+    """Of the last figures, about `TIMED_MAX` of them."""
+
+    __slots__ = ("_count", "_mean")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean = 0.0
+
+    def add(self, figure: float) -> None:
+        """One more."""
+        self._count = min(self._count + 1, TIMED_MAX)
+        self._mean += (figure - self._mean) / self._count
+
+    def after(self, assumed: float) -> float:
+        """The mean, with what was assumed before counted as `TIMED_BEFORE` figures."""
+        return (TIMED_BEFORE * assumed + self._count * self._mean) / (TIMED_BEFORE + self._count)
 
 
 class Plan:
@@ -136,13 +151,14 @@ class Plan:
         return not self._wide or mailbox.lanes > 0 or in_lanes < self._in_lanes_max
 
     def _slot_s(self, rows: int, now: float) -> float:
-        """Slot-seconds that a row of a mailbox with so many may cost. Where full windows lie ahead, the last rows decide."""
+        """Slot-seconds that a row of a mailbox with so many may cost. Where full windows lie ahead, the last rows may decide."""
         if rows <= 1:
             return inf
         limits = self._limits
+        left_s = self._ends_at - now
         windows, last = divmod(rows - 1, limits.mailbox_requests)
-        left_s = self._ends_at - now - windows * limits.mailbox_window_s
-        return limits.mailbox_concurrent_max * left_s / (last + 1)
+        last_s = left_s - windows * limits.mailbox_window_s
+        return limits.mailbox_concurrent_max * min(left_s / rows, last_s / (last + 1))
 
     def refresh(self, mailboxes: Iterable[Mailbox], unread: int, width: int, connections: int, now: float) -> None:
         """Estimate the end anew if that is due.
