@@ -1,7 +1,7 @@
 """The same rows through other Graph clients that a user might pick, against the same service, in the same run.
 
     python -m pip install -e '.[fast,peers]'            (the other clients, for this benchmark only)
-    python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about eight minutes)
+    python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about nine minutes)
     python -m benchmarks.peers --full                   (20,000 rows, both kinds of service, sorted and shuffled; some three hours)
     python -m benchmarks.peers --dispatch all --order shuffled --json out.json
 
