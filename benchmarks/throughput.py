@@ -90,7 +90,7 @@ def show(found: dict[str, object]) -> None:
         ("event loop", "uvloop" if found["uvloop"] else "asyncio"),
         ("CPU per item, bare aiohttp loop", f"{found['floor_us_per_item']:.1f} µs"),
         ("CPU per item, whole program", f"{found['whole_us_per_item']:.1f} µs"),
-        ("ratio (aim: at most 3)", f"{found['cpu_ratio']:.2f}"),
+        ("ratio (aim: at most 2)", f"{found['cpu_ratio']:.2f}"),
         ("items a second, bare loop", f"{found['floor_items_per_s']:,.0f}"),
         ("items a second, whole program", f"{found['items_per_s']:,.0f}"),
         ("peak memory (aim: under 200 MiB)", f"{found['peak_mib']:.0f} MiB"),
@@ -147,6 +147,7 @@ def cost_of(arguments: list[str]) -> Cost:
     """Run Python with these arguments and ask the system what it cost."""
     started = time.perf_counter()
     environment = os.environ | {"PURGEENGINE_ACCESS_TOKEN": "benchmark"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once, and not at each start
     process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, TextIO, cast
 
-import structlog
-
+from purgeengine.absent import absent
 from purgeengine.core.foreign import printable
 from purgeengine.core.messages import (
     BatchEnded,
@@ -26,6 +25,9 @@ from purgeengine.core.messages import (
     Settled,
 )
 from purgeengine.core.model import Outcome
+
+with absent("rich"):  # a sixth of a second of every start
+    import structlog
 
 LEDGER_OPENED = "ledger.opened"
 """A ledger is in use: rows and what is still to do."""
