@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 BUCKET_BITS = 15
 """A bucket takes 32,768 neighbouring positions: about 10 MB with long ids, and twice that while it is sorted in memory."""
-PENDING_BYTES_MAX = 24 << 20
-"""Rows held before they are spread over the buckets, about 130,000 with long ids; an input within it never touches the disk."""
+PENDING_BYTES_MAX = 20 << 20
+"""Rows held before they are spread over the buckets, about 110,000 with long ids; an input within it never touches the disk."""
 
 _COUNT: Any = pa.array(range(8_192), pa.int64())
 _ROW: list[Any] = [pa.field("row", pa.int64()), pa.field("folder", pa.string()), pa.field("contact", pa.string())]
@@ -56,13 +56,13 @@ class Grouping:
     def __init__(
         self,
         folder: Path | None,
-        pending_bytes_max: int = PENDING_BYTES_MAX,
-        bucket_bits: int = BUCKET_BITS,
+        pending_bytes_max: int | None = None,
+        bucket_bits: int | None = None,
         schema: pa.Schema = ARRIVING,
     ) -> None:
         self._folder = folder
-        self._pending_bytes_max = pending_bytes_max
-        self._bucket_bits = bucket_bits
+        self._pending_bytes_max = PENDING_BYTES_MAX if pending_bytes_max is None else pending_bytes_max
+        self._bucket_bits = BUCKET_BITS if bucket_bits is None else bucket_bits
         self._schema = schema
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
@@ -98,9 +98,12 @@ class Grouping:
             self._file.close()
 
     def _taken(self) -> pa.Table:
-        table = _sorted(pa.Table.from_batches(self._pending, self._schema))
-        self._pending, self._pending_bytes = [], 0
-        return table
+        """The pending rows by place. Whatever is copied on the way is let go at once: there are never more than two copies."""
+        batches, self._pending, self._pending_bytes = self._pending, [], 0
+        table = pa.Table.from_batches(batches, self._schema)
+        del batches
+        table = table.combine_chunks()
+        return table.take(pc.sort_indices(table.column(0)))
 
     def _spill(self) -> None:
         """Cut the pending rows at the bounds of the buckets; the pieces go to the end of the file, and where they are is kept."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from struct import Struct
 from typing import Any, BinaryIO
@@ -17,6 +19,7 @@ import pyarrow.compute as pc
 
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.edges.ledger import database
+from purgeengine.edges.ledger.behind import Behind
 from purgeengine.edges.ledger.doubts import Doubts
 from purgeengine.edges.ledger.duplicates import bytes_of
 from purgeengine.edges.ledger.earlier import Earlier
@@ -61,8 +64,9 @@ def stage(
     """
     scratch = folder / UNFINISHED
     surveyor = Surveyor(source.files, lambda: scratch, names)
-    digest = source.digest()
-    inputs = _copy_input(folder, source, surveyor, on_progress)
+    with ThreadPoolExecutor(1, "digest") as beside:
+        digest = beside.submit(source.digest)
+        inputs = _copy_input(folder, source, surveyor, on_progress)
     mailboxes = surveyor.mailboxes
     repeats = Repeats(scratch)
     for duplicate in surveyor.duplicates():
@@ -80,7 +84,7 @@ def stage(
         {
             **about,
             **(earlier.origin if earlier else {}),
-            "digest": digest,
+            "digest": digest.result(),
             "rows": surveyor.rows,
             "work_rows": surveyor.valid_rows - surveyor.duplicate_rows,
             "invalid": surveyor.rows - surveyor.valid_rows,
@@ -101,15 +105,18 @@ def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Pr
     schema = input_schema(tuple(source.extra_columns))
     # Of the other texts, compression finds what repeats in half the time that a dictionary takes.
     writer = PartWriter(folder, INPUT, schema, INPUT_GROUP_ROWS, repetitive=["source", "folder", "reason"])
+    behind = Behind()
     try:
         with (folder / UNFINISHED / NUMBERS_FILE).open("wb") as out:
             for batch in source.batches():
                 out.write(bytes_of(surveyor.see(batch)))
-                writer.write(pa.Table.from_batches([batch.select(schema.names)], schema))
+                behind.do(writer.write, pa.Table.from_batches([batch.select(schema.names)], schema))
                 if on_progress is not None:
                     on_progress(surveyor.rows)
+        behind.end()
         writer.finish()
     except BaseException as error:  # an input that breaks off in the middle
+        behind.abandon()
         writer.abandon(error)
         raise
     return writer
@@ -121,19 +128,25 @@ def _regroup(folder: Path, inputs: PartWriter, places: Places, repeats: Repeats)
     work = PartWriter(
         folder, WORK, GROUPED, WORK_GROUP_ROWS, repetitive=["folder"], compression="lz4"
     )  # lz4: read twice as fast
-    grouping = Grouping(folder / UNFINISHED)
     parts = Parts(folder, {file.name: (file.bytes, file.footer_crc) for file in inputs.files})
-    row = 0
-    with (folder / UNFINISHED / NUMBERS_FILE).open("rb") as known:
+    behind, row = Behind(), 0
+    with (
+        closing(Grouping(folder / UNFINISHED)) as grouping,
+        (folder / UNFINISHED / NUMBERS_FILE).open("rb") as known,
+        ExitStack() as started,
+    ):
+        started.callback(behind.abandon)
         for number, file in enumerate(inputs.files):
             first_rows = repeats.of_part(number)
             for batch in parts.batches(file.name, ["folder", "contact", "reason"]):
                 mailboxes = numbers_from(known, batch.column("reason").null_count)
-                _place(batch, row, mailboxes, first_rows, places, order, grouping)
+                behind.do(order.write, _place(batch, row, mailboxes, first_rows, places, grouping))
                 row += batch.num_rows
-    order.finish()
-    grouping.write_to(work)
-    work.finish()
+        behind.do(order.finish)
+        for table in grouping.tables():
+            behind.do(work.write, table.select(GROUPED.names))
+        behind.end()
+        work.finish()
     return [*order.files, *work.files]
 
 
@@ -143,10 +156,12 @@ def _place(
     mailboxes: Any,
     first_rows: dict[int, int],
     places: Places,
-    order: PartWriter,
     grouping: Grouping,
-) -> None:
-    """Give the rows of a batch, which begins at ``first_row``, their positions; ``mailboxes`` are those of its valid rows."""
+) -> pa.Table:
+    """Give the rows of a batch, which begins at ``first_row``, their positions; ``mailboxes`` are those of its valid rows.
+
+    Answers the rows of ``order``.
+    """
     rows = numbers(first_row, batch.num_rows)
     firsts: Any = pa.nulls(batch.num_rows, pa.int64())
     valid: Any = pc.is_null(batch.column("reason"))
@@ -163,7 +178,7 @@ def _place(
     everywhere: Any = placed
     if len(placed) < batch.num_rows:
         everywhere = pc.replace_with_mask(pa.nulls(batch.num_rows, pa.int64()), wanted, placed)
-    order.write(pa.Table.from_arrays([everywhere, firsts], schema=ORDERED))
+    return pa.Table.from_arrays([everywhere, firsts], schema=ORDERED)
 
 
 def numbers_from(file: BinaryIO, count: int) -> Any:

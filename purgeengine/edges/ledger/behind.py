@@ -1,0 +1,47 @@
+"""Calls that are made behind the caller's back, in their order: packing and writing need one core while reading needs another."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+AT_ONCE = 64
+"""So many calls are made at once, before there is a thread: small inputs need none."""
+WAITING_MAX = 2
+"""Calls that wait for their turn, each with rows in memory."""
+
+
+class Behind:
+    """One thread, once there are many calls. Use it from one thread, and `end` or `abandon` it."""
+
+    def __init__(self, at_once: int = AT_ONCE) -> None:
+        self._at_once = at_once
+        self._thread: ThreadPoolExecutor | None = None
+        self._waiting: deque[Future[Any]] = deque()
+
+    def do(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Make a call now or soon. Raises what it, or an earlier one, raises; what comes after such a one is of no use."""
+        if self._at_once:
+            self._at_once -= 1
+            call(*arguments)
+            return
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "ledger")
+        self._waiting.append(self._thread.submit(call, *arguments))
+        if len(self._waiting) > WAITING_MAX:
+            self._waiting.popleft().result()
+
+    def end(self) -> None:
+        """Wait for all of them. Raises what one of them raised."""
+        try:
+            while self._waiting:
+                self._waiting.popleft().result()
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Wait for the call under way, and make no other. Safe to call twice."""
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
