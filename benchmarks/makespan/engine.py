@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from benchmarks.makespan.service import CALL_WAIT_S, Answered, Load, Service
 from purgeengine.config import Limits
 from purgeengine.core.connections import Connections
-from purgeengine.core.messages import BatchAnswered, Event, InputEnded, MailboxOpened, Send
-from purgeengine.core.model import PURGED_REPLY, Answer, Batch, Reply
+from purgeengine.core.messages import (
+    BatchAnswered,
+    Entry,
+    Event,
+    InputEnded,
+    MailboxOpened,
+    Record,
+    Send,
+    StopRequested,
+)
+from purgeengine.core.model import PURGED_REPLY, Answer, Attempt, Batch, Reply
 from purgeengine.core.scheduler import Scheduler
 
 ALL_WELL = {size: Answer(Reply(200), dict.fromkeys(range(size), PURGED_REPLY)) for size in range(1, 21)}
@@ -19,25 +29,51 @@ CONCURRENCY = "Application is over its MailboxConcurrency limit."
 def run(rows_by_mailbox: list[int], limits: Limits, service: Service, connections: Connections | None = None) -> float:
     """Purge the job; answers the makespan in simulated seconds. ``connections`` take the place of those that adapt."""
     scheduler = Scheduler(limits, random.Random(7), connections=connections, rows_left=sum(rows_by_mailbox))
-    waiting = _mailboxes(rows_by_mailbox)
+    return play(scheduler, iter(_mailboxes(rows_by_mailbox)), service)
+
+
+class Watcher:
+    """Sees what the engine would do beside sending; this one lets it be."""
+
+    def record(self, entries: list[Entry], now: float) -> bool:
+        """Entries to be made durable before anything else is sent; answers whether the run is to stop."""
+        return False
+
+    def reply(self, attempt: Attempt) -> Reply:
+        """What a row is told that is not throttled."""
+        return PURGED_REPLY
+
+    def sends(self, batch: Batch) -> None:
+        """A batch leaves."""
+
+
+def play(
+    scheduler: Scheduler, mailboxes: Iterator[MailboxOpened], service: Service, watcher: Watcher | None = None
+) -> float:
+    """Purge what the scheduler is told of; answers when the last answer came, in simulated seconds."""
     answers: list[tuple[float, int, Batch, Answer, Answered]] = []
+    waiting = next(mailboxes, None)
     now = ended_at = 0.0
     events: list[Event] = []
     while True:
         while waiting and scheduler.room > len(events):
-            events.append(waiting.pop())
+            events.append(waiting)
+            waiting = next(mailboxes, None)
         if not waiting:
             events.append(InputEnded())
         commands = scheduler.handle(*events, now=now)
         events = []
+        entries = [entry for command in commands if isinstance(command, Record) for entry in command.entries]
+        if watcher and entries and watcher.record(entries, now):
+            events.append(StopRequested())
         for command in commands:
             if isinstance(command, Send):
-                _begin(command.batch, service, now, answers)
+                _begin(command.batch, service, now, answers, watcher)
         if scheduler.finished:
             return ended_at
         wake_at = scheduler.wake_at()
         at = min(answers[0][0] if answers else float("inf"), wake_at if wake_at is not None else float("inf"))
-        if waiting and scheduler.room:
+        if events or (waiting and scheduler.room):
             continue
         assert at < float("inf"), "everybody waits and nothing will happen"
         now = max(now, at)
@@ -48,13 +84,13 @@ def run(rows_by_mailbox: list[int], limits: Limits, service: Service, connection
 
 
 def _mailboxes(rows_by_mailbox: list[int]) -> list[MailboxOpened]:
-    """To be taken from the end: the largest first."""
+    """The largest first."""
     opened = []
     first = 0
     for number, rows in enumerate(rows_by_mailbox):
         opened.append(MailboxOpened(number, first, first + rows))
         first += rows
-    return sorted(opened, key=lambda mailbox: mailbox.end - mailbox.next)
+    return sorted(opened, key=lambda mailbox: mailbox.next - mailbox.end)
 
 
 def _loads(batch: Batch) -> list[Load]:
@@ -62,10 +98,18 @@ def _loads(batch: Batch) -> list[Load]:
 
 
 def _begin(
-    batch: Batch, service: Service, now: float, answers: list[tuple[float, int, Batch, Answer, Answered]]
+    batch: Batch,
+    service: Service,
+    now: float,
+    answers: list[tuple[float, int, Batch, Answer, Answered]],
+    watcher: Watcher | None,
 ) -> None:
     answered = service.begin(_loads(batch), batch.serial, now)
     answer = ALL_WELL[batch.size]
+    if watcher:
+        watcher.sends(batch)
+        attempts = (attempt for part in batch.parts for attempt in part.attempts)
+        answer = Answer(Reply(200), {index: watcher.reply(attempt) for index, attempt in enumerate(attempts)})
     if answered.turned_away:
         answer = Answer(Reply(429, "TooManyRequests", retry_after_s=CALL_WAIT_S), None)
     elif any(rows for rows, _ in answered.refused):

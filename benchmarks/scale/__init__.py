@@ -1,0 +1,1 @@
+"""What a large input costs, stage by stage: memory, CPU and time."""
