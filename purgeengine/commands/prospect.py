@@ -71,7 +71,7 @@ def prospect_of_ledger(folder: Path, source: Input | None, user_filter: UserFilt
 
     with LedgerReader.open(folder) as reader:
         if source is not None:
-            refuse_other_input(folder, reader.about, source)
+            refuse_other_input(folder, reader.about, source, source.digest())
         counts, preview = reader.counts(), reader.preview(user_filter)
         mailboxes = reader.mailbox_count()
     return Prospect(f"Ledger {folder}", counts.rows, mailboxes, counts.outcomes, preview, counts.in_doubt)

@@ -1,11 +1,14 @@
-"""Calls that are made behind the caller's back, in their order: packing and writing need one core while reading needs another."""
+"""Calls that are made behind the caller's back: packing and writing need one core while reading needs another."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+Result = TypeVar("Result")
 
 AT_ONCE = 64
 """So many calls are made at once, before there is a thread: small inputs need none."""
@@ -13,8 +16,26 @@ WAITING_MAX = 2
 """Calls that wait for their turn, each with rows in memory."""
 
 
+class Beside(Generic[Result]):
+    """One call in a thread of its own. Who does not ask what it answered need not wait for it, nor does the end of the process."""
+
+    def __init__(self, call: Callable[[], Result]) -> None:
+        self._answer: Future[Result] = Future()
+        threading.Thread(target=self._make, args=(call,), daemon=True).start()
+
+    def result(self) -> Result:
+        """What it answers or raises."""
+        return self._answer.result()
+
+    def _make(self, call: Callable[[], Result]) -> None:
+        try:
+            self._answer.set_result(call())
+        except BaseException as error:  # it is raised where it is asked for
+            self._answer.set_exception(error)
+
+
 class Behind:
-    """One thread, once there are many calls. Use it from one thread, and `end` or `abandon` it."""
+    """Calls in their order: one thread, once there are many calls. Use it from one thread, and `end` or `abandon` it."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once

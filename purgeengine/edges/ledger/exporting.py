@@ -24,7 +24,7 @@ from purgeengine.errors import LedgerError, UsageProblem
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 FORMULA = r"^[=+\-@\t\r']"
 """Cells that a spreadsheet would run (OWASP's list), and those that begin as their neutralised form does."""
-GROUP_ROWS = 65_536
+GROUP_ROWS = 32_768
 
 # With their types given: without, pyarrow looks for pandas each time, which takes 100 µs.
 _JOIN: Any = pc.binary_join_element_wise

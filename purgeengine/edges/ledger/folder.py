@@ -68,9 +68,9 @@ def _begins_as_ours(readme: Path) -> bool:
         return file.read(len(README_FIRST_LINE)) == README_FIRST_LINE.encode()
 
 
-def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input) -> None:
-    """Raise `LedgerMismatch` where the ledger, which says ``kept`` of itself, was not made from this input."""
-    if kept["digest"] != source.digest() or kept["extra_columns"] != list(source.extra_columns):
+def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input, digest: str) -> None:
+    """Raise `LedgerMismatch` where the ledger, which says ``kept`` of itself, was not made from this input, with its digest."""
+    if kept["digest"] != digest or kept["extra_columns"] != list(source.extra_columns):
         files = printable(", ".join(kept["files"][:3]))
         raise LedgerMismatch(
             f"The ledger in {folder} was made from another input ({files}). Nothing was sent. Give the original input, unchanged "

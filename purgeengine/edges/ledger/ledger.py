@@ -16,6 +16,7 @@ from purgeengine.core.foreign import printable
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import database, status
+from purgeengine.edges.ledger.behind import Beside
 from purgeengine.edges.ledger.checking import check
 from purgeengine.edges.ledger.folder import FolderState, finish, prepare, refuse_other_input, state_of
 from purgeengine.edges.ledger.items import WorkRows
@@ -97,9 +98,10 @@ class Ledger:
                 assert source is not None
                 _stage(folder, source, about, on_progress, resolve)
             else:
+                digest = Beside(source.digest) if source is not None else None
                 with translated(f"The ledger in {folder} cannot be read"):
                     check(folder)
-                _compare(folder, source, about)
+                _compare(folder, source, digest, about)
             with translated(f"The scratch space of the ledger in {folder} cannot be removed"):
                 finish(folder)  # also where its last step was cut short
             return cls(folder, lock)
@@ -260,7 +262,7 @@ def _stage(
         stage(folder, source, about, earlier, on_progress, names)
 
 
-def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
+def _compare(folder: Path, source: Input | None, digest: Beside[str] | None, about: dict[str, Any]) -> None:
     """Refuse to mix two purges in one ledger."""
     with reading_records(folder):
         connection = database.connect_to_read(folder)
@@ -275,8 +277,8 @@ def _compare(folder: Path, source: Input | None, about: dict[str, Any]) -> None:
             f"The ledger in {folder} was made without --resolve-users, and its rows have their mailboxes already. Nothing was "
             "sent. Leave the option out to resume, or use another folder for this purge."
         )
-    if source is not None:
-        refuse_other_input(folder, kept, source)
+    if source is not None and digest is not None:
+        refuse_other_input(folder, kept, source, digest.result())
 
 
 def _refuse_other_purpose(which: str, kept: Mapping[str, Any], about: Mapping[str, Any], advice: str) -> None:

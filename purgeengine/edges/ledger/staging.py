@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from struct import Struct
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.edges.ledger import database
-from purgeengine.edges.ledger.behind import Behind
+from purgeengine.edges.ledger.behind import Behind, Beside
 from purgeengine.edges.ledger.doubts import Doubts
 from purgeengine.edges.ledger.duplicates import bytes_of
 from purgeengine.edges.ledger.earlier import Earlier
@@ -64,9 +63,10 @@ def stage(
     """
     scratch = folder / UNFINISHED
     surveyor = Surveyor(source.files, lambda: scratch, names)
-    with ThreadPoolExecutor(1, "digest") as beside:
-        digest = beside.submit(source.digest)
-        inputs = _copy_input(folder, source, surveyor, on_progress)
+    digest = Beside(source.digest)
+    if earlier is not None:
+        digest.result()  # of a ledger, it is read through the connection through which the rows come
+    inputs = _copy_input(folder, source, surveyor, on_progress)
     mailboxes = surveyor.mailboxes
     repeats = Repeats(scratch)
     for duplicate in surveyor.duplicates():
