@@ -180,6 +180,19 @@ def test_only_time_spent_trying_counts_as_an_outage() -> None:
     assert gate.failing_s == TRYING_S_MAX + 10.0
 
 
+def test_a_pause_with_nothing_to_send_is_no_outage() -> None:
+    """Failures count from anew after it: what was before and the pause itself are forgotten."""
+    gate = a_gate()
+    gate.failed(10.0, FAILED)
+    gate.failed(40.0, FAILED)
+    gate.rested()
+    assert gate.failing_s == 0.0
+    gate.failed(100.0, FAILED)
+    assert gate.failing_s == 0.0
+    gate.failed(120.0, FAILED)
+    assert gate.failing_s == 20.0
+
+
 def test_four_calls_that_are_too_fast_are_no_outage() -> None:
     """Each counts once: only the fifth makes the next batch a probe."""
     gate = a_gate()
@@ -341,6 +354,28 @@ def test_mailboxes_that_wait_make_room_for_others_until_they_are_ready() -> None
     assert roster.room == 8
     roster.wake(10.0)
     assert roster.room == 7
+
+
+def test_timers_that_no_longer_matter_are_swept_out_now_and_then() -> None:
+    """A hundred mailboxes, each waiting for an ever earlier instant: twice as many timers as needed and 64, then as many."""
+    roster = Roster(Limits())
+    quarantine = Quarantine(Limits())
+    waiting = [Mailbox(number, 0, 5, Window(10_000, 600.0), quarantine, limit_max=4) for number in range(100)]
+    counts = []
+    for until in (90.0, 80.0, 70.0, 60.0):
+        for mailbox in waiting:
+            mailbox.blocked_until = until
+            (roster.place if mailbox.number < len(roster) else roster.open)(mailbox, 0.0)
+            counts.append(len(roster._timers))
+            roster.place(mailbox, 0.0)  # the same instant once more is no second timer
+            assert len(roster._timers) == counts[-1]
+    assert (max(counts), counts[264]) == (264, 100)
+    roster.wake(59.9)
+    assert (roster.has_ready, roster.next_timer_at()) == (False, 60.0)
+    roster.wake(60.0)
+    assert len(roster.ready) == 100
+    roster.wake(90.0)  # whatever stale ones are left find nobody
+    assert (len(roster.ready), roster.next_timer_at()) == (100, inf)
 
 
 def test_a_mailbox_whose_turn_comes_while_it_must_wait_sends_nothing() -> None:

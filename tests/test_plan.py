@@ -1,86 +1,326 @@
-"""How long calls are expected to take, and which mailboxes would end last."""
+"""Which mailboxes would end last, and how their rows travel: what is learned of calls, when the run ends, which shape is drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
 from random import Random
 
 import pytest
 
 from purgeengine.config import Limits
-from purgeengine.core.bound import USUAL
+from purgeengine.core.bound import Shape, bound, by_rows, frontier, shapes
 from purgeengine.core.mailbox import Mailbox
-from purgeengine.core.plan import Mean, Pace, Plan
+from purgeengine.core.plan import Pace, Plan, _rounded
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.window import Window
+from tests.plain_times import FULL_CALL_S, LANE_ROW_S, WIDE_CALL_S, Root
+
+HULL = frontier(shapes(Root(), "all"))
+NARROW, WIDE = 4, 20
 
 
-def a_mailbox(rows: int, number: int = 0) -> Mailbox:
-    """One with so many rows to send."""
-    limits = Limits()
-    window = Window(limits.mailbox_requests, limits.mailbox_window_s)
-    return Mailbox(number, 0, rows, window, Quarantine(limits), limits.mailbox_concurrent_max)
+def mailboxes(*rows: int) -> list[Mailbox]:
+    """Of so many rows each."""
+    made = []
+    for number, count in enumerate(rows):
+        made.append(Mailbox(number, 0, count, Window(10_000, 600.0), Quarantine(Limits()), limit_max=4))
+    return made
 
 
-def test_what_was_assumed_counts_as_ten_figures() -> None:
-    """10 times 1 and 10 times 4 are 2.5; in the end the figures alone count."""
-    mean = Mean()
-    assert mean.after(1.0) == 1.0
-    for _ in range(10):
-        mean.add(4.0)
-    assert mean.after(1.0) == pytest.approx(2.5)
-    for _ in range(5_000):
-        mean.add(4.0)
-    assert mean.after(1.0) == pytest.approx(4.0, rel=0.02)
+def a_plan(
+    *rows: int,
+    connections: int = 16,
+    unread: int = 0,
+    width: int = NARROW,
+    now: float = 0.0,
+    requests_per_s: int = 12_000,
+) -> Plan:
+    """A plan for mailboxes of so many rows, made at that moment."""
+    plan = Plan(Limits(connections=connections, requests_per_s=requests_per_s), Random(1), Root())
+    plan.refresh(mailboxes(*rows), unread, width, now)
+    return plan
 
 
-def test_old_figures_fade() -> None:
-    """A service that has become slower is believed within some hundred answers."""
-    mean = Mean()
-    for _ in range(10_000):
-        mean.add(1.0)
-    for _ in range(1_500):
-        mean.add(3.0)
-    assert mean.after(1.0) > 2.8
+# ------------------------------------------------------------------------------------------------------ what calls take
 
 
-def test_sizes_and_lanes_that_were_not_timed_are_taken_to_be_as_slow_as_what_was() -> None:
-    """Else small batches, of which none was sent, would look quick on a slow service, and be sent for that."""
-    pace = Pace(USUAL, "all", 20)
-    small_s, lane_row_s = pace.call_s(4), pace.lane_row_s
+def test_calls_take_what_is_assumed_until_they_are_timed() -> None:
+    """On a service that runs a batch at once, and on one that runs four of its rows at a time."""
+    at_once, in_fours = Pace(Root(), "all", 20), Pace(Root(), "four", 20)
+    for size in range(1, 21):
+        assert at_once.call_s(size) == pytest.approx(0.06 + 0.1 * size**0.5)
+        assert in_fours.call_s(size) == pytest.approx(0.06 + 0.025 * size)
+    assert at_once.lane_row_s == in_fours.lane_row_s == pytest.approx(0.1 + 0.06 / 20)
+
+
+def test_a_timed_call_moves_the_average_of_its_size_alone() -> None:
+    """The assumption is worth ten calls: the eleventh moves it by an eleventh, the next by a twelfth."""
+    pace = Pace(Root(), "four", 20)
+    pace.timed(10, 1.41)  # assumed: 0.31
+    assert pace.call_s(10) == pytest.approx(0.41)
+    pace.timed(10, 1.61)
+    assert pace.call_s(10) == pytest.approx(0.51)
+    assert [pace.call_s(9), pace.call_s(11)] == pytest.approx([0.285, 0.335])
+
+
+def test_an_average_is_of_five_hundred_at_most() -> None:
+    """After a thousand calls as assumed, one that takes five seconds longer moves it by ten milliseconds; lanes alike."""
+    pace = Pace(Root(), "four", 20)
     for _ in range(1_000):
-        pace.timed(20, 4 * pace.assumed_call_s(20))
-    assert pace.call_s(20) == pytest.approx(4 * pace.assumed_call_s(20), rel=0.07)
-    assert pace.call_s(4) == pytest.approx(4 * small_s, rel=0.07)
-    assert pace.lane_row_s == pytest.approx(4 * lane_row_s, rel=0.1)
-    assert pace.assumed_call_s(4) == small_s, "the measure for slowness does not move"
+        pace.timed(10, 0.31)
+        pace.timed_lane(10, 1.06)
+    pace.timed(10, 5.31)
+    assert pace.call_s(10) == pytest.approx(0.32)
+    pace.timed_lane(10, 6.06)
+    assert pace.lane_row_s == pytest.approx(0.1 + 0.5 / 500 + 0.003)
 
 
-def test_the_first_slow_lane_does_not_make_lanes_look_quick() -> None:
-    """Batches have shown the service slow; a lane that is as slow confirms it."""
-    pace = Pace(USUAL, "all", 20)
-    for _ in range(1_000):
-        pace.timed(20, 4 * pace.assumed_call_s(20))
-    before_s = pace.lane_row_s
-    pace.timed_lane(20, 20 * 4 * USUAL.item_s)
-    assert pace.lane_row_s == pytest.approx(before_s, rel=0.05)
+def test_where_batches_are_slow_lanes_will_be_until_one_is_timed() -> None:
+    """Three times as slow, with a weight of a tenth; a quick service does not make lanes quicker than assumed."""
+    pace = Pace(Root(), "four", 20)
+    pace.timed(10, 0.93)
+    assert pace.lane_row_s == pytest.approx(0.1 * 1.2 + 0.003)
+    pace.timed(10, 0.93)
+    assert pace.lane_row_s == pytest.approx(0.1 * 1.38 + 0.003)
+    quick = Pace(Root(), "four", 20)
+    quick.timed(10, 0.1)
+    assert quick.lane_row_s == pytest.approx(0.103)
 
 
-def test_a_mailbox_with_full_windows_ahead_is_critical_where_its_slots_decide() -> None:
-    """Half a second a row on four slots takes 25,000 rows 52 minutes, and the windows that they fill take 20."""
-    plan = Plan(Limits(connections=16), Random(1))
-    for _ in range(1_000):
-        plan.pace.timed_lane(10, 5.0)
-        plan.pace.timed(20, 2.5)
-    mailboxes = [a_mailbox(25_000), a_mailbox(10, 1)]
-    plan.refresh(mailboxes, 0, 4, 16, now=0.0)
-    assert plan.is_critical(mailboxes[0], 0.0)
-    assert not plan.is_critical(mailboxes[1], 0.0)
-    assert plan.size_for(mailboxes[0], 0.0) == 0
+def test_timed_lanes_say_what_a_row_of_them_takes() -> None:
+    """Without the overhead, divided by the rows that were tried; batches have no say any more."""
+    pace = Pace(Root(), "four", 20)
+    pace.timed_lane(20, 4.46)
+    assert pace.lane_row_s == pytest.approx(0.1 + 0.12 / 11 + 0.003)
+    pace.timed_lane(10, 1.06)
+    assert pace.lane_row_s == pytest.approx(0.1 + 0.12 / 11 * 11 / 12 + 0.003)
+    pace.timed(10, 31.0)
+    assert pace.lane_row_s == pytest.approx(0.113)
 
 
-def test_the_last_rows_behind_full_windows_are_critical_where_the_windows_decide() -> None:
-    """50,000 rows: the last 10,000 may leave after 40 minutes, and then nothing must be wasted."""
-    plan = Plan(Limits(connections=16), Random(1))
-    mailbox = a_mailbox(50_000)
-    plan.refresh([mailbox], 0, 20, 16, now=0.0)
+def test_a_lane_that_took_no_time_counts_as_a_millisecond() -> None:
+    """Broken at its first row before the overhead was over: next to nothing, and not less than nothing."""
+    pace = Pace(Root(), "four", 20)
+    pace.timed_lane(1, 0.01)
+    assert pace.lane_row_s == pytest.approx(0.1 - 0.099 / 11 + 0.003)
+
+
+# ---------------------------------------------------------------------------------------------------- when the run ends
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[2_048], [5_120] * 20, [*[5_120] * 20, *[8] * 3_000], [8] * 300, [12_288, *[1] * 4_000]],
+    ids=["one", "large", "large and small", "small", "over the window"],
+)
+@pytest.mark.parametrize("connections", [4, 16])
+def test_the_end_is_the_least_time_that_the_job_can_take(rows: Sequence[int], connections: int) -> None:
+    """What connections and slots together allow, as the bound reckons it, and where it is more, what the window does."""
+    limits = Limits(connections=connections)
+    least = bound(by_rows(rows), limits, Root(), "all")
+    windows, last = divmod(max(rows) - 1, 10_000)
+    window_s = windows * 600.0 + (last + 1) * LANE_ROW_S / 4
+    plan = a_plan(*rows, connections=connections, now=100.0)
+    assert plan._ends_at == pytest.approx(100.0 + max(least.coupled_s, window_s), rel=2e-6)
+
+
+@pytest.mark.parametrize(("rows", "left_s"), [(20_000, 857.5), (20_001, 1_200.02575), (20_002, 1_200.0515)])
+def test_the_window_of_the_largest_mailbox_decides_where_it_is_full(rows: int, left_s: float) -> None:
+    """Whole windows, and the rows of the last in lanes; to the row."""
+    assert a_plan(rows, 8)._ends_at == pytest.approx(left_s, rel=1e-9)
+
+
+def test_the_rate_of_the_app_decides_where_it_is_low() -> None:
+    """2,400 rows at ten a second."""
+    assert a_plan(*[8] * 300, requests_per_s=10)._ends_at == pytest.approx(240.0)
+
+
+@pytest.mark.parametrize(("width", "least_s"), [(NARROW, FULL_CALL_S), (WIDE, WIDE_CALL_S)])
+def test_no_run_ends_before_one_call_has(width: int, least_s: float) -> None:
+    """With nothing open, or next to nothing left."""
+    for rows in ((), (1,)):
+        assert a_plan(*rows, width=width, now=7.0)._ends_at == pytest.approx(7.0 + least_s)
+
+
+def test_rows_in_flight_are_not_done_yet() -> None:
+    """Drawn or not, they count in the estimate, and in what is critical."""
+    plan = Plan(Limits(), Random(1), Root())
+    (mailbox,) = mailboxes(2_048)
+    mailbox.draw(4, 0.0)
+    plan.refresh([mailbox], 0, NARROW, 0.0)
+    assert plan._ends_at == pytest.approx(2_048 * LANE_ROW_S / 4, rel=1e-5)
     assert plan.is_critical(mailbox, 0.0)
+
+
+def test_rows_not_opened_yet_count_as_mailboxes_like_the_smallest_that_is_open() -> None:
+    """None of them can be larger."""
+    for rows, unread, as_if in (
+        ([2_048], 4_096, {2_048: 3}),
+        ([2_048, 512, 1_024], 5_120, {2_048: 1, 1_024: 1, 512: 11}),
+        ([], 40_000, {1: 40_000}),
+    ):
+        least = bound(as_if, Limits(connections=4), Root(), "all")
+        plan = a_plan(*rows, connections=4, unread=unread)
+        assert plan._ends_at == pytest.approx(least.coupled_s, rel=2e-6)
+
+
+def test_sizes_count_together_by_an_eighth_of_their_octave() -> None:
+    """Up to fifteen rows exactly, then in steps of an eighth."""
+    assert [_rounded(rows) for rows in (1, 7, 15, 16, 17, 31, 255, 1_000, 1_024)] == [
+        1,
+        7,
+        15,
+        16,
+        16,
+        30,
+        240,
+        960,
+        1_024,
+    ]
+
+
+@pytest.mark.parametrize(("rows", "due_s"), [([2_048], 1.0), ([20_001], 0.01 * 1_200.02575)])
+def test_the_end_is_estimated_anew_when_that_is_due(rows: Sequence[int], due_s: float) -> None:
+    """After a second, or a hundredth of what is left, and at once when batches become wider."""
+    plan = a_plan(*rows, now=50.0)
+    before = plan._ends_at
+    plan.refresh(mailboxes(16), 0, NARROW, 50.0 + due_s * 0.999)
+    assert plan._ends_at == before
+    plan.refresh(mailboxes(16), 0, NARROW, 50.0 + due_s)
+    assert plan._ends_at == pytest.approx(50.0 + due_s + FULL_CALL_S)
+    plan.refresh(mailboxes(16), 0, WIDE, 50.0 + due_s)
+    assert plan._ends_at == pytest.approx(50.0 + due_s + WIDE_CALL_S)
+
+
+# ------------------------------------------------------------------------------------------------- how its rows travel
+
+
+def test_what_a_row_may_cost() -> None:
+    """Slots times what is left of the time after full windows, over the rows of the last; a single row may cost anything."""
+    plan = a_plan(20_001, now=100.0)
+    left_s = 1_200.02575
+    assert plan._slot_s(1, 100.0) == inf
+    assert plan._slot_s(2, 100.0) == pytest.approx(4 * left_s / 2)
+    assert plan._slot_s(1_000, 300.0) == pytest.approx(4 * (left_s - 200.0) / 1_000)
+    assert plan._slot_s(10_000, 100.0) == pytest.approx(4 * left_s / 10_000)
+    assert plan._slot_s(10_001, 100.0) == pytest.approx(4 * (left_s - 600.0))
+    assert plan._slot_s(20_002, 100.0) == pytest.approx(4 * (left_s - 1_200.0) / 2)
+
+
+def test_the_shapes_worth_using_follow_what_calls_have_taken() -> None:
+    """As assumed at first; a size that turns out to be quick is used; where batches are wide they are full or a lane."""
+    plan = a_plan(5_120)
+    assert plan._hull == HULL
+    assert len(HULL) > 3
+    for _ in range(2_000):
+        plan.pace.timed(2, 0.11)
+    plan.refresh(mailboxes(5_120), 0, NARROW, 100.0)
+    assert [shape.rows for shape in plan._hull[:2]] == [0, 2]
+    assert plan._hull[-1].rows == 20
+    plan.refresh(mailboxes(5_120), 0, WIDE, 100.0)
+    assert plan._hull[0] == Shape(0, LANE_ROW_S, LANE_ROW_S)
+    assert plan._hull[1:] == (Shape(20, pytest.approx(4 * WIDE_CALL_S / 20), pytest.approx(WIDE_CALL_S / 20)),)
+
+
+def test_before_the_first_estimate_batches_are_narrow_and_nothing_is_critical() -> None:
+    """The end is not known, and so nothing is late for it."""
+    plan = Plan(Limits(), Random(1), Root())
+    assert plan.pace.call_s(20) == pytest.approx(FULL_CALL_S)
+    (mailbox,) = mailboxes(1_000_000)
+    assert not plan.is_critical(mailbox, 0.0)
+    assert plan.size_for(mailbox, 0.0) == 20
+
+
+class Drawn(Random):
+    """Draws what it is told."""
+
+    value = 0.0
+
+    def random(self) -> float:
+        return self.value
+
+
+class At(Plan):
+    """A plan for which every row may cost so many slot-seconds."""
+
+    def __init__(self, slot_s: float, *, width: int = NARROW) -> None:
+        self.drawn = Drawn()
+        super().__init__(Limits(), self.drawn, Root())
+        self.refresh([], 0, width, 0.0)
+        self._at_slot_s = slot_s
+
+    def _slot_s(self, rows: int, now: float) -> float:
+        return self._at_slot_s
+
+    def sizes(self, *draws: float) -> list[int]:
+        """What is answered when these are drawn."""
+        (mailbox,) = mailboxes(100)
+        found = []
+        for self.drawn.value in draws:
+            found.append(self.size_for(mailbox, 0.0))
+        return found
+
+
+def test_only_a_mailbox_in_a_hurry_is_critical() -> None:
+    """One that may take as long as a full batch is not."""
+    (mailbox,) = mailboxes(100)
+    for slot_s, critical in ((HULL[-1].slot_s, False), (HULL[-1].slot_s * 0.999, True), (HULL[-2].slot_s, True)):
+        assert At(slot_s).is_critical(mailbox, 0.0) is critical
+
+
+def test_a_mailbox_with_time_gets_full_batches_and_one_without_gets_lanes() -> None:
+    """At the slowest shape and beyond, all; at the quickest and below, a lane; whatever is drawn."""
+    for slot_s in (HULL[-1].slot_s, inf):
+        assert At(slot_s).sizes(0.0, 0.999) == [20, 20]
+    for slot_s in (HULL[0].slot_s, 0.01, -5.0):
+        assert At(slot_s).sizes(0.0, 0.999) == [0, 0]
+    between = LANE_ROW_S + 0.005
+    assert At(between, width=WIDE).sizes(0.0, 0.999) == [0, 0]  # wide: full or a lane
+    assert At(4 * WIDE_CALL_S / 20 + 1e-9, width=WIDE).sizes(0.0, 0.999) == [20, 20]
+
+
+@pytest.mark.parametrize("pair", range(len(HULL) - 1))
+@pytest.mark.parametrize("quicker", [0.25, 0.6])
+def test_between_two_shapes_the_draw_mixes_them_by_calls(pair: int, quicker: float) -> None:
+    """A share of the rows is another share of the calls, for those of the quicker shape carry fewer rows; a lane's are twenty."""
+    quick, slow = HULL[pair], HULL[pair + 1]
+    slot_s = slow.slot_s - quicker * (slow.slot_s - quick.slot_s)
+    quick_calls, slow_calls = quicker / max(quick.rows, 20), (1 - quicker) / slow.rows
+    share = quick_calls / (quick_calls + slow_calls)
+    assert At(slot_s).sizes(0.0, share - 1e-6, share + 1e-6, 0.999) == [quick.rows, quick.rows, slow.rows, slow.rows]
+
+
+def test_a_lane_is_as_long_as_six_seconds_are_expected_to_carry() -> None:
+    """Twenty rows at a tenth of a second; eight at 0.7 s; and one at least, however slow the service."""
+    plan = a_plan(5_120)
+    assert plan.lane_rows_max == 20
+    for row_s, rows in ((0.7, 8), (50.0, 1)):
+        for _ in range(10_000):
+            plan.pace.timed_lane(10, 0.06 + 10 * row_s)
+        assert plan.lane_rows_max == rows
+
+
+# -------------------------------------------------------------------------------------- lanes where batches are wide
+
+
+def test_so_many_mailboxes_may_have_lanes_that_the_other_critical_ones_get_a_connection() -> None:
+    """Of 17 connections two are for the critical two; the others are for five mailboxes in lanes, of four connections each."""
+    plan = a_plan(5_120, 5_120, *[8] * 10, connections=17, width=WIDE)
+    (mailbox,) = mailboxes(100)
+    assert [plan.may_have_lanes(mailbox, in_lanes) for in_lanes in (0, 4, 5, 6)] == [True, True, False, False]
+    mailbox.draw_lane(20, 0.0)
+    assert plan.may_have_lanes(mailbox, 99)  # it has some already
+
+
+def test_one_mailbox_may_always_have_lanes() -> None:
+    """However few connections there are."""
+    plan = a_plan(5_120, 5_120, 5_120, connections=4, width=WIDE)
+    (mailbox,) = mailboxes(100)
+    assert [plan.may_have_lanes(mailbox, in_lanes) for in_lanes in (0, 1)] == [True, False]
+
+
+def test_narrow_batches_leave_room_for_any_lanes() -> None:
+    """There lanes and batches of a mailbox mix."""
+    (mailbox,) = mailboxes(100)
+    assert a_plan(5_120).may_have_lanes(mailbox, 99)
