@@ -8,21 +8,23 @@ from random import Random
 import pytest
 
 from purgeengine.config import Limits
+from purgeengine.core.action import IdType
 from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.connections import Connections
 from purgeengine.core.fanout import TALLY_ROWS, WIDE_PROBES, FanoutProbe
 from purgeengine.core.gate import FAILURES_TO_CLOSE, TRYING_S_MAX, Gate
 from purgeengine.core.mailbox import GOOD_REPLIES_TO_RAISE, Mailbox
-from purgeengine.core.messages import RenewToken, Settled, TokenRenewed
+from purgeengine.core.messages import InputEnded, MailboxOpened, RenewToken, Settled, TokenRenewed
 from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.packing import ReadyQueue, choose
 from purgeengine.core.patience import Patience
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.roster import Roster
+from purgeengine.core.scheduler import Scheduler
 from purgeengine.core.token_watch import Remedy, TokenWatch
 from purgeengine.core.window import Window
-from tests.fixtures import PURGED, a_scheduler, answer, batches, entries, lost, positions, refusal, returned
+from tests.fixtures import PURGED, a_scheduler, answer, batches, entries, lost, outcomes, positions, refusal, returned
 from tests.fixtures import THROTTLED as THROTTLED_ITEM
 
 FAILED = Reply(503)
@@ -547,3 +549,16 @@ def test_an_item_with_a_refused_token_is_sent_again_and_never_in_doubt() -> None
     assert (row.number, row.failures, row.in_doubt) == (1, 0, False)
     (again,) = batches(scheduler.handle(TokenRenewed(), now=2.0))
     assert positions(again) == [row.position]
+
+
+@pytest.mark.parametrize(
+    ("id_type", "outcome"), [(IdType.IMMUTABLE, Outcome.ABSENT), (IdType.DEFAULT, Outcome.REFUSED)]
+)
+def test_the_scheduler_judges_by_the_type_of_its_ids(id_type: IdType, outcome: Outcome) -> None:
+    """A contact in Purges can be reached by an immutable id only, and is gone."""
+    scheduler = Scheduler(Limits(fanout=4, serial_lanes=False), Random(1), id_type=id_type)
+    (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 1), InputEnded(), now=0.0))
+    commands = scheduler.handle(
+        answer(batch, Reply(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")), now=1.0
+    )
+    assert outcomes(commands) == {0: outcome}

@@ -74,6 +74,43 @@ def test_an_entry_that_names_no_user_has_a_problem(entry: str) -> None:
     assert entry_problem(entry) is not None
 
 
+def test_any_of_several_patterns_matches() -> None:
+    """A list of three entries, two of them patterns: each does its own work, and nothing is matched beside them."""
+    some = users("*@contoso.example", "bot-*@*.example", "ann@fabrikam.example")
+    assert len(some) == 3
+    for key in ("x@contoso.example", "bot-7@north.example", "ann@fabrikam.example"):
+        assert key in some
+    for key in ("x@north.example", "bot-7@north.test", "ben@fabrikam.example", ""):
+        assert key not in some
+    assert "" not in users("ann@contoso.example")
+
+
+def test_a_star_may_stand_anywhere_in_a_name() -> None:
+    """In the domain too; and what can be no user is refused with what could be one."""
+    assert entry_problem("ann@*.example") is None
+    sentence = (
+        "it is neither a user principal name (name@domain, or *@domain for all of a domain) nor an object id (GUID)"
+    )
+    assert entry_problem("ann*") == sentence
+
+
+@pytest.mark.parametrize(
+    ("user_filter", "what"),
+    [
+        (lambda listed: UserFilter(protected=listed), "protected list"),
+        (lambda listed: UserFilter(excluded=listed), "list of --exclude-users"),
+    ],
+)
+def test_a_blind_spot_is_told_with_the_way_out(user_filter: Any, what: str) -> None:
+    """Which list it is, how that names users, how the input does, and what to add."""
+    kinds = {"user principal name": users("ann@contoso.example"), "object id": users(GUID)}
+    for (listed, some), found in zip(kinds.items(), reversed(kinds), strict=True):
+        assert user_filter(some).blind_spot(kinds[found].kinds) == (
+            f"The {what} names users by {listed} only, and the input names mailboxes by {found}, so that a listed user could not "
+            f"be recognised among them. Put the {found} of each listed user into the list as well. Nothing was sent."
+        )
+
+
 def test_what_protects_comes_first() -> None:
     """A protected user stays protected whoever asks for him, and all others are judged by both lists."""
     user_filter = UserFilter(

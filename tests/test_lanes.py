@@ -140,6 +140,18 @@ def test_a_mailbox_that_closes_with_lanes_in_flight_is_closed_by_the_last_of_the
     assert scheduler.finished
 
 
+def test_a_lane_that_is_refused_when_its_mailbox_is_closing_ends_with_it() -> None:
+    """The last of four in flight: its rows are settled in the same turn, and none is said to be sent again."""
+    scheduler, (first, second, third, fourth) = lanes(100)
+    scheduler.handle(answer(first, DENIED, rest=NOT_TRIED), answer(second), now=0.5)
+    before = scheduler.handle(refusal(third, 400, "BadRequest"), now=0.6)
+    assert sorted(returned(before)) == positions(third)  # the fourth may still bring the mailbox back
+    commands = scheduler.handle(refusal(fourth, 400, "BadRequest"), now=0.7)
+    assert returned(commands) == {}
+    assert {outcomes(commands)[row] for row in (*positions(third), *positions(fourth))} == {Outcome.REFUSED}
+    assert scheduler.finished
+
+
 def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
     """400 for a serial batch: its rows go into unordered ones, together, and no lane is tried again."""
     scheduler, sent = lanes(1_000)

@@ -19,6 +19,7 @@ from purgeengine.core.messages import (
     MailboxOpened,
     Record,
     RenewToken,
+    Returned,
     RunBlocked,
     Send,
     Settled,
@@ -632,6 +633,7 @@ def test_a_refused_batch_is_taken_apart_to_find_the_row() -> None:
     scheduler = a_scheduler(3, connections=4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 400, "BadRequest", "Invalid batch payload format."), now=1.0)
+    assert returned(commands) == {row: Returned(row, 1, 0, False) for row in range(3)}
     settled: dict[int, Outcome] = {}
     for step in range(3):
         (single,) = batches(commands)

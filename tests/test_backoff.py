@@ -1,0 +1,53 @@
+"""How long is waited where Graph names no wait: each kind doubles, up to its own longest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from purgeengine.config import Limits
+from purgeengine.core.backoff import Backoff
+from purgeengine.core.model import Reply
+
+FAILED = Reply(503)
+
+
+class Drawn(Random):
+    """Draws one end of what it is asked for."""
+
+    def __init__(self, *, longest: bool) -> None:
+        super().__init__()
+        self._longest = longest
+
+    def uniform(self, a: float, b: float) -> float:
+        return b if self._longest else a
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "longest"),
+    [
+        (Backoff.item_wait_s, [2, 4, 8, 16, 32, 60, 60]),
+        (Backoff.throttled_wait_s, [4, 8, 16, 32, 64, 120, 120]),
+        (Backoff.call_wait_s, [2, 4, 8, 16, 32, 60, 60]),
+        (Backoff.held_back_wait_s, [120, 240, 480, 960, 1_800, 1_800]),
+    ],
+)
+def test_each_wait_doubles_up_to_its_longest(
+    wait_s: Callable[[Backoff, int, Reply], float], longest: list[float]
+) -> None:
+    """Drawn between half of it and all; what Graph asked for is waited to the second instead."""
+    most, least = (Backoff(Limits(), Drawn(longest=end)) for end in (True, False))
+    counts = range(1, len(longest) + 1)
+    assert [wait_s(most, count, FAILED) for count in counts] == longest
+    assert [wait_s(least, count, FAILED) for count in counts] == [one / 2 for one in longest]
+    assert [wait_s(most, count, Reply(503, retry_after_s=0.25)) for count in (1, 9)] == [0.25, 0.25]
+
+
+def test_a_row_is_given_up_after_its_attempts() -> None:
+    """Eight for a fault, four for an answer without a reason; a hundred sendings whatever the cause."""
+    backoff = Backoff(Limits(attempts_max=8, unclear_attempts_max=4, sends_max=100), Random(1))
+    assert [backoff.gives_up(failures, failures, unclear=False) for failures in (7, 8)] == [False, True]
+    assert [backoff.gives_up(failures, failures, unclear=True) for failures in (3, 4)] == [False, True]
+    assert [backoff.gives_up(0, sends, unclear=False) for sends in (99, 100)] == [False, True]
