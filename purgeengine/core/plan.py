@@ -93,7 +93,7 @@ class Mean:
 
     def after(self, assumed: float) -> float:
         """The mean, with what was assumed before counted as `TIMED_BEFORE` figures."""
-        return (TIMED_BEFORE * assumed + self._count * self._mean) / (TIMED_BEFORE + self._count)
+        return assumed + (self._mean - assumed) * self._count / (TIMED_BEFORE + self._count)
 
 
 class Plan:
