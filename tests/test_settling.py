@@ -65,6 +65,28 @@ def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes()
     assert not mailbox.lanes_pay
 
 
+def test_a_lane_is_broken_by_any_refusal() -> None:
+    """From 400 on; the row behind it was not tried, and travels again as if it had never left."""
+    mailbox = a_mailbox()
+    attempts = mailbox.draw_lane(2, 0.0)
+    flight = flight_of(mailbox, attempts, serial=True)
+    settling = settling_of(flight)
+    settling.replies(flight, {0: Reply(400, "Bad"), 1: NOT_TRIED}, {}, 0.0, FanoutProbe(4, 4, 20))
+    assert settling.said.unsent == 1
+    assert Returned(1, 0, 0, False) in settling.entries
+
+
+def test_rows_that_were_too_fast_are_counted_over_all_mailboxes_of_a_batch() -> None:
+    """One in the first and two in the second."""
+    first, second = a_mailbox(), Mailbox(1, 1_000, 2_000, Window(10_000, 600.0), Quarantine(Limits()), limit_max=4)
+    parts = [(first, first.draw(1, 0.0)), (second, second.draw(2, 0.0))]
+    batch = Batch(1, "id", tuple(Part(mailbox.number, attempts) for mailbox, attempts in parts))
+    flight = Flight(batch, parts, 0.0, 0)
+    settling = settling_of(flight)
+    settling.replies(flight, dict.fromkeys(range(3), Reply(429, retry_after_s=1.0)), {}, 0.0, FanoutProbe(4, 4, 20))
+    assert settling.said.refused == 3
+
+
 def test_where_batches_are_wide_one_mailbox_may_have_lanes_from_the_start() -> None:
     """With as few connections as its four slots need."""
     scheduler = a_scheduler(1_000, serial_lanes=True, fanout=20, connections=4)
