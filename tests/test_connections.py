@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purgeengine.core.connections import CALLS_TO_COMPARE, START, Connections
+from purgeengine.core.connections import CALLS_TO_COMPARE, START, Connections, rounds_to_grow
 
 EXPECTED_S = 0.9
 
@@ -40,6 +40,17 @@ def test_it_starts_with_what_a_careful_person_would_allow_and_doubles() -> None:
     assert service.connections.limit == START == 16
     assert [service.round() for _ in range(4)] == [32, 64, 100, 100]
     assert Connections(4).limit == 4
+
+
+def test_growing_costs_what_the_missing_calls_of_each_round_would_have_carried() -> None:
+    """To 64: three quarters of the first round and half of the second. To 16 or fewer: nothing."""
+    assert [rounds_to_grow(most) for most in (1, 16, 32, 64, 100)] == [
+        0.0,
+        0.0,
+        0.5,
+        1.25,
+        pytest.approx(0.84 + 0.68 + 0.36),
+    ]
 
 
 def test_a_limit_that_is_not_reached_is_not_raised() -> None:

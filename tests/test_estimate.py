@@ -105,7 +105,7 @@ def test_runs_of_the_real_scheduler_take_about_what_is_expected(job: list[int], 
     limits = Limits(fanout=fanout)
     service = Service(USUAL, "all" if fanout == 4 else "four", window_requests=10_000, window_s=600.0)
     found, took_s = estimate(job, limits), played_s(job, limits, service)
-    assert took_s > 0.97 * found.least_s
+    assert took_s > 0.95 * found.least_s
     assert took_s == pytest.approx(found.expected_s, rel=0.2)
 
 
@@ -120,7 +120,7 @@ def planned(tmp_path: Path, counts: list[int], *more: str) -> str:
 def test_plan_names_the_mailboxes_that_decide(tmp_path: Path) -> None:
     """In words and as JSON: the least time, what is likely, what decides, and the least time of each mailbox that does."""
     told = planned(tmp_path, [300, 290, 20], "--mailbox-requests", "100")
-    assert "At least 31 calls and 20 min 3 s, with 16 connections at usual latencies (assumed: " in told
+    assert "At least 31 calls and 20 min 3 s, with 64 connections at usual latencies (assumed: " in told
     assert "Graph's limits on requests alone demand 20 min." in told
     assert "What decides: Graph's limit of 100 requests in 10 min to the largest mailboxes." in told
     assert "  user0000@contoso.example: 300 rows, 20 min 3 s at least by itself" in told
@@ -131,7 +131,7 @@ def test_plan_names_the_mailboxes_that_decide(tmp_path: Path) -> None:
     assert (found["calls_min"], found["limits_s"]) == (31, 1_200.0)
     assert (found["decides"], found["latencies"]) == ("window", "assumed")
     assert found["least_s"] == found["bounds_s"]["window"] == 1203.3
-    assert found["expected_s"] == pytest.approx(1203.3 + 4 + 4 * 0.94, abs=0.1)
+    assert found["expected_s"] == pytest.approx(1203.3 + 4 + (4 + 1.25) * 0.94, abs=0.1)
     assert [(m["user"], m["rows"]) for m in found["deciding_mailboxes"]] == [
         ("user0000@contoso.example", 300),
         ("user0001@contoso.example", 290),

@@ -25,7 +25,7 @@ def a_mailbox() -> Mailbox:
 
 def flight_of(mailbox: Mailbox, attempts: tuple[Attempt, ...], *, serial: bool = False) -> Flight:
     """Of these rows alone."""
-    return Flight(Batch(1, "id", (Part(0, attempts),), serial=serial), [(mailbox, attempts)], 0.0, 0)
+    return Flight(Batch(1, "id", (Part(0, attempts),), serial=serial), [(mailbox, attempts)], 0.0, 0, len(attempts))
 
 
 def settling_of(flight: Flight) -> Settling:
@@ -81,7 +81,7 @@ def test_rows_that_were_too_fast_are_counted_over_all_mailboxes_of_a_batch() -> 
     first, second = a_mailbox(), Mailbox(1, 1_000, 2_000, Window(10_000, 600.0), Quarantine(Limits()), limit_max=4)
     parts = [(first, first.draw(1, 0.0)), (second, second.draw(2, 0.0))]
     batch = Batch(1, "id", tuple(Part(mailbox.number, attempts) for mailbox, attempts in parts))
-    flight = Flight(batch, parts, 0.0, 0)
+    flight = Flight(batch, parts, 0.0, 0, batch.size)
     settling = settling_of(flight)
     settling.replies(flight, dict.fromkeys(range(3), Reply(429, retry_after_s=1.0)), {}, 0.0, FanoutProbe(4, 4, 20))
     assert settling.said.refused == 3

@@ -35,7 +35,7 @@ def fill_ledger(folder: Path, share: float) -> int:
             for _, ended in turn:
                 entries += ended
             ledger.write(entries, at_ms)
-            settled += sum(isinstance(entry, Settled) for entry in entries)
+            settled += sum(entry.rows for entry in entries if isinstance(entry, Settled))
             at_ms += TURN_MS
         return settled
 

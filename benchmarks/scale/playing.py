@@ -80,7 +80,7 @@ class _Recording(Watcher):
 
     def record(self, entries: list[Entry], now: float) -> bool:
         self._ledger.write(entries, round((self._at_s + now) * 1000))
-        self.settled += sum(isinstance(entry, Settled) for entry in entries)
+        self.settled += sum(entry.rows for entry in entries if isinstance(entry, Settled))
         return self.settled >= self._settled_max
 
     def reply(self, attempt: Attempt) -> Reply:

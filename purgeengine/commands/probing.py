@@ -53,7 +53,7 @@ def sample_input(source: Source, most: int, seed: int | None) -> list[Item]:
     mailboxes, firsts = Mailboxes(), list[Item]()
     for batch in source.batches():
         valid = batch.filter(pc.is_null(batch.column("reason")))
-        for index, number in enumerate(mailboxes.count(valid.column("user"))):
+        for index, number in enumerate(mailboxes.count(valid.column("user")).to_pylist()):
             if number == len(firsts):  # mailboxes are numbered as they appear
                 user, folder, contact = (valid.column(name)[index].as_py() for name in ("user", "folder", "contact"))
                 firsts.append(Item(user, folder or "", contact))

@@ -38,6 +38,15 @@ NO_CAPACITY = frozenset({429, 503, 504})
 """Statuses of a whole call that speak of load; other failures are trouble of another kind."""
 
 
+def rounds_to_grow(most: int) -> float:
+    """Rounds of ``most`` calls that could have been made while the limit doubles from `START` to that."""
+    missed, limit = 0.0, START
+    while limit < most:
+        missed += 1.0 - limit / most
+        limit *= 2
+    return missed
+
+
 class Connections:
     """The limit, between one and ``most``. A *round* is as many answers as calls may be in flight."""
 

@@ -10,6 +10,7 @@ from math import ceil
 
 from purgeengine.config import Limits
 from purgeengine.core.bound import USUAL, Bound, Dispatch, Latency, Ways, bound_in, by_rows, frontier, shapes
+from purgeengine.core.connections import rounds_to_grow
 from purgeengine.core.window import BUCKET_S
 
 CLOSE = 0.95
@@ -112,7 +113,8 @@ def _to_start_and_end_s(rows: int, limits: Limits, latency: Latency) -> float:
     in_s = latency.longest_of_s if dispatch_of(limits) == "all" else latency.in_fours_s
     if rows <= limits.batch_items_max:
         return latency.overhead_s + in_s(rows) if rows else 0.0
-    return CALLS_TO_START_AND_END * (latency.overhead_s + in_s(limits.batch_items_max))
+    call_s = latency.overhead_s + in_s(limits.batch_items_max)
+    return call_s * (CALLS_TO_START_AND_END + rounds_to_grow(limits.connections))
 
 
 def _decider(found: Bound, in_slots_s: float) -> Decider:
