@@ -205,8 +205,8 @@ class SchedulerModel(RuleBasedStateMachine):
         assert entry.batch in ((0, batch.number) if entry.position in said else (0,)), (
             "settled by a batch that had it not"
         )
-        if entry.outcome is not Outcome.SKIPPED:  # as is a row whose first batch did not leave, when its mailbox closes
-            assert self.sendings[entry.position] > 0
+        never_left = self.sendings[entry.position] == 0  # decided on, and its mailbox was closed before it was sent
+        assert (entry.outcome is Outcome.SKIPPED) == never_left
         if entry.outcome is Outcome.PURGED:
             assert reply is not None
             assert reply.status == 204 or (reply == GONE and doubted)

@@ -5,13 +5,12 @@ The ledger's caches are made small, so that they are full within the first third
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from purgeengine.config import Limits
-from purgeengine.core.messages import Entry
+from purgeengine.core.flight import Flight
 from purgeengine.core.settling import Settling
 from purgeengine.edges.ledger import database, items
 from purgeengine.edges.transport import Timeouts
@@ -59,14 +58,14 @@ def test_nothing_grows_in_3_000_rows_over_sockets() -> None:
     assert report.lost_calls > 0
 
 
-def test_a_leak_of_one_object_a_call_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever keeps the entries of ended batches, wherever it is, is found by the blocks of memory that stay."""
-    kept: list[Sequence[Entry]] = []
+def test_a_leak_of_what_a_call_was_about_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps batches that have ended, wherever it is, is found by the blocks of memory that stay."""
+    kept: list[Flight] = []
     begin = Settling.begin
 
-    def leaking(self: Settling, *arguments: Any) -> None:
-        begin(self, *arguments)
-        kept.append(self.entries)
+    def leaking(self: Settling, flight: Flight, *arguments: Any) -> None:
+        begin(self, flight, *arguments)
+        kept.append(flight)
 
     monkeypatch.setattr(Settling, "begin", leaking)
     report = soak.simulated(5_000, faults=Faults(), connections=CONNECTIONS, samples=SAMPLES)
