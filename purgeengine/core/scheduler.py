@@ -10,15 +10,13 @@ from __future__ import annotations
 import random
 from math import inf
 from typing import assert_never
-from uuid import UUID
 
 from purgeengine.config import Limits
 from purgeengine.core.action import IdType
-from purgeengine.core.allowance import Allowance
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.connections import Connections
 from purgeengine.core.course import Closeness, Course
-from purgeengine.core.fanout import FanoutProbe
+from purgeengine.core.filling import Filling
 from purgeengine.core.flight import Flight
 from purgeengine.core.gate import Gate
 from purgeengine.core.mailbox import Mailbox
@@ -41,9 +39,7 @@ from purgeengine.core.messages import (
     StopRequested,
     TokenRenewed,
 )
-from purgeengine.core.model import Attempt, Batch, Part, Reply
-from purgeengine.core.packing import Chosen, choose
-from purgeengine.core.plan import Plan
+from purgeengine.core.model import Reply
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.roster import Roster
 from purgeengine.core.settling import Settling
@@ -70,28 +66,20 @@ class Scheduler:
     ) -> None:
         """``rows_left`` are all rows that will be told of; the plan needs to know what is still to come."""
         self._limits = limits
-        self._rng = rng
         self._now = now
         self._backoff = Backoff(limits, rng)
         self._connections = connections or Connections(limits.connections)
         self._gate = Gate(self._backoff, self._connections)
         self._gate.asked_to_wait(now, run_blocked_for_s)
-        self._fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self._quarantine = quarantine or Quarantine(limits)
         self._settling = Settling(limits, self._backoff, id_type)
         self._roster = Roster(limits)
-        burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
-        self._allowance = Allowance(limits.requests_per_s, burst, now)
+        self._filling = Filling(
+            limits, rng, self._roster, self._connections, now=now, first_batch=first_batch, unread=rows_left
+        )
         self._token = TokenWatch()
-        self._plan = Plan(limits, rng)
         self._course = Course(limits, now)
-        self._lanes_work = limits.serial_lanes
-        self._unread = rows_left
-        self._in_lanes = 0
-        """Mailboxes that have serial lanes in flight."""
         self._flights: dict[int, Flight] = {}
-        self._next_batch = first_batch
-        self._fill_until: float | None = None
         self._input_ended = False
         self._stopping = False
         self._held_until: float | None = None
@@ -134,7 +122,7 @@ class Scheduler:
     @property
     def fanout(self) -> int | None:
         """Rows of one mailbox that share a batch, once that is known."""
-        return self._fanout.decided
+        return self._filling.fanout.decided
 
     @property
     def connections(self) -> int:
@@ -161,17 +149,19 @@ class Scheduler:
         """When the run is likely to end by what is left, as of the last `handle`; hours in which it may not send come on top."""
         settled = sum(rows * mailboxes for rows, mailboxes in self._roster.settled().items())
         return self._course.ends_at(
-            self._roster, self._unread, settled, self.throttled, self._gate.opens_at, self._now, **self._how()
+            self._roster,
+            self._filling.unread,
+            settled,
+            self.throttled,
+            self._gate.opens_at,
+            self._now,
+            **self._filling.ways,
         )
 
     @property
     def closeness(self) -> Closeness:
         """The least time that the rows settled so far could have taken."""
-        return self._course.closeness(self._roster.settled(), **self._how())
-
-    def _how(self) -> dict[str, bool]:
-        wide = (self._fanout.decided or self._limits.fanout) != self._limits.mailbox_concurrent_max
-        return {"wide": wide, "lanes": self._lanes_work}
+        return self._course.closeness(self._roster.settled(), **self._filling.ways)
 
     @property
     def throttled(self) -> int:
@@ -191,10 +181,7 @@ class Scheduler:
             if self._gate.opens_at > self._now:
                 at = min(at, self._gate.opens_at)
             elif self._gate.places(len(self._flights), self._now) > 0:
-                if not self._allowance.covers(self._limits.batch_items_max):
-                    at = min(at, self._allowance.covers_at(self._limits.batch_items_max))
-                if self._fill_until is not None:
-                    at = min(at, self._fill_until)
+                at = min(at, self._filling.wakes_at)
         return at if at < inf else None
 
     # ---------------------------------------------------------------------------------------------------- what happens
@@ -239,7 +226,7 @@ class Scheduler:
         )
         if event.unsettled:
             mailbox.restore(event.unsettled, self._now)
-        self._unread = max(0, self._unread - mailbox.remaining)
+        self._filling.unread = max(0, self._filling.unread - mailbox.remaining)
         if event.blocked_for_s > limits.retry_after_s_max:
             self._settling.give_up(mailbox)
             self._out.append(Record(tuple(self._settling.entries)))
@@ -259,7 +246,7 @@ class Scheduler:
                 self._roster.reconsider(self._now)
             if answer.outer.retry_after_s is not None:
                 self._wait_for_graph(answer.outer.retry_after_s, answer.outer)
-            self._settling.replies(flight, answer.replies, answer.waits, self._now, self._fanout)
+            self._settling.replies(flight, answer.replies, answer.waits, self._now, self._filling.fanout)
             self._time(flight)
             self._heed(flight)
         self._land(flight)
@@ -274,7 +261,7 @@ class Scheduler:
         else:
             self._settling.never_sent(flight, self._now)
             for mailbox, attempts in flight.parts:
-                self._fanout.lost(len(attempts))
+                self._filling.fanout.lost(len(attempts))
                 mailbox.window.never_arrived(len(attempts))
         self._land(flight)
 
@@ -289,14 +276,14 @@ class Scheduler:
             self._in_doubt(flight, outer, running=True)
             return
         for mailbox, attempts in flight.parts:
-            self._fanout.lost(len(attempts))
+            self._filling.fanout.lost(len(attempts))
             mailbox.window.answered(len(attempts), self._now)
         match verdict:
             case Verdict.THROTTLED:
                 self._wait_for_graph(self._gate.throttled(self._now, outer), outer)
                 self._settling.all_returned(flight, self._now)
             case Verdict.REFUSED if flight.batch.serial and flight.size > 1:
-                self._lanes_work = False  # or a row of it is wrong, which an unordered batch will show
+                self._filling.lanes_work = False  # or a row of it is wrong, which an unordered batch will show
                 self._settling.all_returned(flight, self._now)
             case Verdict.REFUSED if flight.size > 1:
                 self._settling.all_alone(flight)
@@ -319,7 +306,7 @@ class Scheduler:
         quarantine_s = self._quarantine.length_of_s(lane=lane) if running else 0.0
         self._settling.all_in_doubt(flight, reply, self._now, counted=not self._gate.probing)
         for mailbox, attempts in flight.parts:
-            self._fanout.lost(len(attempts))
+            self._filling.fanout.lost(len(attempts))
             mailbox.window.answered(len(attempts), self._now + quarantine_s)
             if running:
                 self._settling.quarantine(mailbox, self._now, quarantine_s, lane=lane)
@@ -339,16 +326,16 @@ class Scheduler:
         lane = flight.batch.serial
         for mailbox, attempts in flight.parts:
             mailbox.landed(len(attempts), lane=lane)
-            self._in_lanes -= lane and not mailbox.lanes
             if mailbox.closing is not None and not mailbox.in_flight:
                 self._settling.close(mailbox)
+        self._filling.landed(flight)
         self._out.append(Record(tuple(self._settling.entries)))
         for mailbox, _ in flight.parts:
             self._roster.place(mailbox, self._now)
 
     def _time(self, flight: Flight) -> None:
         """What an answer shows of how long calls take; one that refused rows was quick for another reason."""
-        duration_s, said, pace = self._now - flight.sent_at, self._settling.said, self._plan.pace
+        duration_s, said, pace = self._now - flight.sent_at, self._settling.said, self._filling.plan.pace
         if flight.batch.serial:
             tried = max(1, flight.size - said.unsent)
             pace.timed_lane(tried, duration_s)
@@ -388,87 +375,23 @@ class Scheduler:
     # ------------------------------------------------------------------------------------------------ what to send next
 
     def _fill(self) -> None:
-        """Send as many batches as may leave now, the rows that must travel alone first."""
-        self._allowance.refill(self._now)
-        for mailbox in self._roster.alone(self._now) if self._may_send() else ():
-            self._send([(mailbox, mailbox.draw_alone())])
-            if not self._may_send():
-                return
+        """Send as many batches as may leave now."""
+        self._filling.refill(self._now)
         while self._may_send():
-            plan = self._plan_now()
-            chosen = choose(
-                self._roster.ready,
-                self._now,
-                self._limits.batch_items_max,
-                self._fanout.first_width,
-                self._fanout.width,
-                plan,
-                self._in_lanes,
-            )
-            for mailbox in chosen.stale:
-                self._roster.place(mailbox, self._now)
-            if chosen.lane is not None:
-                self._in_lanes += not chosen.lane.lanes
-                attempts = chosen.lane.draw_lane(self._plan.lane_rows_max, self._now)
-                self._send([(chosen.lane, attempts)], serial=True)
-                self._roster.place(chosen.lane, self._now)
-            elif not chosen.shares:
-                self._fill_until = None  # nobody waits for company, and nobody need be woken for it
+            flight = self._filling.next_batch(self._now, self._token.generation, others_in_flight=bool(self._flights))
+            if flight is None:
                 break
-            elif self._waits_for_company(chosen):
-                break
-            else:
-                self._send([(mailbox, mailbox.draw(count, self._now)) for mailbox, count in chosen.shares])
-                for mailbox, _ in chosen.shares if plan is not None else ():
-                    self._roster.place(mailbox, self._now)
-
-    def _plan_now(self) -> Plan | None:
-        """The plan, up to date; None while it is not known how wide a batch may be, or where lanes are not to be used."""
-        if self._fanout.decided is None or not self._lanes_work:
-            return None
-        before = self._plan.pace
-        self._plan.refresh(self._roster, self._unread, self._fanout.width, self._connections.expected, self._now)
-        if self._plan.pace is not before:
-            self._connections.compare_anew()
-        return self._plan
+            batch = flight.batch
+            self._flights[batch.number] = flight
+            assert len(self._flights) <= self._limits.connections, "more batches in flight than connections"
+            self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.parts),)))
+            self._out.append(Send(batch))
 
     def _may_send(self) -> bool:
         return (
             not self._stopping
             and self._held_until is None
             and not self._token.awaited
-            and self._allowance.covers(self._limits.batch_items_max)
+            and self._filling.allowed
             and self._gate.places(len(self._flights), self._now) > 0
         )
-
-    def _waits_for_company(self, chosen: Chosen) -> bool:
-        """Whether a partly filled batch is held for a moment; its mailboxes are put back."""
-        if chosen.urgent or chosen.rows >= self._limits.batch_items_max or not self._flights:
-            self._fill_until = None
-            return False
-        if self._fill_until is None:
-            self._fill_until = self._now + self._limits.fill_wait_s
-        if self._now >= self._fill_until:
-            self._fill_until = None
-            return False
-        for mailbox, _ in chosen.shares:
-            self._roster.ready.push(mailbox)
-        return True
-
-    def _send(self, parts: list[tuple[Mailbox, tuple[Attempt, ...]]], *, serial: bool = False) -> None:
-        batch = Batch(
-            self._next_batch,
-            str(UUID(int=self._rng.getrandbits(128), version=4)),
-            tuple(Part(mailbox.number, attempts) for mailbox, attempts in parts),
-            serial,
-        )
-        self._next_batch += 1
-        size = batch.size
-        self._allowance.spend(size)
-        for _, attempts in parts:
-            self._fanout.sent(len(attempts))
-        self._flights[batch.number] = Flight(batch, parts, self._now, self._token.generation, size)
-        assert len(self._flights) <= self._limits.connections, "more batches in flight than connections"
-        assert 1 <= size <= self._limits.batch_items_max, f"a batch of {size}"
-        self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.parts),)))
-        self._out.append(Send(batch))

@@ -20,7 +20,7 @@ import click
 import pytest
 import structlog
 
-from purgeengine.core import mailbox, scheduler, settling, window, wire
+from purgeengine.core import filling, mailbox, settling, window, wire
 from purgeengine.core.gate import Gate
 from purgeengine.core.messages import Send
 from purgeengine.core.model import Attempt, Outcome, Reply
@@ -176,18 +176,19 @@ def _window_from_sending(patch: Patch) -> None:
 
 @mutant("a lost call frees its mailboxes at once", 3)
 def _no_quarantine(patch: Patch) -> None:
-    patch.setattr(mailbox.Mailbox, "lost", lambda self, at: None)
+    patch.setattr(mailbox.Mailbox, "lost", lambda self, at, *, lane: None)
 
 
 @mutant("a mailbox may be in two batches at once", 3)
 def _two_batches(patch: Patch) -> None:
-    def wrong(right: Any, self: Any, parts: Any) -> None:
-        right(self, parts)
+    def wrong(right: Any, self: Any, parts: Any, now: float, *rest: Any, **more: Any) -> Any:
+        flight = right(self, parts, now, *rest, **more)
         for box, _ in parts:
-            box.in_flight = False
-            self._roster.place(box, self._now)
+            box.slots_taken = 0
+            self._roster.place(box, now)
+        return flight
 
-    _around(patch, scheduler.Scheduler, "_send", wrong)
+    _around(patch, filling.Filling, "_flight", wrong)
 
 
 @mutant("the Retry-After of a row is ignored", 3)
@@ -206,13 +207,13 @@ def _cuts_item_wait(patch: Patch) -> None:
 @mutant("a shorter Retry-After of a call replaces a longer one", 3)
 def _replaces_wait(patch: Patch) -> None:
     patch.setattr(Gate, "asked_to_wait", lambda self, now, for_s: setattr(self, "_asked_until", now + for_s))
-    patch.setattr(Engine, "_wait_at_the_door", _nothing)
+    patch.setattr(Engine, "_must_stay", lambda self, batch: False)
 
 
 @mutant("the Retry-After of a call is ignored", 3)
 def _ignores_call_wait(patch: Patch) -> None:
     patch.setattr(Gate, "asked_to_wait", lambda self, now, for_s: None)
-    patch.setattr(Engine, "_wait_at_the_door", _nothing)
+    patch.setattr(Engine, "_must_stay", lambda self, batch: False)
 
 
 @mutant("a wait is lost where another answer contradicts it", 3)
@@ -285,17 +286,17 @@ def _resume_without_doubt(patch: Patch) -> None:
     def wrong(right: Any, *args: Any) -> tuple[Attempt, ...]:
         return tuple(attempt._replace(in_doubt=False) for attempt in right(*args))
 
-    _around(patch, resume, "_unsettled", wrong)
+    _around(patch, resume, "unsettled", wrong)
 
 
 @mutant("the window is forgotten by a resumed run", 5)
 def _resume_without_window(patch: Patch) -> None:
-    patch.setattr(resume, "_recent", lambda *args: {})
+    patch.setattr(resume, "seen_lately", lambda *args: {})
 
 
 @mutant("a resumed run does not wait for what may still be running", 5)
 def _resume_without_quarantine(patch: Patch) -> None:
-    patch.setattr(resume, "_quarantined", lambda *args: {})
+    patch.setattr(resume, "quarantined_s", lambda *args: {})
 
 
 @mutant("waits are forgotten by a resumed run", 5)
@@ -309,7 +310,7 @@ def _resume_without_attempts(patch: Patch) -> None:
     def wrong(right: Any, *args: Any) -> tuple[Attempt, ...]:
         return tuple(attempt._replace(number=1) for attempt in right(*args))
 
-    _around(patch, resume, "_unsettled", wrong)
+    _around(patch, resume, "unsettled", wrong)
 
 
 @mutant("a resumed run sends settled rows again", 5)
@@ -338,10 +339,6 @@ def _now() -> float:
     import asyncio
 
     return asyncio.get_running_loop().time()
-
-
-async def _nothing(*_: Any) -> None:
-    return None
 
 
 # ------------------------------------------------------------------------------------------------------------- the hunt
