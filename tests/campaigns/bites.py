@@ -332,7 +332,7 @@ def _forgets_flights(patch: Patch) -> None:
 
 
 def _judges(patch: Patch, these: Callable[[Reply], bool], verdict: Verdict) -> None:
-    _around(patch, settling, "judge", lambda right, reply: verdict if these(reply) else right(reply))
+    _around(patch, settling, "judge", lambda right, reply, *ids: verdict if these(reply) else right(reply, *ids))
 
 
 def _now() -> float:
@@ -355,6 +355,8 @@ def bite(name: str, seeds: int) -> Bite:
             try:
                 play(scenario)
             except AssertionError as error:
+                if isinstance(error.__cause__, TypeError | AttributeError):
+                    raise  # the mistake is not the one that was meant: what it replaces is called in another way now
                 by, said = _by_whom(error)
                 return Bite(name, wrong.promise, number + 1, by, said)
     return Bite(name, wrong.promise, None)
