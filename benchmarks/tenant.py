@@ -24,6 +24,7 @@ from typing import Any
 
 import msgspec
 
+from purgeengine.commands.purging import run_loop
 from purgeengine.core.bound import Dispatch
 from purgeengine.sim.call import Call, Ending, EndKind
 from purgeengine.sim.faults import Faults
@@ -181,14 +182,7 @@ def main() -> None:
     parser.add_argument("--fault-p", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    try:
-        import uvloop
-
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    except ImportError:
-        runner = asyncio.Runner()
-    with runner:
-        runner.run(serve(arguments))
+    run_loop(serve(arguments))
 
 
 if __name__ == "__main__":
