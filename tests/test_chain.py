@@ -24,7 +24,7 @@ from tests.cli_fixtures import a_bench, rows_of
 from tests.ledger_fixtures import NOW, FakeSource, a_source, open_ledger
 from tests.ledger_fixtures import rows_of as input_rows
 from tests.test_cli import a_tenant
-from tests.test_retry_command import DENIED, MALFORMED, by_hand, ending, exported, retry
+from tests.test_retry_command import DENIED, MALFORMED, by_hand, ending, retry
 
 P, A, R, E, S, D = (
     Outcome.PURGED, Outcome.ABSENT, Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED, Outcome.DUPLICATE,
@@ -249,7 +249,7 @@ def test_three_ledgers_together_equal_the_truth(tmp_path: Path, capsys: pytest.C
     tenant.truth.mailbox(missing).trouble = Trouble.MISSING
     gone_before = {contact for _, _, contact in rows[-5:]}
     with a_bench(tmp_path, tenant, rows) as bench:
-        assert bench.run().code == 1
+        assert bench.run_here().code == 1
         tenant.truth.mailbox(denied).trouble = None
         assert retry(bench, "ledger", "second").code == 1
         failed = bench.folder / "failed.csv"
@@ -258,7 +258,7 @@ def test_three_ledgers_together_equal_the_truth(tmp_path: Path, capsys: pytest.C
         tenant.truth.mailbox(missing).trouble = None
         arguments = bench.run_arguments()
         arguments[1], arguments[3] = str(failed), str(bench.folder / "third")
-        assert bench.command(*arguments).code == 0
+        assert bench.here(*arguments).code == 0
         ledgers = [str(bench.folder / name) for name in ("third", "ledger", "second")]
         capsys.readouterr()
         assert cli.run(["status", *ledgers, "--json"]) == 0
@@ -287,5 +287,5 @@ def test_retries_of_a_chain_keep_the_first_row_numbers(tmp_path: Path) -> None:
         assert retry(bench, "one", "two", "--only", "refused").code == 1
         denied.trouble = None
         assert retry(bench, "two", "three").code == 0
-        assert [row["origin_row"] for row in exported(bench, "three")] == ["0", "1", "2", "3", "4"]
-        assert [row["contact"] for row in exported(bench, "three")] == [contact for _, _, contact in rows]
+        assert [row["origin_row"] for row in bench.exported("three")] == ["0", "1", "2", "3", "4"]
+        assert [row["contact"] for row in bench.exported("three")] == [contact for _, _, contact in rows]

@@ -55,7 +55,7 @@ def way_of(bench: Bench) -> list[str]:
 
 def test_check_tells_who_asks_and_that_graph_answers(bench: Bench) -> None:
     """Tenant, app, roles, way to sign in and clock, for people and for programs; nothing is deleted and no warning given."""
-    said = bench.command("check", *way_of(bench), "--json", "--strict")
+    said = bench.here("check", *way_of(bench), "--json", "--strict")
     assert said.code == 0, said.err
     app = bench.server.login.app
     told = said.json
@@ -68,7 +68,7 @@ def test_check_tells_who_asks_and_that_graph_answers(bench: Bench) -> None:
     assert abs(told["login_skew_s"]) < 5
     assert told["chosen_because"] == "AZURE_CLIENT_SECRET is set"
     assert (told["credential"], told["user"]) == (None, None)
-    text = bench.command("check", *way_of(bench)).out
+    text = bench.here("check", *way_of(bench)).out
     assert "Simulated tenant" in text
     assert "client secret, because AZURE_CLIENT_SECRET is set" in text
     assert bench.server.tenant.counters.purged == 0
@@ -76,7 +76,7 @@ def test_check_tells_who_asks_and_that_graph_answers(bench: Bench) -> None:
 
 def test_check_with_an_input_looks_at_its_mailboxes_and_changes_nothing(bench: Bench) -> None:
     """Two reads for each mailbox, at most two of them at once in one mailbox."""
-    said = bench.command("check", str(bench.input), "--probe", "3", *way_of(bench), "--json")
+    said = bench.here("check", str(bench.input), "--probe", "3", *way_of(bench), "--json")
     assert said.code == 0, said.err
     assert [mailbox["standing"] for mailbox in said.json["probed"]] == ["reachable"] * 3
     counters = bench.server.tenant.counters
@@ -89,13 +89,13 @@ def test_a_missing_role_is_a_warning_with_its_reason(tmp_path: Path) -> None:
     """RBAC for Applications may grant what no token shows: exit 0, and 1 with --strict; other powers are noted."""
     rows = rows_of([1])
     with a_bench(tmp_path, a_tenant(rows), rows, Login(App(roles=("Mail.ReadWrite",)))) as bench:
-        said = bench.command("check", *way_of(bench))
+        said = bench.here("check", *way_of(bench))
         assert said.code == 0
         assert "RBAC for Applications" in said.out
         assert "more than this job needs: Mail.ReadWrite" in said.out
-        assert bench.command("check", *way_of(bench), "--strict").code == 1
+        assert bench.here("check", *way_of(bench), "--strict").code == 1
         arguments = [word for word in bench.run_arguments("--log-format", "json") if word != "--quiet"]
-        run = bench.command(*arguments)
+        run = bench.here(*arguments)
         assert run.code == 0, run.err
         told = {
             line["event"]: line for line in map(json.loads, filter(lambda line: line[0] == "{", run.err.splitlines()))
@@ -119,10 +119,10 @@ def test_a_list_of_which_nothing_can_be_purged_is_refused(
     """Check and run say so with the same exit code, and the run sends nothing."""
     rows = rows_of([1, 1])
     with a_bench(tmp_path, a_tenant(rows, {0: trouble, 1: trouble}), rows) as bench:
-        checked = bench.command("check", str(bench.input), *way_of(bench))
+        checked = bench.here("check", str(bench.input), *way_of(bench))
         assert checked.code == code, checked.err
         assert told in checked.out
-        run = bench.run("--probe", "2")
+        run = bench.run_here("--probe", "2")
         assert run.code == code, run.err
         assert told in run.err
         assert len(bench.server.tenant.log) == 0
@@ -132,7 +132,7 @@ def test_run_looks_first_and_goes_on_where_some_mailbox_answers(tmp_path: Path) 
     """One of two mailboxes denies the app: the run says so before it begins, and purges the other."""
     rows = rows_of([3, 2])
     with a_bench(tmp_path, a_tenant(rows, {1: Trouble.DENIED}), rows) as bench:
-        run = bench.run("--probe", "2")
+        run = bench.run_here("--probe", "2")
         assert run.code == 1, run.err
         assert "1 of 2 mailboxes deny the app (user0001@contoso.example)." in run.err
         assert run.json["outcomes"]["purged"] == 3
@@ -140,11 +140,11 @@ def test_run_looks_first_and_goes_on_where_some_mailbox_answers(tmp_path: Path) 
 
 def test_what_cannot_be_checked_is_said(bench: Bench) -> None:
     """No token is exit 3, no Graph exit 4, and a number without an input wrong usage; JSON comes all the same."""
-    refused = bench.command("check", *way_of(bench), "--json", AZURE_CLIENT_SECRET="wrong")
+    refused = bench.here("check", *way_of(bench), "--json", AZURE_CLIENT_SECRET="wrong")
     assert refused.code == refused.json["exit_code"] == 3
     assert refused.json["findings"][-1]["level"] == "failed"
-    assert bench.command("check", "--probe", "3", *way_of(bench)).code == 2
-    assert bench.command("check", str(bench.folder / "none.csv"), *way_of(bench)).code == 2
+    assert bench.here("check", "--probe", "3", *way_of(bench)).code == 2
+    assert bench.here("check", str(bench.folder / "none.csv"), *way_of(bench)).code == 2
 
 
 # -------------------------------------------------------------------------------------------------------------- its parts
@@ -281,16 +281,16 @@ def test_a_ledger_says_how_its_contacts_were_deleted(tmp_path: Path, action: str
     with a_bench(tmp_path, a_tenant(rows, settings=settings), rows) as bench:
         kind = ["--action", action, "--id-type", id_type]
         cloud = ["--cloud", "usgov"] if action == "delete" else []
-        ended = bench.run(*kind, *cloud)
+        ended = bench.run_here(*kind, *cloud)
         assert ended.code == 0, ended.err
         assert ended.json["action"] == action
         purge = bench.server.tenant.truth.purge_of(rows[0][0], rows[0][2])
         assert purge is not None
         assert purge.ask == action
-        status = bench.command("status", str(bench.ledger)).out
+        status = bench.here("status", str(bench.ledger)).out
         assert ("permanently" in status) == (action == "permanentDelete")
         assert ("Deleted Items" in status) == (action == "delete")
-        other = bench.run(
+        other = bench.run_here(
             "--action", "delete" if action == "permanentDelete" else "permanentDelete", "--id-type", id_type
         )
         assert other.code == 2
@@ -302,7 +302,7 @@ def test_ids_of_the_other_type_purge_nothing_and_are_never_called_gone(tmp_path:
     rows = rows_of([3])
     settings = TenantSettings(latency_median_s=0.01, overhead_s=0.01, immutable_ids=True)
     with a_bench(tmp_path, a_tenant(rows, settings=settings), rows) as bench:
-        assert bench.run().json["outcomes"]["refused"] == 3
+        assert bench.run_here().json["outcomes"]["refused"] == 3
         assert {row["code"] for row in bench.exported()} == {"ErrorInvalidIdMalformed"}
-        looked = bench.command("check", str(bench.input), *way_of(bench))
+        looked = bench.here("check", str(bench.input), *way_of(bench))
         assert "--id-type" in looked.out

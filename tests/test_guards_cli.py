@@ -131,7 +131,7 @@ def test_a_run_without_input_resumes_what_is_there_and_nothing_else(tmp_path: Pa
         assert (ended.code, "INPUT" in ended.err, bench.ledger.exists()) == (2, True, False), ended.err
         for user, _, _ in rows[:120]:
             tenant.truth.mailbox(user).trouble = Trouble.DENIED
-        assert bench.run("--max-failures", "3", "--connections", "1").code == 4
+        assert bench.run_here("--max-failures", "3", "--connections", "1").code == 4
         for user, _, _ in rows:
             tenant.truth.mailbox(user).trouble = None
         bench.input.unlink()
@@ -167,17 +167,17 @@ def test_users_left_out_are_never_asked_for_and_stay_left_out(bench: Bench, tmp_
         "--protected-users",
         listed(tmp_path, "*@contoso.example", name="p.txt"),
     ]
-    nobody = bench.run(*filters, "--only-users", listed(tmp_path, CAT, name="only.txt"))
+    nobody = bench.run_here(*filters, "--only-users", listed(tmp_path, CAT, name="only.txt"))
     assert (nobody.code, nobody.json["outcomes"]["skipped"]) == (1, 10), nobody.err
     assert bench.server.tenant.counters.calls == 0
-    again = bench.run()
+    again = bench.run_here()
     assert (again.code, again.json["outcomes"]["skipped"], "stay left out" in again.err) == (1, 10, True)
     assert bench.server.tenant.counters.calls == 0
 
 
 def test_only_users_are_purged_and_misspelt_ones_are_told(bench: Bench, tmp_path: Path) -> None:
     """A pilot: one of three mailboxes; the name that does not occur is a warning."""
-    ended = bench.run("--only-users", listed(tmp_path, CAT, "typo@contoso.example"))
+    ended = bench.run_here("--only-users", listed(tmp_path, CAT, "typo@contoso.example"))
     assert (ended.code, ended.json["outcomes"]["purged"], ended.json["outcomes"]["skipped"]) == (1, 1, 9), ended.err
     assert "1 of the 2 users that --only-users lists do not occur" in ended.err
     assert {row["code"] for row in bench.exported() if row["outcome"] == "skipped"} == {"Filtered"}
@@ -187,9 +187,9 @@ def test_an_only_list_that_names_nobody_of_the_input_is_refused(bench: Bench, tm
     """It would leave everything out for good, without a question; a dry run says so, and the right list then goes on."""
     wrong = ["--only-users", listed(tmp_path, "ann@contoso.example", "*@fabrikam.example")]
     for more in ([], ["--dry-run"]):
-        ended = bench.run(*wrong, *more)
+        ended = bench.run_here(*wrong, *more)
         assert (ended.code, "--only-users" in ended.err, "Traceback" in ended.err) == (2, True, False), ended.err
-    assert bench.run("--only-users", listed(tmp_path, "*@contoso.example")).code == 0
+    assert bench.run_here("--only-users", listed(tmp_path, "*@contoso.example")).code == 0
 
 
 @pytest.mark.parametrize("option", ["--only-users", "--exclude-users", "--protected-users"])
@@ -200,28 +200,28 @@ def test_a_list_that_cannot_be_used_is_refused(bench: Bench, tmp_path: Path, opt
         path.unlink(missing_ok=True)
         if text is not None:
             path.write_text(text, encoding="utf-8")
-        ended = bench.run(option, str(path))
+        ended = bench.run_here(option, str(path))
         assert (ended.code, "list.txt" in ended.err, "Traceback" in ended.err) == (2, True, False), ended.err
     assert not bench.ledger.exists()
 
 
 def test_a_protected_list_that_cannot_recognise_the_input_is_refused(bench: Bench, tmp_path: Path) -> None:
     """Object ids in the list, names in the input: nobody can say whether a protected user is among them."""
-    ended = bench.run("--protected-users", listed(tmp_path, "11111111-2222-4333-8444-555555555555"))
+    ended = bench.run_here("--protected-users", listed(tmp_path, "11111111-2222-4333-8444-555555555555"))
     assert (ended.code, "could not be recognised" in ended.err) == (2, True), ended.err
     assert bench.server.tenant.counters.calls == 0
 
 
 def test_a_mailbox_with_too_many_rows_is_refused_by_name(bench: Bench) -> None:
     """Nothing was sent; within the limit the run goes on."""
-    ended = bench.run("--max-items-per-mailbox", "2")
+    ended = bench.run_here("--max-items-per-mailbox", "2")
     assert ended.code == 2
     assert (
         f"2 mailboxes with more rows to purge than the 2 that --max-items-per-mailbox allows: {ANN} (6), {BOB} (3)"
         in ended.err
     )
     assert bench.server.tenant.counters.calls == 0
-    assert bench.run("--max-items-per-mailbox", "6").code == 0
+    assert bench.run_here("--max-items-per-mailbox", "6").code == 0
 
 
 # ------------------------------------------------------------------------------------------------------------- dry run
@@ -231,7 +231,7 @@ def test_a_dry_run_tells_what_would_become_of_every_row(bench: Bench, tmp_path: 
     """To purge, invalid, duplicate and left out with reasons; no credentials, no ledger, no call."""
     rows = rows_of([6, 3, 1])
     write_csv(bench.input, [*rows, rows[0], ("nobody", "", "x")])
-    ended = bench.run("--dry-run", "--exclude-users", listed(tmp_path, BOB), AZURE_CLIENT_SECRET="")
+    ended = bench.run_here("--dry-run", "--exclude-users", listed(tmp_path, BOB), AZURE_CLIENT_SECRET="")
     assert ended.code == 0, ended.err
     found = ended.json
     assert (found["rows"], found["to_send"], found["duplicates"], sum(found["invalid"].values())) == (12, 7, 1, 1)
@@ -246,21 +246,21 @@ def test_a_dry_run_tells_what_would_become_of_every_row(bench: Bench, tmp_path: 
 def test_a_dry_run_of_a_run_that_would_be_refused_is_refused(bench: Bench) -> None:
     """The preview is printed all the same, and the code is that of the run."""
     for limit in (["--max-items", "9"], ["--max-items-per-mailbox", "5"]):
-        ended = bench.run("--dry-run", *limit)
+        ended = bench.run_here("--dry-run", *limit)
         assert (ended.code, ended.json["to_send"], limit[0] in ended.json["refused"]) == (2, 10, True)
 
 
 def test_a_dry_run_on_a_ledger_tells_what_resuming_would_send(bench: Bench, tmp_path: Path) -> None:
     """Only what is left, and the ledger is as it was; another input is refused as the run would refuse it."""
-    assert bench.run("--only-users", listed(tmp_path, ANN)).code == 1
+    assert bench.run_here("--only-users", listed(tmp_path, ANN)).code == 1
     before = {path: path.read_bytes() for path in bench.ledger.rglob("*.parquet")}
-    ended = bench.run("--dry-run")
+    ended = bench.run_here("--dry-run")
     assert (ended.code, ended.json["to_send"]) == (0, 0), ended.err
     assert (ended.json["outcomes"]["purged"], ended.json["outcomes"]["skipped"]) == (6, 4)
     assert any("stay left out" in warning for warning in ended.json["warnings"])
     assert before == {path: path.read_bytes() for path in bench.ledger.rglob("*.parquet")}
     write_csv(bench.input, rows_of([2]))
-    ended = bench.run("--dry-run")
+    ended = bench.run_here("--dry-run")
     assert (ended.code, "another input" in ended.err) == (2, True)
 
 
@@ -284,14 +284,14 @@ def test_a_run_that_is_denied_everywhere_stops_itself_and_resumes(tmp_path: Path
     for user, _, _ in rows:
         tenant.truth.mailbox(user).trouble = Trouble.DENIED
     with a_bench(tmp_path, tenant, rows) as bench:
-        ended = bench.run("--connections", "1")
+        ended = bench.run_here("--connections", "1")
         assert ended.code == 4, ended.err
         assert "denied the app" in ended.json["stopped"]
         assert "--no-auto-stop" in ended.json["stopped"]
         assert ended.json["waiting"] > 1_000
         for user, _, _ in rows:
             tenant.truth.mailbox(user).trouble = None
-        again = bench.run()
+        again = bench.run_here()
         assert (again.code, again.json["stopped"], again.json["waiting"]) == (1, None, 0)
         assert again.json["outcomes"]["purged"] == ended.json["waiting"]
 
@@ -303,7 +303,7 @@ def test_auto_stop_can_be_switched_off(tmp_path: Path) -> None:
     for user, _, _ in rows:
         tenant.truth.mailbox(user).trouble = Trouble.DENIED
     with a_bench(tmp_path, tenant, rows) as bench:
-        ended = bench.run("--connections", "1", "--no-auto-stop")
+        ended = bench.run_here("--connections", "1", "--no-auto-stop")
     assert (ended.code, ended.json["complete"]) == (1, True), ended.err
 
 
@@ -319,7 +319,7 @@ def test_outside_its_window_a_run_waits_and_can_be_ended(bench: Bench) -> None:
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, "SIGTERM" in out, bench.server.tenant.counters.calls) == (4, True, 0), err
-    assert bench.run("--window", "00:00-24:00").code == 0
+    assert bench.run_here("--window", "00:00-24:00").code == 0
 
 
 @pytest.mark.parametrize(
@@ -328,6 +328,6 @@ def test_outside_its_window_a_run_waits_and_can_be_ended(bench: Bench) -> None:
 def test_hours_that_are_none_are_refused(bench: Bench, arguments: list[str]) -> None:
     """Exit 2 before anything is asked or sent, by a dry run too."""
     for more in ([], ["--dry-run"]):
-        ended = bench.run(*arguments, *more)
+        ended = bench.run_here(*arguments, *more)
         assert (ended.code, arguments[-2] in ended.err, "Traceback" in ended.err) == (2, True, False), ended.err
     assert not bench.ledger.exists()

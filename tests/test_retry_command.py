@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from purgeengine.commands.retry import WORTH_RETRYING
 from purgeengine.config import Limits
 from purgeengine.core.messages import Entry, MailboxBlocked, MailboxClosed, RunBlocked
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.edges.ledger import Ledger, LedgerReader, LedgerRows, Said, Selection, export
+from purgeengine.edges.ledger import Ledger, LedgerReader, LedgerRows, Said, Selection
 from purgeengine.edges.source import open_source
 from purgeengine.errors import UsageProblem
 from tests.cli_fixtures import Bench, Ended, a_bench, rows_of
@@ -28,18 +27,7 @@ MALFORMED = Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")
 def retry(bench: Bench, old: str, new: str, *more: str, **environment: str) -> Ended:
     """``retry`` with the addresses of the tenant; folders are named below the bench's."""
     way = bench.run_arguments()[4:]
-    return bench.command(
-        "retry", str(bench.folder / old), "--ledger", str(bench.folder / new), *way, *more, **environment
-    )
-
-
-def exported(bench: Bench, name: str) -> list[dict[str, str]]:
-    """A ledger below the bench's folder as `export` writes it."""
-    out = bench.folder / f"{name}.csv"
-    with LedgerReader.open(bench.folder / name) as reader:
-        export(reader, out)
-    with out.open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
+    return bench.here("retry", str(bench.folder / old), "--ledger", str(bench.folder / new), *way, *more, **environment)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -97,7 +85,7 @@ def test_what_did_not_end_well_is_retried_and_the_old_ledger_stays(bench: Bench)
     assert again.code == 0, again.err
     assert again.json["outcomes"]["purged"] == again.json["rows"] == 4
     assert contents(bench.folder / "old") == before
-    rows = exported(bench, "new")
+    rows = bench.exported("new")
     assert [(row["row"], row["origin_row"], row["input_outcome"]) for row in rows] == [
         ("0", "2", "refused"), ("1", "3", "exhausted"), ("2", "4", "refused"), ("3", "5", "skipped"),
     ]  # fmt: skip
@@ -111,16 +99,16 @@ def test_what_was_in_doubt_and_is_gone_was_purged(tmp_path: Path) -> None:
         by_hand(bench, "old", a_mixed_ledger)
         again = retry(bench, "old", "new")
         assert again.code == 0, again.err
-        outcomes = {row["origin_row"]: (row["outcome"], row["status"]) for row in exported(bench, "new")}
+        outcomes = {row["origin_row"]: (row["outcome"], row["status"]) for row in bench.exported("new")}
         assert outcomes == {
             "2": ("purged", "404"), "3": ("purged", "404"), "4": ("absent", "404"), "5": ("absent", "404"),
         }  # fmt: skip
         out = bench.folder / "failed.csv"
-        assert bench.command("export", str(bench.folder / "old"), str(out), "--only", "refused,exhausted").code == 0
+        assert bench.here("export", str(bench.folder / "old"), str(out), "--only", "refused,exhausted").code == 0
         arguments = bench.run_arguments()
         arguments[1], arguments[3] = str(out), str(bench.folder / "other")
-        assert bench.command(*arguments).code == 0
-        assert [row["outcome"] for row in exported(bench, "other")] == ["purged", "purged", "absent"]
+        assert bench.here(*arguments).code == 0
+        assert [row["outcome"] for row in bench.exported("other")] == ["purged", "purged", "absent"]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +141,7 @@ def test_dry_run_counts_and_sends_nothing(bench: Bench) -> None:
     """It needs no credentials and makes no ledger."""
     by_hand(bench, "old", a_mixed_ledger)
     command = ("retry", str(bench.folder / "old"), "--ledger", str(bench.folder / "new"), "--dry-run")
-    told = bench.command(*command, "--codes", "403", AZURE_CLIENT_SECRET="")
+    told = bench.here(*command, "--codes", "403", AZURE_CLIENT_SECRET="")
     assert told.code == 0, told.err
     assert told.out.startswith("2 rows of 6 would be retried.\n  refused  1\n  skipped  1\nDry run: nothing is sent")
     assert "to purge    2" in told.out
@@ -216,7 +204,7 @@ def test_an_unfinished_ledger_is_to_be_resumed_first(bench: Bench) -> None:
 
 def test_nothing_to_retry_is_well_only_where_all_ended_well(bench: Bench) -> None:
     """Exit 0 after a good run; exit 2, naming what there is, where other rows were meant."""
-    assert bench.run().code == 0
+    assert bench.run_here().code == 0
     nothing = retry(bench, "ledger", "new")
     assert (nothing.code, nothing.json["rows"], nothing.json["exit_code"]) == (0, 0, 0)
     assert "nothing to retry" in nothing.err
@@ -293,10 +281,10 @@ def test_rows_of_no_use_are_retried_when_they_are_named(tmp_path: Path) -> None:
     """Purged rows are found gone, which changes nothing; invalid ones are invalid again. Both are told beforehand."""
     rows = [*rows_of([2]), ("nobody", "", "x")]
     with a_bench(tmp_path, a_tenant(rows[:2]), rows) as bench:
-        assert bench.run().code == 1
+        assert bench.run_here().code == 1
         again = retry(bench, "ledger", "new", "--only", "purged,invalid")
         assert again.code == 1, again.err
         assert (again.json["outcomes"]["absent"], again.json["outcomes"]["invalid"]) == (2, 1)
         assert "1 row will be invalid again" in again.err
         assert "2 contacts should be gone already" in again.err
-        assert "neither a user principal name" in exported(bench, "new")[2]["message"]
+        assert "neither a user principal name" in bench.exported("new")[2]["message"]
