@@ -193,8 +193,8 @@ def _resume(name: str, damage: Damage, content: bytes) -> str:
         return "5"
     try:
         rows = world.judge_of_runs.exported()
-    except LedgerError:  # of a part that a run does not read
-        assert damage.file.startswith(("input/", "order/")), damage
+    except LedgerError:  # of a part that a run does not read; one with nothing left to send reads none
+        assert damage.file.startswith(("input/", "order/")) or name == "finished", damage
         return "done"
     for row in rows:
         assert row["outcome"], f"not done: {row}"
