@@ -9,6 +9,7 @@ import pytest
 
 from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
+from purgeengine.core.reads import decode_reads
 from purgeengine.core.wire import BATCH_ITEMS_MAX, _form, decode_answer, encode_batch
 from purgeengine.errors import NoAnswer
 
@@ -151,6 +152,15 @@ def test_why_an_answer_is_none(body: bytes, why: str) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows
+
+
+def test_of_a_body_that_python_will_not_read_the_status_alone_counts() -> None:
+    """A number of 5,000 digits is JSON, and more than Python makes a number of: a denial it is all the same, and no mailbox."""
+    body = b'{"responses":[{"id":"0","status":403,"body":%s},{"id":"1","status":204}]}' % (b"9" * 5_000)
+    assert decode_answer(200, {}, body, 2, NOON_UTC).replies == {0: Reply(403), 1: PURGED_REPLY}
+    found = decode_reads(200, {}, body.replace(b"403", b"200"), 2, NOON_UTC)
+    assert found.bodies == {}
+    assert found.answer.replies == {0: Reply(200), 1: PURGED_REPLY}
 
 
 @pytest.mark.parametrize("among", [(), (ODD,)], ids=["quick", "tolerant"])
