@@ -50,6 +50,24 @@ def test_denials_in_a_row_stop_the_run_and_say_what_graph_said() -> None:
     assert "403 ErrorAccessDenied Access to OData is disabled" in reason
 
 
+def test_what_graph_said_is_told_to_its_last_letter() -> None:
+    """Without its full stop, for the sentence has one of its own."""
+    stop = AutoStop()
+    reply = DENIED._replace(message="Blocked by policy X.")
+    reason = stop.seen([MailboxClosed(number, reply, 5) for number in range(10)], {}) or ""
+    assert (
+        "no row was purged in between (403 ErrorAccessDenied Blocked by policy X). Check the app's permission" in reason
+    )
+
+
+def test_after_a_row_that_went_well_it_takes_as_many_denials_as_at_first() -> None:
+    """Nine after it do not stop the run, and the tenth does."""
+    stop = AutoStop()
+    stop.seen([], {Outcome.PURGED: 1})
+    reasons = [stop.seen([MailboxClosed(number, DENIED, 5)], {Outcome.REFUSED: 1}) for number in range(10)]
+    assert [reason is None for reason in reasons] == [True] * 9 + [False]
+
+
 @pytest.mark.parametrize("outcome", [Outcome.PURGED, Outcome.ABSENT])
 def test_a_row_that_went_well_begins_the_count_anew(outcome: Outcome) -> None:
     """The app can reach mailboxes, and some of a list lie outside of its scope."""
@@ -81,6 +99,31 @@ def test_half_of_the_mailboxes_denied_stop_the_run_though_others_are_purged() ->
     assert stopped_at == MAILBOXES_WEIGHED
 
 
+def test_only_the_mailboxes_answered_last_are_weighed() -> None:
+    """Fifty that answered, then some that deny, five with each batch: 20 and 24 of the last fifty do not stop the run, 25 do."""
+    stop = AutoStop()
+    stop.seen(answered(1, range(50)), {Outcome.PURGED: 50})
+    for batch in range(2, 6):
+        assert stop.seen(answered(batch, range(100 * batch, 100 * batch + 5), 5), {Outcome.PURGED: 1}) is None
+    assert stop.seen(answered(6, range(600, 604), 4), {Outcome.PURGED: 1}) is None
+    reason = stop.seen(answered(7, range(700, 701), 1), {Outcome.PURGED: 1})
+    assert "25 of the last 50 mailboxes denied the app" in (reason or "")
+
+
+@pytest.mark.parametrize("status", [None, 300, 503])
+def test_a_call_that_failed_is_no_answer_of_its_mailboxes(status: int | None) -> None:
+    """Fifty rows of ten mailboxes that failed are taken for trouble of few mailboxes where no answer spoke of them."""
+    stop = AutoStop()
+    sent, _ = answered(1, range(10))
+    assert stop.seen([sent, BatchEnded(1, status, "")], {Outcome.EXHAUSTED: 50}) is None
+    assert stop.seen(answered(2, range(10)), {}) is not None
+
+
+def test_the_end_of_a_batch_that_was_not_seen_to_leave_says_nothing() -> None:
+    """It is one of an earlier run."""
+    assert AutoStop().seen([BatchEnded(7, 200, "")], {}) is None
+
+
 @pytest.mark.parametrize(
     ("mailboxes", "enough"),
     [(MAILBOXES_BEFORE_ALL_FAILED, ROWS_BEFORE_ALL_FAILED), (1, ROWS_OF_FEW_BEFORE_ALL_FAILED)],
@@ -91,6 +134,9 @@ def test_first_rows_that_all_fail_stop_a_small_run(mailboxes: int, enough: int) 
     assert tally.seen([*answered(1, range(mailboxes)), *rows(Outcome.REFUSED, enough - 1)]) is None
     assert f"first {enough} rows" in (tally.seen(rows(Outcome.EXHAUSTED)) or "")
     assert other.seen([*rows(Outcome.REFUSED, ROWS_WEIGHED - 2), *rows(Outcome.ABSENT)]) is None
+    early = AutoStop()
+    assert early.seen([], {Outcome.PURGED: 1}) is None
+    assert early.seen([], {Outcome.REFUSED: ROWS_WEIGHED - 2}) is None
 
 
 def test_more_than_half_of_the_last_thousand_failing_stop_the_run() -> None:
@@ -116,6 +162,19 @@ def test_absent_rows_never_stop_and_a_thousand_of_nothing_else_warn_once(capsys:
     mixed.seen([*rows(Outcome.PURGED), *rows(Outcome.ABSENT, 5_000)])
     said = capsys.readouterr()
     assert "run.doubted" not in said.err
+
+
+def test_the_warning_says_what_to_look_at_and_comes_for_absent_rows_alone() -> None:
+    """A thousand rows, one with each turn."""
+    absent, purged = AutoStop(), AutoStop()
+    for _ in range(ROWS_WEIGHED):
+        absent.seen([], {Outcome.ABSENT: 1})
+        purged.seen([], {Outcome.PURGED: 1})
+    assert absent.warning == (
+        "All of the first 1,000 rows were gone already. If that is not expected, the ids may be of another kind or too old: "
+        "stop, and look at a few of them."
+    )
+    assert purged.warning is None
 
 
 def test_skipped_rows_do_not_thin_out_a_share_of_failures() -> None:
