@@ -161,6 +161,24 @@ def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
     assert positions(after[0]) == [0, 1, 2, 3]
 
 
+def test_a_refused_lane_of_one_row_says_that_the_row_is_wrong() -> None:
+    """No other row can be the reason: it is refused for good, and lanes are used as before."""
+    scheduler, (first, *_) = lanes(60)
+    scheduler.handle(answer(first, *[PURGED] * (first.size - 1), FAULT), now=0.5)
+    (alone,) = batches(scheduler.handle(now=scheduler.wake_at() or 0.0))
+    assert (alone.serial, positions(alone)) == (True, [first.size - 1])
+    commands = scheduler.handle(refusal(alone, 400, "BadRequest"), now=5.0)
+    assert outcomes(commands) == {first.size - 1: Outcome.REFUSED}
+    assert returned(commands) == {}
+
+
+def test_a_refused_lane_of_two_rows_says_no_more_than_one_of_twenty() -> None:
+    """They go together into an unordered batch."""
+    scheduler, sent = lanes(100, batch_items_max=2)
+    after = batches(scheduler.handle(*(refusal(lane, 400, "BadRequest") for lane in sent), now=0.5))
+    assert (after[0].serial, positions(after[0])) == (False, [0, 1])
+
+
 def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -> None:
     """Where a gone row breaks every lane at its first or second row, an unordered batch of four carries more."""
     scheduler, sent = lanes(4_000)
