@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +62,124 @@ def test_a_limit_that_is_not_reached_is_not_raised() -> None:
     assert service.round(in_flight=16) == 32
 
 
+def test_a_round_has_as_many_answers_as_calls_may_be_in_flight() -> None:
+    """The sixteenth answer raises it, then the 32nd; a round in which not all places were taken does not, nor does a new one."""
+    connections = Connections(64)
+
+    def answers_until(limit: int, in_flight: int) -> int:
+        for count in range(1, 200):
+            connections.answered(1.0, 0.0, expected_s=1.0, in_flight=in_flight)
+            if connections.limit == limit:
+                return count
+        return 0
+
+    assert answers_until(32, 16) == 16
+    assert answers_until(64, 32) == 32
+    connections = Connections(64)
+    connections.answered(1.0, 0.0, expected_s=1.0, in_flight=16)  # once in a round is enough
+    assert answers_until(32, 1) == 15
+    assert answers_until(64, 31) == 0
+
+
+def test_after_a_cut_a_round_begins_anew() -> None:
+    """Ten answers and the places that were taken before it count no more."""
+    connections = Connections(64)
+    for _ in range(10):
+        connections.answered(1.0, 0.0, expected_s=1.0, in_flight=16)
+    connections.refused(1.0, 0.0, 429)
+    assert connections.limit == 11
+    for _ in range(11):
+        connections.answered(2.0, 1.0, expected_s=1.0, in_flight=10)
+    assert connections.limit == 11
+    for _ in range(10):
+        connections.answered(3.0, 2.0, expected_s=1.0, in_flight=11)
+    assert connections.limit == 11
+    connections.answered(3.0, 2.0, expected_s=1.0, in_flight=11)
+    assert connections.limit == 12
+
+
+def a_measure(*slowness: tuple[int, float]) -> Connections:
+    """A limit that nothing moves, told of so many calls that took so many times what they were expected to take."""
+    connections = Connections(1)
+    for calls, slower in slowness:
+        for _ in range(calls):
+            connections._remember(0.0, 3.0 * slower, 3.0)
+    return connections
+
+
+def test_slowness_is_not_judged_by_fewer_than_64_calls() -> None:
+    """With 64 the least is noted, and what comes later is held against it."""
+    few, enough = a_measure((63, 1.0)), a_measure((64, 1.0))
+    assert few._slower(0.0) == enough._slower(0.0) == 1.0
+    for connections in (few, enough):
+        for _ in range(192):
+            connections._remember(0.0, 6.0, 3.0)
+    assert few._slower(0.0) == 1.0
+    assert enough._slower(0.0) > 1.8
+    anew = a_measure((64, 1.0))
+    anew.compare_anew()
+    for _ in range(63):
+        anew._remember(0.0, 3.0, 3.0)
+    assert (anew._slower(0.0), anew._least) == (1.0, inf)
+
+
+def test_older_calls_fade_from_what_is_compared() -> None:
+    """Of the first 256 calls the n-th weighs n; later each takes a 256th from those before it."""
+    connections = a_measure((64, 1.0))
+    connections._slower(0.0)
+    for _ in range(64):
+        connections._remember(0.0, 6.0, 3.0)
+    newer, whole = sum(range(65, 129)), sum(range(1, 129))
+    assert connections._slower(0.0) == pytest.approx(1 + newer / whole)
+    connections = a_measure((5_000, 1.0))
+    connections._slower(0.0)
+    for _ in range(100):
+        connections._remember(0.0, 6.0, 3.0)
+    assert connections._slower(0.0) == pytest.approx(2 - (255 / 256) ** 100)
+
+
+def test_the_least_slowness_doubles_in_half_an_hour() -> None:
+    """Noted at 100 s; twice as slow is 1.41 times a quarter of an hour later, and the least of its own after half an hour."""
+    connections = a_measure((1_000, 1.0))
+    connections._slower(100.0)
+    for _ in range(5_000):
+        connections._remember(0.0, 6.0, 3.0)
+    assert connections._slower(100.0) == pytest.approx(2.0)
+    assert connections._slower(1_000.0) == pytest.approx(2**0.5)
+    assert connections._slower(1_901.0) == 1.0
+    assert connections._slower(3_701.0) == 1.0
+
+
+def test_slower_answers_stay_the_growth_and_it_is_slow_from_then_on() -> None:
+    """A third slower: neither more nor fewer; then as quick as before, a sixteenth more a round."""
+    service = Service(200)
+    for _ in range(3):
+        service.round()
+    assert service.connections.limit == 128
+    while service.connections._doubling:
+        service.round(slower=1.35)
+    limit = service.connections.limit
+    assert service.connections.expected == limit
+    service.connections.compare_anew()
+    assert service.round() == min(200, limit + limit // 16)
+
+
+def test_slow_answers_do_not_raise_what_refusals_brought_down() -> None:
+    """Four connections stay four: the start is no floor for them."""
+    service = Service(64)
+    for _ in range(4):
+        service.now += 1.0
+        service.refuse()
+    for _ in range(30):
+        service.round()
+    service.now += 1.0
+    while service.connections.limit > 4:
+        service.now += 1.0
+        service.refuse()
+    for _ in range(60):
+        assert service.round(slower=3.0) <= 8
+
+
 @pytest.mark.parametrize("status", [429, 503, 504])
 def test_a_refused_call_cuts_it_and_growth_is_slow_from_then_on(status: int) -> None:
     """64, then 44, then one sixteenth more a round."""
@@ -85,6 +205,7 @@ def test_calls_sent_before_a_cut_do_not_cut_again() -> None:
     assert service.refuse(age_s=0.5) == 22
     service.now += 1.0
     assert service.refuse(age_s=0.5) == 15
+    assert service.refuse() == 10  # sent when it was cut
 
 
 def test_refusals_bring_it_down_to_one_and_no_further() -> None:

@@ -865,3 +865,12 @@ def test_a_machine_that_slept_is_no_outage() -> None:
         now = scheduler.wake_at() or 3_602.0
         commands = scheduler.handle(*[answer(batch) for batch in batches(commands)], now=now)
         assert [command for command in commands if isinstance(command, Halt)] == []
+
+
+def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
+    """The whole app waits for 30 s, and the only mailbox for 500."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    waiting = THROTTLED._replace(retry_after_s=500.0)
+    scheduler.handle(answer(batch, rest=waiting, outer=Reply(200, retry_after_s=30.0)), now=1.0)
+    assert scheduler.wake_at() == 501.0
