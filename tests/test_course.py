@@ -167,6 +167,16 @@ def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
     assert scheduler.ends_at == pytest.approx(103.0 + 101.0, abs=0.5)
 
 
+def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
+    """A second for the first of twenty, which broke the lane: a thousand rows, four at once, take 250 s."""
+    scheduler = a_scheduler(1_000, serial_lanes=True, connections=8)
+    lane, *_ = batches(scheduler.handle(now=0.0))
+    assert lane.serial
+    fault, not_tried = Reply(500, "ErrorInternalServerError"), Reply(424, "FailedDependency")
+    scheduler.handle(answer(lane, fault, rest=not_tried), now=1.0)
+    assert scheduler.ends_at == pytest.approx(1.0 + 1_000 / 4)
+
+
 def test_where_graph_throttles_the_pace_so_far_holds() -> None:
     """39 of 100 rows went through in 100 s, and one was refused: 61 take 156 s more, hours for sending, however quick calls are.
 

@@ -874,3 +874,23 @@ def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
     waiting = THROTTLED._replace(retry_after_s=500.0)
     scheduler.handle(answer(batch, rest=waiting, outer=Reply(200, retry_after_s=30.0)), now=1.0)
     assert scheduler.wake_at() == 501.0
+
+
+def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
+    """Answers within half a second: after twenty of them a lost call is waited for no longer than the shortest quarantine."""
+    scheduler = a_scheduler(2_000, fanout=20, connections=1)
+    (batch,) = batches(scheduler.handle(now=1_000.0))
+    for answered in range(1, 21):
+        (batch,) = batches(scheduler.handle(answer(batch), now=1_000.0 + answered / 2))
+    scheduler.handle(lost(batch), now=1_020.0)
+    assert scheduler.wake_at() == 1_025.0
+
+
+@pytest.mark.parametrize(("mailboxes", "connections"), [(15, 16), (16, 32)])
+def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, connections: int) -> None:
+    """Sixteen places at first: fifteen mailboxes, each in one batch at a time, never take them all."""
+    scheduler = a_scheduler(*[100] * mailboxes, fanout=20, connections=64)
+    flying = batches(scheduler.handle(now=0.0))
+    for answered in range(16):
+        flying += batches(scheduler.handle(answer(flying.pop(0)), now=1.0 + answered))
+    assert scheduler.connections == connections
