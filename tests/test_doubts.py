@@ -52,6 +52,15 @@ def test_a_wait_that_outlives_every_run_is_not_sat_out() -> None:
     assert (closed.mailbox, closed.skipped) == (0, 2)
 
 
+def test_a_wait_as_long_as_is_allowed_is_sat_out() -> None:
+    """To the second; its rows go then."""
+    scheduler = a_scheduler(MailboxOpened(0, 0, 2, blocked_for_s=3_600.0), retry_after_s_max=3_600.0)
+    assert scheduler.handle(now=0.0) == []
+    assert scheduler.wake_at() == 3_600.0
+    (batch,) = batches(scheduler.handle(now=3_600.0))
+    assert positions(batch) == [0, 1]
+
+
 def test_a_mailbox_that_is_closed_keeps_its_wait() -> None:
     """Nothing more is sent to it by this run; the next one must not come early."""
     scheduler = a_scheduler(1, retry_after_s_max=60.0)

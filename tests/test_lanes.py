@@ -67,6 +67,36 @@ def test_a_giant_gets_lanes_and_the_others_share_full_batches() -> None:
     assert 0 not in {part.mailbox for batch in sent[4:] for part in batch.parts}
 
 
+@pytest.mark.parametrize(("connections", "in_lanes"), [(8, {0}), (11, {0, 1}), (16, {0, 1, 2})])
+def test_mailboxes_get_lanes_as_connections_allow_and_the_others_full_batches(
+    connections: int, in_lanes: set[int]
+) -> None:
+    """Three that are critical, where batches are wide: four connections for each in lanes, and one for each of the others."""
+    _, sent = lanes(1_000, 1_000, 1_000, fanout=20, connections=connections)
+    assert {batch.parts[0].mailbox for batch in sent if batch.serial} == in_lanes
+    assert [batch.parts[0].mailbox for batch in sent if not batch.serial] == sorted({0, 1, 2} - in_lanes)
+    assert sum(batch.serial for batch in sent) == 4 * len(in_lanes)
+
+
+def test_a_mailbox_gets_lanes_when_those_of_another_have_ended() -> None:
+    """Four connections for two mailboxes: lanes for one of them at a time, then for the other."""
+    scheduler, flying = lanes(100, 100, fanout=20, connections=4)
+    had_lanes = []
+    for now in range(1, 9):
+        running = {batch.parts[0].mailbox for batch in flying if batch.serial}
+        assert len(running) <= 1
+        had_lanes += [mailbox for mailbox in running if mailbox not in had_lanes]
+        flying += batches(scheduler.handle(answer(flying.pop(0)), now=float(now)))
+    assert {batch.parts[0].mailbox for batch in flying if batch.serial} == {1}
+    assert had_lanes == [0]
+
+
+def test_a_critical_mailbox_uses_its_slots_in_two_batches_where_one_has_no_room() -> None:
+    """Narrow batches of rows that are in a hurry: two rows of the smaller mailbox in one, and its other two in the next."""
+    _, sent = lanes(5, 9, connections=11, seed=30)
+    assert [{part.mailbox: len(part.attempts) for part in batch.parts} for batch in sent] == [{1: 4, 0: 2}, {0: 2}]
+
+
 def test_the_last_rows_are_shared_out_over_the_lanes() -> None:
     """Ten rows go as three, three, two and two rather than as one lane of ten."""
     mailbox = Mailbox(7, 0, 10, Window(10_000, 600.0), Quarantine(Limits()), limit_max=4)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from uuid import UUID
 
 import pytest
 
+from purgeengine.config import Limits
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchEnded,
@@ -27,6 +29,7 @@ from purgeengine.core.messages import (
     TokenRenewed,
 )
 from purgeengine.core.model import Answer, Attempt, Outcome, Reply
+from purgeengine.core.scheduler import Scheduler
 from tests.fixtures import (
     PURGED,
     THROTTLED,
@@ -894,3 +897,31 @@ def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, c
     for answered in range(16):
         flying += batches(scheduler.handle(answer(flying.pop(0)), now=1.0 + answered))
     assert scheduler.connections == connections
+
+
+def test_without_lanes_a_mailbox_is_in_one_batch_at_a_time() -> None:
+    """The last of six has room for one of its three rows, and the others wait for the answer, however long it takes."""
+    scheduler = a_scheduler(4, 4, 4, 4, 3, 3, connections=8)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 3, 1]
+    assert batches(scheduler.handle(now=10.0)) == []
+    (rest,) = batches(scheduler.handle(answer(batch), now=11.0))
+    assert positions(rest) == [20, 21]
+
+
+def test_slow_answers_cut_the_connections_while_the_plan_is_in_use() -> None:
+    """Four times as slow as at first: 64 batches in flight become fewer."""
+    scheduler = a_scheduler(*[4] * 3_000, connections=64, serial_lanes=True)
+    flying, now = batches(scheduler.handle(now=0.0)), 0.0
+    for second in (1, 1, 1, 4, 4, 4, 4):
+        now += second
+        flying = batches(scheduler.handle(*map(answer, flying), now=now))
+    assert scheduler.connections < 50
+
+
+def test_batches_are_numbered_one_after_the_other() -> None:
+    """From where the ledger says."""
+    scheduler = Scheduler(Limits(fanout=4, connections=4), random.Random(1), first_batch=7)
+    flying = batches(scheduler.handle(*(MailboxOpened(n, 40 * n, 40 * n + 40) for n in range(30)), now=0.0))
+    flying += batches(scheduler.handle(answer(flying[0]), now=1.0))
+    assert [batch.number for batch in flying] == [7, 8, 9, 10, 11]
