@@ -90,6 +90,48 @@ def test_lanes_are_timed_by_their_rows_and_tell_of_batches_where_there_were_none
     assert ways.hull[-1].connection_s == pytest.approx(1.65 / 20, rel=1e-3)
 
 
+def test_lanes_have_times_of_their_own_beside_those_of_batches() -> None:
+    """Batches as usual, and twenty rows of a lane in 8.2 s, twice as long: only rows of lanes take twice as long."""
+    timing = Timing(20, EVEN)
+    timing.call(20, 1.1)
+    timing.lane(20, 8.2)
+    ways = timing.ways(LIMITS, wide=True, lanes=True)
+    assert ways.item_s == pytest.approx(0.41)
+    assert ways.hull[-1].connection_s == pytest.approx(1.1 / 20, rel=1e-3)
+
+
+def test_older_lanes_fade() -> None:
+    """Ten rows in 1 s and then ten in 4 s, with a fade of a half: 4.5 s for 15 rows."""
+    timing = Timing(20, EVEN, fade=0.5)
+    timing.lane(10, 1.0)
+    timing.lane(10, 4.0)
+    assert timing.ways(LIMITS, wide=True, lanes=True).item_s == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("wide", "lanes", "sizes"),
+    [(False, False, [20]), (True, False, [20]), (True, True, [0, 20]), (False, True, [0, *range(6, 21)])],
+)
+def test_smaller_batches_pay_only_where_batches_run_at_once_and_lanes_are_used(
+    wide: bool, lanes: bool, sizes: list[int]
+) -> None:
+    """At usual latencies; each takes its slot for as long as its slowest row, and the connection for a share of that."""
+    hull = Timing(20).ways(LIMITS, wide=wide, lanes=lanes).hull
+    assert [shape.rows for shape in hull] == sizes
+    for shape in hull if not wide else ():
+        assert shape.slot_s == pytest.approx(shape.connection_s * max(1, shape.rows))
+
+
+def test_batches_of_two_pay_where_they_are_quick() -> None:
+    """Five of them in 0.02 s each, all others as usual: nothing is better."""
+    timing = Timing(20)
+    for _ in range(100):
+        timing.call(20, USUAL.overhead_s + USUAL.longest_of_s(20))
+    for _ in range(5):
+        timing.call(2, 0.02)
+    assert timing.ways(LIMITS, wide=False, lanes=True).hull == (pytest.approx(Shape(2, 0.02, 0.01)),)
+
+
 def test_older_calls_fade() -> None:
     """With a fade of a half, 1 s and then 4 s average to (0.5 + 4) / 1.5 = 3 s; a hundred at 2 s forget both."""
     timing = Timing(20, EVEN, fade=0.5)
@@ -137,6 +179,7 @@ def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch), now=1.0))
     assert scheduler.ends_at == pytest.approx(1.0 + 85 / 20)
+    assert Scheduler(limits, random.Random(1), rows_left=105).ends_at == pytest.approx(105 / 20 * 0.942, rel=1e-3)
 
 
 def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
@@ -145,6 +188,31 @@ def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 429, wait=30.0), now=1.0)
     assert scheduler.ends_at == pytest.approx(31.0 + 3 * 0.942, rel=1e-3)
+
+
+def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None:
+    """The last answer says that nothing should be sent for 30 s."""
+    scheduler = full_batches(20)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, outer=Reply(200, retry_after_s=30.0)), now=1.0)
+    assert scheduler.ends_at == 1.0
+
+
+def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> None:
+    """A hundred rows in four lanes of twenty, the first of which was denied: sixty need an answer, at half a second each."""
+    scheduler = a_scheduler(100, serial_lanes=True, connections=8)
+    lane, *_ = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(lane, CLOSED, rest=Reply(424, "FailedDependency")), now=0.5)
+    assert scheduler.ends_at == pytest.approx(0.5 + 60 * 0.5 / 4)
+
+
+def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
+    """Three are left of it; three refusals in 137 rows are foreseen for them."""
+    scheduler = full_batches(60, 20, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    waiting = THROTTLED._replace(retry_after_s=500.0)
+    scheduler.handle(answer(first), answer(second, *[waiting] * 3), now=1.0)
+    assert scheduler.ends_at == pytest.approx(501.0 + (1 + 3 / 137) * 3 * 0.05, abs=1e-5)
 
 
 def test_a_mailbox_that_waits_ends_no_sooner() -> None:
@@ -198,6 +266,44 @@ def test_where_graph_throttles_the_pace_so_far_holds() -> None:
         (batch,) = batches(scheduler.handle(answer(batch, refused), now=began_at + 1.0))
         scheduler.handle(answer(batch), now=began_at + 2.0)
         assert scheduler.ends_at < began_at + 2.0 + 5.0
+
+
+def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_come() -> None:
+    """Begun at 1,000 s: after 60 s, 39 rows are done and one was refused; 401 are left, most of them of mailboxes to come."""
+    limits = Limits(fanout=20, connections=1, serial_lanes=False)
+    scheduler = Scheduler(limits, random.Random(1), now=1_000.0, rows_left=440)
+    (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=1_000.0))
+    scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=58.0)), now=1_001.0)
+    (batch,) = batches(scheduler.handle(now=1_059.0))
+    scheduler.handle(answer(batch), now=1_060.0)
+    assert scheduler.ends_at == pytest.approx(1_060.0 + 60.0 * 401 / 39)
+
+
+def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
+    """25 s for 39 rows, most of it a wait: the other 61 are reckoned with calls of a second, not of ten."""
+    scheduler = full_batches(100)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=23.0)), now=1.0)
+    (batch,) = batches(scheduler.handle(now=24.0))
+    scheduler.handle(answer(batch), now=25.0)
+    assert 28.0 < scheduler.ends_at < 29.0
+
+
+def test_where_nothing_went_through_there_is_no_pace() -> None:
+    """All twenty rows wait for 70 s: they are foreseen to take what they take then, and no time is told that nobody knows."""
+    scheduler = full_batches(20)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, rest=THROTTLED._replace(retry_after_s=70.0)), now=1.0)
+    scheduler.handle(now=65.0)
+    assert 71.0 < scheduler.ends_at < 76.0
+
+
+def test_the_last_moments_of_a_quick_run_are_told() -> None:
+    """Calls of a tenth of a second: what is left takes no second."""
+    scheduler = full_batches(40)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch), now=0.1)
+    assert scheduler.ends_at == pytest.approx(0.2)
 
 
 def test_hours_without_sending_come_on_top() -> None:

@@ -78,7 +78,32 @@ def test_large_mailboxes_and_few_connections_decide_together() -> None:
     assert found.bound.slots_s == pytest.approx(30.0, rel=1e-3)
     assert found.bound.connections_s == pytest.approx(11.25, rel=1e-3)
     assert found.least_s == pytest.approx(41.93, rel=1e-3)
-    assert found.deciding_mailboxes == 5
+    assert (found.deciding_rows, found.deciding_mailboxes) == (560, 5)  # 559 * 0.3 / 4 = 41.93
+    usual = estimate([600] * 5, Limits(connections=4, fanout=4))
+    full_s = usual.ways.hull[-1].slot_s / 4
+    assert (usual.deciding_rows - 1) * full_s <= usual.least_s < usual.deciding_rows * full_s
+
+
+def test_one_mailbox_by_itself_has_all_connections() -> None:
+    """On five connections, 930 rows take 47.7 s, less than 95 % of the 51.25 s of 1,000 rows; two such mailboxes take more."""
+    found = estimate([1_000, 930], Limits(connections=5), EVEN)
+    assert found.of_a_mailbox_s(930) == pytest.approx(930 * 0.205 / 4, rel=1e-3)
+    assert (found.decider, found.deciding_rows, found.deciding_mailboxes) == (Decider.SLOTS, 1_000, 1)
+
+
+def test_smaller_batches_and_batches_that_run_at_once_begin_and_end_as_they_do() -> None:
+    """Batches of ten: 0.7 s each, a hundred on five connections. At once: 0.3 s each, fifty; and four calls more."""
+    small = estimate([10] * 100, Limits(connections=5, batch_items_max=10), EVEN)
+    assert (small.calls, small.least_s) == (100, pytest.approx(14.0, rel=1e-3))
+    assert small.expected_s == pytest.approx(14.0 + 4 * 0.7, rel=1e-3)
+    at_once = estimate([10] * 100, Limits(connections=5, fanout=4), EVEN)
+    assert at_once.expected_s == pytest.approx(3.0 + 4 * 0.3, rel=1e-3)
+
+
+def test_a_job_of_one_call_takes_one_call_more_than_the_least() -> None:
+    """Twenty rows: 20 * 0.205 / 4 in lanes, and 1.1 s. A window of one request does not hold up a single row."""
+    assert estimate([20], Limits(), EVEN).expected_s == pytest.approx(1.025 + 1.1, rel=1e-3)
+    assert estimate([1], Limits(mailbox_requests=1), EVEN).limits_s < 1.0
 
 
 def test_without_lanes_all_calls_are_full() -> None:

@@ -45,6 +45,7 @@ def test_a_batch_of_questions_only_reads_and_asks_for_immutable_ids_where_the_li
     (first, *others) = json.loads(encode_reads(["/a"] * 20, IdType.IMMUTABLE))["requests"]
     assert first["headers"] == {"Prefer": 'IdType="ImmutableId"'}
     assert len(others) == 19
+    assert len(json.loads(encode_reads(["/a"]))["requests"]) == 1
     for wrong in ([], ["/a"] * 21):
         with pytest.raises(AssertionError):
             encode_reads(wrong)
@@ -158,6 +159,9 @@ def test_a_run_is_refused_where_nothing_can_be_purged(standings: list[Standing],
     """By the kind of what stands in the way, so that its exit code tells; one mailbox that answers is enough to begin."""
     problem = refusal(found(*standings))
     assert type(problem) is (type(None) if kind is None else kind)
+    assert problem is None or str(problem).startswith(
+        "Not one of the mailboxes looked at can be purged, so nothing was sent."
+    )
 
 
 def test_a_refusal_says_everything_that_was_seen() -> None:
