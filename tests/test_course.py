@@ -7,6 +7,7 @@ import json
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from purgeengine.commands.progress import Events, Lines, Live, Silence, Standing
 from purgeengine.commands.summary import show_summary
 from purgeengine.config import Limits
 from purgeengine.core.bound import USUAL, Latency, Shape
-from purgeengine.core.course import Closeness
+from purgeengine.core.course import Closeness, Course
 from purgeengine.core.messages import Held, MailboxOpened, Released
 from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.scheduler import Scheduler
@@ -172,6 +173,17 @@ def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
     assert scheduler.ends_at == 6.0
 
 
+def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
+    """Two thousand calls of 1 s, then 500 of 3 s: the old ones have faded to a share of 1 / e, less what was before them."""
+    course = Course(Limits(connections=1), 0.0)
+    for duration_s, calls in ((1.0, 2_000), (3.0, 500)):
+        for _ in range(calls):
+            course.call(20, duration_s)
+    ends_at = course.ends_at([], 20, 50_000, 0, 0.0, 0.0, wide=True, lanes=False)
+    old, new = exp(-1) * (1 - exp(-4)), 1 - exp(-1)
+    assert ends_at == pytest.approx((old + 3 * new) / (old + new), rel=1e-3)
+
+
 def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
     """Twenty rows of the mailbox that is open and 65 to come, at twenty a second."""
     limits = Limits(fanout=20, connections=1, serial_lanes=False)
@@ -232,7 +244,7 @@ def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 10
     scheduler.handle(answer(batch), now=1.0)
-    assert scheduler.ends_at == pytest.approx(103.0 + 101.0, abs=0.5)
+    assert 103.0 + 101.0 < scheduler.ends_at < 103.0 + 101.0 + 0.5  # and the time of a row
 
 
 def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
