@@ -222,6 +222,30 @@ def test_an_abandoned_part_has_no_name(tmp_path: Path) -> None:
     assert "part-00001.parquet" not in names
 
 
+class Odd(Exception):
+    """An error that cannot be made out of nothing."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+
+
+@pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), ValueError("a closed file")])
+def test_giving_up_is_no_trouble_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    """Where the file cannot even be closed; the error that led to it is for the caller to tell."""
+
+    def refused(_: object) -> None:
+        raise trouble
+
+    writer = PartWriter(tmp_path, "work", SCHEMA, 4, ["kind"])
+    writer.write(table(0, 4))
+    monkeypatch.setattr(pq.ParquetWriter, "close", refused)
+    writer.abandon(Odd("an input that breaks off"))
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["part-00000.parquet.new"]
+    monkeypatch.undo()
+
+
 def test_columns_are_stored_as_they_are_best_read(tmp_path: Path) -> None:
     """Repeated texts by their different values, numbers by their differences, checksums on every page, compressed as asked."""
     for kind, name in (("zstd", "ZSTD"), ("lz4", "LZ4")):

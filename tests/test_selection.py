@@ -82,6 +82,7 @@ def test_it_is_told_in_one_way_however_it_was_asked_for() -> None:
         ("none,403", {0, 403}),
         ("504", set()),
         ("nothing", set()),
+        ("xxxx", set()),
     ],
 )
 def test_answers_and_exported_rows_are_meant_alike(text: str, meant: set[int]) -> None:
@@ -135,7 +136,7 @@ def counted(tmp_path: Path) -> Iterator[Path]:
         ("invalid,duplicate", None, {Outcome.INVALID: 2, Outcome.DUPLICATE: 1}),
         ("invalid", "none", {Outcome.INVALID: 2}),
         ("duplicate,skipped", "none", {Outcome.DUPLICATE: 1}),
-        ("invalid", "403", {}),
+        ("invalid", "403,xxxx", {}),
     ],
 )
 def test_rows_are_counted_without_being_read(
