@@ -36,7 +36,7 @@ def mutants_of(path: Path) -> dict[str, str]:
     return {name: BY_EXIT_CODE.get(code, KILLED) for name, code in found.items()}
 
 
-SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|VALUES|SET|CASE|WHEN|PRAGMA|BEGIN|CREATE|ORDER BY)\b")
+SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|VALUES|SET|CASE|WHEN|PRAGMA|BEGIN|CREATE|JOIN|ORDER BY)\b")
 
 
 def diff_of(name: str, path: Path) -> list[str]:
