@@ -192,6 +192,7 @@ def test_rows_are_cut_into_parts_and_groups_by_their_number_alone(
     rows: list[int] = []
     for name, sizes in zip(found.names("work"), groups, strict=True):
         assert [batch.num_rows for batch in found.batches(name)] == sizes
+        assert {column for batch in found.batches(name, ["kind"]) for column in batch.schema.names} == {"kind"}
         rows += [row for batch in found.batches(name, ["row"]) for row in batch.column(0).to_pylist()]
     assert rows == list(range(sum(counts)))
     assert found.names("wor") == []
