@@ -124,7 +124,11 @@ def test_nothing_to_do_takes_no_time_and_one_row_takes_one_call() -> None:
 
 
 @pytest.mark.parametrize("fanout", ["auto", 4])
-@pytest.mark.parametrize("job", [[1_000], [10] * 1_000, [200] * 100, [250] * 20, [3_000, *[20] * 200]], ids=str)
+@pytest.mark.parametrize(
+    "job",
+    [[1_000], [10] * 1_000, [200] * 100, [250] * 20, [3_000, *[20] * 200]],
+    ids=lambda job: f"{len(job)}-up-to-{max(job)}",
+)
 def test_runs_of_the_real_scheduler_take_about_what_is_expected(job: list[int], fanout: Fanout) -> None:
     """Simulated, at the latencies assumed: hardly sooner than the least time, and within a fifth of what is likely."""
     limits = Limits(fanout=fanout)
