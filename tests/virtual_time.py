@@ -42,9 +42,9 @@ class _JumpingSelector(selectors.SelectSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Starts at time 0."""
 
-    def __init__(self) -> None:
+    def __init__(self, jumps_max: int = JUMPS_MAX) -> None:
         self._virtual_now = 0.0
-        self._jumps = 0
+        self._jumps_left = jumps_max
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
@@ -53,8 +53,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def jump(self, by_s: float) -> None:
         """Move on. A trifle more than asked, so that rounding never leaves a timer just ahead of us for ever."""
-        self._jumps += 1
-        if self._jumps > JUMPS_MAX:
+        self._jumps_left -= 1
+        if self._jumps_left < 0:
             raise Livelock(f"still not done after {self._virtual_now:.0f} s")
         if by_s > 0:
             self._virtual_now += by_s + 1e-9
@@ -78,7 +78,7 @@ class VirtualClock:
         self._utc_at_zero += by_s
 
 
-def run_virtually(main: Coroutine[Any, Any, Result]) -> Result:
-    """Run to the end in virtual time. Raises `Deadlock` when nothing can happen any more."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+def run_virtually(main: Coroutine[Any, Any, Result], jumps_max: int = JUMPS_MAX) -> Result:
+    """Run to the end in virtual time. Raises `Deadlock` when nothing can happen any more, `Livelock` after so many timers."""
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(jumps_max)) as runner:
         return runner.run(main)

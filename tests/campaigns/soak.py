@@ -24,6 +24,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -61,6 +62,8 @@ MAILBOX_SIZES = (1, 3, 20, 76, 400)
 """Rows of one mailbox after another: 100 on average, so that thousands come and go."""
 ENOUGH = 30
 """Attempts of a row: with faults as rare as here, none is given up before."""
+TIMERS_OF_A_ROW_MAX = 10
+"""In virtual time; one is what a row needs. More of them, and nothing comes of the run any more."""
 CACHES = ("WorkRows._groups", "WorkRows._users", "WorkRows._files", "WorkRows._firsts", "_Group.", "Journal._details")
 """What the ledger keeps on purpose, each up to a bound of its own; the bound on memory holds them."""
 PART_FILES = "WorkRows._files"
@@ -475,8 +478,8 @@ def simulated(
         await sampler.engine.run()
         _check_ended(sampler.engine)
 
-    name = "simulated"
-    tally, sampler, duration_s, left = _soak(name, rows, samples, run_virtually, work, lambda _: forget_idle(tenant))
+    name, run = "simulated", partial(run_virtually, jumps_max=TIMERS_OF_A_ROW_MAX * rows)
+    tally, sampler, duration_s, left = _soak(name, rows, samples, run, work, lambda _: forget_idle(tenant))
     return _report(name, tally, sampler, duration_s, left, tenant.faults_drawn)
 
 
