@@ -1,4 +1,7 @@
-"""The real command line in a process of its own, against a simulated tenant over real HTTP and TLS."""
+"""The real command line against a simulated tenant over real HTTP and TLS.
+
+In a process of its own; in that of the test where nothing of it depends on the process.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +100,7 @@ class Bench:
         return self.here(*self.run_arguments(*more), **environment)
 
     def here(self, *arguments: str, **environment: str) -> Ended:
-        """Any command that asks nothing at a terminal, to its end, in this process."""
+        """Any command that asks nothing at a terminal, to its end, in this process; unlike a process, it cannot be given up."""
         with (
             patch.dict(os.environ, self._environment(environment), clear=True),
             redirect_stdout(io.StringIO()) as out,

@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: few in every test run, a hundred times as many with ``--hypothesis-profile=long``.
+"""How many examples a property is tried with: few in every test run, more than a hundred times as many with ``--hypothesis-profile=long``.
 
 Test runs are repeatable: the examples follow from the test's own name. The long profile draws new ones each time, and prints how to
 repeat one that fails.
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 USUAL_EXAMPLES = 100
 QUICK_SHARE = 0.6
-"""Of them in an ordinary run, so that all properties together take no more than a minute."""
+"""What an ordinary run tries of them: all tests together are to take about five minutes."""
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # a busy machine is no failure
 settings.register_profile(
