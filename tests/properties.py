@@ -1,7 +1,7 @@
-"""How many examples a property is tried with: few in every test run, more than a hundred times as many with ``--hypothesis-profile=long``.
+"""How many examples a property is tried with: few in every test run, many more with ``--hypothesis-profile=long``.
 
-Test runs are repeatable: the examples follow from the test's own name. The long profile draws new ones each time, and prints how to
-repeat one that fails.
+Test runs are repeatable: the examples follow from the test's own name. The long profile has over a hundred times as many, draws new
+ones each time, and prints how to repeat one that fails.
 """
 
 from __future__ import annotations
