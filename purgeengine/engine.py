@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from purgeengine import logs
 from purgeengine.core.action import PERMANENT, Deletion
+from purgeengine.core.flight import neighbours
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchLost,
@@ -226,7 +227,8 @@ class Engine:
             self.stop(reason)
 
     def _encode(self, batch: Batch) -> bytes:
-        items = self._ledger.items([a.position for part in batch.parts for a in part.attempts])
+        runs = [run for part in batch.parts for run in neighbours(part.attempts)]
+        items = self._ledger.items([position for first, rows, _ in runs for position in range(first, first + rows)])
         return encode_batch(items, self._deletion, serial=batch.serial)
 
     async def _post(self, batch: Batch, body: bytes) -> None:

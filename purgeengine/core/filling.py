@@ -6,6 +6,7 @@ not full may wait a moment for company.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from random import Random
 from uuid import UUID
@@ -138,7 +139,7 @@ class Filling:
 
     def _flight(
         self,
-        parts: list[tuple[Mailbox, tuple[Attempt, ...]]],
+        parts: list[tuple[Mailbox, Sequence[Attempt]]],
         now: float,
         token_generation: int,
         *,

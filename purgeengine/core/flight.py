@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from purgeengine.core.mailbox import Mailbox
-from purgeengine.core.model import Attempt, Batch
+from purgeengine.core.model import Attempt, Batch, FirstAttempts
 
 
 @dataclass(slots=True)
@@ -14,15 +14,18 @@ class Flight:
     """What the scheduler must remember of a batch until it ends: whose rows it carries, since when, with which token."""
 
     batch: Batch
-    parts: list[tuple[Mailbox, tuple[Attempt, ...]]]
+    parts: list[tuple[Mailbox, Sequence[Attempt]]]
     sent_at: float
     token_generation: int
     size: int
     """Rows in it."""
 
 
-def neighbours(attempts: tuple[Attempt, ...]) -> Iterator[tuple[int, int, int]]:
+def neighbours(attempts: Sequence[Attempt]) -> Iterator[tuple[int, int, int]]:
     """Neighbours that were sent equally often: (first position, rows, sendings)."""
+    if isinstance(attempts, FirstAttempts):
+        yield attempts.rows.start, len(attempts), 1
+        return
     first, sendings, _, _ = attempts[0]
     end = first
     for position, number, _, _ in attempts:

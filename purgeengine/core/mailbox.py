@@ -6,10 +6,11 @@ of which Graph forwards one row at a time. A wide batch, of more rows than slots
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from math import inf
 
-from purgeengine.core.model import Attempt, Outcome, Reply
+from purgeengine.core.model import Attempt, FirstAttempts, Outcome, Reply
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.window import Window
 
@@ -149,48 +150,50 @@ class Mailbox:
             due += sum(1 for at, _ in self._retries if at <= now)
         return min(due, most, self.window.room(now))
 
-    def draw(self, count: int, now: float) -> tuple[Attempt, ...]:
+    def draw(self, count: int, now: float) -> Sequence[Attempt]:
         """Take ``count`` rows to send now, those sent before first; the caller asked `sendable`."""
-        drawn: list[Attempt] = []
-        while self._retries and len(drawn) < count and self._retries[0][0] <= now:
-            drawn.append(_next_attempt(heappop(self._retries)[1]))
-        drawn += self._fresh(count - len(drawn))
+        again = self._again(count, now)
+        fresh = self._fresh(count - len(again))
         assert self.next <= self.end, "more rows drawn than there are"
         self._take_off(count, lane=False)
-        return tuple(drawn)
+        return (*again, *fresh) if again else fresh
 
-    def draw_alone(self) -> tuple[Attempt, ...]:
+    def draw_alone(self) -> Sequence[Attempt]:
         """Take one of the rows that must travel alone."""
         attempt = _next_attempt(self.alone.pop())
         self._take_off(1, lane=False)
         return (attempt,)
 
-    def draw_lane(self, most: int, now: float) -> tuple[Attempt, ...]:
+    def draw_lane(self, most: int, now: float) -> Sequence[Attempt]:
         """Take at most ``most`` rows for a serial lane: fresh ones, or once those are used up, such as were sent before.
 
         The last rows are shared out over the lanes that may run. Empty where nothing is due.
         """
         free = self.limit - self.slots_taken
         left = self.end - self.next
-        count = min(most, self.window.room(now), max(1, -(-left // free)))
+        most = min(most, self.window.room(now))
         if left:
-            drawn = self._fresh(min(count, left))
+            drawn = self._fresh(min(most, max(1, -(-left // free)), left))
         else:
-            count = min(most, self.window.room(now), -(-len(self._retries) // free))
-            drawn = []
-            while self._retries and len(drawn) < count and self._retries[0][0] <= now:
-                drawn.append(_next_attempt(heappop(self._retries)[1]))
+            drawn = self._again(min(most, -(-len(self._retries) // free)), now)
         if drawn:
             self._take_off(len(drawn), lane=True)
+        return drawn
+
+    def _again(self, most: int, now: float) -> tuple[Attempt, ...]:
+        """Take such as were sent before and may be sent again now."""
+        drawn: list[Attempt] = []
+        while self._retries and len(drawn) < most and self._retries[0][0] <= now:
+            drawn.append(_next_attempt(heappop(self._retries)[1]))
         return tuple(drawn)
 
-    def _fresh(self, count: int) -> list[Attempt]:
+    def _fresh(self, count: int) -> Sequence[Attempt]:
         """Take so many rows that were never sent, in order; those that an earlier ledger left in doubt come first."""
-        first = self.next
+        rows = range(self.next, self.next + count)
         self.next += count
-        if first >= self.doubt_end:
-            return list(map(Attempt, range(first, self.next)))
-        return [Attempt(position, in_doubt=position < self.doubt_end) for position in range(first, self.next)]
+        if rows.start >= self.doubt_end:
+            return FirstAttempts(rows)
+        return tuple(Attempt(position, in_doubt=position < self.doubt_end) for position in rows)
 
     def landed(self, rows: int, *, lane: bool) -> None:
         """A batch with so many of its rows has ended."""

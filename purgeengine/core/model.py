@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 
 class Outcome(StrEnum):
@@ -48,11 +49,46 @@ class Attempt(NamedTuple):
     in_doubt: bool = False
 
 
+class FirstAttempts(Sequence[Attempt]):
+    """The first sendings of neighbouring rows, none of them in doubt, as nearly all are.
+
+    Equal to a tuple of the same attempts; an attempt is made when it is looked at, and most never are.
+    """
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: range) -> None:
+        self.rows = rows
+        """Their positions."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return map(Attempt, self.rows)
+
+    @overload
+    def __getitem__(self, at: int) -> Attempt: ...
+    @overload
+    def __getitem__(self, at: slice) -> FirstAttempts: ...
+    def __getitem__(self, at: int | slice) -> Attempt | FirstAttempts:
+        return FirstAttempts(self.rows[at]) if isinstance(at, slice) else Attempt(self.rows[at])
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == (tuple(other) if isinstance(other, FirstAttempts) else other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"FirstAttempts({self.rows})"
+
+
 class Part(NamedTuple):
     """The rows of one mailbox in a batch."""
 
     mailbox: int
-    attempts: tuple[Attempt, ...]
+    attempts: Sequence[Attempt]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from purgeengine.core.messages import (
     RunBlocked,
     Settled,
 )
-from purgeengine.core.model import Attempt, Reply
+from purgeengine.core.model import Attempt, FirstAttempts, Reply
 from purgeengine.edges.ledger.request_ids import packed
 from purgeengine.edges.ledger.schema import OUTCOME_CODES, crc_of
 from purgeengine.errors import LedgerError
@@ -170,6 +170,8 @@ class Turn:
 
     def _fresh_tail(self, attempts: Sequence[Attempt]) -> range:
         """The rows at the end that are sent for the first time; the scheduler sends those of a mailbox in ascending order."""
+        if isinstance(attempts, FirstAttempts):
+            return attempts.rows
         end = first = attempts[-1].position + 1
         for position, number, failures, _ in reversed(attempts):  # doubt may come from an earlier ledger
             if number != 1 or failures or position != first - 1 or position in self._memory.sent_before:
