@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 
 import pytest
 
 from purgeengine.config import Limits
 from purgeengine.core.mailbox import LANE_ROWS_WORTH, Mailbox
-from purgeengine.core.model import Attempt
+from purgeengine.core.model import Attempt, FirstAttempts
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.window import Window
 
@@ -19,13 +20,48 @@ def a_mailbox(rows: int = 100, *, first: int = 0, requests: int = 10_000, doubt_
     return Mailbox(7, first, first + rows, window, Quarantine(Limits()), limit_max=4, doubt_end=doubt_end)
 
 
-def positions(attempts: tuple[Attempt, ...]) -> list[int]:
+def positions(attempts: Sequence[Attempt]) -> list[int]:
     return [attempt.position for attempt in attempts]
 
 
 def counted(mailbox: Mailbox) -> tuple[int, int, int, int]:
     """Rows left, rows in flight, lanes, slots taken."""
     return mailbox.remaining, mailbox.rows_in_flight, mailbox.lanes, mailbox.slots_taken
+
+
+# ------------------------------------------------------------------------------------------------------ first attempts
+
+
+def test_first_attempts_are_as_good_as_a_tuple_of_them() -> None:
+    """Whoever looks at them one by one, from behind, or at some of them, sees attempts with the number 1 and without doubt."""
+    some, told = FirstAttempts(range(5, 9)), tuple(Attempt(position, 1, 0, False) for position in range(5, 9))
+    assert (tuple(some), tuple(reversed(some)), len(some)) == (told, told[::-1], 4)
+    assert (some[0], some[-1], tuple(some[1:3]), tuple(some[:0])) == (told[0], told[-1], told[1:3], ())
+    assert some == told
+    assert told == some
+    assert some == FirstAttempts(range(5, 9))
+    assert some != FirstAttempts(range(5, 8))
+    assert some != (told[0]._replace(in_doubt=True), *told[1:])
+    assert hash(some) == hash(told)
+    assert repr(some) == "FirstAttempts(range(5, 9))"
+    with pytest.raises(IndexError):
+        some[4]
+
+
+@pytest.mark.parametrize("doubt_end", [0, 3, 12])
+def test_new_rows_are_kept_as_a_range_unless_one_of_them_is_in_doubt(doubt_end: int) -> None:
+    """What earlier ledgers left in doubt comes first, and each of those rows says so."""
+    mailbox = a_mailbox(20, doubt_end=doubt_end)
+    drawn = [mailbox.draw_lane(10, 0.0), mailbox.draw_lane(5, 0.0)]
+    assert [a.in_doubt for attempts in drawn for a in attempts] == [at < doubt_end for at in range(10)]
+    assert [type(attempts) is FirstAttempts for attempts in drawn] == [doubt_end == 0, doubt_end <= 5]
+
+
+def test_a_batch_with_rows_sent_before_has_the_new_ones_behind_them() -> None:
+    mailbox = a_mailbox()
+    mailbox.put_back(Attempt(50, 1, 1, True), 0.0)
+    assert mailbox.draw(3, 0.0) == (Attempt(50, 2, 1, True), Attempt(0), Attempt(1))
+    assert mailbox.draw(1, 0.0) == FirstAttempts(range(2, 3))
 
 
 # ------------------------------------------------------------------------------------------------------------- in flight

@@ -203,8 +203,7 @@ def take_up(
 
 def spare_the_collector() -> None:
     """Rows pass through as short-lived tuples without cycles; looking for cycles among them costs a twentieth of the CPU."""
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without a collection first, which takes longer than the little garbage of starting is worth
     gc.set_threshold(100_000, 50, 100)
 
 
