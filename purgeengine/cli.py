@@ -33,7 +33,16 @@ COMMANDS = {
     "demo": "Watch a whole run against a simulated tenant. Needs no account.",
 }
 STOPPED = 4
-EXIT_CODES = """\b
+EPILOG = """\b
+Examples:
+  purgeengine demo
+  purgeengine plan contacts.csv
+  purgeengine run contacts.csv --ledger ./cleanup
+  purgeengine status ./cleanup
+  purgeengine report ./cleanup -o report.html
+  purgeengine retry ./cleanup --ledger ./cleanup-2
+
+\b
 Exit codes:
   0  every row purged, already gone, or a duplicate of such a row
   1  finished, some rows did not end well; the ledger says which
@@ -67,24 +76,15 @@ class Commands(click.Group):
 @click.command(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EXIT_CODES,
+    epilog=EPILOG,
     name="purgeengine",
 )
 @click.version_option(__version__, prog_name="purgeengine")
 def cli() -> None:
-    r"""Permanently delete Outlook contacts in bulk through Microsoft Graph.
+    """Permanently delete Outlook contacts in bulk through Microsoft Graph.
 
     What it deletes cannot be brought back by the user. Look first (plan), then run; the ledger folder keeps what became of
     every row, survives a crash, and can be fed back in.
-
-    \b
-    Examples:
-      purgeengine demo
-      purgeengine plan contacts.csv
-      purgeengine run contacts.csv --ledger ./cleanup
-      purgeengine status ./cleanup
-      purgeengine report ./cleanup -o report.html
-      purgeengine retry ./cleanup --ledger ./cleanup-2
     """
 
 

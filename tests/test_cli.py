@@ -308,13 +308,17 @@ def test_output_that_cannot_be_written_is_a_sentence(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["plan"], ["check"], ["run"], ["status"], ["export"], ["retry"], ["report"], ["simulate"], ["demo"]],
+    ["", "plan", "check", "run", "status", "export", "retry", "report", "simulate", "config show", "demo"],
 )
-def test_help_has_examples(bench: Bench, command: list[str]) -> None:
-    """Every command explains itself."""
-    ended = bench.command(*command, "--help")
+def test_help_has_examples(bench: Bench, command: str) -> None:
+    """Every command explains itself: examples of its own, each on a line of its own, and no mark that click was to take out."""
+    ended = bench.command(*command.split(), "--help")
     assert ended.code == 0
-    assert "Examples:" in ended.out
+    _, _, examples = ended.out.partition("Examples:\n")
+    lines = [line.strip() for line in examples.partition("\n\n")[0].splitlines()]
+    assert [line for line in lines if line.startswith(f"purgeengine {command}".rstrip())], ended.out
+    assert "\b" not in ended.out
+    assert "\\b" not in ended.out
 
 
 def test_wrong_usage_is_exit_two(bench: Bench) -> None:
