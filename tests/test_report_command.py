@@ -234,3 +234,23 @@ def test_a_bar_is_filled_and_shows_what_is_rare() -> None:
     assert min(segment.width for segment in bar) >= charts.SLIVER
     assert bar[-1].x + bar[-1].width == pytest.approx(charts.BAR_WIDTH)
     assert charts.segments({"purged": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("rows", "bucket_s", "labels"),
+    [
+        (510, 1.0, ["300", "600"]),
+        (1_000, 1.0, ["500", "1,000"]),
+        (12_345, 1.0, ["7,500", "15,000"]),
+        (13, 1.0, ["7.5", "15"]),
+        (1, 1.0, ["0.5", "1"]),
+        (7, 60.0, ["0.075", "0.15"]),
+    ],
+)
+def test_a_course_is_measured_in_numbers_as_people_write_them(rows: int, bucket_s: float, labels: list[str]) -> None:
+    """Two lines, at the next round number above the most rows a second and at half of it; no power of ten among the words."""
+    bucket = {"at_utc": "2026-11-25T23:15:29+00:00", "well": rows, "badly": 0}
+    course = charts.course({"buckets": [bucket], "bucket_s": bucket_s})
+    assert course is not None
+    assert [label for _, label in course.scale] == labels
+    assert course.columns[0].well_height <= charts.COURSE_HEIGHT

@@ -10,7 +10,8 @@ BAR_WIDTH = 1_000.0
 """Width of the bar of outcomes; rows of a kind that is rare still get `SLIVER`."""
 SLIVER = 6.0
 COURSE_WIDTH, COURSE_HEIGHT = 720.0, 150.0
-NICE = (1, 2, 2.5, 5, 10)
+NICE = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+"""Round numbers whose halves are round as well: they are written beside the picture."""
 
 
 class Segment(NamedTuple):
@@ -80,8 +81,13 @@ def course(timeline: Mapping[str, Any]) -> Course | None:
                 round(badly, 2), bucket["at_utc"], bucket["well"], bucket["badly"],
             )
         )  # fmt: skip
-    scale = [(round(COURSE_HEIGHT * (1 - part), 2), f"{top * part:,.3g}") for part in (0.5, 1)]
+    scale = [(round(COURSE_HEIGHT * (1 - part), 2), _written(top * part)) for part in (0.5, 1)]
     return Course(columns, scale, bucket_s)
+
+
+def _written(value: float) -> str:
+    """A round number as people write it."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:.4g}"
 
 
 def _nice(value: float) -> float:
