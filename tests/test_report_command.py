@@ -17,6 +17,7 @@ from purgeengine.core.remedies import remedy_for
 from purgeengine.core.verdicts import TABLE, Scope
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.page import charts
+from purgeengine.edges.page.render import _duration
 from tests.ledger_fixtures import NOW, FakeSource, a_source, ended, open_ledger, rows_of, sent, settled
 from tests.test_chain import chain  # noqa: F401 - a fixture
 from tests.test_retry_command import DENIED, ending
@@ -254,3 +255,20 @@ def test_a_course_is_measured_in_numbers_as_people_write_them(rows: int, bucket_
     assert course is not None
     assert [label for _, label in course.scale] == labels
     assert course.columns[0].well_height <= charts.COURSE_HEIGHT
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"),
+        (0.64, "0.6 s"),
+        (1.0, "1 s"),
+        (12.4, "12 s"),
+        (60, "1 min"),
+        (3_725, "1 h 2 min"),
+        (90_000, "1 d 1 h"),
+    ],
+)
+def test_a_duration_on_the_page_is_told_in_two_units_at_most(seconds: float | None, text: str) -> None:
+    """And never torn from its unit by the end of a line."""
+    assert _duration(seconds) == text.replace(" ", "\u00a0")

@@ -63,14 +63,19 @@ def _number(value: float) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    """In the two largest units that matter."""
+    """In the two largest units that matter; a number stays on the line of its unit."""
     if seconds is None:
         return "–"
+    return _in_units(seconds).replace(" ", "\u00a0")
+
+
+def _in_units(seconds: float) -> str:
     whole = max(0, round(seconds))
     for size, unit, smaller, name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
         if whole >= size:
-            return f"{whole // size} {unit} {whole % size // smaller} {name}"
-    return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
+    return f"{round(seconds, 1):g} s" if seconds < 10 else f"{whole} s"
 
 
 def _moment(text: str | None) -> str:
