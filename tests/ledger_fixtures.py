@@ -44,6 +44,7 @@ class FakeSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         names = ["row", "line", "source", "user", "folder", "contact", "reason", *self.extra_columns]
+        names += ["in_doubt"] if self.doubtful else []
         for start in range(0, len(self.rows), self.batch_rows):
             rows = self.rows[start : start + self.batch_rows]
             numbers = range(start, start + len(rows))
@@ -56,7 +57,6 @@ class FakeSource:
                 *(pa.array([row[3 + n] for row in rows], pa.string()) for n in range(len(self.extra_columns))),
             ]
             if self.doubtful:
-                names.append("in_doubt")
                 columns.append(pa.array([number in self.doubtful for number in numbers]))
             yield pa.RecordBatch.from_arrays(columns, names=names)
 

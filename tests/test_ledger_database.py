@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from purgeengine.core.action import Action, Deletion, IdType
-from purgeengine.edges.ledger import database
+from purgeengine.edges.ledger import database, schema
 from purgeengine.errors import LedgerError
 from tests.ledger_fixtures import a_source, open_ledger
 
@@ -176,3 +176,18 @@ def test_the_checksum_is_over_every_row_that_staging_wrote(folder: Path) -> None
         seen.add(database.crc_of_staged(connection))
     assert len(seen) == 8
     connection.close()
+
+
+def test_a_seal_weighs_each_column_by_a_prime_of_its_own() -> None:
+    """As many columns as there are primes, and no more; a null weighs something as well."""
+    assert schema._sum("a bc") == "(31 * coalesce(a, -31) + 127 * coalesce(bc, -127)) % 2147483647"
+    columns = "first rows outcome detail attempts in_doubt first_sent_ms settled_ms batch"
+    assert schema._sum(columns) == schema.SEALS["outcome"]
+    with pytest.raises(AssertionError):
+        schema._sum(f"{columns} more")
+
+
+def test_a_checksum_is_that_of_the_values_as_python_writes_them() -> None:
+    """Of all of them, in order, with what is no text escaped: ledgers of years ago must be read."""
+    assert schema.crc_of(403, "Error", "\u00e4\ud800") == zlib.crc32("(403, 'Error', '\u00e4\\ud800')".encode())
+    assert schema.crc_of(None) == zlib.crc32(b"(None,)")

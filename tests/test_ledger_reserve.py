@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -112,11 +116,75 @@ def test_a_really_full_disk_takes_the_last_answers(tmp_path: Path) -> None:
         subprocess.run(["umount", tmp_path], check=True)
 
 
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file grows beyond 64 MiB: a mistake in the test's subject must not fill the disk of whoever runs it."""
+    if sys.platform == "win32":
+        yield
+        return
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("small_files")
 def test_a_run_does_not_start_where_there_is_no_room_to_keep_back(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is said before anything is sent, with the amount that is missing."""
     monkeypatch.setattr("purgeengine.edges.ledger.reserve.BATCH_BYTES", 1 << 60)
-    with pytest.raises(LedgerError, match="MiB for answers in flight cannot be kept free"):
+    with pytest.raises(
+        LedgerError,
+        match=f"{1 + (4 << 40)} MiB for answers in flight cannot be kept free in {re.escape(str(ledger.folder))}: ",
+    ):
         ledger.hold_reserve(4)
     assert not (ledger.folder / "reserve").exists()
+    assert not ledger._journal.reserve.held
+
+
+@pytest.mark.usefixtures("small_files")
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, None])
+def test_the_reserve_is_written_where_it_cannot_be_allocated(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    """Some file systems do not know fallocate, nor do some systems; zeros take the room as well."""
+
+    def refused(*_: int) -> NoReturn:
+        raise OSError(number, "It cannot be done")
+
+    if number is None:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", refused, raising=False)
+    ledger.hold_reserve(5)
+    assert (ledger.folder / "reserve").read_bytes() == bytes(3 << 20)  # 1 MiB and 5 batches are 2.25 MiB
+    ledger.close()
+    assert not (ledger.folder / "reserve").exists()
+
+
+@pytest.mark.usefixtures("small_files")
+def test_room_that_the_file_system_keeps_is_not_written(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked for all of it, from the beginning, and that is enough."""
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, *room: asked.append(room), raising=False)
+    ledger.hold_reserve(4)
+    assert asked == [(0, (1 << 20) + 4 * BATCH_BYTES)]
+    assert (ledger.folder / "reserve").stat().st_size == 0
+
+
+def test_a_reserve_that_cannot_be_removed_is_no_worse_than_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may hold the file; the ledger is closed all the same."""
+    ledger = open_ledger(tmp_path / "L", a_source(2))
+    ledger.hold_reserve(1)
+
+    def refused(self: Path, missing_ok: bool = False) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    ledger.close()
+    assert not ledger._journal.reserve.held

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from purgeengine.core.model import Item, Outcome, Reply
-from purgeengine.edges.ledger import LedgerReader, database, export, items, journal, parts, reserve, staging
+from purgeengine.edges.ledger import LedgerReader, database, export, items, journal, parts, staging
 from purgeengine.edges.ledger.storage import cause_of, reading_records, translated
 from purgeengine.errors import LedgerError
 from tests.ledger_fixtures import NOW, FakeSource, a_source, ended, open_ledger, sent, settled
@@ -114,34 +113,6 @@ def test_a_folder_that_cannot_be_locked_is_not_used(
     with pytest.raises(LedgerError, match=sentence):
         open_ledger(tmp_path / "L", a_source(2))
     assert not (tmp_path / "L" / "ledger.sqlite").exists()
-
-
-def test_the_reserve_is_written_where_it_cannot_be_allocated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some file systems do not know fallocate; zeros take the room as well."""
-
-    def refused(*_: int) -> NoReturn:
-        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
-
-    monkeypatch.setattr(os, "posix_fallocate", refused, raising=False)
-    with open_ledger(tmp_path / "L", a_source(2)) as ledger:
-        ledger.hold_reserve(4)
-        assert (tmp_path / "L" / "reserve").stat().st_size >= len(reserve.BLOCK) + 4 * reserve.BATCH_BYTES
-    assert not (tmp_path / "L" / "reserve").exists()
-
-
-def test_a_reserve_that_cannot_be_removed_is_no_worse_than_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another program may hold the file; the ledger is closed all the same."""
-    ledger = open_ledger(tmp_path / "L", a_source(2))
-    ledger.hold_reserve(1)
-
-    def refused(self: Path, missing_ok: bool = False) -> NoReturn:
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    monkeypatch.setattr(Path, "unlink", refused)
-    ledger.close()
-    assert not ledger._journal.reserve.held
 
 
 def test_a_mistake_of_ours_shuts_the_ledger(tmp_path: Path) -> None:

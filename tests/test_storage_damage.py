@@ -6,10 +6,12 @@ import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from purgeengine.edges.ledger import LedgerReader
+from purgeengine.edges.ledger.checking import check
 from purgeengine.edges.ledger.database import crc_of_staged
 from purgeengine.edges.ledger.log_check import log_is_damaged
 from purgeengine.edges.ledger.schema import SEALS, TABLES, crc_of
@@ -90,7 +92,7 @@ def test_a_number_that_changed_behind_its_seal_is_damage(a_ledger: Path, table: 
         rewrite(database, table, "seal INTEGER", generated)
         with closing(sqlite3.connect(database)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        with pytest.raises(LedgerError, match="is damaged"):
+        with pytest.raises(LedgerError, match=rf"is damaged \(a row of {table} was changed\)\."):
             LedgerReader.open(a_ledger)
         with pytest.raises(LedgerError, match="is damaged"):
             open_ledger(a_ledger, None)
@@ -106,29 +108,91 @@ def rewrite(database: Path, table: str, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "what"),
     [
-        "UPDATE detail SET message = 'Everything is fine.'",
-        "UPDATE batch SET request_id = 'another'",
-        "UPDATE batch SET client_request_id = x'00'",
-        "UPDATE mailbox SET user = 'b@fabrikam.example'",
-        "UPDATE meta SET value = '\"fabrikam\"' WHERE key = 'tenant_id'",
-        "UPDATE file SET name = 'input/part-00001.parquet' WHERE name LIKE 'input/%'",
-        "DELETE FROM meta WHERE key = 'crc'",
-        "DROP INDEX batch_in_flight",
+        ("UPDATE detail SET message = 'Everything is fine.'", "a row of detail was changed"),
+        ("UPDATE batch SET request_id = 'another'", "a row of batch was changed"),
+        ("UPDATE batch SET client_request_id = x'00'", "a row of batch was changed"),
+        ("INSERT INTO start VALUES (1, '{}', 7)", "a row of start was changed"),
+        ("UPDATE mailbox SET user = 'b@fabrikam.example'", "what was staged was changed"),
+        ("UPDATE meta SET value = '\"fabrikam\"' WHERE key = 'tenant_id'", "what was staged was changed"),
+        ("UPDATE file SET name = 'input/part-00001.parquet' WHERE name LIKE 'input/%'", "what was staged was changed"),
+        ("DELETE FROM meta WHERE key = 'crc'", "what was staged was changed"),
+        ("DROP INDEX batch_in_flight", "its tables are not as they were made"),
     ],
 )
-def test_texts_and_tables_that_changed_are_damage(a_ledger: Path, statement: str) -> None:
-    """What stands in words is covered by checksums, and so is what the tables are."""
+def test_texts_and_tables_that_changed_are_damage(a_ledger: Path, statement: str, what: str) -> None:
+    """What stands in words is covered by checksums, and so is what the tables are; the sentence says what and what to do."""
     database = a_ledger / "ledger.sqlite"
     before = database.read_bytes()
     try:
         with closing(sqlite3.connect(database)) as connection, connection:
             connection.execute(statement)
-        with pytest.raises(LedgerError, match="is damaged"):
+        with pytest.raises(LedgerError) as raised:
             LedgerReader.open(a_ledger)
     finally:
         database.write_bytes(before)
+    assert str(raised.value) == (
+        f"The database of the ledger in {a_ledger} is damaged ({what}). Restore the folder from a copy."
+    )
+
+
+def test_what_sqlite_finds_is_told_in_one_line() -> None:
+    """Its own check of the pages takes two; here a page miscounts the bytes between its cells."""
+    files = base_of("stopped").files
+    database = bytearray(files["ledger.sqlite"])
+    database[4096 + 7] = 9
+    with (
+        a_folder({**files, "ledger.sqlite": bytes(database)}) as folder,
+        pytest.raises(LedgerError, match=r"is damaged \(\*\*\* in database main \*\*\* \w.*\)\. Restore"),
+    ):
+        check(folder)
+
+
+def test_a_database_that_ends_within_a_page_is_damage_unless_a_log_has_the_rest() -> None:
+    """A death leaves it so at times, and SQLite writes the page once more."""
+    for name, damaged in (("stopped", True), ("killed", False)):
+        files = base_of(name).files
+        with a_folder({**files, "ledger.sqlite": files["ledger.sqlite"] + b"x"}) as folder:
+            if damaged:
+                with pytest.raises(LedgerError, match=r"is damaged \(it ends within a page\)"):
+                    check(folder)
+                (folder / LOG).touch()  # an empty one has nothing
+                with pytest.raises(LedgerError, match="it ends within a page"):
+                    check(folder)
+            else:
+                check(folder)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "damaged"),
+    [
+        (sqlite3.OperationalError("disk I/O error"), sqlite3.SQLITE_IOERR_READ, False),
+        (sqlite3.OperationalError("database is locked"), sqlite3.SQLITE_BUSY, False),
+        (sqlite3.DatabaseError("malformed"), sqlite3.SQLITE_CORRUPT_VTAB, True),
+        (sqlite3.DatabaseError("made by hand"), None, True),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"), None, True),
+    ],
+)
+def test_what_the_system_refuses_is_no_damage(
+    a_ledger: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int | None, damaged: bool
+) -> None:
+    """A disk that fails or a database in use says nothing about the file; every other error does."""
+    if code is not None:
+        error.sqlite_errorcode = code  # type: ignore[attr-defined]
+
+    def raising(_: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("purgeengine.edges.ledger.checking.connect_to_read", raising)
+    with pytest.raises((LedgerError, UnicodeError, sqlite3.Error)) as raised:
+        check(a_ledger)
+    if damaged:
+        assert isinstance(raised.value, LedgerError)
+        assert f"is damaged ({error})" in str(raised.value)
+        assert raised.value.__cause__ is error
+    else:
+        assert raised.value is error
 
 
 def frames(log: bytes) -> list[int]:
