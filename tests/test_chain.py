@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from zlib import crc32
 
+import pyarrow as pa
 import pytest
 
 from purgeengine import cli
@@ -16,8 +19,11 @@ from purgeengine.core.chaining import State, Verdict, folded
 from purgeengine.core.messages import MailboxClosed
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.edges.ledger import Chain, LedgerReader, LedgerRows, Selection, endings_of, export
+from purgeengine.edges.ledger import chain as chain_of_ledgers
+from purgeengine.edges.ledger.chain import Final
+from purgeengine.edges.ledger.schema import OUTCOME_CODES
 from purgeengine.edges.source import open_source
-from purgeengine.errors import LedgerMismatch, UsageProblem
+from purgeengine.errors import LedgerError, LedgerMismatch, UsageProblem
 from purgeengine.sim.answers import Trouble
 from purgeengine.sim.faults import Faults
 from tests.cli_fixtures import a_bench, rows_of
@@ -200,25 +206,104 @@ def edited(old: Path, new: Path, edit: Callable[[list[dict[str, str]]], list[dic
 
 
 def test_ledgers_that_do_not_belong_together_are_refused(tmp_path: Path, chain: list[Path]) -> None:
-    """Two lists of their own, none, a retry of another ledger, the same one twice, and rows of somebody else's export."""
+    """Two lists of their own, none, a retry of another ledger, the same one twice, and more than a chain may have."""
     open_ledger(tmp_path / "x", a_source(11)).close()
-    with pytest.raises(LedgerMismatch, match="both made from lists of their own"):
-        Chain.open([chain[0], tmp_path / "x"])
-    with pytest.raises(LedgerMismatch, match="is to be named too"):
-        Chain.open(chain[1:])
-    with pytest.raises(LedgerMismatch, match="began with another"):
-        Chain.open([tmp_path / "x", chain[1]])
-    with pytest.raises(UsageProblem, match="named twice"):
-        Chain.open([chain[0], chain[0]])
-    foreign = FakeSource([(*row, str(number)) for number, row in enumerate(input_rows("z", 3))], ("origin_row",))
-    for name, source, said in (
-        ("y", foreign, "no such row"),
-        ("z", replace(foreign, rows=[(*row[:3], "11") for row in foreign.rows]), "row 11 of"),
-        ("w", replace(foreign, rows=[(*row[:3], "") for row in foreign.rows]), "does not say"),
+    a, x = chain[0], tmp_path / "x"
+    for folders, said in (
+        ([a, x], f"{a} and {x} were both made from lists of their own."),
+        (chain[1:], "all of them were made from an earlier one, which is to be named too."),
+        ([x, chain[1]], f"the one in {chain[1]} began with another than that in {x}."),
     ):
-        open_ledger(tmp_path / name, source).close()
-        with Chain.open([chain[0], tmp_path / name]) as opened, pytest.raises(LedgerMismatch, match=said):
+        with pytest.raises(LedgerMismatch) as raised:
+            Chain.open(folders)
+        assert str(raised.value) == f"These ledgers do not belong together: {said}"
+    with pytest.raises(UsageProblem) as refused:
+        Chain.open([chain[1], a, tmp_path / "b" / ".." / "a"])
+    assert str(refused.value) == f"{a.resolve()} is named twice. Name each ledger once."
+    with pytest.raises(UsageProblem, match=r"^201 ledgers are more than the 200 that a chain may have\.$"):
+        Chain.open([tmp_path / f"none-{number}" for number in range(201)])
+    with pytest.raises(LedgerError, match="no ledger"):
+        Chain.open([tmp_path / f"none-{number}" for number in range(200)])
+
+
+def test_rows_that_do_not_come_from_where_they_say_are_refused(tmp_path: Path, chain: list[Path]) -> None:
+    """Rows of somebody else's export, beside a retry that is in order: the sentence says which row of which ledger."""
+    a = chain[0]
+    here = input_rows("a", 3)
+    elsewhere = f"says it comes from row {{}} of {a}, which is no such row"
+    silent = "does not say from which row of an earlier ledger it comes"
+    for name, rows, row, why in (
+        ("contact", [(*here[0], "0"), (*here[1], "1"), (*here[2], "8")], 2, elsewhere.format("8")),
+        ("user", [(*here[0], "0"), ("b@contoso.example", *here[1][1:], "1")], 1, elsewhere.format("1")),
+        ("beyond", [(*here[0], "0"), (*here[1], "11")], 1, elsewhere.format("11")),
+        ("odd", [(*here[0], "x" * 50)], 0, elsewhere.format("x" * 40)),
+        ("two of one", [(*here[0], "2"), (*here[2], "2")], 1, elsewhere.format("2")),
+        ("silent", [(*here[0], "0"), (*here[1], "")], 1, silent),
+        ("null", [(*here[0], None)], 0, silent),
+    ):
+        open_ledger(tmp_path / name, FakeSource(rows, ("origin_row",))).close()
+        with Chain.open([a, chain[1], tmp_path / name]) as opened, pytest.raises(LedgerMismatch) as raised:
             opened.final()
+        assert str(raised.value) == (
+            f"These ledgers do not belong together: row {row} of {tmp_path / name} {why}. Name the ledgers of one purge and of "
+            "its retries, and no others."
+        )
+
+
+@pytest.mark.parametrize("offset", [0, 3])
+def test_states_of_rows_are_coded_in_a_byte_each(offset: int) -> None:
+    """The code of the outcome, 16 more in doubt; without one, 8 in doubt, else 0. Of a part of a batch as of a whole one."""
+    outcomes = [None, *Outcome]
+    batch = pa.RecordBatch.from_pydict(
+        {"outcome": [outcome and outcome.value for outcome in outcomes] * 2, "in_doubt": [False] * 8 + [True] * 8},
+        schema=pa.schema([("outcome", pa.string()), ("in_doubt", pa.bool_())]),
+    )
+    codes = [0, *(OUTCOME_CODES[outcome] for outcome in Outcome)]
+    expected = [*codes, 8, *(16 + code for code in codes[1:])]
+    assert list(chain_of_ledgers._coded(batch.slice(offset, 10))) == expected[offset:][:10]
+
+
+@pytest.mark.parametrize(
+    ("said", "row"),
+    [
+        ("0", 0), (" 7\t", 7), ("9", 9), ("10", None), ("007", 7), ("0" * 17 + "7", 7), ("0" * 18 + "7", None),
+        ("", None), (None, None), ("-1", None), ("1.0", None), ("\u0667", None), ("\u00b2", None), ("seven", None),
+    ],
+)  # fmt: skip
+def test_numbers_of_rows_are_read_as_spreadsheets_leave_them(said: str | None, row: int | None) -> None:
+    """With room around them and zeros before; whatever is no number of ten rows is none."""
+    assert chain_of_ledgers._number(said, 10) == row
+
+
+def test_contacts_are_told_apart_by_mailbox_and_id() -> None:
+    """In whatever letter case the mailbox stands; never by nothing."""
+    assert chain_of_ledgers._mark("Ann@X.example", "c") == crc32(b"ann@x.example\nc") | 1
+    assert {chain_of_ledgers._mark("ann@x.example", f"c{number}") % 2 for number in range(20)} == {1}
+
+
+def test_the_states_of_a_chain_are_counted_with_their_doubts() -> None:
+    """Doubt counts with the outcome, and by itself where it is all there is."""
+    final = Final(bytearray([0, 0, 8, 1, 3, 3 + 16, 4 + 16, 16 + 7]), bytearray(8), ())
+    counts = final.counts()
+    assert (counts.rows, counts.waiting, counts.in_doubt) == (8, 2, 1)
+    assert {outcome: rows for outcome, rows in counts.outcomes.items() if rows} == {P: 1, R: 2, E: 1, S: 1}
+    assert final.left_in_doubt() == 3
+    assert [final.of(row) for row in (1, 2, 4, 5)] == [State(None), State(None, True), State(R), State(R, True)]
+
+
+def test_ledgers_are_read_in_the_order_of_descent_and_then_of_time() -> None:
+    """Whoever ran rows of another one comes after it, whatever its clock said; a circle is broken at the earliest."""
+
+    def ledger(name: str, parent: str | None, first_sent_ms: int) -> Any:
+        about = {} if parent is None else {"parent": parent}
+        return SimpleNamespace(identity=name, about=about, first_sent_ms=first_sent_ms)
+
+    def order(*ledgers: Any) -> str:
+        return "".join(ledger.identity for ledger in chain_of_ledgers._by_descent(list(ledgers)))
+
+    assert order(ledger("c", "b", 1), ledger("b", "a", 2), ledger("d", None, 3)) == "bcd"
+    assert order(ledger("c", "a", 3), ledger("b", "a", 2), ledger("d", "a", 1)) == "dbc"
+    assert order(ledger("b", "c", 1), ledger("c", "b", 0)) == "cb"
 
 
 def test_status_of_several_ledgers(chain: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
