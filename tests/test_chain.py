@@ -157,6 +157,29 @@ def test_two_of_them_tell_what_they_know(chain: list[Path]) -> None:
         assert [folder.name for folder in opened.unnamed] == ["c"]
 
 
+def test_a_ledger_by_itself_is_a_chain(chain: list[Path]) -> None:
+    """It has the last word on all of its rows, in doubt or not, and progress is told as it is read."""
+    told: list[int] = []
+    with Chain.open(chain[:1]) as opened:
+        final = opened.final(told.append)
+    assert [share.holds for share in final.shares] == [{P: 3, R: 4, E: 1, S: 2, Outcome.INVALID: 1}]
+    assert (final.left_in_doubt(), told) == (2, [11])
+
+
+def test_an_invalid_row_of_a_later_ledger_says_nothing_of_an_earlier_one(tmp_path: Path) -> None:
+    """It was never sent, and what is wrong with it may be the number of its origin; the rows after it count."""
+    with open_ledger(tmp_path / "a", a_source(3)) as ledger:
+        ending(ledger, 0, *[(R, DENIED, False)] * 3)
+    (first, second, _) = input_rows("a", 3)
+    rows = [(*first, "0"), ("nobody", "", "x", "?"), (*second, "1")]
+    with open_ledger(tmp_path / "b", FakeSource(rows, ("origin_row",))) as ledger:
+        ending(ledger, 0, *[(P, Reply(204), False)] * 2)
+    with Chain.open([tmp_path / "a", tmp_path / "b"]) as opened:
+        final = opened.final()
+    assert [final.of(row).outcome for row in range(3)] == [P, P, R]
+    assert [dict(share.holds) for share in final.shares] == [{R: 1}, {P: 2}]
+
+
 def test_a_chain_of_exports_is_a_chain(tmp_path: Path) -> None:
     """A run on an export, and a run on an export of that, in another order of rows, with a mended row among them."""
     with open_ledger(tmp_path / "a", FakeSource([*input_rows("a", 4), ("nobody", "", "a-9")])) as ledger:
