@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+import sys
+import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from purgeengine.edges.ledger import duplicates as duplicates_of_an_input
 from purgeengine.edges.ledger import survey_input
-from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates
-from purgeengine.edges.ledger.grouping import ARRIVING, Grouping, first_positions
+from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates, bytes_of
+from purgeengine.edges.ledger.grouping import ARRIVING, Grouping, first_positions, numbers
 from tests.ledger_fixtures import FakeSource, a_source, rows_of
 from tests.properties import examples
 
@@ -79,6 +84,82 @@ def test_duplicates_are_those_of_the_earliest_row(
     assert len(found) == len(expected)
 
 
+def test_rows_are_spilled_when_there_are_more_than_fit(tmp_path: Path) -> None:
+    """Five fit; the sixth makes the one folder that is needed, and what lay in it goes when all has been compared."""
+    made: list[Path] = []
+
+    def scratch() -> Path:
+        made.append(tmp_path)
+        return tmp_path
+
+    duplicates = Duplicates(scratch, 5)
+    sizes = []
+    for row in range(15):
+        duplicates.add([row], [0], [b"%d" % (row % 12)])
+        sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()) // 24)
+    assert sizes == [0] * 5 + [6] * 6 + [12] * 3 + [12]
+    assert set(duplicates.found()) == {Duplicate(12, 0, 0), Duplicate(13, 1, 0), Duplicate(14, 2, 0)}
+    assert made == [tmp_path]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_as_many_rows_are_compared_at_once_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours by their hash, all of them once; more only where one partition alone has more."""
+    sizes: list[int] = []
+    compared = duplicates_of_an_input._compared
+
+    def noted(table: Any) -> Any:
+        sizes.append(len(table))
+        return compared(table)
+
+    monkeypatch.setattr(duplicates_of_an_input, "_compared", noted)
+    duplicates = Duplicates(lambda: tmp_path, 10)
+    contacts = [b"%d" % number for number in range(60)] + [b"0"] * 12
+    duplicates.add(list(range(72)), [3] * 72, contacts)
+    partitions = Counter(hash((3, contact)) >> 54 for contact in contacts)
+    expected, rows = [], 0
+    for _, more in sorted(partitions.items()):
+        if rows and rows + more > 10:
+            expected.append(rows)
+            rows = 0
+        rows += more
+    assert {found.first_row for found in duplicates.found()} == {0}
+    assert sizes == [*expected, rows]
+
+
+def test_rows_are_the_same_contact_where_both_checksums_agree() -> None:
+    """Each repeats the first one of its kind, and is told with its mailbox; one checksum alone proves nothing."""
+    rows = [
+        (7, 0, 1, 4),
+        (8, 1, 1, 4),
+        (7, 2, 2, 4),
+        (7, 3, 1, 5),
+        (9, 4, 1, 4),
+        (7, 5, 2, 4),
+        (7, 6, 1, 4),
+        (8, 7, 3, 4),
+    ]
+    table = pa.table(dict(zip(("key", "row", "check", "mailbox"), zip(*rows, strict=True), strict=True)))
+    compared = duplicates_of_an_input._compared
+    assert list(compared(table)) == [Duplicate(3, 0, 5), Duplicate(5, 2, 4), Duplicate(6, 0, 4)]
+    assert list(compared(table.slice(0, 2))) == list(compared(table.slice(0, 0))) == []
+
+
+def test_numbers_of_a_part_of_an_array_are_those_of_the_part() -> None:
+    """As they stand in memory, however wide they are."""
+    for kind, width in ((pa.int32(), 4), (pa.int64(), 8), (pa.uint32(), 4)):
+        whole = pa.array([1, 2, 3, 4], kind)
+        assert bytes(bytes_of(whole.slice(1, 2))) == b"".join(n.to_bytes(width, sys.byteorder) for n in (2, 3))
+
+
+@pytest.mark.parametrize("count", [0, 1, 8_191, 8_192, 8_193])
+def test_numbers_in_a_row_are_those_of_a_range(count: int) -> None:
+    """More of them than are kept ready, too."""
+    found = numbers(5_000_000_000, count)
+    assert found.type == pa.int64()
+    assert found.to_pylist() == list(range(5_000_000_000, 5_000_000_000 + count))
+
+
 def test_first_positions_put_the_largest_mailbox_first() -> None:
     """Equal mailboxes keep the order in which they appear, and every position belongs to exactly one."""
     order, first = first_positions([2, 5, 2, 7])
@@ -86,16 +167,25 @@ def test_first_positions_put_the_largest_mailbox_first() -> None:
     assert list(first) == [12, 7, 14, 0]
 
 
-@pytest.mark.parametrize("pending_rows_max", [10_000, 7])
-def test_grouping_gives_rows_back_by_position(tmp_path: Path, pending_rows_max: int) -> None:
+def rows_at(*positions: int) -> pa.RecordBatch:
+    """Rows that are to come to these places."""
+    columns = [
+        pa.array(positions),
+        pa.array(positions),
+        pa.array(["F"] * len(positions)),
+        pa.array(map(str, positions)),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=ARRIVING)
+
+
+@pytest.mark.parametrize("pending_bytes_max", [10_000, 500, 0])
+def test_grouping_gives_rows_back_by_position(tmp_path: Path, pending_bytes_max: int) -> None:
     """Whether or not the buckets lay on the disk."""
     positions = list(range(100))
     random.Random(5).shuffle(positions)
-    grouping = Grouping(tmp_path, pending_rows_max, bucket_bits=4)
+    grouping = Grouping(tmp_path, pending_bytes_max, bucket_bits=4)
     for start in range(0, 100, 9):
-        part = positions[start : start + 9]
-        columns = [pa.array(part), pa.array(part), pa.array(["F"] * len(part)), pa.array([str(p) for p in part])]
-        grouping.add(pa.RecordBatch.from_arrays(columns, schema=ARRIVING))
+        grouping.add(rows_at(*positions[start : start + 9]))
     written: list[pa.Table] = []
 
     class Sink:
@@ -104,4 +194,38 @@ def test_grouping_gives_rows_back_by_position(tmp_path: Path, pending_rows_max: 
 
     grouping.write_to(Sink())
     assert pa.concat_tables(written).column("contact").to_pylist() == [str(n) for n in range(100)]
+    assert {tuple(table.column_names) for table in written} == {("row", "folder", "contact")}
+    sizes = [100] if pending_bytes_max == 10_000 else [16] * 6 + [4]
+    assert [len(table) for table in written] == sizes
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_go_to_the_disk_when_more_of_them_wait_than_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a nameless file in the folder that was said, opened once and closed at the end, whoever asks for it first."""
+    opened: list[Any] = []
+    temporary = tempfile.TemporaryFile
+
+    def noted(**more: Any) -> Any:
+        opened.append((temporary(**more), more))
+        return opened[-1][0]
+
+    monkeypatch.setattr("purgeengine.edges.ledger.grouping.tempfile.TemporaryFile", noted)
+    first, second = rows_at(40_000, 2, 3), rows_at(0, 5, 70_000)
+    grouping = Grouping(tmp_path, first.nbytes + second.nbytes)
+    grouping.add(first)
+    grouping.add(second)
+    assert opened == []
+    grouping.add(rows_at(6))
+    assert [more for _, more in opened] == [{"dir": tmp_path}]
+    grouping.add(rows_at(1, 9, 8))
+    grouping.add(rows_at(7, 4, 65_536, 65_535, 32_767))
+    tables = grouping.tables()
+    assert [next(tables).column("position").to_pylist() for _ in range(3)] == [
+        [*range(10), 32_767], [40_000, 65_535], [65_536, 70_000],
+    ]  # fmt: skip
+    file = opened[0][0]
+    assert not file.closed
+    assert list(tables) == []
+    assert file.closed
+    grouping.close()
+    assert len(opened) == 1
