@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from purgeengine.core.messages import Entry, MailboxClosed
@@ -20,6 +22,7 @@ from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.rows import schema_of
 from purgeengine.edges.ledger.states import States
 from purgeengine.errors import LedgerError
+from tests.fuzz.targets import ledgers
 from tests.ledger_fixtures import ID, NOW, FakeSource, a_source, ended, open_ledger, returned, rows_of, sent, settled
 
 DENIED = Reply(403, "ErrorAccessDenied", "No.")
@@ -112,15 +115,37 @@ def test_any_column_can_be_told_without_the_others(folder: Path) -> None:
             assert read(folder, columns=columns) == whole.select(columns)
 
 
-def test_rows_with_some_outcomes_are_told_and_progress_counts_them_all(folder: Path, tmp_path: Path) -> None:
-    """Also invalid rows and duplicates; of many rows, scratch space is taken where it was said, and given back."""
+def test_rows_with_some_outcomes_are_told_and_progress_counts_them_all(folder: Path) -> None:
+    """Also invalid rows and duplicates."""
     progress: list[int] = []
     chosen = [Outcome.INVALID, Outcome.DUPLICATE, Outcome.PURGED]
-    some = read(folder, only=chosen, on_progress=progress.append, scratch=tmp_path)
+    some = read(folder, only=chosen, on_progress=progress.append)
     assert some.column("row").to_pylist() == [8, 9, 14, 20]
     assert progress == [21]
     assert read(folder, only=[]).num_rows == 0
-    assert list(tmp_path.iterdir()) == []
+
+
+def test_scratch_space_is_taken_where_it_was_said_and_given_back(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the states of the rows do not fit in memory; it is not where temporary files are by default."""
+    taken: list[Any] = []
+    temporary = tempfile.TemporaryFile
+
+    def noted(**more: Any) -> Any:
+        taken.append((temporary(**more), more["dir"]))
+        return taken[-1][0]
+
+    monkeypatch.setattr("purgeengine.edges.ledger.grouping.PENDING_BYTES_MAX", 0)
+    monkeypatch.setattr("purgeengine.edges.ledger.grouping.tempfile.TemporaryFile", noted)
+    assert read(folder, scratch=tmp_path).column("outcome").to_pylist() == [told[0] for told in TOLD]
+    ((file, where),) = taken
+    assert (where, file.closed) == (tmp_path, True)
+    with LedgerReader.open(folder) as reader:
+        rows = reader.rows(scratch=tmp_path)
+        next(rows)
+        rows.close()  # type: ignore[attr-defined]
+    assert taken[1][0].closed
 
 
 # ------------------------------------------------------------------------------------------------ the states of many rows
@@ -137,6 +162,19 @@ def test_what_is_told_of_many_rows_at_once_is_cut_where_they_are_read(
     found = read(tmp_path / "L", columns=["outcome", "attempts"]).to_pydict()
     assert found["outcome"] == [None] * 3 + ["purged"] * 1_097 + [None] * 500
     assert found["attempts"] == [1] * 1_100 + [0] * 500
+
+
+def test_states_are_cut_where_a_chunk_ends_and_nowhere_else(folder: Path) -> None:
+    """A state that ends with its chunk is whole, and the next chunk begins with the next one."""
+    with closing(connect_to_read(folder)) as connection:
+        chunks = states._Chunks(connection)
+        found = [[(state.first, state.end) for state in chunks.take(size)] for size in (2, 3, 2, 1, 7, 3)]
+        with pytest.raises(ValueError, match=r"^there are more rows to send than the records know$"):
+            chunks.take(1)
+    assert found == [
+        [(0, 1), (1, 2)], [(2, 3), (3, 4), (4, 5)], [(5, 6), (6, 7)], [(7, 8)],
+        [(8, 9), (9, 10), (10, 11), (11, 13), (13, 14), (14, 15)], [(15, 16), (16, 17), (17, 18)],
+    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -172,6 +210,13 @@ def test_states_of_other_rows_than_those_asked_for_are_refused(
         known.take(first_row, pa.array(placed))
 
 
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if nobody had noticed that the database was changed."""
+    monkeypatch.setattr("purgeengine.edges.ledger.reader.check", lambda folder: None)
+
+
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -179,16 +224,26 @@ def test_states_of_other_rows_than_those_asked_for_are_refused(
         ("UPDATE outcome SET rows = 3", "the row at position 2 has two states"),
         ("UPDATE outcome SET rows = 0", "the row at position 0 has two states"),
         ("UPDATE attempt SET position = 1 WHERE position = 2", "the row at position 1 has two states"),
+        ("UPDATE outcome SET rows = 1; UPDATE attempt SET position = 0", "the row at position 0 has two states"),
+        ("DELETE FROM file WHERE name LIKE 'order/%'", r"zip\(\) argument 2 is shorter than argument 1"),
     ],
 )
-def test_records_of_rows_that_cannot_be_so_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, said: str
-) -> None:
-    """Even where nobody has noticed that the database was changed."""
+def test_records_of_rows_that_cannot_be_so_are_refused(tmp_path: Path, change: str, said: str) -> None:
+    """They are not told of any row."""
     with open_ledger(tmp_path / "L", a_source(4, 2)) as ledger:
         ledger.write([sent(1, (0, [0, 1, 2])), ended(1), settled(0, 1), settled(1, 1), returned(2)], NOW)
     with closing(sqlite3.connect(tmp_path / "L" / "ledger.sqlite")) as connection, connection:
-        connection.execute(change)
-    monkeypatch.setattr("purgeengine.edges.ledger.reader.check", lambda folder: None)
+        connection.executescript(change)
     with pytest.raises(LedgerError, match=rf"contradict each other \(ValueError: {said}\)"):
+        read(tmp_path / "L")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_rows_whose_order_is_not_known_are_not_left_out(tmp_path: Path) -> None:
+    """A part that was forged with the right checksums, and has fewer rows than the input."""
+    open_ledger(tmp_path / "L", a_source(3)).close()
+    part = tmp_path / "L" / "order" / "part-00000.parquet"
+    pq.write_table(pq.read_table(part).slice(0, 0), part, write_page_checksum=True)
+    ledgers.adopt(tmp_path / "L", "order/part-00000.parquet")
+    with pytest.raises(LedgerError, match="contradict each other"):
         read(tmp_path / "L")
