@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from purgeengine.edges.ledger import staging
+from purgeengine.edges.ledger import grouping, parts, staging
 from purgeengine.edges.ledger.database import connect_to_read, read_meta
+from purgeengine.edges.ledger.earlier import Earlier
+from purgeengine.edges.ledger.names import User
+from purgeengine.edges.ledger.parts import Parts, PartWriter
 from purgeengine.edges.ledger.staging import Repeats
-from tests.ledger_fixtures import FakeSource, open_ledger, rows_of
+from tests.ledger_fixtures import ID, FakeSource, open_ledger, rows_of
 
 
 def test_rows_of_each_kind_are_counted(tmp_path: Path) -> None:
@@ -39,3 +48,77 @@ def test_duplicates_are_spilled_when_there_are_as_many_as_fit(tmp_path: Path, mo
     assert repeats.of_part(0) == {5: 1, 7: 3, 8: 5, 9: 6}
     assert repeats.of_part(1) == {}
     assert repeats.of_part(2) == {25: 2, 26: 4, 27: 7}
+
+
+def test_parts_are_filled_however_many_rows_come_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the last have as many rows as a part may, and all groups but the last as many as a group."""
+    monkeypatch.setattr(parts, "PART_ROWS_MAX", 8)
+    writer = PartWriter(tmp_path, "kind", pa.schema([pa.field("row", pa.int64())]), 4, repetitive=[])
+    for first, end in ((0, 6), (6, 7), (7, 18), (18, 19)):
+        writer.write(pa.table({"row": pa.array(range(first, end), pa.int64())}))
+    writer.finish()
+    assert [file.name for file in writer.files] == [f"kind/part-0000{number}.parquet" for number in range(3)]
+    reading = Parts(tmp_path, {name: (size, crc) for name, size, crc in writer.files})
+    found = [[batch.column("row").to_pylist() for batch in reading.batches(file.name)] for file in writer.files]
+    assert found == [
+        [[0, 1, 2, 3], [4, 5, 6, 7]], [[8, 9, 10, 11], [12, 13, 14, 15]], [[16, 17, 18]],
+    ]  # fmt: skip
+
+
+def test_rows_of_a_user_with_two_names_are_staged_as_one_mailbox(tmp_path: Path) -> None:
+    """And the names are kept with the ledger."""
+    user = User(ID.format(1), "a@contoso.example")
+    source = FakeSource([*rows_of("a", 2), *rows_of("b", 3), (user.object_id, "", "x")])
+    open_ledger(tmp_path / "L", source, resolve=lambda names: {name: user for name in names if name[0] != "b"}).close()
+    with closing(connect_to_read(tmp_path / "L")) as connection:
+        mailboxes = connection.execute("SELECT user, rows FROM mailbox ORDER BY number").fetchall()
+        kept = connection.execute("SELECT * FROM resolved ORDER BY key DESC").fetchall()
+    assert mailboxes == [("a@contoso.example", 3), ("b@contoso.example", 3)]
+    assert kept == [(name, *user) for name in (user.upn, user.object_id)]
+
+
+def test_rows_that_do_not_fit_in_memory_are_grouped_in_the_folder_of_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporary files may be on a small disk, or in memory."""
+    taken: list[Path] = []
+    temporary = tempfile.TemporaryFile
+
+    def noted(**more: Any) -> Any:
+        taken.append(more["dir"])
+        return temporary(**more)
+
+    monkeypatch.setattr(grouping, "PENDING_BYTES_MAX", 0)
+    monkeypatch.setattr("purgeengine.edges.ledger.grouping.tempfile.TemporaryFile", noted)
+    with open_ledger(tmp_path / "L", FakeSource([*rows_of("b", 1), *rows_of("a", 2)])) as ledger:
+        assert ledger.rows_of(range(3)) == [1, 2, 0]
+    assert taken == [tmp_path / "L" / "staging"]
+
+
+def test_the_digest_of_an_earlier_ledger_is_there_before_its_rows_are_asked_for(tmp_path: Path) -> None:
+    """Both come through one connection, which one reader at a time may use; files are read for both at once."""
+
+    class Retried(FakeSource):
+        digested = False
+
+        def digest(self) -> str:
+            begun.wait(0.05)  # time enough for rows to be asked for, were that allowed
+            self.digested = True
+            return super().digest()
+
+        def batches(self) -> Iterator[pa.RecordBatch]:
+            begun.set()
+            assert self.digested
+            yield from super().batches()
+
+    begun = threading.Event()
+    about = {"tenant_id": "contoso", "action": "permanentDelete", "id_type": "default", "resolve_users": False}
+    earlier = Earlier("root", "parent", (9, 8), {"b@contoso.example": (7, 6)}, {"b@contoso.example": [(5, 4)]}, about)
+    open_ledger(tmp_path / "L", Retried([*rows_of("a", 2), *rows_of("b", 1)], earlier=earlier)).close()
+    with closing(connect_to_read(tmp_path / "L")) as connection:
+        assert connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchall() == [(9, 8)]
+        waits = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM mailbox ORDER BY number").fetchall()
+        assert waits == [(None, None), (7, 6)]
+        assert connection.execute("SELECT mailbox, at_ms, rows FROM seen").fetchall() == [(1, 5, 4)]
+        meta = read_meta(connection)
+        assert (meta["root"], meta["parent"]) == ("root", "parent")
