@@ -227,9 +227,9 @@ class Engine:
             self.stop(reason)
 
     def _encode(self, batch: Batch) -> bytes:
-        runs = [run for part in batch.parts for run in neighbours(part.attempts)]
-        items = self._ledger.items([position for first, rows, _ in runs for position in range(first, first + rows)])
-        return encode_batch(items, self._deletion, serial=batch.serial)
+        together = (run for part in batch.parts for run in neighbours(part.attempts))
+        stretches = self._ledger.stretches(range(first, first + rows) for first, rows, _ in together)
+        return encode_batch(stretches, self._deletion, serial=batch.serial)
 
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from purgeengine.core.messages import Entry, Spell
-from purgeengine.core.model import Item
+from purgeengine.core.model import Stretch
 from purgeengine.errors import PurgeEngineError
 
 
@@ -39,7 +39,7 @@ class Tokens(Protocol):
 class Ledger(Protocol):
     """Remembers.
 
-    ``write`` returns when the entries are durable, ``items`` gives the rows at these positions, ``user_of`` a mailbox's name.
+    ``write`` returns when the entries are durable, ``stretches`` gives the rows at these positions, ``user_of`` a mailbox's name.
     ``trouble`` is why the run should stop although everything was written, answers in flight excepted: no room for more.
     """
 
@@ -47,7 +47,7 @@ class Ledger(Protocol):
     def trouble(self) -> PurgeEngineError | None: ...  # noqa: D102
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None: ...  # noqa: D102
-    def items(self, positions: Sequence[int]) -> Sequence[Item]: ...  # noqa: D102
+    def stretches(self, runs: Iterable[range]) -> Sequence[Stretch]: ...  # noqa: D102
     def user_of(self, mailbox: int) -> str: ...  # noqa: D102
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from purgeengine.config import Limits
@@ -19,7 +20,7 @@ from purgeengine.core.messages import (
     Send,
     Settled,
 )
-from purgeengine.core.model import Answer, Batch, Outcome, Reply
+from purgeengine.core.model import Answer, Batch, Item, Outcome, Reply, Stretch
 from purgeengine.core.scheduler import Scheduler
 
 PURGED = Reply(204)
@@ -101,3 +102,11 @@ def refusal(batch: Batch, status: int, code: str = "", message: str = "", wait: 
 def lost(batch: Batch, *, sent: bool = True) -> BatchLost:
     """No answer."""
     return BatchLost(batch.number, sent, "The connection was reset.")
+
+
+def stretches_of(items: Iterable[Item]) -> list[Stretch]:
+    """Rows as a batch takes them: neighbours of one mailbox and folder together."""
+    return [
+        Stretch(user, folder, [item.contact for item in some])
+        for (user, folder), some in groupby(items, lambda item: (item.user, item.folder))
+    ]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from purgeengine.core.messages import BatchSent, Entry, MailboxClosed, MailboxOpened, Returned, Settled
-from purgeengine.core.model import Item
+from purgeengine.core.model import Item, Stretch
+from tests.fixtures import stretches_of
 
 
 class MemoryLedger:
@@ -37,9 +38,9 @@ class MemoryLedger:
         order = sorted(range(len(self._ranges)), key=lambda m: self._ranges[m][0] - self._ranges[m][1])
         return iter([MailboxOpened(mailbox, *self._ranges[mailbox]) for mailbox in order])
 
-    def items(self, positions: Sequence[int]) -> list[Item]:
+    def stretches(self, runs: Iterable[range]) -> list[Stretch]:
         """The rows at these positions."""
-        return [self._items[position] for position in positions]
+        return stretches_of(self._items[position] for run in runs for position in run)
 
     def user(self, mailbox: int) -> str:
         """Its name."""

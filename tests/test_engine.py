@@ -64,7 +64,7 @@ class Scene:
                 scene.entries += entries
                 scene.history += [f"intent {e.client_request_id}" for e in entries if isinstance(e, BatchSent)]
 
-            items = staticmethod(ledger.items)
+            stretches = staticmethod(ledger.stretches)
             user_of = staticmethod(ledger.user_of)
 
         class Transport:

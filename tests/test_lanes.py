@@ -30,6 +30,7 @@ from tests.fixtures import (
     positions,
     refusal,
     returned,
+    stretches_of,
 )
 from tests.scenario import Scenario
 from tests.world import World
@@ -239,7 +240,9 @@ def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() ->
 
 def test_a_lane_on_the_wire_depends_all_the_way() -> None:
     """Each sub-request names the one before it, which Graph's rules accept as fully sequential; the first names none."""
-    body = encode_batch([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)], serial=True)
+    body = encode_batch(
+        stretches_of([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)]), serial=True
+    )
     requests = json.loads(body)["requests"]
     assert [request.get("dependsOn") for request in requests] == [None, *[[str(row)] for row in range(19)]]
     assert parse_batch(body).sequential

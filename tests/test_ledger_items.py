@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from purgeengine.core.model import Item
+from purgeengine.core.model import Item, Stretch
 from purgeengine.edges.ledger import items, parts, staging
 from purgeengine.edges.ledger.database import connect_to_read
 from purgeengine.edges.ledger.items import WorkRows, _Group, runs
@@ -68,8 +68,8 @@ def test_what_cannot_be_stored_is_cut_or_replaced() -> None:
 def test_positions_are_cut_into_stretches() -> None:
     """Neighbours together, in the order given, also where it runs backwards."""
     assert list(runs([])) == []
-    assert list(runs([7])) == [(7, 8)]
-    assert list(runs([3, 4, 5, 9, 1, 2, 2])) == [(3, 6), (9, 10), (1, 3), (2, 3)]
+    assert list(runs([7])) == [range(7, 8)]
+    assert list(runs([3, 4, 5, 9, 1, 2, 2])) == [range(3, 6), range(9, 10), range(1, 3), range(2, 3)]
 
 
 def test_rows_are_drawn_across_mailboxes_and_groups(drawn: WorkRows) -> None:
@@ -176,8 +176,22 @@ def test_a_group_gives_its_rows_whatever_it_was_cut_from() -> None:
     """Ids of the greatest length, rows without a folder, and a part of a larger table."""
     contacts, folders = ["z", "x" * 512, "a", "bb"], ["F", "", "G", "F"]
     table = pa.table({"folder": pa.array(folders).dictionary_encode(), "contact": pa.array(contacts)})
-    assert list(_Group(table).items("u", 0, 4)) == [Item("u", f, c) for f, c in zip(folders, contacts, strict=True)]
-    assert list(_Group(table.slice(1)).items("u", 1, 3)) == [Item("u", "G", "a"), Item("u", "F", "bb")]
+    each = [Stretch("u", folder, [contact]) for folder, contact in zip(folders, contacts, strict=True)]
+    assert list(_Group(table).stretches("u", 0, 4)) == each
+    assert list(_Group(table.slice(1)).stretches("u", 1, 3)) == each[2:]
+
+
+def test_neighbours_of_one_folder_are_drawn_together() -> None:
+    """Wherever one folder ends in a group, or where the whole group has only one."""
+    folders, contacts = ["F", "F", "", "G", "G", "G", "F"], list("abcdefg")
+    table = pa.table({"folder": pa.array(folders).dictionary_encode(), "contact": pa.array(contacts)})
+    together = [("F", ["a", "b"]), ("", ["c"]), ("G", ["d", "e", "f"]), ("F", ["g"])]
+    assert list(_Group(table).stretches("u", 0, 7)) == [Stretch("u", *some) for some in together]
+    assert list(_Group(table).stretches("u", 1, 5)) == [
+        Stretch("u", "F", ["b"]), Stretch("u", "", ["c"]), Stretch("u", "G", ["d", "e"])
+    ]  # fmt: skip
+    alone = pa.table({"folder": pa.array(["F"] * 7).dictionary_encode(), "contact": pa.array(contacts)})
+    assert list(_Group(alone).stretches("u", 2, 6)) == [Stretch("u", "F", ["c", "d", "e", "f"])]
 
 
 def test_a_ledger_without_rows_to_send_has_none(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
 from purgeengine.core.wire import contact_url, decode_answer, encode_batch
 from purgeengine.errors import NoAnswer
+from tests.fixtures import stretches_of
 from tests.fuzz.targets import answers
 from tests.oracles import check_urls
 from tests.properties import examples
@@ -66,13 +67,13 @@ def test_the_url_of_a_row(vector: dict[str, Any]) -> None:
 def test_an_invalid_row_is_a_mistake_of_ours(item: Item) -> None:
     """Rows are checked when they are read; one that gets this far must not leave."""
     with pytest.raises(AssertionError):
-        encode_batch([item])
+        encode_batch(stretches_of([item]))
 
 
 def test_a_batch_as_graph_wants_it() -> None:
     """Ids count from 0; each sub-request has a content type and an empty body, without which Graph refuses the whole batch."""
     ben = Item("ben@contoso.example", "F+", "B=")
-    assert json.loads(encode_batch([ANN, ben])) == {
+    assert json.loads(encode_batch(stretches_of([ANN, ben]))) == {
         "requests": [
             {
                 "id": "0",
@@ -94,7 +95,7 @@ def test_a_batch_as_graph_wants_it() -> None:
 
 def test_a_plain_delete_has_no_body_and_no_headers() -> None:
     """``--action delete`` is a DELETE of the contact itself."""
-    assert json.loads(encode_batch([ANN, ANN], Deletion(Action.DELETE))) == {
+    assert json.loads(encode_batch(stretches_of([ANN, ANN]), Deletion(Action.DELETE))) == {
         "requests": [
             {"id": "0", "method": "DELETE", "url": "/users/ann@contoso.example/contacts/AAMkAGI2"},
             {"id": "1", "method": "DELETE", "url": "/users/ann@contoso.example/contacts/AAMkAGI2"},
@@ -105,18 +106,18 @@ def test_a_plain_delete_has_no_body_and_no_headers() -> None:
 @pytest.mark.parametrize("action", Action)
 def test_immutable_ids_are_announced_in_every_sub_request(action: Action) -> None:
     """The header speaks for the sub-request in which it stands, and for no other; nothing else of it changes."""
-    plain = json.loads(encode_batch([ANN] * 20, Deletion(action)))["requests"]
-    immutable = json.loads(encode_batch([ANN] * 20, Deletion(action, IdType.IMMUTABLE)))["requests"]
+    plain = json.loads(encode_batch(stretches_of([ANN] * 20), Deletion(action)))["requests"]
+    immutable = json.loads(encode_batch(stretches_of([ANN] * 20), Deletion(action, IdType.IMMUTABLE)))["requests"]
     assert [request["headers"].pop("Prefer") for request in immutable] == ['IdType="ImmutableId"'] * 20
     assert [{"headers": {}, **request} for request in plain] == immutable
 
 
 def test_a_batch_holds_one_to_twenty_rows() -> None:
     """Graph's limit; the scheduler keeps it, and the codec insists."""
-    assert len(json.loads(encode_batch([ANN] * 20))["requests"]) == 20
+    assert len(json.loads(encode_batch(stretches_of([ANN] * 20)))["requests"]) == 20
     for count in (0, 21):
         with pytest.raises(AssertionError):
-            encode_batch([ANN] * count)
+            encode_batch(stretches_of([ANN] * count))
 
 
 # ------------------------------------------------------------------------------------------------------------- decoding
@@ -270,7 +271,7 @@ USERS = st.sampled_from(["ann@contoso.example", "$x'y@contoso.example", "g#EXT#@
 def test_what_is_sent_is_what_is_answered(items: list[Item], rng: Any, data: st.DataObject) -> None:
     """Whatever order a service answers in, each row gets the status that its own sub-request was given."""
     check_urls(items)
-    requests = json.loads(encode_batch(items))["requests"]
+    requests = json.loads(encode_batch(stretches_of(items)))["requests"]
     assert [request["url"] for request in requests] == [f"{contact_url(item)}/permanentDelete" for item in items]
     statuses = data.draw(st.lists(st.sampled_from([204, 404, 500]), min_size=len(items), max_size=len(items)))
     sub_responses = [{"id": r["id"], "status": s} for r, s in zip(requests, statuses, strict=True)]

@@ -12,6 +12,7 @@ from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
 from purgeengine.core.reads import decode_reads
 from purgeengine.core.wire import BATCH_ITEMS_MAX, _form, decode_answer, encode_batch
 from purgeengine.errors import NoAnswer
+from tests.fixtures import stretches_of
 
 ANN = Item("ann@contoso.example", "", "A")
 NOON_UTC = 1_767_268_800.0
@@ -61,8 +62,8 @@ def test_what_stands_around_an_address(
 ) -> None:
     """Twenty sub-requests of each kind, word for word; in a serial batch each but the first waits for the one before it."""
     form = _form(deletion)
-    befores = form.serial if serial else form.before
-    made = [json.loads(f"{before}/x{form.after}") for before in befores]
+    body = "".join(f"{before}/x" for before in (form.serial if serial else form.before)) + form.after
+    made = json.loads(body)["requests"]
     asked = [{"id": str(n), "method": method, "url": url, **rest} for n in range(BATCH_ITEMS_MAX)]
     if serial:
         asked[1:] = [{**request, "dependsOn": [str(n)]} for n, request in enumerate(asked[1:])]
@@ -71,9 +72,12 @@ def test_what_stands_around_an_address(
 
 def test_a_serial_batch_is_chained_all_the_way() -> None:
     """Graph refuses a batch that is neither unordered nor one chain."""
-    depends = [request.get("dependsOn") for request in json.loads(encode_batch([ANN] * 20, serial=True))["requests"]]
+    depends = [
+        request.get("dependsOn")
+        for request in json.loads(encode_batch(stretches_of([ANN] * 20), serial=True))["requests"]
+    ]
     assert depends == [None, *([str(n)] for n in range(19))]
-    assert b"dependsOn" not in encode_batch([ANN] * 20)
+    assert b"dependsOn" not in encode_batch(stretches_of([ANN] * 20))
 
 
 # -------------------------------------------------------------------------------------------------------------- statuses

@@ -74,7 +74,7 @@ class MortalLedger:
         self._world = world
         self._ledger = ledger
         self._mortality = mortality
-        self.items = ledger.items
+        self.stretches = ledger.stretches
         self.user_of = ledger.user_of
 
     @property

@@ -15,6 +15,7 @@ from benchmarks.makespan.service import Service
 from purgeengine.commands.purging import take_up
 from purgeengine.config import Limits
 from purgeengine.core.bound import Latency
+from purgeengine.core.flight import neighbours
 from purgeengine.core.messages import Entry, Settled
 from purgeengine.core.model import PURGED_REPLY, Attempt, Batch, Outcome, Reply
 from purgeengine.edges.ledger import Ledger
@@ -87,7 +88,9 @@ class _Recording(Watcher):
         return reply_to(attempt.position)
 
     def sends(self, batch: Batch) -> None:
-        self._ledger.items([attempt.position for part in batch.parts for attempt in part.attempts])
+        self._ledger.stretches(
+            range(first, first + rows) for part in batch.parts for first, rows, _ in neighbours(part.attempts)
+        )
 
 
 def play_ledger(folder: Path, share: float, dispatch: Any) -> Played:

@@ -35,6 +35,14 @@ class Item(NamedTuple):
     contact: str
 
 
+class Stretch(NamedTuple):
+    """Valid rows of one folder of one mailbox, in the order of sending: they differ in the contact alone."""
+
+    user: str
+    folder: str
+    contacts: Sequence[str]
+
+
 class Attempt(NamedTuple):
     """One sending of one row.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -21,7 +21,7 @@ import msgspec
 from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
 from purgeengine.core.foreign import CODE_LENGTH_MAX, printable
 from purgeengine.core.identifiers import ID_LENGTH_MAX, id_problem, is_id, of_id_characters, user_problem
-from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
+from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply, Stretch
 from purgeengine.core.retry_after import retry_after_s
 from purgeengine.errors import NoAnswer
 
@@ -35,9 +35,10 @@ PREFER_IMMUTABLE = 'IdType="ImmutableId"'
 
 
 class _Form(NamedTuple):
-    """What stands around the address of a contact in a sub-request; made once for each kind of deletion, so that rows are not.
+    """What stands around the addresses of contacts in a body; made once for each kind of deletion, so that rows are not.
 
-    ``serial`` is for lanes: every sub-request but the first depends on the one before it.
+    ``before`` has what comes before each address, the end of the sub-request in front of it included, and ``after`` what comes
+    behind the last one. ``serial`` is for lanes: every sub-request but the first depends on the one before it.
     """
 
     before: tuple[str, ...]
@@ -54,36 +55,36 @@ def _form(deletion: Deletion) -> _Form:
     rest = f',"headers":{msgspec.json.encode(headers).decode()}' if headers else ""
     after = f'/permanentDelete"{rest},"body":{{}}}}' if permanent else f'"{rest}}}'
     ask = f'"method":"{"POST" if permanent else "DELETE"}","url":"'
-    before = tuple(f'{{"id":"{index}",{ask}' for index in range(BATCH_ITEMS_MAX))
-    chained = (f'{{"id":"{index}","dependsOn":["{index - 1}"],{ask}' for index in range(1, BATCH_ITEMS_MAX))
-    return _Form(before, (before[0], *chained), after)
+    first = f'{{"requests":[{{"id":"0",{ask}'
+    others = (f'{after},{{"id":"{index}",{ask}' for index in range(1, BATCH_ITEMS_MAX))
+    chained = (f'{after},{{"id":"{index}","dependsOn":["{index - 1}"],{ask}' for index in range(1, BATCH_ITEMS_MAX))
+    return _Form((first, *others), (first, *chained), f"{after}]}}")
 
 
 _FORMS = {deletion: _form(deletion) for deletion in (Deletion(a, i) for a in Action for i in IdType)}
 
 
-def encode_batch(items: Sequence[Item], deletion: Deletion = PERMANENT, *, serial: bool = False) -> bytes:
-    """The body of a ``$batch`` request that purges these rows; the sub-request of ``items[n]`` has the id ``str(n)``.
+def encode_batch(stretches: Iterable[Stretch], deletion: Deletion = PERMANENT, *, serial: bool = False) -> bytes:
+    """The body of a ``$batch`` request that purges these rows; the sub-requests have the ids ``"0"``, ``"1"`` and so on.
 
     In a ``serial`` one each depends on the one before it, all the way: Graph refuses a batch that is neither that nor unordered.
 
     Takes 1 to 20 valid rows; anything else is a mistake of ours and trips an assertion. The JSON is put together by hand: a
     url holds only characters that `quote` leaves or makes, none of which JSON escapes.
     """
-    assert 1 <= len(items) <= BATCH_ITEMS_MAX, f"a batch of {len(items)}"
+    urls: list[str] = []
+    contacts: list[str] = []
+    for user, folder, some in stretches:
+        urls += [_contacts_url(user, folder)] * len(some)
+        contacts += some
+    rows = len(contacts)
+    assert 1 <= rows <= BATCH_ITEMS_MAX, f"a batch of {rows}"
+    _check_contacts(contacts)
     form = _FORMS[deletion]
-    parts = []
-    whose: tuple[str, str] | None = None
-    prefix = ""
-    for before, (user, folder, contact) in zip(form.serial if serial else form.before, items, strict=False):
-        if (user, folder) != whose:  # rows of a mailbox, and mostly of a folder, are neighbours
-            whose, prefix = (user, folder), _contacts_url(user, folder)
-        parts.append(f"{before}{prefix}{contact}")
-    _check_contacts([item.contact for item in items])
-    body = '{"requests":[' + f"{form.after},".join(parts) + form.after + "]}"
-    return body.replace("+", "%2B").encode(
-        "ascii"
-    )  # of an id's characters the only one that needs it, and nobody else has it
+    pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; behind them all
+    pieces[0:-1:3] = (form.serial if serial else form.before)[:rows]
+    pieces[1::3], pieces[2::3] = urls, contacts
+    return _escaped("".join(pieces)).encode("ascii")  # nothing but an id has what needs it
 
 
 def contact_url(item: Item) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from purgeengine.core.messages import Entry
-from purgeengine.core.model import Item
+from purgeengine.core.model import Stretch
 from purgeengine.edges.ledger import Ledger
 from purgeengine.errors import LedgerError
 
@@ -28,9 +28,9 @@ class Recorder:
         """Why nothing more should be sent although everything was written, if there is a reason."""
         return self._ledger.trouble
 
-    def items(self, positions: Sequence[int]) -> Sequence[Item]:
+    def stretches(self, runs: Iterable[range]) -> list[Stretch]:
         """The rows at these positions. Raises `LedgerError` when a part of the ledger is damaged."""
-        return self._ledger.items(positions)
+        return self._ledger.stretches(runs)
 
     def user_of(self, mailbox: int) -> str:
         """The name of a mailbox, for people."""

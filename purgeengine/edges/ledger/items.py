@@ -6,7 +6,8 @@ import sqlite3
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from purgeengine.core.identifiers import ID_LENGTH_MAX, is_id, of_id_characters, user_problem
-from purgeengine.core.model import Item
+from purgeengine.core.model import Item, Stretch
 from purgeengine.edges.ledger.parts import PART_ROWS_MAX, Parts, part_name, reading
 from purgeengine.edges.ledger.staging import WORK_GROUP_ROWS
 from purgeengine.edges.ledger.storage import WORK
@@ -38,7 +39,7 @@ class _Group:
     def __init__(self, table: Any) -> None:
         folders = table.column("folder").combine_chunks()
         self._folders: list[str] = folders.dictionary.to_pylist()
-        self._folder_of_row: list[int] = folders.indices.to_pylist()
+        self._folder_of_row: list[int] = folders.indices.to_pylist() if len(self._folders) > 1 else []
         contacts = table.column("contact").combine_chunks()
         _, ends, data = contacts.buffers()
         self._ends = memoryview(ends).cast("i")[contacts.offset : contacts.offset + len(contacts) + 1]
@@ -51,11 +52,17 @@ class _Group:
             raise ValueError("a row to send has an id that is none")
         self.size_bytes = len(self._contacts) + 16 * len(contacts) + sum(map(len, self._folders)) + 1_000
 
-    def items(self, user: str, start: int, end: int) -> Iterator[Item]:
+    def stretches(self, user: str, start: int, end: int) -> Iterator[Stretch]:
         """The rows ``start`` to ``end - 1`` of the group."""
-        folders, contacts, ends = self._folders, self._contacts, self._ends[start : end + 1].tolist()
-        for folder, begin, stop in zip(self._folder_of_row[start:end], ends, ends[1:], strict=False):
-            yield Item(user, folders[folder], contacts[begin:stop])
+        text = self._contacts
+        contacts = [text[begin:stop] for begin, stop in pairwise(self._ends[start : end + 1].tolist())]
+        if len(self._folders) == 1:
+            yield Stretch(user, self._folders[0], contacts)
+            return
+        for folder, same in groupby(self._folder_of_row[start:end]):
+            rows = sum(1 for _ in same)
+            yield Stretch(user, self._folders[folder], contacts[:rows])
+            del contacts[:rows]
 
 
 class WorkRows:
@@ -78,22 +85,32 @@ class WorkRows:
         self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
         self._users: OrderedDict[int, str] = OrderedDict()
 
-    def items(self, positions: Sequence[int]) -> list[Item]:
-        """The items at these positions, in their order; neighbours are drawn together."""
-        found: list[Item] = []
-        for start, end in runs(positions):
+    def stretches(self, runs: Iterable[range]) -> list[Stretch]:
+        """The rows at these positions, in their order."""
+        found: list[Stretch] = []
+        for run in runs:
+            start, end = run.start, run.stop
             while start < end:
                 number = bisect_right(self._firsts, start) - 1
                 group, offset = divmod(start, WORK_GROUP_ROWS)
                 stop = min(end, self._firsts[number + 1], (group + 1) * WORK_GROUP_ROWS)
-                found += self._group(group).items(self.user(number), offset, offset + stop - start)
+                found += self._group(group).stretches(self.user(number), offset, offset + stop - start)
                 start = stop
         return found
+
+    def items(self, positions: Sequence[int]) -> list[Item]:
+        """The same, one by one."""
+        return [
+            Item(user, folder, contact)
+            for user, folder, contacts in self.stretches(runs(positions))
+            for contact in contacts
+        ]
 
     def rows(self, positions: Sequence[int]) -> list[int]:
         """The numbers of these rows in the input."""
         found: list[int] = []
-        for start, end in runs(positions):
+        for run in runs(positions):
+            start, end = run.start, run.stop
             while start < end:
                 group, offset = divmod(start, WORK_GROUP_ROWS)
                 stop = min(end, (group + 1) * WORK_GROUP_ROWS)
@@ -148,14 +165,14 @@ class WorkRows:
         return file
 
 
-def runs(positions: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Cut into stretches of consecutive positions: (first, end)."""
+def runs(positions: Sequence[int]) -> Iterator[range]:
+    """Consecutive positions together."""
     if not positions:
         return
     first = expected = positions[0]
     for position in positions:
         if position != expected:
-            yield first, expected
+            yield range(first, expected)
             first = position
         expected = position + 1
-    yield first, expected
+    yield range(first, expected)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.foreign import printable
 from purgeengine.core.messages import Entry, MailboxOpened
-from purgeengine.core.model import Item
+from purgeengine.core.model import Item, Stretch
 from purgeengine.edges.ledger import database, status
 from purgeengine.edges.ledger.behind import Beside
 from purgeengine.edges.ledger.checking import check
@@ -158,8 +158,13 @@ class Ledger:
         """Why nothing more should be sent although everything was written: the disk is full, and the reserve is being used."""
         return self._journal.trouble
 
-    def items(self, positions: Sequence[int]) -> list[Item]:
+    def stretches(self, runs: Iterable[range]) -> list[Stretch]:
         """The rows at these positions, in their order. Raises `LedgerError` where the file that holds them is damaged."""
+        with self._readable():
+            return self._work.stretches(runs)
+
+    def items(self, positions: Sequence[int]) -> list[Item]:
+        """The same, one by one."""
         with self._readable():
             return self._work.items(positions)
 
