@@ -190,6 +190,8 @@ def test_neighbours_of_one_folder_are_drawn_together() -> None:
     assert list(_Group(table).stretches("u", 1, 5)) == [
         Stretch("u", "F", ["b"]), Stretch("u", "", ["c"]), Stretch("u", "G", ["d", "e"])
     ]  # fmt: skip
+    two = pa.table({"folder": pa.array(["F"] * 6 + [""]).dictionary_encode(), "contact": pa.array(contacts)})
+    assert list(_Group(two).stretches("u", 4, 7)) == [Stretch("u", "F", ["e", "f"]), Stretch("u", "", ["g"])]
     alone = pa.table({"folder": pa.array(["F"] * 7).dictionary_encode(), "contact": pa.array(contacts)})
     assert list(_Group(alone).stretches("u", 2, 6)) == [Stretch("u", "F", ["c", "d", "e", "f"])]
 

@@ -8,6 +8,7 @@ from math import inf
 import pytest
 
 from purgeengine.config import Limits
+from purgeengine.core.flight import neighbours
 from purgeengine.core.mailbox import LANE_ROWS_WORTH, Mailbox
 from purgeengine.core.model import Attempt, FirstAttempts
 from purgeengine.core.quarantine import Quarantine
@@ -55,6 +56,14 @@ def test_new_rows_are_kept_as_a_range_unless_one_of_them_is_in_doubt(doubt_end: 
     drawn = [mailbox.draw_lane(10, 0.0), mailbox.draw_lane(5, 0.0)]
     assert [a.in_doubt for attempts in drawn for a in attempts] == [at < doubt_end for at in range(10)]
     assert [type(attempts) is FirstAttempts for attempts in drawn] == [doubt_end == 0, doubt_end <= 5]
+
+
+def test_neighbours_that_were_sent_equally_often_go_together() -> None:
+    """They are settled and drawn together: first position, rows, and how often each of them was sent."""
+    assert list(neighbours(FirstAttempts(range(5, 9)))) == [(5, 4, 1)]
+    assert list(neighbours(tuple(map(Attempt, range(5, 9))))) == [(5, 4, 1)]
+    some = (Attempt(9, 3), Attempt(3, 2), Attempt(4, 2), Attempt(5), Attempt(6), Attempt(8))
+    assert list(neighbours(some)) == [(9, 1, 3), (3, 2, 2), (5, 2, 1), (8, 1, 1)]
 
 
 def test_a_batch_with_rows_sent_before_has_the_new_ones_behind_them() -> None:

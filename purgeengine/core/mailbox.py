@@ -173,7 +173,7 @@ class Mailbox:
         left = self.end - self.next
         most = min(most, self.window.room(now))
         if left:
-            drawn = self._fresh(min(most, max(1, -(-left // free)), left))
+            drawn = self._fresh(min(most, -(-left // free)))
         else:
             drawn = self._again(min(most, -(-len(self._retries) // free)), now)
         if drawn:

@@ -83,7 +83,7 @@ class FirstAttempts(Sequence[Attempt]):
         return FirstAttempts(self.rows[at]) if isinstance(at, slice) else Attempt(self.rows[at])
 
     def __eq__(self, other: object) -> bool:
-        return tuple(self) == (tuple(other) if isinstance(other, FirstAttempts) else other)
+        return tuple(self) == other  # which asks the other, where that is such a one as well
 
     def __hash__(self) -> int:
         return hash(tuple(self))

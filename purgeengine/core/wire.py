@@ -82,7 +82,7 @@ def encode_batch(stretches: Iterable[Stretch], deletion: Deletion = PERMANENT, *
     _check_contacts(contacts)
     form = _FORMS[deletion]
     pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; behind them all
-    pieces[0:-1:3] = (form.serial if serial else form.before)[:rows]
+    pieces[: 3 * rows : 3] = (form.serial if serial else form.before)[:rows]
     pieces[1::3], pieces[2::3] = urls, contacts
     return _escaped("".join(pieces)).encode("ascii")  # nothing but an id has what needs it
 
