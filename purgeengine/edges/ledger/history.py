@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.database import snapshot
 from purgeengine.edges.ledger.schema import OUTCOMES
-from purgeengine.edges.ledger.status import skipped_ranges
 
 
 class Run(NamedTuple):
@@ -100,7 +99,7 @@ def timeline(connection: sqlite3.Connection, buckets_max: int) -> Timeline:
     first, last = span(connection)
     if first is None or last is None:
         return Timeline(1_000, [])
-    bucket_ms = max(1, -(-max(last - first, 1) // (buckets_max * 1_000))) * 1_000
+    bucket_ms = max(1, -((first - last) // (buckets_max * 1_000))) * 1_000
     found: dict[int, dict[Outcome, int]] = {}
     query = "SELECT max(settled_ms - ?1, 0) / ?2, outcome, sum(rows) FROM outcome GROUP BY 1, 2 ORDER BY 1"
     for number, code, rows in connection.execute(query, (first, bucket_ms)):
@@ -110,14 +109,10 @@ def timeline(connection: sqlite3.Connection, buckets_max: int) -> Timeline:
 
 def closed_mailboxes(connection: sqlite3.Connection, most: int) -> tuple[int, list[ClosedMailbox]]:
     """How many mailboxes were closed, and those with most rows never sent for it."""
-    skipped = {first: end - first for first, end, _, _ in skipped_ranges(connection)}
     query = (
-        "SELECT progress.next, user, coalesce(status, 0), coalesce(code, ''), coalesce(message, '') FROM progress "
+        "SELECT user, coalesce(status, 0), coalesce(code, ''), coalesce(message, ''), end - next FROM progress "
         "LEFT JOIN detail ON id = detail WHERE closed_ms IS NOT NULL"
     )
-    closed = [
-        ClosedMailbox(user, status, code, message, skipped.get(first, 0))
-        for first, user, status, code, message in connection.execute(query)
-    ]
+    closed = [ClosedMailbox(*row) for row in connection.execute(query)]
     closed.sort(key=lambda mailbox: (-mailbox.skipped, mailbox.user))
     return len(closed), closed[:most]
