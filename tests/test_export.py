@@ -103,6 +103,7 @@ def test_parquet_export_is_typed_and_in_input_order(folder: Path) -> None:
     assert rows[0]["first_sent_utc"] == datetime(2026, 1, 1, tzinfo=UTC)
     assert rows[0]["settled_utc"] == datetime(2026, 1, 1, 0, 0, 1, 234_000, tzinfo=UTC)
     assert (rows[0]["request_id"], rows[0]["client_request_id"][:8]) == ("request-1", "11111111")
+    assert pq.ParquetFile(folder.parent / "out.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
 
 
 def test_rows_never_sent_say_why(folder: Path) -> None:
@@ -121,6 +122,16 @@ def test_csv_export_neutralises_formulas(folder: Path) -> None:
     assert [row["'=x"] for row in rows] == ["", 'é, "quoted"\nline', "", "'@home", "2", "'+", "z"]
     assert (rows[1]["message"], rows[0]["in_doubt"], rows[3]["in_doubt"]) == ("'=No", "false", "true")
     assert (rows[0]["settled_utc"], rows[5]["settled_utc"]) == ("2026-01-01T00:00:01.234Z", "")
+
+
+def test_column_names_are_neutralised_as_cells_are(tmp_path: Path) -> None:
+    """Whatever sign a name begins with that means something to a spreadsheet; within a name it means nothing."""
+    signs = ["=", "+", "-", "@", "\t", "\r", "'"]
+    names = (*(f"{sign}x" for sign in signs), *(f"x{sign}" for sign in signs))
+    source = FakeSource([(*rows_of("a", 1)[0], *map(str, range(14)))], names)
+    open_ledger(tmp_path / "L", source).close()
+    (row,) = read_csv(exported(tmp_path / "L"))
+    assert list(row)[-14:] == [*(f"'{sign}x" for sign in signs), *(f"x{sign}" for sign in signs)]
 
 
 def test_export_is_a_valid_input(folder: Path) -> None:
@@ -205,6 +216,9 @@ def test_export_of_some_outcomes_has_those_alone(folder: Path) -> None:
     assert count == 2
     assert [row["contact"] for row in read_csv(folder.parent / "failed.csv")] == ["b-0", "a-1"]
     assert read_csv(folder.parent / "none.csv") == []
+    with LedgerReader.open(folder) as reader:
+        assert export(reader, folder.parent / "none.parquet", []) == 0
+    assert pq.ParquetFile(folder.parent / "none.parquet").num_row_groups == 0
 
 
 def test_rows_that_were_in_flight_at_a_crash_are_exported_in_doubt(tmp_path: Path) -> None:

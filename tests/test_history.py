@@ -20,7 +20,9 @@ def test_a_history_tells_runs_calls_waits_and_the_course(tmp_path: Path) -> None
         ledger.begin(NOW - 7, {"connections": 4})
         ledger.write([sent(1, (0, [0, 1, 2]), (1, [6]))], NOW)
         assert reader.history(5).timeline == Timeline(1_000, [])
-        ledger.write([ended(1), returned(0), settled(1, 1), settled(2, 1), settled(6, 1)], NOW - 5)  # the clock went back
+        ledger.write(
+            [ended(1), returned(0), settled(1, 1), settled(2, 1), settled(6, 1)], NOW - 5
+        )  # the clock went back
         blocked = [MailboxBlocked(0, 5.0), MailboxBlocked(0, 6.0)]
         ledger.write([sent(2, (0, [3])), ended(2, 429), returned(3), *blocked], NOW + 900)
         assert reader.history(2).timeline == Timeline(1_000, [Bucket(NOW, {Outcome.PURGED: 3})])

@@ -210,14 +210,17 @@ def test_rows_of_several_parts_are_found_and_told_in_input_order(tmp_path: Path)
 
 
 @pytest.mark.usefixtures("several_parts")
-def test_a_large_parquet_export_is_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("rows", "groups"), [(16_384, [16_384, 3_616]), (3_000, [8_192, 8_192, 3_616])])
+def test_a_large_parquet_export_is_written_in_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, groups: list[int]
+) -> None:
     """However the rows are grouped, all of them are there, once and in order."""
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr("purgeengine.edges.ledger.exporting.GROUP_ROWS", 10_000)
+    monkeypatch.setattr("purgeengine.edges.ledger.exporting.GROUP_ROWS", rows)
     open_ledger(tmp_path / "L", a_source(15_000, 5_000)).close()
     with LedgerReader.open(tmp_path / "L") as reader:
         assert export(reader, tmp_path / "out.parquet") == 20_000
     written = pq.ParquetFile(tmp_path / "out.parquet")
-    assert written.num_row_groups == 2
+    assert [written.metadata.row_group(group).num_rows for group in range(written.num_row_groups)] == groups
     assert written.read().column("row").to_pylist() == list(range(20_000))
