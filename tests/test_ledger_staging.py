@@ -245,11 +245,21 @@ def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 def test_another_input_tenant_or_action_is_refused(tmp_path: Path) -> None:
     """The sentence says what differs; the original still resumes."""
-    open_ledger(tmp_path / "L", a_source(2)).close()
-    with pytest.raises(LedgerMismatch, match=r"another input \(contacts.csv\)"):
+    files = tuple(Path(f"{name}\n.csv") for name in "abcd")
+    open_ledger(tmp_path / "L", a_source(2, files=files)).close()
+    with pytest.raises(LedgerMismatch) as raised:
         open_ledger(tmp_path / "L", a_source(3))
-    with pytest.raises(LedgerMismatch, match="tenant contoso, not fabrikam"):
-        open_ledger(tmp_path / "L", a_source(2), tenant_id="fabrikam")
+    assert str(raised.value) == (
+        f"The ledger in {tmp_path / 'L'} was made from another input (a .csv, b .csv, c .csv). Nothing was sent. Give the "
+        "original input, unchanged and with the same columns, or none at all, to resume; or use another folder for this one."
+    )
+    for tenant in ("fabrikam", None):
+        with pytest.raises(LedgerMismatch) as raised:
+            open_ledger(tmp_path / "L", a_source(2), tenant_id=tenant)
+        assert str(raised.value) == (
+            f"The ledger in {tmp_path / 'L'} belongs to the tenant contoso, not {tenant}. Nothing was sent. Use another folder for "
+            "this purge."
+        )
     with pytest.raises(LedgerMismatch, match="action permanentDelete, not delete"):
         open_ledger(tmp_path / "L", a_source(2), deletion=Deletion(Action.DELETE))
     with pytest.raises(LedgerMismatch, match=r"id type default, not immutable.*--id-type default to resume"):

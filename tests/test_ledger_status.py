@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from purgeengine.core.messages import MailboxBlocked, MailboxClosed
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.edges.ledger import Calls, Failure, Ledger, LedgerReader, Pace, WorstMailbox
+from purgeengine.edges.ledger import Calls, Failure, Ledger, LedgerReader, Pace, WorstMailbox, status
 from purgeengine.errors import LedgerError
 from tests.ledger_fixtures import NOW, FakeSource, ended, open_ledger, returned, rows_of, sent, settled
 
@@ -78,6 +79,30 @@ def test_worst_mailboxes_come_with_their_reason(ledger: Ledger) -> None:
     assert worst[0].failed == 2
 
 
+def test_what_was_skipped_and_what_failed_weigh_alike(ledger: Ledger) -> None:
+    """Of equal mailboxes the larger one comes first; one that is not closed tells what its failed rows were told most often."""
+    failed = [settled(row, 1, Outcome.REFUSED, reply=DENIED if row == 18 else WRONG) for row in (0, 18, 19)]
+    entries = [
+        sent(1, (0, [0]), (1, range(10, 15)), (2, [18, 19, 20])),
+        ended(1),
+        *failed,
+        *(settled(row, 1) for row in range(10, 15)),
+        settled(20, 1, Outcome.EXHAUSTED, reply=WRONG),
+        MailboxClosed(0, DENIED, 9),
+        MailboxClosed(1, DENIED, 3),
+    ]
+    ledger.write(entries, NOW)
+    with LedgerReader.open(ledger.folder) as reader:
+        worst = reader.worst_mailboxes(3)
+        assert reader.worst_mailboxes(2) == worst[:2]
+    denied, wrong = "403 ErrorAccessDenied Access is denied.", "400 ErrorInvalidIdMalformed Id is malformed."
+    assert worst == [
+        WorstMailbox("a@contoso.example", 10, 1, 0, 9, 0, denied),
+        WorstMailbox("b@contoso.example", 8, 0, 0, 3, 0, denied),
+        WorstMailbox("c@contoso.example", 3, 2, 1, 0, 0, wrong),
+    ]
+
+
 def test_failures_are_counted_by_what_was_told(ledger: Ledger) -> None:
     """Most frequent first."""
     bad_day(ledger)
@@ -95,7 +120,7 @@ def test_calls_are_counted_by_their_end(ledger: Ledger) -> None:
         assert reader.batches() == Calls(calls=3, in_flight=1, lost=1, refused=0, slowest_s=1.5, answered=1)
 
 
-def test_pace_is_that_of_the_last_minute(ledger: Ledger) -> None:
+def test_pace_is_that_of_the_last_minute(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run younger than a minute is measured by its age; an old one settles nothing any more."""
     with LedgerReader.open(ledger.folder) as reader:
         assert reader.pace(NOW) == Pace(0.0, 0, 0, None, None)
@@ -104,6 +129,10 @@ def test_pace_is_that_of_the_last_minute(ledger: Ledger) -> None:
         assert reader.pace(NOW + 10_000) == Pace(0.5, 5, 5, start, start.replace(second=3))
         assert reader.pace(NOW + 120_000).per_s == 0.0
         assert reader.pace(NOW + 120_000).last_10_minutes == 5
+        assert reader.pace(NOW + 500).per_s == 5.0
+        assert reader.pace(NOW + 60_500).per_s == 5 / 60
+        monkeypatch.setattr(status, "time", SimpleNamespace(time=lambda: (NOW + 60_500) / 1000))
+        assert reader.pace() == reader.pace(NOW + 60_500)
 
 
 def test_figures_asked_while_reading_rows_are_of_the_same_moment(ledger: Ledger) -> None:

@@ -99,7 +99,13 @@ def test_a_mistake_of_ours_is_not_dressed_up_as_a_problem_of_the_disk() -> None:
 
 @pytest.mark.parametrize(
     ("error", "sentence"),
-    [(NotImplementedError(), "has no locks"), (PermissionError(errno.EACCES, "Permission denied"), "cannot be locked")],
+    [
+        (
+            NotImplementedError(),
+            "The file system of {} has no locks, so that two runs could not be kept apart. Put the ledger on a local disk.",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied"), "The ledger in {} cannot be locked: " + READ_ONLY),
+    ],
 )
 def test_a_folder_that_cannot_be_locked_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
@@ -110,9 +116,18 @@ def test_a_folder_that_cannot_be_locked_is_not_used(
         raise error
 
     monkeypatch.setattr(filelock.FileLock, "acquire", acquire)
-    with pytest.raises(LedgerError, match=sentence):
+    with pytest.raises(LedgerError) as raised:
         open_ledger(tmp_path / "L", a_source(2))
+    assert str(raised.value) == sentence.format(tmp_path / "L")
     assert not (tmp_path / "L" / "ledger.sqlite").exists()
+
+
+def test_a_lock_that_a_dead_process_would_leave_behind_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newer versions of the library make a mere file where the file system has no locks: refused, and the file is gone."""
+    monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
+    with pytest.raises(LedgerError, match=r"has no locks, so that two runs could not be kept apart\."):
+        open_ledger(tmp_path / "L", a_source(2))
+    assert list((tmp_path / "L").iterdir()) == []
 
 
 def test_a_mistake_of_ours_shuts_the_ledger(tmp_path: Path) -> None:

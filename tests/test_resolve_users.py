@@ -103,8 +103,12 @@ def test_a_ledger_keeps_what_was_looked_up(tmp_path: Path) -> None:
         with open_ledger(tmp_path / "L", TWO_NAMES, resolve=resolve) as ledger:
             assert len(opened(ledger)) == 2
     open_ledger(tmp_path / "M", TWO_NAMES).close()
-    with pytest.raises(LedgerMismatch, match="made without --resolve-users"):
+    with pytest.raises(LedgerMismatch) as raised:
         open_ledger(tmp_path / "M", TWO_NAMES, resolve=fail)
+    assert str(raised.value) == (
+        f"The ledger in {tmp_path / 'M'} was made without --resolve-users, and its rows have their mailboxes already. Nothing was "
+        "sent. Leave the option out to resume, or use another folder for this purge."
+    )
 
 
 def test_a_look_up_that_fails_leaves_a_folder_that_starts_anew(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from purgeengine.commands.retry import WORTH_RETRYING
 from purgeengine.config import Limits
 from purgeengine.core.messages import Entry, MailboxBlocked, MailboxClosed, RunBlocked
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.edges.ledger import Ledger, LedgerReader, LedgerRows, Said, Selection
+from purgeengine.edges.ledger import Ledger, LedgerReader, LedgerRows, Said, Selection, staging
 from purgeengine.edges.source import open_source
 from purgeengine.errors import UsageProblem
 from tests.cli_fixtures import Bench, Ended, a_bench, rows_of
@@ -124,9 +124,10 @@ def test_what_was_in_doubt_and_is_gone_was_purged(tmp_path: Path) -> None:
     ],
 )
 def test_rows_are_chosen_by_outcome_and_by_what_they_were_told(
-    tmp_path: Path, only: str | None, codes: str | None, origins: list[int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only: str | None, codes: str | None, origins: list[int]
 ) -> None:
     """Codes in any letter case, statuses, classes of them, and the lack of an answer; counting agrees with reading."""
+    monkeypatch.setattr(staging, "INPUT_GROUP_ROWS", 2)  # the rows are numbered on from group to group
     with open_ledger(tmp_path / "old", a_source(6)) as ledger:
         a_mixed_ledger(ledger)
     outcomes = outcomes_named(only) if only else WORTH_RETRYING
@@ -134,7 +135,8 @@ def test_rows_are_chosen_by_outcome_and_by_what_they_were_told(
     with LedgerReader.open(tmp_path / "old") as reader:
         rows = [row for batch in LedgerRows(reader, selection, Limits()).batches() for row in batch.to_pylist()]
         assert reader.selected(selection).total() == len(origins)
-    assert [int(row["origin_row"]) for row in rows] == origins
+    assert [int(row["origin_row"]) for row in rows] == [row["line"] for row in rows] == origins
+    assert [row["row"] for row in rows] == list(range(len(origins)))
 
 
 def test_dry_run_counts_and_sends_nothing(bench: Bench) -> None:

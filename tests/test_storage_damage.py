@@ -213,6 +213,28 @@ def test_a_log_that_lost_acknowledged_transactions_is_refused() -> None:
         assert (folder / LOG).stat().st_size == len(log), "the log is kept for whoever can mend it"
 
 
+def a_log(folder: Path, *statements: str) -> bytes:
+    """What stands in the log after these, each a transaction of its own."""
+    with closing(sqlite3.connect(folder / "some.sqlite", isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        for statement in statements:
+            connection.execute(statement)
+        return (folder / "some.sqlite-wal").read_bytes()
+
+
+def test_only_ends_of_transactions_count(tmp_path: Path) -> None:
+    """A torn one may have any number of pages; two lost ones are damage, however small the database is."""
+    large = a_log(tmp_path, "CREATE TABLE t (x)", "INSERT INTO t VALUES (zeroblob(50000))")
+    torn = frames(large)[-2] + 4096 + 24 + 100
+    assert (len(large) - torn) // (4096 + 24) > 10
+    (tmp_path / "large").write_bytes(Damage("large", "flip", torn).done_to(large))
+    assert not log_is_damaged(tmp_path / "large")
+    (tmp_path / "some.sqlite").unlink()
+    small = a_log(tmp_path, *(f"PRAGMA user_version = {number}" for number in (1, 2, 3)))
+    (tmp_path / "small").write_bytes(Damage("small", "flip", frames(small)[-2] + 100).done_to(small))
+    assert log_is_damaged(tmp_path / "small")
+
+
 def test_a_log_torn_in_its_last_transaction_is_what_a_power_loss_leaves(tmp_path: Path) -> None:
     """At most one transaction can have been under way; a log that lost one is taken as it is, and so is an empty one."""
     log = base_of("killed").files[LOG]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from purgeengine.edges.ledger import duplicates as duplicates_of_an_input
 from purgeengine.edges.ledger import survey_input
 from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates, bytes_of
 from purgeengine.edges.ledger.grouping import ARRIVING, Grouping, first_positions, numbers
+from purgeengine.errors import LedgerError
 from tests.ledger_fixtures import FakeSource, a_source, rows_of
 from tests.properties import examples
 
@@ -30,6 +33,7 @@ def test_survey_counts_rows_mailboxes_and_duplicates() -> None:
     assert (survey.rows, survey.valid_rows, survey.duplicates, survey.mailboxes) == (10, 10, 1, 2)
     assert survey.largest_mailboxes == (("B@contoso.example", 6), ("a@contoso.example", 3))
     assert list(survey.rows_by_mailbox) == [3, 6]
+    assert [user[0] for user, _ in survey_input(a_source(2, 3, 2, 5)).largest_mailboxes] == ["d", "b", "a", "c"]
 
 
 def test_survey_tells_why_rows_are_invalid_and_where_they_stand() -> None:
@@ -59,6 +63,20 @@ def test_survey_reports_progress_in_rows() -> None:
     told: list[int] = []
     survey_input(a_source(10, batch_rows=4), told.append)
     assert told == [4, 8, 10]
+
+
+def test_a_survey_that_finds_no_room_says_so() -> None:
+    """It needs scratch space where an input is large."""
+
+    class Full(FakeSource):
+        def batches(self) -> Iterator[pa.RecordBatch]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(LedgerError) as raised:
+        survey_input(Full([]))
+    assert str(raised.value) == (
+        "The input cannot be surveyed: the disk is full. Free some space and give the same command again."
+    )
 
 
 def test_survey_of_an_empty_input_is_all_zero() -> None:
