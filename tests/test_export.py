@@ -274,6 +274,29 @@ def test_unknown_ending_is_refused(folder: Path, name: str) -> None:
         exported(folder, name)
 
 
+def test_a_name_that_no_file_can_have_is_refused(folder: Path) -> None:
+    """The operating system would say nothing that helps."""
+    with pytest.raises(UsageProblem) as raised:
+        exported(folder, "a\0.csv")
+    named = repr(str(folder.parent / "a\0.csv"))
+    assert str(raised.value) == f"{named} holds a NUL character, which no file has in its name. Name another."
+
+
+def test_scratch_space_is_taken_where_the_file_is_to_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is room for the rows, as there may not be where temporary files are."""
+    asked: list[Any] = []
+    rows = LedgerReader.rows
+
+    def noted(reader: LedgerReader, *arguments: Any, scratch: Path) -> Any:
+        asked.append(scratch)
+        return rows(reader, *arguments, scratch=scratch)
+
+    monkeypatch.setattr(LedgerReader, "rows", noted)
+    (folder.parent / "else").mkdir()
+    assert exported(folder, "else/out.csv").exists()
+    assert asked == [folder.parent / "else"]
+
+
 def test_failed_export_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An older file of that name stays as it was."""
     out = folder.parent / "out.csv"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,11 @@ from purgeengine.core.filters import (
     UserList,
     entry_problem,
 )
-from purgeengine.core.model import Outcome
-from purgeengine.edges.ledger import LedgerReader
+from purgeengine.core.messages import BATCH_OF_LAST_SENDING, Entry, MailboxClosed, Settled
+from purgeengine.core.model import Outcome, Reply
+from purgeengine.edges.ledger import Ledger, LedgerReader
+from purgeengine.edges.ledger.database import connect_to_read
+from purgeengine.edges.ledger.preview import Preview, closings
 from purgeengine.edges.source import read_users
 from purgeengine.errors import InputError
 from tests.ledger_fixtures import (
@@ -261,14 +266,102 @@ def test_a_filter_that_is_forgotten_gives_nothing_back(tmp_path: Path) -> None:
         assert ledger.preview(UserFilter(protected=users("a@contoso.example"))).left_out_before == 0
 
 
+def test_what_closes_a_mailbox_is_said_of_those_alone_that_have_rows_left(tmp_path: Path) -> None:
+    """Not of one that is finished, nor of one that was closed before; the number of its rows that are skipped is said with it."""
+    with open_ledger(tmp_path / "L", a_source(5, 4, 3, 2)) as ledger:
+        denied = Reply(403, "ErrorAccessDenied")
+        entries = [
+            sent(1, (0, range(5)), (2, [9])),
+            ended(1),
+            *(settled(row, 1) for row in range(5)),
+            returned(9, 2, 1, in_doubt=True),
+            MailboxClosed(1, denied, 4),
+        ]
+        ledger.write(entries, NOW)
+        with closing(connect_to_read(tmp_path / "L")) as connection:
+            found = list(closings(connection, UserFilter(only=users("nobody@contoso.example"))))
+    exhausted = Settled(9, Outcome.EXHAUSTED, 2, in_doubt=True, batch=BATCH_OF_LAST_SENDING, reply=NOT_NAMED)
+    assert found == [[exhausted, MailboxClosed(2, NOT_NAMED, 2)], [MailboxClosed(3, NOT_NAMED, 2)]]
+
+
+def test_rows_left_out_before_are_those_that_were_never_sent(tmp_path: Path) -> None:
+    """Of every mailbox that was left out, and of none that was closed for another reason."""
+    with open_ledger(tmp_path / "L", a_source(5, 4, 3)) as ledger:
+        ledger.write([sent(1, (1, [5])), ended(1), settled(5, 1)], NOW)
+        ledger.write([MailboxClosed(0, Reply(403), 5)], NOW)
+        ledger.leave_out(UserFilter(excluded=users("b@contoso.example", "c@contoso.example")), NOW)
+        assert ledger.preview(UserFilter()).left_out_before == 3 + 3
+
+
+def test_a_preview_tells_whom_the_lists_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries that occur, mailboxes that are meant, and what is left out of how many; with rows left or without."""
+    user_filter = UserFilter(
+        excluded=users("a@x.example", "b@x.example", GUID, "*@out.example"),
+        only=users("a@x.example", "c@x.example", "d@x.example", "*@x.example", "*@out.example"),
+    )
+    found = Preview()
+    for keys, rows in [
+        (("a@x.example", GUID.lower()), 3),
+        (("b@x.example",), 0),
+        (("c@x.example",), 2),
+        (("d@x.example",), 0),
+        (("e@out.example",), 5),
+        (("f@y.example",), 7),
+        (("g@y.example",), 1),
+        (("h@x.example",), 6),
+    ]:
+        found.add(keys[0], keys, rows, user_filter)
+    assert (found.excluded_seen, found.only_seen, found.only_matched) == (3, 3, 6)
+    assert found.left_out == {EXCLUDED: 8, NOT_NAMED: 8}
+    assert found.mailboxes_left_out == {EXCLUDED: 2, NOT_NAMED: 2}
+    assert (found.rows, found.mailboxes) == (8, 2)
+    monkeypatch.setattr("purgeengine.edges.ledger.preview.LARGEST_MAX", 2)
+    found, kept = Preview(), []
+    for rows in (2, 5, 3, 5, 9):
+        found.add(f"{rows}@x.example", ["x"], rows, UserFilter())
+        kept.append(len(found.largest_mailboxes))
+    assert kept == [1, 2, 3, 2, 3]
+    found.finish()
+    assert found.largest_mailboxes == [("9@x.example", 9), ("5@x.example", 5)]
+
+
+@pytest.mark.parametrize(
+    ("mailboxes", "kinds"),
+    [
+        ([], Kinds()),
+        ([("a@x.example",)], Kinds(names=True)),
+        ([(GUID.lower(),)], Kinds(ids=True)),
+        ([("a@x.example", "b@x.example")], Kinds(names=True)),
+        ([("a@x.example", GUID.lower())], Kinds()),
+        ([("a@x.example",), (GUID.lower(),), ("b@x.example",)], Kinds(names=True, ids=True)),
+        ([(GUID.lower(),), ("a@x.example", GUID.lower()), (GUID.lower(),)], Kinds(ids=True)),
+    ],
+)
+def test_a_preview_tells_how_mailboxes_are_named(mailboxes: list[tuple[str, ...]], kinds: Kinds) -> None:
+    """One that is known by both kinds of name is found in any list, and so counts for neither."""
+    found = Preview()
+    for keys in mailboxes:
+        found.add(keys[0], keys, 1, UserFilter())
+    assert found.kinds == kinds
+
+
 def test_many_mailboxes_are_left_out_in_several_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many they are."""
+    writes: list[int] = []
+    write = Ledger.write
+
+    def noted(ledger: Ledger, entries: Sequence[Entry], at_utc_ms: int) -> None:
+        writes.append(len(entries))
+        write(ledger, entries, at_utc_ms)
+
+    monkeypatch.setattr(Ledger, "write", noted)
     monkeypatch.setattr("purgeengine.edges.ledger.ledger.CLOSINGS_MAX", 3)
     monkeypatch.setattr("purgeengine.edges.ledger.preview.PAGE", 2)
     with open_ledger(tmp_path / "L", a_source(*[2] * 20)) as ledger:
         ledger.leave_out(UserFilter(only=users("c@contoso.example")), NOW)
         assert [mailbox.mailbox for mailbox in opened(ledger)] == [2]
         assert ledger.counts().outcomes[Outcome.SKIPPED] == 38
+    assert writes == [3, 3, 3, 3, 3, 3, 1]
 
 
 def test_a_ledger_looked_at_while_it_runs_tells_the_same(tmp_path: Path) -> None:
