@@ -23,6 +23,7 @@ from purgeengine.cli import run
 from purgeengine.core.messages import MailboxClosed
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.edges.ledger import Ledger, LedgerReader, export
+from purgeengine.edges.ledger.states import States
 from purgeengine.edges.source import LEDGER_COLUMNS, open_source
 from purgeengine.errors import InputError, LedgerError, UsageProblem
 from tests.ledger_fixtures import (
@@ -285,13 +286,12 @@ def test_a_name_that_no_file_can_have_is_refused(folder: Path) -> None:
 def test_scratch_space_is_taken_where_the_file_is_to_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There is room for the rows, as there may not be where temporary files are."""
     asked: list[Any] = []
-    rows = LedgerReader.rows
 
-    def noted(reader: LedgerReader, *arguments: Any, scratch: Path) -> Any:
+    def noted(connection: Any, parts: Any, names: Any, scratch: Any) -> States:
         asked.append(scratch)
-        return rows(reader, *arguments, scratch=scratch)
+        return States(connection, parts, names, scratch)
 
-    monkeypatch.setattr(LedgerReader, "rows", noted)
+    monkeypatch.setattr("purgeengine.edges.ledger.rows.States", noted)
     (folder.parent / "else").mkdir()
     assert exported(folder, "else/out.csv").exists()
     assert asked == [folder.parent / "else"]

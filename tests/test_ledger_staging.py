@@ -17,7 +17,7 @@ from purgeengine.core.action import Action, Deletion, IdType
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Item, Outcome
 from purgeengine.edges.ledger import Ledger, LedgerReader, staging
-from purgeengine.edges.ledger.folder import finish
+from purgeengine.edges.ledger.folder import finish, prepare
 from purgeengine.edges.ledger.storage import README_TEXT
 from purgeengine.errors import InputError, LedgerError, LedgerMismatch
 from tests.ledger_fixtures import FakeSource, a_source, open_ledger, opened, rows_of
@@ -112,8 +112,12 @@ def test_staging_cut_short_is_started_anew(tmp_path: Path) -> None:
     folder = tmp_path / "L"
     with pytest.raises(InputError):
         open_ledger(folder, Broken(a_source(20).rows, batch_rows=5))
-    with pytest.raises(LedgerError, match="staged"):
+    with pytest.raises(LedgerError) as raised:
         LedgerReader.open(folder)
+    assert str(raised.value) == (
+        f"The ledger in {folder} is still being staged, or that was interrupted; nothing was sent from it. The run command stages "
+        "it anew."
+    )
     with open_ledger(folder, a_source(3)) as ledger:
         assert ledger.counts().waiting == 3
     assert not (folder / "staging").exists()
@@ -142,6 +146,22 @@ def test_whatever_an_interrupted_staging_leaves_is_no_obstacle(tmp_path: Path, l
     with open_ledger(folder, a_source(3)) as ledger:
         assert ledger.counts().waiting == 3
     assert not (folder / "staging").exists()
+
+
+def test_what_an_earlier_staging_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    """A log of another database would be taken for that of the new one, and a part for one of its own."""
+    logs = [f"ledger.sqlite{new}-{kind}" for new in ("", ".new") for kind in ("wal", "shm")]
+    left = [*logs, "ledger.sqlite.new", "staging/digests-000"]
+    left += [f"{kind}/part-00007.parquet{new}" for kind in ("input", "work", "order") for new in ("", ".new")]
+    kept = ["notes.txt", "input/mine.parquet"]
+    for name in (*left, *kept):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    for _ in range(2):  # it may be cut short, and then it is done again
+        prepare(tmp_path)
+        found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+        assert found == {*kept, "README.txt", "staging", "input", "work", "order"}
+    assert (tmp_path / "README.txt").read_text(encoding="utf-8") == README_TEXT
 
 
 @pytest.mark.parametrize("moment", ["first_positions", "_regroup", "database.create"])

@@ -120,6 +120,14 @@ def test_calls_are_counted_by_their_end(ledger: Ledger) -> None:
         assert reader.batches() == Calls(calls=3, in_flight=1, lost=1, refused=0, slowest_s=1.5, answered=1)
 
 
+def test_a_call_that_ended_before_it_began_took_no_time(ledger: Ledger) -> None:
+    """Somebody set the clock back; and none has ended before one has been made."""
+    assert ledger.slowest_call_s() is None
+    ledger.write([sent(1, (0, [0]))], NOW)
+    ledger.write([ended(1), settled(0, 1)], NOW - 60_000)
+    assert ledger.slowest_call_s() == 0.0
+
+
 def test_pace_is_that_of_the_last_minute(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run younger than a minute is measured by its age; an old one settles nothing any more."""
     with LedgerReader.open(ledger.folder) as reader:

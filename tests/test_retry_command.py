@@ -223,7 +223,10 @@ def test_another_tenant_is_refused(bench: Bench) -> None:
         a_mixed_ledger(ledger)
     refused = retry(bench, "old", "new")
     assert (refused.code, bench.server.tenant.counters.calls) == (2, 0)
-    assert "belongs to the tenant contoso" in refused.err
+    assert (
+        f"The ledger in {bench.folder / 'old'}, from which the rows are, belongs to the tenant contoso, not "
+        f"{bench.server.login.app.tenant_id}. Nothing was sent. A retry needs the same.\n"
+    ) in refused.err
     assert retry(bench, "old", "newer").code == 2
 
 

@@ -21,6 +21,7 @@ from purgeengine.edges.ledger import duplicates as duplicates_of_an_input
 from purgeengine.edges.ledger import survey_input
 from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates, bytes_of
 from purgeengine.edges.ledger.grouping import ARRIVING, Grouping, first_positions, numbers
+from purgeengine.edges.ledger.survey import Mailboxes
 from purgeengine.errors import LedgerError
 from tests.ledger_fixtures import FakeSource, a_source, rows_of
 from tests.properties import examples
@@ -56,6 +57,18 @@ def test_odd_reasons_without_end_are_counted_together(monkeypatch: pytest.Monkey
         ("the user is empty", 2),
         ("the user is neither a user principal name (name@domain) nor an object id (GUID)", 1),
     ]
+
+
+def test_mailboxes_of_few_rows_at_a_time_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As soon as they are more than may wait, and whenever somebody asks."""
+    monkeypatch.setattr("purgeengine.edges.ledger.survey.UNCOUNTED_MAX", 4)
+    mailboxes, waiting = Mailboxes(), []
+    for users in (["a@x", "b@x"], ["a@x", "A@x"], ["b@x"], ["c@x", "a@x", "c@x", "c@x"]):
+        assert mailboxes.count(pa.array(users)).to_pylist() == ["abc".index(user[0].lower()) for user in users]
+        waiting.append(len(mailboxes._uncounted))
+    assert waiting == [1, 2, 0, 1]
+    assert list(mailboxes.rows) == [4, 2, 3]
+    assert mailboxes.users == ["a@x", "b@x", "c@x"]
 
 
 def test_survey_reports_progress_in_rows() -> None:
