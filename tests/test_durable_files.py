@@ -15,6 +15,7 @@ from purgeengine.edges.ledger import parts, storage
 from purgeengine.edges.ledger.parts import PartFile, Parts, PartWriter, footer_of, part_name, reading
 from purgeengine.edges.ledger.storage import durable_file, make_folder
 from purgeengine.errors import LedgerError
+from tests.ledger_fixtures import a_source, open_ledger
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows keeps the names of files by itself")
 SCHEMA = pa.schema([("row", pa.int64()), ("kind", pa.string())])
@@ -115,6 +116,21 @@ def test_a_folder_is_kept_with_all_new_ones_above_it(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     make_folder(Path("d"))
     assert watched.told(tmp_path)[-2:] == [("sync", tmp_path.name), ("close", tmp_path.name)]
+
+
+@posix
+def test_the_folder_of_a_new_ledger_is_kept_with_those_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power loss after the first answers must not take them away with the name of the folder."""
+    monkeypatch.setattr(parts, "PART_ROWS_MAX", 8_192)  # as many as are in a group of a ledger
+    watched, folder = Watched(monkeypatch), tmp_path / "a" / "L"
+    open_ledger(folder, a_source(1)).close()
+    made = [name for what, name in watched.told(tmp_path, tmp_path / "a") if what == "sync"]
+    assert made == ["a", tmp_path.name]
+    watched.calls.clear()
+    open_ledger(folder, a_source(1)).close()
+    assert watched.told(tmp_path, tmp_path / "a") == []
 
 
 @posix

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from purgeengine.edges.ledger import Ledger, LedgerReader, staging
 from purgeengine.edges.ledger.folder import finish, prepare
 from purgeengine.edges.ledger.storage import README_TEXT
 from purgeengine.errors import InputError, LedgerError, LedgerMismatch
-from tests.ledger_fixtures import FakeSource, a_source, open_ledger, opened, rows_of
+from tests.ledger_fixtures import NOW, FakeSource, a_source, open_ledger, opened, rows_of, sent
 
 
 def test_staging_groups_rows_by_mailbox_with_the_largest_first(tmp_path: Path) -> None:
@@ -394,3 +395,22 @@ def test_closing_twice_and_opening_again_is_fine(tmp_path: Path) -> None:
     assert not (tmp_path / "L" / "ledger.sqlite-wal").exists()
     with open_ledger(tmp_path / "L", None) as again:
         assert again.has_work()
+
+
+def test_a_close_leaves_everything_in_the_database_though_somebody_is_looking(tmp_path: Path) -> None:
+    """Whoever copies the database file then has it all; SQLite does so by itself only where nobody else has it open."""
+    with open_ledger(tmp_path / "L", a_source(2)) as ledger, LedgerReader.open(tmp_path / "L"):
+        ledger.write([sent(1, (0, [0]))], NOW)
+        assert (tmp_path / "L" / "ledger.sqlite-wal").stat().st_size > 0
+        ledger.close()
+        assert (tmp_path / "L" / "ledger.sqlite-wal").stat().st_size == 0
+
+
+def test_another_thread_may_close_what_one_has_opened(tmp_path: Path) -> None:
+    """The lock goes with the ledger and not with the thread."""
+    opened_there: list[Ledger] = []
+    thread = threading.Thread(target=lambda: opened_there.append(open_ledger(tmp_path / "L", a_source(2))))
+    thread.start()
+    thread.join()
+    opened_there[0].close()
+    open_ledger(tmp_path / "L", None).close()

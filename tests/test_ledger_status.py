@@ -169,6 +169,10 @@ def test_folder_without_a_ledger_is_a_sentence(tmp_path: Path) -> None:
     for folder in (tmp_path / "missing", tmp_path):
         with pytest.raises(LedgerError, match="no ledger"):
             LedgerReader.open(folder)
+    with pytest.raises(LedgerError) as raised:
+        LedgerReader.open(tmp_path / "a\0b")
+    named = repr(str(tmp_path / "a\0b"))
+    assert str(raised.value) == f"{named} holds a NUL character, which no folder has in its name. Name another."
     (tmp_path / "notes.txt").write_bytes(b"")
     with pytest.raises(LedgerError, match="is not a ledger"):
         LedgerReader.open(tmp_path)

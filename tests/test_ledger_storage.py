@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -124,7 +125,16 @@ def test_a_folder_that_cannot_be_locked_is_not_used(
 
 def test_a_lock_that_a_dead_process_would_leave_behind_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Newer versions of the library make a mere file where the file system has no locks: refused, and the file is gone."""
-    monkeypatch.setattr(filelock, "FileLock", filelock.SoftFileLock)
+
+    class Soft(filelock.SoftFileLock):
+        def acquire(self, *arguments: Any, **more: Any) -> Any:
+            warnings.warn("falls back to a file", stacklevel=2)
+            return super().acquire(*arguments, **more)
+
+    monkeypatch.setattr(filelock, "FileLock", Soft)
+    monkeypatch.setattr(
+        warnings, "showwarning", lambda *_: pytest.fail("what is said by the sentence was shown as a warning")
+    )
     with pytest.raises(LedgerError, match=r"has no locks, so that two runs could not be kept apart\."):
         open_ledger(tmp_path / "L", a_source(2))
     assert list((tmp_path / "L").iterdir()) == []
