@@ -406,6 +406,18 @@ def test_a_close_leaves_everything_in_the_database_though_somebody_is_looking(tm
         assert (tmp_path / "L" / "ledger.sqlite-wal").stat().st_size == 0
 
 
+def test_a_second_close_takes_nothing_from_whoever_has_opened_it_since(tmp_path: Path) -> None:
+    """Neither the lock nor the room that is kept for answers."""
+    first = open_ledger(tmp_path / "L", a_source(2))
+    first.close()
+    with open_ledger(tmp_path / "L", None) as second:
+        second.hold_reserve(1)
+        first.close()
+        assert (tmp_path / "L" / "reserve").exists()
+        with pytest.raises(LedgerError, match="in use by another process"):
+            open_ledger(tmp_path / "L", None)
+
+
 def test_another_thread_may_close_what_one_has_opened(tmp_path: Path) -> None:
     """The lock goes with the ledger and not with the thread."""
     opened_there: list[Ledger] = []
