@@ -127,7 +127,7 @@ def test_rows_are_chosen_by_outcome_and_by_what_they_were_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only: str | None, codes: str | None, origins: list[int]
 ) -> None:
     """Codes in any letter case, statuses, classes of them, and the lack of an answer; counting agrees with reading."""
-    monkeypatch.setattr(staging, "INPUT_GROUP_ROWS", 2)  # the rows are numbered on from group to group
+    monkeypatch.setattr(staging, "INPUT_GROUP_ROWS", 1)  # the rows are numbered on from group to group
     with open_ledger(tmp_path / "old", a_source(6)) as ledger:
         a_mixed_ledger(ledger)
     outcomes = outcomes_named(only) if only else WORTH_RETRYING
