@@ -281,7 +281,9 @@ def test_another_input_tenant_or_action_is_refused(tmp_path: Path) -> None:
             f"The ledger in {tmp_path / 'L'} belongs to the tenant contoso, not {tenant}. Nothing was sent. Use another folder for "
             "this purge."
         )
-    with pytest.raises(LedgerMismatch, match="action permanentDelete, not delete"):
+    with pytest.raises(
+        LedgerMismatch, match=r"action permanentDelete, not delete\..*, or give --action permanentDelete to"
+    ):
         open_ledger(tmp_path / "L", a_source(2), deletion=Deletion(Action.DELETE))
     with pytest.raises(LedgerMismatch, match=r"id type default, not immutable.*--id-type default to resume"):
         open_ledger(tmp_path / "L", a_source(2), deletion=Deletion(id_type=IdType.IMMUTABLE))

@@ -62,6 +62,7 @@ def test_reader_sees_a_run_that_is_going_on(ledger: Ledger) -> None:
         }
         assert (counts.rows, counts.waiting, counts.in_doubt) == (23, 9, 1)
         assert not reader.complete
+        assert reader.mailbox_count() == 3
         ledger.write([ended(3), settled(19, 3)], NOW + 4_000)
         assert reader.counts().in_doubt == 0
 
