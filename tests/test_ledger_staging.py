@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -408,8 +409,11 @@ def test_a_close_leaves_everything_in_the_database_though_somebody_is_looking(tm
         assert (tmp_path / "L" / "ledger.sqlite-wal").stat().st_size == 0
 
 
-def test_a_second_close_takes_nothing_from_whoever_has_opened_it_since(tmp_path: Path) -> None:
-    """Neither the lock nor the room that is kept for answers."""
+def test_a_second_close_takes_nothing_from_whoever_has_opened_it_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the lock nor the room that is kept for answers; and nobody waits for the lock."""
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited for a lock"))
     first = open_ledger(tmp_path / "L", a_source(2))
     first.close()
     with open_ledger(tmp_path / "L", None) as second:
