@@ -170,12 +170,9 @@ class Mailbox:
         The last rows are shared out over the lanes that may run. Empty where nothing is due.
         """
         free = self.limit - self.slots_taken
-        left = self.end - self.next
-        most = min(most, self.window.room(now))
-        if left:
-            drawn = self._fresh(min(most, -(-left // free)))
-        else:
-            drawn = self._again(min(most, -(-len(self._retries) // free)), now)
+        left = self.end - self.next or len(self._retries)
+        count = min(most, self.window.room(now), -(-left // free))
+        drawn = self._fresh(count) if self.next < self.end else self._again(count, now)
         if drawn:
             self._take_off(len(drawn), lane=True)
         return drawn
