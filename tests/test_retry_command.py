@@ -293,3 +293,13 @@ def test_rows_of_no_use_are_retried_when_they_are_named(tmp_path: Path) -> None:
         assert "1 row will be invalid again" in again.err
         assert "2 contacts should be gone already" in again.err
         assert "neither a user principal name" in bench.exported("new")[2]["message"]
+
+
+def test_the_digest_of_a_ledgers_rows_needs_no_open_ledger(tmp_path: Path) -> None:
+    """It is asked for in a thread, while whoever refuses the retry for another reason closes the ledger: that ended in a crash."""
+    open_ledger(tmp_path / "a", a_source(3)).close()
+    with LedgerReader.open(tmp_path / "a") as reader:
+        rows = LedgerRows(reader, Selection(frozenset([Outcome.REFUSED])), Limits())
+        digest = rows.digest()
+        assert rows.identity == reader.identity
+    assert rows.digest() == digest

@@ -68,5 +68,5 @@ def test_a_leak_of_what_a_call_was_about_is_noticed(monkeypatch: pytest.MonkeyPa
         kept.append(flight)
 
     monkeypatch.setattr(Settling, "begin", leaking)
-    report = soak.simulated(5_000, faults=Faults(), connections=CONNECTIONS, samples=SAMPLES)
+    report = soak.simulated(10_000, faults=Faults(), connections=CONNECTIONS, samples=SAMPLES)
     assert any(said.startswith("blocks grew") for said in report.broken(soak.SMALL))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,11 @@ class LedgerRows:
     limits: Limits
     utc: Callable[[], float] = time.time
     """The wall clock, in seconds since 1970."""
+    identity: str = field(init=False)
+    """That of the earlier ledger, known from the beginning: its digest is asked for in a thread, while the reader may be closed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", self.reader.identity)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -60,7 +65,7 @@ class LedgerRows:
 
     def digest(self) -> str:
         """The same for the same rows of the same ledger, wherever its folder lies."""
-        return hashlib.sha256(f"retry {self.reader.identity} {self.selection}".encode()).hexdigest()
+        return hashlib.sha256(f"retry {self.identity} {self.selection}".encode()).hexdigest()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows as `Source.batches` gives them; ``line`` is their number in the earlier ledger."""

@@ -64,8 +64,6 @@ def stage(
     scratch = folder / UNFINISHED
     surveyor = Surveyor(source.files, lambda: scratch, names)
     digest = Beside(source.digest)
-    if earlier is not None:
-        digest.result()  # of a ledger, it is read through the connection through which the rows come
     inputs = _copy_input(folder, source, surveyor, on_progress)
     mailboxes = surveyor.mailboxes
     repeats = Repeats(scratch)
