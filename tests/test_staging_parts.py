@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -95,26 +93,11 @@ def test_rows_that_do_not_fit_in_memory_are_grouped_in_the_folder_of_the_ledger(
     assert taken == [tmp_path / "L" / "staging"]
 
 
-def test_the_digest_of_an_earlier_ledger_is_there_before_its_rows_are_asked_for(tmp_path: Path) -> None:
-    """Both come through one connection, which one reader at a time may use; files are read for both at once."""
-
-    class Retried(FakeSource):
-        digested = False
-
-        def digest(self) -> str:
-            begun.wait(0.05)  # time enough for rows to be asked for, were that allowed
-            self.digested = True
-            return super().digest()
-
-        def batches(self) -> Iterator[pa.RecordBatch]:
-            begun.set()
-            assert self.digested
-            yield from super().batches()
-
-    begun = threading.Event()
+def test_what_an_earlier_ledger_hands_over_is_staged(tmp_path: Path) -> None:
+    """Waits and requests by the new numbers of the mailboxes, and where the chain began."""
     about = {"tenant_id": "contoso", "action": "permanentDelete", "id_type": "default", "resolve_users": False}
     earlier = Earlier("root", "parent", (9, 8), {"b@contoso.example": (7, 6)}, {"b@contoso.example": [(5, 4)]}, about)
-    open_ledger(tmp_path / "L", Retried([*rows_of("a", 2), *rows_of("b", 1)], earlier=earlier)).close()
+    open_ledger(tmp_path / "L", FakeSource([*rows_of("a", 2), *rows_of("b", 1)], earlier=earlier)).close()
     with closing(connect_to_read(tmp_path / "L")) as connection:
         assert connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchall() == [(9, 8)]
         waits = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM mailbox ORDER BY number").fetchall()
