@@ -350,7 +350,7 @@ def test_status_of_several_ledgers(chain: list[Path], capsys: pytest.CaptureFixt
 def test_three_ledgers_together_equal_the_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A denied mailbox, a missing one and lost answers: a run, a retry, a run on an export; the sum is what the tenant knows."""
     rows = rows_of([60, 40, 30, 20])
-    faults = Faults(item_error_after=0.1, item_missing=0.05, item_throttled_before=0.05, retry_after_s_max=1)
+    faults = Faults(item_error_after=0.04, item_missing=0.02, item_throttled_before=0.04, retry_after_s_max=1)
     tenant = a_tenant(rows, gone=5, faults=faults)
     denied, missing = rows[0][0], rows[60][0]
     tenant.truth.mailbox(denied).trouble = Trouble.DENIED
