@@ -65,6 +65,7 @@ def _judge(world: World, folders: Sequence[Path]) -> Counter[str]:
     with Chain.open(folders) as chain:
         final = chain.final()
     truth, counts = world.tenant.truth, final.counts()
+    deceived = world.scenario.faults.item_throttled_after  # a 429 for what was done: nobody can know
     assert sum(counts.outcomes.values()) == counts.rows == len(world.rows), f"{world}: {counts}"
     assert counts.outcomes == {o: Counter(final.of(n).outcome for n in range(counts.rows))[o] for o in Outcome}
     for number, (user, _, contact) in enumerate(world.rows):
@@ -76,11 +77,11 @@ def _judge(world: World, folders: Sequence[Path]) -> Counter[str]:
         if state.outcome in GONE:
             assert not truth.exists(user, contact), f"{where}: it still exists"
             assert not state.in_doubt, where
-        if state.outcome is Outcome.ABSENT and not world.scenario.faults.item_throttled_after:
+        if state.outcome is Outcome.ABSENT and not deceived:
             assert not purged, f"{where}: it was purged by us and is called absent"
         if state.outcome is Outcome.PURGED and not purged:
             assert not world.existed[contact], where  # an answer was lost, and nobody can know that it was gone before
-        if purged and state.outcome not in GONE:
+        if purged and state.outcome not in GONE and not deceived:
             assert state.in_doubt, f"{where}: it was purged and nobody doubts"
     counters = world.tenant.counters
     assert counters.refused_rate == 0, f"{world}: the window was overrun: {counters}"
