@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 
 from purgeengine import __version__
 from purgeengine.commands.settings import attach
@@ -114,6 +115,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _say(str(error))
         return error.exit_code
     except click.ClickException as error:
+        _name_variable(error)
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
@@ -132,6 +134,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return code
         _say(f"The output could not be written: {error.strerror or error}. Free some space, or send it elsewhere.")
         return LedgerError.exit_code
+
+
+def _name_variable(error: click.ClickException) -> None:
+    """A value that nobody typed is told with the variable of the environment that it comes from."""
+    if (
+        not isinstance(error, click.BadParameter)
+        or error.param is None
+        or error.ctx is None
+        or error.param.name is None
+    ):
+        return
+    if error.ctx.get_parameter_source(error.param.name) is ParameterSource.ENVIRONMENT:
+        error.param_hint = f"{error.param.envvar} in the environment"
 
 
 def _on_signals(handler: Handler) -> None:

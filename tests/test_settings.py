@@ -280,10 +280,13 @@ def test_an_unknown_variable_of_ours_is_an_error(
 def test_a_bad_value_in_the_environment_is_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told like that of an option."""
+    """Told with the variable that it comes from, for nobody has typed the option; one that was typed, with the option."""
     monkeypatch.setenv("PURGEENGINE_CONNECTIONS", "many")
     assert run(["plan", "x.csv"]) == 2
-    assert "many" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "Invalid value for PURGEENGINE_CONNECTIONS in the environment: 'many' is not a valid integer." in said
+    assert run(["plan", "x.csv", "--connections", "few"]) == 2
+    assert "Invalid value for '--connections': 'few' is not a valid integer." in capsys.readouterr().err
 
 
 def test_demo_and_simulate_take_only_what_is_meant_for_them(
