@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 from purgeengine.cli import run
 from purgeengine.errors import LedgerError
 from tests.fuzz.targets import ledgers
-from tests.ledger_fixtures import NOW, FakeSource, a_source, open_ledger, sent
+from tests.ledger_fixtures import (
+    NOW,
+    FakeSource,
+    a_source,
+    ended,
+    open_ledger,
+    opened,
+    returned,
+    rows_of,
+    sent,
+    settled,
+)
 from tests.oracles import is_quiet
 from tests.properties import examples
 
@@ -95,6 +106,20 @@ def test_nothing_is_sent_to_a_mailbox_whose_name_was_changed_into_none(tmp_path:
         pytest.raises(LedgerError, match=r"contradict each other \(ValueError: the user"),
     ):
         ledger.items([0])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("cell", ["outcome.rows", "attempt.number", "attempt.failures", "part.rows", "doubt.rows"])
+def test_a_part_of_a_row_is_told_to_no_scheduler(tmp_path: Path, cell: str) -> None:
+    """SQLite keeps a number with a fraction where whole rows are counted: somebody changed it, and nothing is sent."""
+    with open_ledger(tmp_path / "L", FakeSource(rows_of("a", 6), doubtful={0})) as ledger:
+        ledger.write([sent(1, (0, [0, 1]))], NOW)
+        ledger.write([ended(1), returned(0), settled(1, 1)], NOW)
+        assert opened(ledger, NOW)
+    table, column = cell.split(".")
+    change(tmp_path / "L", f"UPDATE {table} SET {column} = {column} + 0.5")
+    with open_ledger(tmp_path / "L", None) as ledger, pytest.raises(LedgerError, match="contradict each other"):
+        opened(ledger, NOW)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -1,13 +1,15 @@
 """What a run must know of the runs before it: which mailboxes are unfinished, and what the service may still be doing for them.
 
 Graph's limits live in the service, not in our process: what an earlier process sent counts in the window, a wait that it was told
-still holds, and what it had in flight when it died may still be running.
+still holds, and what it had in flight when it died may still be running. Numbers that count rows must be whole (`index` refuses any
+other): SQLite keeps whatever is put into a column, and the scheduler trusts what it is told.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from operator import index
 
 from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.model import Attempt
@@ -56,12 +58,12 @@ def unfinished_mailboxes(
                 continue
             yield MailboxOpened(
                 number,
-                next_position,
-                end,
+                index(next_position),
+                index(end),
                 unsettled(connection, first, end) if has_attempts else (),
                 max(rest_s(now_utc_ms, blocked_until_ms, blocked_set_ms), quarantined.get(number, 0.0)),
                 recent.pop(number, ()),
-                doubt_end,
+                index(doubt_end),
             )
 
 
@@ -75,7 +77,9 @@ def rest_s(now_utc_ms: int, until_ms: int | None, set_ms: int | None) -> float:
 def unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Attempt, ...]:
     """Rows sent before; in doubt also when their latest batch never ended."""
     rows = connection.execute(_UNSETTLED, (first, end))
-    return tuple(Attempt(position, number, failures, bool(doubt)) for position, number, failures, doubt in rows)
+    return tuple(
+        Attempt(position, index(number), index(failures), bool(doubt)) for position, number, failures, doubt in rows
+    )
 
 
 def seen_lately(
@@ -89,7 +93,7 @@ def seen_lately(
     values = {"now": now_ms, "quarantine": quarantine_ms, "since": now_ms - window_ms - quarantine_ms}
     found: dict[int, list[tuple[float, int]]] = {}
     for mailbox, _, at_ms, rows in connection.execute(_RECENT, values):
-        found.setdefault(mailbox, []).append(((now_ms - at_ms) / 1000, rows))
+        found.setdefault(mailbox, []).append(((now_ms - at_ms) / 1000, index(rows)))
     return {mailbox: tuple(ages) for mailbox, ages in found.items()}
 
 
