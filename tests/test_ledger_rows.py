@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +18,7 @@ import pytest
 
 from purgeengine.core.messages import Entry, MailboxClosed
 from purgeengine.core.model import Attempt, Outcome, Reply
-from purgeengine.edges.ledger import LedgerReader, states
+from purgeengine.edges.ledger import LedgerReader, reader, states
 from purgeengine.edges.ledger.database import connect_to_read, snapshot
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.rows import schema_of
@@ -164,11 +166,42 @@ def test_what_is_told_of_many_rows_at_once_is_cut_where_they_are_read(
     assert found["attempts"] == [1] * 1_100 + [0] * 500
 
 
+@pytest.mark.parametrize("sizes", [(17,), (5, 10), ()])
+def test_states_of_more_rows_than_there_are_contradict_the_parts(folder: Path, sizes: tuple[int, ...]) -> None:
+    """Whether the last state was cut, or another one follows."""
+    with closing(connect_to_read(folder)) as connection:
+        chunks = states._Chunks(states._without_gaps(connection))
+        for size in sizes:
+            chunks.take(size)
+        with pytest.raises(ValueError, match=r"^the records know more rows than there are to send$"):
+            chunks.end()
+
+
+def test_what_reads_the_records_has_ended_before_they_are_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row with two states ends the reading; nothing goes on reading behind it, which would be told on standard error."""
+    with open_ledger(tmp_path / "L", a_source(3)) as ledger:
+        ledger.write(
+            [sent(1, (0, [0, 1, 2])), ended(1), returned(0), settled(1, 1), settled(2, 1, Outcome.ABSENT)], NOW
+        )
+    with closing(sqlite3.connect(tmp_path / "L" / "ledger.sqlite", isolation_level=None)) as connection:
+        connection.execute("UPDATE outcome SET rows = 2 WHERE first = 1")
+    said: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: said.append(what.exc_value))
+    monkeypatch.setattr(reader, "check", lambda folder: None)
+    with LedgerReader.open(tmp_path / "L") as opened, pytest.raises(LedgerError, match="position 2 has two states"):
+        list(opened.rows())
+    gc.collect()
+    assert said == []
+
+
 def test_states_are_cut_where_a_chunk_ends_and_nowhere_else(folder: Path) -> None:
     """A state that ends with its chunk is whole, and the next chunk begins with the next one."""
     with closing(connect_to_read(folder)) as connection:
-        chunks = states._Chunks(connection)
+        chunks = states._Chunks(states._without_gaps(connection))
         found = [[(state.first, state.end) for state in chunks.take(size)] for size in (2, 3, 2, 1, 7, 3)]
+        chunks.end()
         with pytest.raises(ValueError, match=r"^there are more rows to send than the records know$"):
             chunks.take(1)
     assert found == [

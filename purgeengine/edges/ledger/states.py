@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from heapq import merge
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,10 +84,12 @@ class States:
     ) -> None:
         self._schema = schema_of_states(names)
         self._grouping = Grouping(scratch, schema=self._schema)
-        chunks = _Chunks(connection)
-        for name in parts.names(WORK):
-            for rows in parts.tables(name, ["row"], CHUNK_GROUPS):
-                self._grouping.add(_told(chunks.take(rows.num_rows), rows.column("row"), self._schema))
+        with closing(_without_gaps(connection)) as states:
+            chunks = _Chunks(states)
+            for name in parts.names(WORK):
+                for rows in parts.tables(name, ["row"], CHUNK_GROUPS):
+                    self._grouping.add(_told(chunks.take(rows.num_rows), rows.column("row"), self._schema))
+            chunks.end()
         self._tables = self._grouping.tables()
         self._ahead = self._schema.empty_table()
 
@@ -130,8 +133,8 @@ def _told(states: Sequence[State], rows: Any, schema: Any) -> Any:
 class _Chunks:
     """States in the order of positions, so many positions at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._states = _without_gaps(connection)
+    def __init__(self, states: Iterator[State]) -> None:
+        self._states = states
         self._rest: State | None = None
 
     def take(self, positions: int) -> list[State]:
@@ -151,20 +154,26 @@ class _Chunks:
             positions -= length
         return found
 
+    def end(self) -> None:
+        """There are no more positions. Raises ValueError where there are more states."""
+        if self._rest is not None or next(self._states, None) is not None:
+            raise ValueError("the records know more rows than there are to send")
 
-def _without_gaps(connection: sqlite3.Connection) -> Iterator[State]:
-    """The states of all positions from 0 to the last."""
+
+def _without_gaps(connection: sqlite3.Connection) -> Generator[State, None, None]:
+    """The states of all positions from 0 to the last. To be closed before the connection is: it reads as it goes."""
     unsent = _Unsent(connection)
-    known = merge(connection.execute(_SETTLED), connection.execute(_ATTEMPTED), key=lambda row: row[0])
     at = 0
-    for row in known:
-        state = State._make(row)
-        if state.first < at or state.end <= state.first:
-            raise ValueError(f"the row at position {state.first} has two states")
-        if state.first > at:
-            yield from unsent.between(at, state.first)
-        yield state
-        at = state.end
+    known = merge(connection.execute(_SETTLED), connection.execute(_ATTEMPTED), key=lambda row: row[0])
+    with closing(known):
+        for row in known:
+            state = State._make(row)
+            if state.first < at or state.end <= state.first:
+                raise ValueError(f"the row at position {state.first} has two states")
+            if state.first > at:
+                yield from unsent.between(at, state.first)
+            yield state
+            at = state.end
     (end,) = connection.execute("SELECT coalesce(max(first + rows), 0) FROM mailbox").fetchone()
     if end > at:
         yield from unsent.between(at, end)
