@@ -190,7 +190,7 @@ def test_what_reads_the_records_has_ended_before_they_are_closed(
     said: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", lambda what: said.append(what.exc_value))
     monkeypatch.setattr(reader, "check", lambda folder: None)
-    with LedgerReader.open(tmp_path / "L") as opened, pytest.raises(LedgerError, match="position 2 has two states"):
+    with pytest.raises(LedgerError, match="position 2 has two states"), LedgerReader.open(tmp_path / "L") as opened:
         list(opened.rows())
     gc.collect()
     assert said == []
