@@ -102,6 +102,21 @@ def test_a_full_disk_can_be_looked_at_and_not_exported_to(disk: Path, tmp_path: 
     assert sorted(path.name for path in disk.iterdir()) == before
 
 
+@pytest.mark.parametrize("ending", ["csv", "csv.gz", "parquet"])
+def test_a_disk_that_fills_up_in_the_middle_of_an_export_is_said_to_be_full(
+    disk: Path, tmp_path: Path, ending: str
+) -> None:
+    """Whatever else fails for it, such as the closing of the file."""
+    open_ledger(tmp_path / "L", a_source(40_000)).close()
+    filler = fill(disk)
+    with filler.open("r+b") as file:
+        file.truncate(filler.stat().st_size - 65_536)
+    code, _, err = command("export", str(tmp_path / "L"), str(disk / f"out.{ending}"))
+    said = f"purgeengine: {disk}/out.{ending} cannot be written: the disk is full. Free some space and export again.\n"
+    assert (code, err) == (5, said)
+    assert [path.name for path in disk.iterdir()] == ["filler"]
+
+
 @pytest.fixture
 def bench(disk: Path) -> Iterator[Bench]:
     tenant = Tenant(TenantSettings(anything_exists=True, latency_median_s=0.001))

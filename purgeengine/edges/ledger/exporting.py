@@ -60,8 +60,11 @@ def export(
             for batch in reader.rows(only, on_progress, scratch=out.parent):
                 writer.write(batch)
                 written += batch.num_rows
-        finally:
-            writer.close()
+        except BaseException:
+            with suppress(OSError, pa.ArrowException, ValueError):  # of what went wrong before that, it says nothing
+                writer.close()
+            raise
+        writer.close()
     return written
 
 
