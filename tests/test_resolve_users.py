@@ -192,6 +192,25 @@ def test_a_service_that_cannot_be_reached_or_asks_for_hours_is_a_sentence() -> N
         reading(a_tenant(Faults(call_throttled=1.0, retry_after_s_max=100_000)), URLS[:2])
 
 
+def test_who_was_never_reached_is_given_up_sooner() -> None:
+    """In seconds where nothing has ever answered, as with a wrong address; after an answer, an outage is waited for."""
+    nowhere = a_tenant(Faults(unreachable=1.0))
+    with pytest.raises(RunStopped):
+        reading(nowhere, URLS[:1])
+    assert nowhere.faults_drawn["unreachable"] == 3
+
+    tenant = a_tenant()
+
+    async def lost_later(reader: GraphReader) -> None:
+        assert [said.reply.status for said in await reader.read(URLS[:1])] == [200]
+        tenant.set_faults(Faults(unreachable=1.0))
+        await reader.read(URLS[:1])
+
+    with pytest.raises(RunStopped):
+        asking(tenant, lost_later)
+    assert tenant.faults_drawn["unreachable"] == 8
+
+
 def test_a_tenant_is_named_where_that_may_be_read_and_no_answer_is_not_taken_for_one() -> None:
     """Who may not read the name has been answered all the same; a service that says nothing has not."""
     assert asking(a_tenant(), organization) == "Simulated tenant"

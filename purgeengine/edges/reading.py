@@ -27,6 +27,8 @@ from purgeengine.errors import NoAnswer, NotSent, RunStopped, TokenError
 
 TRIES_MAX = 8
 """Times a question is asked: the waits between grow to a minute, so that an unlucky one takes a few."""
+FIRST_TRIES_MAX = 3
+"""The same while Graph has never been reached: a wrong address is likelier then than an outage, and somebody waits."""
 WAIT_S_MAX = 120.0
 """A longer wait is not sat out for a question; the command is given again when it is over."""
 LOST_WAIT_S = 5.0
@@ -114,7 +116,7 @@ class GraphReader:
         try:
             answer, bodies = await self._call([urls[index] for index in asked], id_type, token)
         except NotSent as error:
-            if tries == TRIES_MAX:
+            if tries == (FIRST_TRIES_MAX if self.latency_s is None else TRIES_MAX):
                 raise RunStopped(
                     f"Graph could not be reached: {error}. Nothing was deleted. Check the network and the proxy settings "
                     "(HTTPS_PROXY), then give the same command again."
