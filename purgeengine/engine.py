@@ -239,11 +239,11 @@ class Engine:
                 return
             raw = await self._transport.post(body, batch.client_request_id, token)
         except NotSent as error:
-            self._report(BatchLost(batch.number, sent=False, reason=str(error)))
+            self._report(self._lost(batch, error, sent=False))
         except NoAnswer as error:
-            self._report(BatchLost(batch.number, sent=True, reason=str(error)))
+            self._report(self._lost(batch, error, sent=True))
         except PurgeEngineError as error:  # no token to send it with
-            self._report(BatchLost(batch.number, sent=False, reason=str(error)))
+            self._report(self._lost(batch, error, sent=False))
             self._fail(error)
         else:
             self._report(self._read(batch, raw, token))
@@ -265,12 +265,17 @@ class Engine:
         try:
             answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc)
         except NoAnswer as error:
-            return BatchLost(batch.number, sent=True, reason=str(error), running=False)
+            return self._lost(batch, error, sent=True, running=False)
         if _token_refused(answer):
             self._refused_token = token
         if answer.outer.retry_after_s is not None:
             self._asked_until = max(self._asked_until, self._clock.monotonic() + answer.outer.retry_after_s)
         return BatchAnswered(batch.number, answer)
+
+    def _lost(self, batch: Batch, error: Exception, *, sent: bool, running: bool = True) -> BatchLost:
+        """Told at once, with the reason: what is recorded of it is only that no answer came."""
+        self._log.warning(logs.BATCH_LOST, batch=batch.number, reason=str(error))
+        return BatchLost(batch.number, sent=sent, reason=str(error), running=running)
 
     def _must_stay(self, batch: Batch) -> bool:
         """Whether, since this was decided on, sending was suspended, or Graph asked everybody or one of its mailboxes to wait."""

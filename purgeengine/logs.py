@@ -215,9 +215,7 @@ _NameOf = Callable[[int], str]
 
 
 def _batch_ended(log: Any, entry: BatchEnded, _: _NameOf) -> None:
-    if entry.status is None:
-        log.warning(BATCH_LOST, batch=entry.batch)
-    elif _level <= _DEBUG:
+    if entry.status is not None:  # why none came, the engine has told
         log.debug(BATCH_ANSWERED, batch=entry.batch, status=entry.status, request_id=entry.request_id)
 
 
@@ -274,12 +272,16 @@ def _returned(log: Any, entry: Returned, _: _NameOf) -> None:
 
 _Teller = Callable[[Any, Any, _NameOf], None]
 _WARNING_TELLERS: dict[type, _Teller] = {
-    BatchEnded: _batch_ended,
     RunBlocked: _run_blocked,
     MailboxClosed: _mailbox_closed,
 }
 _INFO_TELLERS: dict[type, _Teller] = {**_WARNING_TELLERS, Settled: _settled, MailboxBlocked: _mailbox_blocked}
-_DEBUG_TELLERS: dict[type, _Teller] = {**_INFO_TELLERS, BatchSent: _batch_sent, Returned: _returned}
+_DEBUG_TELLERS: dict[type, _Teller] = {
+    **_INFO_TELLERS,
+    BatchSent: _batch_sent,
+    BatchEnded: _batch_ended,
+    Returned: _returned,
+}
 
 
 def _tellers_at(level: int) -> dict[type, _Teller]:

@@ -198,6 +198,24 @@ def test_an_unknown_certificate_authority_is_a_sentence(bench: Bench, tmp_path: 
     assert "--ca-file" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "cannot be read"), ("no certificate", "holds no certificates in PEM")]
+)
+def test_certificates_that_cannot_be_used_are_told_before_anything(
+    bench: Bench, tmp_path: Path, content: str | None, says: str
+) -> None:
+    """Not after a long list has been staged: exit 2, and no ledger."""
+    path = tmp_path / "other.pem"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+    arguments = bench.run_arguments()
+    arguments[arguments.index("--ca-file") + 1] = str(path)
+    ended = bench.here(*arguments)
+    assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
+    assert f"The CA file {path} {says}" in ended.err
+    assert not (bench.folder / "ledger").exists()
+
+
 def test_unusable_inputs_are_refused_before_anything(bench: Bench, tmp_path: Path) -> None:
     """A missing file and one without the columns: exit 2, a sentence with the file's name."""
     wrong = tmp_path / "wrong.csv"

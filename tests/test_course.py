@@ -29,7 +29,7 @@ from purgeengine.report import Summary, Tally
 from purgeengine.sim.graph import Tenant
 from purgeengine.sim.settings import TenantSettings
 from tests.cli_fixtures import a_bench, rows_of
-from tests.fixtures import THROTTLED, a_scheduler, answer, batches, refusal
+from tests.fixtures import THROTTLED, a_scheduler, answer, batches, lost, refusal
 
 EVEN = Latency(overhead_s=0.1, item_median_s=0.2, item_sigma=1e-9)
 """Every row takes 0.2 s and every call 0.1 s: a full batch, four rows at a time, 1.1 s; all at once, 0.3 s."""
@@ -345,6 +345,25 @@ class Hand:
 
     def utc(self) -> float:
         return 60.0 + self.at
+
+
+def test_a_wait_is_told_with_whose_it_is() -> None:
+    """Graph asked for it, or nobody answers and the next try is ours to wait for; the longer one is told."""
+    scheduler, clock = full_batches(400), Hand()
+    standing = Standing(Tally(400, {}), scheduler, clock=clock)
+    sent = batches(scheduler.handle(now=0.0))
+    for _ in range(5):
+        sent = batches(scheduler.handle(lost(sent[0], sent=False), now=0.0))
+    assert (sent, scheduler.unanswered) == ([], True)
+    while scheduler.blocked_for_s < 1:
+        clock.at += scheduler.blocked_for_s
+        (batch,) = batches(scheduler.handle(now=clock.at))
+        scheduler.handle(lost(batch, sent=False), now=clock.at)
+    assert f"waiting {round(scheduler.blocked_for_s)} s before Graph is tried again" in figures(standing)
+    clock.at += scheduler.blocked_for_s
+    (batch,) = batches(scheduler.handle(now=clock.at))
+    scheduler.handle(refusal(batch, 503, wait=500.0), now=clock.at)
+    assert "waiting 8 min 20 s as Graph asked" in figures(standing)
 
 
 def test_the_line_tells_the_time_that_is_left_and_looks_every_two_seconds() -> None:

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
+from purgeengine import logs
 from purgeengine.config import Limits
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Returned, Settled
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.engine import DRAIN_S_MAX, Engine
-from purgeengine.errors import LedgerError, NoAnswer, TokenError
+from purgeengine.errors import LedgerError, NoAnswer, NotSent, TokenError
 from purgeengine.report import Tally
 from purgeengine.seams import Hours
 from purgeengine.sim.transport import Received
@@ -212,6 +214,24 @@ def test_a_token_that_cannot_be_renewed_stops_the_run() -> None:
 
     with pytest.raises(TokenError, match="cannot be renewed"):
         Scene(post=refused).run()
+
+
+def test_a_lost_batch_is_told_with_the_reason() -> None:
+    """Whatever became of it; one that was kept back by a wait is not lost."""
+    misfortunes = iter([NotSent("no way out"), NoAnswer("cut off"), Received(200, {}, b"{", 0.0)])
+
+    async def unlucky(body: bytes) -> Received:
+        said = next(misfortunes, None)
+        if isinstance(said, Exception):
+            raise said
+        return said or all_purged(body)
+
+    with capture_logs() as told:
+        Scene(rows=4, post=unlucky).run()
+    reasons = [event["reason"] for event in told if event["event"] == logs.BATCH_LOST]
+    assert reasons[:2] == ["no way out", "cut off"]
+    assert reasons[2].startswith("Graph answered 200, and its body was cut short")
+    assert len(reasons) == 3
 
 
 def test_an_answer_that_cannot_be_read_needs_no_quarantine() -> None:

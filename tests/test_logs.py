@@ -86,15 +86,14 @@ def test_how_much_is_told(options: dict[str, bool], levels: list[str]) -> None:
     [
         (
             {},
-            ["batch.lost", "item.settled", "mailbox.blocked", "mailbox.closed", "run.blocked"],
+            ["item.settled", "mailbox.blocked", "mailbox.closed", "run.blocked"],
         ),
-        ({"quiet": True}, ["batch.lost", "mailbox.closed", "run.blocked"]),
+        ({"quiet": True}, ["mailbox.closed", "run.blocked"]),
         (
             {"verbose": True},
             [
                 "batch.sent",
                 "batch.answered",
-                "batch.lost",
                 "item.settled",
                 "item.settled",
                 "item.returned",

@@ -58,14 +58,23 @@ def connection_options(command: Decorated) -> Decorated:
 
 
 def way_from(options: Mapping[str, Any]) -> Way:
-    """The way that the options describe. Raises `UsageProblem` for the address of another cloud than the one that is named."""
+    """The way that the options describe.
+
+    Raises `UsageProblem` for the address of another cloud than the one that is named, and for certificates that cannot be used:
+    before the input is read, which may take long.
+    """
     cloud = CLOUDS[options["cloud"]]
     _check_cloud(cloud, "--graph-url", options["graph_url"], lambda other: other.graph_url)
     _check_cloud(cloud, "--authority", options["authority"], lambda other: other.authority_url)
+    ca_file = Path(options["ca_file"]) if options["ca_file"] else None
+    if ca_file is not None:
+        from purgeengine.edges.addresses import tls_context
+
+        tls_context(ca_file)
     return Way(
         graph_url=options["graph_url"] or cloud.graph_url,
         authority_url=options["authority"] or cloud.authority_url,
-        ca_file=Path(options["ca_file"]) if options["ca_file"] else None,
+        ca_file=ca_file,
         cloud=cloud.name,
         auth=options["auth"],
     )

@@ -202,7 +202,8 @@ def figures(standing: Standing) -> str:
     if throttled := scheduler.throttled_mailboxes():
         parts.append(f"throttled mailboxes {throttled}")
     if scheduler.blocked_for_s >= 1:
-        parts.append(f"waiting {duration(scheduler.blocked_for_s)} as Graph asked")
+        why = "before Graph is tried again" if scheduler.unanswered else "as Graph asked"
+        parts.append(f"waiting {duration(scheduler.blocked_for_s)} {why}")
     if scheduler.held_for_s is not None:
         parts.append(f"waiting {duration(scheduler.held_for_s)} for the time to send")
     if tally.left:

@@ -42,6 +42,11 @@ class Gate:
         """Whether the service is thought to be out, so that a failure says nothing about the rows that met it."""
         return self._failures >= FAILURES_TO_CLOSE
 
+    @property
+    def on_its_own(self) -> bool:
+        """Whether it is closed because calls failed, for longer than Graph asked for."""
+        return self._backoff_until > self._asked_until
+
     def places(self, in_flight: int, now: float) -> int:
         """Batches that may leave now."""
         if now < self.opens_at:

@@ -135,6 +135,11 @@ class Scheduler:
         return max(0.0, self._gate.opens_at - self._now)
 
     @property
+    def unanswered(self) -> bool:
+        """Whether that is because calls failed, and not because Graph asked for it."""
+        return self._gate.on_its_own
+
+    @property
     def held_for_s(self) -> float | None:
         """Seconds until sending is expected to be allowed again, as of the last `handle`; None while it is."""
         return None if self._held_until is None else max(0.0, self._held_until - self._now)
