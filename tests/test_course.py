@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import exp
@@ -16,6 +17,7 @@ import pytest
 from purgeengine import logs
 from purgeengine.commands.hours import SendingHours, seconds_until_done
 from purgeengine.commands.progress import Events, Lines, Live, Silence, Standing, a_display, figures
+from purgeengine.commands.signals import tell
 from purgeengine.commands.summary import show_summary
 from purgeengine.config import Limits
 from purgeengine.core.bound import USUAL, Latency, Shape
@@ -394,19 +396,40 @@ def test_the_line_says_when_the_run_will_be_ended_before() -> None:
     assert standing.left_s == pytest.approx(3 * (0.06 + USUAL.in_fours_s(20)), rel=1e-3)
 
 
+class Terminal(io.TextIOWrapper):
+    """Somebody watches; bytes below and text above, as standard error is."""
+
+    def __init__(self) -> None:
+        self.shown = io.BytesIO()
+        super().__init__(self.shown, "utf-8", "backslashreplace", write_through=True)
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_the_display_suits_who_watches() -> None:
     """Quiet, a terminal, a log for people, a log for programs."""
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     assert isinstance(a_display(quiet=True), Silence)
     assert isinstance(a_display(quiet=False, stream=io.StringIO()), Lines)
     assert isinstance(a_display(quiet=False, log_format="json", stream=io.StringIO()), Events)
     live = a_display(quiet=False, log_format="json", stream=Terminal())
     live.close()
     assert isinstance(live, Live)
+
+
+def test_what_is_said_on_a_signal_passes_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bar is taken away, the sentence told on a line of its own, and the bar drawn anew."""
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, tally = Terminal(), Tally(60, {})
+    monkeypatch.setattr(sys, "stderr", terminal)
+    live = Live(terminal)
+    live.show(Standing(tally, full_batches(60), clock=Hand()))
+    drawn = len(terminal.shown.getvalue())
+    tell("Stopping.")
+    live.close()
+    taken_away, said, anew = terminal.shown.getvalue()[drawn:].decode().partition("purgeengine: Stopping.\n")
+    assert (taken_away, said) == ("\r\x1b[2K\x1b[1A\x1b[2K", "purgeengine: Stopping.\n")
+    assert "0 of 60" in anew
 
 
 def test_an_event_tells_programs_how_the_run_stands() -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
-
-import click
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """What administrators' tools send: terminals, service managers, a closed session; SIGBREAK is Ctrl-Break on Windows."""
@@ -28,9 +27,12 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 def tell(sentence: str) -> None:
-    """On standard error, if it is in a state to be written to: a signal may have come while it was."""
+    """On standard error, if it is in a state to be written to: a signal may have come while it was.
+
+    Not by `click.echo`, which looks for the stream beneath and would write into the middle of a display.
+    """
     with suppress(OSError, ValueError, RuntimeError):
-        click.echo(f"purgeengine: {sentence}", err=True)
+        print(f"purgeengine: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - talk
 
 
 def heeded_signals() -> list[signal.Signals]:
