@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from purgeengine import logs
 from purgeengine.core.action import PERMANENT, Deletion
-from purgeengine.core.flight import neighbours
+from purgeengine.core.flight import runs_of
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchLost,
@@ -227,9 +227,7 @@ class Engine:
             self.stop(reason)
 
     def _encode(self, batch: Batch) -> bytes:
-        together = (run for part in batch.parts for run in neighbours(part.attempts))
-        stretches = self._ledger.stretches(range(first, first + rows) for first, rows, _ in together)
-        return encode_batch(stretches, self._deletion, serial=batch.serial)
+        return encode_batch(self._ledger.stretches(runs_of(batch)), self._deletion, serial=batch.serial)
 
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:

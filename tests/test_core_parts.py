@@ -394,7 +394,7 @@ def test_the_scheduler_tells_how_many_mailboxes_are_throttled() -> None:
     scheduler = a_scheduler(8, 8, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, THROTTLED_ITEM), now=0.0)
-    assert scheduler.throttled_mailboxes() == 1
+    assert scheduler.view.throttled_mailboxes() == 1
 
 
 # ---------------------------------------------------------------------------------------------------- tokens and the rest
@@ -536,7 +536,7 @@ def test_refusals_for_speed_are_counted_one_by_one() -> None:
     scheduler = a_scheduler(4, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, THROTTLED_ITEM, THROTTLED_ITEM), now=1.0)
-    assert scheduler.throttled == 2
+    assert scheduler.view.throttled == 2
 
 
 def test_an_item_with_a_refused_token_is_sent_again_and_never_in_doubt() -> None:

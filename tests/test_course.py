@@ -166,13 +166,13 @@ def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
     """Of sixty rows in batches of twenty, 2 s each, one is done at 2 s: two are left, and it ends at 6 s."""
     scheduler = full_batches(60)
     (batch,) = batches(scheduler.handle(now=0.0))
-    assert scheduler.ends_at == pytest.approx(3 * (0.06 + USUAL.in_fours_s(20)), rel=1e-3)
+    assert scheduler.view.ends_at == pytest.approx(3 * (0.06 + USUAL.in_fours_s(20)), rel=1e-3)
     (batch,) = batches(scheduler.handle(answer(batch), now=2.0))
-    assert scheduler.ends_at == pytest.approx(6.0)
+    assert scheduler.view.ends_at == pytest.approx(6.0)
     (batch,) = batches(scheduler.handle(answer(batch), now=4.0))
     scheduler.handle(answer(batch), now=6.0)
     assert scheduler.finished
-    assert scheduler.ends_at == 6.0
+    assert scheduler.view.ends_at == 6.0
 
 
 def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
@@ -192,8 +192,8 @@ def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
     scheduler = Scheduler(limits, random.Random(1), rows_left=105)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch), now=1.0))
-    assert scheduler.ends_at == pytest.approx(1.0 + 85 / 20)
-    assert Scheduler(limits, random.Random(1), rows_left=105).ends_at == pytest.approx(105 / 20 * 0.942, rel=1e-3)
+    assert scheduler.view.ends_at == pytest.approx(1.0 + 85 / 20)
+    assert Scheduler(limits, random.Random(1), rows_left=105).view.ends_at == pytest.approx(105 / 20 * 0.942, rel=1e-3)
 
 
 def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
@@ -201,7 +201,7 @@ def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
     scheduler = full_batches(60)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 429, wait=30.0), now=1.0)
-    assert scheduler.ends_at == pytest.approx(31.0 + 3 * 0.942, rel=1e-3)
+    assert scheduler.view.ends_at == pytest.approx(31.0 + 3 * 0.942, rel=1e-3)
 
 
 def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None:
@@ -209,7 +209,7 @@ def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None
     scheduler = full_batches(20)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, outer=Reply(200, retry_after_s=30.0)), now=1.0)
-    assert scheduler.ends_at == 1.0
+    assert scheduler.view.ends_at == 1.0
 
 
 def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> None:
@@ -217,7 +217,7 @@ def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> N
     scheduler = a_scheduler(100, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(lane, CLOSED, rest=Reply(424, "FailedDependency")), now=0.5)
-    assert scheduler.ends_at == pytest.approx(0.5 + 60 * 0.5 / 4)
+    assert scheduler.view.ends_at == pytest.approx(0.5 + 60 * 0.5 / 4)
 
 
 def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
@@ -226,7 +226,7 @@ def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
     first, second = batches(scheduler.handle(now=0.0))
     waiting = THROTTLED._replace(retry_after_s=500.0)
     scheduler.handle(answer(first), answer(second, *[waiting] * 3), now=1.0)
-    assert scheduler.ends_at == pytest.approx(501.0 + (1 + 3 / 137) * 3 * 0.05, abs=1e-5)
+    assert scheduler.view.ends_at == pytest.approx(501.0 + (1 + 3 / 137) * 3 * 0.05, abs=1e-5)
 
 
 def test_a_mailbox_that_waits_ends_no_sooner() -> None:
@@ -237,7 +237,7 @@ def test_a_mailbox_that_waits_ends_no_sooner() -> None:
     scheduler = full_batches(60, 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(first), answer(second, THROTTLED._replace(retry_after_s=500.0)), now=1.0)
-    assert scheduler.ends_at == pytest.approx(501.0 + (1 + 1 / 139) * 0.05, abs=1e-5)
+    assert scheduler.view.ends_at == pytest.approx(501.0 + (1 + 1 / 139) * 0.05, abs=1e-5)
 
 
 def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
@@ -246,7 +246,7 @@ def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 10
     scheduler.handle(answer(batch), now=1.0)
-    assert 103.0 + 101.0 < scheduler.ends_at < 103.0 + 101.0 + 0.5  # and the time of a row
+    assert 103.0 + 101.0 < scheduler.view.ends_at < 103.0 + 101.0 + 0.5  # and the time of a row
 
 
 def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
@@ -256,7 +256,7 @@ def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
     assert lane.serial
     fault, not_tried = Reply(500, "ErrorInternalServerError"), Reply(424, "FailedDependency")
     scheduler.handle(answer(lane, fault, rest=not_tried), now=1.0)
-    assert scheduler.ends_at == pytest.approx(1.0 + 1_000 / 4)
+    assert scheduler.view.ends_at == pytest.approx(1.0 + 1_000 / 4)
 
 
 def test_where_graph_throttles_the_pace_so_far_holds() -> None:
@@ -272,14 +272,14 @@ def test_where_graph_throttles_the_pace_so_far_holds() -> None:
             scheduler.handle(Held(held_s), now=99.0)
         (batch,) = batches(scheduler.handle(*([Released()] if held_s else []), now=99.0 + held_s))
         scheduler.handle(answer(batch), now=100.0 + held_s)
-        assert scheduler.ends_at == pytest.approx(100.0 + held_s + 100.0 * 61 / 39)
+        assert scheduler.view.ends_at == pytest.approx(100.0 + held_s + 100.0 * 61 / 39)
 
     for refused, began_at in ((THROTTLED._replace(retry_after_s=0.0), 0.0), (Reply(204), 98.0)):
         scheduler = full_batches(100)
         (batch,) = batches(scheduler.handle(now=began_at))
         (batch,) = batches(scheduler.handle(answer(batch, refused), now=began_at + 1.0))
         scheduler.handle(answer(batch), now=began_at + 2.0)
-        assert scheduler.ends_at < began_at + 2.0 + 5.0
+        assert scheduler.view.ends_at < began_at + 2.0 + 5.0
 
 
 def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_come() -> None:
@@ -290,7 +290,7 @@ def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_co
     scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=58.0)), now=1_001.0)
     (batch,) = batches(scheduler.handle(now=1_059.0))
     scheduler.handle(answer(batch), now=1_060.0)
-    assert scheduler.ends_at == pytest.approx(1_060.0 + 60.0 * 401 / 39)
+    assert scheduler.view.ends_at == pytest.approx(1_060.0 + 60.0 * 401 / 39)
 
 
 def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
@@ -300,7 +300,7 @@ def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
     scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=23.0)), now=1.0)
     (batch,) = batches(scheduler.handle(now=24.0))
     scheduler.handle(answer(batch), now=25.0)
-    assert 28.0 < scheduler.ends_at < 29.0
+    assert 28.0 < scheduler.view.ends_at < 29.0
 
 
 def test_where_nothing_went_through_there_is_no_pace() -> None:
@@ -309,7 +309,7 @@ def test_where_nothing_went_through_there_is_no_pace() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, rest=THROTTLED._replace(retry_after_s=70.0)), now=1.0)
     scheduler.handle(now=65.0)
-    assert 71.0 < scheduler.ends_at < 76.0
+    assert 71.0 < scheduler.view.ends_at < 76.0
 
 
 def test_the_last_moments_of_a_quick_run_are_told() -> None:
@@ -317,7 +317,7 @@ def test_the_last_moments_of_a_quick_run_are_told() -> None:
     scheduler = full_batches(40)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch), now=0.1)
-    assert scheduler.ends_at == pytest.approx(0.2)
+    assert scheduler.view.ends_at == pytest.approx(0.2)
 
 
 def test_hours_without_sending_come_on_top() -> None:
@@ -356,13 +356,13 @@ def test_a_wait_is_told_with_whose_it_is() -> None:
     sent = batches(scheduler.handle(now=0.0))
     for _ in range(5):
         sent = batches(scheduler.handle(lost(sent[0], sent=False), now=0.0))
-    assert (sent, scheduler.unanswered) == ([], True)
-    while scheduler.blocked_for_s < 1:
-        clock.at += scheduler.blocked_for_s
+    assert (sent, scheduler.view.unanswered) == ([], True)
+    while scheduler.view.blocked_for_s < 1:
+        clock.at += scheduler.view.blocked_for_s
         (batch,) = batches(scheduler.handle(now=clock.at))
         scheduler.handle(lost(batch, sent=False), now=clock.at)
-    assert f"waiting {round(scheduler.blocked_for_s)} s before Graph is tried again" in figures(standing)
-    clock.at += scheduler.blocked_for_s
+    assert f"waiting {round(scheduler.view.blocked_for_s)} s before Graph is tried again" in figures(standing)
+    clock.at += scheduler.view.blocked_for_s
     (batch,) = batches(scheduler.handle(now=clock.at))
     scheduler.handle(refusal(batch, 503, wait=500.0), now=clock.at)
     assert "waiting 8 min 20 s as Graph asked" in figures(standing)
@@ -454,11 +454,11 @@ def test_an_event_tells_programs_how_the_run_stands() -> None:
 def test_the_least_time_is_that_of_the_rows_settled_at_latencies_as_timed() -> None:
     """Two batches of 2 s on one connection: 4 s at least, whatever is still in flight."""
     scheduler = full_batches(60)
-    assert scheduler.closeness == Closeness(0.0, timed=False)
+    assert scheduler.view.closeness == Closeness(0.0, timed=False)
     (batch,) = batches(scheduler.handle(now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch), now=2.0))
     scheduler.handle(answer(batch), now=4.0)
-    assert scheduler.closeness == Closeness(pytest.approx(4.0), timed=True)
+    assert scheduler.view.closeness == Closeness(pytest.approx(4.0), timed=True)
 
 
 def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_back_once() -> None:
@@ -470,7 +470,7 @@ def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_
     as_slow_s = 2.0 * (0.06 + USUAL.item_s) / (0.06 + USUAL.in_fours_s(20))
     scheduler.handle(answer(batch), now=2.5 + as_slow_s)
     assert scheduler.finished
-    assert scheduler.closeness == Closeness(pytest.approx(4.0), timed=True)
+    assert scheduler.view.closeness == Closeness(pytest.approx(4.0), timed=True)
 
 
 def test_a_run_that_resumes_is_measured_by_what_was_left_to_it() -> None:
@@ -481,23 +481,23 @@ def test_a_run_that_resumes_is_measured_by_what_was_left_to_it() -> None:
     (batch,) = batches(scheduler.handle(answer(batch), now=2.0))
     scheduler.handle(answer(batch), now=4.0)
     assert scheduler.finished
-    assert scheduler.closeness == Closeness(pytest.approx(4.0), timed=True)
+    assert scheduler.view.closeness == Closeness(pytest.approx(4.0), timed=True)
 
 
 def test_the_hours_in_which_it_was_not_to_send_are_counted_once() -> None:
     """Held at 1 s, said again at 50, released at 101; held anew at 200."""
     scheduler = full_batches(60)
     scheduler.handle(now=0.0)
-    assert scheduler.held_s == 0.0
+    assert scheduler.view.held_s == 0.0
     scheduler.handle(Held(100.0), now=1.0)
     scheduler.handle(Held(51.0), now=50.0)
-    assert scheduler.held_s == 49.0
+    assert scheduler.view.held_s == 49.0
     scheduler.handle(Released(), now=101.0)
     scheduler.handle(now=150.0)
-    assert scheduler.held_s == 100.0
+    assert scheduler.view.held_s == 100.0
     scheduler.handle(Held(10.0), now=200.0)
     scheduler.handle(now=203.0)
-    assert scheduler.held_s == 103.0
+    assert scheduler.view.held_s == 103.0
 
 
 def summed_up(**more: Any) -> Summary:

@@ -188,11 +188,11 @@ def test_a_held_scheduler_sends_nothing_and_takes_answers() -> None:
     scheduler = a_scheduler(8)
     (first,) = batches(scheduler.handle(now=0.0))
     assert batches(scheduler.handle(Held(100.0), answer(first), now=1.0)) == []
-    assert (scheduler.wake_at(), scheduler.held_for_s) == (None, 100.0)
+    assert (scheduler.wake_at(), scheduler.view.held_for_s) == (None, 100.0)
     assert batches(scheduler.handle(now=50.0)) == []
-    assert scheduler.held_for_s == 51.0
+    assert scheduler.view.held_for_s == 51.0
     assert len(batches(scheduler.handle(Released(), now=101.0))) == 1
-    assert scheduler.held_for_s is None
+    assert scheduler.view.held_for_s is None
 
 
 def test_a_night_without_sending_is_no_outage() -> None:

@@ -302,7 +302,7 @@ def test_batches_that_were_kept_back_say_nothing_of_the_service() -> None:
     assert len(sent) == 8
     kept = [BatchLost(batch.number, sent=False, reason="", held=True) for batch in sent]
     commands = scheduler.handle(*kept, now=1.0)
-    assert scheduler.blocked_for_s == 0.0
+    assert scheduler.view.blocked_for_s == 0.0
     again = batches(commands)
     assert len(again) == 8
     assert {attempt.number for batch in again for part in batch.parts for attempt in part.attempts} == {1}

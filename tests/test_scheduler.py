@@ -345,7 +345,7 @@ def test_a_wait_told_with_the_answers_holds_for_everybody() -> None:
     first = answer(batch, outer=Reply(200, retry_after_s=5.0), rest=FAULT)
     commands = scheduler.handle(first, now=1.0)
     assert entries(commands, RunBlocked) == [RunBlocked(5.0)]
-    assert scheduler.blocked_for_s == 5.0
+    assert scheduler.view.blocked_for_s == 5.0
     assert batches(scheduler.handle(now=5.9)) == []
     assert batches(scheduler.handle(now=6.0))
 

@@ -35,7 +35,7 @@ def test_a_skewed_sorted_job_is_purged_in_full_calls_and_without_a_refusal() -> 
     assert world.calls <= 320
     assert world.scheduler.fanout == 20
     assert world.tenant.counters.refused_concurrency == 0
-    assert world.scheduler.throttled == 0
+    assert world.scheduler.view.throttled == 0
 
 
 def test_a_service_that_runs_batches_all_at_once_is_recognised_by_one_probe() -> None:

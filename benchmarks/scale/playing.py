@@ -15,7 +15,7 @@ from benchmarks.makespan.service import Service
 from purgeengine.commands.purging import take_up
 from purgeengine.config import Limits
 from purgeengine.core.bound import Latency
-from purgeengine.core.flight import neighbours
+from purgeengine.core.flight import runs_of
 from purgeengine.core.messages import Entry, Settled
 from purgeengine.core.model import PURGED_REPLY, Attempt, Batch, Outcome, Reply
 from purgeengine.edges.ledger import Ledger
@@ -88,9 +88,7 @@ class _Recording(Watcher):
         return reply_to(attempt.position)
 
     def sends(self, batch: Batch) -> None:
-        self._ledger.stretches(
-            range(first, first + rows) for part in batch.parts for first, rows, _ in neighbours(part.attempts)
-        )
+        self._ledger.stretches(runs_of(batch))
 
 
 def play_ledger(folder: Path, share: float, dispatch: Any) -> Played:

@@ -58,7 +58,7 @@ class Standing:
         if not self.tally.left:
             return 0.0
         if now >= self._looked_at + LOOK_EVERY_S:
-            self._looked_at, self._ends_at = now, self.scheduler.ends_at
+            self._looked_at, self._ends_at = now, self.scheduler.view.ends_at
             if self._hours is not None:
                 left_s = seconds_until_done(self._hours, self._clock.utc(), max(0.0, self._ends_at - now))
                 self._ends_at = None if left_s is None else now + left_s
@@ -150,9 +150,9 @@ class Events:
             rows=tally.rows,
             outcomes={outcome.value: tally.outcomes[outcome] for outcome in Outcome},
             items_per_s=round(standing.rate, 1),
-            throttled_mailboxes=scheduler.throttled_mailboxes(),
-            blocked_for_s=round(scheduler.blocked_for_s, 3),
-            held_for_s=None if scheduler.held_for_s is None else round(scheduler.held_for_s),
+            throttled_mailboxes=scheduler.view.throttled_mailboxes(),
+            blocked_for_s=round(scheduler.view.blocked_for_s, 3),
+            held_for_s=None if scheduler.view.held_for_s is None else round(scheduler.view.held_for_s),
             elapsed_s=round(standing.elapsed_s, 1),
             left_s=None if left_s is None else round(left_s, 1),
         )
@@ -199,13 +199,13 @@ def figures(standing: Standing) -> str:
     tally, scheduler = standing.tally, standing.scheduler
     parts = [f"{number(tally.settled)} of {number(tally.rows)}", f"{number(round(standing.rate))}/s"]
     parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
-    if throttled := scheduler.throttled_mailboxes():
+    if throttled := scheduler.view.throttled_mailboxes():
         parts.append(f"throttled mailboxes {throttled}")
-    if scheduler.blocked_for_s >= 1:
-        why = "before Graph is tried again" if scheduler.unanswered else "as Graph asked"
-        parts.append(f"waiting {duration(scheduler.blocked_for_s)} {why}")
-    if scheduler.held_for_s is not None:
-        parts.append(f"waiting {duration(scheduler.held_for_s)} for the time to send")
+    if scheduler.view.blocked_for_s >= 1:
+        why = "before Graph is tried again" if scheduler.view.unanswered else "as Graph asked"
+        parts.append(f"waiting {duration(scheduler.view.blocked_for_s)} {why}")
+    if scheduler.view.held_for_s is not None:
+        parts.append(f"waiting {duration(scheduler.view.held_for_s)} for the time to send")
     if tally.left:
         left_s = standing.left_s
         parts.append("--until comes before the end" if left_s is None else f"left about {duration(left_s)}")

@@ -152,7 +152,7 @@ class Purge:
             complete=unfinished == 0,
             calls=tally.calls,
             requests=tally.requests,
-            throttled=scheduler.throttled if scheduler else 0,
+            throttled=scheduler.view.throttled if scheduler else 0,
             lost_calls=tally.lost_calls,
             closed_mailboxes=tally.closed_mailboxes,
             settled_now=tally.settled_now.total(),
@@ -161,8 +161,8 @@ class Purge:
             stopped=str(error) if error else None,
             fanout=scheduler.fanout if scheduler else None,
             action=self.ledger.deletion.action,
-            held_s=scheduler.held_s if scheduler else 0.0,
-            closeness=scheduler.closeness if scheduler else None,
+            held_s=scheduler.view.held_s if scheduler else 0.0,
+            closeness=scheduler.view.closeness if scheduler else None,
         )
 
 

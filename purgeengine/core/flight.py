@@ -21,6 +21,11 @@ class Flight:
     """Rows in it."""
 
 
+def runs_of(batch: Batch) -> Iterator[range]:
+    """The positions of its rows, in the order of the wire; neighbours that were sent equally often are together."""
+    return (range(first, first + rows) for part in batch.parts for first, rows, _ in neighbours(part.attempts))
+
+
 def neighbours(attempts: Sequence[Attempt]) -> Iterator[tuple[int, int, int]]:
     """Neighbours that were sent equally often: (first position, rows, sendings)."""
     if isinstance(attempts, FirstAttempts):

@@ -15,7 +15,7 @@ from purgeengine.config import Limits
 from purgeengine.core.action import IdType
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.connections import Connections
-from purgeengine.core.course import Closeness, Course
+from purgeengine.core.course import Course
 from purgeengine.core.filling import Filling
 from purgeengine.core.flight import Flight
 from purgeengine.core.gate import Gate
@@ -45,6 +45,7 @@ from purgeengine.core.roster import Roster
 from purgeengine.core.settling import Settling
 from purgeengine.core.token_watch import Remedy, TokenWatch
 from purgeengine.core.verdicts import Verdict, judge_batch
+from purgeengine.core.view import View
 from purgeengine.core.window import Window
 
 
@@ -130,52 +131,9 @@ class Scheduler:
         return self._connections.limit
 
     @property
-    def blocked_for_s(self) -> float:
-        """Seconds for which nothing at all may leave, as of the last `handle`."""
-        return max(0.0, self._gate.opens_at - self._now)
-
-    @property
-    def unanswered(self) -> bool:
-        """Whether that is because calls failed, and not because Graph asked for it."""
-        return self._gate.on_its_own
-
-    @property
-    def held_for_s(self) -> float | None:
-        """Seconds until sending is expected to be allowed again, as of the last `handle`; None while it is."""
-        return None if self._held_until is None else max(0.0, self._held_until - self._now)
-
-    @property
-    def held_s(self) -> float:
-        """Seconds in which sending was not allowed, so far."""
-        return self._course.held_s(self._now)
-
-    @property
-    def ends_at(self) -> float:
-        """When the run is likely to end by what is left, as of the last `handle`; hours in which it may not send come on top."""
-        settled = sum(rows * mailboxes for rows, mailboxes in self._roster.settled().items())
-        return self._course.ends_at(
-            self._roster,
-            self._filling.unread,
-            settled,
-            self.throttled,
-            self._gate.opens_at,
-            self._now,
-            **self._filling.ways,
-        )
-
-    @property
-    def closeness(self) -> Closeness:
-        """The least time that the rows settled so far could have taken."""
-        return self._course.closeness(self._roster.settled(), **self._filling.ways)
-
-    @property
-    def throttled(self) -> int:
-        """Sub-requests that Graph has refused as too fast so far."""
-        return self._settling.throttled
-
-    def throttled_mailboxes(self) -> int:
-        """Open mailboxes that Graph has told to wait."""
-        return self._roster.throttled(self._now)
+    def view(self) -> View:
+        """How the run stands, as of the last `handle`."""
+        return View(self._now, self._held_until, self._gate, self._course, self._roster, self._filling, self._settling)
 
     def wake_at(self) -> float | None:
         """The next instant that matters, or None when only news can move us."""
