@@ -11,21 +11,22 @@ import pyarrow as pa
 import pytest
 
 from purgeengine.core.model import Item, Stretch
-from purgeengine.edges.ledger import items, parts, staging
+from purgeengine.edges.ledger import items, parts
 from purgeengine.edges.ledger.database import connect_to_read
 from purgeengine.edges.ledger.items import WorkRows, _Group, runs
 from purgeengine.edges.ledger.ledger import files_of
 from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.request_ids import LENGTH_MAX, packed, unpacked
-from tests.ledger_fixtures import FakeSource, a_source, open_ledger
+from tests.ledger_fixtures import FakeSource, a_source, open_ledger, rows_of
 
 UUID = "0123abcd-4567-89ef-0123-456789abcdef"
 
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> Iterator[WorkRows]:
-    """Mailboxes of 3, 600 and 1,000 rows, the largest first: c, b, a, in four groups of 512 rows."""
-    open_ledger(tmp_path / "L", a_source(3, 600, 1_000)).close()
+    """Mailboxes of 1,000, 600 and 3 rows, c, b and a, which end in this order in the input: four groups of 512 rows."""
+    a, b, c = rows_of("a", 3), rows_of("b", 600), rows_of("c", 1_000)
+    open_ledger(tmp_path / "L", FakeSource([a[0], b[0], *c, *b[1:], *a[1:]])).close()
     connection = connect_to_read(tmp_path / "L")
     rows = WorkRows(tmp_path / "L", Parts(tmp_path / "L", files_of(connection)), connection)
     yield rows
@@ -78,7 +79,7 @@ def test_rows_are_drawn_across_mailboxes_and_groups(drawn: WorkRows) -> None:
     assert drawn.items(range(1_603)) == whole
     assert drawn.items(range(1_598, 1_602)) == [item("b", 598), item("b", 599), item("a", 0), item("a", 1)]
     assert drawn.items([511, 512, 1_602, 0, 1_000]) == [whole[at] for at in (511, 512, 1_602, 0, 1_000)]
-    of_the_input = [*range(603, 1_603), *range(3, 603), *range(3)]
+    of_the_input = [*range(2, 1_002), 1, *range(1_002, 1_601), 0, 1_601, 1_602]
     assert drawn.rows(range(1_603)) == of_the_input
     assert drawn.rows([1_602, 511, 512, 513, 1_000]) == [of_the_input[at] for at in (1_602, 511, 512, 513, 1_000)]
 
@@ -129,7 +130,7 @@ def test_names_are_asked_for_once_and_the_first_is_forgotten_first(
 
 def test_few_files_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of three parts, the one used last among them; the other is closed, and all are in the end."""
-    for module in (parts, items, staging):
+    for module in (parts, items):
         monkeypatch.setattr(module, "PART_ROWS_MAX", 8_192)
     monkeypatch.setattr(items, "OPEN_FILES_MAX", 2)
     open_ledger(tmp_path / "L", a_source(16_400)).close()

@@ -215,7 +215,7 @@ def known(tmp_path: Path) -> Iterator[States]:
     """The states of rows 0, 2 and 3 of five; 1 and 4 are invalid."""
     rows = [*rows_of("a", 1), ("nobody", "", "x"), *rows_of("b", 2), ("nobody", "", "x")]
     with open_ledger(tmp_path / "L", FakeSource(rows)) as ledger:
-        ledger.write([sent(1, (0, [0, 1]), (1, [2])), ended(1, None), settled(2, 1), returned(0), returned(1)], NOW)
+        ledger.write([sent(1, (0, [0]), (1, [1, 2])), ended(1, None), settled(0, 1), returned(1), returned(2)], NOW)
     with closing(connect_to_read(tmp_path / "L")) as connection, snapshot(connection):
         files = {name: (size, crc) for name, size, crc in connection.execute("SELECT * FROM file")}
         with closing(States(connection, Parts(tmp_path / "L", files), ["outcome", "attempts"], None)) as found:

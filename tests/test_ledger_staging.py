@@ -25,8 +25,8 @@ from purgeengine.errors import InputError, LedgerError, LedgerMismatch
 from tests.ledger_fixtures import NOW, FakeSource, a_source, open_ledger, opened, rows_of, sent
 
 
-def test_staging_groups_rows_by_mailbox_with_the_largest_first(tmp_path: Path) -> None:
-    """Positions run through the mailboxes by size, and the first spelling of a user is the one that is sent."""
+def test_staging_groups_rows_by_mailbox(tmp_path: Path) -> None:
+    """Positions run through the mailboxes as they end, and the first spelling of a user is the one that is sent."""
     rows = [
         ("Ann@x.example", "", "1"),
         ("bob@x.example", "F", "2"),
@@ -34,14 +34,14 @@ def test_staging_groups_rows_by_mailbox_with_the_largest_first(tmp_path: Path) -
         ("ANN@x.example", "", "4"),
     ]
     with open_ledger(tmp_path / "L", FakeSource(rows)) as ledger:
-        assert [(m.mailbox, m.next, m.end) for m in opened(ledger)] == [(0, 0, 3), (1, 3, 4)]
+        assert [(m.mailbox, m.next, m.end) for m in opened(ledger)] == [(1, 1, 4), (0, 0, 1)]
         assert ledger.items(range(4)) == [
+            Item("bob@x.example", "F", "2"),
             Item("Ann@x.example", "", "1"),
             Item("Ann@x.example", "G", "3"),
             Item("Ann@x.example", "", "4"),
-            Item("bob@x.example", "F", "2"),
         ]
-        assert ledger.rows_of([3, 0, 1, 2]) == [1, 0, 2, 3]
+        assert ledger.rows_of([3, 0, 1, 2]) == [3, 1, 0, 2]
         assert ledger.preview(UserFilter()).mailboxes == 2
 
 
@@ -54,7 +54,7 @@ def test_order_of_the_input_does_not_change_the_mailboxes(tmp_path: Path) -> Non
     for name, rows in (("sorted", source.rows), ("shuffled", shuffled)):
         with open_ledger(tmp_path / name, FakeSource(rows, batch_rows=50)) as ledger:
             mailboxes = opened(ledger)
-            contents.append([(m.next, m.end, set(ledger.items(range(m.next, m.end)))) for m in mailboxes])
+            contents.append([(m.end - m.next, set(ledger.items(range(m.next, m.end)))) for m in mailboxes])
     assert contents[0] == contents[1]
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from purgeengine.core.model import Item, Outcome, Reply
-from purgeengine.edges.ledger import LedgerReader, database, export, items, journal, parts, staging
+from purgeengine.edges.ledger import LedgerReader, database, export, items, journal, parts, places
 from purgeengine.edges.ledger.storage import cause_of, reading_records, translated
 from purgeengine.errors import LedgerError
 from tests.ledger_fixtures import NOW, FakeSource, a_source, ended, open_ledger, sent, settled
@@ -189,12 +189,12 @@ def test_a_connection_that_cannot_be_made_durable_is_closed(tmp_path: Path, monk
 @pytest.fixture
 def several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 8,192 rows, so that an input of 20,000 has three, and few files and rows kept in memory."""
-    for module in (parts, items, staging):
+    for module in (parts, items, places):
         monkeypatch.setattr(module, "PART_ROWS_MAX", 8_192)
     monkeypatch.setattr(items, "OPEN_FILES_MAX", 1)
     monkeypatch.setattr(items, "CACHE_BYTES_MAX", 1)
     monkeypatch.setattr(items, "USERS_CACHED_MAX", 1)
-    monkeypatch.setattr(staging.Repeats, "BUFFER_PAIRS_MAX", 2)
+    monkeypatch.setattr(places.Repeats, "BUFFER_PAIRS_MAX", 2)
 
 
 @pytest.mark.usefixtures("several_parts")

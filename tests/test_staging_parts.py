@@ -10,12 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from purgeengine.edges.ledger import grouping, parts, staging
+from purgeengine.edges.ledger import grouping, parts, places
 from purgeengine.edges.ledger.database import connect_to_read, read_meta
 from purgeengine.edges.ledger.earlier import Earlier
 from purgeengine.edges.ledger.names import User
 from purgeengine.edges.ledger.parts import Parts, PartWriter
-from purgeengine.edges.ledger.staging import Repeats
+from purgeengine.edges.ledger.places import Repeats
 from tests.ledger_fixtures import ID, FakeSource, open_ledger, rows_of
 
 
@@ -35,7 +35,7 @@ def test_rows_of_each_kind_are_counted(tmp_path: Path) -> None:
 def test_duplicates_are_spilled_when_there_are_as_many_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three fit: the third empties the memory, the sixth once more; nothing is lost, whichever part of the input it is of."""
     monkeypatch.setattr(Repeats, "BUFFER_PAIRS_MAX", 3)
-    monkeypatch.setattr(staging, "PART_ROWS_MAX", 10)
+    monkeypatch.setattr(places, "PART_ROWS_MAX", 10)
     repeats = Repeats(tmp_path)
     pairs = [(5, 1), (25, 2), (7, 3), (26, 4), (8, 5), (9, 6), (27, 7)]
     spilled = []
@@ -71,7 +71,7 @@ def test_rows_of_a_user_with_two_names_are_staged_as_one_mailbox(tmp_path: Path)
     with closing(connect_to_read(tmp_path / "L")) as connection:
         mailboxes = connection.execute("SELECT user, rows FROM mailbox ORDER BY number").fetchall()
         kept = connection.execute("SELECT * FROM resolved ORDER BY key DESC").fetchall()
-    assert mailboxes == [("a@contoso.example", 3), ("b@contoso.example", 3)]
+    assert mailboxes == [("b@contoso.example", 3), ("a@contoso.example", 3)]
     assert kept == [(name, *user) for name in (user.upn, user.object_id)]
 
 
@@ -88,8 +88,10 @@ def test_rows_that_do_not_fit_in_memory_are_grouped_in_the_folder_of_the_ledger(
 
     monkeypatch.setattr(grouping, "PENDING_BYTES_MAX", 0)
     monkeypatch.setattr("purgeengine.edges.ledger.grouping.tempfile.TemporaryFile", noted)
-    with open_ledger(tmp_path / "L", FakeSource([*rows_of("b", 1), *rows_of("a", 2)])) as ledger:
-        assert ledger.rows_of(range(3)) == [1, 2, 0]
+    with open_ledger(
+        tmp_path / "L", FakeSource([*rows_of("b", 1), *rows_of("a", 2), ("b@contoso.example", "", "x")])
+    ) as ledger:
+        assert ledger.rows_of(range(4)) == [1, 2, 0, 3]
     assert taken == [tmp_path / "L" / "staging"]
 
 

@@ -8,7 +8,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from purgeengine.edges.ledger import duplicates as duplicates_of_an_input
 from purgeengine.edges.ledger import survey_input
 from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates, bytes_of
-from purgeengine.edges.ledger.grouping import ARRIVING, Grouping, first_positions, numbers
+from purgeengine.edges.ledger.grouping import ARRIVING, Grouping, numbers
 from purgeengine.edges.ledger.survey import Mailboxes
 from purgeengine.errors import LedgerError
 from tests.ledger_fixtures import FakeSource, a_source, rows_of
@@ -98,6 +98,11 @@ def test_survey_of_an_empty_input_is_all_zero() -> None:
     assert (survey.rows, survey.mailboxes, survey.largest_mailboxes) == (0, 0, ())
 
 
+def rows_in(rows: Iterable[int], mailboxes: Sequence[int], contacts: Sequence[str]) -> tuple[Any, Any, Any]:
+    """As duplicates are told of rows."""
+    return pa.array(rows, pa.int64()), pa.array(mailboxes, pa.int32()), pa.array(contacts, pa.string())
+
+
 @examples(60)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8)), max_size=80), st.sampled_from([1_000, 5]))
 def test_duplicates_are_those_of_the_earliest_row(
@@ -108,7 +113,7 @@ def test_duplicates_are_those_of_the_earliest_row(
     duplicates = Duplicates(lambda: scratch, in_memory_max)
     for start in range(0, len(asked), 7):
         part = asked[start : start + 7]
-        duplicates.add(range(start, start + len(part)), [m for m, _ in part], [b"%d" % c for _, c in part])
+        duplicates.add(*rows_in(range(start, start + len(part)), [m for m, _ in part], [str(c) for _, c in part]))
     first = {pair: row for row, pair in reversed(list(enumerate(asked)))}
     expected = {Duplicate(row, first[pair], pair[0]) for row, pair in enumerate(asked) if first[pair] != row}
     found = list(duplicates.found())
@@ -127,8 +132,8 @@ def test_rows_are_spilled_when_there_are_more_than_fit(tmp_path: Path) -> None:
     duplicates = Duplicates(scratch, 5)
     sizes = []
     for row in range(15):
-        duplicates.add([row], [0], [b"%d" % (row % 12)])
-        sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()) // 24)
+        duplicates.add(*rows_in([row], [0], [str(row % 12)]))
+        sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()) // 28)
     assert sizes == [0] * 5 + [6] * 6 + [12] * 3 + [12]
     assert set(duplicates.found()) == {Duplicate(12, 0, 0), Duplicate(13, 1, 0), Duplicate(14, 2, 0)}
     assert made == [tmp_path]
@@ -146,9 +151,9 @@ def test_as_many_rows_are_compared_at_once_as_fit(tmp_path: Path, monkeypatch: p
 
     monkeypatch.setattr(duplicates_of_an_input, "_compared", noted)
     duplicates = Duplicates(lambda: tmp_path, 10)
-    contacts = [b"%d" % number for number in range(2_000)] + [b"0"] * 12
-    duplicates.add(list(range(2_012)), [3] * 2_012, contacts)
-    partitions = Counter(hash((3, contact)) >> 54 for contact in contacts)
+    contacts = [*map(str, range(2_000)), *"0" * 12]
+    duplicates.add(*rows_in(range(2_012), [0] * 2_012, contacts))
+    partitions = Counter(hash(contact.encode()) >> 54 for contact in contacts)
     expected, rows = [], 0
     for _, more in sorted(partitions.items()):
         if rows and rows + more > 10:
@@ -192,13 +197,6 @@ def test_numbers_in_a_row_are_those_of_a_range(count: int) -> None:
     assert found.to_pylist() == list(range(70_000, 70_000 + count))
 
 
-def test_first_positions_put_the_largest_mailbox_first() -> None:
-    """Equal mailboxes keep the order in which they appear, and every position belongs to exactly one."""
-    order, first = first_positions([2, 5, 2, 7])
-    assert order == [3, 1, 0, 2]
-    assert list(first) == [12, 7, 14, 0]
-
-
 def rows_at(*positions: int) -> pa.RecordBatch:
     """Rows that are to come to these places."""
     columns = [
@@ -218,15 +216,8 @@ def test_grouping_gives_rows_back_by_position(tmp_path: Path, pending_bytes_max:
     grouping = Grouping(tmp_path, pending_bytes_max, bucket_bits=4)
     for start in range(0, 100, 9):
         grouping.add(rows_at(*positions[start : start + 9]))
-    written: list[pa.Table] = []
-
-    class Sink:
-        def write(self, table: pa.Table) -> None:
-            written.append(table)
-
-    grouping.write_to(Sink())
+    written = list(grouping.tables())
     assert pa.concat_tables(written).column("contact").to_pylist() == [str(n) for n in range(100)]
-    assert {tuple(table.column_names) for table in written} == {("row", "folder", "contact")}
     sizes = [100] if pending_bytes_max == 10_000 else [16] * 6 + [4]
     assert [len(table) for table in written] == sizes
     assert list(tmp_path.iterdir()) == []

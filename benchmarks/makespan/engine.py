@@ -1,4 +1,4 @@
-"""The engine's own scheduler on the simulated service: told of mailboxes as the ledger tells it, the largest first."""
+"""The engine's own scheduler on the simulated service: told of mailboxes as the ledger tells it, the largest thousand first."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import PURGED_REPLY, Answer, Attempt, Batch, Reply
 from purgeengine.core.scheduler import Scheduler
+from purgeengine.edges.ledger.resume import HEAVY_MAX
 
 ALL_WELL = {size: Answer(Reply(200), dict.fromkeys(range(size), PURGED_REPLY)) for size in range(1, 21)}
 CONCURRENCY = "Application is over its MailboxConcurrency limit."
@@ -84,13 +85,15 @@ def play(
 
 
 def _mailboxes(rows_by_mailbox: list[int]) -> list[MailboxOpened]:
-    """The largest first."""
+    """The largest first, the others in the order given."""
     opened = []
     first = 0
     for number, rows in enumerate(rows_by_mailbox):
         opened.append(MailboxOpened(number, first, first + rows))
         first += rows
-    return sorted(opened, key=lambda mailbox: mailbox.next - mailbox.end)
+    heavy = sorted(opened, key=lambda mailbox: mailbox.next - mailbox.end)[:HEAVY_MAX]
+    known = {mailbox.mailbox for mailbox in heavy}
+    return [*heavy, *(mailbox for mailbox in opened if mailbox.mailbox not in known)]
 
 
 def _loads(batch: Batch) -> list[Load]:

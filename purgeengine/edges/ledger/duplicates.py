@@ -1,9 +1,9 @@
 """Rows that ask for a contact which an earlier row asks for, anywhere in an input of any size.
 
-A contact is known by 96 bits: Python's own hash of its mailbox and id, which is a keyed SipHash, and the CRC-32 of the id. Two
-different ones share them in practice never (one chance in 10^15 for 10 million rows), and both cost a tenth of a cryptographic
-digest. Few rows are compared in memory; many are spilled in runs that are ordered by the first bits of the hash, so that all rows
-with the same bits can be read together, as many at a time as are compared in memory.
+A contact is known by Python's own hash of its id, a keyed SipHash of 64 bits, mixed with its mailbox, and by the end of the id, in
+which those of a mailbox differ. Two different ones share both in practice never (one chance in 10^8 for 10 million rows), and both
+cost a twentieth of a cryptographic digest. Few rows are compared in memory; many are spilled in runs that are ordered by the first
+bits of the hash, so that all rows with the same bits can be read together, as many at a time as are compared in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
-from zlib import crc32
 
 import pyarrow
 import pyarrow.compute
@@ -24,9 +23,14 @@ IN_MEMORY_MAX = 262_144
 PARTITION_BITS = 10
 """Bits of the hash that order a run: 100 million rows make partitions of 100,000."""
 
-_COLUMNS = {"key": pa.int64(), "row": pa.int64(), "check": pa.uint32(), "mailbox": pa.int32()}
+_COLUMNS = {"key": pa.int64(), "row": pa.int64(), "check": pa.int64(), "mailbox": pa.int32()}
 _WIDTHS = {name: kind.bit_width // 8 for name, kind in _COLUMNS.items()}
 _ROW_BYTES = sum(_WIDTHS.values())
+
+
+_END_BYTES = 8
+_MIX: Any = pa.scalar(-7_046_029_254_386_353_131, pa.int64())
+"""An odd number of many bits: 2^64 divided by the golden ratio."""
 
 
 class Duplicate(NamedTuple):
@@ -56,16 +60,13 @@ class Duplicates:
         self._runs: list[_Run] = []
         self._file: Path | None = None
 
-    def add(self, rows: Any, mailboxes: Sequence[int], contacts: Sequence[bytes]) -> None:
-        """Take in valid rows (their numbers, in a list or an array), each with its mailbox's number and contact id."""
-        columns = {
-            "key": list(map(hash, zip(mailboxes, contacts, strict=True))),
-            "row": rows,
-            "check": list(map(crc32, contacts)),
-            "mailbox": mailboxes,
-        }
-        arrays = [pa.array(columns[name], kind) for name, kind in _COLUMNS.items()]
-        self._pending.append(pa.RecordBatch.from_arrays(arrays, names=list(_COLUMNS)))
+    def add(self, rows: Any, mailboxes: Any, contacts: Any) -> None:
+        """Take in valid rows: their numbers, their mailboxes' numbers (int32) and their contacts' ids (ASCII), all arrays."""
+        ids: Any = contacts.cast(pa.binary())
+        hashes = pa.array(list(map(hash, ids.to_pylist())), pa.int64())
+        keys = pc.bit_wise_xor(hashes, pc.multiply(mailboxes.cast(pa.int64()), _MIX))
+        columns = [keys, rows, _ends_of(ids), mailboxes]
+        self._pending.append(pa.RecordBatch.from_arrays(columns, names=list(_COLUMNS)))
         self._pending_rows += len(mailboxes)
         if self._pending_rows > self._in_memory_max:
             self._spill()
@@ -124,6 +125,13 @@ class Duplicates:
             data = b"".join(pieces.pop(name))
             columns.append(pa.Array.from_buffers(kind, len(data) // _WIDTHS[name], [None, pa.py_buffer(data)]))
         return pa.Table.from_arrays(columns, names=list(_COLUMNS))
+
+
+def _ends_of(ids: Any) -> Any:
+    """The last eight bytes of each, as a number."""
+    ends = pc.ascii_lpad(pc.binary_slice(ids, -_END_BYTES).cast(pa.string()), _END_BYTES)
+    _, _, data = ends.buffers()
+    return pa.Array.from_buffers(pa.int64(), len(ends), [None, data or pa.py_buffer(b"")])
 
 
 def _compared(table: Any) -> Iterator[Duplicate]:

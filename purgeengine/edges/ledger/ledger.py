@@ -181,7 +181,7 @@ class Ledger:
     # -------------------------------------------------------------------------------------------- what earlier runs left
 
     def mailboxes(self, *, now_utc_ms: int, quarantine_s: float, window_s: float) -> Iterator[MailboxOpened]:
-        """Unfinished mailboxes that are not closed, largest first, read as they are asked for.
+        """Unfinished mailboxes that are not closed, the largest of them first, read as they are asked for.
 
         ``quarantine_s`` is how long the service may run a batch whose answer never came; ``window_s`` how long it counts requests.
         """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from operator import index
+from typing import Any
 
 from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.model import Attempt
@@ -17,12 +18,18 @@ from purgeengine.core.model import Attempt
 PAGE = 512
 """Mailboxes read at a time: a long read would keep SQLite's write-ahead log from being emptied."""
 
-_PAGE_OF_MAILBOXES = """
+HEAVY_MAX = 1_000
+"""The largest mailboxes, which are opened first: with 100 of them no job takes longer, and so many are soon found."""
+
+_HEAVY = "SELECT number FROM mailbox WHERE closed_ms IS NULL ORDER BY rows DESC, number LIMIT ?"
+_MAILBOX = """
 SELECT number, first, end, next, blocked_until_ms, blocked_set_ms,
     EXISTS (SELECT 1 FROM attempt WHERE position >= first AND position < end),
     coalesce(first + (SELECT rows FROM doubt WHERE mailbox = number), 0)
-FROM progress WHERE number > ? AND closed_ms IS NULL ORDER BY number LIMIT ?
+FROM progress WHERE closed_ms IS NULL AND
 """
+_ONE_MAILBOX = _MAILBOX + "number = ?"
+_PAGE_OF_MAILBOXES = _MAILBOX + "number > ? ORDER BY number LIMIT ?"
 _UNSETTLED = """
 SELECT position, attempt.number, failures, in_doubt OR ended_ms IS NULL
 FROM attempt LEFT JOIN batch ON batch.number = attempt.batch WHERE position >= ? AND position < ? ORDER BY position
@@ -46,25 +53,38 @@ WHERE ended_ms IS NULL AND sent_ms + :quarantine > :now GROUP BY mailbox
 def unfinished_mailboxes(
     connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: float, window_s: float
 ) -> Iterator[MailboxOpened]:
-    """Mailboxes with rows to send, largest first, read as they are asked for; waits and ages are those at ``now_utc_ms``."""
+    """Mailboxes with rows to send, read as they are asked for; waits and ages are those at ``now_utc_ms``.
+
+    The `HEAVY_MAX` largest come first, since they decide when the run ends; the others as they stand in the ledger, so that those
+    which are open together are neighbours there.
+    """
     quarantine_ms = round(quarantine_s * 1000)
     recent = seen_lately(connection, now_utc_ms, quarantine_ms, round(window_s * 1000))
     quarantined = quarantined_s(connection, now_utc_ms, quarantine_ms)
-    after = -1
+    for number, first, end, next_position, blocked_until_ms, blocked_set_ms, has_attempts, doubt_end in _opened(
+        connection
+    ):
+        if next_position >= end and not has_attempts:
+            continue
+        yield MailboxOpened(
+            number,
+            index(next_position),
+            index(end),
+            unsettled(connection, first, end) if has_attempts else (),
+            max(rest_s(now_utc_ms, blocked_until_ms, blocked_set_ms), quarantined.get(number, 0.0)),
+            recent.pop(number, ()),
+            index(doubt_end),
+        )
+
+
+def _opened(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
+    heavy = [number for (number,) in connection.execute(_HEAVY, (HEAVY_MAX,))]
+    for number in heavy:
+        yield from connection.execute(_ONE_MAILBOX, (number,)).fetchall()
+    first, after = frozenset(heavy), -1
     while page := connection.execute(_PAGE_OF_MAILBOXES, (after, PAGE)).fetchall():
         after = page[-1][0]
-        for number, first, end, next_position, blocked_until_ms, blocked_set_ms, has_attempts, doubt_end in page:
-            if next_position >= end and not has_attempts:
-                continue
-            yield MailboxOpened(
-                number,
-                index(next_position),
-                index(end),
-                unsettled(connection, first, end) if has_attempts else (),
-                max(rest_s(now_utc_ms, blocked_until_ms, blocked_set_ms), quarantined.get(number, 0.0)),
-                recent.pop(number, ()),
-                index(doubt_end),
-            )
+        yield from (mailbox for mailbox in page if mailbox[0] not in first)
 
 
 def rest_s(now_utc_ms: int, until_ms: int | None, set_ms: int | None) -> float:

@@ -1,8 +1,8 @@
 """The tables of ``ledger.sqlite``: what they mean, and their version. It knows SQL and must not know files or Graph.
 
-Times are whole milliseconds since 1970 in UTC. A valid, unique row goes by its `position`: its index in the order of sending, in
-which the rows of a mailbox are neighbours and larger mailboxes come first; so mailbox 0 is the largest, and owns the positions
-from 0. Such a row is in exactly one of four states:
+Times are whole milliseconds since 1970 in UTC. A valid, unique row goes by its `position`: its index among the rows to send, in
+which those of a mailbox are neighbours (see `places`); mailbox 0 owns the positions from 0. Such a row is in exactly one of four
+states:
 
 1. it lies in a run (``first``, ``rows``) of ``outcome``: settled, for good;
 2. it has a row in ``attempt``: sent before, to be sent again or in flight again;

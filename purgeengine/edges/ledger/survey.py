@@ -172,8 +172,7 @@ class Surveyor:
             batch = batch.filter(pc.is_null(reason))
         self.valid_rows += batch.num_rows
         numbers = self.mailboxes.count(batch.column("user"))
-        contacts: Any = batch.column("contact").cast(pa.binary())
-        self._duplicates.add(batch.column("row"), numbers.to_pylist(), contacts.to_pylist())
+        self._duplicates.add(batch.column("row"), numbers, batch.column("contact"))
         self.doubts.see(batch, numbers)
         return numbers
 
