@@ -68,6 +68,20 @@ class Commands(click.Group):
         command: click.Command = getattr(module, cmd_name)
         return command if isinstance(command, click.Group) else attach(cmd_name, command)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As usual; where there is no such command, what may have been meant is named, as it is for options."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            meant = get_close_matches(args[0], COMMANDS, n=1)
+            if not meant:
+                raise
+            raise click.UsageError(f"{error.message} (Did you mean {meant[0]!r}?)", ctx) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands without importing any."""
         with formatter.section("Commands"):
@@ -92,6 +106,8 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. A user never sees a traceback for something that a user can cause."""
     prepare_streams()
+    # Before pyarrow is imported: its own pools keep a third more than is used, and large inputs pass through in small pieces.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     _on_signals(
         signal.default_int_handler
     )  # asked to end, a command ends as it does on Ctrl-C; a run drains, see signals

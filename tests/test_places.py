@@ -16,7 +16,7 @@ from purgeengine.core.model import Item
 from purgeengine.edges.ledger import Ledger, grouping, places
 from purgeengine.edges.ledger.doubts import Doubts
 from purgeengine.edges.ledger.grouping import Grouping, in_order
-from purgeengine.edges.ledger.places import NO_MAILBOX, Places, Repeats, by_last_row, first_positions, numbers_from
+from purgeengine.edges.ledger.places import Places, Repeats, by_last_row, first_positions, numbers_from
 from tests.ledger_fixtures import FakeSource, open_ledger, rows_of
 from tests.properties import examples
 
@@ -142,8 +142,3 @@ def assert_all_rows_are_there(ledger: Ledger, rows: list[Any]) -> None:
     numbers = ledger.rows_of(range(len(set(rows))))
     assert sorted(numbers) == sorted({row: number for number, row in reversed(list(enumerate(rows)))}.values())
     assert ledger.items(range(len(numbers))) == [Item(*rows[number]) for number in numbers]
-
-
-def test_a_row_that_cannot_be_sent_has_a_number_that_no_mailbox_has() -> None:
-    """Mailboxes count from 0."""
-    assert NO_MAILBOX.as_py() < 0

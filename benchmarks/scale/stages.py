@@ -42,11 +42,9 @@ def resume(folder: Path) -> dict[str, Any]:
 
 
 def _opened(folder: Path) -> dict[str, Any]:
-    from purgeengine.commands.staging import lean_memory
     from purgeengine.edges.ledger import Ledger
     from purgeengine.edges.source import open_source
 
-    lean_memory()
     with Ledger.open(folder / "ledger", open_source([folder / "input"]), tenant_id=TENANT) as ledger:
         counts = ledger.counts()
         opened = ledger.mailboxes(now_utc_ms=round(time.time() * 1000), quarantine_s=40.0, window_s=601.0)
@@ -83,11 +81,9 @@ def status(folder: Path) -> dict[str, Any]:
 
 def export(folder: Path, ending: str) -> dict[str, Any]:
     """The ledger as a file."""
-    from purgeengine.commands.staging import lean_memory
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.ledger import export as write_export
 
-    lean_memory()
     out = folder / f"export.{ending}"
     with LedgerReader.open(folder / "ledger") as reader:
         rows = write_export(reader, out)

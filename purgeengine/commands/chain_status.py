@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from purgeengine.commands.staging import lean_memory, reading_progress
+from purgeengine.commands.staging import reading_progress
 from purgeengine.commands.status import LINE_LENGTH_MAX
 from purgeengine.commands.summary import outcome_lines
 from purgeengine.commands.words import counted, number
@@ -23,7 +23,6 @@ FAILED = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED)
 
 def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
     """Print it. Raises `LedgerMismatch` where the ledgers do not belong together."""
-    lean_memory()
     with Chain.open(folders) as chain:
         final = chain.final(reading_progress(quiet=as_json, what="the ledgers"))
         endings = endings_of(chain, final)

@@ -76,10 +76,8 @@ def _sampled(options: dict[str, Any], columns: dict[str, str] | None) -> list[An
     if not options["inputs"]:
         return []
     from purgeengine.commands.probing import sample_input
-    from purgeengine.commands.staging import lean_memory
     from purgeengine.edges.source import open_source
 
-    lean_memory()
     return sample_input(open_source(options["inputs"], columns), options["probe"] or PROBES, options["seed"])
 
 

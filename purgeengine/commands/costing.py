@@ -49,6 +49,9 @@ def _mailbox(cost: Estimate, user: str, rows: int) -> dict[str, Any]:
 
 def show_cost(cost: Estimate, largest: Sequence[tuple[str, int]]) -> None:
     """Print it for people."""
+    if not cost.calls:
+        click.echo("Nothing to purge: a run would send nothing.")
+        return
     limits = cost.limits
     click.echo(
         f"At least {counted(cost.calls, 'call')} and {duration(cost.least_s)}, with {counted(limits.connections, 'connection')} "

@@ -22,11 +22,9 @@ Examples:
 @click.option("--only", metavar="OUTCOME,...", help="Only rows with these outcomes.")
 def export(folder: str, out: str, only: str | None) -> int:
     """Write the ledger in DIR to OUT (.csv or .parquet), one line a row, in input order. The file is itself a valid INPUT."""
-    from purgeengine.commands.staging import lean_memory
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.ledger import export as write_export
 
-    lean_memory()
     outcomes = outcomes_named(only) if only is not None else None
     with LedgerReader.open(Path(folder)) as reader:
         rows = write_export(reader, Path(out), outcomes)

@@ -43,11 +43,10 @@ class Prospect:
 
 def prospect_of_input(source: Input, user_filter: UserFilter, *, quiet: bool = False) -> Prospect:
     """Read the whole input. Raises `InputError` when it cannot be used at all."""
-    from purgeengine.commands.staging import lean_memory, reading_progress
+    from purgeengine.commands.staging import reading_progress
     from purgeengine.core.identifiers import mailbox_key
     from purgeengine.edges.ledger import Preview, survey_input
 
-    lean_memory()
     survey = survey_input(source, reading_progress(quiet=quiet))
     preview = Preview()
     for user, rows in zip(survey.users, survey.rows_by_mailbox, strict=True):

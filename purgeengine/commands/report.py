@@ -36,11 +36,10 @@ def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: in
     if output is not None and not output.lower().endswith(ENDINGS):
         raise UsageProblem(f"{output} ends in none of {', '.join(ENDINGS)}. Name it accordingly.")
 
-    from purgeengine.commands.staging import lean_memory, reading_progress
+    from purgeengine.commands.staging import reading_progress
     from purgeengine.edges.ledger import Chain, endings_of
     from purgeengine.edges.page import findings_of, write_page
 
-    lean_memory()
     with Chain.open([Path(folder) for folder in folders]) as chain:
         final = chain.final(reading_progress(quiet=quiet, what="the ledger"))
         findings = findings_of(chain, final, endings_of(chain, final), most)

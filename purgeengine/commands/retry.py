@@ -18,7 +18,6 @@ from purgeengine.commands.words import counted, number
 from purgeengine.core.foreign import printable
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
-from purgeengine.report import Summary, exit_code_of
 
 if TYPE_CHECKING:
     from purgeengine.edges.ledger import LedgerReader, Selection
@@ -162,6 +161,8 @@ def _tell(reader: LedgerReader, found: Counter[Outcome]) -> None:
 
 def _nothing_to_retry(reader: LedgerReader, selection: Selection, options: dict[str, Any]) -> int:
     """Well, where all rows ended well. Raises `UsageProblem` where some did not, and others were asked for."""
+    from purgeengine.report import Summary, exit_code_of
+
     counts = reader.counts()
     if exit_code_of(counts.outcomes, counts.waiting + counts.in_doubt):
         raise UsageProblem(

@@ -34,7 +34,6 @@ def staged_ledger(
     It is locked while inside. Raises `LedgerError` when it is in use or cannot be read or written, `LedgerMismatch` when it
     belongs to another input.
     """
-    lean_memory()
     started = time.monotonic()
     ledger = Ledger.open(
         folder,
@@ -73,10 +72,3 @@ def reading_progress(*, quiet: bool, what: str = "the input") -> Callable[[int],
         print(f"\r\x1b[K{line}\r" if live else line, end="" if live else "\n", file=stream, flush=True)
 
     return tell
-
-
-def lean_memory() -> None:
-    """Give freed memory back: Arrow's own pools keep a third more of it, and large inputs pass through in small pieces."""
-    import pyarrow as pa
-
-    pa.set_memory_pool(pa.system_memory_pool())

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,8 +60,8 @@ class Grouping:
         self._pending: list[pa.RecordBatch] = []
         self._pending_bytes = 0
         self._file: IO[bytes] | None = None
-        self._pieces: dict[int, list[_Piece]] = {}
-        """By bucket, what of it lies in the file."""
+        self._pieces: dict[int, list[tuple[int, int]]] = {}
+        """By bucket, where its pieces stand in the file: offset and length."""
         self._next = 0
         """The bucket that is given back next."""
         self._missing: dict[int, int] = {}
@@ -81,24 +81,28 @@ class Grouping:
         """The next rows by place, a bucket at a time, as far as no row is missing from it."""
         if self._missing.get(self._next) != 0:
             return
+        if self._pieces:
+            self._spill()  # some of its rows may lie there, and none stays in memory while it is read
         pending = self._taken()
         while self._missing.get(self._next) == 0:
             del self._missing[self._next]
-            pieces = self._pieces.pop(self._next, [])
-            rows = self._size(self._next) - sum(piece.rows for piece in pieces)
-            yield self._with_pieces(pieces, pending.slice(0, rows))
-            pending = pending.slice(rows)
+            if pieces := self._pieces.pop(self._next, None):
+                yield _sorted(self._read(pieces), self._schema)
+            else:
+                rows = self._size(self._next)
+                yield pending.slice(0, rows)
+                pending = pending.slice(rows)
             self._next += 1
         self._pending, self._pending_bytes = pending.to_batches(), pending.nbytes
 
     def tables(self) -> Iterator[pa.Table]:
         """All rows that have not been given back, by place."""
-        if self._pending and not self._pieces:
-            yield self._taken()
-        elif self._pieces:
+        if self._pieces:
             self._spill()
             for bucket in sorted(self._pieces):
-                yield self._with_pieces(self._pieces[bucket], self._schema.empty_table())
+                yield _sorted(self._read(self._pieces[bucket]), self._schema)
+        elif self._pending:
+            yield self._taken()
         self.close()
 
     def close(self) -> None:
@@ -115,11 +119,9 @@ class Grouping:
         return list(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
 
     def _taken(self) -> pa.Table:
-        """The pending rows by place. Whatever is copied on the way is let go at once: there are never more than two copies."""
-        batches, self._pending, self._pending_bytes = self._pending, [], 0
-        table = pa.Table.from_batches(batches, self._schema)
-        del batches
-        return _sorted(table)
+        """The pending rows by place."""
+        self._pending_bytes = 0
+        return _sorted(self._pending, self._schema)
 
     def _spill(self) -> None:
         """Cut the pending rows at the bounds of the buckets; the pieces go to the end of the file, and where they are is kept."""
@@ -130,34 +132,24 @@ class Grouping:
         for bucket, rows in self._buckets_of(table.column(0)):
             (batch,) = table.slice(start, rows).to_batches()
             length = self._file.write(batch.serialize())
-            self._pieces.setdefault(bucket, []).append(_Piece(offset, length, rows))
+            self._pieces.setdefault(bucket, []).append((offset, length))
             start, offset = start + rows, offset + length
 
-    def _with_pieces(self, pieces: list[_Piece], pending: pa.Table) -> pa.Table:
-        """Rows of a bucket from the file, and those that are pending still, by place."""
-        if not pieces:
-            return pending
-        read = pa.Table.from_batches(self._read(pieces), self._schema)
-        return _sorted(pa.concat_tables([read, pending]))
-
-    def _read(self, pieces: list[_Piece]) -> Iterator[pa.RecordBatch]:
+    def _read(self, pieces: list[tuple[int, int]]) -> list[pa.RecordBatch]:
         assert self._file is not None, "it has pieces"
-        for piece in pieces:
-            self._file.seek(piece.offset)
-            yield pa.ipc.read_record_batch(pa.py_buffer(self._file.read(piece.length)), self._schema)
+        found = []
+        for offset, length in pieces:
+            self._file.seek(offset)
+            found.append(pa.ipc.read_record_batch(pa.py_buffer(self._file.read(length)), self._schema))
+        return found
 
 
-class _Piece(NamedTuple):
-    """Rows of a bucket that were spilled together: where they stand in the file, in bytes, and how many they are."""
-
-    offset: int
-    length: int
-    rows: int
-
-
-def _sorted(table: pa.Table) -> pa.Table:
+def _sorted(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
+    """The rows of the list by place. It is emptied and let go at once when it is copied: never are there more than two copies."""
+    table = pa.Table.from_batches(batches, schema)
+    batches.clear()
     places = table.column(0).combine_chunks()
-    if pc.all(pc.less(places.slice(0, max(0, len(places) - 1)), places.slice(1))).as_py() is not False:
+    if pc.all(pc.less(places.slice(0, max(0, len(places) - 1)), places.slice(1))).as_py():
         return table
     table = table.combine_chunks()
     return table.take(pc.sort_indices(table.column(0)))

@@ -33,10 +33,6 @@ from purgeengine.errors import InputError
 _NEUTRALISED = r"^'([=+\-@\t\r'])"
 """How an export begins a cell that a spreadsheet would run as a formula: with an apostrophe that is not part of the value."""
 
-_POOL = pa.system_memory_pool()
-"""Blocks of one size come and go: pyarrow's own allocator hands each back to the system and fetches it again, which takes half as
-long again as the parsing."""
-
 Columns: TypeAlias = Mapping[int, Text]
 """Cells by the position of their column in the file."""
 
@@ -177,7 +173,6 @@ def _parsed(data: bytes, delimiter: bytes, width: int, wanted: Sequence[int]) ->
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(kept, pa.string()), include_columns=kept, check_utf8=False, null_values=[]
             ),
-            memory_pool=_POOL,
         )
     except pa.ArrowInvalid:
         return None
