@@ -19,6 +19,7 @@ from purgeengine import __version__
 from purgeengine.commands.settings import attach
 from purgeengine.commands.signals import Handler, heeded_signals
 from purgeengine.errors import LedgerError, PurgeEngineError
+from purgeengine.memory import lean_memory
 from purgeengine.streams import prepare_streams, reader_has_gone, silence_output
 
 COMMANDS = {
@@ -106,8 +107,7 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code. A user never sees a traceback for something that a user can cause."""
     prepare_streams()
-    # Before pyarrow is imported: its own pools keep a third more than is used, and large inputs pass through in small pieces.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    lean_memory()
     _on_signals(
         signal.default_int_handler
     )  # asked to end, a command ends as it does on Ctrl-C; a run drains, see signals

@@ -46,6 +46,12 @@ def test_arrow_takes_its_memory_from_the_system_unless_told_otherwise(
     assert left_by("plan", str(rows), say=pool, **asked) == used
 
 
+def test_cycles_are_looked_for_rarely_and_not_in_what_was_imported() -> None:
+    """From the start of any command on."""
+    assert left_by("--version", say="__import__('gc').get_threshold()[0] >= 100_000") == "True"
+    assert left_by("--version", say="__import__('gc').get_freeze_count() > 10_000") == "True"
+
+
 @pytest.mark.parametrize(("typed", "meant"), [("stauts", "status"), ("reports", "report"), ("xyz", None)])
 def test_a_command_that_does_not_exist_is_told_with_the_one_that_may_be_meant(
     typed: str, meant: str | None, capsys: pytest.CaptureFixture[str]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scale.usage import tell
+from purgeengine.memory import lean_memory
 
 TENANT = "contoso"
 
@@ -99,6 +100,7 @@ STAGES: dict[str, Callable[..., dict[str, Any]]] = {
 
 def main() -> None:
     """Run one stage and tell what it cost."""
+    lean_memory()  # as the command line does
     name, folder, options = sys.argv[1:]
     started = time.perf_counter()
     figures = STAGES[name](Path(folder), **json.loads(options))

@@ -45,8 +45,7 @@ def run_stage(stage: str, folder: Path, **options: Any) -> tuple[Cost, dict[str,
     This process must stay small: a new one counts the memory of the one that started it as its own peak.
     """
     command = [sys.executable, "-m", "benchmarks.scale.stages", stage, str(folder), json.dumps(options, default=str)]
-    environment = {"ARROW_DEFAULT_MEMORY_POOL": "system", **os.environ}  # as in the command line
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=environment, text=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=os.environ, text=True)
     if done.returncode:
         raise SystemExit(f"the stage {stage} ended with {done.returncode}")
     found = json.loads(done.stdout.splitlines()[-1])

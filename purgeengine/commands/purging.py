@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -28,6 +27,7 @@ from purgeengine.edges.tokens import Tokens
 from purgeengine.edges.transport import HttpTransport
 from purgeengine.engine import Engine
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
+from purgeengine.memory import spare_the_collector
 from purgeengine.report import Summary, Tally, exit_code_of
 from purgeengine.seams import Clock, Hours
 
@@ -199,12 +199,6 @@ def take_up(
         window_s=limits.mailbox_window_s + limits.window_slack_s,
     )
     return scheduler, mailboxes
-
-
-def spare_the_collector() -> None:
-    """Rows pass through as short-lived tuples without cycles; looking for cycles among them costs a twentieth of the CPU."""
-    gc.freeze()  # without a collection first, which takes longer than the little garbage of starting is worth
-    gc.set_threshold(100_000, 50, 100)
 
 
 def run_loop(main: Coroutine[Any, Any, Result]) -> Result:

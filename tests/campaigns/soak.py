@@ -36,7 +36,7 @@ import psutil
 import pyarrow as pa
 
 from purgeengine import logs
-from purgeengine.commands.purging import run_loop, spare_the_collector, take_up
+from purgeengine.commands.purging import run_loop, take_up
 from purgeengine.config import Limits
 from purgeengine.core.messages import Entry
 from purgeengine.edges.clock import SystemClock
@@ -45,6 +45,7 @@ from purgeengine.edges.recorder import Recorder
 from purgeengine.edges.tokens import tokens_from_environment
 from purgeengine.edges.transport import HttpTransport, Timeouts
 from purgeengine.engine import Engine
+from purgeengine.memory import spare_the_collector
 from purgeengine.report import Tally
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
