@@ -41,12 +41,14 @@ def test_finished_and_closed_mailboxes_are_passed_over(ledger: Ledger) -> None:
 def test_the_largest_mailboxes_are_opened_first_and_the_others_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three of six, equal ones as they stand; nobody twice, and one that was closed takes nobody's place."""
+    """Three of six, equal ones as they stand; nobody twice, and one that is closed or finished takes nobody's place."""
     monkeypatch.setattr(resume, "HEAVY_MAX", 3)
     with open_ledger(tmp_path / "L", a_source(1, 5, 2, 7, 5, 5)) as ledger:
         assert [mailbox.mailbox for mailbox in opened(ledger)] == [3, 1, 4, 0, 2, 5]
         ledger.write([MailboxClosed(1, Reply(404), 5)], NOW)
         assert [mailbox.mailbox for mailbox in opened(ledger)] == [3, 4, 5, 0, 2]
+        ledger.write([sent(1, (3, range(8, 15))), ended(1), *(settled(n, 1) for n in range(8, 15))], NOW)
+        assert [mailbox.mailbox for mailbox in opened(ledger)] == [4, 5, 2, 0]
 
 
 def test_mailboxes_are_read_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

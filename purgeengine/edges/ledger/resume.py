@@ -8,9 +8,10 @@ other): SQLite keeps whatever is put into a column, and the scheduler trusts wha
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections.abc import Iterator
 from operator import index
-from typing import Any
+from typing import NamedTuple
 
 from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.model import Attempt
@@ -19,9 +20,9 @@ PAGE = 512
 """Mailboxes read at a time: a long read would keep SQLite's write-ahead log from being emptied."""
 
 HEAVY_MAX = 1_000
-"""The largest mailboxes, which are opened first: with 100 of them no job takes longer, and so many are soon found."""
+"""The largest unfinished mailboxes, which are opened first: with 100 of them no job takes longer, and so many are soon found."""
 
-_HEAVY = "SELECT number FROM mailbox WHERE closed_ms IS NULL ORDER BY rows DESC, number LIMIT ?"
+_BY_SIZE = "SELECT number FROM mailbox WHERE closed_ms IS NULL ORDER BY rows DESC, number"
 _MAILBOX = """
 SELECT number, first, end, next, blocked_until_ms, blocked_set_ms,
     EXISTS (SELECT 1 FROM attempt WHERE position >= first AND position < end),
@@ -55,36 +56,56 @@ def unfinished_mailboxes(
 ) -> Iterator[MailboxOpened]:
     """Mailboxes with rows to send, read as they are asked for; waits and ages are those at ``now_utc_ms``.
 
-    The `HEAVY_MAX` largest come first, since they decide when the run ends; the others as they stand in the ledger, so that those
-    which are open together are neighbours there.
+    The `HEAVY_MAX` largest of them come first, since they decide when the run ends; the others as they stand in the ledger, so that
+    those which are open together are neighbours there.
     """
     quarantine_ms = round(quarantine_s * 1000)
     recent = seen_lately(connection, now_utc_ms, quarantine_ms, round(window_s * 1000))
     quarantined = quarantined_s(connection, now_utc_ms, quarantine_ms)
-    for number, first, end, next_position, blocked_until_ms, blocked_set_ms, has_attempts, doubt_end in _opened(
-        connection
-    ):
-        if next_position >= end and not has_attempts:
-            continue
+    for mailbox in _in_order_of_opening(connection):
         yield MailboxOpened(
-            number,
-            index(next_position),
-            index(end),
-            unsettled(connection, first, end) if has_attempts else (),
-            max(rest_s(now_utc_ms, blocked_until_ms, blocked_set_ms), quarantined.get(number, 0.0)),
-            recent.pop(number, ()),
-            index(doubt_end),
+            mailbox.number,
+            index(mailbox.next),
+            index(mailbox.end),
+            unsettled(connection, mailbox.first, mailbox.end) if mailbox.has_attempts else (),
+            max(
+                rest_s(now_utc_ms, mailbox.blocked_until_ms, mailbox.blocked_set_ms),
+                quarantined.get(mailbox.number, 0.0),
+            ),
+            recent.pop(mailbox.number, ()),
+            index(mailbox.doubt_end),
         )
 
 
-def _opened(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
-    heavy = [number for (number,) in connection.execute(_HEAVY, (HEAVY_MAX,))]
-    for number in heavy:
-        yield from connection.execute(_ONE_MAILBOX, (number,)).fetchall()
-    first, after = frozenset(heavy), -1
-    while page := connection.execute(_PAGE_OF_MAILBOXES, (after, PAGE)).fetchall():
-        after = page[-1][0]
-        yield from (mailbox for mailbox in page if mailbox[0] not in first)
+class _Mailbox(NamedTuple):
+    number: int
+    first: int
+    end: int
+    next: int
+    blocked_until_ms: int | None
+    blocked_set_ms: int | None
+    has_attempts: int
+    doubt_end: int
+
+    @property
+    def is_finished(self) -> bool:
+        return self.next >= self.end and not self.has_attempts
+
+
+def _in_order_of_opening(connection: sqlite3.Connection) -> Iterator[_Mailbox]:
+    """Those that are not finished, each once."""
+    heavy: set[int] = set()
+    for number in array("q", (number for (number,) in connection.execute(_BY_SIZE))):
+        if len(heavy) == HEAVY_MAX:
+            break
+        for mailbox in map(_Mailbox._make, connection.execute(_ONE_MAILBOX, (number,)).fetchall()):
+            if not mailbox.is_finished:
+                heavy.add(number)
+                yield mailbox
+    after = -1
+    while page := list(map(_Mailbox._make, connection.execute(_PAGE_OF_MAILBOXES, (after, PAGE)))):
+        after = page[-1].number
+        yield from (mailbox for mailbox in page if mailbox.number not in heavy and not mailbox.is_finished)
 
 
 def rest_s(now_utc_ms: int, until_ms: int | None, set_ms: int | None) -> float:
