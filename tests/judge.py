@@ -48,16 +48,13 @@ class Judge:
         self._eye: Any = None
         self._settled: dict[int, str] = {}
         """What the ledger said of a row when a run had ended, by row."""
-        self._left = set[str]()
-        """The batches that have left, by their client request ids."""
         self._left_before = frozenset[str]()
-        """Those that had by then: what the tenant still ran of them is no new sending."""
+        """The batches that had left by then: what the tenant still ran of them is no new sending."""
 
     # ------------------------------------------------------------------------------------------------------ meanwhile
 
     def sees_a_batch_leave(self, client_request_id: str) -> None:
         """Nothing is sent that the ledger has not recorded first; another connection must find it there."""
-        self._left.add(client_request_id)
         if self._watched != self._world.folder:
             self.stops_watching()
             self._watched, self._eye = self._world.folder, connect_to_read(self._world.folder)
@@ -89,7 +86,7 @@ class Judge:
         self._settled = {
             number: row["outcome"] for number, row in enumerate(rows) if row["outcome"] not in ("", *NEVER_SENT)
         }
-        self._left_before = frozenset(self._left)
+        self._left_before = frozenset(world.left)
         return all(row["outcome"] for row in rows)
 
     # -------------------------------------------------------------------------------------------------------- the end

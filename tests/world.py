@@ -127,6 +127,7 @@ class MortalTransport(SimulatedTransport):
 
     async def post(self, body: bytes, client_request_id: str, token: str) -> Any:
         self._mortality.step()
+        self._world.left.add(client_request_id)
         self._world.judge_of_runs.sees_a_batch_leave(client_request_id)
         received = await super().post(body, client_request_id, token)
         self._world.answers_not_recorded += 1
@@ -175,6 +176,8 @@ class World:
         self.deaths = 0
         self.answers_not_recorded = 0
         self.answers_lost_in_death = 0
+        self.left: set[str] = set()
+        """Batches that have left, by their client request ids."""
         self.answered: set[str] = set()
         """Batches whose answer reached us."""
         self.calls = 0
