@@ -171,7 +171,8 @@ class Judge:
                 continue
             attempts, said = int(row["attempts"]), seen[row["contact"]]
             assert attempts > 1, f"{world}: row {row}: its only sending found it gone"
-            if world.deaths or world.scenario.faults.item_repeated or len(said) != attempts:
+            lost = world.deaths or world.answers_lost_in_death
+            if lost or world.scenario.faults.item_repeated or len(said) != attempts:
                 continue  # an answer was not recorded, was contradicted, or its call never arrived or was refused as a whole
             before = said[:-1]
             assert not all(entry.answered and entry.status in CLEARLY_NOT_DONE for entry in before), (
