@@ -94,6 +94,17 @@ def test_rows_of_a_mailbox_keep_their_order_and_those_in_doubt_come_first(
     assert found == [expected[row] for row in range(len(mailboxes))]
 
 
+@pytest.mark.parametrize("in_doubt", [False, True])
+def test_no_rows_have_no_positions(*, in_doubt: bool) -> None:
+    """Of the type that others have."""
+    doubts = Doubts()
+    if in_doubt:
+        doubts._add(0, 0)
+    found = Places(first_positions([3], [0]), doubts).take(pa.array([], pa.int64()), pa.array([], pa.int32()))
+    assert found.type == pa.int64()
+    assert len(found) == 0
+
+
 @examples(60)
 @given(st.permutations(range(50)), st.integers(0, 3), st.sampled_from([0, 100, 10_000]), st.integers(1, 20))
 def test_rows_are_given_back_as_soon_as_none_before_them_is_missing(

@@ -121,6 +121,14 @@ def test_duplicates_are_those_of_the_earliest_row(
     assert len(found) == len(expected)
 
 
+def test_a_batch_without_valid_rows_says_nothing_of_duplicates(tmp_path: Path) -> None:
+    """It fits in between those that have some."""
+    duplicates = Duplicates(lambda: tmp_path)
+    for rows in ([], [3], [], [5]):
+        duplicates.add(*rows_in(rows, [1] * len(rows), ["A"] * len(rows)))
+    assert list(duplicates.found()) == [Duplicate(5, 3, 1)]
+
+
 def test_rows_are_spilled_when_there_are_more_than_fit(tmp_path: Path) -> None:
     """Five fit; the sixth makes the one folder that is needed, and what lay in it goes when all has been compared."""
     made: list[Path] = []
