@@ -131,7 +131,7 @@ def _ends_of(ids: Any) -> Any:
     """The last eight bytes of each, as a number."""
     ends = pc.ascii_lpad(pc.binary_slice(ids, -_END_BYTES).cast(pa.string()), _END_BYTES)
     _, _, data = ends.buffers()
-    return pa.Array.from_buffers(pa.int64(), len(ends), [None, data or pa.py_buffer(b"")])
+    return pa.Array.from_buffers(pa.int64(), len(ends), [None, data])
 
 
 def _compared(table: Any) -> Iterator[Duplicate]:
