@@ -222,8 +222,9 @@ class Judge:
             return
         largest = max(scenario.rows_by_mailbox)
         most_asked = max(Counter(entry.mailbox for entry in world.tenant.log).values())
-        # What was lost on the way counts in our window and is not in the tenant's record: once more for each row, at most.
-        windows = max(most_asked, 2 * largest) // scenario.limits.mailbox_requests
+        # What was lost on the way counts in our window and is not in the tenant's record: once more for each row, at most; and so
+        # does what was recorded and did not leave because the run broke off.
+        windows = max(most_asked, (2 + world.broken_off) * largest) // scenario.limits.mailbox_requests
         calls = sum(scenario.rows_by_mailbox) / scenario.limits.connections / 4
         work_s = max(CALL_S * ceil(largest / 4), CALL_S * calls) + 2 * windows * scenario.limits.mailbox_window_s
         took_s = world.duration_s - world.faults_ended_at - sum(for_s for _, for_s in scenario.suspensions)

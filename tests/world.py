@@ -176,6 +176,8 @@ class World:
         self.deaths = 0
         self.answers_not_recorded = 0
         self.answers_lost_in_death = 0
+        self.broken_off = 0
+        """Runs that an error of the disk ended."""
         self.left: set[str] = set()
         """Batches that have left, by their client request ids."""
         self.answered: set[str] = set()

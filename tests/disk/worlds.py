@@ -62,6 +62,7 @@ class DiskWorld(World):
         with watching(self.scratch, watcher):
             super().run_once()
         if isinstance(self.error, LedgerError):
+            self.broken_off += 1
             self.answers_lost_in_death += self.answers_not_recorded
 
 
