@@ -282,6 +282,18 @@ def test_where_graph_throttles_the_pace_so_far_holds() -> None:
         assert scheduler.view.ends_at < began_at + 2.0 + 5.0
 
 
+def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
+    """A hundred rows in five seconds, then two calls without an answer: as much is in store for the other hundred."""
+    scheduler = full_batches(200)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    for done in range(1, 6):
+        (batch,) = batches(scheduler.handle(answer(batch), now=float(done)))
+    scheduler.handle(lost(batch), now=35.0)
+    (batch,) = batches(scheduler.handle(now=80.0))
+    scheduler.handle(lost(batch), now=110.0)
+    assert scheduler.view.ends_at == pytest.approx(110.0 + 110.0 * 100 / 100)
+
+
 def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_come() -> None:
     """Begun at 1,000 s: after 60 s, 39 rows are done and one was refused; 401 are left, most of them of mailboxes to come."""
     limits = Limits(fanout=20, connections=1, serial_lanes=False)

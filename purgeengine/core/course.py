@@ -18,8 +18,8 @@ SENDS_OF_A_ROW_MAX = 4.0
 """However much has been refused, no more sendings of a row are foreseen: a bad start is no forecast."""
 PACED_FROM_S = 60.0
 """From when on the pace so far says something: before, it is that of the start."""
-THROTTLED_SHARE = 0.01
-"""Rows refused as too fast, of those settled, from which throttling sets the pace; with fewer, the model knows better."""
+AGAIN_SHARE = 0.01
+"""Rows to be sent again, of those settled, from which waits set the pace; with fewer, the model knows better."""
 SETTLED_BEFORE = 100
 """Rows taken to have gone through at once before the first one was sent."""
 
@@ -76,7 +76,7 @@ class Course:
         mailboxes: Iterable[Mailbox],
         unread: int,
         settled: int,
-        throttled: int,
+        again: int,
         opens_at: float,
         now: float,
         *,
@@ -85,16 +85,16 @@ class Course:
     ) -> float:
         """When the run is likely to end if Graph asks for no more waits; hours in which nothing may be sent come on top.
 
-        By the model; where Graph throttles, no sooner than at the pace so far, which has in it the waits that are still to come.
-        ``unread`` rows stand in mailboxes that are not open yet, none larger than those that are. Beside the ``settled`` rows,
-        ``throttled`` ones had to be sent again, as others will have to. Nothing leaves before ``opens_at``.
+        By the model; where Graph throttles or loses calls, no sooner than at the pace so far, which has in it the waits that are
+        still to come. ``unread`` rows stand in mailboxes that are not open yet, which are light. Beside the ``settled`` rows,
+        ``again`` were refused as too fast or had no answer, as others will be. Nothing leaves before ``opens_at``.
         """
         limits = self._limits
         found = [(mailbox, left) for mailbox in mailboxes if (left := _left(mailbox))]
         sizes = Counter(left for _, left in found)
         if not sizes and not unread:
             return now
-        sends = min(SENDS_OF_A_ROW_MAX, 1.0 + throttled / (SETTLED_BEFORE + settled))
+        sends = min(SENDS_OF_A_ROW_MAX, 1.0 + again / (SETTLED_BEFORE + settled))
         ways = self._recent.ways(limits, wide=wide, lanes=lanes)
         if unread:
             smallest = min(sizes, default=unread)
@@ -103,9 +103,7 @@ class Course:
         least = bound_in(sizes, limits, ways)
         opens_at, row_s = max(now, opens_at), ways.hull[0].slot_s
         last_at = max((_ends_at(mailbox, left, row_s, sends, opens_at, now) for mailbox, left in found), default=now)
-        paced_at = now + (
-            self._at_the_pace_so_far_s(sizes, settled, now) if throttled > THROTTLED_SHARE * settled else 0.0
-        )
+        paced_at = now + (self._at_the_pace_so_far_s(sizes, settled, now) if again > AGAIN_SHARE * settled else 0.0)
         return max(last_at, paced_at, opens_at + sends * max(least.coupled_s, least.app_s))
 
     def _at_the_pace_so_far_s(self, sizes: Mapping[int, int], settled: int, now: float) -> float:

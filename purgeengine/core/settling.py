@@ -71,6 +71,8 @@ class Settling:
         self.entries: list[Entry] = []
         self.throttled = 0
         """Sub-requests refused as too fast, over the whole run."""
+        self.unanswered = 0
+        """Sub-requests whose call brought no answer to them, over the whole run."""
 
     def begin(self, flight: Flight, status: int | None, request_id: str) -> None:
         """Start with an ended batch; what follows adds to its `entries`."""
@@ -282,6 +284,7 @@ class Settling:
 
     def all_in_doubt(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> None:
         """Perhaps carried out. ``counted`` is False while the service is out, which says nothing about these rows."""
+        self.unanswered += flight.size
         for mailbox, attempts in flight.parts:
             said = _MailboxSaid()
             for attempt in attempts:

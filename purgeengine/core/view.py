@@ -51,7 +51,7 @@ class View:
             self.roster,
             self.filling.unread,
             settled,
-            self.throttled,
+            self.settling.throttled + self.settling.unanswered,
             self.gate.opens_at,
             self.now,
             **self.filling.ways,
