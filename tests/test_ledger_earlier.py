@@ -15,6 +15,7 @@ import pytest
 from purgeengine.core.messages import MailboxBlocked, RunBlocked
 from purgeengine.edges.ledger.database import connect_to_read, read_meta
 from purgeengine.edges.ledger.earlier import Earlier, identity, taken_over
+from purgeengine.edges.ledger.names import User
 from tests.ledger_fixtures import ID, NOW, FakeSource, ended, open_ledger, returned, rows_of, sent
 
 ROWS = [*rows_of("Ann", 6), *rows_of("b", 5), *rows_of("c", 4), *rows_of("d", 3), *rows_of("e", 2), *rows_of("f", 1)]
@@ -42,17 +43,13 @@ def test_what_an_earlier_ledger_knows_of_the_service_is_taken_over(connection: s
     found = taken_over(connection, now, quarantine_s=40.5, window_s=600.25)
     assert found.run_blocked == (NOW + 30_000, NOW)
     assert found.blocked == {
-        KEYS[0]: (NOW + 90_000, NOW),
-        KEYS[1]: (call_over, now),
-        KEYS[2]: (NOW + 60_006, NOW + 6),
-        KEYS[3]: (call_over, now),
+        0: (NOW + 90_000, NOW),
+        1: (call_over, now),
+        2: (NOW + 60_006, NOW + 6),
+        3: (call_over, now),
     }
-    assert found.seen == {
-        KEYS[0]: [(NOW, 2)],
-        KEYS[1]: [(call_over, 1)],
-        KEYS[2]: [(call_over, 1)],
-        KEYS[3]: [(call_over, 2)],
-    }
+    assert found.seen == {0: [(NOW, 2)], 1: [(call_over, 1)], 2: [(call_over, 1)], 3: [(call_over, 2)]}
+    assert found.mailboxes == dict(zip(KEYS[:4], range(4), strict=True))
     assert found.about == read_meta(connection)
 
 
@@ -62,7 +59,7 @@ def test_what_the_service_counts_no_longer_is_not_taken_over(
 ) -> None:
     """Neither a call that is older than the window and a quarantine, nor one in flight that has run out by now."""
     found = taken_over(connection, NOW + age_ms, quarantine_s=40.5, window_s=600.25)
-    assert (KEYS[0] in found.seen) == is_seen
+    assert (0 in found.seen) == (KEYS[0] in found.mailboxes) == is_seen
     assert found.blocked == {}
 
 
@@ -103,12 +100,41 @@ def test_what_is_taken_over_goes_to_mailboxes_of_the_same_name() -> None:
         None,
         "parent",
         (9, 8),
-        {KEYS[0]: (20, 10), KEYS[2]: (21, 11), "x": (22, 12)},
-        {KEYS[2]: [(5, 1), (6, 2)], KEYS[1]: [(7, 3)], "x": [(8, 4)]},
+        {4: (20, 10), 6: (21, 11), 9: (22, 12)},
+        {6: [(5, 1), (6, 2)], 5: [(7, 3)], 9: [(8, 4)]},
+        {KEYS[0]: 4, KEYS[1]: 5, KEYS[2]: 6, "x": 9},
         {},
     )
-    assert earlier.statements([KEYS[2], KEYS[5], KEYS[0], KEYS[1]]) == [
+    assert earlier.statements([{KEYS[2]}, {KEYS[5]}, {KEYS[0]}, {KEYS[1]}]) == [
         ("UPDATE run SET blocked_until_ms = ?, blocked_set_ms = ?", [(9, 8)]),
         ("UPDATE mailbox SET blocked_until_ms = ?, blocked_set_ms = ? WHERE number = ?", [(21, 11, 0), (20, 10, 2)]),
         ("INSERT INTO seen VALUES (?, ?, ?)", [(0, 5, 1), (0, 6, 2), (3, 7, 3)]),
     ]
+
+
+def test_two_mailboxes_of_one_user_may_be_one_in_the_other_ledger() -> None:
+    """Two become one: the longer wait and the requests of both. One becomes two: each has its waits and its requests, once."""
+    earlier = Earlier(
+        None,
+        "parent",
+        (0, 0),
+        {0: (20, 10), 1: (30, 5), 2: (40, 1)},
+        {0: [(5, 1)], 1: [(6, 2)], 2: [(7, 3)]},
+        {"a": 0, "id-of-a": 1, "b": 2, "id-of-b": 2},
+        {},
+    )
+    _, (_, waits), (_, seen) = earlier.statements([{"a", "id-of-a"}, {"b"}, {"id-of-b", "b"}, {"c"}])
+    assert list(waits) == [(30, 5, 0), (40, 1, 1), (40, 1, 2)]
+    assert list(seen) == [(0, 5, 1), (0, 6, 2), (1, 7, 3), (2, 7, 3)]
+
+
+def test_what_is_taken_over_is_found_by_every_name_that_was_looked_up(tmp_path: Path) -> None:
+    """By the user principal name and the object id, whichever of them the input has."""
+    user = User(ID.format(1), "ann@contoso.example")
+    with open_ledger(
+        tmp_path / "L", FakeSource(ROWS[:7]), resolve=lambda names: dict.fromkeys(names, None) | {KEYS[0]: user}
+    ) as ledger:
+        ledger.write([sent(7, (0, [0]), (1, [6])), ended(7), returned(0), returned(6)], NOW)
+    with closing(connect_to_read(tmp_path / "L")) as connection:
+        found = taken_over(connection, NOW, 40.0, 600.0)
+    assert found.mailboxes == {KEYS[0]: 0, user.object_id: 0, KEYS[1]: 1}

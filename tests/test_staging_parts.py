@@ -98,7 +98,7 @@ def test_rows_that_do_not_fit_in_memory_are_grouped_in_the_folder_of_the_ledger(
 def test_what_an_earlier_ledger_hands_over_is_staged(tmp_path: Path) -> None:
     """Waits and requests by the new numbers of the mailboxes, and where the chain began."""
     about = {"tenant_id": "contoso", "action": "permanentDelete", "id_type": "default", "resolve_users": False}
-    earlier = Earlier("root", "parent", (9, 8), {"b@contoso.example": (7, 6)}, {"b@contoso.example": [(5, 4)]}, about)
+    earlier = Earlier("root", "parent", (9, 8), {3: (7, 6)}, {3: [(5, 4)]}, {"b@contoso.example": 3}, about)
     open_ledger(tmp_path / "L", FakeSource([*rows_of("a", 2), *rows_of("b", 1)], earlier=earlier)).close()
     with closing(connect_to_read(tmp_path / "L")) as connection:
         assert connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchall() == [(9, 8)]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from purgeengine.core.chaining import ORIGIN_COLUMN
 from purgeengine.edges.ledger.database import read_meta, snapshot
+from purgeengine.edges.ledger.names import other_names
 from purgeengine.edges.ledger.resume import quarantined_s, seen_lately
 
 Statement = tuple[str, Iterable[tuple[Any, ...]]]
@@ -22,18 +23,19 @@ Statement = tuple[str, Iterable[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """Times are milliseconds since 1970, mailboxes go by their one spelling, ``root`` and ``parent`` are from `identity`."""
+    """Times are milliseconds since 1970, mailboxes go by their numbers, ``root`` and ``parent`` are from `identity`."""
 
     root: str | None
     """The first ledger of the chain, where that is known: a run on an export does not tell."""
     parent: str
     run_blocked: tuple[int, int]
     """Until when, and when that was said."""
-    blocked: Mapping[str, tuple[int, int]]
+    blocked: Mapping[int, tuple[int, int]]
     """The same for mailboxes."""
-    seen: Mapping[str, Sequence[tuple[int, int]]]
+    seen: Mapping[int, Sequence[tuple[int, int]]]
     """When the service saw how many requests, or may see them yet, as far as it still counts them."""
-
+    mailboxes: Mapping[str, int]
+    """Their numbers, by the one spelling of every name of them that is known."""
     about: Mapping[str, Any]
     """What the earlier ledger wrote down about itself."""
 
@@ -42,10 +44,18 @@ class Earlier:
         """What the new ledger writes down of it."""
         return {"parent": self.parent, **({"root": self.root} if self.root else {})}
 
-    def statements(self, keys: Sequence[str]) -> list[Statement]:
-        """What to put into a new ledger with these mailboxes, by number."""
-        waits = [(*self.blocked[key], number) for number, key in enumerate(keys) if key in self.blocked]
-        seen = [(number, *entry) for number, key in enumerate(keys) for entry in self.seen.get(key, ())]
+    def statements(self, mailboxes: Iterable[Collection[str]]) -> list[Statement]:
+        """What to put into a new ledger with these mailboxes, by number; of each, all names that are known.
+
+        Users need not have been looked up for both, so that two mailboxes of the one may be one of the other.
+        """
+        waits: list[tuple[Any, ...]] = []
+        seen: list[tuple[Any, ...]] = []
+        for number, names in enumerate(mailboxes):
+            theirs = sorted({self.mailboxes[name] for name in names if name in self.mailboxes})
+            if blocked := [self.blocked[one] for one in theirs if one in self.blocked]:
+                waits.append((*max(blocked), number))
+            seen.extend((number, *entry) for one in theirs for entry in self.seen.get(one, ()))
         return [
             ("UPDATE run SET blocked_until_ms = ?, blocked_set_ms = ?", [self.run_blocked]),
             ("UPDATE mailbox SET blocked_until_ms = ?, blocked_set_ms = ? WHERE number = ?", waits),
@@ -73,10 +83,11 @@ def taken_over(connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: fl
         lately = seen_lately(connection, now_utc_ms, round(quarantine_s * 1000), round(window_s * 1000))
         run_blocked = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
         about = read_meta(connection)
+        others = other_names(connection)
     seen = {
-        keys[number]: [(now_utc_ms - round(age_s * 1000), rows) for age_s, rows in entries]
+        number: [(now_utc_ms - round(age_s * 1000), rows) for age_s, rows in entries]
         for number, entries in lately.items()
     }
-    waits = {keys[number]: wait for number, wait in blocked.items()}
+    mailboxes = {name: number for number in {*blocked, *seen} for name in (keys[number], *others.get(keys[number], ()))}
     root = about.get("root", None if ORIGIN_COLUMN in about["extra_columns"] else parent)
-    return Earlier(root, parent, run_blocked, waits, seen, about)
+    return Earlier(root, parent, run_blocked, blocked, seen, mailboxes, about)

@@ -6,7 +6,7 @@ Only a ledger made with ``--resolve-users`` knows them. Whoever asks whether a m
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from purgeengine.core.identifiers import mailbox_key
@@ -30,15 +30,20 @@ def rows_of_names(names: Names) -> list[tuple[str, str | None, str | None]]:
     return [(key, user and mailbox_key(user.object_id), user and mailbox_key(user.upn)) for key, user in names.items()]
 
 
+def names_of_users(looked_up: Iterable[tuple[str, str | None, str | None]]) -> dict[str, set[str]]:
+    """By each name of a user, in its one spelling, all of them. What was ``looked_up`` is as in the table ``resolved``."""
+    of_user: dict[str, set[str]] = {}
+    for key, object_id, upn in looked_up:
+        if object_id is not None:
+            of_user.setdefault(object_id, {object_id}).update(name for name in (key, upn) if name)
+    return {name: names for names in of_user.values() for name in names}
+
+
 def other_names(connection: sqlite3.Connection) -> dict[str, set[str]]:
     """By the key of a mailbox, the one spelling of every other name of it. Empty where nobody looked them up."""
     (kept,) = connection.execute("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'resolved')").fetchone()
     if not kept:  # a ledger from before there was such a table
         return {}
-    of_user: dict[str, set[str]] = {}
-    for key, object_id, upn in connection.execute("SELECT key, object_id, upn FROM resolved WHERE object_id NOT NULL"):
-        of_user.setdefault(object_id, {object_id}).update(name for name in (key, upn) if name)
-    mailboxes = connection.execute(
-        "SELECT mailbox.key, object_id FROM mailbox JOIN resolved ON resolved.key = mailbox.key WHERE object_id NOT NULL"
-    )
-    return {key: of_user[object_id] - {key} for key, object_id in mailboxes}
+    names = names_of_users(connection.execute("SELECT key, object_id, upn FROM resolved"))
+    mailboxes = connection.execute("SELECT mailbox.key FROM mailbox JOIN resolved ON resolved.key = mailbox.key")
+    return {key: names[key] - {key} for (key,) in mailboxes if key in names}

@@ -20,7 +20,7 @@ from purgeengine.edges.ledger.behind import Behind, Beside
 from purgeengine.edges.ledger.duplicates import bytes_of
 from purgeengine.edges.ledger.earlier import Earlier
 from purgeengine.edges.ledger.grouping import ARRIVING, GROUPED, Grouping, in_order, numbers
-from purgeengine.edges.ledger.names import Names, rows_of_names
+from purgeengine.edges.ledger.names import Names, names_of_users, rows_of_names
 from purgeengine.edges.ledger.parts import Parts, PartWriter
 from purgeengine.edges.ledger.places import (
     NO_MAILBOX,
@@ -73,13 +73,17 @@ def stage(
         repeats.add(duplicate.row, duplicate.first_row)
     order = by_last_row(scratch / NUMBERS_FILE, repeats, len(mailboxes))
     first = first_positions(mailboxes.rows, order)
-    ranked = [(mailboxes.users[number], first[number], mailboxes.rows[number]) for number in order]
+    staged = [
+        (rank, mailboxes.users[number], mailbox_key(mailboxes.users[number]), first[number], mailboxes.rows[number])
+        for rank, number in enumerate(order)
+    ]
     doubts = surveyor.doubts
     doubted = [(rank, doubts.rows_by_mailbox[number]) for rank, number in enumerate(order)]
+    looked_up = rows_of_names(names or {})
+    of_user = names_of_users(looked_up)
     others = _regroup(folder, inputs, Places(first, doubts), repeats, sum(mailboxes.rows))
-    sync_folder(
-        folder
-    )  # the names of the parts' folders: a power loss must not take them away from a database that is there
+    # The names of the parts' folders: a power loss must not take them away from a database that is there.
+    sync_folder(folder)
     database.create(
         folder,
         {
@@ -91,12 +95,12 @@ def stage(
             "invalid": surveyor.rows - surveyor.valid_rows,
             "duplicates": surveyor.duplicate_rows,
         },
-        ((rank, user, mailbox_key(user), start, rows) for rank, (user, start, rows) in enumerate(ranked)),
+        staged,
         [*inputs.files, *others],
         [
-            ("INSERT INTO resolved VALUES (?, ?, ?)", rows_of_names(names or {})),
+            ("INSERT INTO resolved VALUES (?, ?, ?)", looked_up),
             ("INSERT INTO doubt VALUES (?, ?)", [pair for pair in doubted if pair[1]]),
-            *(earlier.statements([mailbox_key(user) for user, _, _ in ranked]) if earlier else ()),
+            *(earlier.statements(of_user.get(key, {key}) for _, _, key, _, _ in staged) if earlier else ()),
         ],
     )
 
