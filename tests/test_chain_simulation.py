@@ -6,7 +6,6 @@ import pytest
 
 from tests.campaigns.chains import case
 
-
 FAILED_ONCE = [20_067]
 """A mailbox whose failed rows had another of its names than those that were sent first."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from purgeengine.commands.options import limits_from
 from purgeengine.commands.run import run
-from purgeengine.commands.words import counted, duration, number
+from purgeengine.commands.words import counted, duration, number, rate, times
 from purgeengine.config import Limits
 from purgeengine.core.guard import FailureThreshold
 from purgeengine.core.messages import BatchEnded, BatchSent, MailboxClosed, Settled
@@ -77,6 +77,32 @@ def test_a_threshold_that_makes_no_sense_is_refused(text: str) -> None:
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
     """Two units at most."""
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("per_s", "text"),
+    [
+        (0.0, "0/s"),
+        (0.04, "2.4/min"),
+        (0.1, "0.1/s"),
+        (4.54, "4.5/s"),
+        (9.94, "9.9/s"),
+        (9.96, "10/s"),
+        (1234.4, "1,234/s"),
+    ],
+)
+def test_rates_read_as_people_say_them(per_s: float, text: str) -> None:
+    """A slow run has a rate as well."""
+    assert rate(per_s) == text
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(0.994, "0.99"), (1.99, "1.99"), (1.996, "2.0"), (9.94, "9.9"), (9.96, "10"), (114.23, "114"), (3093.3, "3,093")],
+)
+def test_ratios_have_the_digits_that_matter(factor: float, text: str) -> None:
+    """Few where they are large."""
+    assert times(factor) == f"{text} times"
 
 
 def test_counts_read_as_people_say_them() -> None:

@@ -12,7 +12,7 @@ from typing import Protocol, TextIO
 
 from purgeengine import logs
 from purgeengine.commands.hours import seconds_until_done
-from purgeengine.commands.words import duration, number
+from purgeengine.commands.words import duration, number, rate
 from purgeengine.core.model import Outcome
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.edges.clock import SystemClock
@@ -197,7 +197,7 @@ class Live:
 def figures(standing: Standing) -> str:
     """The one line that tells how a run stands."""
     tally, scheduler = standing.tally, standing.scheduler
-    parts = [f"{number(tally.settled)} of {number(tally.rows)}", f"{number(round(standing.rate))}/s"]
+    parts = [f"{number(tally.settled)} of {number(tally.rows)}", rate(standing.rate)]
     parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
     if throttled := scheduler.view.throttled_mailboxes():
         parts.append(f"throttled mailboxes {throttled}")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from purgeengine.commands.words import counted, duration, number
+from purgeengine.commands.words import counted, duration, number, rate
 from purgeengine.core.foreign import printable
 
 LINE_LENGTH_MAX = 500
@@ -65,7 +65,7 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         click.echo(line)
     click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
     if not complete and pace.per_s:
-        click.echo(f"{number(round(pace.per_s))}/s, about {duration(counts.waiting / pace.per_s)} left")
+        click.echo(f"{rate(pace.per_s)}, about {duration(counts.waiting / pace.per_s)} left")
     for failure in failures:
         said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")

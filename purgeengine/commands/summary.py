@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import click
 import msgspec
 
-from purgeengine.commands.words import counted, duration, number
+from purgeengine.commands.words import counted, duration, number, rate, times
 from purgeengine.core.action import Action
 from purgeengine.core.course import Closeness
 from purgeengine.core.model import Outcome
@@ -47,9 +47,9 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
         return
     for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt, summary.action):
         click.echo(line)
-    rate = summary.settled_now / summary.duration_s if summary.duration_s > 0 else 0.0
+    per_s = summary.settled_now / summary.duration_s if summary.duration_s > 0 else 0.0
     click.echo(
-        f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({number(round(rate))}/s), "
+        f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({rate(per_s)}), "
         f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost"
     )
     if (closeness := summary.closeness) is not None and closeness.least_s >= LEAST_TOLD_S:
@@ -68,12 +68,14 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
 
 def closeness_line(summary: Summary, closeness: Closeness) -> str:
     """How close the run came to the least time."""
+    factor = summary.times_the_least
+    assert factor is not None, "there is a least time to compare with"
     whose = "timed in this run" if closeness.timed else "assumed"
     waits = ", waits for Graph included" if summary.throttled or summary.lost_calls else ""
     held = f", {duration(summary.held_s)} left out in which it was not to send" if summary.held_s >= 1 else ""
     return (
         f"At the latencies {whose} these rows take {duration(closeness.least_s)} at least; "
-        f"it took {summary.times_the_least:.2f} times that{waits}{held}"
+        f"it took {times(factor)} that{waits}{held}"
     )
 
 
