@@ -5,12 +5,12 @@
     python -m benchmarks.scale --folder DIR        (scratch space elsewhere than where temporary files are)
     python -m benchmarks.scale --json out.json
 
-Each stage is a process of its own, which tells its peak memory, its CPU, start-up included, and the time of the stage. The index
-pass makes a ledger: of a sorted CSV file, of eight shuffled ones, of Parquet, of a shuffled CSV file. The last one goes the whole
-way: a run to the half, resuming, the rest, resuming, status, export. The runs are those of the engine's own scheduler over the
-ledger in simulated time. They would take hours at 10,000,000 rows: there, the first of them ends after 200,000, and the other
-outcomes are written through the ledger's own interface. At the smallest size, a whole run is played on the sorted and on the
-shuffled file: rows of one mailbox that stand far apart must not cost the schedule.
+Each stage is a process of its own, which tells its peak memory, its CPU, start-up included, and the time of the stage. `plan` only
+learns what an input holds; the index pass makes a ledger: of a sorted CSV file, of eight shuffled ones, of Parquet, of a shuffled
+CSV file. The last one goes the whole way: a run to the half, resuming, the rest, resuming, status, export. The runs are those of the
+engine's own scheduler over the ledger in simulated time. They would take hours at 10,000,000 rows: there, the first of them ends
+after 200,000, and the other outcomes are written through the ledger's own interface. At the smallest size, a whole run is played on
+the sorted and on the shuffled file: rows of one mailbox that stand far apart must not cost the schedule.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ def whole_way(folder: Path, rows: int) -> Iterator[Line]:
     """All stages at one size."""
     for name, job in INPUTS.items():
         run_stage("write", folder, rows=rows, **job)
+        yield Line(rows, f"plan, {name}", *run_stage("plan", folder))
         yield Line(rows, f"index, {name}", *run_stage("index", folder))
     run = "run" if rows <= RUN_ROWS_MAX else "fill"
     if run == "fill":

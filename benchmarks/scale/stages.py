@@ -31,6 +31,15 @@ def write(folder: Path, **job: Any) -> dict[str, Any]:
     return {"bytes": sum(file.stat().st_size for file in files)}
 
 
+def plan(folder: Path) -> dict[str, Any]:
+    """What `plan` does: mailboxes, duplicates and bad rows are learned, and no ledger is made."""
+    from purgeengine.edges.ledger import survey_input
+    from purgeengine.edges.source import open_source
+
+    survey = survey_input(open_source([folder / "input"]))
+    return {"rows": survey.rows, "mailboxes": survey.mailboxes, "duplicates": survey.duplicates}
+
+
 def index(folder: Path) -> dict[str, Any]:
     """The index pass: a ledger is made of the input, as `run` does before it sends anything."""
     shutil.rmtree(folder / "ledger", ignore_errors=True)
@@ -94,7 +103,7 @@ def export(folder: Path, ending: str) -> dict[str, Any]:
 
 
 STAGES: dict[str, Callable[..., dict[str, Any]]] = {
-    stage.__name__: stage for stage in (write, index, resume, run, fill, status, export)
+    stage.__name__: stage for stage in (write, plan, index, resume, run, fill, status, export)
 }
 
 
