@@ -5,12 +5,13 @@
     python -m benchmarks.scale --folder DIR        (scratch space elsewhere than where temporary files are)
     python -m benchmarks.scale --json out.json
 
-Each stage is a process of its own, which tells its peak memory, its CPU, start-up included, and the time of the stage. `plan` only
-learns what an input holds; the index pass makes a ledger: of a sorted CSV file, of eight shuffled ones, of Parquet, of a shuffled
-CSV file. The last one goes the whole way: a run to the half, resuming, the rest, resuming, status, export. The runs are those of the
-engine's own scheduler over the ledger in simulated time. They would take hours at 10,000,000 rows: there, the first of them ends
-after 200,000, and the other outcomes are written through the ledger's own interface. At the smallest size, a whole run is played on
-the sorted and on the shuffled file: rows of one mailbox that stand far apart must not cost the schedule.
+Each stage is a process of its own, which tells its peak memory, its CPU, start-up included, and the time of the stage. `plan`
+only learns what an input holds; the index pass makes a ledger: of a sorted CSV file, of eight shuffled ones, of Parquet, of a
+shuffled CSV file. The last one goes the whole way: a run to the half, resuming, the rest, resuming, status, export. The runs
+are those of the engine's own scheduler over the ledger in simulated time. They would take hours at 10,000,000 rows: there,
+the first of them ends after 200,000, and the other outcomes are written through the ledger's own interface. At the smallest
+size, a whole run is played on the sorted and on the shuffled file: rows of one mailbox that stand far apart must not cost the
+schedule.
 """
 
 from __future__ import annotations
