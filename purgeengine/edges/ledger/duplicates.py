@@ -1,9 +1,10 @@
 """Rows that ask for a contact which an earlier row asks for, anywhere in an input of any size.
 
 A contact is known by Python's own hash of its id, a keyed SipHash of 64 bits, mixed with its mailbox, and by the end of the id, in
-which those of a mailbox differ. Two different ones share both in practice never (one chance in 10^8 for 10 million rows), and both
-cost a twentieth of a cryptographic digest. Few rows are compared in memory; many are spilled in runs that are ordered by the first
-bits of the hash, so that all rows with the same bits can be read together, as many at a time as are compared in memory.
+which those of a mailbox differ. Two different ones share both in practice never: for 10 million rows that is one chance in 10^8,
+and three in a million were all ids to end alike. Both cost a twentieth of a cryptographic digest. Few rows are compared in memory;
+many are spilled in runs that are ordered by the first bits of the hash, so that all rows with the same bits can be read together,
+as many at a time as are compared in memory.
 """
 
 from __future__ import annotations

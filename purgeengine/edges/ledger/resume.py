@@ -98,10 +98,10 @@ def _in_order_of_opening(connection: sqlite3.Connection) -> Iterator[_Mailbox]:
     for number in array("q", (number for (number,) in connection.execute(_BY_SIZE))):
         if len(heavy) == HEAVY_MAX:
             break
-        for mailbox in map(_Mailbox._make, connection.execute(_ONE_MAILBOX, (number,)).fetchall()):
-            if not mailbox.is_finished:
-                heavy.add(number)
-                yield mailbox
+        found = connection.execute(_ONE_MAILBOX, (number,)).fetchone()  # none where it was closed meanwhile
+        if found is not None and not (mailbox := _Mailbox._make(found)).is_finished:
+            heavy.add(number)
+            yield mailbox
     after = -1
     while page := list(map(_Mailbox._make, connection.execute(_PAGE_OF_MAILBOXES, (after, PAGE)))):
         after = page[-1].number

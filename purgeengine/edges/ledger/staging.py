@@ -106,7 +106,7 @@ def stage(
 
 
 def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Progress | None) -> PartWriter:
-    """Copy the rows, and write down the mailboxes of the valid ones, so that nobody has to look them up again."""
+    """Copy the rows, and write down the mailbox of each, so that nobody has to look it up again."""
     schema = input_schema(tuple(source.extra_columns))
     # Of the other texts, compression finds what repeats in half the time that a dictionary takes.
     writer = PartWriter(folder, INPUT, schema, INPUT_GROUP_ROWS, repetitive=["source", "folder", "reason"])
