@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +25,7 @@ from purgeengine.core.model import Outcome, Reply
 from purgeengine.edges.ledger import Ledger, LedgerReader
 from purgeengine.edges.ledger.database import connect_to_read
 from purgeengine.edges.ledger.preview import Preview, closings
-from purgeengine.edges.source import read_users
+from purgeengine.edges.source import open_source, read_users
 from purgeengine.errors import InputError
 from tests.ledger_fixtures import (
     NOW,
@@ -172,7 +174,7 @@ def test_a_list_is_read_however_it_was_saved(tmp_path: Path, text: str, encoding
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "is empty"),
+        (b"", "lists no user"),
         (b"# nobody\n\n", "lists no user"),
         (b"user\n", "lists no user"),
         (b"a@x.example\nnot a user\n", "Line 2"),
@@ -191,6 +193,19 @@ def test_a_list_that_is_not_understood_is_refused(tmp_path: Path, content: bytes
         read_users(path)
     assert "users.txt" in str(refused.value)
     assert "\x1b" not in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names of pipes")
+def test_what_a_shell_makes_of_a_command_is_refused_as_what_it_is() -> None:
+    """A list and an input alike: it could be read once only, and its name leads nowhere once it is resolved."""
+    reading, writing = os.pipe()
+    try:
+        for read in (read_users, lambda path: open_source([path])):
+            with pytest.raises(InputError, match=f"^/dev/fd/{reading} is neither a file nor a folder"):
+                read(f"/dev/fd/{reading}")
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def test_a_list_that_is_missing_is_refused(tmp_path: Path) -> None:

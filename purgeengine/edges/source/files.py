@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -54,8 +55,9 @@ def find_files(paths: Sequence[str | Path]) -> Found:
     files: list[Path] = []
     ignored: list[Path] = []
     for given in paths:
+        refuse_streams(Path(given))
         path = _resolved(Path(given))
-        found = _in_folder(path) if path.is_dir() else Found((_checked(path),), ())
+        found = _in_folder(path) if path.is_dir() else Found((path,), ())
         files += found.files
         ignored += found.ignored
     twice = [path for path, count in Counter(files).items() if count > 1]
@@ -122,11 +124,16 @@ def _resolved(path: Path) -> Path:
         raise InputError(f"{str(path)!r} cannot be used as a file name: {error}.") from error
 
 
-def _checked(path: Path) -> Path:
-    """A pipe or a device cannot be read twice, and an input is: to look at it, and to stage it."""
-    if not path.is_file():
-        raise InputError(f"{path} is neither a file nor a folder. Save the rows to a file first.")
-    return path
+def refuse_streams(path: Path) -> None:
+    """A pipe or a device cannot be read twice, and files are: to look at them, and to take them in. Raises `InputError` for one.
+
+    What a shell makes of ``<(…)`` is one as well, and has a name that leads nowhere once it is resolved.
+    """
+    is_stream = False
+    with suppress(OSError):  # what cannot be looked at is told when it is opened
+        is_stream = path.exists() and not (path.is_file() or path.is_dir())
+    if is_stream:
+        raise InputError(f"{path} is neither a file nor a folder. Save what it gives to a file first.")
 
 
 def _in_folder(folder: Path) -> Found:

@@ -9,7 +9,7 @@ from pathlib import Path
 from purgeengine.core.filters import entry_problem
 from purgeengine.core.foreign import printable
 from purgeengine.edges.source.columns import ALIASES, name_key, plain_name
-from purgeengine.edges.source.files import Kind, kind_of, unreadable
+from purgeengine.edges.source.files import Kind, kind_of, refuse_streams, size_of, unreadable
 from purgeengine.edges.source.streams import text_pieces
 from purgeengine.errors import InputError
 
@@ -26,6 +26,7 @@ def read_users(path: str | Path) -> list[str]:
     partly understood is none.
     """
     path = Path(path)
+    refuse_streams(path)
     lines = _text(path).splitlines()
     kept = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and not line.startswith("#")]
     column, first = 0, 0
@@ -55,6 +56,8 @@ def read_users(path: str | Path) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
+        if path.is_file() and not size_of(path):
+            return ""
         kind = kind_of(path)
         if kind is Kind.PARQUET:
             raise InputError(f"{path} is a Parquet file. Save the list of users as text or CSV.")
