@@ -94,16 +94,23 @@ def test_the_first_ledger_of_a_chain_is_its_root_unless_that_is_not_known(
         assert found.origin == {"parent": found.parent, **({"root": root} if root else {})}
 
 
+def an_earlier_ledger(
+    run_blocked: tuple[int, int],
+    blocked: dict[int, tuple[int, int]],
+    seen: dict[int, list[tuple[int, int]]],
+    mailboxes: dict[str, int],
+) -> Earlier:
+    """With these waits and requests."""
+    return Earlier(None, "parent", run_blocked, blocked, seen, mailboxes, {})
+
+
 def test_what_is_taken_over_goes_to_mailboxes_of_the_same_name() -> None:
     """By their numbers in the new ledger, where they may be others; of mailboxes that it does not have, nothing is kept."""
-    earlier = Earlier(
-        None,
-        "parent",
+    earlier = an_earlier_ledger(
         (9, 8),
         {4: (20, 10), 6: (21, 11), 9: (22, 12)},
         {6: [(5, 1), (6, 2)], 5: [(7, 3)], 9: [(8, 4)]},
         {KEYS[0]: 4, KEYS[1]: 5, KEYS[2]: 6, "x": 9},
-        {},
     )
     assert earlier.statements([{KEYS[2]}, {KEYS[5]}, {KEYS[0]}, {KEYS[1]}]) == [
         ("UPDATE run SET blocked_until_ms = ?, blocked_set_ms = ?", [(9, 8)]),
@@ -114,14 +121,11 @@ def test_what_is_taken_over_goes_to_mailboxes_of_the_same_name() -> None:
 
 def test_two_mailboxes_of_one_user_may_be_one_in_the_other_ledger() -> None:
     """Two become one: the longer wait and the requests of both. One becomes two: each has its waits and its requests, once."""
-    earlier = Earlier(
-        None,
-        "parent",
+    earlier = an_earlier_ledger(
         (0, 0),
         {0: (20, 10), 1: (30, 5), 2: (40, 1)},
         {0: [(5, 1)], 1: [(6, 2)], 2: [(7, 3)]},
         {"a": 0, "id-of-a": 1, "b": 2, "id-of-b": 2},
-        {},
     )
     _, (_, waits), (_, seen) = earlier.statements([{"a", "id-of-a"}, {"b"}, {"id-of-b", "b"}, {"c"}])
     assert list(waits) == [(30, 5, 0), (40, 1, 1), (40, 1, 2)]

@@ -1,7 +1,8 @@
 """The input goes into the ledger: all of its rows as they stand, and those to send in the order of sending.
 
 Two passes. The first copies the input and learns its mailboxes and duplicates. The second reads the copy, gives every row to send
-its position, and regroups. The database comes last, in one transaction: a folder without it is not staged, and staging starts anew.
+its position, and regroups what does not come in order. The database comes last, in one transaction: a folder without it is not
+staged, and staging starts anew.
 """
 
 from __future__ import annotations
