@@ -25,6 +25,9 @@ HABITS = (
 )
 """Faults that a service may show again and again; one that also runs batches at once would deceive the probe."""
 
+LATER = frozenset({"bare_item"})
+"""Faults that came after seeds were kept. They are drawn apart, or every draw that follows would be another one."""
+
 
 def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
     """Rows of each mailbox, skewed: the heaviest first, none empty, ``rows`` in all."""
@@ -174,7 +177,7 @@ def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
     chances = {
         name: rng.random() * 0.08
         for name in Faults.probabilities()
-        if rng.random() < 0.4 and not name.startswith("hang")
+        if name not in LATER and rng.random() < 0.4 and not name.startswith("hang")
     }
     if habits and rng.random() < 0.25:  # what is rare among many faults is met many times over
         chances[rng.choice(HABITS)] = rng.uniform(0.3, 0.6)
@@ -187,7 +190,11 @@ def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
 
 
 def _throttling(seed: int, faults: Faults) -> Faults:
-    """Every tenth service throttles whole calls, so that many waits are told at once, and every tenth most of its rows."""
+    """Every tenth service throttles whole calls, so that many waits are told at once, and every tenth most of its rows.
+
+    In a third of all services no sub-response is bare, in a third some are, and in a third all.
+    """
+    faults = replace(faults, bare_item=random.Random(f"bare {seed}").choice((0.0, 0.5, 1.0)))
     if seed % 10 == 0:
         return replace(faults, call_throttled=0.5, retry_after_s_max=60)
     return replace(faults, item_throttled_before=0.6) if seed % 10 == 5 else faults

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from purgeengine.errors import UsageProblem
 from purgeengine.sim.answers import TROUBLES, Trouble
+from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
 from purgeengine.sim.mailbox import Purge
 from purgeengine.sim.routes import Ask
@@ -116,10 +118,11 @@ def test_the_troubles_cover_the_codes_that_matter() -> None:
 
 
 def test_an_app_without_permission_is_refused_everywhere() -> None:
-    """403 Authorization_RequestDenied for each sub-request, until the permission is given."""
+    """Exchange says 403 ErrorAccessDenied of each mailbox, the directory Authorization_RequestDenied, until it is given."""
     tenant = a_tenant()
     tenant.set_app_denied(True)
-    assert ask(tenant, contacts_of(ANN, 0)) == {"0": (403, "Authorization_RequestDenied")}
+    assert ask(tenant, contacts_of(ANN, 0)) == {"0": (403, "ErrorAccessDenied")}
+    assert ask(tenant, batch_asking("GET", f"/users/{ANN}")) == {"0": (403, "Authorization_RequestDenied")}
     assert tenant.truth.exists(ANN, "a-0")
     tenant.set_app_denied(False)
     assert ask(tenant, contacts_of(ANN, 0)) == {"0": (204, "")}
@@ -169,10 +172,11 @@ def test_reading_changes_nothing_and_is_no_deed_in_the_log() -> None:
     )
     ending = run_to_end(tenant, tenant.begin(batch_asking("GET", *urls), tenant.now))
     said = responses_of(ending)
-    assert said["0"]["body"] == {"value": [{"id": "a-0"}]}
-    assert said["1"]["body"] == {"id": "a-1"}
+    assert [contact["id"] for contact in said["0"]["body"]["value"]] == ["a-0"]
+    assert said["1"]["body"]["id"] == "a-1"
     assert code_of(said["2"]) == "ErrorInvalidMailboxItemId"
-    assert said["3"]["body"] == said["4"]["body"] == {"id": GUID, "userPrincipalName": ANN}
+    for name in "34":
+        assert (said[name]["body"]["id"], said[name]["body"]["userPrincipalName"]) == (GUID, ANN)
     assert code_of(said["5"]) == "Request_ResourceNotFound"
     assert said["6"]["body"]["value"][0]["displayName"] == "Simulated tenant"
     assert (len(tenant.log), tenant.counters.reads, tenant.truth.remaining()) == (0, 7, 3)
@@ -388,14 +392,40 @@ def test_answers_come_in_any_order() -> None:
 
 
 def test_an_answer_carries_the_ids_of_its_request() -> None:
-    """The headers and every innerError name the request, and the date is tenant time on the wall clock."""
+    """The headers and every innerError name the request; the dates are tenant time on the wall clock, each in its own form."""
     tenant = a_tenant()
     ending = run_to_end(tenant, tenant.begin(batch_of(url_of(ANN, "x")), 60.0, client_request_id="mine"))
     headers = dict(ending.headers)
     inner = responses_of(ending)["0"]["body"]["error"]["innerError"]
     assert headers["client-request-id"] == inner["client-request-id"] == "mine"
     assert headers["request-id"] == inner["request-id"]
-    assert headers["Date"] == inner["date"] == "Thu, 01 Jan 2026 00:01:00 GMT"
+    assert (headers["Date"], inner["date"]) == ("Thu, 01 Jan 2026 00:01:00 GMT", "2026-01-01T00:01:00")
+
+
+def test_every_item_has_headers_and_a_body() -> None:
+    """A type where there is content, and ``"body": null`` where there is none, unless the misfortune of bare items strikes."""
+    said = responses_of(run_to_end(tenant := a_tenant(), tenant.begin(contacts_of(ANN, 0, 99), 0.0)))
+    assert said["0"] == {"id": "0", "status": 204, "headers": {"Cache-Control": "private"}, "body": None}
+    assert said["1"]["headers"] == {"Content-Type": "application/json"}
+    tenant = a_tenant(faults=Faults(bare_item=1.0))
+    said = responses_of(run_to_end(tenant, tenant.begin(contacts_of(ANN, 0, 99), 0.0)))
+    assert said["0"] == {"id": "0", "status": 204}
+    assert set(said["1"]) == {"id", "status", "body"}
+    assert tenant.faults_drawn == {"bare_item": 2}
+
+
+def test_bare_items_move_no_other_draw() -> None:
+    """Seeds that were kept play the same with and without them: the same latencies, order and misfortunes."""
+    histories = []
+    for bare in (0.0, 0.5):
+        faults = replace(Faults.everything(0.03), bare_item=bare)
+        tenant = a_tenant({ANN: 200}, faults=faults, seed=3, latency_median_s=0.1)
+        for n in range(30):
+            tenant.begin(contacts_of(ANN, *range(n, n + 5)), n * 0.3, token="t")
+        while tenant.next_event_at is not None:
+            tenant.advance(tenant.next_event_at)
+        histories.append((tuple(tenant.log), {**tenant.faults_drawn, "bare_item": 0}))
+    assert histories[0] == histories[1]
 
 
 def test_a_bad_token_is_refused_without_sub_responses() -> None:

@@ -48,7 +48,8 @@ async def test_a_batch_makes_the_round_trip_over_tls() -> None:
             assert answer.status == 200
             assert answer.headers["client-request-id"] == "c-1"
             assert answer.headers["request-id"]
-            assert await answer.json() == {"responses": [{"id": "0", "status": 204}]}
+            said = {"id": "0", "status": 204, "headers": {"Cache-Control": "private"}, "body": None}
+            assert await answer.json() == {"responses": [said]}
     assert not sim.tenant.truth.exists(ANN, "a-0")
 
 
@@ -61,14 +62,29 @@ async def test_without_tls_there_is_no_certificate() -> None:
             assert answer.status == 200
 
 
-@pytest.mark.parametrize("header", ["", "Basic abc", "Bearer", "Bearer abc"])
-async def test_a_call_needs_a_good_bearer_token(header: str) -> None:
-    """Anything else is 401 InvalidAuthenticationToken without sub-responses, and nothing runs."""
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("", "Access token is empty."),
+        ("Basic abc", "Access token is empty."),
+        ("Bearer", "Access token is empty."),
+        ("Bearer abc", "IDX14100: JWT is not well formed"),
+        ("Bearer e30.e30.abc", "Access token validation failure."),
+    ],
+)
+async def test_a_call_needs_a_good_bearer_token(header: str, message: str) -> None:
+    """Anything else is 401 InvalidAuthenticationToken without sub-responses, and nothing runs.
+
+    A missing token is told from a bad one.
+    """
     async with SimulatedTenant(a_tenant(), tls=False) as sim, a_client(sim) as client:
         url = f"{sim.graph_url}/v1.0/$batch"
         async with client.post(url, data=contacts_of(ANN, 0), headers={"Authorization": header}) as answer:
             body = await answer.json()
+            assert answer.headers["WWW-Authenticate"].startswith('Bearer realm=""')
+            assert answer.headers["client-request-id"] == answer.headers["request-id"]
     assert (answer.status, body["error"]["code"], "responses" in body) == (401, "InvalidAuthenticationToken", False)
+    assert body["error"]["message"].startswith(message)
     assert sim.tenant.truth.exists(ANN, "a-0")
 
 
@@ -81,6 +97,7 @@ async def test_revoked_tokens_are_refused() -> None:
         sim.login.revoke_all()
         async with posting(client, sim, contacts_of(ANN, 1), token) as answer:
             assert answer.status == 401
+            assert "Lifetime validation failed" in await answer.text()
 
 
 def token_by_msal(sim: SimulatedTenant, secret: str) -> dict[str, Any]:
@@ -202,7 +219,10 @@ async def test_other_requests_are_turned_away() -> None:
         async with client.get(f"{sim.graph_url}/v1.0/$batch") as answer:
             assert answer.status == 405
         async with client.get(f"{sim.graph_url}/v1.0/me") as answer:
-            assert answer.status == 404
+            assert answer.status == 401
+        async with client.post(f"{sim.graph_url}/beta/$batch") as answer:
+            assert answer.status == 501
+            assert "does not serve POST /beta/$batch" in await answer.text()
         async with posting(client, sim, io.BytesIO(b"x" * (BODY_BYTES_MAX + 1))) as answer:
             assert answer.status == 413
 

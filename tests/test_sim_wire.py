@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purgeengine.sim.batch import BatchRefused, parse_batch
-from purgeengine.sim.routes import Ask, BadUrl, Target, parse_url
+from purgeengine.sim.query import Options
+from purgeengine.sim.routes import ME, Ask, BadUrl, Target, parse_url
 from tests.sim_fixtures import ANN, BOB, a_tenant, ask, batch_of, chain_of, requests_of, run_to_end, url_of
 
+ONLY_ID = Options(select=("id",))
+PAGE = Options(9, 3, (), counted=True)
 REQUEST = requests_of(url_of(ANN, "a-0"))[0]
 
 
@@ -113,16 +116,32 @@ def test_a_chain_is_sequential_and_a_plain_batch_is_not() -> None:
     [[[], ["0"], ["0"]], [[], ["0"], []], [[], [], ["1"]], [[], ["0"], ["0", "1"]]],
 )
 def test_whatever_is_neither_a_chain_nor_unordered_is_refused(depends: list[list[str]]) -> None:
-    """Trees, several chains and partial chains are refused."""
-    requests = [{**REQUEST, "id": str(n), "dependsOn": ids} for n, ids in enumerate(depends)]
-    assert refusal_of({"requests": requests}) == "Batch should be either fully sequential or fully parallel."
+    """Nothing runs of trees, several chains and partial chains: 400 for each sub-request, 424 for those that depend on another."""
+    requests = [
+        {**REQUEST, "id": str(n), "url": url_of(ANN, f"a-{n}"), "dependsOn": ids} for n, ids in enumerate(depends)
+    ]
+    tenant = a_tenant()
+    answered = ask(tenant, json.dumps({"requests": requests}).encode())
+    assert [answered[str(n)] for n in range(len(depends))] == [
+        (424, "FailedDependency") if ids else (400, "BadRequest") for ids in depends
+    ]
+    assert tenant.truth.remaining() == 10
+
+
+def test_the_id_of_a_sub_request_may_be_a_number() -> None:
+    """It comes back as a string, and is compared with others as one."""
+    requests = [{**REQUEST, "id": 7}, {**REQUEST, "id": 8, "url": url_of(ANN, "a-1"), "dependsOn": [7]}]
+    assert ask(a_tenant(), json.dumps({"requests": requests}).encode()) == {"7": (204, ""), "8": (204, "")}
+    assert refusal_of({"requests": [{**REQUEST, "id": 7}, {**REQUEST, "id": "7"}]}).startswith(
+        "Request Id 7 has to be unique"
+    )
 
 
 @pytest.mark.parametrize("other", ["1", "0", "9"])
 def test_a_dependency_must_come_earlier(other: str) -> None:
     """A later, its own or an unknown id is no predecessor."""
     requests = [{**REQUEST, "id": "0", "dependsOn": [other]}, {**REQUEST, "id": "1"}]
-    assert "does not come earlier" in refusal_of({"requests": requests})
+    assert "Invalid dependency for request Id" in refusal_of({"requests": requests})
 
 
 @pytest.mark.parametrize(
@@ -168,8 +187,16 @@ def test_a_good_url_is_understood(url: str, target: Target) -> None:
         ("/users/$x@y/contacts/A/permanentDelete", 400, "RequestBroker--ParseUri"),
         ("/users/u/contacts//permanentDelete", 400, "ErrorInvalidIdEmpty"),
         ("/users/u/contactFolders//contacts/A/permanentDelete", 400, "ErrorInvalidIdEmpty"),
-        ("/users/u/messages/A/permanentDelete", 404, "UnknownError"),
-        ("/me/contacts/A/permanentDelete", 404, "UnknownError"),
+        ("/users/u/messages/A/permanentDelete", 501, "NotImplemented"),
+        ("/groups/g/permanentDelete", 501, "NotImplemented"),
+        ("/users/u/contactFolders/F/permanentDelete", 501, "NotImplemented"),
+        ("/users/u/contactFolders/F/contakts/A/permanentDelete", 400, "BadRequest"),
+        ("/users/u/contakts/A/permanentDelete", 400, "BadRequest"),
+        ("/usrs/u/contacts/A/permanentDelete", 400, "BadRequest"),
+        ("/users/u/contacts/A/purge", 400, "BadRequest"),
+        ("/users/u/contacts/A/permanentDelete/x", 400, "BadRequest"),
+        ("/users/u/contacts/A", 405, "Request_BadRequest"),
+        ("/users/u/contacts", 501, "NotImplemented"),
         ("/users//contacts/A/permanentDelete", 404, "UnknownError"),
         ("/users/u/contacts/A/permanentDelete/", 404, "UnknownError"),
     ],
@@ -188,14 +215,63 @@ def test_a_url_that_no_careful_client_sends_is_refused_and_reported(url: str, st
     assert "c-1" in tenant.violations[0]
 
 
-def test_another_method_is_refused_for_the_item() -> None:
-    """Purging is a POST; a DELETE of the same url, or a PATCH of any, is none that a careful client sends."""
-    for method, status in (("DELETE", 404), ("PATCH", 405)):
-        tenant = a_tenant()
-        request = {**REQUEST, "method": method}
-        assert ask(tenant, json.dumps({"requests": [request]}).encode()) == {"0": (status, "UnknownError")}
-        assert tenant.violations
-        assert tenant.truth.exists(ANN, "a-0")
+@pytest.mark.parametrize("method", ["DELETE", "GET", "PATCH", "PUT", "HEAD"])
+def test_another_method_is_refused_for_the_item(method: str) -> None:
+    """Purging is a POST; any other method of the same url is 405, and none that a careful client sends."""
+    tenant = a_tenant()
+    request = {**REQUEST, "method": method}
+    assert ask(tenant, json.dumps({"requests": [request]}).encode()) == {"0": (405, "Request_BadRequest")}
+    assert tenant.violations
+    assert tenant.truth.exists(ANN, "a-0")
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("PATCH", "/users/u/contacts/A"),
+        ("PATCH", "/users/u"),
+        ("POST", "/users/u/contactFolders"),
+        ("DELETE", "/users/u/contactFolders/F"),
+        ("GET", "/users/u/messages"),
+        ("GET", "/users/u/contacts/delta"),
+        ("GET", "/users/u/contacts/A/photo"),
+        ("GET", "/users/u/contacts/$count"),
+        ("GET", "/users/u/contactFolders/F/contacts/delta"),
+        ("GET", "/users/u/contactFolders/delta"),
+        ("GET", "/users/delta()"),
+        ("GET", "/groups"),
+        ("GET", "/users/u/contacts?$filter=displayName eq 'x'"),
+        ("GET", "/users/u/contacts?$top=5&$orderby=id"),
+        ("GET", "/users/u/contacts?x=1"),
+    ],
+)
+def test_what_graph_has_and_the_tenant_has_not_is_501_with_a_sentence(method: str, url: str) -> None:
+    """Nothing is answered as if it were served."""
+    bad = parse_url(url, method)
+    assert isinstance(bad, BadUrl)
+    assert (bad.status, bad.code) == (501, "NotImplemented")
+    assert bad.message.startswith("The simulated tenant does not serve ")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "$top=x",
+        "$top=-1",
+        "$top=1&$top=2",
+        "$skip=1e3",
+        "$count=yes",
+        "$select=a b",
+        "$select=",
+        "$tops=1",
+        "%24top=%31x",
+    ],
+)
+def test_a_query_that_graph_does_not_understand_is_400(query: str) -> None:
+    """The message names what is wrong with it."""
+    bad = parse_url(f"/users/u/contacts?{query}", "GET")
+    assert isinstance(bad, BadUrl)
+    assert (bad.status, bool(bad.message)) == (400, True)
 
 
 @pytest.mark.parametrize(
@@ -203,10 +279,25 @@ def test_another_method_is_refused_for_the_item() -> None:
     [
         ("DELETE", "/users/u/contacts/A", Target("u", "", "A", Ask.DELETE)),
         ("DELETE", "/users/a%23b@x/contactFolders/F/contacts/A", Target("a#b@x", "F", "A", Ask.DELETE)),
-        ("GET", "/users/u/contacts/A?$select=id", Target("u", "", "A", Ask.GET_CONTACT)),
-        ("GET", "/users/u/contacts?$top=1&$select=id", Target("u", "", "", Ask.LIST_CONTACTS)),
-        ("GET", "/users('$u@x')?$select=id,userPrincipalName", Target("$u@x", "", "", Ask.GET_USER)),
-        ("GET", "/organization?$select=id", Target("", "", "", Ask.GET_ORGANIZATION)),
+        ("GET", "/users/u/contacts/A?$select=id", Target("u", "", "A", Ask.GET_CONTACT, options=ONLY_ID)),
+        (
+            "GET",
+            "/users/u/contacts?$top=1&$select=id",
+            Target("u", "", "", Ask.LIST_CONTACTS, False, Options(1, 0, ("id",))),
+        ),
+        (
+            "GET",
+            "/users/u/contacts?%24top=9&%24skip=3&%24count=true",
+            Target("u", "", "", Ask.LIST_CONTACTS, False, PAGE),
+        ),
+        ("GET", "/users/u/contactFolders", Target("u", "", "", Ask.LIST_FOLDERS)),
+        ("GET", "/users/u/contactFolders/F", Target("u", "F", "", Ask.GET_FOLDER)),
+        ("GET", "/users/u/contactFolders/F/contacts", Target("u", "F", "", Ask.LIST_CONTACTS)),
+        ("GET", "/users/u/contactFolders/F/childFolders", Target("u", "F", "", Ask.LIST_CHILD_FOLDERS)),
+        ("GET", "/users('$u@x')?$select=id", Target("$u@x", "", "", Ask.GET_USER, options=ONLY_ID)),
+        ("GET", "/users?$select=id", Target("", "", "", Ask.LIST_USERS, options=ONLY_ID)),
+        ("GET", "/me", Target(ME, "", "", Ask.GET_USER)),
+        ("GET", "/organization?$select=id", Target("", "", "", Ask.GET_ORGANIZATION, options=ONLY_ID)),
     ],
 )
 def test_what_a_method_and_url_ask_for(method: str, url: str, target: Target) -> None:

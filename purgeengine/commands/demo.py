@@ -96,6 +96,7 @@ def _tenant(rows: list[tuple[str, str, str]], seed: int) -> Tenant:
         reset_after=0.02,
         truncated=0.02,
         expired_token=0.01,
+        bare_item=0.5,
         retry_after_s_max=2,
     )
     settings = TenantSettings(latency_median_s=0.02, overhead_s=0.02, latency_s_max=1.0, log=False)

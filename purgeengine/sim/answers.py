@@ -6,6 +6,7 @@ Knows Graph's JSON and error codes; decides nothing. Statuses, codes and message
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from email.utils import formatdate
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -102,8 +103,23 @@ PURGED = SubResponse(204)
 NOT_FOUND = SubResponse(404, "ErrorItemNotFound", "The specified object was not found in the store.")
 ALREADY_PURGED = SubResponse(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")
 MALFORMED_ID = SubResponse(400, "ErrorInvalidIdMalformed", "Id is malformed.")
-APP_DENIED = SubResponse(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+APP_DENIED = TROUBLES[Trouble.DENIED]
+"""An app without the permission: Exchange says the same as for a mailbox that the app is kept out of."""
+DIRECTORY_DENIED = SubResponse(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+"""The same, said by the directory."""
+NO_TOKEN = SubResponse(401, "InvalidAuthenticationToken", "Access token is empty.")
+NO_JWT = SubResponse(
+    401,
+    "InvalidAuthenticationToken",
+    "IDX14100: JWT is not well formed, there are no dots (.).\nThe token needs to be in JWS or JWE Compact Serialization Format.",
+)
+FOREIGN_TOKEN = SubResponse(401, "InvalidAuthenticationToken", "Access token validation failure. Invalid signature.")
 BAD_TOKEN = SubResponse(401, "InvalidAuthenticationToken", "Lifetime validation failed, the token is expired.")
+CHALLENGE = (
+    'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
+    'client_id="00000003-0000-0000-c000-000000000000"'
+)
+"""``WWW-Authenticate`` of every 401; the client id is Graph's own."""
 NOT_ATTEMPTED = SubResponse(424, "FailedDependency", "A request that this one depends on failed.")
 
 
@@ -133,6 +149,11 @@ def wait_until_date(now: float, seconds: float, utc_at_zero_s: float) -> Wait:
 def http_date(utc_s: float) -> str:
     """An HTTP date (RFC 9110) for a time in seconds since 1970."""
     return formatdate(utc_s, usegmt=True)
+
+
+def iso_date(utc_s: float) -> str:
+    """A time in seconds since 1970 as it stands in ``innerError``: UTC, whole seconds, without a zone."""
+    return datetime.fromtimestamp(int(utc_s), UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def error_body(said: SubResponse, inner: dict[str, str] | None, inner_name: str = "innerError") -> dict[str, Any]:

@@ -5,6 +5,7 @@ Knows Graph's JSON and the rules for it (json-batching, and issues users reporte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -14,6 +15,12 @@ from purgeengine.sim.routes import BadUrl, Target, parse_url
 BATCH_ITEMS_MAX = 20
 """Sub-requests in one batch (json-batching)."""
 _INVALID = "Invalid batch payload format."
+_MIXED = "Batch should be either fully sequential or fully parallel."
+_REFUSED_BY_MIX = {
+    False: BadUrl(400, "BadRequest", _MIXED, "some sub-requests depend on others, and they are no chain"),
+    True: BadUrl(424, "FailedDependency", "Failed Dependency", ""),
+}
+"""What is said to the sub-requests of a batch that is neither sequential nor parallel: whether one depends on another."""
 
 
 class SubRequest(NamedTuple):
@@ -41,12 +48,12 @@ class BatchRefused(Exception):
 class _Wire(msgspec.Struct, gc=False):
     """A sub-request as it stands in the JSON; every field may be missing, so that the refusal can name what is."""
 
-    id: str | None = None
+    id: str | int | None = None
     method: str | None = None
     url: str | None = None
     headers: dict[str, str] | None = None
     body: msgspec.Raw = msgspec.Raw()
-    dependsOn: list[str] | None = None
+    dependsOn: list[str | int] | None = None
 
 
 class _WireBatch(msgspec.Struct):
@@ -68,20 +75,27 @@ def parse_batch(body: bytes) -> ParsedBatch:
         raise BatchRefused(f"Number of batch request steps exceeds the maximum value of {BATCH_ITEMS_MAX}.")
     ids = _unique_ids(wires)
     items = tuple(_sub_request(wire, name) for wire, name in zip(wires, ids, strict=True))
-    return ParsedBatch(items, _is_sequential(wires, ids))
+    if not any(wire.dependsOn for wire in wires):
+        return ParsedBatch(items, sequential=False)
+    if _is_chain(wires, ids):
+        return ParsedBatch(items, sequential=True)
+    depends = [bool(wire.dependsOn) for wire in wires]
+    refused = tuple(SubRequest(name, _REFUSED_BY_MIX[after]) for name, after in zip(ids, depends, strict=True))
+    return ParsedBatch(refused, sequential=False)
 
 
 def _unique_ids(wires: list[_Wire]) -> list[str]:
-    """The ids in order, every one present and unique without regard to case."""
+    """The ids in order, every one present and unique without regard to case. A number is taken, and answered as a string."""
     ids: list[str] = []
     seen: set[str] = set()
     for wire in wires:
-        if not wire.id:
+        name = "" if wire.id is None else str(wire.id)
+        if not name:
             raise BatchRefused(f"{_INVALID} A request has no id.")
-        if wire.id.casefold() in seen:
-            raise BatchRefused(f"Request Id {wire.id} has to be unique in a batch.")
-        seen.add(wire.id.casefold())
-        ids.append(wire.id)
+        if name.casefold() in seen:
+            raise BatchRefused(f"Request Id {name} has to be unique in a batch.")
+        seen.add(name.casefold())
+        ids.append(name)
     return ids
 
 
@@ -91,15 +105,18 @@ def _sub_request(wire: _Wire, name: str) -> SubRequest:
     method = wire.method.upper()
     if method not in ("GET", "DELETE") and not _has_content(wire):
         raise BatchRefused(f"Write request id : {name} does not contain Content-Type header or body.")
-    if method not in ("POST", "GET", "DELETE"):
-        return SubRequest(name, BadUrl(405, "UnknownError", "", f"the method is {wire.method[:20]!r}"))
-    target = parse_url(wire.url, method)
-    if wire.headers and not isinstance(target, BadUrl) and _prefers_immutable(wire.headers):
-        target = target._replace(immutable=True)
-    return SubRequest(name, target)
+    return SubRequest(name, target_of(wire.url, method, wire.headers or {}))
 
 
-def _prefers_immutable(headers: dict[str, str]) -> bool:
+def target_of(url: str, method: str, headers: Mapping[str, str]) -> Target | BadUrl:
+    """What a request asks for, with what its headers say of its ids. ``url`` is relative to the version root."""
+    target = parse_url(url, method)
+    if isinstance(target, BadUrl) or not headers or not _prefers_immutable(headers):
+        return target
+    return target._replace(immutable=True)
+
+
+def _prefers_immutable(headers: Mapping[str, str]) -> bool:
     prefer = headers.get("Prefer") or {name.lower(): value for name, value in headers.items()}.get("prefer", "")
     return 'idtype="immutableid"' in prefer.lower()
 
@@ -115,24 +132,18 @@ def _has_content(wire: _Wire) -> bool:
     return kind.lower().startswith("application/json")
 
 
-def _is_sequential(wires: list[_Wire], ids: list[str]) -> bool:
-    """Whether the batch is a chain; raises `BatchRefused` when it is neither a chain nor unordered.
+def _is_chain(wires: list[_Wire], ids: list[str]) -> bool:
+    """Whether each sub-request depends on exactly the one before it.
 
-    Four cases: no ``dependsOn`` at all is unordered; each request depending on exactly its predecessor is a chain; an id that
-    does not come earlier is refused; everything else (several chains, a tree) is refused too.
+    Raises `BatchRefused` where one depends on an id that does not come earlier.
     """
-    if not any(wire.dependsOn for wire in wires):
-        return False
     place = {name.casefold(): index for index, name in enumerate(ids)}
     chain = not wires[0].dependsOn
     for index, wire in enumerate(wires):
-        for other in wire.dependsOn or ():
+        others = [str(other) for other in wire.dependsOn or ()]
+        for other in others:
             if place.get(other.casefold(), index) >= index:
-                raise BatchRefused(
-                    f"Request Id {ids[index]} depends on {other}, which does not come earlier in the batch."
-                )
+                raise BatchRefused(f"Invalid dependency for request Id {ids[index]}: {other} does not come earlier.")
         if index:
-            chain = chain and [place[other.casefold()] for other in wire.dependsOn or ()] == [index - 1]
-    if not chain:
-        raise BatchRefused("Batch should be either fully sequential or fully parallel.")
-    return True
+            chain = chain and [place[other.casefold()] for other in others] == [index - 1]
+    return chain

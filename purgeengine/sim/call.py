@@ -67,7 +67,7 @@ class Call:
 
     __slots__ = (
         "abandoned", "begun_at", "boxes", "client_request_id", "end_scheduled", "ending", "entries", "item_faults",
-        "items", "number", "place", "plan", "request_id", "results", "running", "sequential", "started", "wake_at",
+        "items", "number", "place", "plan", "request_id", "results", "running", "sequential", "single", "started", "wake_at",
     )  # fmt: skip
 
     def __init__(self, number: int, client_request_id: str, request_id: str, begun_at: float) -> None:
@@ -79,6 +79,8 @@ class Call:
         self.boxes: list[Mailbox | None] = []
         """The mailbox of each sub-request; None where its url is refused, or the directory is asked."""
         self.sequential = False
+        self.single = False
+        """Whether it is one request by itself, and no batch."""
         self.plan: Plan | None = None
         self.item_faults: dict[int, ItemFault] = {}
         self.place = 0

@@ -98,6 +98,8 @@ class Faults:
     """409, 412 or 423 for the item, not carried out."""
     odd_body: float = 0.0
     """For each error: its body is null, absent or a base64 string, or its innerError is absent or spelt otherwise."""
+    bare_item: float = 0.0
+    """For each sub-response: it comes without ``headers`` (but for a ``Retry-After``), and without a ``body`` that says nothing."""
     outage: tuple[float, float] | None = None
     """From the first to the second tenant time in seconds every call answers 503 or is reset, nothing carried out."""
     retry_after_s_max: int = 2
@@ -150,6 +152,7 @@ class Chance:
     def __init__(self, faults: Faults, seed: int) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
+        self._apart = random.Random(f"apart {seed}")
         self.drawn: Counter[str] = Counter()
         self.set_faults(faults)
 
@@ -186,6 +189,13 @@ class Chance:
         if not p or self.rng.random() >= p:
             return False
         self.drawn[name] += 1
+        return True
+
+    def is_bare(self) -> bool:
+        """Whether the next sub-response is bare. Drawn apart, so that it moves no other draw of the seed."""
+        if not self.faults.bare_item or self._apart.random() >= self.faults.bare_item:
+            return False
+        self.drawn["bare_item"] += 1
         return True
 
     def evenly(self) -> bool:

@@ -11,19 +11,21 @@ or all at once, each refused by its mailbox or ended after its latency; answered
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
+from typing import NamedTuple
 
-from purgeengine.sim.answers import BAD_TOKEN, SubResponse, Wait, http_date
-from purgeengine.sim.batch import BatchRefused, parse_batch
+from purgeengine.sim.answers import BAD_TOKEN, CHALLENGE, NO_TOKEN, SubResponse, Wait, http_date
+from purgeengine.sim.batch import BatchRefused, ParsedBatch, SubRequest, parse_batch, target_of
 from purgeengine.sim.call import Call, Course, Ending, EndKind
 from purgeengine.sim.counters import Counters
 from purgeengine.sim.courses import course_of, course_of_outage, refused
 from purgeengine.sim.faults import CallFault, Chance, Faults
 from purgeengine.sim.log import RequestLog
 from purgeengine.sim.mailbox import Mailbox
-from purgeengine.sim.render import Rendered, outer_error, render
-from purgeengine.sim.routes import DEEDS, OF_DIRECTORY, BadUrl
+from purgeengine.sim.render import Rendered, outer_error, render, render_one
+from purgeengine.sim.routes import DEEDS, ME, OF_DIRECTORY, BadUrl
 from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.tokens import TokenUses
 from purgeengine.sim.truth import Truth
@@ -33,6 +35,13 @@ from purgeengine.sim.work import Work
 VIOLATIONS_MAX = 1_000
 """Violations kept as text, which is plenty to find the mistake; all of them are counted."""
 _JSON = "application/json"
+
+
+class Caller(NamedTuple):
+    """What the login says of a call's token: the ``refusal`` of a bad one, and the ``user`` in whose name it was issued, if any."""
+
+    refusal: SubResponse | None = None
+    user: str | None = None
 
 
 class Tenant:
@@ -92,7 +101,11 @@ class Tenant:
     # ------------------------------------------------------------------------------------------------- setting
 
     def set_app_denied(self, denied: bool) -> None:
-        """Take the app's permission away (every sub-request: 403 Authorization_RequestDenied), or give it back."""
+        """Take the app's permission away, or give it back.
+
+        Every request is then refused with 403: by Exchange with ErrorAccessDenied, by the directory with
+        Authorization_RequestDenied.
+        """
         self._work.app_denied = denied
 
     def set_faults(self, faults: Faults) -> None:
@@ -104,6 +117,10 @@ class Tenant:
         """The wall-clock time, in seconds since 1970, at tenant time 0."""
         return self._work.utc_at_zero_s
 
+    def set_graph_root(self, url: str) -> None:
+        """Where the links in answers lead, the version included; a server says where it listens."""
+        self._work.reads.graph_root = url
+
     def set_utc_at_zero(self, utc_s: float) -> None:
         """Tie tenant time to the wall clock; a server does so when it starts."""
         self._work.utc_at_zero_s = utc_s
@@ -111,14 +128,35 @@ class Tenant:
     # ------------------------------------------------------------------------------------------------- calls
 
     def begin(
-        self, body: bytes, now: float, *, client_request_id: str = "", token: str = "", token_ok: bool = True
-    ) -> Call:
-        """Accept a call that arrives now. ``token_ok`` is what the login says of ``token``."""
+        self, body: bytes, now: float, *, client_request_id: str = "", token: str = "", token_ok: bool = True,
+        caller: Caller | None = None,
+    ) -> Call:  # fmt: skip
+        """Accept a batch that arrives now.
+
+        ``token_ok`` is what the login says of ``token``; ``caller`` says more of it where more is known.
+        """
+        caller = caller or Caller(None if token_ok else BAD_TOKEN if token else NO_TOKEN)
+        return self._begin(partial(parse_batch, body), now, client_request_id, token, caller)
+
+    def begin_one(
+        self, method: str, url: str, headers: Mapping[str, str], now: float, *, client_request_id: str = "",
+        token: str = "", caller: Caller | None = None,
+    ) -> Call:  # fmt: skip
+        """Accept a single request that arrives now; ``url`` is relative to the version root, as in a batch."""
+        items = (SubRequest("", target_of(url, method, headers)),)
+        read = partial(ParsedBatch, items, sequential=False)
+        return self._begin(read, now, client_request_id, token, caller or Caller(), single=True)
+
+    def _begin(
+        self, read: Callable[[], ParsedBatch], now: float, client_request_id: str, token: str, caller: Caller,
+        *, single: bool = False,
+    ) -> Call:  # fmt: skip
         self.advance(now)
         call = Call(self.counters.calls, client_request_id, self._request_id(), self.now)
+        call.single = single
         self.counters.calls += 1
         self.counters.early_calls += self._waits.is_early(now)
-        course = self._course(call, body, token, token_ok)
+        course = self._course(call, read, token, caller)
         call.plan = course.plan
         if course.runs:
             self._note_arrivals(call)
@@ -131,9 +169,9 @@ class Tenant:
         """Let everything happen that happens up to now, in its order."""
         self._work.advance(now)
 
-    def _course(self, call: Call, body: bytes, token: str, token_ok: bool) -> Course:
+    def _course(self, call: Call, read: Callable[[], ParsedBatch], token: str, caller: Caller) -> Course:
         """What is to become of a call. An outage, a bad token, an unacceptable batch and a misfortune come in this order."""
-        problem = self._read(call, body)
+        problem = self._read(call, read, caller.user)
         outage = self._chance.faults.outage
         if outage is not None and outage[0] <= self.now < outage[1]:
             self._chance.drawn["outage"] += 1
@@ -141,32 +179,35 @@ class Tenant:
         fault = self._chance.call_fault(may_expire=self._tokens.may_expire(token))
         if fault is CallFault.EXPIRED_TOKEN:
             self._tokens.expire(token)
-        if not token_ok or self._tokens.is_expired(token):
+        no_good = caller.refusal or (BAD_TOKEN if self._tokens.is_expired(token) else None)
+        if no_good is not None:
             self.counters.refused_tokens += 1
-            return refused(BAD_TOKEN)
+            return refused(no_good)
         if problem is not None:
             self.counters.refused_batches += 1
             return refused(problem)
         self._tokens.count_use(token)
         return course_of(fault, self._chance, self.now, self.utc_at_zero_s)
 
-    def _read(self, call: Call, body: bytes) -> SubResponse | None:
+    def _read(self, call: Call, read: Callable[[], ParsedBatch], user: str | None) -> SubResponse | None:
         """Read the batch into the call, or say why Graph refuses all of it; report what no careful client sends."""
         try:
-            batch = parse_batch(body)
+            batch = read()
         except BatchRefused as problem:
             self._report(call, problem.message)
             return SubResponse(400, "BadRequest", problem.message)
         boxes: list[Mailbox | None] = []
-        for item in batch.items:
+        items = tuple(_with_user(item, user) for item in batch.items)
+        for item in items:
             if isinstance(item.target, BadUrl):
-                self._report(call, item.target.violation)
+                if item.target.violation:
+                    self._report(call, item.target.violation)
                 boxes.append(None)
             elif item.target.ask in OF_DIRECTORY:
                 boxes.append(None)
             else:
                 boxes.append(self.truth.mailbox(item.target.user))
-        call.take(batch.items, boxes, batch.sequential)
+        call.take(items, boxes, batch.sequential)
         return None
 
     def _report(self, call: Call, violation: str) -> None:
@@ -190,7 +231,9 @@ class Tenant:
     def _end_call(self, call: Call, now: float) -> None:
         """The client gets to see its call's end; what it was told to wait is remembered, to count who comes too early."""
         plan = call.plan
-        if plan is None or plan.half:
+        if plan is None and call.single:
+            call.ending = self._end_single(call, now)
+        elif plan is None or plan.half:
             rendered = render(call, self._chance, self.utc_at_zero_s + now)
             if plan is None:
                 self._note_told(call, rendered, now)
@@ -206,6 +249,14 @@ class Tenant:
             call.ending = self._ending(call, plan.kind, plan.status, plan.body, now)
         else:
             call.ending = Ending(plan.kind)
+
+    def _end_single(self, call: Call, now: float) -> Ending:
+        """What was decided of the one request, as an answer of its own."""
+        said = call.results[0]
+        assert said is not None, "a single request ended without a result"
+        rendered = render_one(call, said, self.utc_at_zero_s + now)
+        self._note_told(call, rendered, now)
+        return self._ending(call, EndKind.ANSWERED, said.status, rendered.body, now, said.wait)
 
     def _note_told(self, call: Call, rendered: Rendered, now: float) -> None:
         """The client has an intact answer: log it, and remember the waits that stand in it."""
@@ -225,14 +276,27 @@ class Tenant:
         self, call: Call, kind: EndKind, status: int, body: bytes, now: float, wait: Wait | None = None
     ) -> Ending:
         headers = [
-            ("Content-Type", "text/html" if body.startswith(b"<") else _JSON),
             ("request-id", call.request_id),
-            ("client-request-id", call.client_request_id),
+            ("client-request-id", call.client_request_id or call.request_id),
             ("Date", http_date(self.utc_at_zero_s + now)),
         ]
+        if status != 204:
+            headers.append(("Content-Type", "text/html" if body.startswith(b"<") else _JSON))
+        if status == 401:
+            headers.append(("WWW-Authenticate", CHALLENGE))
         if wait is not None:
             headers.append(("Retry-After", wait.text))
         return Ending(kind, status, tuple(headers), body)
 
     def _request_id(self) -> str:
         return str(uuid.UUID(int=self._chance.rng.getrandbits(128), version=4))
+
+
+def _with_user(item: SubRequest, user: str | None) -> SubRequest:
+    """The sub-request with ``/me`` turned into the signed-in user; refused where an app asks for it in its own name."""
+    if isinstance(item.target, BadUrl) or item.target.user != ME:
+        return item
+    if user is None:
+        message = "/me request is only valid with delegated authentication flow."
+        return SubRequest(item.id, BadUrl(400, "BadRequest", message, "an app without a user asks for /me"))
+    return SubRequest(item.id, item.target._replace(user=user))

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from purgeengine.errors import UsageProblem
-from purgeengine.sim.answers import encode, http_date
+from purgeengine.sim.answers import BAD_TOKEN, FOREIGN_TOKEN, NO_JWT, NO_TOKEN, SubResponse, encode, http_date
 from purgeengine.sim.app import App, LoginAnswer, Refused, base64url
 from purgeengine.sim.assertions import Assertions
 from purgeengine.sim.people import People
@@ -94,16 +94,26 @@ class Login:
 
     def accepts(self, token: str, now: float) -> bool:
         """Whether the token is this login's, neither expired nor revoked."""
+        return self.refusal_of(token, now) is None
+
+    def refusal_of(self, token: str, now: float) -> SubResponse | None:
+        """What Graph says to a call with this token, or None where it is this login's, neither expired nor revoked."""
         known = self._checked.get(token)
         if known is None:
             known = self._read(token)
             if known is None:
-                return False
+                return FOREIGN_TOKEN if "." in token else NO_JWT if token else NO_TOKEN
             self._checked[token] = known
             if len(self._checked) > _CHECKED_TOKENS_MAX:
                 del self._checked[next(iter(self._checked))]
         expires_utc_s, number = known
-        return number > self._revoked_to and self.utc_s(now) < expires_utc_s
+        return None if number > self._revoked_to and self.utc_s(now) < expires_utc_s else BAD_TOKEN
+
+    def user_of(self, token: str) -> str | None:
+        """The person in whose name a token that is accepted was issued; None where it is the app's own."""
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(token.split(".")[1] + "=="), type=dict[str, Any])
+        user = claims.get("upn")
+        return user if isinstance(user, str) else None
 
     def revoke_all(self) -> None:
         """Refuse every token issued so far."""

@@ -28,8 +28,9 @@ class Mailbox:
     """A mailbox by its key, the casefolded user principal name or object id."""
 
     __slots__ = (
-        "_counters", "_oldest", "_recent", "contacts", "deleted", "early_retries", "key", "known", "object_id", "purged",
-        "refused_concurrency", "refused_rate", "requests", "running", "running_max", "trouble", "waits",
+        "_counters", "_oldest", "_recent", "contacts", "default_folder", "deleted", "early_retries", "key", "known",
+        "object_id", "purged", "refused_concurrency", "refused_rate", "requests", "running", "running_max", "trouble",
+        "waits",
     )  # fmt: skip
 
     def __init__(self, key: str, known: bool, counters: Counters) -> None:
@@ -39,6 +40,8 @@ class Mailbox:
         """False for a name that was asked for and is nobody's."""
         self.contacts: dict[str, str] = {}
         """The contacts that exist, with the folder each is in."""
+        self.default_folder = ""
+        """The id of its Contacts folder: the folder of the first contact that was put in, or one that is made up for it."""
         self.purged: dict[str, Purge] = {}
         self.deleted: set[str] = set()
         """Contacts in Deleted Items, where only an immutable id still reaches them."""
@@ -61,6 +64,20 @@ class Mailbox:
         return (
             f"Mailbox({self.key!r}, contacts={len(self.contacts)}, purged={len(self.purged)}, running={self.running})"
         )
+
+    def add(self, contact: str, folder: str) -> None:
+        """Put a contact in. The first one decides which folder is the mailbox's Contacts folder."""
+        if not self.default_folder:
+            self.default_folder = folder or self.made_up_id("Contacts folder")
+        self.contacts[contact] = folder
+
+    def folder_of(self, contact: str) -> str:
+        """The id of the folder that a contact is in; the Contacts folder where nobody named one."""
+        return self.contacts.get(contact) or self.default_folder or self.made_up_id("Contacts folder")
+
+    def made_up_id(self, what: str) -> str:
+        """An id that looks like Graph's and is always the same for this mailbox and ``what``."""
+        return f"AAMkA{uuid.uuid5(uuid.NAMESPACE_URL, f'{self.key} {what}').hex.upper()}AAAAAAEOAAA="
 
     def admit(self, now: float, settings: TenantSettings) -> SubResponse | None:
         """Take a slot for one request, or say why it is refused. A refused request counts in the window like any other."""

@@ -10,11 +10,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from purgeengine.sim.answers import SubResponse, encode, error_body, http_date, over_concurrency
+from purgeengine.sim.answers import SubResponse, encode, error_body, iso_date, over_concurrency
 from purgeengine.sim.call import Call
 from purgeengine.sim.faults import Chance
 
 _ITEM_503 = SubResponse(503, "ErrorServerBusy", "The server cannot service this request right now.")
+
+
+_JSON = {"Content-Type": "application/json"}
+_NO_CONTENT = {"Cache-Control": "private"}
+"""The headers of a 204 as they were captured: without content there is no type of it, and a client may refuse one that has it."""
 
 
 class Rendered(NamedTuple):
@@ -27,11 +32,7 @@ class Rendered(NamedTuple):
 def render(call: Call, chance: Chance, utc_s: float) -> Rendered:
     """The answer to a whole batch, its sub-responses shuffled. ``utc_s`` is the wall-clock time of the answer."""
     shown = _shown(call, chance)
-    inner = {
-        "date": http_date(utc_s),
-        "request-id": call.request_id,
-        "client-request-id": call.client_request_id,
-    }
+    inner = _inner(call, utc_s)
     responses = [_sub_response(call.items[index].id, said, inner, chance) for index, said in shown]
     if chance.mangles and chance.happens("item_unknown"):
         responses.append({"id": f"nobody-asked-{call.number}", "status": 204})
@@ -39,10 +40,28 @@ def render(call: Call, chance: Chance, utc_s: float) -> Rendered:
     return Rendered(encode({"responses": responses}), shown)
 
 
+def render_one(call: Call, said: SubResponse, utc_s: float) -> Rendered:
+    """The answer to a single request."""
+    body = (
+        b""
+        if said.status == 204
+        else encode(said.found if said.status < 400 else error_body(said, _inner(call, utc_s)))
+    )
+    return Rendered(body, [(0, said)])
+
+
 def outer_error(call: Call, said: SubResponse, utc_s: float) -> bytes:
     """The body of an answer that refuses or fails the whole call."""
-    inner = {"date": http_date(utc_s), "request-id": call.request_id, "client-request-id": call.client_request_id}
-    return encode(error_body(said, inner))
+    return encode(error_body(said, _inner(call, utc_s)))
+
+
+def _inner(call: Call, utc_s: float) -> dict[str, str]:
+    """What names a request in its errors."""
+    return {
+        "date": iso_date(utc_s),
+        "request-id": call.request_id,
+        "client-request-id": call.client_request_id or call.request_id,
+    }
 
 
 def _shown(call: Call, chance: Chance) -> list[tuple[int, SubResponse]]:
@@ -66,12 +85,15 @@ def _contradiction(chance: Chance) -> SubResponse:
 
 def _sub_response(name: str, said: SubResponse, inner: dict[str, str], chance: Chance) -> dict[str, Any]:
     response: dict[str, Any] = {"id": name, "status": said.status}
+    bare = chance.is_bare()
     if said.wait is not None:
         # Header names compare without case, and the service is not of one mind about it.
         spelling = "retry-after" if chance.mangles and chance.evenly() else "Retry-After"
-        response["headers"] = {spelling: said.wait.text, "Content-Type": "application/json"}
+        response["headers"] = {spelling: said.wait.text, **_JSON}
+    elif not bare:
+        response["headers"] = _NO_CONTENT if said.found is None and said.status < 400 else _JSON
     if said.status < 400:
-        if said.found is not None:
+        if said.found is not None or not bare:
             response["body"] = said.found
         return response
     response["body"] = error_body(said, inner)

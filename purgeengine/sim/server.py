@@ -11,7 +11,9 @@ import asyncio
 import contextlib
 import ssl
 import time
+import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -23,10 +25,10 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 
 from purgeengine.errors import UsageProblem
-from purgeengine.sim.answers import encode
+from purgeengine.sim.answers import encode, iso_date
 from purgeengine.sim.app import LoginAnswer
-from purgeengine.sim.call import Ending, EndKind
-from purgeengine.sim.graph import Tenant
+from purgeengine.sim.call import Call, Ending, EndKind
+from purgeengine.sim.graph import Caller, Tenant
 from purgeengine.sim.identity import INSTANCE_PATH, SERVICE_PATH, ManagedIdentity
 from purgeengine.sim.login import Login
 from purgeengine.sim.transport import wait_for_end
@@ -42,7 +44,11 @@ HANG_S_MAX = 300.0
 """How long a client that never leaves is kept waiting before its connection is reset."""
 _STOP_S = 1.0
 """How long a stopping server waits for calls in progress."""
-_BATCH_PATH = "/v1.0/$batch"
+_VERSION = "/v1.0"
+_BATCH_PATHS = ("/v1.0/$batch", "/v1.0/%24batch")
+_NOT_SERVED = (
+    "The simulated tenant does not serve {}. It serves the login, /v1.0/$batch and single requests below /v1.0."
+)
 
 
 class SimulatedTenant:
@@ -119,6 +125,7 @@ class SimulatedTenant:
         runner = await self._runner(stack, self._handle)
         urls = [await self._listen(runner, port, context) for port in self._ports]
         self.graph_url, self.authority_url = urls[0], urls[-1]
+        self.tenant.set_graph_root(self.graph_url + _VERSION)
         if self._identity_port is not None:
             runner = await self._runner(stack, self._handle_identity)
             self.identity_url = await self._listen(runner, self._identity_port, None)
@@ -173,15 +180,19 @@ class SimulatedTenant:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _json(413, "RequestEntityTooLarge", f"The body is larger than {BODY_BYTES_MAX} bytes.")
-        if request.path == _BATCH_PATH:
+        path = request.raw_path  # not decoded: what is percent-encoded is for the tenant to read
+        if path in _BATCH_PATHS:
             if request.method != "POST":
-                return _json(405, "UnknownError", "The batch endpoint accepts POST only.")
-            return await self._handle_batch(request, body)
+                return _json(405, "Request_BadRequest", "The batch endpoint accepts POST only.")
+            return await self._handle_call(request, partial(self.tenant.begin, body))
+        if path.startswith(_VERSION + "/"):
+            begin = partial(self.tenant.begin_one, request.method, path.removeprefix(_VERSION), request.headers)
+            return await self._handle_call(request, begin)
         text = body.decode("utf-8", errors="replace") if request.method == "POST" else request.query_string
         form = dict(parse_qsl(text, keep_blank_values=True))
         answer = self.login.answer(request.method, request.path, form, self._now(), _base_url(request))
         if answer is None:
-            return _json(404, "ResourceNotFound", "The simulated tenant knows the login and /v1.0/$batch only.")
+            return _json(501, "NotImplemented", _NOT_SERVED.format(f"{request.method[:20]} {request.path[:200]}"))
         return _response(answer)
 
     async def _handle_identity(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -192,16 +203,15 @@ class SimulatedTenant:
             return _json(404, "NotFound", f"The managed identity is at {INSTANCE_PATH} and {SERVICE_PATH}.")
         return _response(answer)
 
-    async def _handle_batch(self, request: web.BaseRequest, body: bytes) -> web.StreamResponse:
+    async def _handle_call(self, request: web.BaseRequest, begin: Callable[..., Call]) -> web.StreamResponse:
+        """Hand a call to the tenant, and end it as the tenant says."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        token = token.strip() if scheme.lower() == "bearer" else ""
         now = self._now()
-        call = self.tenant.begin(
-            body,
-            now,
-            client_request_id=request.headers.get("client-request-id", "")[:100],
-            token=token,
-            token_ok=scheme.lower() == "bearer" and self.login.accepts(token, now),
-        )
+        refusal = self.login.refusal_of(token, now)
+        caller = Caller(refusal, None if refusal else self.login.user_of(token))
+        client_request_id = request.headers.get("client-request-id", "")[:100]
+        call = begin(now, client_request_id=client_request_id, token=token, caller=caller)
         try:
             ending = await wait_for_end(self.tenant, call, self._zero_s)
         except asyncio.CancelledError:  # The client left: its work goes on, as on the real service.
@@ -252,8 +262,11 @@ def _base_url(request: web.BaseRequest) -> str:
 
 
 def _json(status: int, code: str, message: str) -> web.Response:
-    body = encode({"error": {"code": code, "message": message}})
-    return web.Response(status=status, body=body, content_type="application/json")
+    request_id = str(uuid.uuid4())
+    inner = {"date": iso_date(time.time()), "request-id": request_id, "client-request-id": request_id}
+    body = encode({"error": {"code": code, "message": message, "innerError": inner}})
+    headers = {"request-id": request_id, "client-request-id": request_id}
+    return web.Response(status=status, body=body, headers=headers, content_type="application/json")
 
 
 def _reset(request: web.BaseRequest) -> web.Response:

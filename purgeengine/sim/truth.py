@@ -7,11 +7,9 @@ argument.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from purgeengine.sim.answers import (
     ALREADY_PURGED,
-    APP_DENIED,
     MALFORMED_ID,
     NOT_FOUND,
     PURGED,
@@ -23,14 +21,6 @@ from purgeengine.sim.counters import Counters
 from purgeengine.sim.mailbox import Mailbox, Purge
 from purgeengine.sim.routes import ID, Ask, Target
 from purgeengine.sim.settings import TenantSettings
-
-ORGANIZATION_ID = "5157a1ed-0000-4000-8000-000000000001"
-"""The tenant's own id, as its login says it (`purgeengine.sim.login.App`)."""
-
-_READABLE = frozenset({Trouble.QUOTA_FULL, Trouble.QUOTA_REACHED})
-"""Troubles that keep nobody from reading."""
-_LISTABLE = frozenset({None, Trouble.OTHER_MAILBOX}) | _READABLE
-"""Those that keep nobody from reading a list, which holds no id that could be wrong."""
 
 
 class Truth:
@@ -75,7 +65,7 @@ class Truth:
         """A contact that exists. An empty ``folder`` means that any folder in a url will do."""
         box = self.mailbox(user)
         box.known = True
-        box.contacts[contact] = folder
+        box.add(contact, folder)
         self._owners[contact] = box
 
     def seed(self, rows: Iterable[tuple[str, str, str]]) -> None:
@@ -109,11 +99,11 @@ class Truth:
         In order: something is wrong with the mailbox, or nobody has it; an id is not one; the contact is there (in the
         folder named, if any); it was deleted before; it is another mailbox's; it is unknown.
         """
-        problem = self._problem(box, target)
+        problem = self.problem(box, target)
         if problem is not None:
             return problem
         contact = target.contact
-        if self._is_there(box, target):
+        if self.is_there(box, target):
             box.contacts.pop(contact, None)
             self._counters.purged += 1
             if self._settings.track:
@@ -128,39 +118,13 @@ class Truth:
                 box.deleted.remove(contact)
                 return PURGED
             return ALREADY_PURGED
-        return self._unknown(box, contact)
-
-    def read(self, box: Mailbox | None, target: Target) -> SubResponse:
-        """What Graph answers to a request that only reads; the directory's have no mailbox."""
-        if box is None:
-            return self._read_directory(target)
-        if target.ask is Ask.LIST_CONTACTS:
-            if box.known and box.trouble in _LISTABLE:
-                return SubResponse(200, found={"value": [{"id": contact} for contact in islice(box.contacts, 1)]})
-            return TROUBLES[box.trouble or Trouble.INVALID_USER]
-        problem = self._problem(box, target)
-        if problem is not None and box.trouble not in _READABLE:
-            return problem
-        reachable = target.immutable and target.contact in box.deleted
-        if self._is_there(box, target) or reachable:
-            return SubResponse(200, found={"id": target.contact})
-        return self._unknown(box, target.contact)
+        return self.unknown(box, contact)
 
     def purge_before(self, user: str, contact: str) -> None:
         """A contact that somebody else has purged."""
         self.mailbox(user).purged[contact] = Purge(-1.0, "")
 
-    def _read_directory(self, target: Target) -> SubResponse:
-        if not self._settings.directory:
-            return APP_DENIED
-        if target.ask is Ask.GET_ORGANIZATION:
-            return SubResponse(200, found={"value": [{"id": ORGANIZATION_ID, "displayName": "Simulated tenant"}]})
-        box = self.mailbox(target.user)
-        if not box.known:
-            return TROUBLES[Trouble.REQUEST_RESOURCE_NOT_FOUND]
-        return SubResponse(200, found={"id": box.object_id, "userPrincipalName": box.key})
-
-    def _problem(self, box: Mailbox, target: Target) -> SubResponse | None:
+    def problem(self, box: Mailbox, target: Target) -> SubResponse | None:
         """Why the request cannot be about any contact, or None."""
         if box.trouble is not None:
             return TROUBLES[box.trouble]
@@ -171,12 +135,18 @@ class Truth:
             return MALFORMED_ID
         return None
 
-    def _unknown(self, box: Mailbox, contact: str) -> SubResponse:
+    def unknown(self, box: Mailbox, contact: str) -> SubResponse:
+        """What is said of a contact that is not there: another mailbox's, or nobody's."""
         owner = self._owners.get(contact)
         return TROUBLES[Trouble.OTHER_MAILBOX] if owner is not None and owner is not box else NOT_FOUND
 
-    def _is_there(self, box: Mailbox, target: Target) -> bool:
+    def is_there(self, box: Mailbox, target: Target) -> bool:
+        """Whether the contact is in the mailbox, and in the folder that is named, if one is."""
         folder = box.contacts.get(target.contact)
         if folder is None:
             return self._settings.anything_exists and target.contact not in box.purged
         return not target.folder or not folder or folder == target.folder
+
+    def is_reachable(self, box: Mailbox, target: Target) -> bool:
+        """Whether the contact can be read: it is there, or an immutable id finds it in Deleted Items."""
+        return self.is_there(box, target) or (target.immutable and target.contact in box.deleted)

@@ -10,10 +10,11 @@ import heapq
 import math
 from collections.abc import Callable
 
-from purgeengine.sim.answers import APP_DENIED, BAD_TOKEN, NOT_ATTEMPTED, PURGED, SubResponse
+from purgeengine.sim.answers import APP_DENIED, BAD_TOKEN, DIRECTORY_DENIED, NOT_ATTEMPTED, PURGED, SubResponse
 from purgeengine.sim.call import Call
 from purgeengine.sim.faults import Chance, ItemFault
 from purgeengine.sim.log import RequestLog, Seen
+from purgeengine.sim.reads import Reads
 from purgeengine.sim.routes import DEEDS, BadUrl
 from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.truth import Truth
@@ -37,6 +38,7 @@ class Work:
         self.log = RequestLog(settings.log_entries_max)
         self._settings = settings
         self._truth = truth
+        self.reads = Reads(settings, truth)
         self._chance = chance
         self._end_call = end_call
         self._events: list[tuple[float, int, Event, Call, int]] = []
@@ -123,10 +125,10 @@ class Work:
             box.release()
         call.running -= 1
         fault = call.item_faults.get(index)
-        said = APP_DENIED
+        said = DIRECTORY_DENIED if box is None else APP_DENIED
         if not self.app_denied and fault not in (ItemFault.ERROR_BEFORE, ItemFault.BUSY):
             if box is None or target.ask not in DEEDS:
-                said = self._truth.read(box, target)
+                said = self.reads.read(box, target)
             else:
                 said = self._truth.carry_out(box, target, now, call.client_request_id)
         purged = said is PURGED
