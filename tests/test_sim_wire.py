@@ -93,6 +93,12 @@ def test_the_content_type_may_be_spelt_in_any_case() -> None:
     assert len(parse_batch(json.dumps({"requests": [request]}).encode()).items) == 1
 
 
+def test_a_body_may_be_base64() -> None:
+    """So some clients write an empty object, and any content that is not JSON."""
+    assert ask(a_tenant(), json.dumps({"requests": [{**REQUEST, "body": "e30="}]}).encode()) == {"0": (204, "")}
+    assert refusal_of({"requests": [{**REQUEST, "body": "not base64!"}]}).startswith("Write request id : 0")
+
+
 def test_a_refused_batch_is_answered_with_400_and_runs_nothing() -> None:
     """One bad sub-request keeps the good ones from running, and the mistake is reported."""
     tenant = a_tenant()

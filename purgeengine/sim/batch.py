@@ -5,6 +5,7 @@ Knows Graph's JSON and the rules for it (json-batching, and issues users reporte
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from purgeengine.sim.routes import BadUrl, Target, parse_url
 
 BATCH_ITEMS_MAX = 20
 """Sub-requests in one batch (json-batching)."""
+_BASE64 = re.compile(rb'"[A-Za-z0-9+/_-]+={0,2}"')
 _INVALID = "Invalid batch payload format."
 _MIXED = "Batch should be either fully sequential or fully parallel."
 _REFUSED_BY_MIX = {
@@ -122,14 +124,18 @@ def _prefers_immutable(headers: Mapping[str, str]) -> bool:
 
 
 def _has_content(wire: _Wire) -> bool:
-    """Whether a writing sub-request has the JSON content type and an object as its body, which Graph asks for."""
-    if not bytes(wire.body).startswith(b"{"):
-        return False
+    """Whether a writing sub-request has a content type and a body, which Graph asks for.
+
+    A body is an object with the JSON content type, or a base64 string with any.
+    """
     headers = wire.headers or {}
     kind = headers.get("Content-Type") or {name.lower(): value for name, value in headers.items()}.get(
         "content-type", ""
     )
-    return kind.lower().startswith("application/json")
+    body = bytes(wire.body)
+    if body.startswith(b"{"):
+        return kind.lower().startswith("application/json")
+    return bool(kind) and _BASE64.fullmatch(body) is not None
 
 
 def _is_chain(wires: list[_Wire], ids: list[str]) -> bool:

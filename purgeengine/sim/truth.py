@@ -45,6 +45,7 @@ class Truth:
         box = self._mailboxes.get(key)
         if box is None:
             box = self._mailboxes[key] = Mailbox(key, known=self._settings.anything_exists, counters=self._counters)
+            self._aliases.setdefault(box.object_id, key)  # a client that has read the user goes on with the id
         return box
 
     def add_mailbox(self, user: str, trouble: Trouble | None = None) -> Mailbox:
