@@ -114,3 +114,16 @@ def test_every_way_to_sign_in_is_offered(tmp_path: Path) -> None:
     result = called("--credentials", str(tmp_path / "file"))
     assert isinstance(result.exception, UsageProblem)
     assert "cannot be written" in str(result.exception)
+
+
+def test_an_app_without_permission_can_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is refused as Exchange and the directory refuse it."""
+    from purgeengine.commands import simulate as command
+    from tests.sim_fixtures import ANN, ask, batch_asking
+
+    seen = []
+    real = command._server
+    monkeypatch.setattr(command, "_server", lambda options: seen.append(real(options)) or seen[-1])
+    called("--without-permission", "--no-tls")
+    answered = ask(seen[0].tenant, batch_asking("GET", f"/users/{ANN}/contacts", f"/users/{ANN}"))
+    assert answered == {"0": (403, "ErrorAccessDenied"), "1": (403, "Authorization_RequestDenied")}

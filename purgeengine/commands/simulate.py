@@ -69,6 +69,7 @@ Ctrl-C ends it."""
     show_default=True,
     help="Which ids its contacts go by.",
 )
+@click.option("--without-permission", is_flag=True, help="The app lacks Contacts.ReadWrite: every request is refused.")
 @click.option("--tls/--no-tls", default=True, show_default=True, help="MSAL refuses a login without TLS.")
 @click.option("--ca-file", type=click.Path(), metavar="OUT", help="Where to write the certificate to trust.")
 @click.option("--duration-s", type=float, metavar="S", help="Stop after so long; until Ctrl-C if left out.")
@@ -77,7 +78,8 @@ def simulate(**options: Any) -> int:
     """Serve a simulated tenant on this machine, to try everything without harm.
 
     With INPUT (CSV or Parquet) the contacts listed there exist; without, every contact of every user exists until it is
-    purged.
+    purged. It serves the login, $batch, and the same requests one by one: permanentDelete and DELETE of a contact, GET of
+    contacts, contact folders, users and the organization, in pages. It refuses everything else with 501 and a sentence.
     """
     if options["duration_s"] is not None and options["duration_s"] <= 0:
         raise UsageProblem(f"--duration-s must be greater than zero, not {options['duration_s']:g}.")
@@ -108,6 +110,7 @@ def _server(options: dict[str, Any]) -> SimulatedTenant:
     tenant = Tenant(
         settings, contacts=_rows(options["inputs"]), faults=Faults.everything(options["faults"]), seed=options["seed"]
     )
+    tenant.set_app_denied(options["without_permission"])
     return SimulatedTenant(
         tenant,
         Login(lifetime_s=options["token_lifetime_s"]),

@@ -19,6 +19,7 @@ from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
 from purgeengine.sim.settings import TenantSettings
 from tests.cli_fixtures import Bench, a_bench, rows_of
+from tests.scenario import LATER
 
 SUMMARY = "Real runs killed at random moments, compared with the tenant's truth."
 JOBS_PER_CORE = 3
@@ -58,7 +59,9 @@ class Job:
         self.rows = rows_of([rng.randint(1, 30) for _ in range(rng.randint(3, 14))])
         self.gone = rng.choice([0, 0, 5])
         names = [
-            name for name in Faults.probabilities() if not name.startswith("hang") and name != "item_throttled_after"
+            name
+            for name in Faults.probabilities()
+            if not name.startswith("hang") and name != "item_throttled_after" and name not in LATER
         ]
         self.faults = Faults(**rng.choice([{}, {name: 0.03 for name in names if rng.random() < 0.3}]))
         self.settings = TenantSettings(latency_median_s=rng.choice([0.01, 0.05]), overhead_s=0.02, latency_s_max=0.2)
