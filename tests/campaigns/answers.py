@@ -69,11 +69,21 @@ def _command(folder: Path, rows: list[tuple[str, str, str]], service: OddService
 
 
 def _started(command: list[str]) -> subprocess.Popen[str]:
+    """The command, running, with ears for SIGTERM: a campaign's processes are deaf to it, and their children would be as well."""
     own = {"PURGEENGINE_ACCESS_TOKEN": "e30.e30.x", "PURGEENGINE_CONFIG": os.devnull}
-    return subprocess.Popen(
-        command, env={**os.environ, **own}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
-    )  # fmt: skip
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _ended(process: subprocess.Popen[str], where: str, within_s: float) -> tuple[int, str]:
