@@ -107,7 +107,9 @@ def test_a_page_of_html_comes_with_502() -> None:
     """As a gateway in front of the service would answer."""
     tenant = suffering("html_page")
     ending = run_to_end(tenant, tenant.begin(contacts_of(ANN, 0), 0.0))
-    assert (ending.status, ending.body[:6], dict(ending.headers)["Content-Type"]) == (502, b"<html>", "text/html")
+    headers = dict(ending.headers)
+    assert (ending.status, ending.body[:6], headers["Content-Type"]) == (502, b"<html>", "text/html")
+    assert "request-id" not in headers, "a gateway knows nothing of them"
 
 
 def test_an_empty_body_comes_with_200() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Caller, Tenant
 from purgeengine.sim.server import SimulatedTenant
 from tests.sim_fixtures import ANN, BOB, a_tenant, batch_asking, code_of, contacts_of, responses_of, run_to_end
@@ -130,6 +131,16 @@ def test_a_single_request_is_answered_as_the_same_one_in_a_batch() -> None:
     ending = run_to_end(tenant, tenant.begin_one("GET", f"/users/{ANN}/contacts", {}, 0.0))
     assert [entry["id"] for entry in json.loads(ending.body)["value"]] == ["a-1"]
     assert tenant.truth.mailbox(ANN).requests == 3
+
+
+@pytest.mark.parametrize("fault", ["truncated", "call_throttled", "item_throttled_before", "item_missing", "bare_item"])
+def test_misfortunes_fall_on_single_requests_too(fault: str) -> None:
+    """They are answered with an error, cut, or as if nothing had been; never with a list of sub-responses."""
+    tenant = a_tenant({ANN: 9}, faults=Faults(**{fault: 1.0}))
+    for n in range(9):
+        ending = run_to_end(tenant, tenant.begin_one("GET", f"/users/{ANN}/contacts/a-{n}", {}, tenant.now))
+        assert b"responses" not in ending.body
+        assert ending.status == (429 if "throttled" in fault else 200)
 
 
 async def test_single_requests_and_links_work_over_http() -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from purgeengine.sim.routes import BadUrl, Target, parse_url
+from purgeengine.sim.routes import ME, BadUrl, Target, parse_url
 
 BATCH_ITEMS_MAX = 20
 """Sub-requests in one batch (json-batching)."""
@@ -153,3 +153,13 @@ def _is_chain(wires: list[_Wire], ids: list[str]) -> bool:
         if index:
             chain = chain and [place[other.casefold()] for other in others] == [index - 1]
     return chain
+
+
+def with_user(item: SubRequest, user: str | None) -> SubRequest:
+    """The sub-request with ``/me`` turned into the signed-in user; refused where an app asks for it in its own name."""
+    if isinstance(item.target, BadUrl) or item.target.user != ME:
+        return item
+    if user is None:
+        message = "/me request is only valid with delegated authentication flow."
+        return SubRequest(item.id, BadUrl(400, "BadRequest", message, "an app without a user asks for /me"))
+    return SubRequest(item.id, item.target._replace(user=user))

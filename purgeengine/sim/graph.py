@@ -17,7 +17,7 @@ from functools import partial
 from typing import NamedTuple
 
 from purgeengine.sim.answers import BAD_TOKEN, CHALLENGE, NO_TOKEN, SubResponse, Wait, http_date
-from purgeengine.sim.batch import BatchRefused, ParsedBatch, SubRequest, parse_batch, target_of
+from purgeengine.sim.batch import BatchRefused, ParsedBatch, SubRequest, parse_batch, target_of, with_user
 from purgeengine.sim.call import Call, Course, Ending, EndKind
 from purgeengine.sim.counters import Counters
 from purgeengine.sim.courses import course_of, course_of_outage, refused
@@ -25,7 +25,7 @@ from purgeengine.sim.faults import CallFault, Chance, Faults
 from purgeengine.sim.log import RequestLog
 from purgeengine.sim.mailbox import Mailbox
 from purgeengine.sim.render import Rendered, outer_error, render, render_one
-from purgeengine.sim.routes import DEEDS, ME, OF_DIRECTORY, BadUrl
+from purgeengine.sim.routes import DEEDS, OF_DIRECTORY, BadUrl
 from purgeengine.sim.settings import TenantSettings
 from purgeengine.sim.tokens import TokenUses
 from purgeengine.sim.truth import Truth
@@ -197,7 +197,7 @@ class Tenant:
             self._report(call, problem.message)
             return SubResponse(400, "BadRequest", problem.message)
         boxes: list[Mailbox | None] = []
-        items = tuple(_with_user(item, user) for item in batch.items)
+        items = tuple(with_user(item, user) for item in batch.items)
         for item in items:
             if isinstance(item.target, BadUrl):
                 if item.target.violation:
@@ -231,16 +231,15 @@ class Tenant:
     def _end_call(self, call: Call, now: float) -> None:
         """The client gets to see its call's end; what it was told to wait is remembered, to count who comes too early."""
         plan = call.plan
-        if plan is None and call.single:
-            call.ending = self._end_single(call, now)
-        elif plan is None or plan.half:
-            rendered = render(call, self._chance, self.utc_at_zero_s + now)
+        if plan is None or plan.half:
+            utc_s = self.utc_at_zero_s + now
+            rendered = render_one(call, utc_s) if call.single else render(call, self._chance, utc_s)
             if plan is None:
                 self._note_told(call, rendered, now)
-                call.ending = self._ending(call, EndKind.ANSWERED, 200, rendered.body, now)
+                call.ending = self._ending(call, EndKind.ANSWERED, rendered.status, rendered.body, now, rendered.wait)
             else:
                 body = rendered.body if plan.kind is EndKind.CUT else rendered.body[: len(rendered.body) // 2]
-                call.ending = self._ending(call, plan.kind, 200, body, now)
+                call.ending = self._ending(call, plan.kind, rendered.status, body, now)
         elif plan.said is not None:
             self._note_outer_wait(call, plan.said.wait, now)
             body = outer_error(call, plan.said, self.utc_at_zero_s + now)
@@ -249,14 +248,6 @@ class Tenant:
             call.ending = self._ending(call, plan.kind, plan.status, plan.body, now)
         else:
             call.ending = Ending(plan.kind)
-
-    def _end_single(self, call: Call, now: float) -> Ending:
-        """What was decided of the one request, as an answer of its own."""
-        said = call.results[0]
-        assert said is not None, "a single request ended without a result"
-        rendered = render_one(call, said, self.utc_at_zero_s + now)
-        self._note_told(call, rendered, now)
-        return self._ending(call, EndKind.ANSWERED, said.status, rendered.body, now, said.wait)
 
     def _note_told(self, call: Call, rendered: Rendered, now: float) -> None:
         """The client has an intact answer: log it, and remember the waits that stand in it."""
@@ -275,13 +266,16 @@ class Tenant:
     def _ending(
         self, call: Call, kind: EndKind, status: int, body: bytes, now: float, wait: Wait | None = None
     ) -> Ending:
+        date = ("Date", http_date(self.utc_at_zero_s + now))
+        if body.startswith(b"<"):  # something in between said it: it knows nothing of the ids of requests
+            return Ending(kind, status, (("Content-Type", "text/html"), ("Server", "gateway"), date), body)
         headers = [
             ("request-id", call.request_id),
             ("client-request-id", call.client_request_id or call.request_id),
-            ("Date", http_date(self.utc_at_zero_s + now)),
+            date,
         ]
         if status != 204:
-            headers.append(("Content-Type", "text/html" if body.startswith(b"<") else _JSON))
+            headers.append(("Content-Type", _JSON))
         if status == 401:
             headers.append(("WWW-Authenticate", CHALLENGE))
         if wait is not None:
@@ -290,13 +284,3 @@ class Tenant:
 
     def _request_id(self) -> str:
         return str(uuid.UUID(int=self._chance.rng.getrandbits(128), version=4))
-
-
-def _with_user(item: SubRequest, user: str | None) -> SubRequest:
-    """The sub-request with ``/me`` turned into the signed-in user; refused where an app asks for it in its own name."""
-    if isinstance(item.target, BadUrl) or item.target.user != ME:
-        return item
-    if user is None:
-        message = "/me request is only valid with delegated authentication flow."
-        return SubRequest(item.id, BadUrl(400, "BadRequest", message, "an app without a user asks for /me"))
-    return SubRequest(item.id, item.target._replace(user=user))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from purgeengine.sim.answers import SubResponse, encode, error_body, iso_date, over_concurrency
+from purgeengine.sim.answers import SubResponse, Wait, encode, error_body, iso_date, over_concurrency
 from purgeengine.sim.call import Call
 from purgeengine.sim.faults import Chance
 
@@ -23,10 +23,15 @@ _NO_CONTENT = {"Cache-Control": "private"}
 
 
 class Rendered(NamedTuple):
-    """The body of an answer. ``shown`` lists what stands in it, as (index of the sub-request, what is said of it)."""
+    """The body of an answer. ``shown`` lists what stands in it, as (index of the sub-request, what is said of it).
+
+    ``status`` and ``wait`` are those of the answer itself.
+    """
 
     body: bytes
     shown: list[tuple[int, SubResponse]]
+    status: int = 200
+    wait: Wait | None = None
 
 
 def render(call: Call, chance: Chance, utc_s: float) -> Rendered:
@@ -40,14 +45,14 @@ def render(call: Call, chance: Chance, utc_s: float) -> Rendered:
     return Rendered(encode({"responses": responses}), shown)
 
 
-def render_one(call: Call, said: SubResponse, utc_s: float) -> Rendered:
+def render_one(call: Call, utc_s: float) -> Rendered:
     """The answer to a single request."""
-    body = (
-        b""
-        if said.status == 204
-        else encode(said.found if said.status < 400 else error_body(said, _inner(call, utc_s)))
-    )
-    return Rendered(body, [(0, said)])
+    said = call.results[0]
+    assert said is not None, "a single request ended without a result"
+    body = b""
+    if said.status != 204:
+        body = encode(said.found if said.status < 400 else error_body(said, _inner(call, utc_s)))
+    return Rendered(body, [(0, said)], said.status, said.wait)
 
 
 def outer_error(call: Call, said: SubResponse, utc_s: float) -> bytes:

@@ -12,6 +12,7 @@ def _names(text: str) -> frozenset[str]:
 
 ROOTS = _names(
     """
+    $entity $metadata
     admin agreementAcceptances agreements appCatalogs applications applicationTemplates auditLogs
     authenticationMethodConfigurations authenticationMethodsPolicy certificateBasedAuthConfiguration chats
     communications compliance connections contacts contracts copilot dataPolicyOperations deviceAppManagement
