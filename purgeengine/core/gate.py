@@ -83,7 +83,7 @@ class Gate:
             wait_s = self._backoff.call_wait_s(self._failures - FAILURES_TO_CLOSE + 1, Reply(reply.status))
             self._backoff_until = now + wait_s
 
-    def throttled(self, now: float, sent_at: float, reply: Reply) -> float:
+    def throttled(self, now: float, reply: Reply, sent_at: float = inf) -> float:
         """A whole call that was sent at ``sent_at`` was refused as too fast; answers the wait in seconds.
 
         Calls that left together are refused together, and lengthen the wait once.

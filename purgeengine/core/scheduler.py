@@ -253,7 +253,7 @@ class Scheduler:
             mailbox.window.answered(len(attempts), self._now)
         match verdict:
             case Verdict.THROTTLED:
-                self._wait_for_graph(self._gate.throttled(self._now, flight.sent_at, outer), outer)
+                self._wait_for_graph(self._gate.throttled(self._now, outer, flight.sent_at), outer)
                 self._settling.all_returned(flight, outer, self._now)
                 if self._gate.refused_in_a_row >= PATIENT_ANSWERS_MAX:
                     self._halt(HaltReason.THROTTLED, outer)
