@@ -30,7 +30,7 @@ from purgeengine.core.messages import (
     Settled,
     TokenRenewed,
 )
-from purgeengine.core.model import Attempt, Batch, Outcome, Reply
+from purgeengine.core.model import Answer, Attempt, Batch, Outcome, Reply
 from purgeengine.core.remedies import remedy_for
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.core.wire import decode_answer
@@ -53,7 +53,7 @@ class Ended(NamedTuple):
     """By position; rows that were skipped with their mailbox are not in it."""
     closed: dict[int, MailboxClosed]
     asked: Counter[int]
-    """Sendings by position."""
+    """Times that a row was asked, by position; what was not attempted in a lane is not."""
     renewals: int
     halts: list[Halt]
     ended_at: float
@@ -86,7 +86,6 @@ def played(tenant: Tenant, sizes: Sequence[int] = (ROWS, ROWS, ROWS), *, renewab
                         closed[entry.mailbox] = entry
             elif isinstance(command, Send):
                 due.append((now + CALL_S, command.batch))
-                asked.update(attempt.position for part in command.batch.parts for attempt in part.attempts)
             elif isinstance(command, RenewToken):
                 renewals += 1
                 events.append(TokenRenewed())
@@ -103,15 +102,16 @@ def played(tenant: Tenant, sizes: Sequence[int] = (ROWS, ROWS, ROWS), *, renewab
         now = max(now, min(instants))
         landed = [(at, batch) for at, batch in due if at <= now]
         due = [(at, batch) for at, batch in due if at > now]
-        events = [BatchAnswered(batch.number, answered(batch, tenant, now)) for _, batch in landed]
+        events = [BatchAnswered(batch.number, answered(batch, tenant, now, asked)) for _, batch in landed]
     raise AssertionError(f"not ended after {now:.0f} s")
 
 
-def answered(batch: Batch, tenant: Tenant, now: float):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def answered(batch: Batch, tenant: Tenant, now: float, asked: Counter[int]) -> Answer:
     """The wire's answer, read by our own decoder. In a lane, what follows the first refusal is not attempted."""
     said, broken = [], False
     for part in batch.parts:
         for attempt in part.attempts:
+            asked[attempt.position] += not broken
             one = {"status": 424, "body": None} if broken else tenant(part.mailbox, attempt, now)
             broken = broken or (batch.serial and int(str(one["status"])) >= 400)
             said.append({"id": str(len(said)), **one})
@@ -176,6 +176,12 @@ CLOSES = [
 ]
 
 
+def skipped(ended: Ended) -> int:
+    """Rows of the mailbox that were never asked, because it was closed."""
+    alone = sum(row.outcome is Outcome.SKIPPED for row in ended.outcomes.values())
+    return ended.closed[BAD].skipped + alone
+
+
 def bad_rows() -> range:
     return range(BAD * ROWS, (BAD + 1) * ROWS)
 
@@ -200,7 +206,7 @@ def test_what_speaks_of_the_mailbox_closes_it_with_its_first_answer(
     assert {ended.asked[position] for position in asked} == {1}
     assert {ended.outcomes[position].outcome for position in asked} == {Outcome.REFUSED}
     assert not any(ended.outcomes[position].in_doubt for position in asked)
-    assert ended.closed[BAD].skipped == ROWS - len(asked)
+    assert skipped(ended) == ROWS - len(asked)
     assert not ended.halts
     assert advice in remedy_for(status, code, message).sentence
 
@@ -235,7 +241,7 @@ def test_a_mailbox_that_refuses_its_first_rows_alike_is_closed(
     assert {ended.asked[position] for position in asked} == {1}
     assert {ended.outcomes[position].outcome for position in asked} == {Outcome.REFUSED}
     reason = ended.closed[BAD].reply
-    assert (reason.status, reason.code, ended.closed[BAD].skipped) == (status, code, ROWS - len(asked))
+    assert (reason.status, reason.code, skipped(ended)) == (status, code, ROWS - len(asked))
     assert "alike" in reason.message
     assert message in reason.message
     assert advice in remedy_for(status, code, reason.message).sentence
@@ -300,12 +306,13 @@ def test_a_mailbox_in_trouble_waits_as_one_and_ends(
     good_rows_are_purged(ended)
     requests = sum(ended.asked[position] for position in bad_rows())
     patient = status in (424, 429) or code == "ErrorTooManyObjectsOpened"
-    assert requests <= (110 if patient else 45)
+    # Below 400 an answer does not break a lane, so that four lanes of ten rows may have left before anything is known.
+    assert requests <= (60 if patient else 45 if status >= 400 else 70)
     asked = [position for position in bad_rows() if ended.asked[position]]
-    assert len(asked) <= 20
+    assert len(asked) <= (32 if status >= 400 and not patient else 40)
     assert {ended.outcomes[position].outcome for position in asked} == {Outcome.EXHAUSTED}
     assert {ended.outcomes[position].in_doubt for position in asked} == {in_doubt}
-    assert ended.closed[BAD].skipped == ROWS - len(asked)
+    assert skipped(ended) == ROWS - len(asked)
     assert 60 < ended.ended_at < longest_s
     assert not ended.halts
     if status >= 400 and status != 424:
@@ -367,7 +374,7 @@ def test_a_401_of_one_mailbox_closes_that_mailbox(code: str, sizes: tuple[int, .
     assert not ended.halts
     assert ended.renewals <= (1 if renewable else 0)
     assert {row.outcome for p, row in ended.outcomes.items() if p not in bad} == {Outcome.PURGED}
-    assert {row.outcome for p, row in ended.outcomes.items() if p in bad} == {Outcome.REFUSED}
+    assert {row.outcome for p, row in ended.outcomes.items() if p in bad and ended.asked[p]} == {Outcome.REFUSED}
     assert sum(ended.asked[position] for position in bad) <= 80
     assert len([position for position in bad if ended.asked[position]]) <= 20
 

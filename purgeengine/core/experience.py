@@ -7,8 +7,8 @@ No table of error codes is complete, and some mailboxes cannot be served at all.
    (a malformed id) does not count.
 2. *Fruitless*: nothing but trouble came back, several answers in a row. The mailbox waits as one, with growing waits, and each
    time only `PROBE_ROWS` rows ask whether it is back. After a bounded number of answers it is closed.
-3. *Unauthorized*: 401 with a token that was renewed for this cause and that lets other mailboxes through. Twice, and the mailbox is
-   closed.
+3. *Unauthorized*: 401 with a token that was renewed for this cause and that lets other mailboxes through. Three times, and the mailbox
+   is closed.
 
 A mailbox of which one row was purged or found gone in this run is never closed by the first and the third pattern.
 """
@@ -27,10 +27,13 @@ CONFIRM_S = 5.0
 """Seconds before the last rows are asked, so that a trouble of a moment closes nothing."""
 PROBE_ROWS = 3
 """Rows that ask whether a mailbox in trouble is back: one may have trouble of its own, more cost requests."""
+PROBES_BEFORE_ONE = 8
+"""Answers after which a single row asks: a mailbox that wants patience for long gets it."""
 PATIENT_ANSWERS_MAX = 30
 """Answers in a row with nothing but "too fast" (429) or "not attempted" (424) after which a mailbox is closed: half an hour at least,
 once the waits have grown."""
-UNAUTHORIZED_ANSWERS = 2
+UNAUTHORIZED_ANSWERS = 3
+"""Answers with 401 for a good token that close a mailbox: one may be chance."""
 
 
 class Experience:
@@ -48,6 +51,7 @@ class Experience:
         "signature",
         "troubled",
         "unauthorized",
+        "unauthorized_once",
         "went_through",
     )
 
@@ -68,6 +72,8 @@ class Experience:
         """Whether the mailbox waits as one and is asked by few rows."""
         self._fruitless_at = -inf
         self._refused_at = -inf
+        self.unauthorized_once = False
+        """Whether a row got 401, and none went through since."""
         self.unauthorized = 0
         """Later answers in a row with 401 for a token that is good elsewhere."""
         self._unauthorized_at = -inf
@@ -75,21 +81,27 @@ class Experience:
     @property
     def rows_max(self) -> int | None:
         """Most rows of the next batch; None for as many as may be."""
-        if self.troubled:
-            return PROBE_ROWS
+        if self.cautious:
+            return PROBE_ROWS if self.fruitless < PROBES_BEFORE_ONE else 1
         if self.alike and not self.went_through:
             return max(1, ALIKE_ROWS - self.alike)
         return None
 
     @property
+    def cautious(self) -> bool:
+        """Whether rows that were sent before ask for all: no others are sent meanwhile."""
+        return self.troubled or self.unauthorized_once
+
+    @property
     def at_full_speed(self) -> bool:
         """Whether nothing is suspected of the mailbox."""
-        return not self.troubled and (self.went_through or not self.alike)
+        return not self.cautious and (self.went_through or not self.alike)
 
     def went_well(self) -> None:
         """A row was purged or found gone: whatever was suspected of the mailbox is wrong."""
         self.went_through = True
         self.alike = self.unauthorized = 0
+        self.unauthorized_once = False
         self.answered()
 
     def answered(self) -> None:

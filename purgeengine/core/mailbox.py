@@ -136,6 +136,8 @@ class Mailbox:
         """When it may send: now or earlier, later, or infinity when only an answer can change it."""
         if self.slots_taken >= self.limit or self.closing is not None or self.parked:
             return inf
+        if self.slots_taken and self.experience.rows_max is not None:
+            return inf  # what is in flight will tell
         if self._unsent or self.alone:
             due = now
         elif self._retries:
@@ -154,7 +156,7 @@ class Mailbox:
     @property
     def _unsent(self) -> int:
         """Rows that may be sent for the first time: none while the mailbox is in trouble and others can ask whether it is back."""
-        return 0 if self.experience.troubled and self._retries else self.end - self.next
+        return 0 if self.experience.cautious and self._retries else self.end - self.next
 
     def sendable(self, now: float, most: int) -> int:
         """Rows that may share a batch now: at most ``most``, and no more than there are free slots unless all are."""

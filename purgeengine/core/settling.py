@@ -313,6 +313,7 @@ class Settling:
 
     def _unauthorized(self, mailbox: Mailbox, flight: Flight, reply: Reply, now: float) -> None:
         """Find out whose a 401 is, and act on it."""
+        mailbox.experience.unauthorized_once = True
         match self._token.blame(flight.token_generation, now):
             case Blame.OLD_TOKEN:
                 pass
