@@ -309,7 +309,7 @@ class Settling:
             outcome = Outcome.REFUSED if said.unclear and not said.faulty else Outcome.EXHAUSTED
             mailbox.closing = mailbox.closing or (outcome, _all_trouble(experience.fruitless, reply))
         elif experience.troubled and not said.refused and not said.held_back:  # those wait anyway
-            mailbox.block(now + self._backoff.item_wait_s(experience.faults, Reply(reply.status)))
+            mailbox.block(now + self._backoff.item_wait_s(experience.fruitless, Reply(reply.status)))
 
     def _unauthorized(self, mailbox: Mailbox, flight: Flight, reply: Reply, now: float) -> None:
         """Find out whose a 401 is, and act on it."""
