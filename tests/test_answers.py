@@ -1,7 +1,7 @@
 """Answers of a mailbox as they were captured or documented: how far each reaches, what it costs, how rows end, what is advised.
 
-Each answer is given to every row of a mailbox of forty rows, beside two mailboxes whose rows are purged. The tenant here is a few lines
-in memory and knows nothing of our table: what is right stands beside each answer.
+Each answer is given to every row of a mailbox of forty rows, beside two mailboxes whose rows are purged. The tenant here is a few
+lines in memory and knows nothing of our table: what is right stands beside each answer.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Ended(NamedTuple):
     ended_at: float
 
 
-def played(tenant: Tenant, sizes: Sequence[int] = (ROWS, ROWS, ROWS), *, renewable: bool = True, **limits: object) -> Ended:
+def played(
+    tenant: Tenant, sizes: Sequence[int] = (ROWS, ROWS, ROWS), *, renewable: bool = True, **limits: object
+) -> Ended:
     """A run over mailboxes of so many rows, to its end, on a service that answers each call after half a second."""
     scheduler = Scheduler(Limits(**limits), Random(1), token_renewable=renewable)  # type: ignore[arg-type]
     events: list[object] = []
@@ -141,7 +143,10 @@ NESTED = json.dumps({"error": {"code": "MailboxNotEnabledForRESTAPI", "message":
 CLOSES = [
     # status, code, message, what the advice says
     *((status, "MailboxNotEnabledForRESTAPI", "", "on premises") for status in (400, 401, 403, 404)),
-    *((status, "ErrorInvalidUser", "The requested user is invalid.", "no mailbox behind") for status in (400, 403, 404)),
+    *(
+        (status, "ErrorInvalidUser", "The requested user is invalid.", "no mailbox behind")
+        for status in (400, 403, 404)
+    ),
     (404, "mailboxnotenabledforrestapi", "", "on premises"),
     (404, "UnknownError", NESTED, "on premises"),
     (400, "MailboxNotSupportedForRESTAPI", "", "on premises"),
@@ -251,7 +256,13 @@ ITEMS = [
     (400, "ErrorInvalidIdMalformed", "Id is malformed.", Outcome.REFUSED, "none of a contact"),
     (400, "ErrorInvalidIdEmpty", "", Outcome.REFUSED, "none of a contact"),
     (400, "RequestBroker--ParseUri", "", Outcome.REFUSED, "none of a contact"),
-    (404, "ErrorFolderNotFound", "The specified folder could not be found in the store.", Outcome.REFUSED, "folder column"),
+    (
+        404,
+        "ErrorFolderNotFound",
+        "The specified folder could not be found in the store.",
+        Outcome.REFUSED,
+        "folder column",
+    ),
     (403, "ErrorCannotDeleteObject", "Object cannot be deleted.", Outcome.REFUSED, "cannot be deleted"),
     (501, "NotImplemented", "", Outcome.REFUSED, "--action delete"),
     (404, "ErrorItemNotFound", STORE, Outcome.ABSENT, ""),
@@ -277,7 +288,14 @@ TROUBLE = [
     # status, code, message, whether asked rows are in doubt, the longest the run may take, what the advice says
     (503, "MailboxInfoStale", STALE, False, 400, "object id"),
     (500, "ErrorInternalServerTransientError", "This connection to Store is dead", True, 400, "service's own"),
-    (503, "ErrorMailboxStoreUnavailable", "The mailbox database is temporarily unavailable.", True, 400, "service's own"),
+    (
+        503,
+        "ErrorMailboxStoreUnavailable",
+        "The mailbox database is temporarily unavailable.",
+        True,
+        400,
+        "service's own",
+    ),
     (500, "ErrorInternalServerError", "", True, 400, "service's own"),
     (502, "UnknownError", "", True, 400, "service's own"),
     (503, "", "", True, 400, "service's own"),
@@ -410,7 +428,12 @@ def test_a_token_that_ends_in_the_middle_costs_no_row() -> None:
     ("status", "code", "message", "reason"),
     [
         (401, "NoPermissionsInAccessToken", "The token contains no permissions.", HaltReason.REFUSED_APP),
-        (401, "OrganizationFromTenantGuidNotFound", "The tenant for tenant guid 'x' does not exist.", HaltReason.REFUSED_APP),
+        (
+            401,
+            "OrganizationFromTenantGuidNotFound",
+            "The tenant for tenant guid 'x' does not exist.",
+            HaltReason.REFUSED_APP,
+        ),
         (401, "UnknownError", '{"error":{"code":"OrganizationFromTenantGuidNotFound"}}', HaltReason.REFUSED_APP),
         (403, "Authorization_RequestDenied", "Insufficient privileges.", HaltReason.REFUSED_APP),
         (400, "BadRequest", "Resource not found for the segment 'permanentDelete'.", HaltReason.NO_SUCH_ACTION),
@@ -436,8 +459,8 @@ FAULT = error(503, "ServerBusy")
 def test_good_rows_are_never_cut_off(said: list[dict[str, object]], fanout: int) -> None:
     """Rows that each have an answer of their own: the good ones are purged unless twenty before them were refused alike.
 
-    A row in trouble is well again the third time. What is lost by the rule is known: where the first twenty answers of a mailbox are
-    all the same unknown refusal (malformed ids do not count), good rows behind them are skipped; they are never deleted or
+    A row in trouble is well again the third time. What is lost by the rule is known: where the first twenty answers of a mailbox
+    are all the same unknown refusal (malformed ids do not count), good rows behind them are skipped; they are never deleted or
     called gone, and a retry asks them again.
     """
     seen = Counter[int]()
@@ -499,7 +522,8 @@ def test_a_whole_call_that_is_too_fast_for_ever_stops_the_run() -> None:
         refused = [command.batch for command in commands if isinstance(command, Send)]
         sent += [now] * len(refused)
         answers = [
-            BatchAnswered(batch.number, decode_answer(429, {"Retry-After": "0"}, b"", batch.size, 0.0)) for batch in refused
+            BatchAnswered(batch.number, decode_answer(429, {"Retry-After": "0"}, b"", batch.size, 0.0))
+            for batch in refused
         ]
         now = max(now, scheduler.wake_at() or now) if not answers else now
         commands = scheduler.handle(*answers, now=now)

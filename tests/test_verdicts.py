@@ -175,7 +175,9 @@ def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, mes
         gone.add((403, "errorcannotdeleteobject"))
     no_mailbox = status == 404 and "default folder" in message.lower() and "not found" in message.lower()
     assert (verdict is Verdict.GONE) == ((status, code.lower()) in gone and not no_mailbox)
-    assert (verdict is Verdict.THROTTLED) == (status == 429 or (status, code.lower()) == (500, "errortoomanyobjectsopened"))
+    assert (verdict is Verdict.THROTTLED) == (
+        status == 429 or (status, code.lower()) == (500, "errortoomanyobjectsopened")
+    )
     assert judge_batch(Reply(status, code, message)) not in (Verdict.PURGED, Verdict.GONE)
 
 

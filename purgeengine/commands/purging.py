@@ -40,14 +40,15 @@ HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
         "then give the same command again."
     ),
     HaltReason.UNAUTHORIZED: lambda said: TokenError(
-        f"Every mailbox that was asked answers 401 ({said}), with a renewed token as well, and none went through. Either the app's "
-        "token is refused (check its permission and the tenant), or these mailboxes are none that Graph can reach: on premises in a "
-        "hybrid tenant, or missing. Try one mailbox that is known to work (check --probe), or leave these out (--exclude-users), then "
-        "give the same command again."
+        f"Every mailbox that was asked answers 401 ({said}), and none went through. Either the app's "
+        "token is refused (check its permission and the tenant), or these mailboxes are none that Graph can reach: on premises in "
+        "a hybrid tenant, or missing. Try one mailbox that is known to work (check --probe), or leave these out (--exclude-users), "
+        "then give the same command again."
     ),
     HaltReason.NO_SUCH_ACTION: lambda said: TokenError(
         f"This Graph does not know permanentDelete for contacts ({said}), as in clouds other than the global one. The app and its "
-        "permission are not the cause, and no row was refused for it. Run the list with --action delete and a new ledger (--ledger)."
+        "permission are not the cause, and no row was refused for it. Run the list with --action delete and a new "
+        "ledger (--ledger)."
     ),
     HaltReason.THROTTLED: lambda said: RunStopped(
         f"Graph refused every call as too fast ({said}), however long the waits became, so the run was stopped. Something else may "

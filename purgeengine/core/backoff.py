@@ -81,7 +81,7 @@ class Backoff:
         return _seconds(self._throttled, refusals, reply)
 
     def throttled_row_wait_s(self, sends: int) -> float:
-        """After a 429, for a row that was sent so often: none for the first few, then growing, while others of its mailbox go on."""
+        """After a 429, for a row that was sent so often: none at first, then growing, while others of its mailbox go on."""
         return _seconds(self._item, sends - PATIENT_ROW_SENDS, Reply(429)) if sends > PATIENT_ROW_SENDS else 0.0
 
     def call_wait_s(self, failures: int, reply: Reply) -> float:

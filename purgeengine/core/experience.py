@@ -7,8 +7,8 @@ No table of error codes is complete, and some mailboxes cannot be served at all.
    (a malformed id) does not count.
 2. *Fruitless*: nothing but trouble came back, several answers in a row. The mailbox waits as one, with growing waits, and each
    time only `PROBE_ROWS` rows ask whether it is back. After a bounded number of answers it is closed.
-3. *Unauthorized*: 401 with a token that was renewed for this cause and that lets other mailboxes through. Three times, and the mailbox
-   is closed.
+3. *Unauthorized*: 401 with a token that was renewed for this cause and that lets other mailboxes through. Three times, and the
+   mailbox is closed.
 
 A mailbox of which one row was purged or found gone in this run is never closed by the first and the third pattern.
 """
@@ -30,8 +30,8 @@ PROBE_ROWS = 3
 PROBES_BEFORE_ONE = 8
 """Answers after which a single row asks: a mailbox that wants patience for long gets it."""
 PATIENT_ANSWERS_MAX = 30
-"""Answers in a row with nothing but "too fast" (429) or "not attempted" (424) after which a mailbox is closed: half an hour at least,
-once the waits have grown."""
+"""Answers in a row with nothing but "too fast" (429) or "not attempted" (424) after which a mailbox is closed: half an hour at
+least, once the waits have grown."""
 UNAUTHORIZED_ANSWERS = 3
 """Answers with 401 for a good token that close a mailbox: one may be chance."""
 

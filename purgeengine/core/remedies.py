@@ -21,8 +21,8 @@ class Remedy(NamedTuple):
 
 _ACCESS = Remedy(
     "The app may not touch this mailbox. Look at Exchange's application access policies and RBAC for Applications (PowerShell: "
-    "Test-ServicePrincipalAuthorization), and at the app's permission Contacts.ReadWrite: Exchange says the same where that is missing. "
-    "Give it access where it should have it, and retry.",
+    "Test-ServicePrincipalAuthorization), and at the app's permission Contacts.ReadWrite: Exchange says the same where that is "
+    "missing. Give it access where it should have it, and retry.",
     True,
 )
 _NO_MAILBOX = Remedy(
@@ -36,8 +36,8 @@ _ON_PREMISES = Remedy(
     True,
 )
 _UNAUTHORIZED = Remedy(
-    "Graph answers 401 for this mailbox, while the same token is good for others: the mailbox is on premises in a hybrid tenant, or "
-    "there is none. Look at it with PowerShell (Get-EXOMailbox). Purge it where it is, or retry once it is in Exchange Online.",
+    "Graph answers 401 for this mailbox, while the same token is good for others: the mailbox is on premises in a hybrid tenant, "
+    "or there is none. Look at it with PowerShell (Get-EXOMailbox). Purge it where it is, or retry once it is in Exchange Online.",
     True,
 )
 _DISABLED = Remedy(
@@ -63,13 +63,13 @@ _OTHER_MAILBOX = Remedy(
     False,
 )
 _FOLDER = Remedy(
-    "The folder of these rows is gone, and its contacts may be elsewhere or gone as well. List the contacts anew, or leave the folder "
-    "column out of the list: a contact is found by its own id. Trying the same rows again is of no use.",
+    "The folder of these rows is gone, and its contacts may be elsewhere or gone as well. List the contacts anew, or leave the "
+    "folder column out of the list: a contact is found by its own id. Trying the same rows again is of no use.",
     False,
 )
 _NO_SUCH_ACTION = Remedy(
-    "This Graph does not know permanentDelete for contacts, as in clouds other than the global one. The permission is not the cause. "
-    "Run the rows with --action delete and a new ledger; a retry with the same action is of no use.",
+    "This Graph does not know permanentDelete for contacts, as in clouds other than the global one. The permission is not the "
+    "cause. Run the rows with --action delete and a new ledger; a retry with the same action is of no use.",
     False,
 )
 _QUOTA = Remedy(
@@ -86,18 +86,18 @@ _PERMISSION = Remedy(
 )
 _MOVING = Remedy("The mailbox is being moved between servers, which takes hours. Retry when it has arrived.", True)
 _STALE = Remedy(
-    "Graph could not find the server of this mailbox. That may pass; where it lasts, as for some shared mailboxes named by their UPN, "
-    "name the mailbox by its object id (--resolve-users looks that up) in a new list.",
+    "Graph could not find the server of this mailbox. That may pass; where it lasts, as for some shared mailboxes named by their "
+    "UPN, name the mailbox by its object id (--resolve-users looks that up) in a new list.",
     True,
 )
 _QUARANTINED = Remedy(
-    "Exchange has put the mailbox, or the app's access to it, into quarantine, which lasts up to 48 hours. Retry after that, with fewer "
-    "--connections.",
+    "Exchange has put the mailbox, or the app's access to it, into quarantine, which lasts up to 48 hours. Retry after that, with "
+    "fewer --connections.",
     True,
 )
 _NOT_DELETABLE = Remedy(
-    "Exchange says that this contact cannot be deleted: it may be on hold, or in Purges already. Look at it before anything else; trying "
-    "again is hardly of use.",
+    "Exchange says that this contact cannot be deleted: it may be on hold, or in Purges already. Look at it before anything else; "
+    "trying again is hardly of use.",
     False,
 )
 
@@ -159,8 +159,8 @@ _BY_STATUS = {
     423: _BUSY,
     429: _THROTTLED,
     501: Remedy(
-        "Graph does not support this request for this mailbox or cloud; nothing was carried out. Trying the same rows again is of no use: "
-        "try one of them with --action delete and a new ledger.",
+        "Graph does not support this request for this mailbox or cloud; nothing was carried out. Trying the same rows again is of "
+        "no use: try one of them with --action delete and a new ledger.",
         False,
     ),
     507: _QUOTA,
@@ -183,8 +183,8 @@ _UNKNOWN = {
         True,
     ),
     404: Remedy(
-        "Graph did not find what the row names, and did not say that the contact is gone: the name of the mailbox, the folder or the id "
-        "may be wrong. List the contacts of this mailbox anew, and retry a few rows before all.",
+        "Graph did not find what the row names, and did not say that the contact is gone: the name of the mailbox, the folder or "
+        "the id may be wrong. List the contacts of this mailbox anew, and retry a few rows before all.",
         True,
     ),
 }
@@ -200,7 +200,7 @@ INVALID = Remedy(
 
 
 def remedy_for(status: int, code: str, message: str = "") -> Remedy:
-    """The advice for rows that were told so; status 0 means that no answer came. The ``message`` makes it more exact where given."""
+    """The advice for rows that were told so; status 0 means that no answer came. The ``message`` makes it more exact."""
     told = unwrapped(Reply(status, code, message))
     code, words = told.code.lower(), told.message.lower()
     if "resource not found for the segment" in words and "permanentdelete" in words:

@@ -94,17 +94,17 @@ class GraphReader:
         """Ask all of these, and answer in their order.
 
         A 401 that lasts with a renewed token comes back as it was where any other question was answered otherwise: it is about its
-        mailbox. Raises `TokenError` when Graph refuses the token or the app as a whole, and `RunStopped` when it cannot be reached or asks
-        for a longer wait than a question is worth.
+        mailbox. Raises `TokenError` when Graph refuses the token or the app as a whole, and `RunStopped` when it cannot be reached
+        or asks for a longer wait than a question is worth.
         """
         found: list[Said] = []
         for start in range(0, len(urls), BATCH_ITEMS_MAX):
             found += await self._read_batch(urls[start : start + BATCH_ITEMS_MAX], id_type)
         if found and all(judge(one.reply, id_type) is Verdict.TOKEN_REFUSED for one in found):
             raise TokenError(
-                f"Graph answered 401 to every question, with a renewed token as well: {told(found[-1].reply)}. Either the app's token "
-                "is refused (check the app and the tenant), or these mailboxes are none that Graph can reach: on premises in a hybrid "
-                "tenant, or missing. Try a mailbox that is known to work."
+                f"Graph answered 401 to every question, with a renewed token as well: {told(found[-1].reply)}. Either the app's "
+                "token is refused (check the app and the tenant), or these mailboxes are none that Graph can reach: on premises in "
+                "a hybrid tenant, or missing. Try a mailbox that is known to work."
             )
         return found
 
