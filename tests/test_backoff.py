@@ -37,12 +37,22 @@ class Drawn(Random):
 def test_each_wait_doubles_up_to_its_longest(
     wait_s: Callable[[Backoff, int, Reply], float], longest: list[float]
 ) -> None:
-    """Drawn between half of it and all; what Graph asked for is waited to the second instead."""
+    """Drawn between half of it and all. What Graph asked for is a floor; the first wait is that, and half a second at least."""
     most, least = (Backoff(Limits(), Drawn(longest=end)) for end in (True, False))
     counts = range(1, len(longest) + 1)
     assert [wait_s(most, count, FAILED) for count in counts] == longest
     assert [wait_s(least, count, FAILED) for count in counts] == [one / 2 for one in longest]
-    assert [wait_s(most, count, Reply(503, retry_after_s=0.25)) for count in (1, 9)] == [0.25, 0.25]
+    for asked_s in (0.0, 0.25):
+        waits_s = [wait_s(most, count, Reply(503, retry_after_s=asked_s)) for count in counts]
+        assert waits_s == [0.5, *longest[1:]]
+    assert [wait_s(most, count, Reply(503, retry_after_s=4_000.5)) for count in (1, 9)] == [4_000.5, 4_000.5]
+    assert wait_s(most, 1, Reply(503, retry_after_s=1.0)) == 1.0
+
+
+def test_a_row_that_is_refused_again_and_again_waits_longer_than_its_mailbox() -> None:
+    """Not for the first sendings, which a throttled mailbox costs anyway."""
+    backoff = Backoff(Limits(), Drawn(longest=True))
+    assert [backoff.throttled_row_wait_s(sends) for sends in (1, 4, 5, 6, 9, 20)] == [0.0, 0.0, 2.0, 4.0, 32.0, 60.0]
 
 
 def test_a_row_is_given_up_after_its_attempts() -> None:

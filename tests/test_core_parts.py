@@ -522,12 +522,13 @@ def test_forty_good_replies_among_others_raise_a_lowered_limit() -> None:
     crowded = Reply(429, "ApplicationThrottled", "over its MailboxConcurrency limit.", 0.0)
     gone = Reply(404, "ErrorItemNotFound", "Not found.")
     (batch,) = batches(scheduler.handle(now=0.0))
-    for _ in range(2):
-        (batch,) = batches(scheduler.handle(answer(batch, crowded), now=0.0))
+    for now in (1.0, 2.0):
+        scheduler.handle(answer(batch, crowded), now=now - 0.6)
+        (batch,) = batches(scheduler.handle(now=now))
     sizes = []
     while batch.size < 4:
         sizes.append(batch.size)
-        (batch,) = batches(scheduler.handle(answer(batch, rest=gone), now=0.0))
+        (batch,) = batches(scheduler.handle(answer(batch, rest=gone), now=2.0))
     assert sizes == [3] * 14
 
 

@@ -267,8 +267,9 @@ def test_crowded_answers_in_a_row_narrow_the_mailbox_whatever_else_they_refuse()
     for refused, size in (([crowded, fast], 3), ([fast, crowded], 3), ([fast, fast], 4)):
         scheduler = a_scheduler(40, connections=1)
         (batch,) = batches(scheduler.handle(now=0.0))
-        for _ in range(2):
-            (batch,) = batches(scheduler.handle(answer(batch, *refused), now=0.0))
+        for now in (1.0, 2.0):
+            scheduler.handle(answer(batch, *refused), now=now - 0.6)
+            (batch,) = batches(scheduler.handle(now=now))
         assert batch.size == size
 
 
@@ -692,14 +693,22 @@ def test_rows_alone_end_with_their_mailbox() -> None:
     assert scheduler.finished
 
 
-def test_a_call_that_was_not_attempted_is_sent_again_at_once() -> None:
-    """424 for the whole call: nobody's fault, no attempt used up, no doubt, no token renewed."""
+def test_a_call_that_was_not_attempted_is_sent_again_soon_and_not_for_ever() -> None:
+    """424 for the whole call: nobody's fault, no attempt used up, no doubt, no token renewed; for ever, it is an outage."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 424), now=1.0)
     assert {(r.failures, r.in_doubt) for r in returned(commands).values()} == {(0, False)}
     assert not any(isinstance(command, RenewToken) for command in commands)
-    assert [positions(again) for again in batches(commands)] == [positions(batch)]
+    calls, now = 0, 1.0
+    while not (halts := [command for command in commands if isinstance(command, Halt)]):
+        now = scheduler.wake_at() or now
+        for again in batches(scheduler.handle(now=now)):
+            assert positions(again) == positions(batch)
+            calls += 1
+            commands = scheduler.handle(refusal(again, 424), now=now)
+    assert [halt.reason for halt in halts] == [HaltReason.OUTAGE]
+    assert calls < 40
 
 
 def test_an_address_that_refuses_every_call_stops_the_run() -> None:
@@ -754,19 +763,17 @@ def test_a_token_that_stays_refused_stops_the_run() -> None:
 
 def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
     """Even a refusal for good shows that it was let in: two more renewals are tried before the run stops."""
-    scheduler = a_scheduler(4)
+    scheduler = a_scheduler(1, 1, connections=1, batch_items_max=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 401), now=1.0)
     (batch,) = batches(scheduler.handle(TokenRenewed(), now=2.0))
-    mixed = answer(batch, Reply(400, "ErrorInvalidIdMalformed", "Id is malformed."), rest=Reply(401))
-    commands = scheduler.handle(mixed, now=3.0)
+    malformed = Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")
+    (batch,) = batches(scheduler.handle(answer(batch, malformed), now=3.0))
+    commands = scheduler.handle(refusal(batch, 401), now=3.5)
     for now in (4.0, 6.0):
         assert any(isinstance(command, RenewToken) for command in commands)
         (batch,) = batches(scheduler.handle(TokenRenewed(), now=now))
         commands = scheduler.handle(refusal(batch, 401), now=now + 1.0)
-    assert any(isinstance(command, RenewToken) for command in commands)
-    (batch,) = batches(scheduler.handle(TokenRenewed(), now=8.0))
-    commands = scheduler.handle(refusal(batch, 401), now=9.0)
     assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
 
 

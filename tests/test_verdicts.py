@@ -8,8 +8,31 @@ from hypothesis import strategies as st
 
 from purgeengine.core.action import IdType
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.core.verdicts import TABLE, Rule, Scope, Verdict, judge, judge_batch, outcome_when_gone
+from purgeengine.core.verdicts import MAILBOX_RULES, TABLE, Rule, Scope, Verdict, judge, judge_batch, outcome_when_gone
 from tests.properties import examples
+
+MAILBOX_CODES = [
+    "MailboxNotEnabledForRESTAPI",
+    "MailboxNotSupportedForRESTAPI",
+    "MailboxNotHostedInExchangeOnline",
+    "ErrorInvalidUser",
+    "ErrorInvalidMailbox",
+    "ErrorInvalidLicense",
+    "ErrorNonExistentMailbox",
+    "ErrorMailRecipientNotFound",
+    "ResourceNotFound",
+    "Request_ResourceNotFound",
+    "ErrorAccountDisabled",
+    "ErrorMailboxLogonFailed",
+    "ErrorImpersonateUserDenied",
+    "AuthenticationError",
+    "ErrorIncorrectRoutingHint",
+    "ErrorInvalidMailboxItemId",
+    "ErrorQuotaExceeded",
+    "QuotaExceededException",
+    "quotaLimitReached",
+]
+"""What speaks of the mailbox, whatever the status is."""
 
 LINES = [
     (204, "", "", Verdict.PURGED),
@@ -19,9 +42,36 @@ LINES = [
     (400, "ErrorInvalidIdMalformed", "Id is malformed.", Verdict.REFUSED),
     (400, "ErrorInvalidIdEmpty", "", Verdict.REFUSED),
     (400, "RequestBroker--ParseUri", "", Verdict.REFUSED),
-    (400, "SomethingNew", "", Verdict.REFUSED),
+    (400, "SomethingNew", "", Verdict.UNKNOWN),
+    (400, "BadRequest", "Resource not found for the segment 'permanentDelete'.", Verdict.NO_SUCH_ACTION),
+    (400, "BadRequest", "Resource not found for the segment 'contactz'.", Verdict.UNKNOWN),
+    (400, "BadRequest", "The word 'permanentDelete' is odd.", Verdict.UNKNOWN),
     (404, "ErrorInvalidMailboxItemId", "", Verdict.CLOSED),
-    (404, "UnknownError", "", Verdict.REFUSED),
+    (404, "UnknownError", "", Verdict.UNKNOWN),
+    (404, "ErrorMailboxNotFound", "The mailbox was not found.", Verdict.UNKNOWN),
+    (404, "ErrorFolderNotFound", "The specified folder could not be found in the store.", Verdict.REFUSED),
+    *((status, code, "", Verdict.CLOSED) for status in (400, 401, 403, 404, 409, 418, 499) for code in MAILBOX_CODES),
+    (429, "ErrorInvalidUser", "", Verdict.THROTTLED),
+    (424, "ErrorInvalidUser", "", Verdict.NOT_ATTEMPTED),
+    (503, "ErrorInvalidUser", "", Verdict.FAULT),
+    (403, "Forbidden", "", Verdict.CLOSED),
+    (401, "NoPermissionsInAccessToken", "The token contains no permissions.", Verdict.APP_REFUSED),
+    (401, "OrganizationFromTenantGuidNotFound", "", Verdict.APP_REFUSED),
+    (401, "", "", Verdict.TOKEN_REFUSED),
+    (401, "UnknownError", '{"error":{"code":"OrganizationFromTenantGuidNotFound","message":"x"}}', Verdict.APP_REFUSED),
+    (404, "UnknownError", '{"error":{"code":"ErrorInvalidUser","message":"x', Verdict.CLOSED),
+    (404, "UnknownError", '{"error":{"code":"ErrorItemNotFound","message":"x"}}', Verdict.UNKNOWN),
+    (404, "", '{"error":{"code":"ErrorItemNotFound"', Verdict.UNKNOWN),
+    (404, "SomethingNew", '{"error":{"code":"ErrorInvalidUser","message":"x"}}', Verdict.UNKNOWN),
+    (404, "UnknownError", '{"nothing":"known"}', Verdict.UNKNOWN),
+    (500, "ErrorMessagePerFolderCountReceiveQuotaExceeded", "", Verdict.CLOSED),
+    (500, "ErrorTooManyObjectsOpened", "", Verdict.THROTTLED),
+    (500, "ErrorApiQuarantined", "", Verdict.HELD_BACK),
+    (500, "ErrorMailboxMoveInProgress", "", Verdict.HELD_BACK),
+    (501, "NotImplemented", "", Verdict.REFUSED),
+    (503, "MailboxInfoStale", "", Verdict.UNREACHED),
+    (503, "ErrorMailboxMoveInProgress", "Cross Server access is not allowed for mailbox x.", Verdict.CLOSED),
+    (503, "ServiceUnavailable", "Cross Server access is not allowed for mailbox x.", Verdict.FAULT),
     (404, "", "", Verdict.UNCLEAR),
     (404, "MailboxNotEnabledForRESTAPI", "", Verdict.CLOSED),
     (404, "MailboxNotHostedInExchangeOnline", "", Verdict.CLOSED),
@@ -33,7 +83,7 @@ LINES = [
     (403, "accessDenied", "", Verdict.CLOSED),
     (403, "extensionError", "", Verdict.CLOSED),
     (403, "Authorization_RequestDenied", "", Verdict.APP_REFUSED),
-    (403, "SomethingNew", "", Verdict.REFUSED),
+    (403, "SomethingNew", "", Verdict.UNKNOWN),
     (403, "", "", Verdict.UNCLEAR),
     (401, "InvalidAuthenticationToken", "", Verdict.TOKEN_REFUSED),
     (507, "ErrorQuotaExceeded", "", Verdict.CLOSED),
@@ -54,7 +104,7 @@ LINES = [
     (504, "", "", Verdict.FAULT),
     (509, "", "", Verdict.FAULT),
     (408, "", "", Verdict.FAULT),
-    (418, "", "", Verdict.REFUSED),
+    (418, "", "", Verdict.UNKNOWN),
     (200, "", "", Verdict.FAULT),
     (302, "", "", Verdict.FAULT),
     (0, "", "", Verdict.FAULT),
@@ -75,7 +125,7 @@ def test_every_code_of_the_table_is_needed(monkeypatch: pytest.MonkeyPatch) -> N
         return [[], *fewer, *([[rule._replace(message_has=())]] if rule.message_has else [])]
 
     for status, rules in list(TABLE.items()):
-        by_default = Verdict.REFUSED if 400 <= status < 500 else Verdict.FAULT
+        by_default = Verdict.UNKNOWN if 400 <= status < 500 else Verdict.FAULT
         for place, rule in enumerate(rules):
             if rule.codes is None and rule.verdict is by_default:
                 continue
@@ -87,6 +137,12 @@ def test_every_code_of_the_table_is_needed(monkeypatch: pytest.MonkeyPatch) -> N
                     changed,
                 )
         monkeypatch.setitem(TABLE, status, rules)
+
+
+def test_every_code_of_a_mailbox_is_needed() -> None:
+    """The same for the codes that count under any status from 400 on, and no other code is among them."""
+    in_table = {code for rule in MAILBOX_RULES for code in rule.codes or ()}
+    assert in_table == {code.lower() for code in MAILBOX_CODES}
 
 
 def test_codes_are_read_in_any_letter_case() -> None:
@@ -119,7 +175,9 @@ def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, mes
         gone.add((403, "errorcannotdeleteobject"))
     no_mailbox = status == 404 and "default folder" in message.lower() and "not found" in message.lower()
     assert (verdict is Verdict.GONE) == ((status, code.lower()) in gone and not no_mailbox)
-    assert (verdict is Verdict.THROTTLED) == (status == 429)
+    assert (verdict is Verdict.THROTTLED) == (
+        status == 429 or (status, code.lower()) == (500, "errortoomanyobjectsopened")
+    )
     assert judge_batch(Reply(status, code, message)) not in (Verdict.PURGED, Verdict.GONE)
 
 

@@ -24,6 +24,7 @@ from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.recorder import Recorder
 from purgeengine.edges.tokens import Tokens
+from purgeengine.edges.tokens.ready import READY_METHOD
 from purgeengine.edges.transport import HttpTransport
 from purgeengine.engine import Engine
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
@@ -37,6 +38,21 @@ HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
     HaltReason.REFUSED_APP: lambda said: TokenError(
         f"Graph refused the app: {said}. Check its permission (Contacts.ReadWrite with admin consent) and the tenant, "
         "then give the same command again."
+    ),
+    HaltReason.UNAUTHORIZED: lambda said: TokenError(
+        f"Every mailbox that was asked answers 401 ({said}), and none went through. Either the app's "
+        "token is refused (check its permission and the tenant), or these mailboxes are none that Graph can reach: on premises in "
+        "a hybrid tenant, or missing. Try one mailbox that is known to work (check --probe), or leave these out (--exclude-users), "
+        "then give the same command again."
+    ),
+    HaltReason.NO_SUCH_ACTION: lambda said: TokenError(
+        f"This Graph does not know permanentDelete for contacts ({said}), as in clouds other than the global one. The app and its "
+        "permission are not the cause, and no row was refused for it. Run the list with --action delete and a new "
+        "ledger (--ledger)."
+    ),
+    HaltReason.THROTTLED: lambda said: RunStopped(
+        f"Graph refused every call as too fast ({said}), however long the waits became, so the run was stopped. Something else may "
+        "use up the app's limits. The same command resumes it."
     ),
     HaltReason.OUTAGE: lambda said: RunStopped(
         "Graph has not answered for a long time, so the run was stopped. The same command resumes it."
@@ -83,7 +99,13 @@ class Purge:
         clock = SystemClock()
         self.ledger.begin(round(clock.utc() * 1000), self._asked())
         try:
-            scheduler, mailboxes = take_up(self.ledger, self.limits, clock, self.seed)
+            scheduler, mailboxes = take_up(
+                self.ledger,
+                self.limits,
+                clock,
+                self.seed,
+                token_renewable=self.tokens.describe().method != READY_METHOD,
+            )
         except RunStopped as error:
             return None, error
         logs.get_logger().info(logs.RUN_STARTED, rows_left=tally.left, connections=self.limits.connections)
@@ -167,7 +189,7 @@ class Purge:
 
 
 def take_up(
-    ledger: Ledger, limits: Limits, clock: Clock, seed: int | None
+    ledger: Ledger, limits: Limits, clock: Clock, seed: int | None, *, token_renewable: bool = True
 ) -> tuple[Scheduler, Iterator[MailboxOpened]]:
     """A scheduler that knows what earlier runs over this ledger did, and the mailboxes that it is to be told of.
 
@@ -192,6 +214,7 @@ def take_up(
         quarantine=quarantine,
         rows_left=counts.waiting + counts.in_doubt,
         id_type=ledger.deletion.id_type,
+        token_renewable=token_renewable,
     )
     mailboxes = ledger.mailboxes(
         now_utc_ms=now_utc_ms,

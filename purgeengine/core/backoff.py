@@ -16,19 +16,31 @@ from tenacity.wait import wait_base, wait_exponential
 from purgeengine.config import Limits
 from purgeengine.core.model import Reply
 
+SHORTEST_S = 0.5
+"""Seconds: no answer that asks for patience is followed by another request sooner."""
+PATIENT_ROW_SENDS = 4
+"""Sendings of a row that was refused as too fast before it waits longer than its mailbox."""
 
-class wait_retry_after(wait_base):
-    """The wait that the reply asks for, or the fallback's where it names none."""
 
-    def __init__(self, fallback: wait_base) -> None:
-        self._fallback = fallback
+class wait_at_least_retry_after(wait_base):
+    """The longer of the wait that the reply asks for and our own.
+
+    A service that says 0, or a time in the past, would otherwise be asked without a pause. The first wait is as short as the reply
+    says, though not shorter than `SHORTEST_S`: a short wait that cures the trouble is not made long.
+    """
+
+    def __init__(self, own: wait_base) -> None:
+        self._own = own
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Seconds."""
         reply = retry_state.outcome.result() if retry_state.outcome else None
-        if isinstance(reply, Reply) and reply.retry_after_s is not None:
-            return reply.retry_after_s
-        return self._fallback(retry_state)
+        own_s = self._own(retry_state)
+        if not isinstance(reply, Reply) or reply.retry_after_s is None:
+            return own_s
+        if retry_state.attempt_number == 1:
+            own_s = min(own_s, SHORTEST_S)
+        return max(reply.retry_after_s, own_s)
 
 
 class wait_seeded_jitter(wait_base):
@@ -48,7 +60,9 @@ class Backoff:
 
     def __init__(self, limits: Limits, rng: random.Random) -> None:
         def exponential(first_s: float, longest_s: float) -> wait_base:
-            return wait_retry_after(wait_seeded_jitter(wait_exponential(multiplier=first_s, max=longest_s), rng))
+            return wait_at_least_retry_after(
+                wait_seeded_jitter(wait_exponential(multiplier=first_s, max=longest_s), rng)
+            )
 
         self._item = exponential(2.0, 60.0)
         self._throttled = exponential(4.0, 120.0)
@@ -65,6 +79,10 @@ class Backoff:
     def throttled_wait_s(self, refusals: int, reply: Reply) -> float:
         """After a 429, for the mailbox; ``refusals`` in a row without a success between."""
         return _seconds(self._throttled, refusals, reply)
+
+    def throttled_row_wait_s(self, sends: int) -> float:
+        """After a 429, for a row that was sent so often: none at first, then growing, while others of its mailbox go on."""
+        return _seconds(self._item, sends - PATIENT_ROW_SENDS, Reply(429)) if sends > PATIENT_ROW_SENDS else 0.0
 
     def call_wait_s(self, failures: int, reply: Reply) -> float:
         """After a failed call, for the whole run."""

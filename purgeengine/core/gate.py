@@ -28,7 +28,10 @@ class Gate:
         self._failures = 0
         self._asked_until = -inf
         self._backoff_until = -inf
+        self._throttled_at = -inf
         self._failed_at: float | None = None
+        self.refused_in_a_row = 0
+        """Times that calls were refused as too fast, one after the other, without a success in between."""
         self.failing_s = 0.0
         """Seconds from the first failure that no success has followed to the latest, as far as they were spent trying."""
 
@@ -56,6 +59,7 @@ class Gate:
     def answered(self) -> None:
         """The service does its work. A wait that it asked for still holds."""
         self._failures = 0
+        self.refused_in_a_row = 0
         self._backoff_until = -inf
         self._failed_at = None
         self.failing_s = 0.0
@@ -79,10 +83,16 @@ class Gate:
             wait_s = self._backoff.call_wait_s(self._failures - FAILURES_TO_CLOSE + 1, Reply(reply.status))
             self._backoff_until = now + wait_s
 
-    def throttled(self, now: float, reply: Reply) -> float:
-        """The whole call was refused as too fast; answers the wait in seconds."""
-        self._failures += 1
-        wait_s = self._backoff.call_wait_s(self._failures, reply)
+    def throttled(self, now: float, reply: Reply, sent_at: float = inf) -> float:
+        """A whole call that was sent at ``sent_at`` was refused as too fast; answers the wait in seconds.
+
+        Calls that left together are refused together, and lengthen the wait once.
+        """
+        if sent_at >= self._throttled_at:
+            self._failures += 1
+            self.refused_in_a_row += 1
+            self._throttled_at = now
+        wait_s = self._backoff.call_wait_s(self.refused_in_a_row, reply)
         self.asked_to_wait(now, wait_s)
         return wait_s
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed
 from purgeengine.core.model import Outcome, Reply
+from purgeengine.core.verdicts import closes_by_name
 from purgeengine.errors import UsageProblem
 
 SETTLED_BEFORE_SHARE = 100
@@ -29,8 +30,6 @@ ROWS_BEFORE_ALL_FAILED = 50
 ROWS_OF_FEW_BEFORE_ALL_FAILED = 200
 """The same where they are of fewer mailboxes, each of which may have its own trouble and gives up to twenty rows at once."""
 MAILBOXES_BEFORE_ALL_FAILED = 10
-_NOT_DENIED = frozenset({"errorquotaexceeded", "quotalimitreached"})
-"""Codes of a 403 that say that the mailbox is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,4 +153,5 @@ _GO_ON = (
 
 
 def _is_denial(reply: Reply) -> bool:
-    return reply.status == 403 and reply.code.lower() not in _NOT_DENIED
+    """Whether the app was kept out, and not because of what the mailbox is: on premises, full, without a licence."""
+    return reply.status in (401, 403) and (not closes_by_name(reply) or reply.code.lower() == "authenticationerror")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from math import inf
 
+from purgeengine.core.experience import Experience
 from purgeengine.core.model import Attempt, FirstAttempts, Outcome, Reply
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.window import Window
@@ -43,13 +44,16 @@ class Mailbox:
         "closing",
         "doubt_end",
         "end",
+        "experience",
         "held_back",
         "lanes",
         "limit",
         "limit_max",
         "next",
         "number",
+        "parked",
         "queued",
+        "refusal",
         "refusals",
         "rows",
         "rows_in_flight",
@@ -98,6 +102,12 @@ class Mailbox:
         self.refusals = 0
         """Answers in a row in which rows were refused (429) and none went through."""
         self.held_back = 0
+        """Answers in a row that asked it to wait for minutes."""
+        self.experience = Experience()
+        self.refusal = Reply(401)
+        """The latest 401."""
+        self.parked = False
+        """Whether it sends nothing until another mailbox has shown that the token is good."""
         self._good = 0
         self._crowded = 0
 
@@ -120,13 +130,15 @@ class Mailbox:
     @property
     def lanes_pay(self) -> bool:
         """Whether lanes of this mailbox carry enough rows before one breaks them."""
-        return self._lane_yield >= LANE_ROWS_WORTH
+        return self._lane_yield >= LANE_ROWS_WORTH and self.experience.at_full_speed
 
     def ready_at(self, now: float) -> float:
         """When it may send: now or earlier, later, or infinity when only an answer can change it."""
-        if self.slots_taken >= self.limit or self.closing is not None:
+        if self.slots_taken >= self.limit or self.closing is not None or self.parked:
             return inf
-        if self.next < self.end or self.alone:
+        if self.slots_taken and self.experience.rows_max is not None:
+            return inf  # what is in flight will tell
+        if self._unsent or self.alone:
             due = now
         elif self._retries:
             due = self._retries[0][0]
@@ -141,11 +153,19 @@ class Mailbox:
             self.window.opens_at(now),
         )
 
+    @property
+    def _unsent(self) -> int:
+        """Rows that may be sent for the first time: none while the mailbox is in trouble and others can ask whether it is back."""
+        return 0 if self.experience.cautious and self._retries else self.end - self.next
+
     def sendable(self, now: float, most: int) -> int:
         """Rows that may share a batch now: at most ``most``, and no more than there are free slots unless all are."""
         if self.slots_taken or self.limit < self.limit_max:
             most = min(most, self.limit - self.slots_taken)
-        due = self.end - self.next
+        rows_max = self.experience.rows_max
+        if rows_max is not None:
+            most = min(most, rows_max)
+        due = self._unsent
         if due < most:
             due += sum(1 for at, _ in self._retries if at <= now)
         return min(due, most, self.window.room(now))
@@ -236,15 +256,19 @@ class Mailbox:
     def went_well(self, replies: int) -> None:
         """An answer without a refusal: a lowered limit recovers slowly."""
         self.refusals = 0
+        self.held_back = 0 if replies else self.held_back
         self._crowded = 0
         self._good += replies
         if self.limit < self.limit_max and self._good >= GOOD_REPLIES_TO_RAISE:
             self.limit += 1
             self._good = 0
 
-    def was_refused(self, *, some_went_through: bool, concurrency: bool) -> None:
-        """An answer with a refusal. One for concurrency within our limit means that others use the mailbox too."""
-        self.refusals = 0 if some_went_through else self.refusals + 1
+    def was_refused(self, *, some_went_through: bool, concurrency: bool, again: bool = True) -> None:
+        """An answer with a refusal. One for concurrency within our limit means that others use the mailbox too.
+
+        ``again`` is False where the rows left before the last refusal was known, so that it was not disregarded.
+        """
+        self.refusals = 0 if some_went_through else self.refusals + again
         self._good = 0
         self._crowded = self._crowded + 1 if concurrency else 0
         if self._crowded >= CROWDED_TO_LOWER and self.limit > 1:

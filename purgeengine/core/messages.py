@@ -181,6 +181,12 @@ class HaltReason(StrEnum):
 
     REFUSED_APP = "refused_app"
     """Graph refused the app or its token for every mailbox."""
+    UNAUTHORIZED = "unauthorized"
+    """Every mailbox asked answers 401, with a renewed token as well: it is the token, or it is these mailboxes."""
+    NO_SUCH_ACTION = "no_such_action"
+    """This Graph does not know the action."""
+    THROTTLED = "throttled"
+    """Graph refused every call as too fast, however long the waits were."""
     OUTAGE = "outage"
     """No usable answer for longer than allowed."""
     WAIT_TOO_LONG = "wait_too_long"

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from purgeengine.core.model import Reply
-from purgeengine.core.verdicts import Verdict, judge
+from purgeengine.core.verdicts import OTHER_MAILBOX, Verdict, closes_by_name, judge
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError, UsageProblem
 
 NAMED_MAX = 5
@@ -38,6 +38,11 @@ class Standing(Enum):
         "denied",
         "mailboxes deny the app",
         "Check the scope of its role in Exchange (RBAC for Applications) and application access policies.",
+    )
+    NOT_SERVED = (
+        "not served",
+        "mailboxes are not served to the app, while its token is good for others",
+        "They may be on premises in a hybrid tenant, disabled, or missing. A run closes them and goes on with the others.",
     )
     APP_DENIED = ("app denied", "mailboxes were not even asked", "The app lacks the permission Contacts.ReadWrite.")
     NO_MAILBOX = ("no such mailbox", "names have no mailbox in this tenant", "Is this a list of another tenant?")
@@ -69,10 +74,15 @@ def probed(user: str, mailbox: Reply, contact: Reply) -> Probed:
 
 
 def _closed(reply: Reply) -> Standing:
-    if judge(reply) is Verdict.APP_REFUSED:
+    verdict = judge(reply)
+    if verdict is Verdict.APP_REFUSED:
         return Standing.APP_DENIED
-    if reply.status in (401, 403):
-        return Standing.DENIED
+    if reply.status == 401:
+        return Standing.NOT_SERVED
+    if reply.status == 403:
+        return Standing.NOT_SERVED if closes_by_name(reply) else Standing.DENIED
+    if reply.status == 400 and verdict is Verdict.CLOSED:
+        return Standing.NO_MAILBOX
     return Standing.NO_MAILBOX if reply.status == 404 else Standing.NO_ANSWER
 
 
@@ -81,9 +91,9 @@ def _contact(reply: Reply) -> Standing:
         return Standing.FINE
     if judge(reply) is Verdict.GONE:
         return Standing.NOT_FOUND
-    if reply.status == 404 and reply.code.lower() == "errorinvalidmailboxitemid":
+    if reply.code.lower() == OTHER_MAILBOX.lower():
         return Standing.OTHER_MAILBOX
-    if reply.status == 400:
+    if reply.status == 400 and judge(reply) is not Verdict.CLOSED:
         return Standing.BAD_ID
     return _closed(reply)
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from purgeengine.core.model import Reply
+from purgeengine.core.verdicts import unwrapped
+
 
 class Remedy(NamedTuple):
     """What happened and what to do; ``worth_retrying`` once that is done."""
@@ -18,7 +21,8 @@ class Remedy(NamedTuple):
 
 _ACCESS = Remedy(
     "The app may not touch this mailbox. Look at Exchange's application access policies and RBAC for Applications (PowerShell: "
-    "Test-ServicePrincipalAuthorization), give it access where it should have it, and retry.",
+    "Test-ServicePrincipalAuthorization), and at the app's permission Contacts.ReadWrite: Exchange says the same where that is "
+    "missing. Give it access where it should have it, and retry.",
     True,
 )
 _NO_MAILBOX = Remedy(
@@ -31,9 +35,41 @@ _ON_PREMISES = Remedy(
     "in Exchange Online.",
     True,
 )
+_UNAUTHORIZED = Remedy(
+    "Graph answers 401 for this mailbox, while the same token is good for others: the mailbox is on premises in a hybrid tenant, "
+    "or there is none. Look at it with PowerShell (Get-EXOMailbox). Purge it where it is, or retry once it is in Exchange Online.",
+    True,
+)
+_DISABLED = Remedy(
+    "The account of this mailbox is disabled or may not be logged on to. Enable it, or convert it to a shared mailbox, and retry.",
+    True,
+)
+_LICENCE = Remedy(
+    "The user has no valid Exchange licence. Assign one, wait until the mailbox is back, and retry.", True
+)
+_ROUTING = Remedy(
+    "Graph looks for the mailbox where it is not: it was moved, or its name is that of another one. Name it by its object id "
+    "(--resolve-users looks that up) in a new list, or retry some hours later.",
+    True,
+)
 _WRONG_ID = Remedy(
     "This id is none of a contact. Ids change when a contact is moved and differ from those of Exchange Web Services: list the "
     "contacts anew. Trying the same id again is of no use.",
+    False,
+)
+_OTHER_MAILBOX = Remedy(
+    "The ids belong to another mailbox: user and contact do not fit together in the list. Correct the list; trying the same "
+    "rows again is of no use.",
+    False,
+)
+_FOLDER = Remedy(
+    "The folder of these rows is gone, and its contacts may be elsewhere or gone as well. List the contacts anew, or leave the "
+    "folder column out of the list: a contact is found by its own id. Trying the same rows again is of no use.",
+    False,
+)
+_NO_SUCH_ACTION = Remedy(
+    "This Graph does not know permanentDelete for contacts, as in clouds other than the global one. The permission is not the "
+    "cause. Run the rows with --action delete and a new ledger; a retry with the same action is of no use.",
     False,
 )
 _QUOTA = Remedy(
@@ -42,40 +78,91 @@ _QUOTA = Remedy(
     True,
 )
 _BUSY = Remedy("Something else held the contact, or its mailbox, at that time. Retry later.", True)
+_THROTTLED = Remedy(
+    "The mailbox kept asking for patience. Retry later, with a lower --rate or fewer --connections.", True
+)
+_PERMISSION = Remedy(
+    "The app lacks the permission Contacts.ReadWrite, or nobody has consented to it. Give it, and retry.", True
+)
+_MOVING = Remedy("The mailbox is being moved between servers, which takes hours. Retry when it has arrived.", True)
+_STALE = Remedy(
+    "Graph could not find the server of this mailbox. That may pass; where it lasts, as for some shared mailboxes named by their "
+    "UPN, name the mailbox by its object id (--resolve-users looks that up) in a new list.",
+    True,
+)
+_QUARANTINED = Remedy(
+    "Exchange has put the mailbox, or the app's access to it, into quarantine, which lasts up to 48 hours. Retry after that, with "
+    "fewer --connections.",
+    True,
+)
+_NOT_DELETABLE = Remedy(
+    "Exchange says that this contact cannot be deleted: it may be on hold, or in Purges already. Look at it before anything else; "
+    "trying again is hardly of use.",
+    False,
+)
 
-_BY_CODE = {
-    "erroraccessdenied": _ACCESS,
-    "accessdenied": _ACCESS,
-    "extensionerror": _ACCESS,
-    "errorinvaliduser": _NO_MAILBOX,
-    "errornonexistentmailbox": _NO_MAILBOX,
-    "resourcenotfound": _NO_MAILBOX,
-    "request_resourcenotfound": _NO_MAILBOX,
-    "erroritemnotfound": _NO_MAILBOX,  # of the mailbox itself: a contact that is not found is absent or purged
-    "mailboxnotenabledforrestapi": _ON_PREMISES,
-    "mailboxnothostedinexchangeonline": _ON_PREMISES,
-    "errorinvalididmalformed": _WRONG_ID,
-    "errorinvalididempty": _WRONG_ID,
-    "requestbroker--parseuri": _WRONG_ID,
-    "errorquotaexceeded": _QUOTA,
-    "quotalimitreached": _QUOTA,
-    "errorinvalidmailboxitemid": Remedy(
-        "The ids belong to another mailbox: user and contact do not fit together in the list. Correct the list; trying the same "
-        "rows again is of no use.",
-        False,
+_CODES: tuple[tuple[Remedy, tuple[str, ...]], ...] = (
+    (_ACCESS, ("ErrorAccessDenied", "accessDenied", "extensionError", "Forbidden")),
+    (
+        _NO_MAILBOX,
+        (
+            "ErrorInvalidUser",
+            "ErrorInvalidMailbox",
+            "ErrorNonExistentMailbox",
+            "ErrorMailRecipientNotFound",
+            "ErrorMailboxNotFound",
+            "ResourceNotFound",
+            "Request_ResourceNotFound",
+            "ErrorItemNotFound",  # of the mailbox itself: a contact that is not found is absent or purged
+        ),
     ),
-    "errormailboxmoveinprogress": Remedy(
-        "The mailbox is being moved between servers, which takes hours. Retry when it has arrived.", True
+    (
+        _ON_PREMISES,
+        ("MailboxNotEnabledForRESTAPI", "MailboxNotSupportedForRESTAPI", "MailboxNotHostedInExchangeOnline"),
     ),
-    "authorization_requestdenied": Remedy(
-        "The app lacks the permission Contacts.ReadWrite, or nobody has consented to it. Give it, and retry.", True
+    (_UNAUTHORIZED, ("AuthenticationError",)),
+    (_DISABLED, ("ErrorAccountDisabled", "ErrorMailboxLogonFailed", "ErrorImpersonateUserDenied")),
+    (_LICENCE, ("ErrorInvalidLicense",)),
+    (_ROUTING, ("ErrorIncorrectRoutingHint",)),
+    (_WRONG_ID, ("ErrorInvalidIdMalformed", "ErrorInvalidIdEmpty", "RequestBroker--ParseUri")),
+    (_OTHER_MAILBOX, ("ErrorInvalidMailboxItemId",)),
+    (_FOLDER, ("ErrorFolderNotFound",)),
+    (_NOT_DELETABLE, ("ErrorCannotDeleteObject",)),
+    (
+        _QUOTA,
+        (
+            "ErrorQuotaExceeded",
+            "QuotaExceededException",
+            "quotaLimitReached",
+            "ErrorMessagePerFolderCountReceiveQuotaExceeded",
+        ),
     ),
-}
+    (_MOVING, ("ErrorMailboxMoveInProgress",)),
+    (_STALE, ("MailboxInfoStale",)),
+    (_QUARANTINED, ("ErrorApiQuarantined",)),
+    (_THROTTLED, ("ErrorTooManyObjectsOpened",)),
+    (_PERMISSION, ("Authorization_RequestDenied", "NoPermissionsInAccessToken")),
+    (
+        Remedy(
+            "Graph does not know the tenant of the token: it is that of another cloud, or has no Exchange Online. Check "
+            "AZURE_TENANT_ID and --cloud, and retry.",
+            True,
+        ),
+        ("OrganizationFromTenantGuidNotFound",),
+    ),
+)
+_BY_CODE = {code.lower(): remedy for remedy, codes in _CODES for code in codes}
 _BY_STATUS = {
+    401: _UNAUTHORIZED,
     409: _BUSY,
     412: _BUSY,
     423: _BUSY,
-    429: Remedy("The mailbox kept asking for patience. Retry later, with a lower --rate or fewer --connections.", True),
+    429: _THROTTLED,
+    501: Remedy(
+        "Graph does not support this request for this mailbox or cloud; nothing was carried out. Trying the same rows again is of "
+        "no use: try one of them with --action delete and a new ledger.",
+        False,
+    ),
     507: _QUOTA,
 }
 _NO_ANSWER = Remedy(
@@ -84,7 +171,24 @@ _NO_ANSWER = Remedy(
     True,
 )
 _SERVICE = Remedy("The service's own trouble. Retry; what was purged after all is then counted as purged.", True)
-_UNKNOWN = Remedy(
+_UNKNOWN = {
+    400: Remedy(
+        "Graph found something wrong with the request, which is likely an id that is none of a contact or a name that is none of a "
+        "mailbox. Compare a row with the mailbox, list its contacts anew, and retry a few rows before all.",
+        True,
+    ),
+    403: Remedy(
+        "Graph forbids it for a reason that is not known here: look at the app's permission, at access policies, and at holds and "
+        "retention for the mailbox. Retry a few rows before all.",
+        True,
+    ),
+    404: Remedy(
+        "Graph did not find what the row names, and did not say that the contact is gone: the name of the mailbox, the folder or "
+        "the id may be wrong. List the contacts of this mailbox anew, and retry a few rows before all.",
+        True,
+    ),
+}
+_UNKNOWN_AT_ALL = Remedy(
     "Graph said no without a reason that is known here. The request id and the time of a row let Microsoft's support find out; "
     "retry a few rows before all.",
     True,
@@ -95,11 +199,17 @@ INVALID = Remedy(
 )
 
 
-def remedy_for(status: int, code: str) -> Remedy:
-    """The advice for rows that were told so; status 0 means that no answer came."""
-    found = _BY_CODE.get(code.lower()) or _BY_STATUS.get(status)
+def remedy_for(status: int, code: str, message: str = "") -> Remedy:
+    """The advice for rows that were told so; status 0 means that no answer came. The ``message`` makes it more exact."""
+    told = unwrapped(Reply(status, code, message))
+    code, words = told.code.lower(), told.message.lower()
+    if "resource not found for the segment" in words and "permanentdelete" in words:
+        return _NO_SUCH_ACTION
+    if "cross server access is not allowed" in words:
+        return _OTHER_MAILBOX
+    found = (None if status == 429 else _BY_CODE.get(code)) or _BY_STATUS.get(status)
     if found is not None:
         return found
     if status == 0:
         return _NO_ANSWER
-    return _SERVICE if status >= 500 or status == 408 else _UNKNOWN
+    return _SERVICE if status >= 500 or status == 408 else _UNKNOWN.get(status, _UNKNOWN_AT_ALL)

@@ -16,6 +16,7 @@ from purgeengine.core.action import IdType
 from purgeengine.core.backoff import Backoff
 from purgeengine.core.connections import Connections
 from purgeengine.core.course import Course
+from purgeengine.core.experience import PATIENT_ANSWERS_MAX
 from purgeengine.core.filling import Filling
 from purgeengine.core.flight import Flight
 from purgeengine.core.gate import Gate
@@ -43,10 +44,13 @@ from purgeengine.core.model import Reply
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.roster import Roster
 from purgeengine.core.settling import Settling
-from purgeengine.core.token_watch import Remedy, TokenWatch
+from purgeengine.core.token_watch import SUSPECTS_MAX, Remedy, TokenWatch
 from purgeengine.core.verdicts import Verdict, judge_batch
 from purgeengine.core.view import View
 from purgeengine.core.window import Window
+
+NOT_ATTEMPTED_WAIT_S = 1.0
+"""Seconds before a call is sent again that was not attempted as a whole (424)."""
 
 
 class Scheduler:
@@ -64,8 +68,12 @@ class Scheduler:
         connections: Connections | None = None,
         rows_left: int = 0,
         id_type: IdType = IdType.DEFAULT,
+        token_renewable: bool = True,
     ) -> None:
-        """``rows_left`` are all rows that will be told of; the plan needs to know what is still to come."""
+        """``rows_left`` are all rows that will be told of; the plan needs to know what is still to come.
+
+        A token that is not ``token_renewable`` is not renewed for a single mailbox's 401.
+        """
         self._limits = limits
         self._now = now
         self._backoff = Backoff(limits, rng)
@@ -73,12 +81,12 @@ class Scheduler:
         self._gate = Gate(self._backoff, self._connections)
         self._gate.asked_to_wait(now, run_blocked_for_s)
         self._quarantine = quarantine or Quarantine(limits)
-        self._settling = Settling(limits, self._backoff, id_type)
+        self._token = TokenWatch(renewable=token_renewable)
+        self._settling = Settling(limits, self._backoff, id_type, self._token)
         self._roster = Roster(limits)
         self._filling = Filling(
             limits, rng, self._roster, self._connections, now=now, first_batch=first_batch, unread=rows_left
         )
-        self._token = TokenWatch()
         self._course = Course(limits, now)
         self._flights: dict[int, Flight] = {}
         self._input_ended = False
@@ -95,6 +103,7 @@ class Scheduler:
             self._take(event)
         self._roster.wake(self._now)
         self._halt_on_outage()
+        self._look_at_suspects()
         self._fill()
         commands, self._out = self._out, []
         return commands
@@ -160,7 +169,8 @@ class Scheduler:
             case BatchLost():
                 self._lost(event)
             case TokenRenewed():
-                self._token.renewed()
+                self._token.renewed(self._now)
+                self._release_suspects()
             case StopRequested():
                 self._stopping = True
             case Held():
@@ -243,11 +253,16 @@ class Scheduler:
             mailbox.window.answered(len(attempts), self._now)
         match verdict:
             case Verdict.THROTTLED:
-                self._wait_for_graph(self._gate.throttled(self._now, outer), outer)
-                self._settling.all_returned(flight, self._now)
+                self._wait_for_graph(self._gate.throttled(self._now, outer, flight.sent_at), outer)
+                self._settling.all_returned(flight, outer, self._now)
+                if self._gate.refused_in_a_row >= PATIENT_ANSWERS_MAX:
+                    self._halt(HaltReason.THROTTLED, outer)
+            case Verdict.NOT_ATTEMPTED:
+                self._gate.failed(self._now, outer)
+                self._settling.all_returned(flight, outer, self._now, NOT_ATTEMPTED_WAIT_S)
             case Verdict.REFUSED if flight.batch.serial and flight.size > 1:
                 self._filling.lanes_work = False  # or a row of it is wrong, which an unordered batch will show
-                self._settling.all_returned(flight, self._now)
+                self._settling.all_returned(flight, outer, self._now)
             case Verdict.REFUSED if flight.size > 1:
                 self._settling.all_alone(flight)
                 for mailbox, attempts in flight.parts:
@@ -256,10 +271,10 @@ class Scheduler:
             case Verdict.REFUSED:
                 self._settling.refuse_all(flight, outer)
             case Verdict.APP_REFUSED:
-                self._settling.all_returned(flight, self._now)
+                self._settling.all_returned(flight, outer, self._now)
                 self._halt(HaltReason.REFUSED_APP, outer)
             case _:
-                self._settling.all_returned(flight, self._now)
+                self._settling.all_returned(flight, outer, self._now)
                 if verdict is Verdict.TOKEN_REFUSED:
                     self._token_refused(flight, outer)
 
@@ -279,6 +294,10 @@ class Scheduler:
         said = self._settling.said
         if said.app_refused is not None:
             self._halt(HaltReason.REFUSED_APP, said.app_refused)
+        if said.no_such_action is not None:
+            self._halt(HaltReason.NO_SUCH_ACTION, said.no_such_action)
+        if said.proven:
+            self._release_suspects()
         if said.token_refused is not None:
             self._token_refused(flight, said.token_refused)
         if said.went_through:
@@ -319,6 +338,31 @@ class Scheduler:
             self._out.append(RenewToken())
         elif remedy is Remedy.GIVE_UP:
             self._halt(HaltReason.REFUSED_APP, reply)
+
+    def _release_suspects(self) -> None:
+        """The token is good, or there is another: ask them again."""
+        for mailbox in self._token.released():
+            self._roster.place(mailbox, self._now)
+
+    def _look_at_suspects(self) -> None:
+        """Decide about the mailboxes that answer 401 to a fresh token, once no other mailbox can show that the token is good.
+
+        Where others went through earlier in this run, with a token that these were refused as well, it is the mailboxes.
+        """
+        suspects = self._token.suspects
+        if not suspects or self._stopping or self._token.awaited:
+            return
+        reply = next(reversed(suspects.values())).refusal
+        if len(suspects) >= SUSPECTS_MAX:
+            self._halt(HaltReason.UNAUTHORIZED, reply)
+        elif not self._flights and self._input_ended and len(suspects) == len(self._roster):
+            if not self._token.ever_proven or any(mailbox.experience.went_through for mailbox in suspects.values()):
+                self._halt(HaltReason.UNAUTHORIZED, reply)
+                return
+            for mailbox in self._token.released():
+                self._settling.close_suspect(mailbox)
+                self._out.append(Record(tuple(self._settling.entries)))
+                self._roster.place(mailbox, self._now)
 
     def _wait_for_graph(self, for_s: float, reply: Reply) -> None:
         if for_s > self._limits.retry_after_s_max:

@@ -13,6 +13,7 @@ from typing import assert_never
 from purgeengine.config import Limits
 from purgeengine.core.action import IdType
 from purgeengine.core.backoff import Backoff
+from purgeengine.core.experience import CONFIRM_S, PATIENT_ANSWERS_MAX
 from purgeengine.core.fanout import FanoutProbe
 from purgeengine.core.flight import Flight, neighbours
 from purgeengine.core.mailbox import Mailbox
@@ -26,6 +27,7 @@ from purgeengine.core.messages import (
     Settled,
 )
 from purgeengine.core.model import PURGED_REPLY, Attempt, Outcome, Reply
+from purgeengine.core.token_watch import Blame, TokenWatch
 from purgeengine.core.verdicts import Verdict, judge, outcome_when_gone
 
 NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
@@ -40,6 +42,9 @@ class Said:
     went_through: bool = False
     token_refused: Reply | None = None
     app_refused: Reply | None = None
+    no_such_action: Reply | None = None
+    proven: bool = False
+    """Whether a row was purged or found gone, so that its token is good."""
     refused: int = 0
     """Rows that were too fast."""
     unsent: int = 0
@@ -56,6 +61,15 @@ class _MailboxSaid:
     held_back: bool = False
     wait_s: float = 0.0
     closed: Reply | None = None
+    known: int = 0
+    """Rows refused for a reason that is their own."""
+    unknown: list[Reply] = field(default_factory=list)
+    trouble: Reply | None = None
+    """The last reply that spoke of trouble, or was not clear."""
+    faulty: bool = False
+    """Whether a row of it was in doubt afterwards, or its mailbox was not reached."""
+    unclear: bool = False
+    unauthorized: Reply | None = None
     returned: list[tuple[float, Attempt]] = field(default_factory=list)
     """Rows to be sent again, with the instant from which they may."""
 
@@ -63,8 +77,11 @@ class _MailboxSaid:
 class Settling:
     """Turns replies into entries, and puts rows back into their mailboxes."""
 
-    def __init__(self, limits: Limits, backoff: Backoff, id_type: IdType = IdType.DEFAULT) -> None:
+    def __init__(
+        self, limits: Limits, backoff: Backoff, id_type: IdType = IdType.DEFAULT, token: TokenWatch | None = None
+    ) -> None:
         self._limits = limits
+        self._token = token or TokenWatch()
         self._backoff = backoff
         self._id_type = id_type
         self.said = Said()
@@ -88,8 +105,9 @@ class Settling:
         if list(replies.values()).count(PURGED_REPLY) == flight.size:  # nearly always, and nothing to judge
             self._all_purged(flight, now, fanout)
             return
-        batch, serial = flight.batch.number, flight.batch.serial
+        serial = flight.batch.serial
         index = 0
+        self._look_for_proof(flight, replies)
         for mailbox, attempts in flight.parts:
             said = _MailboxSaid()
             broken = False
@@ -102,20 +120,30 @@ class Settling:
                     self.said.unsent += 1
                     continue
                 broken = broken or (serial and reply.status >= 400 and reply.status != FAILED_DEPENDENCY)
-                self._reply(batch, attempt, reply, mailbox, said, now)
+                self._reply(flight, attempt, reply, mailbox, said, now)
             self.said.refused += said.refused
             self._ended(mailbox, len(attempts), said.refused, now, fanout, lane=serial)
             self._conclude(mailbox, flight, len(attempts), said, now)
 
+    def _look_for_proof(self, flight: Flight, replies: dict[int, Reply | None]) -> None:
+        """Whether the answer shows that its token is good, before any 401 of it is judged: the order of rows must not matter."""
+        for reply in replies.values():
+            if reply is not None and judge(reply, self._id_type) in (Verdict.PURGED, Verdict.GONE):
+                self.said.proven = True
+                self._token.proven(flight.token_generation)
+                return
+
     def _all_purged(self, flight: Flight, now: float, fanout: FanoutProbe) -> None:
         """Every row of the batch is gone; neighbours share an entry."""
-        self.said.went_through = True
+        self.said.went_through = self.said.proven = True
+        self._token.proven(flight.token_generation)
         batch, lane = flight.batch.number, flight.batch.serial
         for mailbox, attempts in flight.parts:
             rows = len(attempts)
             for first, count, sendings in neighbours(attempts):
                 self.entries.append(Settled(first, Outcome.PURGED, sendings, False, batch, PURGED_REPLY, count))
             self._ended(mailbox, rows, 0, now, fanout, lane=lane)
+            mailbox.experience.went_well()
             if mailbox.closing is None:
                 mailbox.went_well(rows)
 
@@ -135,8 +163,9 @@ class Settling:
         mailbox.lane_carried(rows - unsent, rows)
 
     def _reply(
-        self, batch: int, attempt: Attempt, reply: Reply, mailbox: Mailbox, said: _MailboxSaid, now: float
+        self, flight: Flight, attempt: Attempt, reply: Reply, mailbox: Mailbox, said: _MailboxSaid, now: float
     ) -> None:
+        batch = flight.batch.number
         verdict = judge(reply, self._id_type)
         if verdict is not Verdict.TOKEN_REFUSED and verdict is not Verdict.FAULT:
             self.said.went_through = True
@@ -146,6 +175,10 @@ class Settling:
                 gone = Outcome.PURGED if verdict is Verdict.PURGED else outcome_when_gone(attempt.in_doubt)
                 self._settle(attempt, gone, batch, reply)
             case Verdict.REFUSED:
+                said.known += 1
+                self._settle(attempt, Outcome.REFUSED, batch, reply)
+            case Verdict.UNKNOWN:
+                said.unknown.append(reply)
                 self._settle(attempt, Outcome.REFUSED, batch, reply)
             case Verdict.CLOSED:
                 said.closed = reply
@@ -156,28 +189,40 @@ class Settling:
                 said.concurrency |= "concurrency" in reply.message.lower()
                 wait_s = self._backoff.throttled_wait_s(mailbox.refusals + 1, reply)
                 said.wait_s = max(said.wait_s, wait_s)
-                self._return(batch, attempt, reply, now, said, counted=False)
+                said.trouble = reply
+                row_wait_s = self._backoff.throttled_row_wait_s(attempt.number)
+                self._return(batch, attempt, reply, now + row_wait_s, said, counted=False)
             case Verdict.HELD_BACK:
                 wait_s = self._backoff.held_back_wait_s(mailbox.held_back + 1, reply)
                 said.wait_s = max(said.wait_s, wait_s)
                 said.held_back = True
+                said.trouble = reply
                 self._return(batch, attempt, reply, now, said, counted=False)
-            case Verdict.FAULT:
+            case Verdict.FAULT | Verdict.UNREACHED:
                 wait_s = self._backoff.item_wait_s(attempt.failures + 1, reply)
                 if reply.retry_after_s is not None:
                     said.wait_s = max(said.wait_s, wait_s)
-                self._return(batch, attempt._replace(in_doubt=True), reply, now + wait_s, said)
+                said.trouble, said.faulty = reply, True
+                attempt = attempt._replace(in_doubt=attempt.in_doubt or verdict is Verdict.FAULT)
+                self._return(batch, attempt, reply, now + wait_s, said)
             case Verdict.UNCLEAR:
                 wait_s = self._backoff.item_wait_s(attempt.failures + 1, reply)
+                said.trouble, said.unclear = reply, True
                 self._return(batch, attempt, reply, now + wait_s, said, unclear=True)
             case Verdict.NOT_ATTEMPTED:
                 wait_s = self._backoff.item_wait_s(attempt.number, reply)
+                said.trouble = reply
                 self._return(batch, attempt, reply, now + wait_s, said, counted=False)
             case Verdict.TOKEN_REFUSED:
-                self.said.token_refused = reply
-                self._return(batch, attempt, reply, now, said, counted=False)
+                said.unauthorized = reply
+                blamed = self._token.blame(flight.token_generation, now) is Blame.MAILBOX
+                wait_s = self._backoff.item_wait_s(attempt.failures + 1, reply) if blamed else 0.0
+                self._return(batch, attempt, reply, now + wait_s, said, counted=blamed, unclear=True)
             case Verdict.APP_REFUSED:
                 self.said.app_refused = reply
+                self._return(batch, attempt, reply, now, said, counted=False)
+            case Verdict.NO_SUCH_ACTION:
+                self.said.no_such_action = reply
                 self._return(batch, attempt, reply, now, said, counted=False)
             case _:
                 assert_never(verdict)
@@ -211,12 +256,15 @@ class Settling:
     def _conclude(self, mailbox: Mailbox, flight: Flight, rows: int, said: _MailboxSaid, now: float) -> None:
         """Carry out what the replies said about their mailbox."""
         mailbox.held_back += said.held_back
+        self._learn(mailbox, flight, rows, said, now)
         if said.wait_s:
             self.block(mailbox, now + said.wait_s, now)  # also one that is closed: another run may be about to ask it
         if said.closed is not None:
             mailbox.closing = mailbox.closing or (Outcome.REFUSED, said.closed)
-        elif said.wait_s > self._limits.retry_after_s_max or mailbox.held_back >= self._limits.attempts_max:
+        elif said.wait_s > self._limits.retry_after_s_max:
             mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, WAIT_TOO_LONG)
+        elif mailbox.held_back >= self._limits.attempts_max and said.trouble is not None:
+            mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, said.trouble)
         for at, attempt in said.returned:
             self._put_back(mailbox, attempt, at, rows)
         if mailbox.closing is not None:
@@ -224,14 +272,71 @@ class Settling:
         if said.refused:
             # Refusals of a batch wider than four are the fanout's doing; within four they mean other traffic.
             within_four = rows <= mailbox.limit_max or flight.batch.serial
-            mailbox.was_refused(some_went_through=said.good > 0, concurrency=said.concurrency and within_four)
+            again = mailbox.experience.was_too_fast(flight.sent_at, now)
+            mailbox.was_refused(
+                some_went_through=said.good > 0, concurrency=said.concurrency and within_four, again=again
+            )
         else:
             mailbox.went_well(said.good)
+
+    def _learn(self, mailbox: Mailbox, flight: Flight, rows: int, said: _MailboxSaid, now: float) -> None:
+        """What the answer adds to the experience with the mailbox; may decide that the mailbox is to be closed."""
+        experience = mailbox.experience
+        if said.unauthorized is not None:
+            self._unauthorized(mailbox, flight, said.unauthorized, now)
+        if said.good:
+            experience.went_well()
+            return
+        if said.known or said.unknown or said.closed is not None:
+            experience.answered()
+        elif said.trouble is not None and said.unauthorized is None:
+            tried = rows - (self.said.unsent if flight.batch.serial else 0)
+            fault = said.faulty or said.unclear
+            if experience.was_fruitless(tried, flight.sent_at, now, fault=fault):
+                self._wait_as_one(mailbox, said, said.trouble, now)
+        if said.unknown and not experience.went_through:
+            for reply in said.unknown:
+                experience.was_unknown(reply, 1, flight.sent_at, now)
+            if experience.refuses_all:
+                mailbox.closing = mailbox.closing or (Outcome.REFUSED, _all_alike(experience.alike, said.unknown[-1]))
+            elif experience.to_be_confirmed:
+                mailbox.block(now + CONFIRM_S)
+
+    def _wait_as_one(self, mailbox: Mailbox, said: _MailboxSaid, reply: Reply, now: float) -> None:
+        """The mailbox answers nothing but trouble: it waits, longer each time, and ends after a bounded number of answers."""
+        experience = mailbox.experience
+        if experience.faults >= self._limits.attempts_max or experience.fruitless >= PATIENT_ANSWERS_MAX:
+            outcome = Outcome.REFUSED if said.unclear and not said.faulty else Outcome.EXHAUSTED
+            mailbox.closing = mailbox.closing or (outcome, _all_trouble(experience.fruitless, reply))
+        elif experience.troubled and not said.refused and not said.held_back:  # those wait anyway
+            mailbox.block(now + self._backoff.item_wait_s(experience.fruitless, Reply(reply.status)))
+
+    def _unauthorized(self, mailbox: Mailbox, flight: Flight, reply: Reply, now: float) -> None:
+        """Find out whose a 401 is, and act on it."""
+        mailbox.experience.unauthorized_once = True
+        match self._token.blame(flight.token_generation, now):
+            case Blame.OLD_TOKEN:
+                pass
+            case Blame.TOKEN:
+                self.said.token_refused = reply
+            case Blame.UNSETTLED:
+                mailbox.experience.was_unauthorized(flight.sent_at, now)
+                mailbox.refusal = reply
+                self._token.suspect(mailbox)
+            case Blame.MAILBOX:
+                if mailbox.experience.was_unauthorized(flight.sent_at, now):
+                    mailbox.closing = mailbox.closing or (Outcome.REFUSED, reply)
 
     def give_up(self, mailbox: Mailbox) -> None:
         """The mailbox would have to wait for longer than a run does, as an earlier run was told; adds to `entries`, from none."""
         self.entries = []
         mailbox.closing = (Outcome.EXHAUSTED, WAIT_TOO_LONG)
+        self.close(mailbox)
+
+    def close_suspect(self, mailbox: Mailbox) -> None:
+        """No other mailbox is left that could show whose its 401 is; adds to `entries`, from none."""
+        self.entries = []
+        mailbox.closing = (Outcome.REFUSED, mailbox.refusal)
         self.close(mailbox)
 
     def _put_back(self, mailbox: Mailbox, attempt: Attempt, at: float, rows: int) -> None:
@@ -269,11 +374,14 @@ class Settling:
 
     # -------------------------------------------------------------------------------------------- all rows of a batch
 
-    def all_returned(self, flight: Flight, now: float) -> None:
-        """Certainly not carried out, and nobody's fault: send again."""
+    def all_returned(self, flight: Flight, reply: Reply, now: float, wait_s: float = 0.0) -> None:
+        """Certainly not carried out, and not these rows' fault: send again after a wait, unless sent too often already."""
         for mailbox, attempts in flight.parts:
+            said = _MailboxSaid()
             for attempt in attempts:
-                self._put_back(mailbox, attempt, now, len(attempts))
+                self._return(flight.batch.number, attempt, reply, now + wait_s, said, counted=False)
+            for at, attempt in said.returned:
+                self._put_back(mailbox, attempt, at, len(attempts))
 
     def never_sent(self, flight: Flight, now: float) -> None:
         """The batch did not reach Graph, so that this was no sending."""
@@ -306,3 +414,15 @@ class Settling:
         for _, attempts in flight.parts:
             for attempt in attempts:
                 self._settle(attempt, Outcome.REFUSED, flight.batch.number, reply)
+
+
+def _all_alike(rows: int, reply: Reply) -> Reply:
+    """Why a mailbox is closed that refused its first rows alike, with what it said."""
+    said = f" It said: {reply.message}" if reply.message else ""
+    return reply._replace(message=f"The mailbox refused its first {rows} rows alike and let none through.{said}")
+
+
+def _all_trouble(answers: int, reply: Reply) -> Reply:
+    """Why a mailbox is closed that answered nothing but trouble."""
+    said = f" The last one said: {reply.message}" if reply.message else ""
+    return reply._replace(message=f"{answers} answers of the mailbox in a row brought nothing.{said}")

@@ -34,7 +34,16 @@ WAIT_S_MAX = 120.0
 LOST_WAIT_S = 5.0
 """After a lost answer, at least so long: the service may still be reading, and a mailbox bears four requests at once."""
 
-_AGAIN = frozenset({Verdict.THROTTLED, Verdict.FAULT, Verdict.UNCLEAR, Verdict.NOT_ATTEMPTED, Verdict.TOKEN_REFUSED})
+_AGAIN = frozenset(
+    {
+        Verdict.THROTTLED,
+        Verdict.FAULT,
+        Verdict.UNREACHED,
+        Verdict.UNCLEAR,
+        Verdict.NOT_ATTEMPTED,
+        Verdict.TOKEN_REFUSED,
+    }
+)
 _LOST = Reply(0, message="no answer came")
 
 
@@ -74,6 +83,8 @@ class GraphReader:
         self._rng = rng or random.Random()
         self._sleep = sleep
         self._backoff = Backoff(Limits(), self._rng)
+        self._renewed = False
+        """Whether the token was renewed because of a 401 for a single question: the next one is about its mailbox."""
         self.latency_s: float | None = None
         """How long the latest answer took."""
         self.skew_s: float | None = None
@@ -82,12 +93,19 @@ class GraphReader:
     async def read(self, urls: Sequence[str], id_type: IdType = IdType.DEFAULT) -> list[Said]:
         """Ask all of these, and answer in their order.
 
-        Raises `TokenError` when Graph refuses the token or the app as a whole, and `RunStopped` when it cannot be reached or asks
-        for a longer wait than a question is worth.
+        A 401 that lasts with a renewed token comes back as it was where any other question was answered otherwise: it is about its
+        mailbox. Raises `TokenError` when Graph refuses the token or the app as a whole, and `RunStopped` when it cannot be reached
+        or asks for a longer wait than a question is worth.
         """
         found: list[Said] = []
         for start in range(0, len(urls), BATCH_ITEMS_MAX):
             found += await self._read_batch(urls[start : start + BATCH_ITEMS_MAX], id_type)
+        if found and all(judge(one.reply, id_type) is Verdict.TOKEN_REFUSED for one in found):
+            raise TokenError(
+                f"Graph answered 401 to every question, with a renewed token as well: {told(found[-1].reply)}. Either the app's "
+                "token is refused (check the app and the tenant), or these mailboxes are none that Graph can reach: on premises in "
+                "a hybrid tenant, or missing. Try a mailbox that is known to work."
+            )
         return found
 
     async def _read_batch(self, urls: Sequence[str], id_type: IdType) -> list[Said]:
@@ -133,7 +151,8 @@ class GraphReader:
             reply = replies.get(place) or _LOST
             said[index] = Said(reply, bodies.get(place, {}))
             verdict = judge(reply, id_type)
-            if said[index].went_well or verdict not in _AGAIN:
+            lasting = verdict is Verdict.TOKEN_REFUSED and self._renewed and answer.replies is not None
+            if said[index].went_well or verdict not in _AGAIN or lasting:
                 waits.append(reply.retry_after_s or 0.0)
                 continue
             left.append(index)
@@ -144,8 +163,17 @@ class GraphReader:
         if refused is not None:
             if tries == TRIES_MAX:
                 raise TokenError(f"Graph refused the token: {told(refused)}. Check the app and the tenant.")
-            await self._tokens.renew(token)
+            await self._renew(token, single=answer.replies is not None)
         return max(waits), left
+
+    async def _renew(self, stale: str, *, single: bool) -> None:
+        """Get another token; where only a ``single`` question was refused, the present one does if there is no other."""
+        try:
+            await self._tokens.renew(stale)
+        except TokenError:
+            if not single:
+                raise
+        self._renewed = self._renewed or single
 
     def _wait_s(self, verdict: Verdict, tries: int, reply: Reply) -> float:
         if verdict is Verdict.THROTTLED:

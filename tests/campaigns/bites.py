@@ -138,9 +138,9 @@ def _counts_429(patch: Patch) -> None:
     _around(patch, settling.Settling, "_return", wrong)
 
 
-@mutant("a refused token counts as a failure of the row", 2)
-def _counts_401(patch: Patch) -> None:
-    _judges(patch, lambda reply: reply.status == 401, Verdict.UNCLEAR)
+@mutant("a refused token leaves its row in doubt", 4)
+def _doubts_401(patch: Patch) -> None:
+    _judges(patch, lambda reply: reply.status == 401, Verdict.FAULT)
 
 
 @mutant("a mailbox is closed for one item's 404", 2)
@@ -242,7 +242,7 @@ def _any_404(patch: Patch) -> None:
 @mutant("a lost call leaves no doubt", 4)
 def _lost_without_doubt(patch: Patch) -> None:
     def wrong(right: Any, self: Any, flight: Any, reply: Reply, now: float, *, counted: bool) -> None:
-        self.all_returned(flight, now)
+        self.all_returned(flight, reply, now)
 
     _around(patch, settling.Settling, "all_in_doubt", wrong)
 

@@ -124,7 +124,7 @@ def _timeline(timeline: Timeline) -> dict[str, Any]:
 
 def _group(group: Group) -> dict[str, Any]:
     told = group.told
-    remedy = INVALID if told.invalid else remedy_for(told.status, told.code)
+    remedy = INVALID if told.invalid else remedy_for(told.status, told.code, told.message)
     return {
         "status": told.status or None,
         "code": printable(told.code),

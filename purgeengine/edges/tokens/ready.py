@@ -10,6 +10,8 @@ from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.tokens.identity import Identity, described, is_token
 from purgeengine.errors import TokenError
 
+READY_METHOD = "ready token"
+"""What such a login calls itself."""
 _REMEDY = (
     "Put a new token there, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and a credential such as AZURE_CLIENT_SECRET so that "
     "purgeengine can renew tokens by itself; then give the same command again."
@@ -25,7 +27,7 @@ class ReadyToken:
             raise TokenError("PURGEENGINE_ACCESS_TOKEN holds something that is no token. " + _REMEDY)
         self._token = token
         self._clock = clock or SystemClock()
-        self._identity = replace(described(token, "ready token"), chosen_because=chosen_because)
+        self._identity = replace(described(token, READY_METHOD), chosen_because=chosen_because)
         self._check_expiry()
 
     def __repr__(self) -> str:

@@ -1,0 +1,154 @@
+"""What a mailbox has answered so far in this run, and what that says of the mailbox as a whole.
+
+No table of error codes is complete, and some mailboxes cannot be served at all. Three patterns are recognised:
+
+1. *Alike*: every row that was answered got the same unknown refusal (status and code), and no row was ever purged or found gone.
+   After `ALIKE_ROWS` rows and two answers, one after the other, the mailbox is closed. A refusal that is known to be about its row
+   (a malformed id) does not count.
+2. *Fruitless*: nothing but trouble came back, several answers in a row. The mailbox waits as one, with growing waits, and each
+   time only `PROBE_ROWS` rows ask whether it is back. After a bounded number of answers it is closed.
+3. *Unauthorized*: 401 with a token that was renewed for this cause and that lets other mailboxes through. Three times, and the
+   mailbox is closed.
+
+A mailbox of which one row was purged or found gone in this run is never closed by the first and the third pattern.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from purgeengine.core.model import Reply
+
+ALIKE_ROWS = 20
+"""Rows that were refused alike before their mailbox is closed: fewer may be bad luck with the first rows of a list."""
+ALIKE_ANSWERS = 2
+"""Answers that those rows came in, the second to rows that were sent after the first had come."""
+CONFIRM_S = 5.0
+"""Seconds before the last rows are asked, so that a trouble of a moment closes nothing."""
+PROBE_ROWS = 3
+"""Rows that ask whether a mailbox in trouble is back: one may have trouble of its own, more cost requests."""
+PROBES_BEFORE_ONE = 8
+"""Answers after which a single row asks: a mailbox that wants patience for long gets it."""
+PATIENT_ANSWERS_MAX = 30
+"""Answers in a row with nothing but "too fast" (429) or "not attempted" (424) after which a mailbox is closed: half an hour at
+least, once the waits have grown."""
+UNAUTHORIZED_ANSWERS = 3
+"""Answers with 401 for a good token that close a mailbox: one may be chance."""
+
+
+class Experience:
+    """One for each open mailbox. *Later* answers are those to rows that were sent after the last counted answer had come."""
+
+    __slots__ = (
+        "_alike_answers",
+        "_alike_at",
+        "_fruitless_at",
+        "_refused_at",
+        "_unauthorized_at",
+        "alike",
+        "faults",
+        "fruitless",
+        "signature",
+        "troubled",
+        "unauthorized",
+        "unauthorized_once",
+        "went_through",
+    )
+
+    def __init__(self) -> None:
+        self.went_through = False
+        """Whether a row was purged or found gone in this run."""
+        self.signature: tuple[int, str] | None = None
+        """Status and code of the unknown refusals."""
+        self.alike = 0
+        """Rows refused with that signature."""
+        self._alike_answers = 0
+        self._alike_at = -inf
+        self.fruitless = 0
+        """Later answers in a row that brought nothing but trouble or requests for patience."""
+        self.faults = 0
+        """Those of them that were trouble."""
+        self.troubled = False
+        """Whether the mailbox waits as one and is asked by few rows."""
+        self._fruitless_at = -inf
+        self._refused_at = -inf
+        self.unauthorized_once = False
+        """Whether a row got 401, and none went through since."""
+        self.unauthorized = 0
+        """Later answers in a row with 401 for a token that is good elsewhere."""
+        self._unauthorized_at = -inf
+
+    @property
+    def rows_max(self) -> int | None:
+        """Most rows of the next batch; None for as many as may be."""
+        if self.cautious:
+            return PROBE_ROWS if self.fruitless < PROBES_BEFORE_ONE else 1
+        if self.alike and not self.went_through:
+            return max(1, ALIKE_ROWS - self.alike)
+        return None
+
+    @property
+    def cautious(self) -> bool:
+        """Whether rows that were sent before ask for all: no others are sent meanwhile."""
+        return self.troubled or self.unauthorized_once
+
+    @property
+    def at_full_speed(self) -> bool:
+        """Whether nothing is suspected of the mailbox."""
+        return not self.cautious and (self.went_through or not self.alike)
+
+    def went_well(self) -> None:
+        """A row was purged or found gone: whatever was suspected of the mailbox is wrong."""
+        self.went_through = True
+        self.alike = self.unauthorized = 0
+        self.unauthorized_once = False
+        self.answered()
+
+    def answered(self) -> None:
+        """The mailbox answered a row for good: it is in no trouble now."""
+        self.fruitless = self.faults = 0
+        self.troubled = False
+
+    def was_unknown(self, reply: Reply, rows: int, sent_at: float, now: float) -> None:
+        """So many rows of one answer got this unknown refusal."""
+        signature = (reply.status, reply.code.lower())
+        if signature != self.signature:
+            self.signature, self.alike, self._alike_answers, self._alike_at = signature, 0, 0, -inf
+        self.alike += rows
+        if sent_at >= self._alike_at:
+            self._alike_answers += 1
+            self._alike_at = now
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether enough rows were refused alike."""
+        return not self.went_through and self.alike >= ALIKE_ROWS and self._alike_answers >= ALIKE_ANSWERS
+
+    @property
+    def to_be_confirmed(self) -> bool:
+        """Whether only the last rows are missing."""
+        return not self.went_through and self.alike >= ALIKE_ROWS and self._alike_answers < ALIKE_ANSWERS
+
+    def was_fruitless(self, rows: int, sent_at: float, now: float, *, fault: bool) -> bool:
+        """An answer brought nothing for so many rows: trouble, or a request for patience. Answers whether it is a later one."""
+        if sent_at < self._fruitless_at:
+            return False
+        self._fruitless_at = now
+        self.fruitless += 1
+        self.faults += fault
+        self.troubled = self.troubled or rows > 1 or self.fruitless > 1  # one row may have trouble of its own
+        return True
+
+    def was_too_fast(self, sent_at: float, now: float) -> bool:
+        """Rows were refused as too fast. Answers whether it is a later answer, so that a longer wait is due."""
+        if sent_at < self._refused_at:
+            return False
+        self._refused_at = now
+        return True
+
+    def was_unauthorized(self, sent_at: float, now: float) -> bool:
+        """401 for a token that is good elsewhere. Answers whether the mailbox is to be closed for it."""
+        if sent_at >= self._unauthorized_at:
+            self._unauthorized_at = now
+            self.unauthorized += 1
+        return not self.went_through and self.unauthorized >= UNAUTHORIZED_ANSWERS
