@@ -80,6 +80,8 @@ class Server:
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    status: int = 200
+    """What a proxy answers from now on."""
 
     @property
     def url(self) -> str:
@@ -129,8 +131,8 @@ async def proxying(
 
     async def connect(request: Request, writer: asyncio.StreamWriter) -> None:
         known = authorization is None or request.headers.get("proxy-authorization") == authorization
-        if status != 200 or not known:
-            await answering(status if known else 407, close=True)(request, writer)
+        if server.status != 200 or not known:
+            await answering(server.status if known else 407, close=True)(request, writer)
             return
         far_reader, far_writer = await asyncio.open_connection(LOOPBACK, to_port)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -138,7 +140,7 @@ async def proxying(
         await pump(readers[writer], far_writer)
 
     readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
-    server = Server()
+    server = Server(status=status)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         readers[writer] = reader
