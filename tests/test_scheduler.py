@@ -844,7 +844,7 @@ def test_an_outage_that_lasts_stops_the_run() -> None:
         commands = scheduler.handle(*[lost(b, sent=False) for b in batches(commands)], now=now)
         now = max(now + 0.1, scheduler.wake_at() or 0.0)
         assert now < 1000
-    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(0))
+    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(0, message="The connection was reset."))
 
 
 def test_a_wait_that_graph_asked_for_is_no_outage() -> None:

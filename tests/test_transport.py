@@ -434,7 +434,7 @@ async def test_a_proxy_without_a_way_means_not_sent(
         (407, (), "", "it wants a user name and password"),
     ],
 )
-async def test_a_proxy_that_refuses_is_told_at_once(  # noqa: PLR0913 - a table
+async def test_a_proxy_that_refuses_is_told_at_once(
     status: int, wants: tuple[str, ...], user: str, told: str, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would refuse the next call as well: one attempt, the proxy by name, what it wants, and no password."""

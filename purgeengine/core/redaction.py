@@ -16,8 +16,6 @@ TEXT_LENGTH_MAX = 4_000
 """Characters looked at of one text; the rest is dropped unread. The longest honest error of a login has under 1,000."""
 NAME_LENGTH_MAX = 60
 """Characters of an error's name; Entra ID's longest has 30."""
-SECRET_LENGTH_MIN = 4
-"""A known secret that is shorter is not searched for: it would cut holes into ordinary words."""
 
 _JWT = re.compile(r"eyJ[A-Za-z0-9_=-]{2,}(?:\.[A-Za-z0-9_=-]*){0,4}")  # a header begins with {" in base64
 _SCHEME = re.compile(
@@ -45,7 +43,7 @@ def told(text: object, length_max: int = MESSAGE_LENGTH_MAX, *, secrets: Iterabl
         return ""
     text = text[:TEXT_LENGTH_MAX]
     for secret in secrets:
-        if len(secret) >= SECRET_LENGTH_MIN:
+        if secret:
             text = text.replace(secret, REDACTED)
     text = printable(text, TEXT_LENGTH_MAX)
     text = _JWT.sub(REDACTED, text)

@@ -59,17 +59,21 @@ def is_graphs(status: int, headers: Mapping[str, str], body: bytes, parsed: obje
 
 def sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
     """Who answered instead of Graph, as far as it shows, and where to look."""
-    said = [f"status {status}", _what(headers, body)]
+    said = ", ".join(marks(status, headers, body) + ([] if headers.get("request-id") else ["no request-id"]))
+    return (
+        f"Something between here and Graph answered instead of Graph ({said}). Look at the proxy, the gateway or the sign-in page "
+        "of this network"
+    )
+
+
+def marks(status: int, headers: Mapping[str, str], body: bytes, *, titled: bool = True) -> list[str]:
+    """What shows of whoever answered: status, kind of the body, ``Server`` and the host of ``Location``; all of it short."""
+    said = [f"status {status}", _what(headers, body, titled=titled)]
     if server := told(headers.get("server"), HEADER_LENGTH_MAX):
         said.append(f"Server: {server}")
     if (location := headers.get("location")) is not None:
         said.append(f"it leads to {_host_of(location)}")
-    if not headers.get("request-id"):
-        said.append("no request-id")
-    return (
-        f"Something between here and Graph answered instead of Graph ({', '.join(said)}). Look at the proxy, the gateway or the "
-        "sign-in page of this network"
-    )
+    return said
 
 
 def may_be_carried_out(status: int) -> bool:
@@ -90,7 +94,9 @@ def is_page(headers: Mapping[str, str], body: bytes) -> bool:
 def _says_nothing(status: int, headers: Mapping[str, str], body: bytes, parsed: object) -> bool:
     """An answer without a body, or with half of one, where Graph was seen to give such and nobody else has put a name to it."""
     half = parsed is None and (not body.strip() or body.lstrip().startswith(b"{"))
-    return half and (status < 300 or status in (408, 429) or status >= 500) and status != 511 and "server" not in headers
+    return (
+        half and (status < 300 or status in (408, 429) or status >= 500) and status != 511 and "server" not in headers
+    )
 
 
 def _is_marked(error: Mapping[object, object]) -> bool:
@@ -98,15 +104,15 @@ def _is_marked(error: Mapping[object, object]) -> bool:
     return isinstance(inner, dict) and any(mark in inner for mark in _MARKS)
 
 
-def _what(headers: Mapping[str, str], body: bytes) -> str:
+def _what(headers: Mapping[str, str], body: bytes, *, titled: bool) -> str:
     if not body.strip():
         return "no body"
     if is_page(headers, body):
-        found = _TITLE.search(body[:_PAGE_BYTES_MAX])
+        found = _TITLE.search(body[:_PAGE_BYTES_MAX]) if titled else None
         title = told(found[1].decode("utf-8", "replace"), HEADER_LENGTH_MAX) if found else ""
         return f'an HTML page titled "{title}"' if title else "an HTML page"
     kind = told(headers.get("content-type", "").partition(";")[0], HEADER_LENGTH_MAX)
-    return f"{kind} that is no error of Graph's" if kind else "a body that is no error of Graph's"
+    return f"{kind} of an unknown shape" if kind else "a body of an unknown shape"
 
 
 def _host_of(location: str) -> str:

@@ -208,7 +208,7 @@ class HttpTransport:
     def _refused_by_proxy(self, error: aiohttp.ClientHttpProxyError, proxy: Proxy) -> NotSent | RunStopped:
         if not is_final(error.status):
             return NotSent(f"the proxy {proxy.url} could not connect to {self._host} (status {error.status})")
-        headers = error.headers.getall("Proxy-Authenticate", ()) if error.headers is not None else ()  # type: ignore[attr-defined]
+        headers = error.headers.getall("Proxy-Authenticate", ()) if error.headers is not None else ()
         said = refusal(proxy, self._host, error.status, schemes_of(headers))
         if self._connected:
             return NotSent(said)
