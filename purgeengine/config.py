@@ -57,7 +57,7 @@ class Limits:
     """A longer wait asked for by Graph ends the mailbox (or the run) instead: nobody waits for it, and it is not undercut."""
     outage_s_max: float = 900.0
     """No usable answer for so long stops the run, resumable."""
-    walled_off_s_max: float = 60.0
+    walled_off_s_max: float = 30.0
     """The same where something between here and Graph has answered every call since the run began: a block page or a network's
     sign-in page, which a person must see to, and who is likely to be waiting."""
     open_mailboxes_max: int = 10_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -185,11 +186,23 @@ def certificate_authority() -> trustme.CA:
 
 
 @cache
+def server_certificate() -> trustme.LeafCert:
+    """For 127.0.0.1, localhost and a name that only a proxy knows."""
+    return certificate_authority().issue_cert(LOOPBACK, "localhost", "graph.test")
+
+
+@cache
 def server_context() -> ssl.SSLContext:
-    """TLS for 127.0.0.1, localhost and a name that only a proxy knows."""
+    """TLS with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate_authority().issue_cert(LOOPBACK, "localhost", "graph.test").configure_cert(context)
+    server_certificate().configure_cert(context)
     return context
+
+
+def server_thumbprint() -> str:
+    """What Azure would call the certificate: its SHA-1 in hexadecimal."""
+    der = ssl.PEM_cert_to_DER_cert(server_certificate().cert_chain_pems[0].bytes().decode())
+    return hashlib.sha1(der).hexdigest()
 
 
 def write_ca(folder: Path, ca: trustme.CA | None = None) -> Path:

@@ -180,6 +180,8 @@ def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
             + (", and the policies that apply to it (Conditional Access)" if wanted else "")
             + ", then give the same command again."
         )
+    if halt.reason is HaltReason.OUTAGE and not reply.from_graph:
+        return RunStopped(f"The run was stopped because Graph itself did not answer. {said}. The same command resumes it.")
     return HALTS[halt.reason](said)
 
 
