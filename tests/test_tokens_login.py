@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -20,7 +21,7 @@ from purgeengine.edges.tokens.device_code import DeviceCodeLogin
 from purgeengine.edges.tokens.managed_identity import ManagedIdentityLogin
 from purgeengine.edges.tokens.msal_login import AppLogin
 from purgeengine.errors import TokenError, UsageProblem
-from tests.https_server import LOOPBACK, Request, Server, answering, proxying, serving, write_ca
+from tests.https_server import LOOPBACK, Request, Server, answering, proxying, server_thumbprint, serving, write_ca
 
 SECRET = "hunter2~Very.Secret"
 TENANT = "11111111-2222-4333-8444-555555555555"
@@ -459,3 +460,43 @@ async def test_a_machine_without_an_endpoint(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(LoginUnavailable, match=r"managed identity endpoint at 127\.0\.0\.1 could not be reached"):
         await asyncio.to_thread(login.acquire)
     assert "Is this an Azure machine" in login.remedy
+
+
+@pytest.mark.parametrize("expires", [{"expires_in": "3600"}, {"expires_on": 99_999_999_999}])
+async def test_cloud_shell_gives_a_token_of_whoever_signed_in(expires: dict[str, Any]) -> None:
+    """At MSI_ENDPOINT, without a secret; no other identity can be chosen there."""
+    granted_ = json.dumps({"access_token": "token-1", **expires}).encode()
+    async with serving(answering(200, granted_), tls=False) as server:
+        environment = {"MSI_ENDPOINT": f"http://127.0.0.1:{server.port}/oauth2/token"}
+        login = ManagedIdentityLogin(environment, client_id="", scope="https://graph.microsoft.com/.default")
+        assert (await asyncio.to_thread(login.acquire)).token == "token-1"
+    (request,) = server.requests
+    assert (request.method, request.target, request.headers["metadata"]) == ("POST", "/oauth2/token", "true")
+    assert request.body == b"resource=https%3A%2F%2Fgraph.microsoft.com"
+    with pytest.raises(
+        TokenError, match=r"Cloud Shell gives no choice: the identity is a person's. Unset AZURE_CLIENT_ID"
+    ):
+        ManagedIdentityLogin(environment, client_id="client-1", scope="x")
+
+
+async def test_service_fabric_is_believed_by_its_thumbprint_alone() -> None:
+    """No authority signs its certificate. A token that Graph wants replaced is named by its hash."""
+    granted_ = json.dumps({"access_token": "token-1", "expires_on": "99999999999"}).encode()
+    async with serving(answering(200, granted_)) as server:
+        environment = {
+            "IDENTITY_ENDPOINT": f"{server.url}/msi",
+            "IDENTITY_HEADER": "header~1",
+            "IDENTITY_SERVER_THUMBPRINT": server_thumbprint().upper(),
+        }
+        login = ManagedIdentityLogin(environment, client_id="", scope="https://graph.microsoft.com/.default")
+        assert (await asyncio.to_thread(login.acquire)).token == "token-1"
+        login.claims = '{"access_token":{}}'
+        await asyncio.to_thread(login.acquire)
+        other = {**environment, "IDENTITY_SERVER_THUMBPRINT": "0" * 40}
+        stranger = ManagedIdentityLogin(other, client_id="", scope="https://graph.microsoft.com/.default")
+        with pytest.raises((TokenError, LoginUnavailable)):
+            await asyncio.to_thread(stranger.acquire)
+    first, second = server.requests
+    assert first.headers["secret"] == "header~1"
+    assert "token_sha256_to_refresh" not in first.target
+    assert f"token_sha256_to_refresh={hashlib.sha256(b'token-1').hexdigest()}" in second.target

@@ -181,7 +181,9 @@ def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
             + ", then give the same command again."
         )
     if halt.reason is HaltReason.OUTAGE and not reply.from_graph:
-        return RunStopped(f"The run was stopped because Graph itself did not answer. {said}. The same command resumes it.")
+        return RunStopped(
+            f"The run was stopped because Graph itself did not answer. {said}. The same command resumes it."
+        )
     return HALTS[halt.reason](said)
 
 
