@@ -117,14 +117,10 @@ def about_cloud(way: Way, action: Action) -> Finding:
 
 
 def about_lookup(identity: Identity) -> Iterator[Finding]:
-    """Whether users can be looked up, where a token shows its permissions."""
+    """Whether users could be looked up, where a token shows its permissions; a run that does so asks Graph, which knows."""
     if identity.roles and not LOOKUP_PERMISSIONS & set(identity.roles):
-        yield Finding(
-            Level.WARNING,
-            "roles",
-            f"The token does not show {LOOKUP_PERMISSION}, which --resolve-users needs to look users up. Grant the application "
-            "permission with admin consent, or leave --resolve-users out.",
-        )
+        text = f"The token does not show {LOOKUP_PERMISSION}, which looking users up (--resolve-users) would need."
+        yield Finding(Level.NOTE, "roles", text)
 
 
 def about_names(mixed: bool) -> Iterator[Finding]:
