@@ -12,7 +12,7 @@ import pytest
 
 from purgeengine.commands.connecting import way_from
 from purgeengine.commands.options import deletion_from
-from purgeengine.commands.preflight import Level, about_clock, about_cloud, about_lookup, about_token
+from purgeengine.commands.preflight import Level, about_clock, about_cloud, about_token
 from purgeengine.config import CLOUDS
 from purgeengine.core.action import Action, Deletion
 from purgeengine.core.model import Reply
@@ -328,14 +328,16 @@ def test_a_shared_permission_is_another_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("roles", "warned"),
-    [(("Contacts.ReadWrite",), 1), (("User.ReadBasic.All",), 0), (("User.Read.All",), 0), (("User.Read",), 1), ((), 0)],
+    ("more", "lacks"),
+    [((), True), (("User.ReadBasic.All",), False), (("User.Read.All",), False), (("User.Read",), True)],
 )
-def test_looking_users_up_needs_its_own_permission(roles: tuple[str, ...], warned: int) -> None:
-    """User.ReadBasic.All or one that includes it; User.Read is the signed-in person only. A token without roles may be anything."""
-    findings = list(about_lookup(Identity("T", "C", "secret", roles)))
-    assert len(findings) == warned
-    assert all("User.ReadBasic.All" in finding.text for finding in findings)
+def test_looking_users_up_needs_its_own_permission(more: tuple[str, ...], lacks: bool) -> None:
+    """User.ReadBasic.All or one that includes it; User.Read is the signed-in person only."""
+    identity = Identity("T", "C", "secret", ("Contacts.ReadWrite", *more))
+    (said,) = [
+        found.text for found in about_token(identity, {}, way_from(options(None)), 0.0) if found.topic == "roles"
+    ]
+    assert ("needs User.ReadBasic.All as well" in said) == lacks
 
 
 def test_an_address_that_no_cloud_has_is_taken_as_it_is() -> None:

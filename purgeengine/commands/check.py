@@ -101,7 +101,7 @@ class Report:
     def sign_in(self) -> Tokens:
         """Have a token, and read what it says. Raises `TokenError`."""
         from purgeengine.commands.connecting import connect
-        from purgeengine.commands.preflight import about_clock, about_cloud, about_lookup, about_token
+        from purgeengine.commands.preflight import about_clock, about_cloud, about_token
         from purgeengine.commands.purging import run_loop
         from purgeengine.edges.clock import SystemClock
         from purgeengine.edges.tokens.identity import claims_of
@@ -118,7 +118,7 @@ class Report:
             self.findings.append(about_clock(self.identity.clock_skew_s, "the login"))
         claims = claims_of(run_loop(tokens.token()))
         self.app_name = printable(claims.get("app_displayname"), 200)
-        self.findings += [*about_token(self.identity, claims, self.way, clock.utc()), *about_lookup(self.identity)]
+        self.findings += about_token(self.identity, claims, self.way, clock.utc())
         return tokens
 
     async def ask_graph(self, tokens: Tokens, items: list[Any]) -> None:

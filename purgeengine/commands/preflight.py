@@ -80,7 +80,10 @@ def _about_roles(roles: tuple[str, ...], *, delegated: bool) -> Iterator[Finding
         )
         yield Finding(Level.WARNING, "roles", text)
     if PERMISSION in roles:
-        yield Finding(Level.OK, "roles", f"The token holds {PERMISSION}, which is all that purging needs.")
+        text = f"The token holds {PERMISSION}, which is all that purging needs."
+        if not LOOKUP_PERMISSIONS & set(roles):
+            text += f" Looking users up (--resolve-users) needs {LOOKUP_PERMISSION} as well, which it does not show."
+        yield Finding(Level.OK, "roles", text)
     else:
         shared = SHARED_PERMISSION in roles
         yield Finding(
@@ -114,13 +117,6 @@ def about_cloud(way: Way, action: Action) -> Finding:
         text = f"The {way.cloud} cloud has no contact permanentDelete; there, a run needs --action delete."
         return Finding(Level.WARNING, "cloud", text)
     return Finding(Level.OK, "cloud", f"{way.cloud}: {where}.")
-
-
-def about_lookup(identity: Identity) -> Iterator[Finding]:
-    """Whether users could be looked up, where a token shows its permissions; a run that does so asks Graph, which knows."""
-    if identity.roles and not LOOKUP_PERMISSIONS & set(identity.roles):
-        text = f"The token does not show {LOOKUP_PERMISSION}, which looking users up (--resolve-users) would need."
-        yield Finding(Level.NOTE, "roles", text)
 
 
 def about_names(mixed: bool) -> Iterator[Finding]:
