@@ -57,6 +57,9 @@ class Limits:
     """A longer wait asked for by Graph ends the mailbox (or the run) instead: nobody waits for it, and it is not undercut."""
     outage_s_max: float = 900.0
     """No usable answer for so long stops the run, resumable."""
+    walled_off_s_max: float = 30.0
+    """The same where something between here and Graph has answered every call since the run began: a block page or a network's
+    sign-in page, which a person must see to, and who is likely to be waiting."""
     open_mailboxes_max: int = 10_000
     """Mailboxes held in memory at once, throttled ones included; about 1 KB each."""
 
@@ -85,12 +88,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where a national cloud's login and Graph live (graph-contract, deployments)."""
+    """Where a national cloud's login and Graph live (graph-contract, deployments; Graph's metadata for the sovereign ones)."""
 
     name: str
     authority_url: str
     graph_url: str
-    has_permanent_delete: bool
+    has_permanent_delete: bool | None
+    """Whether contacts have the action there; None where nobody knows."""
+    has_contacts: bool = True
 
 
 CLOUDS = {
@@ -100,5 +105,20 @@ CLOUDS = {
         Cloud("usgov", "https://login.microsoftonline.us", "https://graph.microsoft.us", False),
         Cloud("dod", "https://login.microsoftonline.us", "https://dod-graph.microsoft.us", False),
         Cloud("china", "https://login.partner.microsoftonline.cn", "https://microsoftgraph.chinacloudapi.cn", False),
+        Cloud("bleu", "https://login.sovcloud-identity.fr", "https://graph.svc.sovcloud.fr", False),
+        Cloud("delos", "https://login.sovcloud-identity.de", "https://graph.svc.sovcloud.de", False),
+        Cloud(
+            "govsg", "https://login.sovcloud-identity.sg", "https://graph.svc.sovcloud.sg", False, has_contacts=False
+        ),
     )
 }
+UNKNOWN_CLOUD = Cloud("unknown", CLOUDS["global"].authority_url, "", None)
+"""That of a Graph address which is none of Microsoft's, where the user names no cloud; the login is the usual one."""
+LOGIN_ALIASES = {
+    "login.windows.net": "https://login.microsoftonline.com",
+    "login.microsoft.com": "https://login.microsoftonline.com",
+    "sts.windows.net": "https://login.microsoftonline.com",
+    "login.usgovcloudapi.net": "https://login.microsoftonline.us",
+    "login.chinacloudapi.cn": "https://login.partner.microsoftonline.cn",
+}
+"""Other hosts of the same logins (Entra ID's discovery lists them), by the address that `CLOUDS` has."""

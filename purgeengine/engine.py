@@ -33,9 +33,11 @@ from purgeengine.core.messages import (
 from purgeengine.core.model import PURGED_REPLY, Answer, Batch
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.core.wire import decode_answer, encode_batch
-from purgeengine.errors import NoAnswer, NotSent, PurgeEngineError
+from purgeengine.errors import Intercepted, NoAnswer, NotSent, PurgeEngineError
 from purgeengine.seams import Clock, Hours, Ledger, RawAnswer, Tokens, Transport, Watcher
 
+STRANGERS_TOLD_MAX = 20
+"""Ways in which something else than Graph answers that are told in one run; they differ by status and page."""
 DRAIN_S_MAX = 30.0
 """How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
 
@@ -80,6 +82,9 @@ class Engine:
         self._unsent: set[asyncio.Task[None]] = set()
         """Those of the errands whose batch waits for a token."""
         self._refused_token = ""
+        self._claims = ""
+        """What Graph wants of the token after ``_refused_token`` (JSON), or empty."""
+        self._strangers: set[str] = set()
         self._asked_until = float("-inf")
         self._failure: BaseException | None = None
         self._drain_until: float | None = None
@@ -121,6 +126,11 @@ class Engine:
         self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
         for task in self._unsent:
             task.cancel()
+
+    @property
+    def claims(self) -> str:
+        """What Graph wanted of a token when it last refused one (continuous access evaluation), as JSON, or empty."""
+        return self._claims
 
     # -------------------------------------------------------------------------------------------------------- events in
 
@@ -262,9 +272,16 @@ class Engine:
     def _read(self, batch: Batch, raw: RawAnswer, token: str) -> Event:
         try:
             answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc)
+        except Intercepted as error:
+            self._tell_of_stranger(str(error))
+            return BatchLost(batch.number, sent=True, reason=str(error), running=False, intercepted=True)
         except NoAnswer as error:
             return self._lost(batch, error, sent=True, running=False)
+        if not answer.outer.from_graph:
+            self._tell_of_stranger(answer.outer.message)
         if _token_refused(answer):
+            if answer.claims or token != self._refused_token:
+                self._claims = answer.claims
             self._refused_token = token
         if answer.outer.retry_after_s is not None:
             self._asked_until = max(self._asked_until, self._clock.monotonic() + answer.outer.retry_after_s)
@@ -275,6 +292,12 @@ class Engine:
         self._log.warning(logs.BATCH_LOST, batch=batch.number, reason=str(error))
         return BatchLost(batch.number, sent=sent, reason=str(error), running=running)
 
+    def _tell_of_stranger(self, said: str) -> None:
+        """At once, and once for each way in which it answers: it may answer every call."""
+        if said not in self._strangers and len(self._strangers) < STRANGERS_TOLD_MAX:
+            self._strangers.add(said)
+            self._log.warning(logs.ANSWER_INTERCEPTED, said=said)
+
     def _must_stay(self, batch: Batch) -> bool:
         """Whether, since this was decided on, sending was suspended, or Graph asked everybody or one of its mailboxes to wait."""
         now = self._clock.monotonic()
@@ -282,7 +305,7 @@ class Engine:
 
     async def _renew_token(self) -> None:
         try:
-            await self._tokens.renew(self._refused_token)
+            await self._tokens.renew(self._refused_token, self._claims)
         except PurgeEngineError as error:
             self._fail(error)
             return

@@ -52,3 +52,7 @@ class NotSent(Exception):
 
 class NoAnswer(Exception):
     """A batch left and no usable answer came back: timeout, reset, cut or oversized body. Its rows are in doubt."""
+
+
+class Intercepted(NoAnswer):
+    """Something between here and Graph answered in Graph's place, and Graph may have got the batch all the same."""

@@ -24,16 +24,23 @@ class RawAnswer(Protocol):
 
 
 class Transport(Protocol):
-    """Posts one batch. Raises `NotSent` or `NoAnswer`, and nothing else that the network can cause."""
+    """Posts one batch.
+
+    Raises `NotSent` or `NoAnswer`, and `RunStopped` where no batch can ever leave (a proxy that refuses); nothing else that the
+    network can cause.
+    """
 
     async def post(self, body: bytes, client_request_id: str, token: str) -> RawAnswer: ...  # noqa: D102
 
 
 class Tokens(Protocol):
-    """Hands out the current token, renewed ahead of its end, and a fresh one when Graph refuses ``stale``."""
+    """Hands out the current token, renewed ahead of its end, and a fresh one when Graph refuses ``stale``.
+
+    ``claims`` is what Graph wants of the fresh one (JSON), or empty.
+    """
 
     async def token(self) -> str: ...  # noqa: D102
-    async def renew(self, stale: str) -> str: ...  # noqa: D102
+    async def renew(self, stale: str, claims: str = "") -> str: ...  # noqa: D102
 
 
 class Ledger(Protocol):

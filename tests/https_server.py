@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -80,6 +81,8 @@ class Server:
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    status: int = 200
+    """What a proxy answers from now on."""
 
     @property
     def url(self) -> str:
@@ -129,8 +132,8 @@ async def proxying(
 
     async def connect(request: Request, writer: asyncio.StreamWriter) -> None:
         known = authorization is None or request.headers.get("proxy-authorization") == authorization
-        if status != 200 or not known:
-            await answering(status if known else 407, close=True)(request, writer)
+        if server.status != 200 or not known:
+            await answering(server.status if known else 407, close=True)(request, writer)
             return
         far_reader, far_writer = await asyncio.open_connection(LOOPBACK, to_port)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -138,7 +141,7 @@ async def proxying(
         await pump(readers[writer], far_writer)
 
     readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
-    server = Server()
+    server = Server(status=status)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         readers[writer] = reader
@@ -183,11 +186,23 @@ def certificate_authority() -> trustme.CA:
 
 
 @cache
+def server_certificate() -> trustme.LeafCert:
+    """For 127.0.0.1, localhost and a name that only a proxy knows."""
+    return certificate_authority().issue_cert(LOOPBACK, "localhost", "graph.test")
+
+
+@cache
 def server_context() -> ssl.SSLContext:
-    """TLS for 127.0.0.1, localhost and a name that only a proxy knows."""
+    """TLS with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate_authority().issue_cert(LOOPBACK, "localhost", "graph.test").configure_cert(context)
+    server_certificate().configure_cert(context)
     return context
+
+
+def server_thumbprint() -> str:
+    """What Azure would call the certificate: its SHA-1 in hexadecimal."""
+    der = ssl.PEM_cert_to_DER_cert(server_certificate().cert_chain_pems[0].bytes().decode())
+    return hashlib.sha1(der).hexdigest()
 
 
 def write_ca(folder: Path, ca: trustme.CA | None = None) -> Path:

@@ -224,13 +224,15 @@ def test_a_check_in_a_cloud_without_permanent_delete_says_so() -> None:
 # -------------------------------------------------------------------------------------------------------------- clouds
 
 
-def options(cloud: str, **more: str | None) -> dict[str, str | None]:
+def options(cloud: str | None, **more: str | None) -> dict[str, str | None]:
     """The options that say where and what."""
     nothing = {"graph_url": None, "authority": None, "ca_file": None, "auth": "auto"}
     return {"cloud": cloud, "action": "permanentDelete", "id_type": "default", **nothing, **more}
 
 
-@pytest.mark.parametrize("cloud", CLOUDS.values(), ids=lambda cloud: cloud.name)
+@pytest.mark.parametrize(
+    "cloud", [cloud for cloud in CLOUDS.values() if cloud.has_contacts], ids=lambda cloud: cloud.name
+)
 def test_each_cloud_has_its_own_login_and_graph(cloud: object) -> None:
     """As Microsoft lists them; permanentDelete is refused outside the global one, with the alternative written out."""
     assert cloud is CLOUDS[cloud.name]  # type: ignore[attr-defined]
@@ -240,6 +242,8 @@ def test_each_cloud_has_its_own_login_and_graph(cloud: object) -> None:
         "usgov": ("https://graph.microsoft.us", "https://login.microsoftonline.us"),
         "dod": ("https://dod-graph.microsoft.us", "https://login.microsoftonline.us"),
         "china": ("https://microsoftgraph.chinacloudapi.cn", "https://login.partner.microsoftonline.cn"),
+        "bleu": ("https://graph.svc.sovcloud.fr", "https://login.sovcloud-identity.fr"),
+        "delos": ("https://graph.svc.sovcloud.de", "https://login.sovcloud-identity.de"),
     }[way.cloud]
     assert deletion_from(options(way.cloud, action="delete")) == Deletion(Action.DELETE)
     if way.cloud == "global":
@@ -256,12 +260,84 @@ def test_each_cloud_has_its_own_login_and_graph(cloud: object) -> None:
         ("global", {"graph_url": "https://DOD-graph.microsoft.us/v1.0"}),
         ("usgov", {"graph_url": "https://graph.microsoft.com/"}),
         ("china", {"authority": "https://login.microsoftonline.us"}),
+        ("global", {"graph_url": "https://graph.svc.sovcloud.fr"}),
+        (None, {"authority": "https://login.microsoftonline.us"}),
+        (None, {"authority": "https://login.sovcloud-identity.fr", "graph_url": "https://graph.svc.sovcloud.de"}),
+        (None, {"authority": "https://login.windows.net", "graph_url": "https://graph.microsoft.us"}),
+        ("dod", {"graph_url": "https://graph.microsoft.us."}),
     ],
 )
-def test_the_address_of_another_cloud_is_refused(cloud: str, more: dict[str, str]) -> None:
+def test_the_address_of_another_cloud_is_refused(cloud: str | None, more: dict[str, str]) -> None:
     """What a cloud can do is decided by its name: its address must not come in under another."""
     with pytest.raises(UsageProblem, match="belongs to the"):
         way_from(options(cloud, **more))
+
+
+@pytest.mark.parametrize("more", [{}, {"graph_url": "https://graph.svc.sovcloud.sg/"}])
+def test_a_cloud_without_contacts_is_refused(more: dict[str, str]) -> None:
+    """GovSG's Graph has none, whether the cloud is named or its address is."""
+    with pytest.raises(UsageProblem, match=r"govsg cloud has no contacts"):
+        way_from(options(None if more else "govsg", action="delete", **more))
+
+
+@pytest.mark.parametrize(
+    ("graph_url", "cloud"),
+    [
+        ("https://graph.microsoft.com/v1.0", "global"),
+        ("https://Graph.Microsoft.US.", "usgov"),
+        ("https://dod-graph.microsoft.us:443/", "dod"),
+        ("https://microsoftgraph.chinacloudapi.cn", "china"),
+        ("https://graph.svc.sovcloud.fr", "bleu"),
+        ("https://graph.svc.sovcloud.de", "delos"),
+    ],
+)
+def test_the_cloud_is_known_by_its_graph_address(graph_url: str, cloud: str) -> None:
+    """Without --cloud: the login is that cloud's as well, and permanentDelete is refused where it is not offered."""
+    way = way_from(options(None, graph_url=graph_url))
+    assert (way.cloud, way.authority_url) == (cloud, CLOUDS[cloud].authority_url)
+    if cloud != "global":
+        with pytest.raises(UsageProblem, match=f"The {cloud} cloud has no contact permanentDelete"):
+            deletion_from(options(None, graph_url=graph_url))
+        assert about_cloud(way, Action.PERMANENT_DELETE).level is Level.WARNING
+
+
+def test_an_address_of_no_cloud_is_never_called_global() -> None:
+    """Nobody knows what it can do, and check says so; whoever names the cloud behind it is believed; this machine is a test."""
+    way = way_from(options(None, graph_url="https://graph.contoso.example", authority="https://login.contoso.example"))
+    for action in Action:
+        finding = about_cloud(way, action)
+        assert (way.cloud, finding.level) == ("unknown", Level.WARNING)
+        assert "unknown cloud: Graph at https://graph.contoso.example" in finding.text
+    named = options("usgov", graph_url="https://graph.contoso.example")
+    assert way_from(named).cloud == "usgov"
+    with pytest.raises(UsageProblem, match="no contact permanentDelete"):
+        deletion_from(named)
+    assert way_from(options(None, graph_url="http://localhost:8080")).cloud == "global"
+
+
+def test_a_shared_permission_is_another_one() -> None:
+    """Contacts.ReadWrite.Shared permits no permanentDelete, not even of the user's own contacts."""
+    way = way_from(options(None))
+    for roles in (("Contacts.ReadWrite.Shared",), ("Contacts.Read", "Contacts.ReadWrite.Shared")):
+        identity = Identity("T", "C", "ready token", roles)
+        texts = [
+            said.text for said in about_token(identity, {"scp": " ".join(roles)}, way, 0.0) if said.topic == "roles"
+        ]
+        assert any("Contacts.ReadWrite.Shared, which the token holds, is another permission" in text for text in texts)
+        assert not any("which is all that purging needs" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("more", "lacks"),
+    [((), True), (("User.ReadBasic.All",), False), (("User.Read.All",), False), (("User.Read",), True)],
+)
+def test_looking_users_up_needs_its_own_permission(more: tuple[str, ...], lacks: bool) -> None:
+    """User.ReadBasic.All or one that includes it; User.Read is the signed-in person only."""
+    identity = Identity("T", "C", "secret", ("Contacts.ReadWrite", *more))
+    (said,) = [
+        found.text for found in about_token(identity, {}, way_from(options(None)), 0.0) if found.topic == "roles"
+    ]
+    assert ("needs User.ReadBasic.All as well" in said) == lacks
 
 
 def test_an_address_that_no_cloud_has_is_taken_as_it_is() -> None:

@@ -84,7 +84,7 @@ class Scene:
                     raise scene.token_error
                 return "token"
 
-            async def renew(self, stale: str) -> str:
+            async def renew(self, stale: str, claims: str = "") -> str:
                 raise TokenError("The token cannot be renewed.")
 
         self.engine = Engine(

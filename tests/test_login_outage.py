@@ -25,7 +25,7 @@ class SimulatedLogin:
     """Asks the simulated login without a network."""
 
     method, tenant_id, client_id = "client secret", "contoso", "app"
-    remedy, credential, skew_s = "Check the network.", "", None
+    remedy, credential, skew_s, claims = "Check the network.", "", None, ""
 
     def __init__(self, login: Login, clock: VirtualClock, started_at: float) -> None:
         self._login = login

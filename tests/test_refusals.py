@@ -69,7 +69,7 @@ def test_an_unknown_number_is_told_by_its_error(error: str, remedy: str) -> None
 def test_its_own_words_are_shown_without_secrets() -> None:
     """What we do not know is quoted, as far as it is fit to be."""
     said = sentence(1, "odd", "The value hunter2 is\x1b[2J odd.", secrets=("hunter2",))
-    assert said == "The login at login.example refused a token (AADSTS1, odd): The value *** is\ufffd[2J odd."
+    assert said == "The login at login.example refused a token (AADSTS1, odd): The value (redacted) is\ufffd[2J odd."
 
 
 def test_what_looks_like_a_token_is_not_repeated() -> None:

@@ -245,5 +245,5 @@ def test_an_app_that_may_not_look_up_users_is_told_what_it_needs(tmp_path: Path)
     with a_bench(tmp_path, tenant, rows) as bench:  # type: ignore[arg-type]
         ended = bench.run("--resolve-users")
         assert ended.code == 3
-        assert "User.Read.All" in ended.err
+        assert "User.ReadBasic.All" in ended.err
         assert len(tenant.log) == 0

@@ -28,7 +28,7 @@ from purgeengine.core.messages import (
     StopRequested,
     TokenRenewed,
 )
-from purgeengine.core.model import Answer, Attempt, Outcome, Reply
+from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Attempt, Outcome, Reply
 from purgeengine.core.scheduler import Scheduler
 from tests.fixtures import (
     PURGED,
@@ -851,7 +851,33 @@ def test_an_outage_that_lasts_stops_the_run() -> None:
         commands = scheduler.handle(*[lost(b, sent=False) for b in batches(commands)], now=now)
         now = max(now + 0.1, scheduler.wake_at() or 0.0)
         assert now < 1000
-    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(0))
+    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(0, message="The connection was reset."))
+
+
+def walled(batch: int) -> BatchAnswered:
+    """A block page in place of Graph's answer."""
+    return BatchAnswered(batch, Answer(Reply(403, NOT_FROM_GRAPH, "A page."), None))
+
+
+@pytest.mark.parametrize("heard_first", [False, True])
+def test_a_block_page_from_the_start_stops_the_run_soon(heard_first: bool) -> None:
+    """Half a minute and a last wait; once Graph has answered, it is an outage like any other. No row is in doubt or given up."""
+    scheduler = a_scheduler(*[4] * 8, outage_s_max=300.0, walled_off_s_max=30.0, connections=1)
+    now, commands, sent, first = 0.0, scheduler.handle(now=0.0), 0, heard_first
+    while not (halts := [c for c in commands if isinstance(c, Halt)]):
+        numbers = [batch.number for batch in batches(commands)]
+        sent += len(numbers)
+        answers = [
+            BatchAnswered(n, Answer(Reply(429, retry_after_s=1.0), None)) if first else walled(n) for n in numbers
+        ]
+        first = first and not numbers
+        commands = scheduler.handle(*answers, now=now)
+        assert not [e for c in commands if isinstance(c, Record) for e in c.entries if isinstance(e, Settled)]
+        now = max(now + 0.1, scheduler.wake_at() or 0.0)
+        assert now < 1000
+    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(403, NOT_FROM_GRAPH, "A page."))
+    assert (now > 250) if heard_first else (now < 100)
+    assert sent < 40
 
 
 def test_a_wait_that_graph_asked_for_is_no_outage() -> None:

@@ -45,7 +45,7 @@ class ScriptedLogin:
     """Issues ``t1``, ``t2``, …; what stands in ``troubles`` is raised first."""
 
     method, tenant_id, client_id = "client secret", "tenant", "client"
-    remedy, credential, skew_s = "Check the network.", "", None
+    remedy, credential, skew_s, claims = "Check the network.", "", None, ""
 
     def __init__(self, life_s: float = HOUR_S, *troubles: Exception) -> None:
         self.life_s = life_s

@@ -19,7 +19,7 @@ from purgeengine import __version__
 from purgeengine.core.model import Item
 from purgeengine.core.wire import encode_batch
 from purgeengine.edges.transport import ANSWER_BYTES_MAX, HttpTransport, RawAnswer, Timeouts
-from purgeengine.errors import NoAnswer, NotSent, UsageProblem
+from purgeengine.errors import NoAnswer, NotSent, RunStopped, UsageProblem
 from purgeengine.sim.background import in_background
 from purgeengine.sim.faults import Faults
 from purgeengine.sim.graph import Tenant
@@ -394,17 +394,76 @@ async def test_the_environments_proxy_is_used_and_sees_no_token(ca_file: Path, m
     assert server.requests[0].headers["host"] == "graph.test"
 
 
-@pytest.mark.parametrize(("status", "reason"), [(407, "407; it wants a user name"), (502, "status 502")])
-async def test_a_proxy_that_refuses_means_not_sent(
-    status: int, reason: str, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_a_proxy_without_a_way_means_not_sent(
+    status: int, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tunnel never stood; and no password stands in the reason."""
+    """The tunnel never stood, which may pass; the reason names the proxy and no password."""
     async with serving(answering()) as server, proxying(server.port, status) as proxy:
         monkeypatch.setenv("https_proxy", f"http://ann:hunter2@{LOOPBACK}:{proxy.port}")
         async with opened(server, ca_file, graph_url="https://graph.test") as transport:
-            with pytest.raises(NotSent, match=f"the proxy refused to connect to graph.test .*{reason}") as caught:
+            with pytest.raises(NotSent) as caught:
                 await post(transport)
+    assert (
+        str(caught.value)
+        == f"the proxy http://127.0.0.1:{proxy.port} could not connect to graph.test (status {status})"
+    )
     assert "hunter2" not in repr(caught.value) + repr(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("status", "wants", "user", "told"),
+    [
+        (403, (), "", "Ask the proxy's administrators to allow graph.test on port 443"),
+        (302, (), "", "Ask the proxy's administrators"),
+        (405, (), "", "Ask the proxy's administrators"),
+        (407, ('Basic realm="Corp, Ltd"',), "", "it wants a user name and password. Put them into HTTPS_PROXY"),
+        (
+            407,
+            ("Negotiate", 'Basic realm="x"'),
+            "ann:hunter2@",
+            "does not accept the user name and password in https_proxy",
+        ),
+        (
+            407,
+            ("Negotiate", "NTLM"),
+            "",
+            "it wants Negotiate or NTLM, and purgeengine can sign in at a proxy with Basic only",
+        ),
+        (407, ("Kerberos, Digest realm=x",), "ann:hunter2@", "it wants Kerberos or Digest, and purgeengine"),
+        (407, (), "", "it wants a user name and password"),
+    ],
+)
+async def test_a_proxy_that_refuses_is_told_at_once(
+    status: int, wants: tuple[str, ...], user: str, told: str, ca_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would refuse the next call as well: one attempt, the proxy by name, what it wants, and no password."""
+    headers = tuple(f"Proxy-Authenticate: {scheme}" for scheme in wants)
+    async with serving(answering(status, b"<h1>No</h1>", *headers, close=True), tls=False) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://{user}{LOOPBACK}:{proxy.port}")
+        async with HttpTransport.open(graph_url="https://graph.test", connections=1, ca_file=ca_file) as transport:
+            with pytest.raises(RunStopped) as caught:
+                await post(transport)
+    said = str(caught.value)
+    assert said.startswith(
+        f"The proxy http://127.0.0.1:{proxy.port} (from https_proxy) refused to connect to graph.test (status {status})"
+    )
+    assert told in said
+    assert len(proxy.requests) == 1
+    assert "hunter2" not in repr(caught.value) + repr(caught.value.__cause__)
+
+
+async def test_a_proxy_that_refuses_in_the_middle_is_an_outage(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls went through before, so that the next one may: nothing was sent, and the reason is the same sentence."""
+    async with serving(answering(200, b"{}", close=True)) as server, proxying(server.port) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://{LOOPBACK}:{proxy.port}")
+        async with opened(server, ca_file, graph_url="https://graph.test") as transport:
+            await post(transport)
+            proxy.status = 403
+            with pytest.raises(
+                NotSent, match=r"The proxy http://127.0.0.1:\d+ \(from https_proxy\) refused to connect"
+            ):
+                await post(transport)
 
 
 async def test_a_proxy_that_cannot_be_reached_means_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from purgeengine.core.action import IdType
-from purgeengine.core.model import Outcome, Reply
+from purgeengine.core.model import NOT_FROM_GRAPH, Outcome, Reply
 from purgeengine.core.verdicts import MAILBOX_RULES, TABLE, Rule, Scope, Verdict, judge, judge_batch, outcome_when_gone
 from tests.properties import examples
 
@@ -231,3 +231,17 @@ def test_the_type_of_ids_changes_no_other_verdict(status: int, code: str, messag
     """All other lines are the same for both."""
     if code != "ErrorCannotDeleteObject":
         assert judge(Reply(status, code, message), IdType.IMMUTABLE) is verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (200, Verdict.FAULT), (302, Verdict.INTERCEPTED), (400, Verdict.INTERCEPTED), (401, Verdict.INTERCEPTED),
+        (403, Verdict.INTERCEPTED), (404, Verdict.INTERCEPTED), (407, Verdict.INTERCEPTED), (408, Verdict.FAULT),
+        (413, Verdict.INTERCEPTED), (429, Verdict.THROTTLED), (500, Verdict.FAULT), (501, Verdict.INTERCEPTED),
+        (502, Verdict.FAULT), (504, Verdict.FAULT), (511, Verdict.INTERCEPTED),
+    ],
+)  # fmt: skip
+def test_what_is_not_graphs_refuses_nothing_for_good(status: int, verdict: Verdict) -> None:
+    """An outage; in doubt only where Graph may have got the call."""
+    assert judge_batch(Reply(status, NOT_FROM_GRAPH, "Something.")) is verdict

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from purgeengine.core.action import Action, Deletion, IdType
-from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
+from purgeengine.core.model import NOT_FROM_GRAPH, PURGED_REPLY, Answer, Item, Reply
 from purgeengine.core.reads import decode_reads
 from purgeengine.core.wire import BATCH_ITEMS_MAX, _form, decode_answer, encode_batch
 from purgeengine.errors import NoAnswer
@@ -130,7 +130,8 @@ def test_the_outer_status_is_a_success_up_to_299() -> None:
         with pytest.raises(NoAnswer):
             decode_answer(status, {}, b"<html>", 1, NOON_UTC)
     for status in (199, 300):
-        assert decode_answer(status, {}, b"<html>", 1, NOON_UTC) == Answer(Reply(status), None, "", {})
+        answer = decode_answer(status, {}, b"<html>", 1, NOON_UTC)
+        assert (answer.outer.status, answer.outer.code, answer.replies) == (status, NOT_FROM_GRAPH, None)
 
 
 def test_a_call_that_went_well_has_no_error_of_its_own() -> None:
@@ -145,7 +146,7 @@ def test_a_call_that_went_well_has_no_error_of_its_own() -> None:
     [
         (b" ", "its body was empty"),
         (b"{", "its body was cut short or is not JSON"),
-        (b"[]", "its body holds no list of responses"),
+        (b'{"responses":{}}', "its body holds no list of responses"),
     ],
 )
 def test_why_an_answer_is_none(body: bytes, why: str) -> None:

@@ -108,7 +108,7 @@ class SimulatedTokens:
             self._token = self._login.issue(self._started_at + self._clock.monotonic())
         return self._token
 
-    async def renew(self, stale: str) -> str:
+    async def renew(self, stale: str, claims: str = "") -> str:
         """Another than ``stale``."""
         await asyncio.sleep(0.2)
         if stale == self._token:

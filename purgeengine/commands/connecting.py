@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
-from urllib.parse import urlsplit
 
 import click
 
-from purgeengine.config import CLOUDS, Auth, Cloud
-from purgeengine.core.foreign import printable
-from purgeengine.errors import UsageProblem
+from purgeengine.commands.clouds import cloud_of
+from purgeengine.config import CLOUDS, Auth
 
 if TYPE_CHECKING:
     from purgeengine.edges.tokens import Identity, Tokens
@@ -29,6 +27,7 @@ class Way:
     authority_url: str
     ca_file: Path | None
     cloud: str = "global"
+    """A name in `CLOUDS`, or ``unknown``."""
     auth: Auth = "auto"
 
 
@@ -44,7 +43,9 @@ def connection_options(command: Decorated) -> Decorated:
                 help="How to sign in; auto takes the first that the environment offers.",
             ),
             click.option(
-                "--cloud", type=click.Choice(list(CLOUDS)), default="global", show_default=True, help="National cloud."
+                "--cloud",
+                type=click.Choice(list(CLOUDS)),
+                help="National cloud; global if neither this nor --graph-url says otherwise.",
             ),
             click.option("--graph-url", metavar="URL", help="Graph root, instead of the cloud's."),
             click.option("--authority", metavar="URL", help="Login root, instead of the cloud's."),
@@ -60,38 +61,24 @@ def connection_options(command: Decorated) -> Decorated:
 def way_from(options: Mapping[str, Any]) -> Way:
     """The way that the options describe.
 
-    Raises `UsageProblem` for the address of another cloud than the one that is named, and for certificates that cannot be used:
-    before the input is read, which may take long.
+    Raises `UsageProblem` for addresses that contradict each other or the cloud, for a cloud without contacts, and for a proxy or
+    certificates that cannot be used: before the input is read, which may take long, and before any name is looked up.
     """
-    cloud = CLOUDS[options["cloud"]]
-    _check_cloud(cloud, "--graph-url", options["graph_url"], lambda other: other.graph_url)
-    _check_cloud(cloud, "--authority", options["authority"], lambda other: other.authority_url)
-    ca_file = Path(options["ca_file"]) if options["ca_file"] else None
-    if ca_file is not None:
-        from purgeengine.edges.addresses import tls_context
+    from purgeengine.edges.addresses import address_of, graph_root, proxy_for, tls_context
 
-        tls_context(ca_file)
-    return Way(
+    cloud = cloud_of(options)
+    way = Way(
         graph_url=options["graph_url"] or cloud.graph_url,
         authority_url=options["authority"] or cloud.authority_url,
-        ca_file=ca_file,
+        ca_file=Path(options["ca_file"]) if options["ca_file"] else None,
         cloud=cloud.name,
         auth=options["auth"],
     )
-
-
-def _check_cloud(cloud: Cloud, option: str, given: str | None, address_in: Callable[[Cloud], str]) -> None:
-    """An address that no cloud knows (a simulated tenant, a gateway) is the user's business; one of another cloud is a mistake.
-
-    What a cloud can do is decided by its name, so that its address must not come in under another.
-    """
-    host = urlsplit(given or "").hostname
-    homes = [other.name for other in CLOUDS.values() if urlsplit(address_in(other)).hostname == host]
-    if homes and cloud.name not in homes:
-        raise UsageProblem(
-            f"{option} {printable(given)} belongs to the {' or '.join(homes)} cloud, and --cloud is {cloud.name}. Give --cloud "
-            f"{homes[0]} and leave {option} out. Nothing was sent."
-        )
+    proxy_for(graph_root(way.graph_url))
+    proxy_for(address_of(way.authority_url, "The authority URL"))
+    if way.ca_file is not None:
+        tls_context(way.ca_file)
+    return way
 
 
 def connect(way: Way) -> tuple[Tokens, Identity]:

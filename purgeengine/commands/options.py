@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
+from purgeengine.commands.clouds import cloud_of
 from purgeengine.commands.filtering import filter_options
 from purgeengine.commands.hours import hour_options
-from purgeengine.config import CLOUDS, Fanout, Limits
+from purgeengine.config import Fanout, Limits
 from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
@@ -81,7 +82,7 @@ def purge_options(command: Decorated) -> Decorated:
             click.option(
                 "--resolve-users",
                 is_flag=True,
-                help="Look up whose names these are, so that a mailbox under two of them is one. Needs User.Read.All.",
+                help="Look up whose names these are, so that a mailbox under two of them is one. Needs User.ReadBasic.All.",
             ),
             click.option(
                 "--probe", type=click.IntRange(1, 100), metavar="N", help="Look at so many mailboxes first; reads only."
@@ -108,8 +109,8 @@ def purge_options(command: Decorated) -> Decorated:
 def deletion_from(options: Mapping[str, Any]) -> Deletion:
     """What is to be done to the contacts. Raises `UsageProblem` where the cloud has no permanentDelete."""
     deletion = Deletion(Action(options["action"]), IdType(options["id_type"]))
-    cloud = CLOUDS[options["cloud"]]
-    if deletion.action is Action.PERMANENT_DELETE and not cloud.has_permanent_delete:
+    cloud = cloud_of(options)
+    if deletion.action is Action.PERMANENT_DELETE and cloud.has_permanent_delete is False:
         raise UsageProblem(
             f"The {cloud.name} cloud has no contact permanentDelete; Microsoft offers it in the global cloud only. Nothing was "
             "sent. The alternative there is --action delete: a plain DELETE, which moves each contact to Deleted Items, from "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from purgeengine.commands.connecting import Way
 from purgeengine.commands.words import duration
-from purgeengine.config import CLOUDS
+from purgeengine.config import CLOUDS, UNKNOWN_CLOUD
 from purgeengine.core.action import Action
 from purgeengine.core.foreign import printable
 from purgeengine.errors import RunStopped
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from purgeengine.edges.tokens import Identity, Tokens
 
 PERMISSION = "Contacts.ReadWrite"
-NEEDED = frozenset({PERMISSION, "Contacts.ReadWrite.Shared", "User.Read", "User.Read.All", "User.ReadBasic.All"})
+SHARED_PERMISSION = "Contacts.ReadWrite.Shared"
+"""Another permission, which permanentDelete does not know (permissions of contact: permanentDelete)."""
+LOOKUP_PERMISSION = "User.ReadBasic.All"
+"""What --resolve-users needs (Graph's list of permissions); each of `LOOKUP_PERMISSIONS` does as well."""
+LOOKUP_PERMISSIONS = frozenset({LOOKUP_PERMISSION, "User.Read.All", "User.ReadWrite.All", "Directory.Read.All"})
+NEEDED = frozenset({PERMISSION, LOOKUP_PERMISSION, "User.Read", "User.Read.All"})
 """Roles and scopes that this program can use; the last ones serve --resolve-users."""
 OF_EVERY_LOGIN = frozenset({"openid", "profile", "email", "offline_access", "Organization.Read.All"})
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
@@ -74,15 +79,23 @@ def _about_roles(roles: tuple[str, ...], *, delegated: bool) -> Iterator[Finding
             "The token is a user's: it reaches that user's own mailbox and those shared with the user, and no others."
         )
         yield Finding(Level.WARNING, "roles", text)
-    if PERMISSION in roles or (delegated and "Contacts.ReadWrite.Shared" in roles):
-        yield Finding(Level.OK, "roles", f"The token holds {PERMISSION}, which is all that purging needs.")
+    if PERMISSION in roles:
+        text = f"The token holds {PERMISSION}, which is all that purging needs."
+        if not LOOKUP_PERMISSIONS & set(roles):
+            text += f" Looking users up (--resolve-users) needs {LOOKUP_PERMISSION} as well, which it does not show."
+        yield Finding(Level.OK, "roles", text)
     else:
+        shared = SHARED_PERMISSION in roles
         yield Finding(
             Level.WARNING,
             "roles",
             f"The token does not show {PERMISSION}. That is in order where the app has its role in Exchange (RBAC for "
             "Applications), which no token shows. Otherwise every mailbox will refuse it: grant the application permission with "
-            "admin consent. --probe N shows which.",
+            "admin consent. --probe N shows which."
+            + (
+                f" {SHARED_PERMISSION}, which the token holds, is another permission and does not permit purging."
+                * shared
+            ),
         )
     more = sorted(set(roles) - NEEDED - OF_EVERY_LOGIN)
     if more:
@@ -91,10 +104,19 @@ def _about_roles(roles: tuple[str, ...], *, delegated: bool) -> Iterator[Finding
 
 def about_cloud(way: Way, action: Action) -> Finding:
     """Whether what is to be done can be done there."""
-    if action is Action.PERMANENT_DELETE and not CLOUDS[way.cloud].has_permanent_delete:
+    cloud = CLOUDS.get(way.cloud, UNKNOWN_CLOUD)
+    where = f"Graph at {way.graph_url}, login at {way.authority_url}"
+    if cloud.has_permanent_delete is None:
+        text = f"unknown cloud: {where}. The address is none of Microsoft's clouds, so that nobody knows"
+        if action is Action.PERMANENT_DELETE:
+            text += " whether contacts have permanentDelete there. Name the cloud behind it with --cloud"
+        else:
+            text += " what it can do. Name the cloud behind it with --cloud"
+        return Finding(Level.WARNING, "cloud", f"{text}.")
+    if action is Action.PERMANENT_DELETE and not cloud.has_permanent_delete:
         text = f"The {way.cloud} cloud has no contact permanentDelete; there, a run needs --action delete."
         return Finding(Level.WARNING, "cloud", text)
-    return Finding(Level.OK, "cloud", f"{way.cloud}: Graph at {way.graph_url}, login at {way.authority_url}.")
+    return Finding(Level.OK, "cloud", f"{way.cloud}: {where}.")
 
 
 def about_names(mixed: bool) -> Iterator[Finding]:

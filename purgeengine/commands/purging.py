@@ -16,8 +16,9 @@ from purgeengine.commands.progress import Display, Standing, shown
 from purgeengine.commands.signals import stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
+from purgeengine.core.challenge import in_words
 from purgeengine.core.guard import AutoStop, FailureThreshold
-from purgeengine.core.messages import HaltReason, MailboxOpened
+from purgeengine.core.messages import Halt, HaltReason, MailboxOpened
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.edges.clock import SystemClock
@@ -55,7 +56,8 @@ HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
         "use up the app's limits. The same command resumes it."
     ),
     HaltReason.OUTAGE: lambda said: RunStopped(
-        "Graph has not answered for a long time, so the run was stopped. The same command resumes it."
+        f"Graph has not answered for a long time, so the run was stopped. {f'Last heard: {said}. ' if said else ''}"
+        "The same command resumes it."
     ),
     HaltReason.WAIT_TOO_LONG: lambda said: RunStopped(
         f"Graph asked the app to wait longer than a run waits ({said}). The same command resumes it after that time."
@@ -153,9 +155,7 @@ class Purge:
         except PurgeEngineError as error:
             return error
         if engine.halted is not None:
-            reply = engine.halted.reply
-            said = " ".join(str(part) for part in (reply.status or "", reply.code, reply.message) if part)
-            return HALTS[engine.halted.reason](said)
+            return halted(engine.halted, engine.claims)
         if engine.stop_reason is not None:
             return RunStopped(f"The run was stopped: {engine.stop_reason.rstrip('.')}. The same command resumes it.")
         return None
@@ -186,6 +186,27 @@ class Purge:
             held_s=scheduler.view.held_s if scheduler else 0.0,
             closeness=scheduler.view.closeness if scheduler else None,
         )
+
+
+def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
+    """Why the scheduler stopped the run, as the error that ends it; ``claims`` is what Graph wanted of the last refused token."""
+    reply = halt.reply
+    parts = (reply.status or "", reply.code, reply.message) if reply.from_graph else (reply.message,)
+    said = " ".join(str(part) for part in parts if part).rstrip(".")
+    if halt.reason is HaltReason.REFUSED_APP and reply.status == 401:
+        wanted = in_words(reply.message, claims)
+        challenge = f" This is continuous access evaluation ({wanted})." if wanted else ""
+        return TokenError(
+            f"Graph refused the token, and each new one as well: {said}.{challenge} Check the tenant, the app and its permission "
+            "(Contacts.ReadWrite with admin consent)"
+            + (", and the policies that apply to it (Conditional Access)" if wanted else "")
+            + ", then give the same command again."
+        )
+    if halt.reason is HaltReason.OUTAGE and not reply.from_graph:
+        return RunStopped(
+            f"The run was stopped because Graph itself did not answer. {said}. The same command resumes it."
+        )
+    return HALTS[halt.reason](said)
 
 
 def take_up(

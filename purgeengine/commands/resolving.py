@@ -61,8 +61,8 @@ def _user(name: str, said: Said) -> User | None:
             return User(object_id, upn if isinstance(upn, str) and user_problem(upn) is None else "")
     elif said.reply.status in (401, 403):
         raise TokenError(
-            f"Graph does not let the app look up users ({told(said.reply)}). Grant it the application permission User.Read.All "
-            "with admin consent, or leave --resolve-users out. Nothing was sent."
+            f"Graph does not let the app look up users ({told(said.reply)}). Grant it the application permission "
+            "User.ReadBasic.All with admin consent, or leave --resolve-users out. Nothing was sent."
         )
     elif said.reply.status in (400, 404) and judge(said.reply) is not Verdict.UNCLEAR:
         return None

@@ -29,7 +29,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
     ledger fails first.
     """
     from purgeengine import logs
-    from purgeengine.commands.preflight import about_names, tell_of_token, warn
+    from purgeengine.commands.preflight import about_cloud, about_names, tell_of_token, warn
     from purgeengine.commands.probing import REQUESTS_MAX, look_first
     from purgeengine.commands.progress import a_display
     from purgeengine.commands.purging import Purge, log_end
@@ -47,6 +47,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
     source = open_input()
     tokens, identity = connect(way)
     tell_of_token(tokens, identity, way)
+    warn([about_cloud(way, deletion.action)])
     resolve = resolver(tokens, way, quiet=options["quiet"]) if options["resolve_users"] else None
     folder = Path(options["ledger_folder"])
     with staged_ledger(

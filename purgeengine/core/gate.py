@@ -32,6 +32,9 @@ class Gate:
         self._failed_at: float | None = None
         self.refused_in_a_row = 0
         """Times that calls were refused as too fast, one after the other, without a success in between."""
+        self._heard = False
+        self.last_failure = Reply(0)
+        """What the latest failed call was told, with status 0 where no answer came."""
         self.failing_s = 0.0
         """Seconds from the first failure that no success has followed to the latest, as far as they were spent trying."""
 
@@ -50,6 +53,15 @@ class Gate:
         """Whether it is closed because calls failed, for longer than Graph asked for."""
         return self._backoff_until > self._asked_until
 
+    @property
+    def walled_off(self) -> bool:
+        """Whether not one answer was Graph's, and the latest call was answered by somebody in between."""
+        return not self._heard and not self.last_failure.from_graph
+
+    def heard(self) -> None:
+        """An answer was Graph's, whatever it says."""
+        self._heard = True
+
     def places(self, in_flight: int, now: float) -> int:
         """Batches that may leave now."""
         if now < self.opens_at:
@@ -58,6 +70,7 @@ class Gate:
 
     def answered(self) -> None:
         """The service does its work. A wait that it asked for still holds."""
+        self._heard = True
         self._failures = 0
         self.refused_in_a_row = 0
         self._backoff_until = -inf
@@ -70,7 +83,8 @@ class Gate:
         self.failing_s = 0.0
 
     def failed(self, now: float, reply: Reply) -> None:
-        """A call failed: no answer, or the service's trouble."""
+        """A call failed: no answer, the service's trouble, or an answer that is not the service's."""
+        self.last_failure = reply
         if self._failed_at is not None:
             self.failing_s += min(now - self._failed_at, TRYING_S_MAX)
         self._failed_at = now

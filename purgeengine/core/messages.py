@@ -54,7 +54,7 @@ class BatchLost:
 
     ``sent`` is False only when the batch certainly did not reach Graph. ``running`` is False when the service has ended its
     work all the same: it answered, and the answer could not be read. ``held`` batches were kept back by us, and say nothing of
-    the service.
+    the service. ``intercepted`` ones were answered by somebody between here and the service.
     """
 
     batch: int
@@ -62,6 +62,7 @@ class BatchLost:
     reason: str
     running: bool = True
     held: bool = False
+    intercepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ class HaltReason(StrEnum):
     THROTTLED = "throttled"
     """Graph refused every call as too fast, however long the waits were."""
     OUTAGE = "outage"
-    """No usable answer for longer than allowed."""
+    """No usable answer for longer than allowed; the reply is the last that came, with status 0 where none did."""
     WAIT_TOO_LONG = "wait_too_long"
     """Graph asked the whole app to wait longer than a run may."""
 

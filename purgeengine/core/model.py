@@ -115,17 +115,27 @@ class Batch:
         return sum([len(part.attempts) for part in self.parts])
 
 
+NOT_FROM_GRAPH = "NotFromGraph"
+"""The code of an answer that is not Graph's, in place of Graph's own codes."""
+
+
 class Reply(NamedTuple):
     """What Graph said to one sub-request (or, without sub-responses, to the whole batch).
 
     ``status`` is the HTTP status, ``code`` and ``message`` those of ``error`` (empty where absent), ``retry_after_s`` the
-    wait asked for in seconds or None.
+    wait asked for in seconds or None. Where somebody between here and Graph said it instead, the code is `NOT_FROM_GRAPH` and the
+    message says who, as far as it shows.
     """
 
     status: int
     code: str = ""
     message: str = ""
     retry_after_s: float | None = None
+
+    @property
+    def from_graph(self) -> bool:
+        """Whether Graph said it, or nobody did."""
+        return self.code != NOT_FROM_GRAPH
 
 
 PURGED_REPLY = Reply(204)
@@ -138,10 +148,12 @@ class Answer:
     ``outer`` is the call's own status, error and wait. ``replies`` maps the index of a sub-request to what was said of it; an
     index that is missing got no answer, and one for which two different answers came has None. It is None when the answer
     held no sub-responses at all, so that ``outer`` speaks for the whole batch. ``waits`` are the seconds that throttled
-    sub-responses asked for by index, kept apart so that a wait is honoured even where another answer contradicts it.
+    sub-responses asked for by index, kept apart so that a wait is honoured even where another answer contradicts it. ``claims``
+    is what a refused token must hold (continuous access evaluation), as JSON for the login, or empty.
     """
 
     outer: Reply
     replies: dict[int, Reply | None] | None
     request_id: str = ""
     waits: dict[int, float] = field(default_factory=dict)
+    claims: str = ""

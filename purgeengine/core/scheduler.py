@@ -40,7 +40,7 @@ from purgeengine.core.messages import (
     StopRequested,
     TokenRenewed,
 )
-from purgeengine.core.model import Reply
+from purgeengine.core.model import NOT_FROM_GRAPH, Reply
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.roster import Roster
 from purgeengine.core.settling import Settling
@@ -228,7 +228,7 @@ class Scheduler:
         flight = self._flights.pop(event.batch)
         self._settling.begin(flight, None, "")
         if not event.held:
-            self._gate.failed(self._now, Reply(0))
+            self._gate.failed(self._now, Reply(0, NOT_FROM_GRAPH if event.intercepted else "", event.reason))
         if event.sent:
             self._in_doubt(flight, Reply(0, message=event.reason), running=event.running)
         else:
@@ -241,6 +241,8 @@ class Scheduler:
     def _whole_batch(self, flight: Flight, outer: Reply) -> None:
         """The cases: too fast; token refused; something in the batch is wrong; the app is refused; the service's trouble."""
         verdict = judge_batch(outer)
+        if outer.from_graph:
+            self._gate.heard()
         self._connections.refused(self._now, flight.sent_at, outer.status)
         if verdict is Verdict.FAULT:
             self._gate.failed(self._now, outer)
@@ -270,6 +272,11 @@ class Scheduler:
                         self._roster.send_alone(mailbox)
             case Verdict.REFUSED:
                 self._settling.refuse_all(flight, outer)
+            case Verdict.INTERCEPTED:
+                self._gate.failed(self._now, outer)
+                if outer.retry_after_s is not None:
+                    self._wait_for_graph(outer.retry_after_s, outer)
+                self._settling.all_intercepted(flight, outer, self._now, counted=not self._gate.probing)
             case Verdict.APP_REFUSED:
                 self._settling.all_returned(flight, outer, self._now)
                 self._halt(HaltReason.REFUSED_APP, outer)
@@ -376,8 +383,10 @@ class Scheduler:
             self._out.append(Halt(reason, reply))
 
     def _halt_on_outage(self) -> None:
-        if self._held_until is None and self._gate.failing_s > self._limits.outage_s_max:
-            self._halt(HaltReason.OUTAGE, Reply(0))
+        limits = self._limits
+        allowed_s = min(limits.walled_off_s_max, limits.outage_s_max) if self._gate.walled_off else limits.outage_s_max
+        if self._held_until is None and self._gate.failing_s > allowed_s:
+            self._halt(HaltReason.OUTAGE, self._gate.last_failure)
 
     # ------------------------------------------------------------------------------------------------ what to send next
 

@@ -224,6 +224,8 @@ class Settling:
             case Verdict.NO_SUCH_ACTION:
                 self.said.no_such_action = reply
                 self._return(batch, attempt, reply, now, said, counted=False)
+            case Verdict.INTERCEPTED:
+                raise AssertionError("said of whole batches only")
             case _:
                 assert_never(verdict)
 
@@ -399,6 +401,16 @@ class Settling:
                 wait_s = self._backoff.item_wait_s(attempt.failures + 1, Reply(reply.status))
                 doubtful = attempt._replace(in_doubt=True)
                 self._return(flight.batch.number, doubtful, reply, now + wait_s, said, counted=counted)
+            for at, attempt in said.returned:
+                self._put_back(mailbox, attempt, at, len(attempts))
+
+    def all_intercepted(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> None:
+        """Somebody in between said no, and Graph did not get it. ``counted`` is False while nothing else goes through either."""
+        for mailbox, attempts in flight.parts:
+            said = _MailboxSaid()
+            for attempt in attempts:
+                wait_s = self._backoff.item_wait_s(attempt.failures + 1, Reply(reply.status))
+                self._return(flight.batch.number, attempt, reply, now + wait_s, said, counted=counted)
             for at, attempt in said.returned:
                 self._put_back(mailbox, attempt, at, len(attempts))
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from purgeengine.core.action import IdType
 from purgeengine.core.model import Outcome, Reply
+from purgeengine.core.strangers import may_be_carried_out
 
 
 class Scope(Enum):
@@ -46,6 +47,7 @@ class Verdict(Enum):
     )
     CLOSED = ("the mailbox cannot be served: its other rows are skipped", Scope.MAILBOX)
     TOKEN_REFUSED = ("renew the token, send again; with a good token it is the mailbox that is refused", Scope.RUN)
+    INTERCEPTED = ("no, and Graph has not said so: not carried out, and an outage", Scope.RUN)
     APP_REFUSED = ("the app may not do this anywhere: stop", Scope.RUN)
     NO_SUCH_ACTION = ("this Graph does not know the action: stop", Scope.RUN)
 
@@ -184,8 +186,10 @@ def judge_batch(outer: Reply) -> Verdict:
     """The verdict on an answer without sub-responses, for the whole batch.
 
     Here 400 and 413 mean that something in the batch is wrong (REFUSED), other refusals that the app, its token or the address
-    is, and the service's own trouble leaves every row in doubt.
+    is, and the service's own trouble leaves every row in doubt. What is not Graph's refuses nothing for good.
     """
+    if not outer.from_graph and outer.status != 429:
+        return V.FAULT if may_be_carried_out(outer.status) else V.INTERCEPTED
     if outer.status in (400, 413):
         return V.REFUSED
     if outer.status == 429:

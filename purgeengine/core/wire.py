@@ -19,11 +19,14 @@ from urllib.parse import quote
 import msgspec
 
 from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
+from purgeengine.core.challenge import claims_of
 from purgeengine.core.foreign import CODE_LENGTH_MAX, printable
 from purgeengine.core.identifiers import ID_LENGTH_MAX, id_problem, is_id, of_id_characters, user_problem
-from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply, Stretch
+from purgeengine.core.model import NOT_FROM_GRAPH, PURGED_REPLY, Answer, Item, Reply, Stretch
+from purgeengine.core.redaction import told
 from purgeengine.core.retry_after import retry_after_s
-from purgeengine.errors import NoAnswer
+from purgeengine.core.strangers import is_graphs, sentence
+from purgeengine.errors import Intercepted, NoAnswer
 
 BATCH_ITEMS_MAX = 20
 """Sub-requests in one batch (json-batching)."""
@@ -157,15 +160,16 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: in
 
     ``headers`` may be spelt in any letter case; ``now_utc`` (seconds since 1970) is when the answer came and serves a
     ``Retry-After`` with a date where the answer has no ``Date``. Raises `NoAnswer` when the call went well by its status and
-    its body cannot be read: every row of the batch is in doubt then. Sub-responses are read whatever the outer status.
+    its body cannot be read: every row of the batch is in doubt then; `Intercepted`, a kind of it, when such an answer is not
+    Graph's. Sub-responses are read whatever the outer status.
     """
     named = _lower_case(headers)
     replies = _Replies(size, named.get("date"), now_utc)
     problem = _read_sub_responses(body, replies)
     went_well = 200 <= status < 300
     if problem and went_well:
-        raise NoAnswer(f"Graph answered {status}, and {problem}")
-    outer = Reply(status) if went_well else _outer_error(status, body)
+        raise _unreadable(status, named, body, problem)
+    outer = Reply(status) if went_well else _outer_error(status, named, body, has_rows=not problem)
     wait_s = retry_after_s(named.get("retry-after"), named.get("date"), now_utc)
     if wait_s is not None:
         outer = outer._replace(retry_after_s=wait_s)
@@ -175,6 +179,7 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: in
         replies.found if speaks_of_rows else None,
         printable(named.get("request-id"), CODE_LENGTH_MAX),
         replies.waits,
+        claims_of(named.get("www-authenticate")) if status == 401 else "",
     )
 
 
@@ -290,12 +295,27 @@ def _parsed(raw: msgspec.Raw) -> object:
 # --------------------------------------------------------------------------------------------------------------- errors
 
 
-def _outer_error(status: int, body: bytes) -> Reply:
+def _outer_error(status: int, headers: Mapping[str, str], body: bytes, *, has_rows: bool) -> Reply:
     """The whole call was refused; its body may be anything, a proxy's page included."""
+    parsed = _json_or_none(body)
+    if not has_rows and not is_graphs(status, headers, body, parsed):
+        return Reply(status, NOT_FROM_GRAPH, sentence(status, headers, body))
+    code, message = _error_of(parsed)
+    return Reply(status, code, told(message))
+
+
+def _unreadable(status: int, headers: Mapping[str, str], body: bytes, problem: str) -> NoAnswer:
+    """Graph's answers come cut short at times; a page, and anything else that is no JSON, is somebody else's."""
+    if is_graphs(status, headers, body, _json_or_none(body)):
+        return NoAnswer(f"Graph answered {status}, and {problem}")
+    return Intercepted(f"{sentence(status, headers, body)}; {problem}")
+
+
+def _json_or_none(body: bytes) -> object:
     try:
-        return Reply(status, *_error_of(lenient_json(body)))
+        return lenient_json(body)
     except UNREADABLE:
-        return Reply(status)
+        return None
 
 
 def _error_of(body: object) -> tuple[str, str]:

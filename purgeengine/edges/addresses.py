@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import os
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -110,13 +111,16 @@ class Proxy:
     url_with_secret: str = field(repr=False)
     authorization: str | None = field(repr=False)
     """The value of ``Proxy-Authorization``, if it wants one."""
+    named_by: str = "HTTPS_PROXY"
+    """The variable that names it, or where else its address was found."""
 
 
 def proxy_for(address: Address) -> Proxy | None:
     """The proxy that the environment or the system's settings name for this address, or None to go there directly.
 
     ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` in either letter case, else the settings of Windows and macOS. This machine
-    is never asked for through a proxy. Raises `UsageProblem` for a proxy of another kind than http or https.
+    is never asked for through a proxy. Raises `UsageProblem` for a proxy of another kind than http or https, and for one whose
+    user name or password is not written as a URL wants it. No name is looked up.
     """
     if address.is_loopback:
         return None
@@ -124,7 +128,9 @@ def proxy_for(address: Address) -> Proxy | None:
     text = proxies.get(address.scheme) or proxies.get("all")
     if not text or proxy_bypass(f"{address.host}:{address.port}"):
         return None
-    shown = f"The proxy {_shown(text)!r}"
+    named_by = _named_by(text)
+    shown = f"The proxy {_shown(text)!r} of {named_by}"
+    _check_user_information(text, named_by)
     parts = _split(text if "://" in text else f"http://{text}", shown)
     host, port = parts.hostname or "", _port_of(parts, shown)
     if parts.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host):
@@ -133,7 +139,36 @@ def proxy_for(address: Address) -> Proxy | None:
         )
     plain = Address(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme], "")
     url_with_secret = f"{parts.scheme}://{parts.netloc}"
-    return Proxy(plain.host, plain.port, plain.origin, url_with_secret, _basic(parts))
+    return Proxy(plain.host, plain.port, plain.origin, url_with_secret, _basic(parts), named_by)
+
+
+def _named_by(text: str) -> str:
+    """Which variable holds this proxy; upper case where both letter cases do."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        if os.environ.get(name) == text:
+            return name
+    return "the system's proxy settings"
+
+
+def _check_user_information(text: str, named_by: str) -> None:
+    """Raise `UsageProblem` where a character of the user name or password would be read as an end of it.
+
+    An unescaped ``@``, ``/``, ``#``, ``?`` or ``:`` makes a part of the password the name of the host, which would then be looked
+    up for everybody on the network to see.
+    """
+    after_scheme = text.partition("://")[2] if "://" in text else text
+    if "@" not in after_scheme:
+        return
+    user_information = after_scheme.rpartition("@")[0]
+    user, _, password = user_information.partition(":")
+    bad_percent = re.search(r"%(?![0-9A-Fa-f]{2})", user_information)
+    if not bad_percent and not re.search(r"[^\x21-\x7e]|[@:/#?\[\]]", user + password):
+        return
+    raise UsageProblem(
+        f"{named_by} holds a user name or password with a character that ends it in a URL. Write @ as %40, # as %23, : as %3A, "
+        "/ as %2F, ? as %3F, [ as %5B, ] as %5D, % as %25, a space as %20, and letters outside ASCII as their UTF-8 bytes, in the "
+        "user name and the password only: http://user:p%40ss%231@proxy.example:8080. Nothing was looked up and nothing was sent."
+    )
 
 
 def _basic(parts: SplitResult) -> str | None:
@@ -188,8 +223,13 @@ def _port_of(parts: SplitResult, shown: str) -> int | None:
 
 
 def _shown(text: str) -> str:
-    """For a message: without a user name and password, and short."""
-    return printable(re.sub(r"^([A-Za-z0-9+.-]*://)?.*@", r"\1", text, flags=re.DOTALL), 200)
+    """For a message: without what may be a user name and password, and short.
+
+    What stands behind the last ``@`` is shown; without one, a port that is no number may be a password, and is left out.
+    """
+    text = re.sub(r"^([A-Za-z0-9+.-]*://)?.*@", r"\1", text, flags=re.DOTALL)
+    bad_port = r"^((?:[A-Za-z0-9+.-]*://)?[^/:\[\]]*):(?!//|[0-9]{0,5}(?:/|$)).*"
+    return printable(re.sub(bad_port, r"\1:(not shown)", text, flags=re.DOTALL), 200)
 
 
 def _is_private(host: str) -> bool:

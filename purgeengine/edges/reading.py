@@ -15,6 +15,7 @@ from uuid import UUID
 from purgeengine.config import Limits
 from purgeengine.core.action import IdType
 from purgeengine.core.backoff import Backoff
+from purgeengine.core.challenge import in_words
 from purgeengine.core.model import Answer, Reply
 from purgeengine.core.reads import Body, ReadAnswer, decode_reads, encode_reads
 from purgeengine.core.retry_after import http_date_utc
@@ -23,7 +24,7 @@ from purgeengine.core.wire import BATCH_ITEMS_MAX
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.tokens import Tokens
 from purgeengine.edges.transport import RawAnswer
-from purgeengine.errors import NoAnswer, NotSent, RunStopped, TokenError
+from purgeengine.errors import Intercepted, NoAnswer, NotSent, RunStopped, TokenError
 
 TRIES_MAX = 8
 """Times a question is asked: the waits between grow to a minute, so that an unlucky one takes a few."""
@@ -133,6 +134,10 @@ class GraphReader:
         token = await self._tokens.token()
         try:
             answer, bodies = await self._call([urls[index] for index in asked], id_type, token)
+        except Intercepted as error:
+            if tries == (FIRST_TRIES_MAX if self.latency_s is None else TRIES_MAX):
+                raise RunStopped(f"{error}. Nothing was deleted. Then give the same command again.") from error
+            return self._backoff.call_wait_s(tries, _LOST), asked
         except NotSent as error:
             if tries == (FIRST_TRIES_MAX if self.latency_s is None else TRIES_MAX):
                 raise RunStopped(
@@ -145,6 +150,10 @@ class GraphReader:
             for index in asked:
                 said[index] = Said(lost, {})
             return max(LOST_WAIT_S, self._backoff.call_wait_s(tries, lost)), asked
+        if not answer.outer.from_graph and judge_batch(answer.outer) is Verdict.INTERCEPTED:
+            if tries == (FIRST_TRIES_MAX if self.latency_s is None else TRIES_MAX):
+                raise RunStopped(f"{answer.outer.message}. Nothing was deleted. Then give the same command again.")
+            return max(self._backoff.call_wait_s(tries, answer.outer), answer.outer.retry_after_s or 0.0), asked
         replies = _replies_of(answer, len(asked))
         left, waits, refused = [], [answer.outer.retry_after_s or 0.0, *answer.waits.values()], None
         for place, index in enumerate(asked):
@@ -162,14 +171,19 @@ class GraphReader:
                 waits.append(self._wait_s(verdict, tries, reply))
         if refused is not None:
             if tries == TRIES_MAX:
-                raise TokenError(f"Graph refused the token: {told(refused)}. Check the app and the tenant.")
-            await self._renew(token, single=answer.replies is not None)
+                wanted = in_words(refused.message, answer.claims)
+                raise TokenError(
+                    f"Graph refused the token: {told(refused).rstrip('.')}."
+                    + (f" This is continuous access evaluation ({wanted})." if wanted else "")
+                    + " Check the app and the tenant."
+                )
+            await self._renew(token, answer.claims, single=answer.replies is not None)
         return max(waits), left
 
-    async def _renew(self, stale: str, *, single: bool) -> None:
+    async def _renew(self, stale: str, claims: str, *, single: bool) -> None:
         """Get another token; where only a ``single`` question was refused, the present one does if there is no other."""
         try:
-            await self._tokens.renew(stale)
+            await self._tokens.renew(stale, claims)
         except TokenError:
             if not single:
                 raise
@@ -184,11 +198,15 @@ class GraphReader:
         started = self._clock.monotonic()
         request_id = str(UUID(int=self._rng.getrandbits(128), version=4))
         raw = await self._transport.post(encode_reads(urls, id_type), request_id, token)
-        self.latency_s = self._clock.monotonic() - started
+        latency_s = self._clock.monotonic() - started
+        read = decode_reads(raw.status, raw.headers, raw.body, len(urls), raw.received_utc)
+        if not read.answer.outer.from_graph:
+            return read
+        self.latency_s = latency_s
         date_utc = http_date_utc(raw.headers.get("date"))
         if date_utc is not None:  # written somewhere between the question and the answer, and cut to a whole second
             self.skew_s = raw.received_utc - self.latency_s / 2 - (date_utc + 0.5)
-        return decode_reads(raw.status, raw.headers, raw.body, len(urls), raw.received_utc)
+        return read
 
 
 def _replies_of(answer: Answer, size: int) -> dict[int, Reply | None]:

@@ -22,11 +22,12 @@ from yarl import URL
 from purgeengine import __version__
 from purgeengine.core.foreign import printable
 from purgeengine.core.patience import Patience
-from purgeengine.edges.addresses import graph_root, proxy_for, tls_context
+from purgeengine.edges.addresses import Proxy, graph_root, proxy_for, tls_context
 from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.proxy_refusals import is_final, refusal, schemes_of
 from purgeengine.edges.skew import SkewWatch
 from purgeengine.edges.time_limits import TimeLimits
-from purgeengine.errors import NoAnswer, NotSent
+from purgeengine.errors import NoAnswer, NotSent, RunStopped
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """Bytes read of an answer; twenty replies with the longest errors take under 40 KB."""
@@ -34,6 +35,10 @@ KEEPALIVE_S = 15.0
 """An idle connection is used again for so long. Graph closes idle ones after minutes; a shorter time makes it rare that a
 batch leaves on a connection just being closed, which puts its rows in doubt."""
 _KEPT_HEADERS = ("retry-after", "date", "request-id")
+_TELLING_HEADERS = (*_KEPT_HEADERS, "www-authenticate", "content-type", "server", "location")
+"""Kept as well where something is odd: what a refused token lacks, and who answered if it was not Graph."""
+_HEADER_LENGTH_MAX = 10_000
+"""Characters kept of one; the challenges of continuous access evaluation have some hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +82,20 @@ class HttpTransport:
         session: aiohttp.ClientSession,
         batch_url: URL,
         *,
-        proxy: URL | None = None,
-        proxy_headers: Mapping[str, str] | None = None,
+        proxy: Proxy | None = None,
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._session = session
         self._url = batch_url
         self._host = batch_url.host or ""
-        self._proxy = proxy
-        self._proxy_headers = proxy_headers
+        self._via = proxy
+        self._proxy = URL(proxy.url) if proxy else None
+        self._proxy_headers = (
+            {"Proxy-Authorization": proxy.authorization} if proxy is not None and proxy.authorization else None
+        )
+        self._connected = False
+        """Whether any call was answered: a proxy that refuses later may let the next one through."""
         self._timeouts = timeouts or Timeouts()
         self._patience = Patience(self._timeouts.call_s, self._timeouts.call_s_max)
         self._clock = clock or SystemClock()
@@ -128,8 +137,7 @@ class HttpTransport:
         transport = cls(
             session,
             URL(f"{root.url}/v1.0/$batch", encoded=True),
-            proxy=URL(proxy.url) if proxy else None,
-            proxy_headers={"Proxy-Authorization": proxy.authorization} if proxy and proxy.authorization else None,
+            proxy=proxy,
             timeouts=timeouts,
             clock=clock,
         )
@@ -143,7 +151,8 @@ class HttpTransport:
         """Post one batch and read its answer, whatever its status; a redirect is an answer and is not followed.
 
         Raises `NotSent` when nothing can have reached Graph (no connection came about), and `NoAnswer` when something may have
-        and no whole answer came back. Both carry a short reason for people, without secrets.
+        and no whole answer came back. Both carry a short reason for people, without secrets. Raises `RunStopped` when the proxy
+        refuses before any call was answered: it will refuse the next one as well.
         """
         headers = {
             "Authorization": f"Bearer {token}",
@@ -167,6 +176,7 @@ class HttpTransport:
                 ) as response,
             ):
                 content = await _read(response)
+                self._connected = True
                 self._patience.answered(started, self._clock.monotonic())
                 if self._skew.skew_s is None:  # once is enough, and reading a date takes a while
                     self._skew.saw(response.headers.get("Date"), self._clock.utc())
@@ -182,16 +192,27 @@ class HttpTransport:
         read_s = timeouts.read_s * wait_s / timeouts.call_s if timeouts.read_s < timeouts.call_s else None
         return aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s, sock_read=read_s)
 
-    def _translated(self, error: Exception, started: float, wait_s: float) -> NotSent | NoAnswer:
+    def _translated(self, error: Exception, started: float, wait_s: float) -> NotSent | NoAnswer | RunStopped:
         """The cases: no connection came about, so that nothing was sent; silence; anything else on a connection that stood."""
+        if isinstance(error, aiohttp.ClientHttpProxyError) and self._via is not None:
+            return self._refused_by_proxy(error, self._via)
         if isinstance(
             error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
         ):
-            return NotSent(_why_no_connection(error, self._host, self._timeouts.connect_s))
+            return NotSent(_why_no_connection(error, self._host, self._timeouts.connect_s, self._via))
         if isinstance(error, TimeoutError):
             self._patience.ran_out(started, wait_s)
             return NoAnswer(f"{self._host} did not answer in time")
         return NoAnswer(_why_no_answer(error, self._host))
+
+    def _refused_by_proxy(self, error: aiohttp.ClientHttpProxyError, proxy: Proxy) -> NotSent | RunStopped:
+        if not is_final(error.status):
+            return NotSent(f"the proxy {proxy.url} could not connect to {self._host} (status {error.status})")
+        headers = error.headers.getall("Proxy-Authenticate", ()) if error.headers is not None else ()
+        said = refusal(proxy, self._host, error.status, schemes_of(headers))
+        if self._connected:
+            return NotSent(said)
+        return RunStopped(f"{said} Nothing was sent. Then give the same command again.")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -211,7 +232,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 def _kept(response: aiohttp.ClientResponse) -> dict[str, str]:
     headers = response.headers
-    return {name: ", ".join(headers.getall(name)) for name in _KEPT_HEADERS if name in headers}
+    as_usual = response.status == 200 and "json" in headers.get("Content-Type", "")
+    names = _KEPT_HEADERS if as_usual else _TELLING_HEADERS
+    return {name: ", ".join(headers.getall(name))[:_HEADER_LENGTH_MAX] for name in names if name in headers}
 
 
 def _leave_connection(response: aiohttp.ClientResponse) -> None:
@@ -224,12 +247,10 @@ def _leave_connection(response: aiohttp.ClientResponse) -> None:
 # --------------------------------------------------------------------------------------------------------- reasons in words
 
 
-def _why_no_connection(error: Exception, host: str, connect_s: float) -> str:
+def _why_no_connection(error: Exception, host: str, connect_s: float, proxy: Proxy | None) -> str:
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return f"{host} did not accept a connection within {connect_s:g} s"
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        hint = "; it wants a user name and password in HTTPS_PROXY" if error.status == 407 else ""
-        return f"the proxy refused to connect to {host} (status {error.status}{hint})"
+        via = f"through the proxy {proxy.url} " if proxy else ""
+        return f"{host} did not accept a connection {via}within {connect_s:g} s"
     assert isinstance(error, aiohttp.ClientConnectorError)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         cause = error.certificate_error
@@ -241,7 +262,8 @@ def _why_no_connection(error: Exception, host: str, connect_s: float) -> str:
     if isinstance(error, aiohttp.ClientSSLError):
         return f"no TLS connection to {what} ({_os_words(error.os_error)})"
     if isinstance(error.os_error, socket.gaierror):
-        return f"the name {error.host} could not be resolved"
+        of = "of the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        return f"the name {of}{error.host} could not be resolved"
     return f"{what} could not be reached ({_os_words(error.os_error)})"
 
 

@@ -446,7 +446,7 @@ class _Tokens:
     async def token(self) -> str:
         return f"token-{self._number}"
 
-    async def renew(self, stale: str) -> str:
+    async def renew(self, stale: str, claims: str = "") -> str:
         self._number += 1
         return f"token-{self._number}"
 

@@ -6,19 +6,25 @@ waits can be interrupted. Later tokens come silently, by the refresh token that 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import msal  # type: ignore[import-untyped]
 
-from purgeengine.core.foreign import printable
+from purgeengine.core.challenge import in_words
 from purgeengine.edges.tokens.identity import is_token
 from purgeengine.edges.tokens.msal_login import EntraLogin
 from purgeengine.edges.tokens.renewing import Issued, LoginPending
 from purgeengine.errors import TokenError
 
+_ADDRESS = re.compile(r"https://[A-Za-z0-9.-]{1,100}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._-]{0,40}){0,5}")
+"""Where a person is sent: a short address; Entra ID's is https://microsoft.com/devicelogin."""
+_CODE = re.compile(r"[A-Za-z0-9-]{1,20}")
+"""What a person types; Entra ID's codes have nine characters."""
 CODE_S_MAX = 900.0
 """A code is waited for no longer than this; Entra ID's are good for 15 minutes."""
+_WANTS_THE_PERSON = ("interaction_required", "invalid_grant", "login_required", "consent_required")
 _PENDING = ("authorization_pending", "slow_down")
 
 
@@ -60,9 +66,13 @@ class DeviceCodeLogin(EntraLogin):
     def _begin(self) -> Any:
         """Get a code and show it; answers only when there is none."""
         flow = self._app.initiate_device_flow(scopes=[self._scope])
-        where, code = printable(flow.get("verification_uri"), 200), printable(flow.get("user_code"), 40)
-        if not is_token(str(flow.get("device_code") or "")) or not where.startswith("https://") or not code:
-            return flow
+        where, code = flow.get("verification_uri"), flow.get("user_code")
+        if (
+            not is_token(str(flow.get("device_code") or ""))
+            or not (isinstance(where, str) and _ADDRESS.fullmatch(where))
+            or not (isinstance(code, str) and _CODE.fullmatch(code))
+        ):
+            return {"error": flow.get("error"), "error_description": flow.get("error_description")}
         # An interval of 0 would make MSAL ask without end; a person needs some seconds in any case.
         flow["interval"] = min(max(flow["interval"], 1), 60)
         good_for_s = min(max(flow["expires_in"], 1), CODE_S_MAX)
@@ -76,8 +86,13 @@ class DeviceCodeLogin(EntraLogin):
     def _refreshed(self) -> Any:
         accounts = self._app.get_accounts()
         answer = accounts and self._app.acquire_token_silent_with_error(
-            [self._scope], account=accounts[0], force_refresh=True
+            [self._scope], account=accounts[0], force_refresh=True, claims_challenge=self.claims or None
         )
+        if self.claims and isinstance(answer, dict) and answer.get("error") in _WANTS_THE_PERSON:
+            raise TokenError(
+                f"Graph wants a new sign-in (continuous access evaluation: {in_words('', self.claims)}). Give the same command "
+                "again, and sign in once more."
+            )
         if not answer:
             raise TokenError(
                 "The sign-in has ended and cannot be renewed. Give the same command again, and sign in once more."

@@ -40,8 +40,10 @@ class Tokens(Protocol):
     async def token(self) -> str:
         """A token that is good for a while yet. Raises `TokenError` when none can be had."""
 
-    async def renew(self, stale: str) -> str:
+    async def renew(self, stale: str, claims: str = "") -> str:
         """Another token, because Graph refused ``stale``; the current one where that is another already.
+
+        ``claims`` is what Graph wants of it (a claims challenge, JSON), or empty.
 
         Raises `TokenError` when none can be had.
         """

@@ -33,6 +33,7 @@ class LoginHttp(requests.Session):
     ) -> None:
         super().__init__()
         self.last: requests.Response | None = None
+        self.address, self.proxy, self.ca_file = address, proxy, ca_file
         self.skew = SkewWatch(address.host)
         self.trust_env = False
         self.mount("https://", _OurTrust(ca_file))

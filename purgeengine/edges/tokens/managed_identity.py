@@ -2,9 +2,10 @@
 
 MSAL (seen in 1.39) finds the endpoint in ``os.environ``: App Service, Functions, Automation and Container Apps set
 ``IDENTITY_ENDPOINT`` and ``IDENTITY_HEADER``; elsewhere it asks the instance metadata service of a virtual machine at
-169.254.169.254, or wherever ``AZURE_POD_IDENTITY_AUTHORITY_HOST`` says. These endpoints speak plain http on purpose, to addresses
-that never leave the machine or its own network: a token comes from there, none of ours goes there, and no proxy is asked.
-Retries follow Microsoft's guidance (how-to-use-vm-token, "error handling"): 404, 410, 429 and 5xx may pass.
+169.254.169.254, or wherever ``AZURE_POD_IDENTITY_AUTHORITY_HOST`` says. Service Fabric and Cloud Shell are asked in `platforms`.
+These endpoints speak plain http on purpose (Service Fabric's alone does not), to addresses that never leave the machine or its own
+network: a token comes from there, none of ours goes there, and no proxy is asked. Retries follow Microsoft's guidance
+(how-to-use-vm-token, "error handling"): 404, 410, 429 and 5xx may pass.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ from typing import Any
 
 import msal  # type: ignore[import-untyped]
 
-from purgeengine.core.foreign import printable
+from purgeengine.core.redaction import told, told_name
 from purgeengine.edges.addresses import Address, platform_address
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.tokens.login_http import LoginHttp
 from purgeengine.edges.tokens.msal_login import MsalLogin
+from purgeengine.edges.tokens.platforms import (
+    ask_cloud_shell,
+    ask_service_fabric,
+    is_cloud_shell,
+    is_service_fabric,
+    trust_service_fabric,
+)
+from purgeengine.edges.tokens.renewing import Issued
 from purgeengine.errors import TokenError, UsageProblem
 
 INSTANCE_METADATA = "http://169.254.169.254"
@@ -51,15 +60,38 @@ class ManagedIdentityLogin(MsalLogin):
         place = f"the managed identity endpoint at {address.host}"
         super().__init__(http, place, tenant_id="", client_id=client_id, clock=clock)
         self.host = address.host
-        self._header = environment.get("IDENTITY_HEADER", "")
+        self._environment = environment
+        self._on_fabric, self._in_cloud_shell = is_service_fabric(environment), is_cloud_shell(environment)
+        if self._on_fabric:
+            trust_service_fabric(http, environment["IDENTITY_SERVER_THUMBPRINT"])
+        if client_id and (self._on_fabric or self._in_cloud_shell):
+            where, whose = ("Service Fabric", "the application's") if self._on_fabric else ("Cloud Shell", "a person's")
+            raise TokenError(
+                f"AZURE_CLIENT_ID names a user-assigned identity, and {where} gives no choice: the identity is {whose}. Unset "
+                "AZURE_CLIENT_ID, or sign in by another way with --auth."
+            )
+        self._issued = ""
         self._resource = scope.removesuffix("/.default")
 
     @property
     def credential(self) -> str:  # type: ignore[override]
         """Which identity is asked for, and where."""
+        if self._in_cloud_shell:
+            return f"whoever signed in to Cloud Shell, at {self.host}"
         return f"{'user-assigned' if self.client_id else 'system-assigned'}, at {self.host}"
 
+    def acquire(self) -> Issued:
+        """As every login."""
+        issued = super().acquire()
+        self._issued = issued.token
+        return issued
+
     def _ask(self) -> Any:
+        if self._on_fabric:
+            refused = self._issued if self.claims else ""
+            return ask_service_fabric(self._http, self._environment, self._resource, refused_token=refused)
+        if self._in_cloud_shell:
+            return ask_cloud_shell(self._http, self._environment, self._resource)
         identity = (
             msal.UserAssignedManagedIdentity(client_id=self.client_id)
             if self.client_id
@@ -67,38 +99,41 @@ class ManagedIdentityLogin(MsalLogin):
         )
         # Made anew each time: it remembers tokens, refusals and busy answers.
         client = msal.ManagedIdentityClient(identity, http_client=self._http)
-        return client.acquire_token_for_client(resource=self._resource)
+        return client.acquire_token_for_client(resource=self._resource, claims_challenge=self.claims or None)
 
     def _is_busy(self, status: int) -> bool:
         return status in _PASSING or super()._is_busy(status)
 
     def _refusal(self, answer: dict[str, Any]) -> str:
-        said = str(answer.get("error_description") or answer.get("error"))
-        said = printable(said.replace(self._header or "\0", "***"), 300)
+        said = told(answer.get("error_description"), secrets=self._secrets()) or told_name(answer.get("error"))
         whose = (
             f"with the client id {self.client_id} of AZURE_CLIENT_ID (unset it for the machine's own)"
             if self.client_id
             else "of its own (system-assigned)"
         )
         return (
-            f"{self._place[0].upper()}{self._place[1:]} refused a token: {said}. Check that this machine or service has a managed "
-            f"identity {whose}, and that the identity has the application permission Contacts.ReadWrite."
+            f"{self._place[0].upper()}{self._place[1:]} refused a token: {(said or 'no reason given').rstrip('.')}. Check that "
+            f"this machine or service has a managed identity {whose}, and that the identity has the application permission "
+            "Contacts.ReadWrite."
         )
 
-    def _nonsense(self, status: int | None, failure: str) -> str:
-        return (
-            f"{self._place[0].upper()}{self._place[1:]} answered {status or 'nothing'} and no token{failure}. "
-            + self.remedy
-        )
+    def _secrets(self) -> tuple[str, ...]:
+        names = ("IDENTITY_HEADER", "MSI_SECRET")
+        return tuple(self._environment[name] for name in names if self._environment.get(name))
+
+    def _nonsense(self, said: str, failure: str) -> str:
+        return f"{self._place[0].upper()}{self._place[1:]} answered {said}{failure}. {self.remedy}"
 
 
 def _endpoint(environment: Mapping[str, str]) -> Address:
-    """Where MSAL will ask. Raises `TokenError` for a platform whose way is not supported."""
+    """Where a token is asked for. Raises `TokenError` for an address that the platform cannot have."""
     if "IDENTITY_ENDPOINT" in environment and "IDENTITY_HEADER" in environment:
-        if "IDENTITY_SERVER_THUMBPRINT" in environment:
-            raise TokenError("Managed identities of Service Fabric are not supported. Use a certificate instead.")
+        if is_service_fabric(environment) and not environment["IDENTITY_ENDPOINT"].lower().startswith("https://"):
+            raise TokenError(
+                "IDENTITY_ENDPOINT of Service Fabric must begin with https://. Check it. Nothing was sent."
+            )
         return platform_address(environment["IDENTITY_ENDPOINT"], "IDENTITY_ENDPOINT")
-    if "MSI_ENDPOINT" in environment and "MSI_SECRET" in environment:
+    if is_cloud_shell(environment) or ("MSI_ENDPOINT" in environment and "MSI_SECRET" in environment):
         return platform_address(environment["MSI_ENDPOINT"], "MSI_ENDPOINT")
     if "IDENTITY_ENDPOINT" in environment and "IMDS_ENDPOINT" in environment:
         return platform_address(environment["IDENTITY_ENDPOINT"], "IDENTITY_ENDPOINT")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ import msal  # type: ignore[import-untyped]
 import requests
 
 from purgeengine.core.foreign import printable
+from purgeengine.core.redaction import told_name
 from purgeengine.core.retry_after import retry_after_s
-from purgeengine.edges.addresses import Address, address_of, proxy_for
+from purgeengine.core.strangers import is_page, marks
+from purgeengine.edges.addresses import Address, Proxy, address_of, proxy_for
 from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.proxy_refusals import is_final, refusal, what_it_wants
 from purgeengine.edges.skew import skew_in_words
 from purgeengine.edges.tokens.credentials import Credential, MsalForm
 from purgeengine.edges.tokens.identity import is_token
@@ -30,6 +34,16 @@ from purgeengine.errors import TokenError, UsageProblem
 
 TIMEOUT_S = (10.0, 20.0)
 """Until the connection stands, and between pieces of the answer."""
+
+_TUNNEL_REFUSED = re.compile(r"tunnel connection failed: ([0-9]{3})")
+"""How the standard library words a proxy's refusal; the status is all that it keeps."""
+_UNKNOWN_NAME = (
+    "failed to resolve",
+    "name resolution",
+    "name or service not known",
+    "getaddrinfo",
+    "nodename nor servname",
+)
 
 
 def authority_of(authority_url: str, tenant_id: str) -> tuple[Address, str]:
@@ -65,6 +79,7 @@ class MsalLogin:
     def __init__(self, http: LoginHttp, place: str, *, tenant_id: str, client_id: str, clock: Clock) -> None:
         self.tenant_id = tenant_id
         self.client_id = client_id
+        self.claims = ""
         self._http = http
         self._place = place
         self._clock = clock
@@ -107,12 +122,19 @@ class MsalLogin:
             return Issued(token, _life_s(answer.get("expires_in")))
         if last is not None and self._is_busy(last.status_code):
             wait_s = retry_after_s(last.headers.get("Retry-After"), last.headers.get("Date"), self._clock.utc())
-            raise LoginUnavailable(f"{self._place} answered {last.status_code}", wait_s)
+            page = f" ({', '.join(_marks_of(last)[1:])})" if _is_page(last) else ""
+            raise LoginUnavailable(f"{self._place} answered {last.status_code}{page}", wait_s)
         if will_pass(answer):
-            raise LoginUnavailable(f"{self._place} has trouble ({printable(answer.get('error'), 60)})")
-        if answer.get("error"):
+            raise LoginUnavailable(
+                f"{self._place} has trouble ({told_name(answer.get('error')) or 'it gives no name for it'})"
+            )
+        if answer.get("error") and not (last is not None and _is_page(last)):
             raise TokenError(self._refusal(answer) + skew_in_words(self.skew_s))
-        raise TokenError(self._nonsense(last.status_code if last is not None else None, failure))
+        if last is None:
+            raise TokenError(self._nonsense("nothing and no token", failure))
+        status, *more = _marks_of(last)
+        said = f"{status.removeprefix('status ')} and no token ({', '.join(more)})"
+        raise TokenError(self._nonsense(said, failure))
 
     def _is_busy(self, status: int) -> bool:
         return status == 429 or status >= 500
@@ -121,8 +143,8 @@ class MsalLogin:
         """What the login said, for a person, without secrets."""
         raise NotImplementedError
 
-    def _nonsense(self, status: int | None, failure: str) -> str:
-        """What to say of an answer that is neither a token nor a refusal."""
+    def _nonsense(self, said: str, failure: str) -> str:
+        """What to say of an answer that is neither a token nor a refusal; ``said`` is what it was."""
         raise NotImplementedError
 
     def _last_json(self) -> dict[str, Any]:
@@ -140,14 +162,24 @@ class MsalLogin:
                 f"The certificate of {self._place} is not trusted. Where a proxy of your own inspects TLS, name its CA's "
                 "certificate with --ca-file." + skew_in_words(self.skew_s)
             )
-        if isinstance(error, requests.exceptions.ProxyError) and " 407 " in text:
-            return TokenError(
-                f"The proxy refused to connect to {self._place} (status 407). Set HTTPS_PROXY with user name and password."
-            )
-        via = "the proxy to " if isinstance(error, requests.exceptions.ProxyError) else ""
+        unknown = " (its name could not be resolved)" if any(words in text for words in _UNKNOWN_NAME) else ""
+        proxy, place = self._http.proxy, self._place
+        if proxy is not None and isinstance(error, requests.exceptions.ProxyError):
+            if refused := _TUNNEL_REFUSED.search(text):
+                return self._refused_by_proxy(proxy, int(refused[1]))
+            return LoginUnavailable(f"the proxy {proxy.url} to {place} could not be reached{unknown}")
         if isinstance(error, requests.exceptions.Timeout):
-            return LoginUnavailable(f"{via}{self._place} did not answer in time")
-        return LoginUnavailable(f"{via}{self._place} could not be reached")
+            return LoginUnavailable(
+                f"{place} did not answer in time{f', through the proxy {proxy.url}' if proxy else ''}"
+            )
+        return LoginUnavailable(f"{place} could not be reached{unknown}")
+
+    def _refused_by_proxy(self, proxy: Proxy, status: int) -> LoginUnavailable | TokenError:
+        address = self._http.address
+        if not is_final(status):
+            return LoginUnavailable(f"the proxy {proxy.url} could not connect to {self._place} (status {status})")
+        wants = what_it_wants(proxy, address, self._http.ca_file) if status == 407 else ()
+        return TokenError(f"{refusal(proxy, address.host, status, wants)} That is {self._place}. Nothing was sent.")
 
 
 class EntraLogin(MsalLogin):
@@ -178,6 +210,7 @@ class EntraLogin(MsalLogin):
             "authority": self._authority,
             "http_client": self._http,
             "http_cache": self._remembered,
+            "client_capabilities": ["CP1"],  # we answer claims challenges (continuous access evaluation)
             "instance_discovery": False,  # or it would ask the public cloud about an address it does not know
         }
 
@@ -190,9 +223,9 @@ class EntraLogin(MsalLogin):
             answer, host=self.host, tenant=self.tenant_id, client=self.client_id, secrets=self._secrets()
         )
 
-    def _nonsense(self, status: int | None, failure: str) -> str:
+    def _nonsense(self, said: str, failure: str) -> str:
         return (
-            f"The login at {self.host} answered {status or 'nothing'} and no token{failure}. Check --authority and the proxy "
+            f"The login at {self.host} answered {said}{failure}. Check --authority and the proxy "
             "settings: something else than Microsoft's login may have answered."
         )
 
@@ -234,10 +267,23 @@ class AppLogin(EntraLogin):
                 **self._app_options(),
             )
         self._app.remove_tokens_for_client()  # a token that Graph refused must not come back
-        return self._app.acquire_token_for_client(scopes=[self._scope])
+        return self._app.acquire_token_for_client(scopes=[self._scope], claims_challenge=self.claims or None)
 
     def _secrets(self) -> tuple[str, ...]:
         return self._credential.secrets
+
+
+def _headers_of(answer: requests.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def _marks_of(answer: requests.Response) -> list[str]:
+    """What shows of whoever answered; no title, since a login's page may show anything."""
+    return marks(answer.status_code, _headers_of(answer), answer.content, titled=False)
+
+
+def _is_page(answer: requests.Response) -> bool:
+    return is_page(_headers_of(answer), answer.content)
 
 
 def _life_s(expires_in: Any) -> float:

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from purgeengine.core.challenge import in_words
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.tokens.identity import Identity, described, is_token
 from purgeengine.errors import TokenError
@@ -38,9 +39,13 @@ class ReadyToken:
         self._check_expiry()
         return self._token
 
-    async def renew(self, stale: str) -> str:
-        """Always raises `TokenError`: there is only this one."""
-        raise TokenError("Graph refused the token in PURGEENGINE_ACCESS_TOKEN, and it cannot be renewed. " + _REMEDY)
+    async def renew(self, stale: str, claims: str = "") -> str:
+        """Always raises `TokenError`: there is only this one, and no login to hand ``claims`` to."""
+        wanted = in_words("", claims)
+        challenge = f" Graph asks for another one by continuous access evaluation ({wanted})." if wanted else ""
+        raise TokenError(
+            f"Graph refused the token in PURGEENGINE_ACCESS_TOKEN, and it cannot be renewed.{challenge} " + _REMEDY
+        )
 
     def describe(self) -> Identity:
         """What the token says of itself, unverified."""

@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from purgeengine.core.foreign import printable
-from purgeengine.logs import redacted
+from purgeengine.core.redaction import TEXT_LENGTH_MAX, told, told_name
 
 _CONSENT = "nobody has consented to the app. An administrator must grant Contacts.ReadWrite to it, with admin consent."
 _SCOPE = "the Graph address is not accepted as a scope. Check --graph-url and --cloud."
@@ -159,7 +158,7 @@ def refusal_sentence(
     error: Mapping[str, Any], *, host: str, tenant: str, client: str, secrets: Iterable[str] = ()
 ) -> str:
     """What the login said, for a person: its names for the error, the reason and the remedy. Never one of the secrets."""
-    number, name = error_number(error), printable(error.get("error"), 60)
+    number, name = error_number(error), told_name(error.get("error"))
     known = _REMEDIES.get(number or 0) or _BY_ERROR.get(name)
     reason = known.format(host=host, tenant=tenant, client=client) if known else _own_words(error, secrets)
     names = ", ".join(part for part in (f"AADSTS{number}" if number else "", name) if part) or "no reason given"
@@ -168,9 +167,7 @@ def refusal_sentence(
 
 def _own_words(error: Mapping[str, Any], secrets: Iterable[str]) -> str:
     """The first part of the login's own description, which goes on with ids and times."""
-    text = str(error.get("error_description") or "") if isinstance(error.get("error_description"), str) else ""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    text = re.split(r"\s*(?:Trace ID|Correlation ID|Timestamp):", printable(redacted(text), 1000))[0]
+    text = told(error.get("error_description"), TEXT_LENGTH_MAX, secrets=secrets)
+    text = re.split(r"\s*(?:Trace ID|Correlation ID|Timestamp):", text)[0]
     text = re.sub(r"^AADSTS[0-9]+:\s*", "", text)[:300].strip()
     return text or "check the app registration and the tenant."

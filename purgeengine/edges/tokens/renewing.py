@@ -70,6 +70,8 @@ class Login(Protocol):
     """What a person can do when it stays out."""
     tenant_id: str
     client_id: str
+    claims: str
+    """What Graph wants of the next token (a claims challenge, JSON), or empty; set before it is asked for."""
 
     @property
     def credential(self) -> str:
@@ -160,10 +162,15 @@ class RenewingTokens:
             return held.issued.token
         return await self._renewed()
 
-    async def renew(self, stale: str) -> str:
-        """A token other than ``stale``, which Graph refused. Raises `TokenError` when none can be had."""
+    async def renew(self, stale: str, claims: str = "") -> str:
+        """A token other than ``stale``, which Graph refused; ``claims`` is what it wants of the next one, or empty.
+
+        Raises `TokenError` when none can be had.
+        """
         if self._held is not None and self._held.issued.token != stale:
             return await self.token()
+        if claims and (self._renewal is None or self._renewal.done()):
+            self._login.claims = claims
         return await self._renewed()
 
     def describe(self) -> Identity:
@@ -221,6 +228,7 @@ class RenewingTokens:
                 f"No token was to be had within {patience_s:g} s: {error}{asked}. {self._login.remedy}"
             ) from error
         self._held = held
+        self._login.claims = ""  # they were answered; a later token must not be older than this one anyway
         return held.issued.token
 
     async def _ask(self) -> _Held:
