@@ -117,8 +117,9 @@ class Engine:
             self._report(StopRequested())
 
     def _begin_to_drain(self) -> None:
-        """Wait for the answers to come, and not for batches to leave that have not left."""
-        self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
+        """Wait for the answers to come, and not for batches to leave that have not left. A second reason gives no more time."""
+        if self._drain_until is None:
+            self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
         for task in self._unsent:
             task.cancel()
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from purgeengine import __version__, logs
 from purgeengine.commands.connecting import Way
 from purgeengine.commands.progress import Display, Standing, shown
-from purgeengine.commands.signals import stop_on_signal
+from purgeengine.commands.signals import keep_outcome, stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
 from purgeengine.core.guard import AutoStop, FailureThreshold
@@ -77,7 +77,9 @@ class Purge:
                 scheduler, error = run_loop(self._purge(tally))
             finally:
                 self.display.close()
-        return self._summary(tally, scheduler, error, time.monotonic() - started)
+        summary = self._summary(tally, scheduler, error, time.monotonic() - started)
+        keep_outcome(summary.exit_code)
+        return summary
 
     async def _purge(self, tally: Tally) -> tuple[Scheduler | None, PurgeEngineError | None]:
         clock = SystemClock()
