@@ -21,8 +21,8 @@ from purgeengine import __version__
 from purgeengine.commands.settings import attach
 from purgeengine.commands.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.errors import LedgerError, PurgeEngineError
-from purgeengine.shortages import shortage
 from purgeengine.memory import lean_memory
+from purgeengine.shortages import shortage
 from purgeengine.streams import prepare_streams, reader_has_gone, silence_output
 
 COMMANDS = {

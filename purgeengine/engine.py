@@ -39,6 +39,8 @@ from purgeengine.seams import Clock, Hours, Ledger, RawAnswer, Tokens, Transport
 DRAIN_S_MAX = 30.0
 """How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
 
+ABANDON_S_MAX = 2.0
+"""How long errands may take to end once they are given up: they have nothing to wait for but a connection to be closed."""
 TURN_S_MIN = 0.002
 """Under load, turns are no closer than this: what comes in between shares one commit. A call takes some hundred times longer."""
 LOOK_S_MAX = 60.0
@@ -314,7 +316,8 @@ class Engine:
     async def _abandon_errands(self) -> None:
         for task in list(self._errands):
             task.cancel()
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        if self._errands:
+            await asyncio.wait(self._errands, timeout=ABANDON_S_MAX)
 
 
 def _token_refused(answer: Answer) -> bool:

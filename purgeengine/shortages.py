@@ -7,12 +7,19 @@ import errno
 AGAIN = "Nothing that was recorded is lost; give the same command again."
 MEMORY = f"There is not enough memory for this process. Free some, or raise its limit (ulimit -v, or the container's). {AGAIN}"
 THREADS = f"The system allows this process no further thread. Raise its limit (ulimit -u, or the container's). {AGAIN}"
-FILES = f"This process may open no further file or connection. Raise its limit (ulimit -n), or lower --connections. {AGAIN}"
+FILES = (
+    f"This process may open no further file or connection. Raise its limit (ulimit -n), or lower --connections. {AGAIN}"
+)
 FILES_OF_ALL = f"The system can open no further file or connection. End other programs. {AGAIN}"
 CAUSES_MAX = 10
 """Errors followed back to what caused them; a chain of ours has three."""
 
-_NO_MEMORY = ("cannot allocate memory", "failed to map segment", "out of memory", "cannot allocate write+execute memory")
+_NO_MEMORY = (
+    "cannot allocate memory",
+    "failed to map segment",
+    "out of memory",
+    "cannot allocate write+execute memory",
+)
 
 
 def shortage(error: BaseException) -> str | None:

@@ -16,6 +16,7 @@ from purgeengine.commands.progress import Display, Standing, shown
 from purgeengine.commands.signals import keep_outcome, stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
+from purgeengine.core.foreign import well_formed
 from purgeengine.core.guard import AutoStop, FailureThreshold
 from purgeengine.core.messages import HaltReason, MailboxOpened
 from purgeengine.core.quarantine import Quarantine
@@ -146,7 +147,7 @@ class Purge:
         counts = self.ledger.counts()
         unfinished = counts.waiting + counts.in_doubt
         return Summary(
-            ledger=str(self.ledger.folder),
+            ledger=well_formed(str(self.ledger.folder)),
             rows=counts.rows,
             outcomes=counts.outcomes,
             waiting=counts.waiting,
@@ -205,11 +206,12 @@ def take_up(
 
 def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Run on uvloop where the ``fast`` extra brought it, else on asyncio's own loop."""
+    new_loop: Callable[[], asyncio.AbstractEventLoop]
     try:
-        import uvloop
+        from uvloop import new_event_loop as new_loop
     except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        new_loop = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(main)
 
 

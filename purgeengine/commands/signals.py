@@ -110,10 +110,13 @@ def keep_outcome(code: int, leave: Callable[[], None] = lambda: None, *, asked_b
 def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
     """While inside, a first signal calls ``stop(reason)`` in the running loop; a second calls ``leave`` and ends the process.
 
-    The ledger is durable at every moment, so that leaving at once loses nothing and is resumable too. After it, the outcome is
-    decided (see `keep_outcome`), though nobody has worked out the exit code yet.
+    The ledger is durable at every moment, so that leaving at once loses nothing. The process ends at most `ENDING_S_MAX` after the
+    longest drain, whatever hangs: a name that is looked up, a disk, a pipe that nobody empties. After it, the outcome is decided
+    (see `keep_outcome`), though nobody has worked out the exit code yet.
     """
     import asyncio  # not needed to answer --help
+
+    from purgeengine.engine import DRAIN_S_MAX
 
     loop = asyncio.get_running_loop()
     received: list[int] = []
@@ -125,6 +128,8 @@ def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> It
     def on_signal(number: int, _: FrameType | None) -> None:
         received.append(number)
         if len(received) == 1:
+            with suppress(RuntimeError):  # no thread can be had; then a second signal is what ends it
+                _thread.start_new_thread(_end_after, (DRAIN_S_MAX + ENDING_S_MAX, LEFT_AT_ONCE))
             loop.call_soon_threadsafe(stop_in_order, signal.Signals(number).name)
             return
         _leave_at_once("Left at once. The same command resumes.", leave)

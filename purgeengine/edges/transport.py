@@ -24,6 +24,7 @@ from purgeengine.core.foreign import printable
 from purgeengine.core.patience import Patience
 from purgeengine.edges.addresses import graph_root, proxy_for, tls_context
 from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.looking_up import a_resolver
 from purgeengine.edges.skew import SkewWatch
 from purgeengine.edges.time_limits import TimeLimits
 from purgeengine.errors import NoAnswer, NotSent
@@ -116,7 +117,11 @@ class HttpTransport:
         proxy = proxy_for(root)
         timeouts = timeouts or Timeouts()
         connector = aiohttp.TCPConnector(
-            limit=connections, ssl=tls_context(ca_file), keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60
+            limit=connections,
+            ssl=tls_context(ca_file),
+            keepalive_timeout=KEEPALIVE_S,
+            ttl_dns_cache=60,
+            resolver=a_resolver(),
         )
         session = aiohttp.ClientSession(
             connector=connector,

@@ -20,6 +20,7 @@ from purgeengine.edges.ledger.new_file import NewFile
 from purgeengine.edges.ledger.reader import LedgerReader
 from purgeengine.edges.ledger.rows import schema_of
 from purgeengine.edges.ledger.storage import cause_of
+from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.errors import LedgerError, UsageProblem
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -54,6 +55,7 @@ def export(
         raise UsageProblem(f"{out} ends in none of {', '.join(ENDINGS)}, which say the format. Name it accordingly.")
     if "\0" in str(out):
         raise UsageProblem(f"{str(out)!r} holds a NUL character, which no file has in its name. Name another.")
+    refuse_unspellable(out)
     written = 0
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with appearing(temporary, out):

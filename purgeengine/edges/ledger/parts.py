@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from purgeengine.edges.ledger.new_file import NewFile
 from purgeengine.edges.ledger.storage import translated
+from purgeengine.edges.paths import opened
 from purgeengine.errors import LedgerError
 
 PART_ROWS_MAX = 262_144
@@ -158,7 +159,7 @@ class Parts:
             if footer_of(path) != self._files.get(name):
                 raise _damaged(path)
             return pq.ParquetFile(
-                path, page_checksum_verification=True, read_dictionary=list(dictionary), pre_buffer=False
+                opened(path), page_checksum_verification=True, read_dictionary=list(dictionary), pre_buffer=False
             )
 
     def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -179,7 +180,7 @@ class Parts:
                     ).combine_chunks()
                 yield table
         finally:
-            file.close()
+            file.close(force=True)
 
 
 def reading(path: Path) -> AbstractContextManager[None]:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from purgeengine.core.foreign import printable
+from purgeengine.edges.paths import opened
 from purgeengine.edges.source.files import Kind, unreadable
 from purgeengine.errors import InputError
 
@@ -64,7 +65,7 @@ def _raw_pieces(path: Path, kind: Kind, piece_bytes: int) -> Iterator[bytes]:
             with path.open("rb", buffering=0) as file:
                 yield from _until_empty(file, piece_bytes)
         else:
-            with closing(pa.input_stream(str(path), compression=kind.value)) as stream:
+            with closing(pa.input_stream(opened(path), compression=kind.value)) as stream:
                 yield from _until_empty(stream, min(piece_bytes, COMPRESSED_PIECE_BYTES))
     except (OSError, pa.ArrowException) as error:
         if kind is Kind.PLAIN and isinstance(error, OSError):
