@@ -21,7 +21,7 @@ from purgeengine import __version__
 from purgeengine.commands.settings import attach
 from purgeengine.commands.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.errors import LedgerError, PurgeEngineError
-from purgeengine.memory import lean_memory
+from purgeengine.memory import lean_memory, require_room
 from purgeengine.shortages import shortage
 from purgeengine.streams import prepare_streams, reader_has_gone, silence_output
 
@@ -68,6 +68,7 @@ class Commands(click.Group):
         """The command of that name, imported now; None where there is none."""
         if cmd_name not in COMMANDS:
             return None
+        require_room()
         module = importlib.import_module(f"purgeengine.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command if isinstance(command, click.Group) else attach(cmd_name, command)
@@ -170,7 +171,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             silence_output()
             return 0
         raise end
-    except (MemoryError, OSError, RuntimeError, ImportError) as error:
+    except Exception as error:
         if (sentence := shortage(error)) is not None:
             _say(sentence)
             return STOPPED

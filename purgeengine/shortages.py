@@ -14,11 +14,18 @@ FILES_OF_ALL = f"The system can open no further file or connection. End other pr
 CAUSES_MAX = 10
 """Errors followed back to what caused them; a chain of ours has three."""
 
+_NO_THREADS = (
+    "can't start new thread",
+    "can't create new thread",
+    "failed to launch worker thread",
+    "unable to create thread",
+)
 _NO_MEMORY = (
     "cannot allocate memory",
     "failed to map segment",
     "out of memory",
     "cannot allocate write+execute memory",
+    "bad_alloc",
 )
 
 
@@ -39,7 +46,7 @@ def _of(error: BaseException) -> str | None:
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, MemoryError) or number == errno.ENOMEM or any(said in text for said in _NO_MEMORY):
         return MEMORY
-    if "can't start new thread" in text or "can't create new thread" in text:
+    if any(said in text for said in _NO_THREADS):
         return THREADS
     if number == errno.EMFILE or "too many open files" in text:
         return FILES

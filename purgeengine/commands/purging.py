@@ -211,8 +211,11 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
         from uvloop import new_event_loop as new_loop
     except ImportError:
         new_loop = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(main)
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(main)
+    finally:
+        main.close()  # where there was no loop to run it
 
 
 def log_end(summary: Summary) -> None:
