@@ -1,4 +1,4 @@
-"""Sentences for what a machine may be short of: memory, threads, open files. Imports nothing that a start does not need."""
+"""Sentences for what a machine may be short of: memory, threads, open files, room for temporary ones. Imports nothing that a start does not need."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ FILES = (
     f"This process may open no further file or connection. Raise its limit (ulimit -n), or lower --connections. {AGAIN}"
 )
 FILES_OF_ALL = f"The system can open no further file or connection. End other programs. {AGAIN}"
+TEMPORARY = f"There is no folder for temporary files that can be written. Name one in TMPDIR (TEMP on Windows). {AGAIN}"
 CAUSES_MAX = 10
 """Errors followed back to what caused them; a chain of ours has three."""
 
@@ -50,6 +51,8 @@ def _of(error: BaseException) -> str | None:
         return THREADS
     if number == errno.EMFILE or "too many open files" in text:
         return FILES
+    if "no usable temporary directory" in text:
+        return TEMPORARY
     if number == errno.ENFILE:
         return FILES_OF_ALL
     return None
