@@ -22,13 +22,13 @@ from tests.cli_fixtures import Ended, rows_of, write_csv
 from tests.disk.full import SPOKEN, NoSuchDisk, play_small_disk
 from tests.test_processes import QUICK, a_job, ended, posix, until
 
-SIGNALS_AT_THE_END = 6
+SIGNALS_AT_THE_END = 4
 """Runs that get a signal after their summary; the campaign of signals sends some hundred."""
 
 
 @pytest.mark.parametrize(
     ("command", "kib"),
-    [("run", 64), ("run", 3_200), ("run", 3_904), ("stdin", 2_560), ("export.csv.gz", 512), ("export.parquet", 1_024)],
+    [("run", 3_200), ("run", 3_904), ("export.csv.gz", 512), ("export.parquet", 1_024)],
 )
 def test_a_full_disk_is_a_sentence_and_nothing_else(tmp_path: Path, command: str, kib: int) -> None:
     """At the stages where a writer of another library was still open; `python -m tests.campaigns small_disks` plays them all."""
@@ -165,7 +165,6 @@ def limited(bench_arguments: list[str], limit: str, scratch: Path) -> Ended:
     ("limit", "sentence"),
     [
         ("ulimit -v 60000", MEMORY),
-        ("ulimit -v 130000", MEMORY),
         ("ulimit -v 270000", MEMORY),
         ("ulimit -n 10", FILES),
         ("ulimit -n 20", FILES),
@@ -200,9 +199,8 @@ LOCALES = {
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
-@pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize(
-    "name", [b"L\xf6schung", "Löschung".encode(), b"x\xff\xfe %3f#?"], ids=["latin-1", "utf-8", "no text"]
+    ("locale", "name"), [("C", "Löschung".encode()), ("unknown", b"L\xf6schung"), ("UTF-8", b"x\xff\xfe %3f#?")]
 )
 def test_a_name_that_the_locale_cannot_spell_works(tmp_path: Path, locale: str, name: bytes) -> None:
     """As an input, a ledger, a CA file, an export and its ending, a report: the bytes are the name, whatever they mean."""

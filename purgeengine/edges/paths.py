@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -16,7 +17,8 @@ from purgeengine.errors import UsageProblem
 
 def opened(path: Path) -> pa.NativeFile:
     """The file, to be read by pyarrow. Raises OSError as opening a file does."""
-    return pa.OSFile(os.fsencode(path), "rb")
+    name: Any = os.fsencode(path)  # the stubs know only text
+    return pa.OSFile(name, "rb")
 
 
 def refuse_unspellable(path: Path) -> None:

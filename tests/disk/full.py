@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+from purgeengine.core.filters import NOBODY, UserFilter
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.source import open_source
 from purgeengine.sim.graph import Tenant
@@ -68,7 +69,9 @@ def play_small_disk(scratch: Path, command: str, kib: int, rows: int = ROWS) -> 
     with a_bench(scratch, tenant, listed) as bench, small_disk(scratch / "disk", kib) as disk:
         arguments = [str(disk / "ledger") if given == str(bench.ledger) else given for given in bench.run_arguments()]
         if command not in ("run", "stdin"):
-            Ledger.open(bench.ledger, open_source([bench.input]), tenant_id=bench.server.login.app.tenant_id).close()
+            tenant_id = bench.server.login.app.tenant_id
+            with Ledger.open(bench.ledger, open_source([bench.input]), tenant_id=tenant_id) as ledger:
+                ledger.leave_out(UserFilter(only=NOBODY), 0)  # so that every row has an outcome, and can be retried
         if command == "stdin":
             arguments[1] = "-"
         elif command == "retry":

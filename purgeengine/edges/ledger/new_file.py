@@ -11,17 +11,11 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from purgeengine.edges.ledger.storage import appear
 
 Made = TypeVar("Made")
-
-
-class Closable(Protocol):
-    """What writes into a `NewFile`."""
-
-    def close(self) -> Any: ...  # noqa: D102
 
 
 class _Raw(io.FileIO):
@@ -59,7 +53,7 @@ class NewFile(io.BufferedWriter):
         self.close()
         appear(self._path, path)
 
-    def give_up(self, *writers: Closable | None) -> None:
+    def give_up(self, *writers: Any) -> None:
         """Close the writers, the outermost first, and the file. What they still write goes nowhere; nothing is raised."""
         self._file.given_up = True
         for writer in writers:
@@ -68,6 +62,6 @@ class NewFile(io.BufferedWriter):
             with suppress(Exception):
                 writer.close()
             if getattr(writer, "is_open", False):  # pyarrow's writer of Parquet tries it again when it is torn down
-                writer.is_open = False  # type: ignore[union-attr]
+                writer.is_open = False
         with suppress(OSError, ValueError):
             self.close()
