@@ -20,7 +20,7 @@ from click.core import ParameterSource
 from purgeengine import __version__
 from purgeengine.commands.settings import attach
 from purgeengine.commands.signals import heeded_signals, interrupt_on_signal, keep_outcome
-from purgeengine.errors import LedgerError, PurgeEngineError
+from purgeengine.errors import LedgerError, PurgeEngineError, UsageProblem
 from purgeengine.memory import lean_memory, require_room
 from purgeengine.shortages import shortage
 from purgeengine.streams import prepare_streams, reader_has_gone, silence_output
@@ -175,6 +175,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         if (sentence := shortage(error)) is not None:
             _say(sentence)
             return STOPPED
+        if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding().startswith(error.encoding):
+            from purgeengine.edges.paths import unspellable  # a name out of a file of settings
+
+            _say(str(unspellable(error.object)))
+            return UsageProblem.exit_code
         if not isinstance(error, OSError):
             raise
         # Nowhere to write the result to; what the command did is done, and a ledger keeps it.

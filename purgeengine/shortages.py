@@ -1,4 +1,4 @@
-"""Sentences for what a machine may be short of: memory, threads, open files, room for temporary ones. Imports nothing that a start does not need."""
+"""Sentences for what a machine may be short of: memory, threads, files. Imports nothing that a start does not need."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def _of(error: BaseException) -> str | None:
         return MEMORY
     if any(said in text for said in _NO_THREADS):
         return THREADS
+    if number == errno.ENFILE:
+        return FILES_OF_ALL
     if number == errno.EMFILE or "too many open files" in text:
         return FILES
     if "no usable temporary directory" in text:
         return TEMPORARY
-    if number == errno.ENFILE:
-        return FILES_OF_ALL
     return None
