@@ -74,7 +74,7 @@ HANGING = textwrap.dedent("""
     if sys.argv[1] == "name":
         look_up = socket.getaddrinfo
         def hanging(host, *more, **named):
-            return threading.Event().wait() if threading.current_thread().name == "blocking call" else look_up(host, *more, **named)
+            return threading.Event().wait() if "graph" in str(host) else look_up(host, *more, **named)
         socket.getaddrinfo = hanging
     if sys.argv[1] == "closing":
         from purgeengine.edges.recorder import Recorder
