@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """As `purgeengine.cli.main`; a Ctrl-C while that is being imported is a sentence, too."""
+    """As `purgeengine.cli.main`; a signal or a lack of memory while that is being imported is a sentence, too."""
     try:
+        _heed_signals()
         from purgeengine.cli import main as command_line
+
+        command_line()
     except KeyboardInterrupt:
         sys.stderr.write("purgeengine: Stopped before anything was done.\n")
         sys.exit(4)
-    command_line()
+    except (MemoryError, ImportError, OSError, RuntimeError, SystemError) as error:
+        from purgeengine.shortages import shortage
+
+        sentence = shortage(error)
+        if sentence is None:
+            raise
+        with suppress(OSError):  # not by `print`: the stream may not be there, and takes more memory
+            os.write(2, f"purgeengine: {sentence}\n".encode())
+        os._exit(4)  # Python's own way out would need memory for what it tears down
+
+
+def _heed_signals() -> None:
+    """A request to end is a Ctrl-C from here on; later, `purgeengine.commands.signals` knows more."""
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
 
 
 if __name__ == "__main__":

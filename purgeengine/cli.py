@@ -5,11 +5,13 @@ Commands are imported when they are asked for, so that ``--help`` and completion
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -17,9 +19,10 @@ from click.core import ParameterSource
 
 from purgeengine import __version__
 from purgeengine.commands.settings import attach
-from purgeengine.commands.signals import Handler, heeded_signals
-from purgeengine.errors import LedgerError, PurgeEngineError
-from purgeengine.memory import lean_memory
+from purgeengine.commands.signals import heeded_signals, interrupt_on_signal, keep_outcome
+from purgeengine.errors import LedgerError, PurgeEngineError, UsageProblem
+from purgeengine.memory import lean_memory, require_room
+from purgeengine.shortages import shortage
 from purgeengine.streams import prepare_streams, reader_has_gone, silence_output
 
 COMMANDS = {
@@ -65,6 +68,7 @@ class Commands(click.Group):
         """The command of that name, imported now; None where there is none."""
         if cmd_name not in COMMANDS:
             return None
+        require_room()
         module = importlib.import_module(f"purgeengine.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command if isinstance(command, click.Group) else attach(cmd_name, command)
@@ -105,23 +109,45 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit with its code. A user never sees a traceback for something that a user can cause."""
-    prepare_streams()
-    lean_memory()
-    _on_signals(
-        signal.default_int_handler
-    )  # asked to end, a command ends as it does on Ctrl-C; a run drains, see signals
+    """Run a command and end the process with its code. Nobody sees a traceback for something that a user can cause."""
+    code = STOPPED
     try:
-        code = run(arguments)
+        prepare_streams()
+        lean_memory()
+        interrupt_on_signal()  # asked to end, a command ends as it does on Ctrl-C; a run drains, see signals
+        code = _run(arguments)
     except KeyboardInterrupt:  # it came while an error was being told
         code = STOPPED
-    _on_signals(lambda *_: os._exit(code))  # what is decided stays decided
-    sys.exit(code)
+    end_process(code)
+
+
+def end_process(code: int) -> NoReturn:
+    """End with this exit code, now.
+
+    Python's own way out would make every signal deadly again before it ends, and would wait for threads in calls that hang.
+    """
+    keep_outcome(code)
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # what a command has to say, it has flushed: see `run`
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and answer its exit code."""
-    code = 0
+    """Run a command and answer its exit code; signals are dealt with afterwards as they were before."""
+    before = {number: signal.getsignal(number) for number in heeded_signals()}
+    try:
+        return _run(arguments)
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    code: int | None = None
     try:
         answered = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
         code = answered if isinstance(answered, int) else 0
@@ -135,6 +161,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except (click.Abort, KeyboardInterrupt):
+        if code is not None:  # it had ended
+            return code
         _say("Stopped. The same command resumes where it was.")
         return STOPPED
     except SystemExit as end:
@@ -143,11 +171,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
             silence_output()
             return 0
         raise end
-    except OSError as error:
+    except Exception as error:
+        if (sentence := shortage(error)) is not None:
+            _say(sentence)
+            return STOPPED
+        if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding().startswith(error.encoding):
+            from purgeengine.edges.paths import unspellable  # a name out of a file of settings
+
+            _say(str(unspellable(error.object)))
+            return UsageProblem.exit_code
+        if not isinstance(error, OSError):
+            raise
         # Nowhere to write the result to; what the command did is done, and a ledger keeps it.
         silence_output()
         if reader_has_gone(error):
-            return code
+            return code or 0
         _say(f"The output could not be written: {error.strerror or error}. Free some space, or send it elsewhere.")
         return LedgerError.exit_code
 
@@ -163,11 +201,6 @@ def _name_variable(error: click.ClickException) -> None:
         return
     if error.ctx.get_parameter_source(error.param.name) is ParameterSource.ENVIRONMENT:
         error.param_hint = f"{error.param.envvar} in the environment"
-
-
-def _on_signals(handler: Handler) -> None:
-    for number in heeded_signals():
-        signal.signal(number, handler)
 
 
 def _say(message: str) -> None:

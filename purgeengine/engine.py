@@ -41,6 +41,8 @@ STRANGERS_TOLD_MAX = 20
 DRAIN_S_MAX = 30.0
 """How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
 
+ABANDON_S_MAX = 2.0
+"""How long errands may take to end once they are given up: they have nothing to wait for but a connection to be closed."""
 TURN_S_MIN = 0.002
 """Under load, turns are no closer than this: what comes in between shares one commit. A call takes some hundred times longer."""
 LOOK_S_MAX = 60.0
@@ -122,8 +124,9 @@ class Engine:
             self._report(StopRequested())
 
     def _begin_to_drain(self) -> None:
-        """Wait for the answers to come, and not for batches to leave that have not left."""
-        self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
+        """Wait for the answers to come, and not for batches to leave that have not left. A second reason gives no more time."""
+        if self._drain_until is None:
+            self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
         for task in self._unsent:
             task.cancel()
 
@@ -336,7 +339,8 @@ class Engine:
     async def _abandon_errands(self) -> None:
         for task in list(self._errands):
             task.cancel()
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        if self._errands:
+            await asyncio.wait(self._errands, timeout=ABANDON_S_MAX)
 
 
 def _token_refused(answer: Answer) -> bool:

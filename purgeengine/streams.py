@@ -40,6 +40,9 @@ def prepare_streams() -> None:
         if getattr(sys, name) is None:
             _take_if_free(number)
             setattr(sys, name, open(os.devnull, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115, PTH123 - for good
+    results = sys.stdout
+    if isinstance(results, io.TextIOWrapper) and results.errors == "strict":
+        results.reconfigure(errors="backslashreplace")  # a name that the locale has no letters for is no reason to fail
     talk = sys.stderr
     if isinstance(talk, io.TextIOWrapper) and not isinstance(talk, Talk):
         encoding, errors = talk.encoding, talk.errors

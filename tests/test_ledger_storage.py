@@ -16,6 +16,7 @@ from purgeengine.core.model import Item, Outcome, Reply
 from purgeengine.edges.ledger import LedgerReader, database, export, items, journal, parts, places
 from purgeengine.edges.ledger.storage import cause_of, reading_records, translated
 from purgeengine.errors import LedgerError
+from purgeengine.shortages import FILES
 from tests.ledger_fixtures import NOW, FakeSource, a_source, ended, open_ledger, sent, settled
 
 FULL = "the disk is full. Free some space and give the same command again."
@@ -57,7 +58,7 @@ BROKEN = "the disk reported an error. Check the disk and the system's log, then 
         (pa.ArrowInvalid("unable to open"), "unable to open."),
         (OSError(errno.EIO, "Input/output error"), BROKEN),
         (sqlite3.OperationalError("disk I/O error"), BROKEN),
-        (OSError(errno.EMFILE, "Too many open files"), "Too many open files."),
+        (OSError(errno.EMFILE, "Too many open files"), FILES[0].lower() + FILES[1:]),
         (OSError("odd"), "odd."),
         (sqlite3.OperationalError("no such table: x"), "no such table: x."),
         (pa.ArrowInvalid("odd bytes"), "odd bytes."),

@@ -14,7 +14,7 @@ from purgeengine.commands.status import LINE_LENGTH_MAX
 from purgeengine.commands.summary import outcome_lines
 from purgeengine.commands.words import counted, number
 from purgeengine.core.action import Action
-from purgeengine.core.foreign import printable
+from purgeengine.core.foreign import printable, well_formed
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger import Chain, Endings, Final, endings_of
 
@@ -50,14 +50,14 @@ def as_plain(chain: Chain, final: Final, endings: Endings, worst: int) -> dict[s
         "left_in_doubt": final.left_in_doubt(),
         "ledgers": [
             {
-                "folder": str(share.folder),
+                "folder": well_formed(str(share.folder)),
                 "rows": share.rows,
                 "settled": share.holds.total(),
                 "outcomes": {outcome.value: share.holds[outcome] for outcome in Outcome},
             }
             for share in final.shares
         ],
-        "unnamed_before": [str(folder) for folder in chain.unnamed],
+        "unnamed_before": [well_formed(str(folder)) for folder in chain.unnamed],
         "worst_mailboxes": [
             {
                 "user": mailbox.user,

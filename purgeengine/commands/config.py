@@ -16,7 +16,7 @@ from purgeengine.commands.settings import (
     protected_by_environment,
     variable_of,
 )
-from purgeengine.core.foreign import printable
+from purgeengine.core.foreign import printable, well_formed
 from purgeengine.errors import UsageProblem
 from purgeengine.logs import without_secrets
 
@@ -52,7 +52,9 @@ def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[st
         path = loaded().path
     if as_json:
         click.echo(
-            msgspec.json.encode({"command": command_name, "file": path and str(path), "settings": settings}).decode()
+            msgspec.json.encode(
+                {"command": command_name, "file": path and well_formed(str(path)), "settings": settings}
+            ).decode()
         )
         return 0
     click.echo(f"Settings of {command_name}" + (f", with {path}" if path else ", without a file"))

@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 from purgeengine import __version__, logs
 from purgeengine.commands.connecting import Way
 from purgeengine.commands.progress import Display, Standing, shown
-from purgeengine.commands.signals import stop_on_signal
+from purgeengine.commands.signals import keep_outcome, stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
 from purgeengine.core.challenge import in_words
+from purgeengine.core.foreign import well_formed
 from purgeengine.core.guard import AutoStop, FailureThreshold
 from purgeengine.core.messages import Halt, HaltReason, MailboxOpened
 from purgeengine.core.quarantine import Quarantine
@@ -95,7 +96,9 @@ class Purge:
                 scheduler, error = run_loop(self._purge(tally))
             finally:
                 self.display.close()
-        return self._summary(tally, scheduler, error, time.monotonic() - started)
+        summary = self._summary(tally, scheduler, error, time.monotonic() - started)
+        keep_outcome(summary.exit_code)
+        return summary
 
     async def _purge(self, tally: Tally) -> tuple[Scheduler | None, PurgeEngineError | None]:
         clock = SystemClock()
@@ -166,7 +169,7 @@ class Purge:
         counts = self.ledger.counts()
         unfinished = counts.waiting + counts.in_doubt
         return Summary(
-            ledger=str(self.ledger.folder),
+            ledger=well_formed(str(self.ledger.folder)),
             rows=counts.rows,
             outcomes=counts.outcomes,
             waiting=counts.waiting,
@@ -247,12 +250,16 @@ def take_up(
 
 def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Run on uvloop where the ``fast`` extra brought it, else on asyncio's own loop."""
+    new_loop: Callable[[], asyncio.AbstractEventLoop]
     try:
-        import uvloop
+        from uvloop import new_event_loop as new_loop
     except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+        new_loop = asyncio.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(main)
+    finally:
+        main.close()  # where there was no loop to run it
 
 
 def log_end(summary: Summary) -> None:

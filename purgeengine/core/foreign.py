@@ -20,3 +20,8 @@ def printable(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
+
+
+def well_formed(text: str) -> str:
+    """The text with escapes for lone surrogates, which JSON and UTF-8 do not take: bytes of a file's name that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -24,6 +24,7 @@ from purgeengine.core.foreign import printable
 from purgeengine.core.patience import Patience
 from purgeengine.edges.addresses import Proxy, graph_root, proxy_for, tls_context
 from purgeengine.edges.clock import Clock, SystemClock
+from purgeengine.edges.looking_up import a_resolver
 from purgeengine.edges.proxy_refusals import is_final, refusal, schemes_of
 from purgeengine.edges.skew import SkewWatch
 from purgeengine.edges.time_limits import TimeLimits
@@ -125,7 +126,11 @@ class HttpTransport:
         proxy = proxy_for(root)
         timeouts = timeouts or Timeouts()
         connector = aiohttp.TCPConnector(
-            limit=connections, ssl=tls_context(ca_file), keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=60
+            limit=connections,
+            ssl=tls_context(ca_file),
+            keepalive_timeout=KEEPALIVE_S,
+            ttl_dns_cache=60,
+            resolver=a_resolver(),
         )
         session = aiohttp.ClientSession(
             connector=connector,

@@ -82,9 +82,12 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Commits are ours (autocommit mode); one connection may be used by several threads, one at a time."""
+    """Commits are ours (autocommit mode); one connection may be used by several threads, one at a time.
+
+    The name goes as the bytes that the file system has, in whatever encoding: SQLite would take text as UTF-8.
+    """
     name = path.absolute().as_posix()
-    uri = f"file://{'' if name.startswith('/') else '/'}{quote(name)}?mode={mode}"
+    uri = f"file://{'' if name.startswith('/') else '/'}{quote(os.fsencode(name))}?mode={mode}"
     return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCKED_S_MAX)
 
 

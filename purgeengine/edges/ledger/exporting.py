@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from purgeengine.core.model import Outcome
+from purgeengine.edges.ledger.new_file import NewFile
 from purgeengine.edges.ledger.reader import LedgerReader
 from purgeengine.edges.ledger.rows import schema_of
 from purgeengine.edges.ledger.storage import cause_of
+from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.errors import LedgerError, UsageProblem
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -34,6 +36,7 @@ _NOTHING, _QUOTE, _UTC = (pa.scalar(text, pa.string()) for text in ("", "'", "Z"
 class _Writer(Protocol):
     def write(self, batch: pa.RecordBatch) -> None: ...
     def close(self) -> None: ...
+    def give_up(self) -> None: ...
 
 
 def export(
@@ -52,6 +55,7 @@ def export(
         raise UsageProblem(f"{out} ends in none of {', '.join(ENDINGS)}, which say the format. Name it accordingly.")
     if "\0" in str(out):
         raise UsageProblem(f"{str(out)!r} holds a NUL character, which no file has in its name. Name another.")
+    refuse_unspellable(out)
     written = 0
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with appearing(temporary, out):
@@ -60,11 +64,10 @@ def export(
             for batch in reader.rows(only, on_progress, scratch=out.parent):
                 writer.write(batch)
                 written += batch.num_rows
+            writer.close()
         except BaseException:
-            with suppress(OSError, pa.ArrowException, ValueError):  # of what went wrong before that, it says nothing
-                writer.close()
+            writer.give_up()
             raise
-        writer.close()
     return written
 
 
@@ -97,7 +100,8 @@ class _ParquetFile:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         import pyarrow.parquet as pq
 
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._file = NewFile(path)
+        self._writer = self._file.hold(lambda: pq.ParquetWriter(self._file, schema, compression="zstd"))
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
 
@@ -110,6 +114,10 @@ class _ParquetFile:
     def close(self) -> None:
         self._flush()
         self._writer.close()
+        self._file.close()
+
+    def give_up(self) -> None:
+        self._file.give_up(self._writer)
 
     def _flush(self) -> None:
         if self._pending_rows:
@@ -125,19 +133,23 @@ class _CsvFile:
         self._schema = pa.schema(
             [(name, pa.string() if _is_time(field) else field.type) for name, field in zip(names, schema, strict=True)]
         )
-        stream: Any = pa.output_stream(str(path), compression="gzip") if compressed else pa.OSFile(str(path), "wb")
-        self._stream = stream
-        self._writer: Any = csv.CSVWriter(stream, self._schema)
+        self._file = NewFile(path)
+        self._stream: Any = self._file
+        if compressed:
+            self._stream = self._file.hold(lambda: pa.CompressedOutputStream(self._file, "gzip"))
+        self._writer: Any = self._file.hold(lambda: csv.CSVWriter(self._stream, self._schema))
 
     def write(self, batch: pa.RecordBatch) -> None:
         columns = [_cell(column, field) for column, field in zip(batch.columns, batch.schema, strict=True)]
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
     def close(self) -> None:
-        try:
-            self._writer.close()
-        finally:
-            self._stream.close()
+        self._writer.close()
+        self._stream.close()
+        self._file.close()
+
+    def give_up(self) -> None:
+        self._file.give_up(self._writer, self._stream)
 
 
 def as_text(column: Any, field: Any) -> Any:

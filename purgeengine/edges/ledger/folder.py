@@ -25,6 +25,7 @@ from purgeengine.edges.ledger.storage import (
     sync_folder,
     translated,
 )
+from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def state_of(folder: Path) -> FolderState:
     """Look, and touch nothing. Raises `LedgerMismatch` for a folder that holds other things, `LedgerError` for a damaged ledger."""
     if "\0" in str(folder):
         raise LedgerError(f"{str(folder)!r} holds a NUL character, which no folder has in its name. Name another.")
+    refuse_unspellable(folder)
     with translated(f"The folder {folder} cannot be read"):
         if folder.exists() and not folder.is_dir():
             raise LedgerError(f"{folder} is a file; a ledger is a folder. Name another.")

@@ -122,7 +122,7 @@ class WorkRows:
     def close(self) -> None:
         """Close the files."""
         for file in self._files.values():
-            file.close()
+            file.close(force=True)
         self._files.clear()
         self._groups.clear()
 
@@ -160,7 +160,7 @@ class WorkRows:
         if file is None:
             file = self._files[part] = self._parts.open(part_name(WORK, part), dictionary=["folder"])
             if len(self._files) > OPEN_FILES_MAX:
-                self._files.popitem(last=False)[1].close()
+                self._files.popitem(last=False)[1].close(force=True)
         self._files.move_to_end(part)
         return file
 

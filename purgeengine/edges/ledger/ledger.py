@@ -32,6 +32,8 @@ from purgeengine.edges.ledger.storage import make_folder, reading_records, trans
 from purgeengine.edges.ledger.survey import Input, Progress, users_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
+CLOSE_MS_MAX = 1_000
+"""How long closing waits for readers, so that the log can be moved into the database."""
 CLOSINGS_MAX = 4_096
 """Entries of mailboxes that are left out that are written at once."""
 
@@ -127,6 +129,8 @@ class Ledger:
             self._work.close()
             self._reading.close()
             with translated(f"The ledger in {self.folder} cannot be closed"):
+                # A reader (`status`, a backup) may keep the log in use; it can stay as it is, and a stop is to be quick.
+                self._writing.execute(f"PRAGMA busy_timeout = {CLOSE_MS_MAX}")
                 self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except LedgerError:
             pass  # nothing is lost: what was committed stands in the write-ahead log, which the next opening takes in

@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from purgeengine.edges.ledger.storage import durable_file, translated
+from purgeengine.edges.ledger.new_file import NewFile
+from purgeengine.edges.ledger.storage import translated
+from purgeengine.edges.paths import opened
 from purgeengine.errors import LedgerError
 
 PART_ROWS_MAX = 262_144
@@ -61,7 +63,7 @@ class PartWriter:
         ]
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
-        self._open: AbstractContextManager[BinaryIO] | None = None
+        self._file: NewFile | None = None
         self._writer: Any = None
         self._part_rows = 0
         (folder / kind).mkdir(exist_ok=True)
@@ -79,15 +81,12 @@ class PartWriter:
         if self._writer is not None:
             self._close_part()
 
-    def abandon(self, error: BaseException) -> None:
-        """Close the part that is being written, without giving it its name."""
-        writer, part = self._writer, self._open
-        self._writer = self._open = None
-        if writer is not None and part is not None:
-            with suppress(OSError, ValueError):
-                writer.close()
-            with suppress(type(error)):
-                part.__exit__(type(error), error, error.__traceback__)
+    def abandon(self) -> None:
+        """Close the part that is being written, without giving it its name. Raises nothing; safe to call twice and at the end."""
+        writer, file = self._writer, self._file
+        self._writer = self._file = None
+        if file is not None:
+            file.give_up(writer)
 
     def _flush(self, rows: int) -> None:
         if not rows:
@@ -105,9 +104,10 @@ class PartWriter:
                 self._close_part()
 
     def _open_part(self) -> None:
-        self._open = durable_file(self._folder / part_name(self._kind, len(self.files)))
+        name = part_name(self._kind, len(self.files))
+        self._file = NewFile(self._folder / f"{name}.new")
         self._writer = pq.ParquetWriter(
-            self._open.__enter__(),
+            self._file,
             self._schema,
             compression=self._compression,
             use_dictionary=self._repetitive,
@@ -118,11 +118,11 @@ class PartWriter:
         self._part_rows = 0
 
     def _close_part(self) -> None:
-        assert self._open is not None
+        assert self._file is not None
         self._writer.close()
-        self._open.__exit__(None, None, None)
-        self._writer, self._open = None, None
         name = part_name(self._kind, len(self.files))
+        self._file.finish(self._folder / name)
+        self._writer, self._file = None, None
         self.files.append(PartFile(name, *footer_of(self._folder / name)))
 
 
@@ -159,7 +159,7 @@ class Parts:
             if footer_of(path) != self._files.get(name):
                 raise _damaged(path)
             return pq.ParquetFile(
-                path, page_checksum_verification=True, read_dictionary=list(dictionary), pre_buffer=False
+                opened(path), page_checksum_verification=True, read_dictionary=list(dictionary), pre_buffer=False
             )
 
     def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
@@ -180,7 +180,7 @@ class Parts:
                     ).combine_chunks()
                 yield table
         finally:
-            file.close()
+            file.close(force=True)
 
 
 def reading(path: Path) -> AbstractContextManager[None]:

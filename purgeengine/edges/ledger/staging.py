@@ -121,10 +121,9 @@ def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Pr
                     on_progress(surveyor.rows)
         behind.end()
         writer.finish()
-    except BaseException as error:  # an input that breaks off in the middle
+    finally:  # also of an input that breaks off in the middle
         behind.abandon()
-        writer.abandon(error)
-        raise
+        writer.abandon()
     return writer
 
 
@@ -149,7 +148,8 @@ def _regroup(folder: Path, inputs: PartWriter, places: Places, repeats: Repeats,
         (folder / UNFINISHED / NUMBERS_FILE).open("rb") as known,
         ExitStack() as started,
     ):
-        started.callback(behind.abandon)
+        for end in (work.abandon, order.abandon, behind.abandon):  # the last of them first: it may be using the others
+            started.callback(end)
 
         def placed() -> Iterator[pa.RecordBatch]:
             row = 0

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from purgeengine.core.foreign import printable
 from purgeengine.errors import LedgerError
+from purgeengine.shortages import shortage
 
 if sys.platform == "darwin":
     import fcntl
@@ -90,6 +91,10 @@ def cause_of(error: BaseException) -> str:
     """What happened and what to do, in a sentence or two."""
     text = str(error).lower()
     number = getattr(error, "errno", None)
+    if (short := shortage(error)) is not None:
+        return short[0].lower() + short[1:]
+    if number == errno.EFBIG:
+        return "a file would be larger than a limit allows. Raise it (ulimit -f) and give the same command again."
     if number in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text or "no space left" in text:
         return "the disk is full. Free some space and give the same command again."
     if isinstance(error, sqlite3.IntegrityError):

@@ -16,12 +16,14 @@ from markupsafe import Markup
 
 from purgeengine.edges.ledger.exporting import appearing
 from purgeengine.edges.page import charts
+from purgeengine.edges.paths import refuse_unspellable
 
 TEMPLATE = "report.html.j2"
 
 
 def write_page(findings: dict[str, Any], out: Path) -> None:
     """Write the page to a file, which appears when it is whole. Raises `LedgerError` when that cannot be."""
+    refuse_unspellable(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with appearing(temporary, out):
         temporary.write_text(render(findings), encoding="utf-8", newline="\n")

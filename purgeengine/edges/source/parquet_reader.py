@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from purgeengine.core.foreign import printable
+from purgeengine.edges.paths import opened
 from purgeengine.edges.source.columns import Layout, layout_of
 from purgeengine.edges.source.files import unreadable
 from purgeengine.edges.source.rows import BATCH_ROWS_MAX, HAS_NUL, NOT_TEXT, Cells, Text, text_of
@@ -85,7 +86,7 @@ class ParquetTable:
 
 def _file(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(str(path), buffer_size=READ_BYTES, pre_buffer=False)
+        return pq.ParquetFile(opened(path), buffer_size=READ_BYTES, pre_buffer=False)
     except (FileNotFoundError, PermissionError) as error:
         raise unreadable(path, error) from error
     except _DAMAGE as error:

@@ -9,11 +9,12 @@ import codecs
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
 from purgeengine.core.foreign import printable
+from purgeengine.edges.paths import opened
 from purgeengine.edges.source.files import Kind, unreadable
 from purgeengine.errors import InputError
 
@@ -64,7 +65,8 @@ def _raw_pieces(path: Path, kind: Kind, piece_bytes: int) -> Iterator[bytes]:
             with path.open("rb", buffering=0) as file:
                 yield from _until_empty(file, piece_bytes)
         else:
-            with closing(pa.input_stream(str(path), compression=kind.value)) as stream:
+            compressed: Any = opened(path)  # the stubs do not know that it may be one of Arrow's own files
+            with closing(pa.input_stream(compressed, compression=kind.value)) as stream:
                 yield from _until_empty(stream, min(piece_bytes, COMPRESSED_PIECE_BYTES))
     except (OSError, pa.ArrowException) as error:
         if kind is Kind.PLAIN and isinstance(error, OSError):
