@@ -95,7 +95,7 @@ INVALID = Remedy(
 )
 
 
-def remedy_for(status: int, code: str) -> Remedy:
+def remedy_for(status: int, code: str, message: str = "") -> Remedy:
     """The advice for rows that were told so; status 0 means that no answer came."""
     found = _BY_CODE.get(code.lower()) or _BY_STATUS.get(status)
     if found is not None:
