@@ -61,7 +61,7 @@ def test_a_retry_is_advised_for_rows_that_may_go_through_and_no_others() -> None
     assert advised(failed(R, MALFORMED), invalid=3) == correct
     assert advised(failed(R, DENIED), failed(R, MALFORMED)) == [f"{retry_all} --codes ErrorAccessDenied"]
     assert advised(failed(E, Reply(503)), failed(R, MALFORMED), invalid=1) == [
-        f"{retry_all} --only exhausted",
+        f"{retry_all} --codes 503",
         *correct,
     ]
 
