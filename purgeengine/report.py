@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from purgeengine import logs
+from purgeengine.core.absence import Absence
 from purgeengine.core.action import Action
+from purgeengine.core.advice import Advice
 from purgeengine.core.course import Closeness
-from purgeengine.core.guard import FAILURES, AutoStop, FailureThreshold
+from purgeengine.core.guard import FAILURES, AbsenceWatch, AutoStop, FailureThreshold
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
 
@@ -38,6 +40,7 @@ class Tally:
         self.closed_mailboxes = 0
         self._threshold = threshold
         self._auto_stop = auto_stop
+        self._absence = AbsenceWatch()
         self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
@@ -46,6 +49,7 @@ class Tally:
         for entry in entries:
             if type(entry) is Settled:
                 settled[entry.outcome] += entry.rows
+                self._absence.take(entry)
             elif type(entry) is BatchSent:
                 self.calls += 1
                 self.requests += sum([len(part.attempts) for part in entry.parts])
@@ -56,7 +60,9 @@ class Tally:
                 settled[Outcome.SKIPPED] += entry.skipped
         self.outcomes.update(settled)
         self.settled_now.update(settled)
-        return self._crossed() or self._looks_wrong(entries, settled)
+        if (warning := self._absence.warning()) is not None:
+            logs.get_logger().warning(logs.RUN_DOUBTED, because=warning)
+        return self._crossed() or (None if self._auto_stop is None else self._auto_stop.seen(entries, settled))
 
     def _crossed(self) -> str | None:
         """A row that was skipped was never sent: it is no failure, and no success that would outweigh one."""
@@ -64,15 +70,6 @@ class Tally:
             return None
         failed = sum(self.settled_now[outcome] for outcome in FAILURES)
         return self._threshold.crossed(failed, self.settled_now.total() - self.settled_now[Outcome.SKIPPED])
-
-    def _looks_wrong(self, entries: Sequence[Entry], settled: Mapping[Outcome, int]) -> str | None:
-        if self._auto_stop is None:
-            return None
-        reason = self._auto_stop.seen(entries, settled)
-        if self._auto_stop.warning is not None:
-            logs.get_logger().warning(logs.RUN_DOUBTED, because=self._auto_stop.warning)
-            self._auto_stop.warning = None
-        return reason
 
     @property
     def settled(self) -> int:
@@ -120,6 +117,10 @@ class Summary:
     """What was done to the contacts."""
     held_s: float = 0.0
     """The part of ``duration_s`` in which it was not the time to send."""
+    absence: Absence | None = None
+    """Where nothing, or nearly nothing, was found under its id; None where that is nowhere so."""
+    advice: Sequence[Advice] = ()
+    """What to do next, most of it where rows did not end well."""
     closeness: Closeness | None = None
     """The least time of the rows that this run settled by asking Graph; None where it did not begin."""
 
@@ -151,6 +152,8 @@ class Summary:
             "held_s": round(self.held_s, 3),
             **self._closeness_as_json(),
             "fanout": self.fanout,
+            "nothing_found": None if self.absence is None else self.absence.as_json(),
+            "advice": [advice.as_json() for advice in self.advice],
             "stopped": self.stopped,
             "exit_code": self.exit_code,
         }

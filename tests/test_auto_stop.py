@@ -12,6 +12,8 @@ from purgeengine.core.guard import (
     ROWS_BEFORE_ALL_FAILED,
     ROWS_OF_FEW_BEFORE_ALL_FAILED,
     ROWS_WEIGHED,
+    SOUGHT_BEFORE_WARNING,
+    AbsenceWatch,
     AutoStop,
     FailureThreshold,
 )
@@ -150,8 +152,8 @@ def test_more_than_half_of_the_last_thousand_failing_stop_the_run() -> None:
         assert "of the last 1,000 rows that ended failed" in (reasons[-1] or "")
 
 
-def test_absent_rows_never_stop_and_a_thousand_of_nothing_else_warn_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """A list may be stale; ids of a wrong kind look the same, so that somebody should look."""
+def test_absent_rows_never_stop_and_a_hundred_of_nothing_else_warn_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """A list may be stale; ids of a wrong kind look the same, so that somebody should look. More than a tenth found is ordinary."""
     logs.configure_logs()
     tally = a_tally()
     for _ in range(40):
@@ -159,22 +161,26 @@ def test_absent_rows_never_stop_and_a_thousand_of_nothing_else_warn_once(capsys:
     said = capsys.readouterr()
     assert said.err.count("run.doubted") == 1
     mixed = a_tally()
-    mixed.seen([*rows(Outcome.PURGED), *rows(Outcome.ABSENT, 5_000)])
+    mixed.seen([*rows(Outcome.PURGED, 600), *rows(Outcome.ABSENT, 5_000)])
     said = capsys.readouterr()
     assert "run.doubted" not in said.err
 
 
-def test_the_warning_says_what_to_look_at_and_comes_for_absent_rows_alone() -> None:
-    """A thousand rows, one with each turn."""
-    absent, purged = AutoStop(), AutoStop()
-    for _ in range(ROWS_WEIGHED):
-        absent.seen([], {Outcome.ABSENT: 1})
-        purged.seen([], {Outcome.PURGED: 1})
-    assert absent.warning == (
-        "All of the first 1,000 rows were gone already. If that is not expected, the ids may be of another kind or too old: "
-        "stop, and look at a few of them."
-    )
-    assert purged.warning is None
+def test_the_warning_comes_with_the_hundredth_contact_that_was_not_found() -> None:
+    """Also without `AutoStop`. What was found in the Purges folder counts as found."""
+    for reply, warns in ((Reply(404, "ErrorItemNotFound"), True), (Reply(403, "ErrorCannotDeleteObject"), False)):
+        watch = AbsenceWatch()
+        watch.take(Settled(0, Outcome.ABSENT, 1, False, 1, reply, SOUGHT_BEFORE_WARNING - 1))
+        assert watch.warning() is None
+        watch.take(Settled(0, Outcome.REFUSED, 1, False, 1, Reply(400), 50))
+        assert watch.warning() is None
+        watch.take(Settled(0, Outcome.ABSENT, 1, False, 1, reply))
+        said = watch.warning()
+        assert (said is not None) is warns
+        assert said is None or said.startswith(
+            "Not one of the 100 contacts that Graph looked for was found under its id so far."
+        )
+        assert watch.warning() is None
 
 
 def test_skipped_rows_do_not_thin_out_a_share_of_failures() -> None:

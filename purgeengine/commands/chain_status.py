@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,13 @@ import click
 import msgspec
 
 from purgeengine.commands.staging import reading_progress
-from purgeengine.commands.status import LINE_LENGTH_MAX
-from purgeengine.commands.summary import outcome_lines
+from purgeengine.commands.summary import LINE_LENGTH_MAX, absence_lines, advice_lines, outcome_lines
 from purgeengine.commands.words import counted, number
 from purgeengine.core.action import Action
+from purgeengine.core.advice import advice_for
 from purgeengine.core.foreign import printable, well_formed
 from purgeengine.core.model import Outcome
-from purgeengine.edges.ledger import Chain, Endings, Final, endings_of
+from purgeengine.edges.ledger import Chain, Endings, Final, absence_over, endings_of, situations_of
 
 FAILED = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED)
 
@@ -31,10 +32,17 @@ def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
                 f"{folder} runs rows of a ledger that was not named: what became of them there is not counted.",
                 err=True,
             )
+        absence = absence_over(chain, final, worst)
+        advice = advice_for(situations_of(chain, final, endings), windows=os.name == "nt")
         if as_json:
-            click.echo(msgspec.json.encode(as_plain(chain, final, endings, worst)).decode())
+            plain = as_plain(chain, final, endings, worst)
+            plain["nothing_found"] = None if absence is None else absence.as_json()
+            plain["advice"] = [one.as_json() for one in advice]
+            click.echo(msgspec.json.encode(plain).decode())
         else:
             _print(final, endings, worst, chain.ledgers[0].deletion.action)
+            for line in (*absence_lines(absence), *advice_lines(advice)):
+                click.echo(line)
     return 0
 
 

@@ -28,5 +28,6 @@ def export(folder: str, out: str, only: str | None) -> int:
     outcomes = outcomes_named(only) if only is not None else None
     with LedgerReader.open(Path(folder)) as reader:
         rows = write_export(reader, Path(out), outcomes)
-    click.echo(f"{counted(rows, 'row')} written to {out}", err=True)
+    none = "" if rows or outcomes is None else f"; no row of the ledger is {' or '.join(sorted(outcomes))}"
+    click.echo(f"{counted(rows, 'row')} written to {out}{none}", err=True)
     return 0

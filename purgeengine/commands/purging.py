@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -16,6 +17,7 @@ from purgeengine.commands.progress import Display, Standing, shown
 from purgeengine.commands.signals import keep_outcome, stop_on_signal
 from purgeengine.commands.words import duration
 from purgeengine.config import Limits
+from purgeengine.core.advice import advice_for
 from purgeengine.core.challenge import in_words
 from purgeengine.core.foreign import well_formed
 from purgeengine.core.guard import AutoStop, FailureThreshold
@@ -35,6 +37,9 @@ from purgeengine.report import Summary, Tally, exit_code_of
 from purgeengine.seams import Clock, Hours
 
 Result = TypeVar("Result")
+
+MAILBOXES_TOLD = 20
+"""Mailboxes in which nothing was found that a summary names."""
 
 HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
     HaltReason.REFUSED_APP: lambda said: TokenError(
@@ -166,7 +171,8 @@ class Purge:
     def _summary(
         self, tally: Tally, scheduler: Scheduler | None, error: PurgeEngineError | None, duration_s: float
     ) -> Summary:
-        counts = self.ledger.counts()
+        review = self.ledger.review(MAILBOXES_TOLD)
+        counts = review.counts
         unfinished = counts.waiting + counts.in_doubt
         return Summary(
             ledger=well_formed(str(self.ledger.folder)),
@@ -186,6 +192,8 @@ class Purge:
             stopped=str(error) if error else None,
             fanout=scheduler.fanout if scheduler else None,
             action=self.ledger.deletion.action,
+            absence=review.absence,
+            advice=advice_for([review.situation(str(self.ledger.folder))], windows=os.name == "nt"),
             held_s=scheduler.view.held_s if scheduler else 0.0,
             closeness=scheduler.view.closeness if scheduler else None,
         )
@@ -264,5 +272,7 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
 
 def log_end(summary: Summary) -> None:
     """One event that says how the run ended, for automation that reads logs."""
+    if summary.absence is not None:
+        logs.get_logger().warning(logs.RUN_DOUBTED, because=summary.absence.sentence)
     event = logs.RUN_ENDED if summary.complete else logs.RUN_STOPPED
     logs.get_logger().info(event, **{key: value for key, value in summary.as_json().items() if key != "ledger"})

@@ -14,13 +14,16 @@ from click.core import ParameterSource
 
 from purgeengine.commands.connecting import connection_options
 from purgeengine.commands.options import limit_options, limits_from, outcomes_named, purge_options
+from purgeengine.commands.summary import absence_lines, advice_lines
 from purgeengine.commands.words import counted, number
+from purgeengine.core.absence import MAILBOXES_SHOWN
+from purgeengine.core.advice import advice_for
 from purgeengine.core.foreign import printable
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from purgeengine.edges.ledger import LedgerReader, Selection
+    from purgeengine.edges.ledger import LedgerReader
 
 WORTH_RETRYING = frozenset((Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED))
 """Purged and absent ended well, a duplicate ends as the row that it repeats, an invalid row would be invalid again."""
@@ -82,10 +85,15 @@ def retry(**options: Any) -> int:
         if options["dry_run"]:
             if not options["as_json"]:
                 _tell(reader, found)
-            return show_dry_run(options, lambda: LedgerRows(reader, selection, limits))
+            code = show_dry_run(options, lambda: LedgerRows(reader, selection, limits))
+            if begins and not found.total():
+                _refuse_others(reader, options)
+            return code
         if begins:
             if not found.total():
-                return _nothing_to_retry(reader, selection, options)
+                return _nothing_to_retry(reader, options)
+            if found.total() == found[Outcome.INVALID]:
+                raise _only_invalid(reader, found.total())
             _tell_what_is_of_no_use(found)
         with _nobody_else_running(reader):
             return start_purge(options, lambda: LedgerRows(reader, selection, limits))
@@ -144,6 +152,20 @@ def _nobody_else_running(reader: LedgerReader) -> Iterator[None]:
         lock.release()
 
 
+def _only_invalid(reader: LedgerReader, rows: int) -> UsageProblem:
+    """A run of them would send nothing."""
+    return UsageProblem(
+        f"{'The row' if rows == 1 else f'All {number(rows)} rows'} asked for would be invalid again, so that there is nothing to "
+        f"send. Nothing was sent. {_instead(reader)}"
+    )
+
+
+def _instead(reader: LedgerReader) -> str:
+    """What to do instead of a retry: the sentences of `purgeengine.core.advice` with their commands."""
+    advice = advice_for([reader.review(0).situation(str(reader.folder))], windows=os.name == "nt")
+    return "\n".join(advice_lines(advice))
+
+
 def _tell_what_is_of_no_use(found: Counter[Outcome]) -> None:
     """Asked for by name, and done; but nobody should hope for much."""
     if invalid := found[Outcome.INVALID]:
@@ -159,16 +181,24 @@ def _tell(reader: LedgerReader, found: Counter[Outcome]) -> None:
             click.echo(f"{outcome.value:>9}  {number(found[outcome])}")
 
 
-def _nothing_to_retry(reader: LedgerReader, selection: Selection, options: dict[str, Any]) -> int:
-    """Well, where all rows ended well. Raises `UsageProblem` where some did not, and others were asked for."""
-    from purgeengine.report import Summary, exit_code_of
+def _refuse_others(reader: LedgerReader, options: dict[str, Any]) -> None:
+    """Raise `UsageProblem` where rows did not end well, and others were asked for."""
+    from purgeengine.report import exit_code_of
 
     counts = reader.counts()
     if exit_code_of(counts.outcomes, counts.waiting + counts.in_doubt):
         raise UsageProblem(
             f"No row of the ledger in {reader.folder} is {_asked_for(options)}. It has {_what_there_is(reader)}. "
-            "Nothing was sent."
+            f"Nothing was sent. {_instead(reader)}"
         )
+
+
+def _nothing_to_retry(reader: LedgerReader, options: dict[str, Any]) -> int:
+    """Well, where all rows ended well. Raises `UsageProblem` where some did not, and others were asked for."""
+    from purgeengine.report import Summary
+
+    _refuse_others(reader, options)
+    counts = reader.counts()
     if options["as_json"]:
         import msgspec
 
@@ -177,7 +207,15 @@ def _nothing_to_retry(reader: LedgerReader, selection: Selection, options: dict[
             throttled=0, lost_calls=0, closed_mailboxes=0, settled_now=0, duration_s=0.0, exit_code=0,
         )  # fmt: skip
         click.echo(msgspec.json.encode(nothing.as_json()).decode())
-    click.echo(f"Every row of the ledger in {reader.folder} ended well: there is nothing to retry.", err=True)
+    absence = reader.review(MAILBOXES_SHOWN).absence
+    how = "has its outcome, and none failed" if absence else "ended well"
+    which = "Every row of the ledger" if counts.rows else "There is no row in the ledger"
+    click.echo(
+        f"{which} in {reader.folder}{f' {how}' if counts.rows else ''}: there is nothing to retry.",
+        err=True,
+    )
+    for line in absence_lines(absence):
+        click.echo(line, err=True)
     return 0
 
 
@@ -193,4 +231,5 @@ def _what_there_is(reader: LedgerReader) -> str:
         f"{number(rows)} × {status or 'no answer'} {printable(code)}".rstrip()
         for (status, code), rows in reader.answers(WORTH_RETRYING).most_common(ANSWERS_TOLD)
     ]
-    return f"{', '.join(outcomes)} rows" + (f"; told: {', '.join(told)}" if told else "")
+    rows = "row" if sum(reader.counts().outcomes.values()) == 1 else "rows"
+    return f"{', '.join(outcomes)} {rows}" + (f"; told: {', '.join(told)}" if told else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,8 @@ import click
 import msgspec
 
 from purgeengine.commands.words import counted, duration, number, rate
+from purgeengine.core.advice import advice_for
 from purgeengine.core.foreign import printable
-
-LINE_LENGTH_MAX = 500
-"""Characters of a line about failures: a code and a message whole. The ledger may be one that somebody else handed over."""
 
 EPILOG = """\b
 Examples:
@@ -36,12 +35,14 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         from purgeengine.commands.chain_status import show_chain
 
         return show_chain([Path(folder) for folder in folders], as_json=as_json, worst=worst)
-    from purgeengine.commands.summary import outcome_lines
+    from purgeengine.commands.summary import LINE_LENGTH_MAX, absence_lines, advice_lines, outcome_lines
     from purgeengine.edges.ledger import LedgerReader
 
     (folder,) = folders
     with LedgerReader.open(Path(folder)) as reader:
-        counts, pace, calls = reader.counts(), reader.pace(), reader.batches()
+        review = reader.review(worst)
+        counts, pace, calls = review.counts, reader.pace(), reader.batches()
+        advice = advice_for([review.situation(folder)], windows=os.name == "nt")
         mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
         complete = counts.waiting + counts.in_doubt == 0
         if as_json:
@@ -56,6 +57,8 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
                 "batches": calls,
                 "worst_mailboxes": mailboxes,
                 "failures": failures,
+                "nothing_found": None if review.absence is None else review.absence.as_json(),
+                "advice": [one.as_json() for one in advice],
             }
             # ASCII steers no terminal, whatever stands in the ledger.
             click.echo(json.dumps(msgspec.to_builtins(found)))
@@ -73,4 +76,6 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         click.echo(
             f"  {printable(mailbox.user)}: {counted(mailbox.failed, 'failed row')}, {number(mailbox.skipped)} skipped"
         )
+    for line in (*absence_lines(review.absence), *advice_lines(advice)):
+        click.echo(line)
     return 0

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 
 import click
 import msgspec
 
 from purgeengine.commands.words import counted, duration, number, rate, times
+from purgeengine.core.absence import Absence
 from purgeengine.core.action import Action
+from purgeengine.core.advice import HIDDEN_NAME, Advice
 from purgeengine.core.course import Closeness
+from purgeengine.core.foreign import printable
 from purgeengine.core.model import Outcome
+from purgeengine.core.shell import quoted
 from purgeengine.report import Summary
 
 MEANINGS = {
     Outcome.PURGED: "permanently deleted",
-    Outcome.ABSENT: "already gone when first asked",
+    Outcome.ABSENT: "not found when first asked: already gone, or its id has changed",
     Outcome.REFUSED: "Graph said no for good",
     Outcome.EXHAUSTED: "still failing after every attempt",
     Outcome.INVALID: "never sent: the row is wrong",
@@ -31,6 +36,8 @@ PURGED_BY = {
 """What ``purged`` says of a contact depends on what was asked for."""
 
 
+LINE_LENGTH_MAX = 500
+"""Characters of a line with text that others wrote: a code and a message whole. The ledger may be somebody else's."""
 LEAST_TOLD_S = 1.0
 """A run that could have been shorter than this is told no bound: it was busy with starting and ending."""
 
@@ -56,14 +63,29 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
         click.echo(closeness_line(summary, closeness))
     if summary.stopped:
         click.echo(summary.stopped, err=True)
+    for line in absence_lines(summary.absence):
+        click.echo(line)
     if not kept:
         return
     click.echo(f"Ledger: {summary.ledger}")
     if summary.exit_code == 1:
-        click.echo(
-            f"Some rows did not end well. Why: purgeengine report {summary.ledger} -o report.html\n"
-            f"Once that is mended: purgeengine retry {summary.ledger} --ledger NEW-FOLDER"
-        )
+        folder = quoted(summary.ledger, windows=os.name == "nt") or HIDDEN_NAME
+        click.echo("Some rows did not end well. All about them, row by row:")
+        click.echo(f"  purgeengine report {folder} -o report.html")
+    for line in advice_lines(summary.advice):
+        click.echo(line)
+
+
+def absence_lines(absence: Absence | None) -> list[str]:
+    """That nothing, or nearly nothing, was found under its id, and in which mailboxes."""
+    if absence is None:
+        return []
+    return [f"Attention: {absence.sentence}", *(f"  {printable(line, LINE_LENGTH_MAX)}" for line in absence.lines())]
+
+
+def advice_lines(advice: Iterable[Advice]) -> list[str]:
+    """What to do next; each command stands on a line of its own."""
+    return [line for one in advice for line in (one.sentence, *(f"  {command}" for command in one.commands))]
 
 
 def closeness_line(summary: Summary, closeness: Closeness) -> str:

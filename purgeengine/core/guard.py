@@ -10,7 +10,8 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed
+from purgeengine.core.absence import Absence, Sought, sought_by
+from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.verdicts import closes_by_name
 from purgeengine.errors import UsageProblem
@@ -30,6 +31,8 @@ ROWS_BEFORE_ALL_FAILED = 50
 ROWS_OF_FEW_BEFORE_ALL_FAILED = 200
 """The same where they are of fewer mailboxes, each of which may have its own trouble and gives up to twenty rows at once."""
 MAILBOXES_BEFORE_ALL_FAILED = 10
+SOUGHT_BEFORE_WARNING = 100
+"""Contacts that Graph looked for before a run warns that it finds none: fewer are told in time by the summary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,7 @@ class AutoStop:
         self._turns: deque[tuple[int, int]] = deque()
         """(rows ended, failed) by turn, of the last `ROWS_WEIGHED` rows."""
         self._ended = self._failed = 0
-        self._rows = self._well = self._absent = 0
-        self.warning: str | None = None
-        """What looks odd and stops nothing, as a sentence; to be told once."""
+        self._rows = self._well = 0
 
     def seen(self, entries: Sequence[Entry], settled: Mapping[Outcome, int]) -> str | None:
         """Take in a turn: its entries, and its rows by outcome, skipped ones apart. Answers why the run must stop, if it must."""
@@ -80,7 +81,7 @@ class AutoStop:
         failed = sum(settled.get(outcome, 0) for outcome in FAILURES)
         self._denials_in_a_row = len(denied) + (0 if ended > failed else self._denials_in_a_row)
         if ended:
-            self._take_rows(ended, failed, settled.get(Outcome.ABSENT, 0))
+            self._take_rows(ended, failed)
         return self._denials(denied) or self._failures()
 
     def _take_mailboxes(self, entries: Sequence[Entry]) -> list[Reply]:
@@ -102,7 +103,7 @@ class AutoStop:
                 self._answered.popitem(last=False)
         return list(denied.values())
 
-    def _take_rows(self, ended: int, failed: int, absent: int) -> None:
+    def _take_rows(self, ended: int, failed: int) -> None:
         self._turns.append((ended, failed))
         self._ended += ended
         self._failed += failed
@@ -110,15 +111,8 @@ class AutoStop:
             old_ended, old_failed = self._turns.popleft()
             self._ended -= old_ended
             self._failed -= old_failed
-        before = self._rows
         self._rows += ended
         self._well += ended - failed
-        self._absent += absent
-        if before < ROWS_WEIGHED <= self._rows == self._absent:
-            self.warning = (
-                f"All of the first {self._rows:,} rows were gone already. If that is not expected, the ids may be of another kind "
-                "or too old: stop, and look at a few of them."
-            )
 
     def _denials(self, denied: Sequence[Reply]) -> str | None:
         if not denied:
@@ -144,6 +138,28 @@ class AutoStop:
         else:
             return None
         return f"{seen}. See with the status command what Graph said, and check the list and the app. {_GO_ON}"
+
+
+class AbsenceWatch:
+    """Watches whether contacts are found under their ids, to say during a run what its summary would say too late."""
+
+    def __init__(self) -> None:
+        self._found = self._not_found = 0
+        self._told = False
+
+    def take(self, settled: Settled) -> None:
+        """Count rows that were settled."""
+        sought = sought_by(settled.outcome, settled.reply, settled.rows)
+        self._found += sought.found
+        self._not_found += sought.not_found
+
+    def warning(self) -> str | None:
+        """That nothing or nearly nothing was found so far, as a sentence, the first time that it can be said; None at others."""
+        sought = Sought(self._found, self._not_found)
+        if self._told or self._found + self._not_found < SOUGHT_BEFORE_WARNING or not sought.nothing:
+            return None
+        self._told = True
+        return Absence(sought, (), 0, finished=False).sentence
 
 
 _GO_ON = (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from purgeengine.edges.ledger.chain import Chain, Final, Share
+    from purgeengine.edges.ledger.chain_review import absence_over, situations_of
     from purgeengine.edges.ledger.endings import Endings, endings_of
     from purgeengine.edges.ledger.exporting import export
     from purgeengine.edges.ledger.ledger import Ledger
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from purgeengine.edges.ledger.reader import LedgerReader
     from purgeengine.edges.ledger.retrying import LedgerRows
     from purgeengine.edges.ledger.selection import Said, Selection
+    from purgeengine.edges.ledger.sought import Review
     from purgeengine.edges.ledger.status import Calls, Counts, Failure, Pace, WorstMailbox
     from purgeengine.edges.ledger.survey import InvalidExample, Survey, survey_input
 
@@ -33,17 +35,21 @@ __all__ = [
     "LedgerRows",
     "Pace",
     "Preview",
+    "Review",
     "Said",
     "Selection",
     "Share",
     "Survey",
     "WorstMailbox",
+    "absence_over",
     "endings_of",
     "export",
+    "situations_of",
     "survey_input",
 ]
 
 _MODULES = {
+    "chain_review": ("absence_over", "situations_of"),
     "chain": ("Chain", "Final", "Share"),
     "endings": ("Endings", "endings_of"),
     "exporting": ("export",),
@@ -52,6 +58,7 @@ _MODULES = {
     "reader": ("LedgerReader",),
     "retrying": ("LedgerRows",),
     "selection": ("Said", "Selection"),
+    "sought": ("Review",),
     "status": ("Calls", "Counts", "Failure", "Pace", "WorstMailbox"),
     "survey": ("InvalidExample", "Survey", "survey_input"),
 }

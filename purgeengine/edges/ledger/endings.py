@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Any, NamedTuple
 
+from purgeengine.core import advice
 from purgeengine.core.chaining import ORIGIN_COLUMN
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.core.model import Outcome
@@ -50,6 +51,8 @@ class Group:
 
     told: Told
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    held: Counter[tuple[int, Outcome]] = field(default_factory=Counter)
+    """Rows by the ledger of the chain that has the last word, and by outcome."""
     in_doubt: int = 0
     examples: list[Example] = field(default_factory=list)
 
@@ -108,14 +111,25 @@ class Endings:
         """The mailboxes with most such rows, at most so many, worst first."""
         return nlargest(most, self._mailboxes.values(), key=lambda mailbox: mailbox.rows)
 
-    def take(self, told: Told, outcome: Outcome, user: str, in_doubt: bool) -> Group:
-        """Count a row; answers its group."""
+    def told_of(self, ledger: int) -> list[advice.FailedRows]:
+        """What rows were told of which this ledger of the chain has the last word, most frequent first, invalid ones left aside."""
+        found = [
+            advice.FailedRows(outcome, group.told.status, group.told.code, group.told.message, rows)
+            for group in self._groups.values()
+            for (holder, outcome), rows in group.held.items()
+            if holder == ledger and not group.told.invalid
+        ]
+        return sorted(found, key=lambda told: -told.rows)
+
+    def take(self, told: Told, outcome: Outcome, user: str, in_doubt: bool, ledger: int = 0) -> Group:
+        """Count a row of which this ledger of the chain has the last word; answers its group."""
         group = self._groups.get(told)
         if group is None:
             if len(self._groups) >= GROUPS_MAX:
                 told = Told(0, "", OTHERS, told.invalid)
             group = self._groups.setdefault(told, Group(told))
         group.outcomes[outcome] += 1
+        group.held[ledger, outcome] += 1
         group.in_doubt += in_doubt
         if not told.invalid:
             mailbox = self._mailboxes.setdefault(mailbox_key(user), FailedMailbox(user))
@@ -137,7 +151,7 @@ def endings_of(chain: Chain, final: Final) -> Endings:
                 state = final.of(row)
                 if final.holders[row] != number or state.outcome is not outcome:
                     continue
-                group = endings.take(told, outcome, user, state.in_doubt)
+                group = endings.take(told, outcome, user, state.in_doubt, number)
                 if len(group.examples) < EXAMPLES_MAX:
                     contact, at, call = (batch.column(n)[index].as_py() for n in _SHOWN)
                     group.examples.append(Example(row, user, contact, at, call))

@@ -27,6 +27,7 @@ from purgeengine.edges.ledger.parts import Parts
 from purgeengine.edges.ledger.preview import Preview, closings, preview
 from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.schema import crc_of
+from purgeengine.edges.ledger.sought import Review, review_of
 from purgeengine.edges.ledger.staging import stage
 from purgeengine.edges.ledger.storage import make_folder, reading_records, translated
 from purgeengine.edges.ledger.survey import Input, Progress, users_of
@@ -220,6 +221,11 @@ class Ledger:
         """What became of the rows."""
         with self._readable():
             return status.counts(self._reading)
+
+    def review(self, most: int) -> Review:
+        """What a summary tells of it, with at most so many mailboxes in which nothing was found."""
+        with self._readable():
+            return review_of(self._reading, most)
 
     def preview(self, user_filter: UserFilter) -> Preview:
         """What a run would send, and what the filter would leave out of it."""

@@ -16,6 +16,7 @@ from purgeengine.edges.ledger.checking import check
 from purgeengine.edges.ledger.folder import FolderState, state_of
 from purgeengine.edges.ledger.history import ClosedMailbox, History, closed_mailboxes, history_of
 from purgeengine.edges.ledger.preview import Preview, preview
+from purgeengine.edges.ledger.sought import Review, review_of
 from purgeengine.edges.ledger.storage import reading_records
 from purgeengine.errors import LedgerError, LedgerMismatch
 
@@ -99,6 +100,11 @@ class LedgerReader:
         """Mailboxes with the most rows that did not end well, at most so many, worst first."""
         with self._readable():
             return status.worst_mailboxes(self._connection, most)
+
+    def review(self, most: int) -> Review:
+        """What a summary tells of it, with at most so many mailboxes in which nothing was found."""
+        with self._readable():
+            return review_of(self._connection, most)
 
     def preview(self, user_filter: UserFilter) -> Preview:
         """What a run would send now, and what the filter would leave out of it."""

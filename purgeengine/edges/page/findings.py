@@ -6,15 +6,18 @@ printable here, once, for the page and the JSON alike.
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from purgeengine import __version__
+from purgeengine.core.advice import HIDDEN_NAME, advice_for, remedy_of
 from purgeengine.core.foreign import printable
 from purgeengine.core.model import Outcome
-from purgeengine.core.remedies import INVALID, remedy_for
-from purgeengine.edges.ledger import Chain, Endings, Final, LedgerReader
+from purgeengine.core.remedies import INVALID
+from purgeengine.core.shell import quoted
+from purgeengine.edges.ledger import Chain, Endings, Final, LedgerReader, absence_over, situations_of
 from purgeengine.edges.ledger.endings import FailedMailbox, Group
 from purgeengine.edges.ledger.history import ClosedMailbox, Timeline
 
@@ -30,7 +33,8 @@ ENDED_WELL = (Outcome.PURGED, Outcome.ABSENT)
 
 def findings_of(chain: Chain, final: Final, endings: Endings, most: int, now_s: float | None = None) -> dict[str, Any]:
     """Gather it; lists have at most ``most`` entries. ``now_s`` is the time of the report in seconds since 1970."""
-    counts = final.counts()
+    counts, windows = final.counts(), os.name == "nt"
+    absence = absence_over(chain, final, most)
     left = counts.waiting + counts.in_doubt
     return {
         "made_utc": _utc((time.time() if now_s is None else now_s) * 1000),
@@ -55,7 +59,16 @@ def findings_of(chain: Chain, final: Final, endings: Endings, most: int, now_s: 
         "invalid_in_all": endings.count(invalid=True),
         "mailboxes": [_mailbox(mailbox) for mailbox in endings.worst(most)],
         "mailboxes_in_all": endings.mailboxes,
+        "nothing_found": None if absence is None else _printable(absence.as_json()),
+        "advice": [one.as_json() for one in advice_for(situations_of(chain, final, endings), windows=windows)],
+        "together": "purgeengine status "
+        + " ".join(quoted(str(ledger.folder), windows=windows) or HIDDEN_NAME for ledger in chain.ledgers),
     }
+
+
+def _printable(absence: dict[str, Any]) -> dict[str, Any]:
+    mailboxes = [{**mailbox, "user": printable(mailbox["user"], ID_CHARS_MAX)} for mailbox in absence["mailboxes"]]
+    return {**absence, "mailboxes": mailboxes}
 
 
 def _asked(first: LedgerReader) -> dict[str, Any]:
@@ -124,7 +137,7 @@ def _timeline(timeline: Timeline) -> dict[str, Any]:
 
 def _group(group: Group) -> dict[str, Any]:
     told = group.told
-    remedy = INVALID if told.invalid else remedy_for(told.status, told.code, told.message)
+    remedy = INVALID if told.invalid else remedy_of(told.status, told.code, told.message)
     return {
         "status": told.status or None,
         "code": printable(told.code),

@@ -1,0 +1,135 @@
+"""Contacts that Graph did not find under their ids: when that is so common that it must be told, and the sentences that tell it.
+
+An id that fits nothing gives the same answer as a contact that is gone. A run over a list of old ids therefore looks like a
+success, although it deleted nothing. No single answer tells the two apart; the share of contacts that were found does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from purgeengine.core.model import Outcome, Reply
+
+MAILBOX_ROWS_MIN = 2
+"""Contacts of one mailbox that were not found before the mailbox is named: in every list some mailbox has one that is gone."""
+NEARLY_ROWS_MIN = 10
+"""Contacts that were not found before a few that were found still count as nearly nothing."""
+NEARLY_SHARE_MAX = 0.1
+"""Share of the contacts that was found, up to which that is nearly nothing. A list of last week has more than nine tenths left."""
+MAILBOXES_SHOWN = 5
+"""Mailboxes named in a text; the JSON has more of them."""
+
+CAUSES = (
+    "An earlier run may have deleted them. If none did, the ids fit nothing: ids change when contacts or mailboxes move, they "
+    "differ by id type (--id-type), and each tenant has its own."
+)
+LOOK = "Look at a few of these contacts before you take this for done."
+_IN_PURGES = 403
+"""Status of an absent row whose contact Graph did find: in the Purges folder (ErrorCannotDeleteObject)."""
+
+
+class Sought(NamedTuple):
+    """Rows that Graph looked for: contacts ``found`` under their ids (purged, or in Purges already), and those ``not_found``."""
+
+    found: int = 0
+    not_found: int = 0
+
+    @property
+    def nothing(self) -> bool:
+        """True if nothing, or nearly nothing, was found."""
+        if not self.found:
+            return self.not_found > 0
+        return self.not_found >= NEARLY_ROWS_MIN and self.found <= NEARLY_SHARE_MAX * (self.found + self.not_found)
+
+
+class SoughtInMailbox(NamedTuple):
+    """The same for one mailbox, by the name that it has in the list."""
+
+    user: str
+    sought: Sought
+
+    @property
+    def nothing(self) -> bool:
+        """True if nothing, or nearly nothing, was found, and the mailbox has enough rows to say so."""
+        return self.sought.not_found >= MAILBOX_ROWS_MIN and self.sought.nothing
+
+
+def sought_by(outcome: Outcome, reply: Reply, rows: int) -> Sought:
+    """What ``rows`` rows with this outcome and this answer add to the count."""
+    if outcome is Outcome.PURGED or (outcome is Outcome.ABSENT and reply.status == _IN_PURGES):
+        return Sought(found=rows)
+    return Sought(not_found=rows) if outcome is Outcome.ABSENT else Sought()
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Where nothing, or nearly nothing, was found: over all rows (``overall``), or in some mailboxes, or both."""
+
+    sought: Sought
+    """Over all rows."""
+    mailboxes: Sequence[SoughtInMailbox]
+    """The mailboxes with most contacts not found, worst first; cut to a number that the caller chose."""
+    mailboxes_in_all: int
+    finished: bool = True
+    """False while rows have no outcome yet."""
+
+    @property
+    def overall(self) -> bool:
+        """True if it is so over all rows."""
+        return self.sought.nothing
+
+    @property
+    def told(self) -> bool:
+        """True if there is anything to tell."""
+        return self.overall or self.mailboxes_in_all > 0
+
+    @property
+    def sentence(self) -> str:
+        """What was found how rarely, why that may be, and what to do."""
+        seen = (
+            f"{_seen(self.sought)} under {'its id' if self.sought.found <= 1 else 'their ids'}"
+            if self.overall
+            else f"In {_mailboxes(self.mailboxes_in_all)}, nothing or nearly nothing was found under the ids of the list"
+        )
+        return f"{seen}{'' if self.finished else ' so far'}. {CAUSES} {LOOK}"
+
+    def lines(self) -> list[str]:
+        """The mailboxes as lines of text, where it is not so over all rows."""
+        if self.overall:
+            return []
+        shown = self.mailboxes[:MAILBOXES_SHOWN]
+        lines = [f"{user}: {sought.not_found:,} not found, {sought.found:,} found" for user, sought in shown]
+        left = self.mailboxes_in_all - len(shown)
+        return [*lines, f"and {_mailboxes(left, 'more ')}"] if left else lines
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "overall": self.overall,
+            "found": self.sought.found,
+            "not_found": self.sought.not_found,
+            "mailboxes": [
+                {"user": user, "found": sought.found, "not_found": sought.not_found} for user, sought in self.mailboxes
+            ],
+            "mailboxes_in_all": self.mailboxes_in_all,
+            "message": self.sentence,
+        }
+
+
+def _one(sought: Sought) -> bool:
+    return sought.found + sought.not_found == 1
+
+
+def _seen(sought: Sought) -> str:
+    rows = sought.found + sought.not_found
+    if _one(sought):
+        return "The one contact that Graph looked for was not found"
+    if not sought.found:
+        return f"Not one of the {rows:,} contacts that Graph looked for was found"
+    return f"Only {sought.found:,} of the {rows:,} contacts that Graph looked for {'was' if sought.found == 1 else 'were'} found"
+
+
+def _mailboxes(count: int, more: str = "") -> str:
+    return f"{count:,} {more}mailbox{'' if count == 1 else 'es'}"
