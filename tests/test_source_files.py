@@ -61,7 +61,8 @@ def test_a_folder_stands_for_its_inputs_sorted_by_name(tmp_path: Path) -> None:
     (tmp_path / "old.csv").mkdir()
     source = open_source([tmp_path])
     assert [path.name for path in source.files] == ["a.tsv", "b.CSV", "c.csv.gz"]
-    assert [path.name for path in source.ignored] == ["._b.csv", "notes.txt", "old.csv", "readme.md"]
+    assert [path.name for path in source.ignored] == ["notes.txt", "old.csv", "readme.md"]
+    assert [left.hidden for left in source.left_alone] == [1]
     assert len(records(source)) == 3
 
 

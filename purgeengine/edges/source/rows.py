@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute
 
-from purgeengine.core.identifiers import GUID_PATTERN, ID_PATTERN, UPN_PATTERN, USER_LENGTH_MAX, id_problem, row_problem
+from purgeengine.core.causes import MISSING_WORD_CHARS_MAX, MISSING_WORDS
+from purgeengine.core.identifiers import GUID_PATTERN, ID_PATTERN, UPN_PATTERN, USER_LENGTH_MAX, is_id, row_problem
 from purgeengine.edges.source.columns import name_key
+from purgeengine.edges.source.notes import Noted, NoteKind
 
 # The stubs of pyarrow lose the element type in most functions and then refuse their own results: it is named for people only.
 pc: Any = pyarrow.compute
@@ -48,11 +50,13 @@ _USER_RE2 = f"(?:{GUID_PATTERN})|(?:{UPN_PATTERN})"
 _pattern = re.fullmatch(r"\^\[[^]]+\]\{1,(\d+)\}\$", ID_PATTERN)
 assert _pattern, "an id is no longer some characters of one set"
 # A set is asked of the rules themselves, and trimming by it takes a quarter of the time of RE2, which unrolls the bound each time.
-_ID_CHARACTERS = "".join(chr(code) for code in range(128) if id_problem("contact", chr(code)) is None)
+_ID_CHARACTERS = "".join(chr(code) for code in range(128) if is_id(chr(code)))
 # Scalars have their types given: without one, pyarrow looks for pandas each time, which takes 100 µs.
 _ID_LENGTH_MAX = pa.scalar(int(_pattern[1]), pa.int32())
 _USER_LENGTH_MAX = pa.scalar(USER_LENGTH_MAX, pa.int32())
 _EMPTY = pa.scalar("", pa.string())
+_MISSING_WORDS = pa.array(sorted(MISSING_WORDS), pa.string())
+_MISSING_WORD_BYTES_MAX = pa.scalar(MISSING_WORD_CHARS_MAX, pa.int32())
 _FALSE_WORDS = "false 0 no falsch faux falso onwaar falskt falsk usant fałsz nepravda hamis epätosi ложь yanlış"
 _FALSE = pa.array(["", *_FALSE_WORDS.split()], pa.string())
 """How a spreadsheet may have written false again."""
@@ -74,6 +78,7 @@ class Cells:
     line: int | Numbers
     problems: Mapping[int, str] | None
     in_doubt: Text | None = None
+    notes: Mapping[NoteKind, Noted] = field(default_factory=dict)
 
 
 def schema_with(extra_columns: Sequence[str], *, with_doubt: bool = False) -> pa.Schema:
@@ -180,8 +185,8 @@ def reasons(user: Text, folder: Text, contact: Text, problems: Mapping[int, str]
 
 
 def _valid(user: Text, folder: Text, contact: Text) -> Flags:
-    sendable = pc.and_(_distinct(_valid_users, user), _distinct(_valid_folders, folder))
-    return pc.and_(sendable, _valid_ids(contact))
+    sendable = pc.and_(_distinct(valid_users, user), _distinct(_valid_folders, folder))
+    return pc.and_(sendable, valid_ids(contact))
 
 
 def _distinct(check: Callable[[Text], Flags], column: Text) -> Flags:
@@ -190,19 +195,31 @@ def _distinct(check: Callable[[Text], Flags], column: Text) -> Flags:
     return check(encoded.dictionary).take(encoded.indices)
 
 
-def _valid_users(users: Text) -> Flags:
-    """What matches is ASCII, so that its bytes are its characters."""
+def valid_users(users: Text) -> Flags:
+    """Which are users. What matches is ASCII, so that its bytes are its characters."""
     return pc.and_(pc.match_substring_regex(users, _USER_RE2), pc.less_equal(pc.binary_length(users), _USER_LENGTH_MAX))
 
 
 def _valid_folders(folders: Text) -> Flags:
     """Of the right characters, none included: nothing is left when they are trimmed."""
     only_right = pc.equal(pc.ascii_rtrim(folders, _ID_CHARACTERS), _EMPTY)
-    return pc.and_(only_right, pc.less_equal(pc.binary_length(folders), _ID_LENGTH_MAX))
+    right = pc.and_(only_right, pc.less_equal(pc.binary_length(folders), _ID_LENGTH_MAX))
+    words = missing_words(folders)
+    return right if words is None else pc.and_not(right, words)
 
 
-def _valid_ids(ids: Text) -> Flags:
+def valid_ids(ids: Text) -> Flags:
+    """Which are ids, and not empty."""
     return pc.and_(_valid_folders(ids), pc.not_equal(ids, _EMPTY))
+
+
+def missing_words(column: Text) -> Flags | None:
+    """Which cells are words for a missing value; None where none is, as nearly always: the length tells at a glance."""
+    short = pc.less_equal(pc.binary_length(column), _MISSING_WORD_BYTES_MAX)
+    if not pc.any(short).as_py():
+        return None
+    found = pc.is_in(pc.utf8_lower(column), _MISSING_WORDS)
+    return found if pc.any(found).as_py() else None
 
 
 def _numbers(first: int, count: int) -> Numbers:

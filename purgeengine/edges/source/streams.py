@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from purgeengine.core.foreign import printable
 from purgeengine.edges.source.files import Kind, unreadable
+from purgeengine.edges.source.unpacking import unpacked
 from purgeengine.errors import InputError
 
 COMPRESSED_PIECE_BYTES = 1 << 16
@@ -63,6 +64,8 @@ def _raw_pieces(path: Path, kind: Kind, piece_bytes: int) -> Iterator[bytes]:
         if kind is Kind.PLAIN:
             with path.open("rb", buffering=0) as file:
                 yield from _until_empty(file, piece_bytes)
+        elif kind in (Kind.BZIP2, Kind.XZ):
+            yield from unpacked(path, kind, COMPRESSED_PIECE_BYTES)
         else:
             with closing(pa.input_stream(str(path), compression=kind.value)) as stream:
                 yield from _until_empty(stream, min(piece_bytes, COMPRESSED_PIECE_BYTES))
