@@ -11,6 +11,7 @@ from purgeengine import logs
 from purgeengine.core.action import Action
 from purgeengine.core.course import Closeness
 from purgeengine.core.guard import FAILURES, AutoStop, FailureThreshold
+from purgeengine.core.input_words import plain
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
 
@@ -123,6 +124,9 @@ class Summary:
     closeness: Closeness | None = None
     """The least time of the rows that this run settled by asking Graph; None where it did not begin."""
 
+    reading: Mapping[str, Any] | None = None
+    """What was taken from the input and left alone there, as plain values: the keys of `purgeengine.core.input_words.READING_KEYS`."""
+
     @property
     def times_the_least(self) -> float | None:
         """How many times the least time the run took, waits for Graph included and hours in which it was not to send left out."""
@@ -151,6 +155,7 @@ class Summary:
             "held_s": round(self.held_s, 3),
             **self._closeness_as_json(),
             "fanout": self.fanout,
+            **plain(self.reading),
             "stopped": self.stopped,
             "exit_code": self.exit_code,
         }

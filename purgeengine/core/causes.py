@@ -19,7 +19,10 @@ MISSING_WORDS = frozenset(
 MISSING_WORD_CHARS_MAX = max(map(len, MISSING_WORDS))
 
 INVISIBLE = "".join(
-    map(chr, (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), *range(0x2066, 0x206A), 0xFEFF))
+    map(
+        chr,
+        (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), *range(0x2066, 0x206A), 0xFEFF),
+    )
 )
 """Characters without a width: soft hyphen, zero-width spaces and joiners, direction marks, byte order marks."""
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
@@ -74,7 +77,9 @@ def user_cause(user: str, is_user: Callable[[str], bool]) -> str | None:
     if user[-1:] in ".;,":
         return f"ends with '{user[-1]}'"
     if any(character.isspace() for character in user):
-        return "holds a space" if "@" in user else "is a name as it is displayed, not a user principal name (name@domain)"
+        return (
+            "holds a space" if "@" in user else "is a name as it is displayed, not a user principal name (name@domain)"
+        )
     if not user.isascii():
         return "holds a letter or sign beyond ASCII, which no user principal name has"
     return None
@@ -83,7 +88,8 @@ def user_cause(user: str, is_user: Callable[[str], bool]) -> str | None:
 def id_cause(value: str, is_id: Callable[[str], bool]) -> str | None:
     """The same for an id, after "the contact id" or "the folder id"."""
     if (cause := _cause_of_any(value)) is not None:
-        return f"{cause}{_CLEANS}" if is_id(mended(value, is_user=False)) else cause
+        fixed = mended(value, is_user=False)
+        return f"{cause}{_CLEANS}" if fixed != value and is_id(fixed) else cause
     if _BRACES.fullmatch(value):
         return "is in braces, as the ids of other systems are"
     if value.lower().startswith(("http://", "https://")):

@@ -19,6 +19,7 @@ from purgeengine.edges.source.folders import FOLDER_ENDINGS, LeftAlone, Member, 
 from purgeengine.edges.source.foreign import HEAD_BYTES, refuse_foreign_bytes
 from purgeengine.errors import InputError
 
+
 class Kind(Enum):
     """How a file's bytes are to be read. The value is the usual name of the format."""
 
@@ -71,7 +72,9 @@ def find_files(paths: Sequence[str | Path]) -> Found:
     if twice:
         raise InputError(f"{twice[0]} is named twice. Name each input file once.")
     named = {member.path for member in members}
-    left_alone = [replace(left, entries=tuple(path for path in left.entries if path not in named)) for left in left_alone]
+    left_alone = [
+        replace(left, entries=tuple(path for path in left.entries if path not in named)) for left in left_alone
+    ]
     return Found(
         tuple(member.path for member in members),
         tuple(member.partition for member in members),

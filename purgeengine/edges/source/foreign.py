@@ -36,7 +36,10 @@ _BYTES = {
     b"\x1f\x9d": ("compressed with compress (.Z)", _PACKED_AGAIN),
     b"LZIP": ("compressed with lzip", _PACKED_AGAIN),
     b"\x5d\0\0": ("compressed with LZMA (.lzma)", _PACKED_AGAIN),
-    b"!BDN": ("an Outlook data file (.pst)", "export the ids from the mailbox itself; those in the file name nothing there"),
+    b"!BDN": (
+        "an Outlook data file (.pst)",
+        "export the ids from the mailbox itself; those in the file name nothing there",
+    ),
     b"\x89HDF": ("an HDF5 file", "write it again as CSV or Parquet"),
     b"\x80\x04\x95": ("a pickle of Python's", "write it again as CSV or Parquet"),
     b"\x80\x05\x95": ("a pickle of Python's", "write it again as CSV or Parquet"),

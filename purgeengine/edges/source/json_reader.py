@@ -15,10 +15,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from purgeengine.core.foreign import escaped
 from purgeengine.edges.source.columns import COLUMNS_MAX, Layout, Roles, layout_of, name_key, plain_name
 from purgeengine.edges.source.files import Kind
 from purgeengine.edges.source.json_text import Element, Repeating, elements, kind_of_value
-from purgeengine.edges.source.mending import escaped
 from purgeengine.edges.source.notes import Noted, NoteKind
 from purgeengine.edges.source.rows import HALF_PAIR, HAS_NUL, NOT_TEXT, Cells, Text
 from purgeengine.edges.source.streams import text_pieces

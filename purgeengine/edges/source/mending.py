@@ -14,16 +14,13 @@ import pyarrow as pa
 import pyarrow.compute
 
 from purgeengine.core.causes import mended
-from purgeengine.core.foreign import printable
+from purgeengine.core.foreign import EXAMPLE_CHARS_MAX, escaped
 from purgeengine.core.identifiers import is_id, is_user
 from purgeengine.edges.source.columns import Layout
 from purgeengine.edges.source.notes import Noted, NoteKind
 from purgeengine.edges.source.rows import Cells, Flags, Text, missing_words, valid_ids, valid_users
 
 pc: Any = pyarrow.compute  # as in `rows`
-
-EXAMPLE_CHARS_MAX = 80
-"""What is shown of a cell: enough to recognise a name; of an id the beginning."""
 
 
 _NONE = pa.scalar(0, pa.int32())
@@ -107,13 +104,6 @@ def _note(
     first = pc.index(where, True).as_py()
     line = cells.line + first if isinstance(cells.line, int) else cells.line[first].as_py()
     notes[kind] = Noted(where.true_count, line, escaped(example(first), 2 * EXAMPLE_CHARS_MAX + 4))
-
-
-def escaped(text: str, length_max: int = EXAMPLE_CHARS_MAX) -> str:
-    """The text cut and on one line; characters that nobody would see are written as ``\\u200b``."""
-    cut = f"{text[:length_max]}…" if len(text) > length_max else text
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode("ascii") for c in cut)
-    return printable(shown, 12 * length_max)
 
 
 def _repeated(value: str | None, count: int) -> Text:

@@ -22,12 +22,12 @@ class _Unpacker(Protocol):
     """What `bz2.BZ2Decompressor` and `lzma.LZMADecompressor` have in common."""
 
     @property
-    def eof(self) -> bool: ...  # noqa: D102
+    def eof(self) -> bool: ...
     @property
-    def needs_input(self) -> bool: ...  # noqa: D102
+    def needs_input(self) -> bool: ...
     @property
-    def unused_data(self) -> bytes: ...  # noqa: D102
-    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...  # noqa: D102
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
 
 
 def unpacked(path: Path, kind: Kind, piece_bytes: int) -> Iterator[bytes]:
