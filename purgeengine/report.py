@@ -125,7 +125,7 @@ class Summary:
     """The least time of the rows that this run settled by asking Graph; None where it did not begin."""
 
     reading: Mapping[str, Any] | None = None
-    """What was taken from the input and left alone there, as plain values: the keys of `purgeengine.core.input_words.READING_KEYS`."""
+    """What was taken from the input and left alone there (see `purgeengine.core.input_words`)."""
 
     @property
     def times_the_least(self) -> float | None:

@@ -36,8 +36,8 @@ def understanding_options(command: Decorated) -> Decorated:
             click.option(
                 "--columns",
                 metavar="MAP",
-                help="Which columns to read, e.g. user=Owner,contact=ItemId. Needed only where the names are unusual; folder= leaves "
-                "the folder out.",
+                help="Which columns to read, e.g. user=Owner,contact=ItemId. Needed only where the names are unusual; "
+                "folder= leaves the folder out.",
             ),
             click.option(
                 "--user", metavar="UPN", help="The user of every row, for a list of one mailbox without such a column."
@@ -60,7 +60,7 @@ def user_given(options: Mapping[str, Any]) -> str | None:
     if user is None:
         return None
     if problem := user_problem(user := str(user).strip()):
-        raise UsageProblem(f"--user: {problem} ({escaped(user)!r}).")
+        raise UsageProblem(f"--user: {problem} ('{escaped(user)}').")
     return user
 
 

@@ -140,7 +140,7 @@ def show(prospect: Prospect, limits: Limits) -> None:
 def _show_invalid(prospect: Prospect) -> None:
     for reason, count in sorted(prospect.invalid_by_reason.items(), key=lambda pair: (-pair[1], pair[0])):
         lines = [
-            f"line {e.line} of {printable(Path(e.file).name)}" + (f" ({e.value!r})" if e.value else "")
+            f"line {e.line} of {printable(Path(e.file).name)}" + (f" ('{e.value}')" if e.value else "")
             for e in prospect.invalid_examples
             if e.reason == reason
         ]

@@ -41,8 +41,10 @@ def is_missing_word(text: str) -> bool:
 
 
 def mended(text: str, *, is_user: bool) -> str:
-    """The text without what certainly does not belong to it: spaces around it, invisible characters, and, of a user,
-    ``mailto:`` or ``SMTP:`` before it and braces around it. The caller looks whether that is a user or an id.
+    """The text without what certainly does not belong to it. The caller looks whether that is a user or an id.
+
+    Of every text these are spaces around it and invisible characters, of a user also ``mailto:`` or ``SMTP:`` before it, and
+    braces around it.
     """
     text = text.translate(_WITHOUT_INVISIBLE).strip()
     if is_user:

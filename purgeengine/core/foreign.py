@@ -25,6 +25,6 @@ def printable(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
 
 
 def escaped(text: str, length_max: int = EXAMPLE_CHARS_MAX) -> str:
-    """The text cut and on one line; characters that nobody would see are written as in ``\\u200b``."""
+    """The text cut and on one line; characters that nobody would see are written as Python writes them."""
     cut = f"{text[:length_max]}…" if len(text) > length_max else text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)

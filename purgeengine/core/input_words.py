@@ -56,7 +56,8 @@ def _role(taken: Mapping[str, Any] | None) -> str:
     if taken is None:
         return "none"
     first = taken["first"]
-    return f"{taken['column']} ({'no row' if first is None else repr(first) if first else 'empty'})"
+    shown = "no row" if first is None else f"'{first}'" if first else "empty"
+    return f"{taken['column']} ({shown})"
 
 
 def _note(note: Mapping[str, Any]) -> str:
@@ -80,7 +81,8 @@ def warnings_of(reading: Mapping[str, Any] | None) -> list[str]:
         meant = Unlikely(found["kind"]).sentence
         lines.append(
             f"{whose} of the list {'is' if found['rows'] in (1, found['of']) else 'are each'} {meant.rstrip('.')}"
-            f"{'' if meant.endswith('?') else '.'} The first: {found['example']!r}, line {_number(found['line'])} of {found['file']}."
+            f"{'' if meant.endswith('?') else '.'} The first: '{found['example']}', line {_number(found['line'])} of "
+            f"{found['file']}."
         )
     return [printable(line, 2_000) for line in lines]
 

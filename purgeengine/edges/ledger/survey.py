@@ -236,7 +236,7 @@ def no_usable_row(survey: Survey) -> InputError:
     first = min(survey.invalid_examples, key=lambda example: example.row, default=None)
     example = ""
     if first is not None:
-        value = f" ({first.value!r})" if first.value else ""
+        value = f" ('{first.value}')" if first.value else ""
         example = f" Line {first.line:,} of {printable(Path(first.file).name)}: {first.reason}{value}."
     return InputError(
         f"No row of the list can be sent ({invalid}). Nothing was sent.{example} Correct the list; plan shows every reason."

@@ -68,11 +68,9 @@ class JsonTable:
 
     def _some(self, rows: Sequence[Element]) -> Iterator[Cells]:
         """In parts, where the objects are large."""
-        start, chars = 0, 0
-        chunk = _Chunk(self)
+        chunk, chars = _Chunk(self), 0
         for element in rows:
             chars += chunk.add(element)
-            start += 1
             if chars > CHARS_AT_ONCE:
                 yield chunk.cells()
                 chunk, chars = _Chunk(self), 0

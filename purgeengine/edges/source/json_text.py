@@ -59,7 +59,10 @@ def looks_like_json(path: Path, head: bytes) -> bool:
 
 
 def elements(path: Path, pieces: Iterable[bytes]) -> Iterator[Element]:
-    """Yield the elements of a file's text, given as UTF-8 in pieces. Raises `InputError` where it is no JSON any more, or ambiguous."""
+    """Yield the elements of a file's text, given as UTF-8 in pieces.
+
+    Raises `InputError` where it is no JSON any more, or ambiguous.
+    """
     pieces = iter(pieces)
     head, first = bytearray(), list[bytes]()
     while len(first) < 2 and len(head) <= OBJECT_CHARS_MAX and not head.lstrip().startswith(b"["):
@@ -262,8 +265,8 @@ class _Text:
                 if len(self._text) - self._at > OBJECT_CHARS_MAX:
                     raise InputError(
                         f"{self._path} has a value at line {self._line(self._at):,} that is broken, or longer than the "
-                        f"{OBJECT_CHARS_MAX >> 20} MiB that an object or a page may have. Write one contact a line, for example with "
-                        "jq -c '.value[]'."
+                        f"{OBJECT_CHARS_MAX >> 20} MiB that an object or a page may have. Write one contact a line, for example "
+                        "with jq -c '.value[]'."
                     ) from error
             self._more()
 

@@ -65,7 +65,7 @@ class Look:
             self._see_unlikely(source, valid)
 
     def _see_unlikely(self, source: int, valid: pa.RecordBatch) -> None:
-        contacts = valid.column("contact").to_pylist()
+        contacts: list[Any] = valid.column("contact").to_pylist()
         for place, contact in enumerate(contacts):
             if (kind := unlikely(contact)) is not None:
                 self.unlikely_rows[kind] += 1

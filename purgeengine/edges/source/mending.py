@@ -1,7 +1,8 @@
 """What is put right in the cells of a file before they are checked, each of it counted.
 
-Columns that the file does not have, but its rows (``--user``, the folder of a partition), are put in. A word for a missing value in the
-optional folder is an empty folder. With ``--clean``, what certainly does not belong to a name or an id is taken off.
+What is the same in all rows of a file and stands in none of them (``--user``, the folder of a partition) is put in. A word for a
+missing value in the optional folder is an empty folder. With
+``--clean``, what certainly does not belong to a name or an id is taken off.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from purgeengine.edges.source.columns import Layout, checked_override, united
-from purgeengine.edges.source.files import Kind, digest_of, find_files, kind_of, size_of
+from purgeengine.edges.source.files import Kind, digest_of, find_files, kind_of, size_of, some_of
 from purgeengine.edges.source.folders import LeftAlone, Partition
 from purgeengine.edges.source.foreign import HEAD_BYTES, refuse_foreign_text
 from purgeengine.edges.source.looks import Look, as_plain
@@ -141,10 +141,16 @@ def open_source(
     """
     found = find_files(paths)
     override = checked_override(columns, user)
-    tables = tuple(
-        _table(path, override.within(partition), block_bytes)
-        for path, partition in zip(found.files, found.partitions, strict=True)
-    )
+    try:
+        tables = tuple(
+            _table(path, override.within(partition), block_bytes)
+            for path, partition in zip(found.files, found.partitions, strict=True)
+        )
+    except InputError as error:
+        names = [name for left in found.left_alone for name in left.names()]
+        if not names:
+            raise
+        raise InputError(f"{error} Besides, {some_of(names)} would not be read.") from error
     estimates = [table.rows_estimate for table in tables]
     known = [estimate for estimate in estimates if estimate is not None]
     return Source(
