@@ -19,6 +19,7 @@ from purgeengine.core.unlikely import Unlikely, unlikely
 from purgeengine.edges.source import open_source
 from purgeengine.errors import InputError, UsageProblem
 from purgeengine.sim.graph import Tenant
+from purgeengine.sim.settings import TenantSettings
 from tests.cli_fixtures import Bench, a_bench
 from tests.source_fixtures import CONTACT, FOLDER, USER, a_file, records, rows, rows_of
 
@@ -179,18 +180,27 @@ def test_bzip2_and_xz_are_read_and_a_cut_one_is_refused(tmp_path: Path, ending: 
             rows(a_file(tmp_path, broken, f"a.csv.{ending}"))
 
 
-@pytest.mark.parametrize(
-    ("head", "what"),
-    [
-        (b"ARROW1\0\0", "Feather"), (b"ORC\n", "ORC"), (b"Obj\x01", "Avro"), (b"SQLite format 3\0", "SQLite"), (b"PK\x03\x04", "Excel"),
-        (b"7z\xbc\xaf\x27\x1c", "7z"), (b"\x04\x22\x4d\x18", "LZ4"), (b"<Objs Version=", "Import-Clixml"), (b"<!DOCTYPE html>", "web page"),
-        (b"BEGIN:VCARD", "vCard"), (b"Rar!\x1a\x07", "RAR"), (b"\0" * 257 + b"ustar", "tar"), ("<Objs".encode("utf-16"), "Import-Clixml"),
-    ],
-)  # fmt: skip
-def test_what_cannot_be_read_is_named(tmp_path: Path, head: bytes, what: str) -> None:
+FOREIGN = {
+    "Feather": b"ARROW1\0\0",
+    "ORC": b"ORC\n",
+    "Avro": b"Obj\x01",
+    "SQLite": b"SQLite format 3\0",
+    "Excel": b"PK\x03\x04",
+    "7z": b"7z\xbc\xaf\x27\x1c",
+    "LZ4": b"\x04\x22\x4d\x18",
+    "RAR": b"Rar!\x1a\x07",
+    "tar": b"\0" * 257 + b"ustar",
+    "Import-Clixml": "<Objs Version=".encode("utf-16"),
+    "web page": b"<!DOCTYPE html>",
+    "vCard": b"BEGIN:VCARD",
+}
+
+
+@pytest.mark.parametrize(("what", "head"), FOREIGN.items(), ids=FOREIGN)
+def test_what_cannot_be_read_is_named(tmp_path: Path, what: str, head: bytes) -> None:
     """With what to do about it, whatever it is called."""
-    for name in ("a.csv", "a.parquet", "a"):
-        with pytest.raises(InputError, match=what if name != "a.parquet" or not head.startswith(b"<") else ""):
+    for name in ("a.csv", "a"):
+        with pytest.raises(InputError, match=what):
             open_source([a_file(tmp_path, head + b" " * 600, name)])
 
 
@@ -227,7 +237,11 @@ def test_the_columns_are_shown_for_each_choice_of_them(tmp_path: Path) -> None:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """A tenant with one contact."""
     row = (USER, "", REAL)
-    with a_bench(tmp_path, Tenant([row]), [row]) as made:
+    with a_bench(
+        tmp_path,
+        Tenant(TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.5), contacts=[row], seed=5),
+        [row],
+    ) as made:
         yield made
 
 

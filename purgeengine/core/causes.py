@@ -32,7 +32,7 @@ _ADDRESS_PREFIX = re.compile(r"(mailto|smtp):\s*", re.IGNORECASE)
 _BRACES = re.compile(r"\{(.*)\}", re.DOTALL)
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _QUOTED = re.compile(r"""["'‘’“”`].*["'‘’“”`]""", re.DOTALL)
-_POWERSHELL = re.compile(r"(System|Microsoft)\.[A-Za-z.]+|@\{.*", re.DOTALL)
+_POWERSHELL = re.compile(r"(System|Microsoft)\.[A-Za-z.]+(\[\])?|@\{.*", re.DOTALL)
 
 
 def is_missing_word(text: str) -> bool:
