@@ -19,6 +19,7 @@ LAYOUTS_SHOWN = 5
 _NOTES = {
     "title_lines": "{} above the header were passed over|line",
     "sep_line": "{} that names the delimiter (sep=) was read as such|line",
+    "header_again": "{} that repeat the header: no rows|line",
     "empty_rows": "{} without any value: no rows|line",
     "cells_replaced": "{} of other columns with bytes that are no text: those were replaced|cell",
     "cells_cut": "{} of other columns, longer than is kept: their end was cut off|cell",
