@@ -104,7 +104,7 @@ class Scanner:
         self._state = _State.CELL_START
         self._cells: list[bytes] = []
         self._count = self._kept = 0
-        self._first = self._opened = self.line
+        self._first = self._opened = 0
         self._has_hole = self._too_long = False
         self._escaped = 0
         self._begin_cell()
@@ -121,6 +121,8 @@ class Scanner:
         Returns the record and the place after it. Raises `QuotingError`.
         """
         end = len(data)
+        if not self.open:
+            self._first = self._opened = self.line
         while at < end:
             self.open = True
             if self._state is _State.QUOTED:
