@@ -49,7 +49,7 @@ def _quotes_are_right(data: bytes, delimiter: bytes) -> bool:
     What lies outside of quotes has to end with a delimiter or a line end where a quote opens, and to begin with one where a quote
     has closed. Where nothing lies outside, two quotes stand together in a cell.
     """
-    if b'"' not in data:
+    if b'"' not in data or _all_are_quoted(data, delimiter):
         return True
     parts = data.split(b'"')
     if len(parts) % 2 == 0:
@@ -63,6 +63,20 @@ def _quotes_are_right(data: bytes, delimiter: bytes) -> bool:
         and last.startswith(borders)
         and all(part.startswith(borders) and part.endswith(borders) for part in between)
     )
+
+
+def _all_are_quoted(data: bytes, delimiter: bytes) -> bool:
+    """Whether each quote but the first and the last is one of two around a delimiter or a line end, in a third of the time.
+
+    Then they close and open cells in turn. False where two such pairs may share a quote, or two quotes stand in a cell.
+    """
+    end = b"\r\n" if data.endswith(b"\r\n") else b"\n"
+    if not (data.startswith(b'"') and data.endswith(b'"' + end)):
+        return False
+    between, over = b'"' + delimiter + b'"', b'"' + end + b'"'
+    if between + over[1:] in data or over + between[1:] in data:
+        return False
+    return 2 * (data.count(between) + data.count(over)) + 2 == data.count(b'"')
 
 
 def _count_lines(data: bytes) -> int:

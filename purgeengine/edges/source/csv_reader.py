@@ -168,17 +168,19 @@ def _take_records(data: bytes, at: int, end: int, scanner: Scanner, records: lis
 
 def _may_hold_no_rows(columns: Columns, layout: Layout, override: Mapping[str, str]) -> bool:
     """Whether there may be rows of empty cells among them, or a header once more, which are no rows."""
-    users, contacts = columns[layout.user], columns[layout.contact]
+    has_sign = pc.match_substring(columns[layout.user], "@")
+    if has_sign.true_count == len(has_sign):
+        return False
+    without = pc.invert(has_sign)
+    users, contacts = (column.filter(without) for column in (columns[layout.user], columns[layout.contact]))
     if pc.any(pc.and_(_is_blank(contacts), _is_blank(users))).as_py():
         return True
-    usual = pc.or_(pc.match_substring(users, "@"), pc.equal(pc.binary_length(users), _GUID_CHARS))
-    count = len(users) - usual.true_count
-    if not count:
+    names = pc.not_equal(pc.binary_length(users), _GUID_CHARS)
+    if not names.true_count:
         return False
-    if count > SUSPECTS_MAX or len(columns) < len(layout.names):
+    if names.true_count > SUSPECTS_MAX or len(columns) < len(layout.names):
         return True
-    suspects = pc.invert(usual)
-    rows = zip(*(column.filter(suspects).to_pylist() for column in columns.values()), strict=True)
+    rows = zip(*(column.filter(without).filter(names).to_pylist() for column in columns.values()), strict=True)
     return any(is_header(Record([cell.encode() for cell in row], len(row), 0), override) for row in rows)
 
 

@@ -25,6 +25,8 @@ CELLS_MAX = 4_096
 """Cells that are kept of a row; further ones are counted only. No file may have as many columns."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_INSIDE = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
+"""Text inside quotes, to the quote that closes it or to the end of the data."""
 _QUOTE, _LF, _CR = b'"\n\r'
 
 
@@ -126,11 +128,12 @@ class Scanner:
         while at < end:
             self.open = True
             if self._state is _State.QUOTED:
-                quote = data.find(b'"', at)
-                self._take(data[at : quote if quote >= 0 else end])
-                if quote < 0:
+                found = _INSIDE.match(data, at)
+                assert found  # it matches no text too
+                self._take_quoted(found[0])
+                if found.end() == end:
                     return None, end
-                self._state, at = _State.CLOSED, quote + 1
+                self._state, at = _State.CLOSED, found.end() + 1
             elif self._state is _State.CLOSED:
                 character = data[at]
                 if self._last == b"\\":
@@ -177,6 +180,15 @@ class Scanner:
         self._end_cell()
         return self._ended(), line_end.end()
 
+    def _take_quoted(self, text: bytes) -> None:
+        """Take text from inside quotes, in which two quotes stand for one."""
+        if b'"' in text:
+            escaped = text.find(b'\\"')
+            if escaped >= 0 and not self._escaped:
+                self._escaped = self.line + _lines_in(text[:escaped])
+            text = text.replace(b'""', b'"')
+        self._take(text)
+
     def _take_all(self, cells: list[bytes]) -> None:
         """Take unquoted cells; the last one may go on."""
         size = sum(map(len, cells))
@@ -197,7 +209,7 @@ class Scanner:
         if not part:
             return
         if self._state is _State.QUOTED:
-            self.line += part.count(b"\n") + part.count(b"\r") - part.count(b"\r\n")
+            self.line += _lines_in(part)
         if self._size + len(part) > KEPT_BYTES:
             kept = max(KEPT_BYTES - self._size, 0)
             self._has_hole = self._has_hole or b"\0\0" in self._last + part
@@ -243,6 +255,10 @@ class Scanner:
         if (before or self._last).endswith(b"\\"):
             self._escaped = self._escaped or self.line
         return self._wrong(Quoting.INSIDE if cell.strip() else Quoting.SPACES_BEFORE)
+
+
+def _lines_in(text: bytes) -> int:
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
 def _whole_characters(cut: bytes) -> bytes:
