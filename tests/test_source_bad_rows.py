@@ -10,24 +10,13 @@ from pathlib import Path
 import pytest
 
 from purgeengine.cli import run
-from purgeengine.edges.source import Source, open_source
-from purgeengine.edges.source.notes import Noted, NoteKind, Notes
+from purgeengine.edges.source import open_source
+from purgeengine.edges.source.notes import NoteKind
 from purgeengine.errors import InputError
-from tests.source_fixtures import CONTACT, USER, a_file, records, rows_of
+from tests.source_fixtures import CONTACT, USER, a_file, notes_of, records, rows_of
 
 GOOD = f"{USER},,{CONTACT},fine\n".encode()
 HEADER = b"user,folder,contact,note\n"
-
-
-def notes_of(source: Source) -> dict[NoteKind, Noted]:
-    """What one reading notes, by kind: how often in all, with the first place."""
-    notes = Notes()
-    for number, table in enumerate(source._tables):
-        for cells in table.cells():
-            notes.add(number, cells.notes)
-    return {kind: noted._replace(times=notes.counts[kind]) for kind, (_, noted) in notes.first.items()}
-
-
 BLOCKS = pytest.mark.parametrize("block_bytes", [11, 1 << 20])
 
 BAD_LINES = [
@@ -111,7 +100,7 @@ def test_a_cell_that_nobody_needs_spoils_no_row(
     ]
     assert found[2]["line"] == 4 + cell.count(b"\n")
     noted = notes_of(source)
-    assert {kind: (one.times, one.line) for kind, one in noted.items()} == {kind: (1, 3)}
+    assert {found: (one.times, one.line) for found, one in noted.items()} == {kind: (1, 3)}
 
 
 def test_a_row_that_is_too_long_in_all_is_sent_with_its_other_cells_cut(tmp_path: Path) -> None:
@@ -201,7 +190,8 @@ def test_nothing_is_sent_of_an_input_with_such_a_file(
 def test_half_a_surrogate_pair_in_utf16_is_a_bad_row(tmp_path: Path, encoding: str, block_bytes: int) -> None:
     """In the middle of a file and at its very end, also where the pieces of the stream split a pair."""
     text = "\ufeffnote,user,contact" + "".join(
-        f"\n{note},{USER},{CONTACT}{note[1:]}{note if ord(note[0]) == 0xD83D else str()}" for note in ("\U0001f600", "\ud83d", "x", "\ud83d")
+        f"\n{note},{USER},{CONTACT}{note[1:]}{note if ord(note[0]) == 0xD83D else str()}"
+        for note in ("\U0001f600", "\ud83d", "x", "\ud83d")
     )
     path = a_file(tmp_path, text.encode(encoding, "surrogatepass"))
     found = records(open_source([path], block_bytes=block_bytes))

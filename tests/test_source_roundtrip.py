@@ -142,7 +142,14 @@ def accepted(content: bytes, block_bytes: int, quick: bool = True) -> list[dict[
 
 
 look_alikes = st.sampled_from(
-    ["eve@x,E1", "\neve@x,,E2,n\n", '\r\n"eve@x","","E3","n"\r\n', "user,folder,contact,note\n", "a\n" * 70, "#TYPE x\n"]
+    [
+        "eve@x,E1",
+        "\neve@x,,E2,n\n",
+        '\r\n"eve@x","","E3","n"\r\n',
+        "user,folder,contact,note\n",
+        "a\n" * 70,
+        "#TYPE x\n",
+    ]
 )
 slips = st.sampled_from(['"', '""', '\\"', ' "', '" ', 'a"b', '"x"y', "\r", "\n", "\0", "\ufeff", ",", ";;", "\n;;;\n"])
 

@@ -149,9 +149,7 @@ def _is_header_again(record: Record, table: Table) -> bool:
     )
 
 
-def _checked(
-    record: Record, layout: Layout, noted: _Noting
-) -> tuple[Sequence[bytes | str | None], str | None]:
+def _checked(record: Record, layout: Layout, noted: _Noting) -> tuple[Sequence[bytes | str | None], str | None]:
     """The cells of a row as they can be shown, and what is wrong with the row."""
     cells, width = record.cells, len(layout.names)
     joined = b"\n".join(cells)

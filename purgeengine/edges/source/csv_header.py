@@ -91,9 +91,7 @@ def read_header(path: Path, blocks: Blocks, override: Mapping[str, str]) -> Head
         titles = [title for title in found.titles if not title.is_blank]
         shown = printable(" ".join(filter(None, map(text_of, titles[0].cells))), EXAMPLE_CHARS)
         notes[NoteKind.TITLE_LINES] = Noted(len(titles), titles[0].line, shown)
-    return Header(
-        found.names, found.delimiter, data[: found.end], found.lines, data[found.end :], found.titles, notes
-    )
+    return Header(found.names, found.delimiter, data[: found.end], found.lines, data[found.end :], found.titles, notes)
 
 
 def has_roles(names: Sequence[str], override: Mapping[str, str]) -> bool:

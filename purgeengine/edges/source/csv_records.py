@@ -192,7 +192,9 @@ class Scanner:
     def _take_all(self, cells: list[bytes]) -> None:
         """Take unquoted cells; the last one may go on."""
         size = sum(map(len, cells))
-        if len(cells) > 1 and self._kept + self._size + size <= CELL_BYTES_MAX:  # nothing can be too long: the usual case
+        if (
+            len(cells) > 1 and self._kept + self._size + size <= CELL_BYTES_MAX
+        ):  # nothing can be too long: the usual case
             self._take(cells[0])
             self._end_cell()
             self._add(cells[1:-1], size - len(cells[0]) - len(cells[-1]))

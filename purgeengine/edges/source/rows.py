@@ -158,9 +158,7 @@ def bounded(cells: Cells) -> Cells:
     too_long = _too_long_rows([*roles.values(), *extras.values()])
     if too_long.true_count:
         cut_bytes = len("…".encode()) + 4 * CUT_CHARS  # what is cut already is not cut again
-        extras = {
-            name: _cut(column, pc.and_(too_long, _longer(column, cut_bytes))) for name, column in extras.items()
-        }
+        extras = {name: _cut(column, pc.and_(too_long, _longer(column, cut_bytes))) for name, column in extras.items()}
         too_long = _too_long_rows([*roles.values(), *extras.values()])
         extras = {name: pc.if_else(too_long, pa.scalar(None, pa.string()), column) for name, column in extras.items()}
     notes = _with_cuts(cells, extras)

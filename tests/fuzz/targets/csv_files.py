@@ -65,14 +65,10 @@ def check_oracle(data: bytes, reading: Reading, table: CsvTable) -> None:
     if text is None:
         return
     header = table._header
-    oracle = oracle_of(
-        text[len(header.text) :].decode("utf-8", "replace"), header.delimiter.decode(), header.lines + 1
-    )
+    oracle = oracle_of(text[len(header.text) :].decode("utf-8", "replace"), header.delimiter.decode(), header.lines + 1)
     rows = [row for row in oracle.rows if not is_no_row(row, table)]
     sendable = [found for row in rows if (found := sendable_of(row, table))]
-    sent = [
-        (row["line"], row["user"], row["folder"], row["contact"]) for row in reading.rows if row["reason"] is None
-    ]
+    sent = [(row["line"], row["user"], row["folder"], row["contact"]) for row in reading.rows if row["reason"] is None]
     if reading.refused is None:
         assert not oracle.wrong, "a file was accepted whose quoting is wrong"
         assert [row["line"] for row in reading.rows] == [row.line for row in rows]
