@@ -190,7 +190,7 @@ def test_nothing_is_sent_of_an_input_with_such_a_file(
 def test_half_a_surrogate_pair_in_utf16_is_a_bad_row(tmp_path: Path, encoding: str, block_bytes: int) -> None:
     """In the middle of a file and at its very end, also where the pieces of the stream split a pair."""
     text = "\ufeffnote,user,contact" + "".join(
-        f"\n{note},{USER},{CONTACT}{note[1:]}{note if ord(note[0]) == 0xD83D else str()}"
+        f"\n{note},{USER},{CONTACT}{note[1:]}{note if ord(note[0]) == 0xD83D else chr(0)[:0]}"
         for note in ("\U0001f600", "\ud83d", "x", "\ud83d")
     )
     path = a_file(tmp_path, text.encode(encoding, "surrogatepass"))

@@ -44,7 +44,7 @@ class Rows(NamedTuple):
     line: Numbers
     problems: Mapping[int, str]
     notes: Mapping[NoteKind, Noted]
-    count: int
+    row_count: int
 
 
 class Widths:
@@ -58,12 +58,12 @@ class Widths:
 
     def add(self, record: Record, width: int) -> None:
         """Count a row."""
-        if record.count == width:
+        if record.cell_count == width:
             self.fitting += 1
         else:
             self._misfits += 1
             if len(self.others) < 4:
-                self.others.setdefault(record.count, record.line)
+                self.others.setdefault(record.cell_count, record.line)
 
     def check(self, path: Path, names: int) -> None:
         """Raise `InputError` where the file has rows, and none of them fits."""
@@ -100,10 +100,10 @@ def rows_of(records: Sequence[Record], table: Table, widths: Widths) -> Rows:
     problems: dict[int, str] = {}
     for record in records:
         if record.is_blank:
-            if record.count > 1:
+            if record.cell_count > 1:
                 noted.add(NoteKind.EMPTY_ROWS, record.line)
             continue
-        if (record.count != width or b"@" not in record.cells[layout.user]) and _is_header_again(record, table):
+        if (record.cell_count != width or b"@" not in record.cells[layout.user]) and _is_header_again(record, table):
             noted.add(NoteKind.HEADER_AGAIN, record.line, record.cells[0])
             continue
         widths.add(record, width)
@@ -136,7 +136,7 @@ class _Noting:
 
 def _is_header_again(record: Record, table: Table) -> bool:
     """Whether the row is the header once more, or a ``#TYPE`` line before it, as where files were put together."""
-    if record.count == 1 and record.cells[0].startswith(b"#TYPE "):
+    if record.cell_count == 1 and record.cells[0].startswith(b"#TYPE "):
         return True
     if not is_header(record, table.override):
         return False
@@ -154,8 +154,8 @@ def _checked(record: Record, layout: Layout, noted: _Noting) -> tuple[Sequence[b
     cells, width = record.cells, len(layout.names)
     joined = b"\n".join(cells)
     problem = bytes_problem(joined)
-    if record.count != width:
-        count = "1 cell" if record.count == 1 else f"{record.count} cells"
+    if record.cell_count != width:
+        count = "1 cell" if record.cell_count == 1 else f"{record.cell_count} cells"
         # Without its contact: what stands in that column may belong to another, and an export of the row, given as input again,
         # would have the right number of cells.
         shown: list[str | None] = [text_of(cell) for cell in cells[:width]] + [None] * (width - len(cells))

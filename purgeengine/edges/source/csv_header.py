@@ -172,8 +172,8 @@ def _candidate(
 
 def _problem(record: Record, names: Sequence[str]) -> str | None:
     problem = bytes_problem(b"\n".join(record.cells))
-    if problem is None and record.count > len(record.cells):
-        problem = f"the row has {record.count:,} cells"
+    if problem is None and record.cell_count > len(record.cells):
+        problem = f"the row has {record.cell_count:,} cells"
     if problem is None and any(ord(character) < 32 or ord(character) == 127 for name in names for character in name):
         problem = "the row holds control characters"
     return problem

@@ -82,7 +82,7 @@ class CsvTable:
                     at = _take_records(data, at, end, scanner, records)
                 if records or notes:
                     rows = rows_of(records, Table(self.path, self._header, self.layout, self._override), widths)
-                    if rows.count or rows.notes or notes:
+                    if rows.row_count or rows.notes or notes:
                         yield self._careful_cells(rows, notes)
                     notes = {}
                 if plain is not None:
@@ -191,7 +191,7 @@ def _is_blank(column: Text) -> Any:
 def _refuse_rows_above(path: Path, header: Header, layout: Layout) -> None:
     """Titles are passed over. What could be sent is none, and then nobody knows what the header in the middle means."""
     for title in header.titles:
-        if title.count == len(layout.names):
+        if title.cell_count == len(layout.names):
             texts = [text_of(cell).strip() for cell in title.cells]
             folder = texts[layout.folder] if layout.folder is not None else ""
             if row_problem(texts[layout.user], folder, texts[layout.contact]) is None:

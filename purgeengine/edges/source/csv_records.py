@@ -69,7 +69,7 @@ class Record(NamedTuple):
     """
 
     cells: list[bytes]
-    count: int
+    cell_count: int
     line: int
     has_hole: bool = False
     too_long: bool = False
@@ -77,7 +77,7 @@ class Record(NamedTuple):
     @property
     def is_blank(self) -> bool:
         """Whether all cells are empty, or hold nothing but spaces: then it is no row."""
-        return not self.too_long and self.count == len(self.cells) and not any(map(bytes.strip, self.cells))
+        return not self.too_long and self.cell_count == len(self.cells) and not any(map(bytes.strip, self.cells))
 
 
 class _State(StrEnum):

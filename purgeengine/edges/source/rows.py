@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.compute
 
-from purgeengine.core.identifiers import GUID_PATTERN, ID_PATTERN, UPN_PATTERN, USER_LENGTH_MAX, id_problem, row_problem
 from purgeengine.core.foreign import printable
+from purgeengine.core.identifiers import GUID_PATTERN, ID_PATTERN, UPN_PATTERN, USER_LENGTH_MAX, id_problem, row_problem
 from purgeengine.edges.source.columns import name_key
 from purgeengine.edges.source.notes import Noted, NoteKind
 
