@@ -151,10 +151,9 @@ def test_a_file_that_cannot_be_read_with_certainty_is_refused(
 ) -> None:
     """With the line and what it looks like, and without a row of what comes after it."""
     source = open_source([a_file(tmp_path, HEADER + GOOD + text + GOOD)], block_bytes=block_bytes)
-    found = []
+    found: list[dict[str, object]] = []
     with pytest.raises(InputError, match=said):
-        for batch in source.batches():
-            found += batch.to_pylist()
+        found.extend(row for batch in source.batches() for row in batch.to_pylist())
     assert [row["line"] for row in found] in ([], [2])
 
 

@@ -175,7 +175,7 @@ def test_only_what_strict_quoting_reads_is_sent(
     packed: Callable[[bytes], bytes],
     block_bytes: int,
 ) -> None:
-    """Cells that look like rows, and one slip anywhere behind the header: a subset of Python's rows, and all where nothing is wrong."""
+    """Cells that look like rows, and one slip anywhere: a subset of Python's rows, all where nothing is wrong."""
     lines = []
     for row, end in zip([("user", "folder", "contact", "note"), *rows], ends, strict=False):
         line = io.StringIO(newline="")

@@ -75,7 +75,8 @@ class Widths:
         if more:
             text += f"{rows} as many cells; the one in line {line:,} has {cells:,}"
         else:
-            text += f"{'its only row' if self._misfits == 1 else f'each of its {self._misfits:,} rows'} has {cells:,} cell{'s' * (cells > 1)}"
+            rows = "its only row" if self._misfits == 1 else f"each of its {self._misfits:,} rows"
+            text += f"{rows} has {cells:,} cell{'s' * (cells > 1)}"
         if not more and cells == names + 1:
             text += ". The header is one name short: are there row names, or a delimiter at the end of each line"
             text += "? Remove these, or add the name that is missing"

@@ -136,8 +136,8 @@ def _named_delimiter(path: Path, named: bytes, text: bytes) -> bytes | None:
         return named or None
     if not 32 < named[0] < 127 or named.isalnum() or named[0] in _NO_DELIMITERS:
         raise InputError(
-            f"{path} begins with the line {printable(text_of(text), EXAMPLE_CHARS)!r}, which names a delimiter that cannot separate "
-            "addresses and ids. Save the list with a comma, a semicolon or a tab between the cells."
+            f"{path} begins with the line {printable(text_of(text), EXAMPLE_CHARS)!r}, which names a delimiter that cannot "
+            "separate addresses and ids. Save the list with a comma, a semicolon or a tab between the cells."
         )
     return named
 

@@ -105,8 +105,8 @@ class CsvTable:
             scanner.finish()
         except QuotingError as error:
             raise InputError(
-                f"{self.path} cannot be read with certainty: {error.sentence()}. Nothing of it is sent, for text inside a cell could be "
-                "taken for rows."
+                f"{self.path} cannot be read with certainty: {error.sentence()}. Nothing of it is sent, for text inside a cell "
+                "could be taken for rows."
             ) from error
         widths.check(self.path, len(self.layout.names))
 
@@ -196,8 +196,8 @@ def _refuse_rows_above(path: Path, header: Header, layout: Layout) -> None:
             folder = texts[layout.folder] if layout.folder is not None else ""
             if row_problem(texts[layout.user], folder, texts[layout.contact]) is None:
                 raise InputError(
-                    f"{path}: line {title.line:,} looks like a row of the list, and stands above the header in line {header.lines:,}. "
-                    "Put the header first."
+                    f"{path}: line {title.line:,} looks like a row of the list, and stands above the header in "
+                    f"line {header.lines:,}. Put the header first."
                 )
 
 
