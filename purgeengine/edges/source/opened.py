@@ -18,7 +18,7 @@ from purgeengine.edges.source.folders import LeftAlone, Partition
 from purgeengine.edges.source.foreign import HEAD_BYTES, refuse_foreign_text
 from purgeengine.edges.source.looks import Look, as_plain
 from purgeengine.edges.source.mending import Mender
-from purgeengine.edges.source.rows import Cells, batches_of, schema_with
+from purgeengine.edges.source.rows import Cells, batches_of, bounded, schema_with
 from purgeengine.edges.source.streams import text_pieces
 from purgeengine.errors import InputError
 
@@ -114,7 +114,7 @@ class Source:
         for number, table in enumerate(self._tables):
             mender = Mender(table.layout, self.clean)
             for read in table.cells():
-                cells = mender.mend(read)
+                cells = bounded(mender.mend(read))
                 look.notes.add(number, cells.notes)
                 for batch in batches_of(cells, schema, number, row):
                     look.see(number, batch)
