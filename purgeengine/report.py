@@ -13,6 +13,7 @@ from purgeengine.core.action import Action
 from purgeengine.core.advice import Advice
 from purgeengine.core.course import Closeness
 from purgeengine.core.guard import FAILURES, AbsenceWatch, AutoStop, FailureThreshold
+from purgeengine.core.input_words import plain
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
 
@@ -124,6 +125,9 @@ class Summary:
     closeness: Closeness | None = None
     """The least time of the rows that this run settled by asking Graph; None where it did not begin."""
 
+    reading: Mapping[str, Any] | None = None
+    """What was taken from the input and left alone there (see `purgeengine.core.input_words`)."""
+
     @property
     def times_the_least(self) -> float | None:
         """How many times the least time the run took, waits for Graph included and hours in which it was not to send left out."""
@@ -154,6 +158,7 @@ class Summary:
             "fanout": self.fanout,
             "nothing_found": None if self.absence is None else self.absence.as_json(),
             "advice": [advice.as_json() for advice in self.advice],
+            **plain(self.reading),
             "stopped": self.stopped,
             "exit_code": self.exit_code,
         }

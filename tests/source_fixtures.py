@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from purgeengine.edges.source import Source, open_source
+from purgeengine.edges.source.notes import Noted, NoteKind, Notes
 
 USER = "ann@contoso.example"
 CONTACT = "AAMkAGI2TG93AAA="
@@ -42,3 +43,12 @@ def rows(path: Path, **options: Any) -> list[Row]:
 def rows_of(folder: Path, content: bytes | str, **options: Any) -> list[Row]:
     """The same for a file with this content."""
     return rows(a_file(folder, content), **options)
+
+
+def notes_of(source: Source) -> dict[NoteKind, Noted]:
+    """What one reading notes, by kind: how often in all, with the first place."""
+    notes = Notes()
+    for number, table in enumerate(source._tables):
+        for cells in table.cells():
+            notes.add(number, cells.notes)
+    return {kind: noted._replace(times=notes.counts[kind]) for kind, (_, noted) in notes.first.items()}

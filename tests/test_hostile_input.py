@@ -49,9 +49,7 @@ NOT_TEXT = "the row holds bytes that are not UTF-8 text"
 HALF_PAIR = "the row holds half of a surrogate pair, which is no character"
 HAS_NUL = "the row holds a NUL character"
 CELL_TOO_LONG = "the row has a cell of more than 32 KiB"
-LINE_TOO_LONG = "the row is longer than 256 KiB"
-NEVER_CLOSED = "the row opens a quote that is not closed within 64 lines"
-CLOSED_LATE = "the row opens a quote that is closed in the middle of a later line"
+NOT_TEXT_ANSI = "the row holds bytes that are not UTF-8 text but look like ANSI: save the list as CSV UTF-8"
 VALID = None
 
 
@@ -231,7 +229,7 @@ def _user_rows() -> list[Hostile]:
         a_row("user-of-spaces", NO_USER, user=" \t\u00a0"),
         a_row("user-321-characters", LONG_USER, user="e" * 311 + "@x.example"),
         a_row("user-320-characters", VALID, user="e" * 310 + "@x.example"),
-        a_row("user-of-a-megabyte", LINE_TOO_LONG, user="e" * 1_000_000 + "@x.example"),
+        a_row("user-of-a-megabyte", CELL_TOO_LONG, user="e" * 1_000_000 + "@x.example"),
         a_row("user-guest", VALID, user="eve_y.example#EXT#@x.example"),
         a_row("user-dollar", VALID, user="$eve'x@x.example"),
         a_row("user-formula-alike", VALID, user="-eve+x@x.example"),
@@ -268,22 +266,22 @@ def _id_rows(what: str, bad: str, long: str) -> list[Hostile]:
 
 
 BYTES = [
-    Hostile("latin-1", b"eve@x.example,,E,caf\xe9\n", {0: NOT_TEXT}),
-    Hostile("latin-1-in-the-user", b"\xe9ve@x.example,,E,n\n", {0: NOT_TEXT}),
+    Hostile("latin-1", b"eve@x.example,,E,caf\xe9\n", {0: VALID}),
+    Hostile("latin-1-in-the-user", b"\xe9ve@x.example,,E,n\n", {0: NOT_TEXT_ANSI}),
     Hostile("overlong-slash", b"eve@x.example,,A\xc0\xafB,n\n", {0: NOT_TEXT}),
     Hostile("overlong-nul", b"eve@x.example,,A\xc0\x80B,n\n", {0: NOT_TEXT}),
-    Hostile("beyond-unicode", b"eve@x.example,,E,\xf4\x90\x80\x80\n", {0: NOT_TEXT}),
-    Hostile("five-byte-form", b"eve@x.example,,E,\xf8\x88\x80\x80\x80\n", {0: NOT_TEXT}),
-    Hostile("continuation-alone", b"eve@x.example,,E,\x80\n", {0: NOT_TEXT}),
-    Hostile("cut-character", b"eve@x.example,,E,\xe2\x82\n", {0: NOT_TEXT}),
+    Hostile("beyond-unicode", b"eve@x.example,,E,\xf4\x90\x80\x80\n", {0: VALID}),
+    Hostile("five-byte-form", b"eve@x.example,,E,\xf8\x88\x80\x80\x80\n", {0: VALID}),
+    Hostile("continuation-alone", b"eve@x.example,,E,\x80\n", {0: VALID}),
+    Hostile("cut-character", b"eve@x.example,,E,\xe2\x82\n", {0: VALID}),
     Hostile("cut-character-before-a-delimiter", b"eve@x.example,,\xe2\x82,n\n", {0: NOT_TEXT}),
-    Hostile("byte-ff", b"eve@x.example,,E,\xff\n", {0: NOT_TEXT}),
-    Hostile("high-surrogate", b"eve@x.example,,E,\xed\xa0\x80\n", {0: HALF_PAIR}),
-    Hostile("low-surrogate", b"eve@x.example,,E,\xed\xbf\xbf\n", {0: HALF_PAIR}),
-    Hostile("cesu-8", b"eve@x.example,,E,\xed\xa0\xbd\xed\xb8\x80\n", {0: HALF_PAIR}),
+    Hostile("byte-ff", b"eve@x.example,,E,\xff\n", {0: VALID}),
+    Hostile("high-surrogate", b"eve@x.example,,E,\xed\xa0\x80\n", {0: VALID}),
+    Hostile("low-surrogate", b"eve@x.example,,E,\xed\xbf\xbf\n", {0: VALID}),
+    Hostile("cesu-8", b"eve@x.example,,E,\xed\xa0\xbd\xed\xb8\x80\n", {0: VALID}),
     Hostile("nul-alone", b"\x00\n", {0: HAS_NUL}),
-    Hostile("nul-in-the-note", b"eve@x.example,,E,a\x00b\n", {0: HAS_NUL}),
-    Hostile("nul-before-the-line-end", b"eve@x.example,,E,n\x00\n", {0: HAS_NUL}),
+    Hostile("nul-in-the-note", b"eve@x.example,,E,a\x00b\n", {0: VALID}),
+    Hostile("nul-before-the-line-end", b"eve@x.example,,E,n\x00\n", {0: VALID}),
     Hostile("a-thousand-nuls", b"\x00" * 1_000 + b"\n", {0: HAS_NUL}),
     Hostile("end-of-text-mark", b"\x1a\n", {0: cells(1)}),
     Hostile("byte-order-mark-before-the-user", b"\xef\xbb\xbfeve@x.example,,E,n\n", {0: BAD_USER}),
@@ -305,39 +303,25 @@ SHAPES = [
     Hostile("one-cell-more", b"eve@x.example,,E,n,m\n", {0: cells(5)}),
     Hostile("a-delimiter-at-the-end", b"eve@x.example,,E,n,\n", {0: cells(5)}),
     Hostile("ten-thousand-delimiters", b"," * 10_000 + b"\n", {0: cells(10_001)}),
-    Hostile("only-delimiters", b",,,\n", {0: NO_USER}),
+    Hostile("only-delimiters", b",,,\n", {}),
     Hostile("other-delimiter", b"eve@x.example;;E;n\n", {0: cells(1)}),
-    Hostile("header-again", b"user,folder,contact,note\n", {0: BAD_USER}),
+    Hostile("header-again", b"user,folder,contact,note\n", {}),
     Hostile("empty-line", b"\n", {}, 1),
     Hostile("line-of-spaces", b"   \n", {}, 1),
     Hostile("hundred-empty-lines", b"\n" * 100, {}, 100),
-    Hostile("line-of-a-tab", b"\t\n", {0: cells(1)}),
-    Hostile("empty-quotes", b'""\n', {0: cells(1)}),
-    Hostile("quote-alone", b'"\n', {0: NEVER_CLOSED}),
-    Hostile("quote-never-closed", b'eve@x.example,,E,"open\n', {0: NEVER_CLOSED}),
-    Hostile("quote-open-in-the-user", b'"eve@x.example,,E,n\n', {0: NEVER_CLOSED}),
-    Hostile("two-open-quotes", b'eve@x.example,,E,"a\nbob@x.example,,B,"b\n', {0: CLOSED_LATE, 1: NEVER_CLOSED}, 2),
-    Hostile(
-        "quote-closed-in-the-next-user",
-        b'eve@x.example,,"E,n\n"bob@x.example,,B,n\n',
-        {0: CLOSED_LATE, 1: NEVER_CLOSED},
-        2,
-    ),
-    Hostile("text-after-the-quote", b'eve@x.example,,"E"x,n\n', {0: VALID}),
-    Hostile("quote-inside", b'eve@x.example,,E"x"E,n\n', {0: BAD_CONTACT}),
+    Hostile("line-of-a-tab", b"\t\n", {}),
+    Hostile("empty-quotes", b'""\n', {}),
     Hostile("single-quotes", b"'eve@x.example',,E,n\n", {0: BAD_USER}),
-    Hostile("backslash-for-a-quote", b'eve@x.example,,E,"a\\"b"\n', {0: VALID}),
     Hostile("a-thousand-quotes", b'eve@x.example,,E,"' + b'""' * 1_000 + b'"\n', {0: VALID}),
-    Hostile("odd-quotes", b'eve@x.example,,E,"""\n', {0: NEVER_CLOSED}),
     Hostile("spread-over-three-lines", b'eve@x.example,,E,"a\nb\nc"\n', {0: VALID}, 3),
-    Hostile("sixty-five-lines", b'eve@x.example,,E,"' + b"\n" * 65 + b'"\n', {0: NEVER_CLOSED, 65: NEVER_CLOSED}, 66),
+    Hostile("sixty-five-lines", b'eve@x.example,,E,"' + b"\n" * 65 + b'"\n', {0: VALID}, 66),
     Hostile("cr-alone-ends-a-line", b"eve@x.example,,E\rF,n\n", {0: cells(3), 1: cells(2)}, 2),
     Hostile("cr-lf", b"eve@x.example,,E,n\r\n", {0: VALID}),
     Hostile("cr-cr-lf", b"eve@x.example,,E,n\r\r\n", {0: VALID}, 2),
-    Hostile("line-of-256-kib", b"n" * 262_145 + b"\n", {0: LINE_TOO_LONG}),
-    Hostile("line-of-five-megabytes", b"n," * 2_500_000 + b"\n", {0: LINE_TOO_LONG}),
-    Hostile("quoted-line-of-a-megabyte", b'eve@x.example,,E,"' + b"n" * 1_000_000 + b'"\n', {0: LINE_TOO_LONG}),
-    Hostile("cell-of-32-kib-and-one", b"eve@x.example,,E," + b"n" * 32_769 + b"\n", {0: CELL_TOO_LONG}),
+    Hostile("line-of-256-kib", b"n" * 262_145 + b"\n", {0: cells(1)}),
+    Hostile("line-of-five-megabytes", b"n," * 2_500_000 + b"\n", {0: cells(2_500_001)}),
+    Hostile("quoted-line-of-a-megabyte", b'eve@x.example,,E,"' + b"n" * 1_000_000 + b'"\n', {0: VALID}),
+    Hostile("cell-of-32-kib-and-one", b"eve@x.example,,E," + b"n" * 32_769 + b"\n", {0: VALID}),
     Hostile("same-row-twice", b"eve@x.example,,E,n\nEVE@X.example,,E,n\n", {0: VALID, 1: "same contact as row 1"}, 2),
 ]
 
@@ -410,16 +394,10 @@ def expected_reasons(cases: list[Hostile], first_line: int) -> dict[int, str | N
 
 
 def test_all_hostile_rows_together_are_judged_as_each_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One file with every row of the table: each keeps its line and its reason, and ``plan`` counts them by reason.
-
-    Only a quote that is never closed may be told otherwise: where a later row has quotes, it is closed in the middle of that row.
-    """
+    """One file with every row of the table: each keeps its line and its reason, and ``plan`` counts them by reason."""
     path = a_file(tmp_path, HEADER + b"".join(case.text for case in ROWS))
     expected = expected_reasons(ROWS, 2)
     found = {row["line"]: row["reason"] for row in records(open_source([path]))}
-    for line in [line for line, reason in expected.items() if reason == NEVER_CLOSED]:
-        assert found[line] in (NEVER_CLOSED, CLOSED_LATE)
-        expected[line] = found[line]
     assert found == expected
     assert run(["plan", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["invalid"] == Counter(filter(None, expected.values()))
@@ -534,7 +512,7 @@ ACCEPTED = [
     Accepted("compressed-without-a-name", "a.csv", gzip.compress(NARROW + LINE), 1),
     Accepted("zstd", "a.csv.zst", zstd(NARROW + LINE), 1),
     Accepted("gzip-of-two-members", "a.csv.gz", gzip.compress(NARROW) + gzip.compress(LINE), 1),
-    Accepted("gzip-bomb-of-spaces", "a.csv.gz", gzip.compress(NARROW + b" " * 40_000_000 + b"\n" + LINE, 9), 1, 1),
+    Accepted("gzip-bomb-of-spaces", "a.csv.gz", gzip.compress(NARROW + b" " * 40_000_000 + b"\n" + LINE, 9), 1),
     Accepted("gzip-bomb-of-lines", "a.csv.gz", gzip.compress(NARROW + b"\n" * 3_000_000 + LINE, 9), 1),
     Accepted("zstd-bomb-of-one-cell", "a.csv.zst", zstd(NARROW + b"A" * 40_000_000 + b"\n" + LINE), 1, 1),
     Accepted("semicolons-in-a-txt", "contacts.txt", f"user;contact\n{USER};{CONTACT}\n".encode(), 1),
@@ -601,8 +579,8 @@ REFUSED = [
     Refused("names-of-65-kib", "a.csv", wide_header(290, "n" * 230), "longer than 64 KiB together"),
     Refused("same-name-a-thousand-times", "a.csv", b"user,contact," + b"c," * 999 + b"c\n", "columns of the same name"),
     Refused("long-name", "a.csv", b"user,contact," + b"c" * 300 + b"\n", "usable header"),
-    Refused("header-of-a-megabyte", "a.csv", b"user,contact," + b"c" * 1_000_000 + b"\n", "longer than 256 KiB"),
-    Refused("open-quote-in-the-header", "a.csv", b'user,"contact\n' + LINE * 100, "not closed within 64 lines"),
+    Refused("header-of-a-megabyte", "a.csv", b"user,contact," + b"c" * 1_000_000 + b"\n", "usable header"),
+    Refused("open-quote-in-the-header", "a.csv", b'user,"contact\n' + LINE * 100, "opens a quote that is never closed"),
     Refused("zip", "a.csv", b"PK\x03\x04" + b"x" * 50, "Excel workbook"),
     Refused("old-excel", "a.csv", b"\xd0\xcf\x11\xe0" + b"x" * 50, "old Excel workbook"),
     Refused("pdf", "a.csv", b"%PDF-1.7", "PDF"),
@@ -793,7 +771,7 @@ TABLES = [
     Table(
         "cell-too-long-elsewhere",
         {"user": [USER] * 2, "contact": ["A", "B"], "x": ["n" * 40_000, "n"]},
-        [CELL_TOO_LONG, VALID],
+        [VALID, VALID],
         ["n" * 1_000 + "…", "n"],
     ),
     beside("nested", pa.array([{"a": [1, None]}, None]), '{"a": [1, null]}', None),
@@ -892,7 +870,7 @@ def test_a_folder_with_strangers_in_it(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_files_of_different_encodings_in_one_folder(tmp_path: Path) -> None:
-    """Each is read by its own mark; the rows of one in a third encoding are named, and cost the others nothing."""
+    """Each is read by its own mark; of one in a third encoding, the cells that nobody needs are replaced."""
     folder = tmp_path / "in"
     folder.mkdir()
     text = "user,contact,note\nann@x,%s,caf\u00e9\n"
@@ -901,8 +879,8 @@ def test_files_of_different_encodings_in_one_folder(tmp_path: Path) -> None:
     (folder / "e.csv.gz").write_bytes(gzip.compress((text % "E").encode("utf-16")))
     (folder / "f.parquet").write_bytes(parquet({"user": ["ann@x"], "contact": ["F"], "note": ["caf\u00e9"]}))
     found = the_whole_way(tmp_path, [folder])
-    assert [(row["contact"], row["note"]) for row in found if not row["outcome"]] == [(c, "caf\u00e9") for c in "ABCEF"]
-    assert [row["message"] for row in found if row["outcome"]] == [f"line 2 of d.csv: {NOT_TEXT}"]
+    notes = {row["contact"]: row["note"] for row in found if not row["outcome"]}
+    assert notes == {**dict.fromkeys("ABCEF", "caf\u00e9"), "D": "caf\ufffd"}
 
 
 def test_other_columns_of_many_files_are_too_many_together(tmp_path: Path) -> None:
@@ -932,7 +910,7 @@ def test_an_export_of_an_export_is_an_input_as_often_as_one_likes(tmp_path: Path
 
 
 def test_rows_of_a_table_that_no_line_could_hold(tmp_path: Path) -> None:
-    """A cell of many lines and a row of many bytes come back from an export; a row beyond the limit is invalid, and so is it there."""
+    """A cell of many lines and a row of many bytes come back from an export; of a row beyond the limit, other columns are cut."""
     fits = {f"c{n:02d}": ['"' * 32_000] for n in range(8)}
     tables = [
         {"user": [USER], "contact": ["A"], "c00": ["line\n" * 6_000]},
@@ -941,10 +919,11 @@ def test_rows_of_a_table_that_no_line_could_hold(tmp_path: Path) -> None:
     ]
     paths = [a_file(tmp_path, parquet(table), f"{n}.parquet") for n, table in enumerate(tables)]
     found = the_whole_way(tmp_path, paths)
-    assert [row["message"] for row in found] == ["", "", f"line 1 of 2.parquet: {LINE_TOO_LONG}"]
+    assert [row["message"] for row in found] == ["", "", ""]
     again = records(open_source([tmp_path / "out.csv"]))
     assert [(row["contact"], row["reason"]) for row in again] == [("A", None), ("B", None), ("C", None)]
-    assert (again[0]["c00"], again[1]["c07"], again[2]["c00"]) == ("line\n" * 6_000, '"' * 32_000, "")
+    assert (again[0]["c00"], again[1]["c07"]) == ("line\n" * 6_000, '"' * 32_000)
+    assert again[2]["c00"] == '"' * 1_000 + "…"
 
 
 def test_one_bad_file_of_a_folder_refuses_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,10 @@ import re
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from purgeengine.core.causes import is_missing_word
 from purgeengine.core.identifiers import (
     ID_PATTERN,
     id_problem,
@@ -92,7 +93,7 @@ def test_an_id_of_exchange_web_services_is_told_from_other_mistakes() -> None:
     """The slash of an EWS id gets a reason of its own, because it can be translated."""
     for value in ("AAMk/AA=", "/" * 512):
         assert "Exchange Web Services" in (id_problem("contact", value) or "")
-    assert id_problem("contact", "AAMk/A A=") == "the contact id holds a character that no Graph id has"
+    assert id_problem("contact", "AAMk/A.A=") == "the contact id holds a character that no Graph id has"
 
 
 def test_a_row_needs_no_folder() -> None:
@@ -137,7 +138,8 @@ def test_any_row_is_refused_or_has_an_url_that_speaks_of_it_alone(user: str, fol
 
 @given(legal_users, st.just("") | legal_ids, legal_ids)
 def test_what_entra_and_graph_allow_is_not_refused(user: str, folder: str, contact: str) -> None:
-    """The allow-list lets through what it is for."""
+    """The allow-list lets through what it is for; a word for a missing value, which has the same characters, is not."""
+    assume(not is_missing_word(contact) and not is_missing_word(folder))
     assert row_problem(user, folder, contact) is None
 
 

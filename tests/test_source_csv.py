@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from purgeengine.edges.source import csv_reader, open_source
+from purgeengine.edges.source.notes import NoteKind
 from purgeengine.errors import InputError
-from tests.source_fixtures import CONTACT, FOLDER, USER, a_file, records, rows, rows_of
+from tests.source_fixtures import CONTACT, FOLDER, USER, a_file, notes_of, records, rows, rows_of
 
 TEXT = f'user,folder,contact,name\n{USER},{FOLDER},{CONTACT},"Zoë, Ltd."\nbob@x,,A=,\n'
 FOUND = [(2, USER, FOLDER, CONTACT, None), (3, "bob@x", "", "A=", None)]
@@ -133,12 +134,104 @@ def test_quoted_cells_may_hold_line_ends_quotes_and_delimiters(tmp_path: Path) -
         ]
 
 
-def test_quotes_inside_an_unquoted_cell_are_part_of_it(tmp_path: Path) -> None:
-    """Only a quote at the start of a cell quotes."""
-    text = f'user,contact,note\n{USER},{CONTACT},5" screen\n{USER},{CONTACT},a"b"c\n{USER},{CONTACT},"a"b\n'
-    for extra in ("", f"{USER},{CONTACT}\n"):  # the second text has a bad row, so that the block is read carefully
-        found = records(open_source([a_file(tmp_path, text + extra)]))[:3]
-        assert [(r["note"], r["reason"]) for r in found] == [('5" screen', None), ('a"b"c', None), ("ab", None)]
+def test_empty_rows_are_no_rows(tmp_path: Path) -> None:
+    """What Excel leaves below a list: they are not counted as rows, and noted."""
+    for rest in ("", "short\n"):  # the second text is read carefully
+        text = f"user;folder;contact\n;;\n{USER};;{CONTACT}\n;;\n;;;;\n ; ;\n{rest}{USER};;{CONTACT}\n"
+        source = open_source([a_file(tmp_path, text)])
+        assert [(r["row"], r["line"]) for r in records(source) if not r["reason"]] == [
+            (0, 3),
+            (1 + bool(rest), 7 + bool(rest)),
+        ]
+        assert notes_of(source) == {NoteKind.EMPTY_ROWS: (4, 2, "")}
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize(
+    ("line", "delimiter"),
+    [
+        ("sep=;", ";"),
+        ("SEP=,", ","),
+        ('"sep=;"', ";"),
+        ("sep=\t", "\t"),
+        ("sep=|", "|"),
+        ("Sep=^", "^"),
+        ("sep=;;", ";"),
+        ("sep=", ";"),
+    ],
+)
+def test_the_line_for_excel_names_the_delimiter(tmp_path: Path, mark: str, line: str, delimiter: str) -> None:
+    """It is no header; any delimiter that cannot stand in an address or id is taken."""
+    rows = [["user", "contact", "a,b;c"], [USER, CONTACT, "x"]]
+    text = "".join(delimiter.join(f'"{cell}"' for cell in row) + "\r\n" for row in rows)
+    source = open_source([a_file(tmp_path, f"{mark}{line}\r\n{text}".encode())])
+    assert [(r["line"], r["user"], r["contact"], r["a,b;c"]) for r in records(source)] == [(3, USER, CONTACT, "x")]
+    assert notes_of(source)[NoteKind.SEP_LINE][:2] == (1, 1)
+
+
+def test_a_delimiter_that_stands_in_ids_is_refused(tmp_path: Path) -> None:
+    """Cells could not be told apart."""
+    with pytest.raises(InputError, match="names a delimiter that cannot separate"):
+        open_source([a_file(tmp_path, f"sep=-\nuser-contact\n{USER}-{CONTACT}\n")])
+
+
+def test_titles_above_the_header_are_passed_over(tmp_path: Path) -> None:
+    """The first row that names user and contact is the header; what stands above is noted, with its lines counted."""
+    text = f'Contacts to delete;;\n"Made by Zo\u00eb\non Monday";;\n;;\nuser;contact;name\n{USER};{CONTACT};x\n'
+    source = open_source([a_file(tmp_path, text)])
+    assert [(r["line"], r["user"], r["contact"], r["name"]) for r in records(source)] == [(6, USER, CONTACT, "x")]
+    assert notes_of(source) == {NoteKind.TITLE_LINES: (2, 1, "Contacts to delete")}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{USER},{CONTACT}\nuser,contact\n", "line 1 looks like a row of the list"),
+        ("user,name\nuser,contact\n", "no column for the contact"),
+        ("a title\n" * 21 + f"user,contact\n{USER},{CONTACT}\n", "no column for the user"),
+        (f'A "title"\nuser,contact\n{USER},{CONTACT}\n', "line 1 a quote stands inside a cell"),
+    ],
+)
+def test_a_header_that_is_not_certain_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """A row above it, a header of its own above it, too much above it, or odd quotes."""
+    with pytest.raises(InputError, match=said):
+        open_source([a_file(tmp_path, text)])
+
+
+@pytest.mark.parametrize(
+    "again", ["user,contact\n", "\ufeffUSER , contact\n", '#TYPE System.Object\n"user","contact"\n']
+)
+def test_the_header_of_a_file_that_was_put_behind_is_no_row(tmp_path: Path, again: str) -> None:
+    """Files that were put together: the same header once more is passed over and noted."""
+    row = f"{USER},{CONTACT}\n"
+    source = open_source([a_file(tmp_path, f"user,contact\n{row}{again}{row}".encode())])
+    assert [(r["row"], r["reason"]) for r in records(source)] == [(0, None), (1, None)]
+    assert notes_of(source)[NoteKind.HEADER_AGAIN][:2] == (again.count("\n"), 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            f'"user","contact"\n"1","{USER}","{CONTACT}"\n',
+            "its only row has 3 cells. The header is one name short: are there row names",
+        ),
+        (
+            f"user,contact\n{USER},{CONTACT},\n{USER},{CONTACT},\n",
+            "each of its 2 rows has 3 cells. .*a delimiter at the end of each line",
+        ),
+        (f"user,contact,\n{USER},{CONTACT}\n", "one name too long"),
+        (
+            f"user,contact,note\n{USER}\n{USER},{CONTACT}\n",
+            "not one of its 2 rows has as many cells; the one in line 2 has 1",
+        ),
+    ],
+)
+def test_a_header_that_fits_no_row_refuses_the_file(tmp_path: Path, text: str, said: str) -> None:
+    """Row names, a delimiter at each line's end, and anything else: nobody knows which cell stands under which name."""
+    for block_bytes in (5, 1 << 20):
+        with pytest.raises(InputError, match=said):
+            records(open_source([a_file(tmp_path, text)], block_bytes=block_bytes))
 
 
 def test_empty_lines_are_no_rows_but_are_counted(tmp_path: Path) -> None:
@@ -181,7 +274,7 @@ def test_ordinary_files_take_the_quick_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quote: str, end: str, encoding: str
 ) -> None:
     """With or without quotes, in any encoding, in any number of blocks: nothing of a plain file is read twice."""
-    monkeypatch.setattr(csv_reader, "split_records", None)
+    monkeypatch.setattr(csv_reader, "rows_of", None)
     header = csv_reader.Header(("user", "contact", "name"), b",", b"", 0, b"")
     monkeypatch.setattr(csv_reader, "read_header", lambda *_: header)
     line = ",".join(f"{quote}{cell}{quote}" for cell in (USER, CONTACT, "Zoë")) + end

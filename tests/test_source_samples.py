@@ -50,7 +50,7 @@ def test_the_bad_sample_has_one_row_of_every_kind() -> None:
     reasons = Counter(r["reason"] for r in found)
     assert reasons[None] == 4
     assert len(found) == 22 - 2
-    assert len(reasons) == 13
+    assert len(reasons) == 16
     assert [r["line"] for r in found] == [*range(2, 20), 22, 23]
 
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from purgeengine.commands.connecting import Way, connection_options, way_from
-from purgeengine.commands.options import column_map, deletion_options
+from purgeengine.commands.inputs import opening
+from purgeengine.commands.options import deletion_options, input_arguments
 from purgeengine.commands.preflight import Finding, Level
 from purgeengine.core.action import Action, IdType
 from purgeengine.core.foreign import printable
+from purgeengine.core.input_words import lines_of, plain, warnings_of
 from purgeengine.errors import PurgeEngineError, UsageProblem
 
 if TYPE_CHECKING:
     from purgeengine.core.probing import Probed
+    from purgeengine.edges.source import Source
     from purgeengine.edges.tokens import Identity, Tokens
 
 PROBES = 5
@@ -37,8 +41,7 @@ mailbox looked at, 3 no token or the app is refused, 4 Graph cannot be reached."
 
 
 @click.command(epilog=EPILOG)
-@click.argument("inputs", nargs=-1, metavar="[INPUT]...", type=click.Path())
-@click.option("--columns", metavar="MAP", help="Which columns to read, e.g. user=Owner,contact=ItemId.")
+@partial(input_arguments, required=False)
 @click.option(
     "--probe",
     type=click.IntRange(1, PROBES_MAX),
@@ -57,11 +60,11 @@ def check(**options: Any) -> int:
 
     if options["probe"] and not options["inputs"]:
         raise UsageProblem("--probe looks at mailboxes of an INPUT, and none was named.")
-    columns, way = column_map(options["columns"]), way_from(options)
+    way = way_from(options)
     logs.configure_logs(quiet=True)
     report = Report(way, Action(options["action"]), IdType(options["id_type"]))
     try:
-        items = _sampled(options, columns)
+        items = _sampled(options, report)
         tokens = report.sign_in()
         run_loop(report.ask_graph(tokens, items))
     except PurgeEngineError as error:
@@ -72,13 +75,16 @@ def check(**options: Any) -> int:
     return report.exit_code(strict=options["strict"])
 
 
-def _sampled(options: dict[str, Any], columns: dict[str, str] | None) -> list[Any]:
+def _sampled(options: dict[str, Any], report: Report) -> list[Any]:
     if not options["inputs"]:
         return []
     from purgeengine.commands.probing import sample_input
-    from purgeengine.edges.source import open_source
 
-    return sample_input(open_source(options["inputs"], columns), options["probe"] or PROBES, options["seed"])
+    with opening(options) as open_input:
+        source = open_input()
+        items = sample_input(source, options["probe"] or PROBES, options["seed"])
+        report.seen(source)
+    return items
 
 
 @dataclass
@@ -97,6 +103,23 @@ class Report:
     proxy: str | None = None
     probed: list[Probed] = field(default_factory=list)
     error: PurgeEngineError | None = None
+    reading: dict[str, Any] | None = None
+
+    def seen(self, source: Source) -> None:
+        """An input has been read: what was taken from it, and what makes one doubt it."""
+        self.reading, look = source.reading(), source.look
+        if not look.valid_rows:
+            invalid = look.rows - look.valid_rows
+            text = f"No row of the list can be sent ({invalid:,} invalid)."
+            if look.first_invalid is not None:
+                number, line, reason = look.first_invalid
+                text += f" Line {line:,} of {printable(source.files[number].name)}: {reason}. plan shows every reason."
+            self.findings.append(Finding(Level.WARNING, "input", text))
+        elif look.valid_rows < look.rows:
+            text = f"{look.rows - look.valid_rows:,} of {look.rows:,} rows are invalid, and are never sent; plan shows why."
+            self.findings.append(Finding(Level.NOTE, "input", text))
+        self.findings += [Finding(Level.OK, "input", line) for line in lines_of(self.reading)]
+        self.findings += [Finding(Level.WARNING, "input", line) for line in warnings_of(self.reading)]
 
     def sign_in(self) -> Tokens:
         """Have a token, and read what it says. Raises `TokenError`."""
@@ -202,6 +225,7 @@ class Report:
             "login_skew_s": _rounded(identity.clock_skew_s) if identity else None,
             "roles": list(identity.roles) if identity else [],
             "expires_utc": datetime.fromtimestamp(expires_utc, UTC) if expires_utc is not None else None,
+            **plain(self.reading),
             "proxy": self.proxy,
             "latency_s": _rounded(self.latency_s),
             "skew_s": _rounded(self.skew_s),

@@ -16,6 +16,8 @@ from purgeengine.commands.guarding import refusal
 from purgeengine.commands.hours import hours_from
 from purgeengine.commands.options import limits_from
 from purgeengine.commands.prospect import as_json, prospect_of_input, prospect_of_ledger, show
+from purgeengine.commands.reading import refuse_reading_in_part
+from purgeengine.core.input_words import warnings_of
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Input | None]) -> int:
     """Say what a run with these options would do, on the ledger as it is. Raises what the run would raise before it sends."""
     from purgeengine.edges.ledger.folder import FolderState, state_of
+    from purgeengine.edges.source import Source
 
     limits = limits_from(options)
     way_from(options)
@@ -35,10 +38,12 @@ def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Input | No
     if state_of(folder) is FolderState.STAGED:
         prospect = prospect_of_ledger(folder, source, user_filter)
     else:
+        refuse_reading_in_part(source if isinstance(source, Source) else None, options)
         assert source is not None, "only a ledger that is there is resumed without an input"
         prospect = prospect_of_input(source, user_filter, quiet=options["quiet"])
-    refused = refusal(prospect.preview, user_filter, options)
-    warnings = left_out_lines(prospect.preview, user_filter)
+    unusable = None if prospect.unusable is None else str(prospect.unusable)
+    refused = unusable or refusal(prospect.preview, user_filter, options)
+    warnings = [*warnings_of(prospect.reading), *left_out_lines(prospect.preview, user_filter)]
     if options["resolve_users"] and state_of(folder) is not FolderState.STAGED:
         warnings.append(
             "A dry run asks Graph nothing: names are not looked up (--resolve-users), so that a mailbox with two of them counts "

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from purgeengine.commands.options import column_map, user_given
 from purgeengine.edges.ledger.storage import translated
 from purgeengine.errors import UsageProblem
 
@@ -28,8 +29,8 @@ class Opener(Protocol):
 
 
 @contextmanager
-def opening(inputs: Sequence[str], columns: Mapping[str, str] | None) -> Iterator[Opener]:
-    """What opens these inputs, while inside.
+def opening(options: Mapping[str, Any]) -> Iterator[Opener]:
+    """What opens the ``inputs`` of these options, understood as `understanding_options` say, while inside.
 
     An input is read more than once (its columns, its digest, its rows), and a pipe cannot be: standard input is copied to a
     temporary file first. Its bytes are its identity, as with any file: the same rows piped again resume the same ledger.
@@ -37,13 +38,16 @@ def opening(inputs: Sequence[str], columns: Mapping[str, str] | None) -> Iterato
     """
     from purgeengine.edges.source import open_source
 
+    inputs: Sequence[str] = options["inputs"]
+    columns, user, clean = column_map(options["columns"]), user_given(options), options["clean"]
     with ExitStack() as stack:
 
         def opened() -> Source:
             if STANDARD_INPUT not in inputs:
-                return open_source(inputs, columns)
+                return open_source(inputs, columns, user=user, clean=clean)
             copy = _spooled(inputs, stack)
-            return open_source([copy if path == STANDARD_INPUT else path for path in inputs], columns)
+            named = [copy if path == STANDARD_INPUT else path for path in inputs]
+            return open_source(named, columns, user=user, clean=clean)
 
         yield opened
 

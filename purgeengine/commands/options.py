@@ -12,6 +12,8 @@ from purgeengine.commands.filtering import filter_options
 from purgeengine.commands.hours import hour_options
 from purgeengine.config import Fanout, Limits
 from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
+from purgeengine.core.foreign import escaped
+from purgeengine.core.identifiers import user_problem
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
 
@@ -22,14 +24,45 @@ FANOUTS = click.Choice(["auto", "4", "20"])
 
 
 def input_arguments(command: Decorated, *, required: bool = True) -> Decorated:
-    """``INPUT…`` and ``--columns``."""
-    command = click.option(
-        "--columns",
-        metavar="MAP",
-        help="Which columns to read, e.g. user=Owner,contact=ItemId. Needed only where the names are unusual.",
-    )(command)
+    """``INPUT…`` and how it is to be understood."""
+    command = understanding_options(command)
     metavar = "INPUT..." if required else "[INPUT]..."
     return click.argument("inputs", nargs=-1, required=required, metavar=metavar, type=click.Path())(command)
+
+
+def understanding_options(command: Decorated) -> Decorated:
+    """How an input is to be understood: ``--columns``, ``--user``, ``--clean``."""
+    for option in reversed(
+        (
+            click.option(
+                "--columns",
+                metavar="MAP",
+                help="Which columns to read, e.g. user=Owner,contact=ItemId. Needed only where the names are unusual; "
+                "folder= leaves the folder out.",
+            ),
+            click.option(
+                "--user", metavar="UPN", help="The user of every row, for a list of one mailbox without such a column."
+            ),
+            click.option(
+                "--clean",
+                is_flag=True,
+                help="Mend names and ids where their meaning is certain: invisible characters, SMTP: or mailto: before an address, "
+                "braces around a GUID.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def user_given(options: Mapping[str, Any]) -> str | None:
+    """The ``--user``, if one is given. Raises `UsageProblem` for one that cannot be asked for."""
+    user = options["user"]
+    if user is None:
+        return None
+    if problem := user_problem(user := str(user).strip()):
+        raise UsageProblem(f"--user: {problem} ('{escaped(user)}').")
+    return user
 
 
 def deletion_options(command: Decorated) -> Decorated:
@@ -69,6 +102,9 @@ def purge_options(command: Decorated) -> Decorated:
                 help="Folder of the ledger; made when new.",
             ),
             click.option("--yes", is_flag=True, help="Do not ask before purging."),
+            click.option(
+                "--allow-unread", is_flag=True, help="With --yes: take a folder also where not all in it can be read."
+            ),
             click.option(
                 "--max-items", type=click.IntRange(min=0), metavar="N", help="Refuse an input with more rows to purge."
             ),
@@ -165,8 +201,10 @@ def column_map(text: str | None) -> dict[str, str] | None:
     columns: dict[str, str] = {}
     for pair in text.split(","):
         role, separator, name = pair.partition("=")
-        if not separator or not name.strip() or role.strip() not in ("user", "folder", "contact"):
+        if not separator or role.strip() not in ("user", "folder", "contact"):
             raise UsageProblem(f"--columns takes pairs such as user=Owner,contact=ItemId; '{pair}' is not one of them.")
+        if not name.strip() and role.strip() != "folder":
+            raise UsageProblem(f"--columns can leave out the folder only (folder=); '{pair}' names no column.")
         columns[role.strip()] = name.strip()
     return columns
 

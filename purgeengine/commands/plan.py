@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from purgeengine.commands.inputs import opening
-from purgeengine.commands.options import column_map, input_arguments, limit_options, limits_from
+from purgeengine.commands.options import input_arguments, limit_options, limits_from
 from purgeengine.commands.prospect import as_json, prospect_of_input, show
 from purgeengine.core.filters import UserFilter
+from purgeengine.core.input_words import warnings_of
 
 EPILOG = """\b
 Examples:
@@ -26,10 +27,16 @@ Examples:
 def plan(**options: Any) -> int:
     """Read INPUT and say what a run would do: rows, mailboxes, bad rows, duplicates, calls, time. Sends nothing."""
     limits = limits_from(options)
-    with opening(options["inputs"], column_map(options["columns"])) as open_input:
+    with opening(options) as open_input:
         prospect = prospect_of_input(open_input(), UserFilter())
+    refused = prospect.unusable
     if options["as_json"]:
-        click.echo(msgspec.json.encode(as_json(prospect, limits)).decode())
+        warnings = warnings_of(prospect.reading)
+        click.echo(msgspec.json.encode({**as_json(prospect, limits), "warnings": warnings}).decode())
     else:
         show(prospect, limits)
+        for line in warnings_of(prospect.reading):
+            click.echo(f"Warning: {line}", err=True)
+    if refused is not None:
+        raise refused
     return 0

@@ -15,11 +15,14 @@ from purgeengine.config import Limits
 from purgeengine.core.estimate import estimate
 from purgeengine.core.filters import UserFilter
 from purgeengine.core.foreign import printable
+from purgeengine.core.input_words import lines_of, plain
 from purgeengine.core.model import Outcome
 
 if TYPE_CHECKING:
     from purgeengine.edges.ledger import InvalidExample, Preview
     from purgeengine.edges.ledger.survey import Input
+    from purgeengine.edges.source import Source
+    from purgeengine.errors import InputError
 
 LARGEST_SHOWN = 10
 
@@ -39,13 +42,19 @@ class Prospect:
     """Rows to purge that were sent before, answer unknown."""
     invalid_by_reason: Mapping[str, int] = field(default_factory=dict)
     invalid_examples: Sequence[InvalidExample] = ()
+    reading: Mapping[str, Any] | None = None
+    """What was taken from the input and left alone there; None where a ledger of an earlier version does not tell."""
+    unusable: InputError | None = None
+    """Why a run would be refused, where not one row can be sent."""
 
 
-def prospect_of_input(source: Input, user_filter: UserFilter, *, quiet: bool = False) -> Prospect:
+def prospect_of_input(source: Input | Source, user_filter: UserFilter, *, quiet: bool = False) -> Prospect:
     """Read the whole input. Raises `InputError` when it cannot be used at all."""
     from purgeengine.commands.staging import reading_progress
     from purgeengine.core.identifiers import mailbox_key
     from purgeengine.edges.ledger import Preview, survey_input
+    from purgeengine.edges.ledger.survey import no_usable_row
+    from purgeengine.edges.source import Source
 
     survey = survey_input(source, reading_progress(quiet=quiet))
     preview = Preview()
@@ -60,6 +69,8 @@ def prospect_of_input(source: Input, user_filter: UserFilter, *, quiet: bool = F
         preview,
         invalid_by_reason=survey.invalid_by_reason,
         invalid_examples=survey.invalid_examples,
+        reading=source.reading() if isinstance(source, Source) else None,
+        unusable=no_usable_row(survey) if survey.rows and not survey.valid_rows and source.earlier is None else None,
     )
 
 
@@ -72,8 +83,10 @@ def prospect_of_ledger(folder: Path, source: Input | None, user_filter: UserFilt
         if source is not None:
             refuse_other_input(folder, reader.about, source, source.digest())
         counts, preview = reader.counts(), reader.preview(user_filter)
-        mailboxes = reader.mailbox_count()
-    return Prospect(f"Ledger {folder}", counts.rows, mailboxes, counts.outcomes, preview, counts.in_doubt)
+        mailboxes, reading = reader.mailbox_count(), reader.about.get("reading")
+    return Prospect(
+        f"Ledger {folder}", counts.rows, mailboxes, counts.outcomes, preview, counts.in_doubt, reading=reading
+    )
 
 
 def as_json(prospect: Prospect, limits: Limits) -> dict[str, Any]:
@@ -88,12 +101,14 @@ def as_json(prospect: Prospect, limits: Limits) -> dict[str, Any]:
         "mailboxes_to_purge": preview.mailboxes,
         "outcomes": {outcome.value: prospect.outcomes.get(outcome, 0) for outcome in Outcome},
         "invalid": dict(prospect.invalid_by_reason),
+        "invalid_examples": [{**e._asdict(), "file": printable(Path(e.file).name)} for e in prospect.invalid_examples],
         "duplicates": prospect.outcomes.get(Outcome.DUPLICATE, 0),
         "left_out": [
             {"code": said.code, "message": said.message, "rows": rows, "mailboxes": preview.mailboxes_left_out[said]}
             for said, rows in preview.left_out.items()
         ],
         "largest_mailboxes": [{"user": user, "rows": rows} for user, rows in preview.largest_mailboxes],
+        **plain(prospect.reading),
         **cost_as_json(cost, preview.largest_mailboxes),
     }
 
@@ -102,6 +117,8 @@ def show(prospect: Prospect, limits: Limits) -> None:
     """Print it for people."""
     say, preview, outcomes = click.echo, prospect.preview, prospect.outcomes
     say(f"{prospect.source}, {counted(prospect.rows, 'row')}, {counted(prospect.mailboxes, 'mailbox')}")
+    for line in lines_of(prospect.reading):
+        say(line)
     say(f"  to purge    {number(preview.rows)}")
     if prospect.in_doubt:
         say(f"    {number(prospect.in_doubt)} of them were sent before, answer unknown")
@@ -123,6 +140,8 @@ def show(prospect: Prospect, limits: Limits) -> None:
 def _show_invalid(prospect: Prospect) -> None:
     for reason, count in sorted(prospect.invalid_by_reason.items(), key=lambda pair: (-pair[1], pair[0])):
         lines = [
-            f"line {e.line} of {printable(Path(e.file).name)}" for e in prospect.invalid_examples if e.reason == reason
+            f"line {e.line} of {printable(Path(e.file).name)}" + (f" ('{e.value}')" if e.value else "")
+            for e in prospect.invalid_examples
+            if e.reason == reason
         ]
         click.echo(f"    {number(count)} × {reason}" + (f": {', '.join(lines)}" if lines else ""))

@@ -11,7 +11,7 @@ import click
 
 from purgeengine.commands.connecting import connection_options
 from purgeengine.commands.inputs import opening
-from purgeengine.commands.options import column_map, deletion_from, input_arguments, limit_options, purge_options
+from purgeengine.commands.options import deletion_from, input_arguments, limit_options, purge_options
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -43,11 +43,10 @@ def run(**options: Any) -> int:
     The same command again resumes: nothing that has its outcome is sent again; INPUT may then be left out. Ctrl-C stops in an
     orderly way, a second Ctrl-C at once; both are resumable. INPUT may be - for standard input.
     """
-    columns = column_map(options["columns"])
     if not options["inputs"]:
         _refuse_nothing_to_resume(Path(options["ledger_folder"]))
         return _begin(options, lambda: None)
-    with opening(options["inputs"], columns) as open_input:
+    with opening(options) as open_input:
         return _begin(options, open_input)
 
 

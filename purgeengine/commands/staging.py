@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from purgeengine import logs
 from purgeengine.commands.words import number
 from purgeengine.core.action import PERMANENT, Deletion
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.ledger.names import Resolve
-from purgeengine.edges.ledger.survey import Input
+from purgeengine.edges.ledger.survey import Input, Reading
 
 SILENT_S = 1.0
 """Inputs that are read within a second need no progress."""
@@ -28,6 +29,8 @@ def staged_ledger(
     quiet: bool,
     deletion: Deletion = PERMANENT,
     resolve: Resolve | None = None,
+    given: Mapping[str, Any] | None = None,
+    reading: Reading | None = None,
 ) -> Iterator[Ledger]:
     """The ledger of this input (of whatever input it was made from, where none is given), staged on its first opening.
 
@@ -42,6 +45,8 @@ def staged_ledger(
         deletion=deletion,
         resolve=resolve,
         on_progress=reading_progress(quiet=quiet),
+        given=given,
+        reading=reading,
     )
     try:
         counts = ledger.counts()

@@ -8,12 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from purgeengine.commands.connecting import connect, way_from
 from purgeengine.commands.filtering import filter_from, left_out_lines
 from purgeengine.commands.guarding import confirm, refusal
 from purgeengine.commands.hours import hours_from
 from purgeengine.commands.options import deletion_from, limits_from
+from purgeengine.commands.reading import refuse_reading_in_part
 from purgeengine.core.guard import FailureThreshold
+from purgeengine.core.input_words import lines_of, warnings_of
 from purgeengine.errors import UsageProblem
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
     from purgeengine.commands.resolving import resolver
     from purgeengine.commands.staging import staged_ledger
     from purgeengine.commands.summary import show_summary
+    from purgeengine.edges.ledger.folder import FolderState, state_of
+    from purgeengine.edges.source import Source
     from purgeengine.streams import to_whoever_reads
 
     limits = limits_from(options)
@@ -45,16 +51,28 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     user_filter = filter_from(options)
     source = open_input()
+    read = source if isinstance(source, Source) else None
+    folder = Path(options["ledger_folder"])
+    if state_of(folder) is not FolderState.STAGED:  # what a ledger was made from was agreed on
+        refuse_reading_in_part(read, options)
     tokens, identity = connect(way)
     tell_of_token(tokens, identity, way)
     warn([about_cloud(way, deletion.action)])
     resolve = resolver(tokens, way, quiet=options["quiet"]) if options["resolve_users"] else None
-    folder = Path(options["ledger_folder"])
     with staged_ledger(
-        folder, source, identity.tenant_id, quiet=options["quiet"], deletion=deletion, resolve=resolve
+        folder,
+        source,
+        identity.tenant_id,
+        quiet=options["quiet"],
+        deletion=deletion,
+        resolve=resolve,
+        given=None if read is None else {"user": read.user, "clean": read.clean},
+        reading=None if read is None else read.reading,
     ) as ledger:
         warn(about_names(ledger.mixes_names()))
         preview = _allowed(ledger, user_filter, options)
+        if preview.rows:
+            _tell_of_reading(ledger, options)
         if preview.rows and options["probe"]:
             look_first(ledger, tokens, way, options["probe"], options["seed"], quiet=options["quiet"])
             limits = replace(limits, mailbox_requests=max(1, limits.mailbox_requests - REQUESTS_MAX))
@@ -63,11 +81,24 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
         ledger.leave_out(user_filter, round(time.time() * 1000))
         display = a_display(quiet=options["quiet"], log_format=options["log_format"])
         purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], options["auto_stop"], hours)
-        summary = purge.run()
+        summary = replace(purge.run(), reading=ledger.reading)
     log_end(summary)
     with to_whoever_reads():
         show_summary(summary, as_json=options["as_json"])
     return summary.exit_code
+
+
+def _tell_of_reading(ledger: Ledger, options: dict[str, Any]) -> None:
+    """What was taken from the input, before anybody is asked about it: on standard error, and for programs in the log."""
+    from purgeengine import logs
+    from purgeengine.commands.preflight import Finding, Level, warn
+
+    if options["yes"]:
+        logs.get_logger().info(logs.INPUT_READ, columns=lines_of(ledger.reading))
+    else:
+        for line in lines_of(ledger.reading):
+            click.echo(line, err=True)
+    warn(Finding(Level.WARNING, "input", line) for line in warnings_of(ledger.reading))
 
 
 def _allowed(ledger: Ledger, user_filter: UserFilter, options: dict[str, Any]) -> Preview:

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import re
 
+from purgeengine.core.causes import id_cause, is_missing_word, user_cause
+
 ID_PATTERN = r"^[A-Za-z0-9_=+-]{1,512}$"
 """A contact or folder id."""
 ID_LENGTH_MAX = 512
@@ -51,14 +53,21 @@ def is_object_id(text: str) -> bool:
     return _GUID.fullmatch(text) is not None
 
 
+def is_user(text: str) -> bool:
+    """Whether it is a user principal name or an object id."""
+    return len(text) <= USER_LENGTH_MAX and (_GUID.fullmatch(text) or _UPN.fullmatch(text)) is not None
+
+
 def user_problem(user: str) -> str | None:
     """Why this user cannot be asked for, as half a sentence, or None when it can."""
     if not user:
         return "the user is empty"
     if len(user) > USER_LENGTH_MAX:
         return f"the user is longer than {USER_LENGTH_MAX} characters"
-    if _GUID.fullmatch(user) or _UPN.fullmatch(user):
+    if is_user(user):
         return None
+    if (cause := user_cause(user, is_user)) is not None:
+        return f"the user {cause}"
     return "the user is neither a user principal name (name@domain) nor an object id (GUID)"
 
 
@@ -68,8 +77,10 @@ def id_problem(what: str, value: str) -> str | None:
         return f"the {what} id is empty"
     if len(value) > ID_LENGTH_MAX:
         return f"the {what} id is longer than {ID_LENGTH_MAX} characters"
-    if is_id(value):
+    if is_id(value) and not is_missing_word(value):
         return None
+    if (cause := id_cause(value, is_id)) is not None:
+        return f"the {what} id {cause}"
     if "/" in value and is_id(value.replace("/", "-")):
         return (
             f"the {what} id holds '/', as ids from Exchange Web Services do; Graph writes '-' for '/' and '_' for '+'"

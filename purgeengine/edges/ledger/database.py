@@ -186,7 +186,11 @@ def is_created(folder: Path) -> bool:
 
 
 class About(TypedDict):
-    """What staging wrote down of the purge: whose it is, of which input, and how many rows there are of each kind."""
+    """What staging wrote down of the purge: whose it is, of which input, and how many rows there are of each kind.
+
+    ``given`` are the options that change the rows (``user``, ``clean``), ``reading`` is what was taken from the input and left
+    alone there; a ledger of an earlier version has neither.
+    """
 
     tenant_id: str | None
     action: Action
@@ -199,6 +203,8 @@ class About(TypedDict):
     work_rows: Annotated[int, msgspec.Meta(ge=0)]
     invalid: Annotated[int, msgspec.Meta(ge=0)]
     duplicates: Annotated[int, msgspec.Meta(ge=0)]
+    given: NotRequired[dict[str, Any]]
+    reading: NotRequired[dict[str, Any]]
     parent: NotRequired[str]
     root: NotRequired[str]
 

@@ -80,6 +80,20 @@ def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input, dig
         )
 
 
+def refuse_other_options(folder: Path, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise `LedgerMismatch` where the ledger's rows were made with another ``--user`` or ``--clean`` than is given now."""
+    for name, none in (("user", ""), ("clean", False)):
+        its, ours = kept.get(name) or none, given.get(name) or none
+        if str(its).lower() == str(ours).lower():
+            continue
+        option = f"--{name} {its}".removesuffix(" True") if its else f"--{name}"
+        cure = f"Give {option} as well" if its else f"Leave {option} out"
+        raise LedgerMismatch(
+            f"The ledger in {folder} was made {'with' if its else 'without'} {printable(option)}, and its rows stand as that made "
+            f"them. Nothing was sent. {cure} to resume, or use another folder for this purge."
+        )
+
+
 def prepare(folder: Path) -> None:
     """Make room for staging, and leave the sign that it is not finished. What an earlier staging left is removed.
 

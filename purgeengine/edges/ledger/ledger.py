@@ -18,7 +18,14 @@ from purgeengine.core.model import Item, Stretch
 from purgeengine.edges.ledger import database, status
 from purgeengine.edges.ledger.behind import Beside
 from purgeengine.edges.ledger.checking import check
-from purgeengine.edges.ledger.folder import FolderState, finish, prepare, refuse_other_input, state_of
+from purgeengine.edges.ledger.folder import (
+    FolderState,
+    finish,
+    prepare,
+    refuse_other_input,
+    refuse_other_options,
+    state_of,
+)
 from purgeengine.edges.ledger.items import WorkRows
 from purgeengine.edges.ledger.journal import Journal
 from purgeengine.edges.ledger.lock import FolderLock
@@ -30,7 +37,7 @@ from purgeengine.edges.ledger.schema import crc_of
 from purgeengine.edges.ledger.sought import Review, review_of
 from purgeengine.edges.ledger.staging import stage
 from purgeengine.edges.ledger.storage import make_folder, reading_records, translated
-from purgeengine.edges.ledger.survey import Input, Progress, users_of
+from purgeengine.edges.ledger.survey import Input, Progress, Reading, users_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 CLOSE_MS_MAX = 1_000
@@ -53,6 +60,8 @@ class Ledger:
             about = database.read_meta(self._reading)
             self.deletion = database.deletion_of(about)
             """How its contacts are deleted."""
+            self.reading = about.get("reading")
+            """What was taken from its input and left alone there, as plain values; None in a ledger of an earlier version."""
             self.resolved_users = about["resolve_users"]
             """Whether the users behind its names were looked up."""
             self._journal = Journal(self._writing, folder)
@@ -70,10 +79,14 @@ class Ledger:
         deletion: Deletion = PERMANENT,
         resolve: Resolve | None = None,
         on_progress: Progress | None = None,
+        given: Mapping[str, Any] | None = None,
+        reading: Reading | None = None,
     ) -> Self:
         """Open the ledger of this input, and stage the input first where the folder is new or was not finished.
 
         Without a ``source``, an existing ledger is opened whatever its input was. ``on_progress`` is told the rows read.
+        ``given`` are the options that change the input's rows (``user``, ``clean``), which must be the same in each run;
+        ``reading`` tells what was taken from a new ledger's input, which is kept.
         ``resolve`` looks up the users behind the names of a new ledger's input, so that a mailbox with two names is one; what it
         says is kept, and never asked again.
         Raises `LedgerError` when it is in use, damaged or cannot be written, `LedgerMismatch` when it belongs to another input,
@@ -99,12 +112,12 @@ class Ledger:
                 state_of(folder) is not FolderState.STAGED
             ):  # asked again: before the lock, another process may have been at it
                 assert source is not None
-                _stage(folder, source, about, on_progress, resolve)
+                _stage(folder, source, {**about, "given": dict(given or {})}, on_progress, resolve, reading)
             else:
                 digest = Beside(source.digest) if source is not None else None
                 with translated(f"The ledger in {folder} cannot be read"):
                     check(folder)
-                _compare(folder, source, digest, about)
+                _compare(folder, source, digest, about, given or {})
             with translated(f"The scratch space of the ledger in {folder} cannot be removed"):
                 finish(folder)  # also where its last step was cut short
             return cls(folder, lock)
@@ -264,7 +277,12 @@ def files_of(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
 
 
 def _stage(
-    folder: Path, source: Input, about: dict[str, Any], on_progress: Progress | None, resolve: Resolve | None
+    folder: Path,
+    source: Input,
+    about: dict[str, Any],
+    on_progress: Progress | None,
+    resolve: Resolve | None,
+    reading: Reading | None,
 ) -> None:
     earlier = source.earlier
     if earlier is not None:
@@ -274,10 +292,12 @@ def _stage(
     names = resolve(users_of(source)) if resolve is not None else None
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
-        stage(folder, source, about, earlier, on_progress, names)
+        stage(folder, source, about, earlier, on_progress, names, reading)
 
 
-def _compare(folder: Path, source: Input | None, digest: Beside[str] | None, about: dict[str, Any]) -> None:
+def _compare(
+    folder: Path, source: Input | None, digest: Beside[str] | None, about: dict[str, Any], given: Mapping[str, Any]
+) -> None:
     """Refuse to mix two purges in one ledger."""
     with reading_records(folder):
         connection = database.connect_to_read(folder)
@@ -293,6 +313,7 @@ def _compare(folder: Path, source: Input | None, digest: Beside[str] | None, abo
             "sent. Leave the option out to resume, or use another folder for this purge."
         )
     if source is not None and digest is not None:
+        refuse_other_options(folder, kept.get("given", {}), given)
         refuse_other_input(folder, kept, source, digest.result())
 
 

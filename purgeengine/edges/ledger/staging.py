@@ -33,7 +33,7 @@ from purgeengine.edges.ledger.places import (
     numbers_from,
 )
 from purgeengine.edges.ledger.storage import INPUT, ORDER, UNFINISHED, WORK, sync_folder
-from purgeengine.edges.ledger.survey import Input, Progress, Surveyor
+from purgeengine.edges.ledger.survey import Input, Progress, Reading, Surveyor, no_usable_row
 
 INPUT_GROUP_ROWS = 8_192
 """Read one after the other, in input order."""
@@ -58,8 +58,11 @@ def stage(
     earlier: Earlier | None,
     on_progress: Progress | None,
     names: Names | None = None,
+    reading: Reading | None = None,
 ) -> None:
     """Fill an empty ledger; ``about`` and ``names`` are kept with it, and what it takes over from an ``earlier`` one.
+
+    So is what ``reading`` says once the input has been read: which columns were taken, and what was left alone.
 
     Rows of a mailbox that has two ``names`` become rows of one. Scratch space must exist. Raises `InputError` as reading the input
     does.
@@ -68,6 +71,8 @@ def stage(
     surveyor = Surveyor(source.files, lambda: scratch, names)
     digest = Beside(source.digest)
     inputs = _copy_input(folder, source, surveyor, on_progress)
+    if surveyor.rows and not surveyor.valid_rows and earlier is None:
+        raise no_usable_row(surveyor.survey())
     mailboxes = surveyor.mailboxes
     repeats = Repeats(scratch)
     for duplicate in surveyor.duplicates():
@@ -90,6 +95,7 @@ def stage(
         {
             **about,
             **(earlier.origin if earlier else {}),
+            **({"reading": reading()} if reading is not None else {}),
             "digest": digest.result(),
             "rows": surveyor.rows,
             "work_rows": surveyor.valid_rows - surveyor.duplicate_rows,

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from purgeengine.core.foreign import escaped, printable
 from purgeengine.core.identifiers import mailbox_key
 from purgeengine.edges.ledger.doubts import Doubts
 from purgeengine.edges.ledger.duplicates import Duplicate, Duplicates
 from purgeengine.edges.ledger.earlier import Earlier
 from purgeengine.edges.ledger.names import Names
 from purgeengine.edges.ledger.storage import translated
+from purgeengine.errors import InputError
 
 EXAMPLES_MAX = 3
 """Examples kept of each reason for which rows are invalid."""
@@ -34,8 +36,13 @@ UNCOUNTED_MAX = 262_144
 SPELLINGS_MAX = 131_072
 """Spellings of mailboxes that are kept to be looked up quickly: 15 MB."""
 
+_ROLES = ("user", "folder", "contact")
+
 Progress = Callable[[int], None]
 """Told from time to time how many rows have been read."""
+
+Reading = Callable[[], Mapping[str, Any]]
+"""Says, once an input has been read, what was taken from it, as plain values (see `purgeengine.edges.source.looks`)."""
 
 
 class Input(Protocol):
@@ -52,12 +59,16 @@ class Input(Protocol):
 
 
 class InvalidExample(NamedTuple):
-    """A row that cannot be sent: its number over the whole input, its line in ``file``, and why."""
+    """A row that cannot be sent: its number over the whole input, its line in ``file``, why, and the cell that is wrong.
+
+    ``value`` is cut, on one line, and empty where no one cell is to blame.
+    """
 
     row: int
     line: int
     file: str
     reason: str
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +212,35 @@ class Surveyor:
         )
 
     def _see_invalid(self, batch: pa.RecordBatch) -> None:
-        wrong = batch.select(["row", "line", "source", "reason"]).filter(pc.is_valid(batch.column("reason")))
-        for row, line, source, reason in zip(*(column.to_pylist() for column in wrong.columns), strict=True):
+        names = ["row", "line", "source", "reason", *_ROLES]
+        wrong = batch.select(names).filter(pc.is_valid(batch.column("reason")))
+        for row, line, source, reason, *cells in zip(*(column.to_pylist() for column in wrong.columns), strict=True):
+            value = _value_meant(reason, cells)
             if reason not in self._reasons and len(self._reasons) >= REASONS_MAX:
                 reason = OTHER_REASONS
             self._reasons[reason] += 1
             examples = self._examples.setdefault(reason, [])
             if len(examples) < EXAMPLES_MAX:
-                examples.append(InvalidExample(row, line, str(self._files[source]), reason))
+                examples.append(InvalidExample(row, line, str(self._files[source]), reason, value))
+
+
+def _value_meant(reason: str, cells: Sequence[str | None]) -> str:
+    """The cell that a reason is about, for people."""
+    meant = (cell for role, cell in zip(_ROLES, cells, strict=True) if cell and f"the {role} " in reason)
+    return escaped(next(meant, ""))
+
+
+def no_usable_row(survey: Survey) -> InputError:
+    """The error for an input of which no row can be sent, with its first one as an example."""
+    invalid = f"{survey.invalid_rows:,} invalid"
+    first = min(survey.invalid_examples, key=lambda example: example.row, default=None)
+    example = ""
+    if first is not None:
+        value = f" ('{first.value}')" if first.value else ""
+        example = f" Line {first.line:,} of {printable(Path(first.file).name)}: {first.reason}{value}."
+    return InputError(
+        f"No row of the list can be sent ({invalid}). Nothing was sent.{example} Correct the list; plan shows every reason."
+    )
 
 
 def survey_input(source: Input, on_progress: Progress | None = None) -> Survey:

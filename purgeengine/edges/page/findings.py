@@ -14,6 +14,7 @@ from typing import Any
 from purgeengine import __version__
 from purgeengine.core.advice import HIDDEN_NAME, advice_for, remedy_of
 from purgeengine.core.foreign import printable
+from purgeengine.core.input_words import lines_of, plain, warnings_of
 from purgeengine.core.model import Outcome
 from purgeengine.core.remedies import INVALID
 from purgeengine.core.shell import quoted
@@ -83,6 +84,11 @@ def _asked(first: LedgerReader) -> dict[str, Any]:
         "mailboxes": first.mailbox_count(),
         "tenant_id": printable(about["tenant_id"]),
         "action": printable(about["action"]),
+        **plain(about.get("reading")),
+        "user": printable(about.get("given", {}).get("user")) or None,
+        "clean": bool(about.get("given", {}).get("clean")),
+        "read": lines_of(about.get("reading")),
+        "doubts": warnings_of(about.get("reading")),
         "other_columns": [printable(name) for name in about["extra_columns"][:FILES_MAX]],
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from purgeengine.core.chaining import ORIGIN_COLUMN
@@ -58,6 +58,9 @@ class Layout:
 
     ``names`` are all columns as the file has them, ``extras`` those that are passed on, as (position, name from here on).
     ``is_export`` tells that this program wrote the file, and ``in_doubt`` where it says which rows may be gone by our doing.
+    ``given`` are roles that no column of the file holds, with the value that all of its rows have (of ``--user``, or of the
+    folder of a partition). For such a user or contact the position is that of another column: something must be read.
+    ``constants`` are other columns of that kind. ``origins`` tells people where each role is from.
     """
 
     names: tuple[str, ...]
@@ -67,6 +70,9 @@ class Layout:
     extras: tuple[tuple[int, str], ...]
     is_export: bool
     in_doubt: int | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
+    constants: tuple[tuple[str, str], ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wanted(self) -> tuple[int, ...]:
@@ -75,18 +81,43 @@ class Layout:
         return tuple(dict.fromkeys(place for place in places if place is not None))
 
 
-def checked_override(columns: Mapping[str, str] | None) -> dict[str, str]:
-    """The caller's own names for roles. Raises `UsageProblem` for a role that does not exist."""
-    for role in columns or {}:
+class Roles(dict[str, str]):
+    """The caller's own names for roles, "" for a role that is left out; ``user`` is the one user of every row, where given.
+
+    ``partition`` are columns that the folders of one file name, with their values.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, str] | None = None,
+        user: str | None = None,
+        partition: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(columns or {})
+        self.user = user
+        self.partition = tuple(partition)
+
+    def within(self, partition: Sequence[tuple[str, str]]) -> Roles:
+        """The same for a file in folders of these columns."""
+        return Roles(self, self.user, partition) if partition else self
+
+
+def checked_override(columns: Mapping[str, str] | None, user: str | None = None) -> Roles:
+    """The caller's own names for roles. Raises `UsageProblem` for a role that does not exist or cannot be left out."""
+    for role, name in (columns or {}).items():
         if role not in ALIASES:
             raise UsageProblem(f"--columns knows the roles user, folder and contact, not {role!r}.")
-    return dict(columns or {})
+        if not name and role != "folder":
+            raise UsageProblem(f"--columns can leave out the folder only (folder=), not the {role}.")
+    if user is not None and "user" in (columns or {}):
+        raise UsageProblem("--user names the one mailbox of the list, and --columns a column for it. Give one of them.")
+    return Roles(columns, user)
 
 
 def recognised(names: Sequence[str], override: Mapping[str, str]) -> int:
     """How many of the names mean something to us; tells the right delimiter from the wrong ones."""
     known = {name_key(alias) for aliases in ALIASES.values() for alias in aliases}
-    known.update(map(name_key, override.values()))
+    known.update(name_key(name) for name in override.values() if name)
     return sum(name_key(name) in known for name in names)
 
 
@@ -95,20 +126,42 @@ def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> 
     names = tuple(plain_name(name) or f"column_{place}" for place, name in enumerate(names, start=1))
     _refuse_too_many(f"{path} does not begin with a usable header: it has", names)
     _refuse_odd_names(path, names)
-    places = {name_key(name): place for place, name in enumerate(names)}
-    roles = _overridden(path, names, places, override)
+    wanted = override if isinstance(override, Roles) else Roles(override)
+    every = (*names, *(plain_name(name) for name, _ in wanted.partition))
+    values = {len(names) + number: value for number, (_, value) in enumerate(wanted.partition)}
+    _refuse_odd_names(path, every)
+    places = {name_key(name): place for place, name in enumerate(every)}
+    roles = _overridden(path, every, places, wanted)
     taken = set(roles.values())
     for role in ALIASES:
         if role not in roles:
             roles[role] = _by_alias(path, role, {key: place for key, place in places.items() if place not in taken})
-    user, folder, contact = roles["user"], roles["folder"], roles["contact"]
-    if user is None or contact is None:
-        raise _lacking(path, names, [role for role in ("user", "contact") if roles[role] is None])
-    others = [place for place in range(len(names)) if place not in (user, folder, contact)]
+    _refuse_two_users(path, every, roles["user"], wanted.user)
+    given = {role: values[place] for role, place in roles.items() if place in values}
+    origins = {role: every[place] for role, place in roles.items() if place is not None}
+    if wanted.user is not None:
+        given["user"], origins["user"] = wanted.user, "--user"
+    if lacking := [role for role in ("user", "contact") if roles[role] is None and role not in given]:
+        raise _lacking(path, every, lacking)
+    own = {place for place in roles.values() if place is not None and place < len(names)}
+    others = [place for place in range(len(names)) if place not in own]
+    anything = min(own, default=0)
+    user, folder, contact = ((None if role in given else roles[role]) for role in ALIASES)
     of_export = is_export(names)
     extras = _extras(names, others, places, of_export=of_export)
     in_doubt = places.get("in_doubt") if of_export else None
-    return Layout(names, user, folder, contact, extras, of_export, in_doubt if in_doubt in others else None)
+    return Layout(
+        names,
+        anything if user is None else user,
+        folder,
+        anything if contact is None else contact,
+        extras,
+        of_export,
+        in_doubt if in_doubt in others else None,
+        given,
+        tuple((safe_name(every[place]), value) for place, value in values.items() if place not in roles.values()),
+        origins,
+    )
 
 
 def is_export(names: Sequence[str]) -> bool:
@@ -133,7 +186,7 @@ def united(layouts: Sequence[Layout]) -> tuple[str, ...]:
     """
     seen: dict[str, str] = {}
     for layout in layouts:
-        for _, name in layout.extras:
+        for name in (*(name for _, name in layout.extras), *(name for name, _ in layout.constants)):
             seen.setdefault(name_key(name), name)
     _refuse_too_many("The files of the input have together", tuple(seen.values()))
     return tuple(seen.values())
@@ -177,6 +230,9 @@ def _overridden(
 ) -> dict[str, int | None]:
     roles: dict[str, int | None] = {}
     for role, name in override.items():
+        if not name:
+            roles[role] = None
+            continue
         if name_key(name) not in places:
             raise InputError(f"{path} has no column {name!r} for the {role}; it has {_listed(names)}.")
         if places[name_key(name)] in roles.values():
@@ -194,6 +250,15 @@ def _by_alias(path: Path, role: str, places: Mapping[str, int]) -> int | None:
             f"for example contact=contactId."
         )
     return places[name_key(present[0])] if present else None
+
+
+def _refuse_two_users(path: Path, names: tuple[str, ...], place: int | None, user: str | None) -> None:
+    """Which of two users is meant is for people to say, even where both seem to agree."""
+    if place is not None and user is not None:
+        raise InputError(
+            f"{path} has a column for the user ({names[place]!r}), and --user names {printable(user)!r} for all of its rows. "
+            "Leave --user out, or name a list without such a column."
+        )
 
 
 def _extras(
@@ -218,6 +283,7 @@ def _lacking(path: Path, names: tuple[str, ...], lacking: Sequence[str]) -> Inpu
     return InputError(
         f"{path} has no column for the {' and the '.join(lacking)}. It has {_listed(names)}. "
         f"These names are understood, in any letter case: {accepted}. Other names can be given with --columns."
+        + (" A list of one mailbox needs no such column: name the mailbox with --user." if "user" in lacking else "")
     )
 
 

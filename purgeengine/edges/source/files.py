@@ -9,68 +9,84 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
+from purgeengine.core.foreign import printable
+from purgeengine.edges.source.folders import FOLDER_ENDINGS, LeftAlone, Member, Partition, look_into
+from purgeengine.edges.source.foreign import HEAD_BYTES, refuse_foreign_bytes
 from purgeengine.errors import InputError
-
-FOLDER_ENDINGS = (".csv", ".csv.gz", ".csv.zst", ".tsv", ".parquet")
-"""Names that are read from a folder; a file that is named by itself may be called anything."""
 
 
 class Kind(Enum):
-    """How a file's bytes are to be read. The value is pyarrow's name of the codec, or None."""
+    """How a file's bytes are to be read. The value is the usual name of the format."""
 
     PLAIN = "plain"
     GZIP = "gzip"
     ZSTD = "zstd"
+    BZIP2 = "bzip2"
+    XZ = "xz"
     PARQUET = "parquet"
 
 
-_MAGIC = {b"\x1f\x8b": Kind.GZIP, b"\x28\xb5\x2f\xfd": Kind.ZSTD, b"PAR1": Kind.PARQUET}
-_PROMISED = {".gz": Kind.GZIP, ".zst": Kind.ZSTD, ".parquet": Kind.PARQUET}
-_FOREIGN = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook; save the sheet as 'CSV UTF-8', or unpack it",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as 'CSV UTF-8'",
-    b"PARE": "a Parquet file with an encrypted footer, which cannot be read",
-    b"%PDF": "a PDF document",
+_MAGIC = {
+    b"\x1f\x8b": Kind.GZIP,
+    b"\x28\xb5\x2f\xfd": Kind.ZSTD,
+    b"BZh": Kind.BZIP2,
+    b"\xfd7zXZ\0": Kind.XZ,
+    b"PAR1": Kind.PARQUET,
 }
+_PROMISED = {".gz": Kind.GZIP, ".zst": Kind.ZSTD, ".bz2": Kind.BZIP2, ".xz": Kind.XZ, ".parquet": Kind.PARQUET}
+_ARTICLE = {kind: f"{'an' if kind is Kind.XZ else 'a'} {kind.value}" for kind in Kind}
 
 
 class Found(NamedTuple):
-    """The files to read, resolved, and those of a folder that are left alone."""
+    """The files to read, resolved, what their folders say of each one's rows, and what of a folder is left alone."""
 
     files: tuple[Path, ...]
-    ignored: tuple[Path, ...]
+    partitions: tuple[Partition, ...]
+    left_alone: tuple[LeftAlone, ...]
 
 
 def find_files(paths: Sequence[str | Path]) -> Found:
-    """Resolve the arguments in their order; a folder stands for its own files, sorted by name.
+    """Resolve the arguments in their order; a folder stands for its own files, sorted by name, and those of its partitions.
 
     Raises `InputError` when nothing is named, something is missing, is no file, is named twice, or a folder has no input.
     """
     if not paths:
-        raise InputError("No input was named. Name a CSV or Parquet file, several, or a folder of them.")
-    files: list[Path] = []
-    ignored: list[Path] = []
+        raise InputError("No input was named. Name a CSV, JSON or Parquet file, several, or a folder of them.")
+    members: list[Member] = []
+    left_alone: list[LeftAlone] = []
     for given in paths:
         refuse_streams(Path(given))
         path = _resolved(Path(given))
-        found = _in_folder(path) if path.is_dir() else Found((path,), ())
-        files += found.files
-        ignored += found.ignored
-    twice = [path for path, count in Counter(files).items() if count > 1]
+        if path.is_dir():
+            inside, left = _in_folder(path)
+            members += inside
+            left_alone += left
+        else:
+            members.append(Member(path))
+    twice = [path for path, count in Counter(member.path for member in members).items() if count > 1]
     if twice:
         raise InputError(f"{twice[0]} is named twice. Name each input file once.")
-    return Found(tuple(files), tuple(ignored))
+    named = {member.path for member in members}
+    left_alone = [
+        replace(left, entries=tuple(path for path in left.entries if path not in named)) for left in left_alone
+    ]
+    return Found(
+        tuple(member.path for member in members),
+        tuple(member.partition for member in members),
+        tuple(left for left in left_alone if left.entries or left.hidden),
+    )
 
 
 def kind_of(path: Path) -> Kind:
     """What the file is, by its first bytes. Raises `InputError` when it is empty, foreign, or not what its name promises."""
     try:
         with path.open("rb") as file:
-            head = file.read(8)
+            head = file.read(HEAD_BYTES)
     except OSError as error:
         raise unreadable(path, error) from error
     if not head:
@@ -78,10 +94,11 @@ def kind_of(path: Path) -> Kind:
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), Kind.PLAIN)
     promised = _PROMISED.get(path.suffix.lower())
     if promised not in (None, kind):
-        raise InputError(f"{path} is not what its name says: it does not begin as a {promised.value} file does.")
-    for magic, what in _FOREIGN.items():
-        if head.startswith(magic):
-            raise InputError(f"{path} is neither CSV nor Parquet but {what}.")
+        if kind is Kind.PLAIN:
+            refuse_foreign_bytes(path, head)
+        raise InputError(f"{path} is not what its name says: it does not begin as {_ARTICLE[promised]} file does.")
+    if kind is Kind.PLAIN:
+        refuse_foreign_bytes(path, head)
     return kind
 
 
@@ -93,8 +110,11 @@ def size_of(path: Path) -> int:
         raise unreadable(path, error) from error
 
 
-def digest_of(files: Sequence[Path]) -> str:
-    """SHA-256, in hex, over the number of files and each one's size and bytes. Names and folders do not count."""
+def digest_of(files: Sequence[Path], partitions: Sequence[Partition] = ()) -> str:
+    """SHA-256, in hex, over the number of files and each one's size and bytes, and what folders of ``partitions`` say of its rows.
+
+    Names do not count, and other folders do not.
+    """
     whole = hashlib.sha256(f"purgeengine input of {len(files)} files\n".encode())
     for path in files:
         try:
@@ -103,6 +123,8 @@ def digest_of(files: Sequence[Path]) -> str:
                 whole.update(f"{file.tell()}:{part.hexdigest()}\n".encode())
         except OSError as error:
             raise unreadable(path, error) from error
+    if any(partitions):
+        whole.update(f"partitions {partitions!r}\n".encode("utf-8", "surrogatepass"))
     return whole.hexdigest()
 
 
@@ -136,17 +158,22 @@ def refuse_streams(path: Path) -> None:
         raise InputError(f"{path} is neither a file nor a folder. Save what it gives to a file first.")
 
 
-def _in_folder(folder: Path) -> Found:
+def _in_folder(folder: Path) -> tuple[list[Member], list[LeftAlone]]:
     try:
-        entries = sorted(folder.iterdir(), key=lambda path: path.name)
-        wanted = [path for path in entries if _is_input(path)]
+        members, left = look_into(folder)
+        seen = [name for one in left if one.folder == folder for name in one.names()]
     except OSError as error:
         raise unreadable(folder, error) from error
-    if not wanted:
-        raise InputError(f"The folder {folder} holds no input. Files are read that end in {', '.join(FOLDER_ENDINGS)}.")
-    return Found(tuple(map(_resolved, wanted)), tuple(path for path in entries if path not in wanted))
+    if not members:
+        there = f" It holds {some_of(seen)}." if seen else ""
+        raise InputError(
+            f"The folder {folder} holds no input. Files are read that end in {', '.join(FOLDER_ENDINGS)}, and such files in "
+            f"folders of partitions (COLUMN=VALUE); of other folders in it, name those that are wanted.{there}"
+        )
+    return [replace(member, path=_resolved(member.path)) for member in members], left
 
 
-def _is_input(path: Path) -> bool:
-    """Hidden files are left alone: editors and macOS leave shadows such as ``._contacts.csv``."""
-    return path.name.lower().endswith(FOLDER_ENDINGS) and not path.name.startswith(".") and path.is_file()
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """The first of these names, and how many there are beside them."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return printable(", ".join(printable(name, 100) for name in names[:most]), 1_000) + more

@@ -21,6 +21,8 @@ class NoteKind(StrEnum):
     """The line ``sep=;`` that Excel reads, which names the delimiter."""
     EMPTY_ROWS = "empty_rows"
     """Rows of which every cell is empty: they are no rows."""
+    HEADER_AGAIN = "header_again"
+    """Rows that are the header once more, or a ``#TYPE`` line: files were put together. They are no rows."""
     CELLS_REPLACED = "cells_replaced"
     """Cells of other columns with bytes that are not UTF-8 text, or NUL: those bytes were replaced."""
     CELLS_CUT = "cells_cut"

@@ -6,15 +6,21 @@ It knows the two kinds of tables. It must not know what is done with the rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from purgeengine.edges.source.columns import Layout, checked_override, united
-from purgeengine.edges.source.files import Kind, digest_of, find_files, kind_of, size_of
-from purgeengine.edges.source.rows import Cells, batches_of, schema_with
+from purgeengine.edges.source.files import Kind, digest_of, find_files, kind_of, size_of, some_of
+from purgeengine.edges.source.folders import LeftAlone, Partition
+from purgeengine.edges.source.foreign import HEAD_BYTES, refuse_foreign_text
+from purgeengine.edges.source.looks import Look, as_plain
+from purgeengine.edges.source.mending import Mender
+from purgeengine.edges.source.rows import Cells, batches_of, bounded, schema_with
+from purgeengine.edges.source.streams import text_pieces
+from purgeengine.errors import InputError
 
 BLOCK_BYTES = 1 << 20
 """Text of a CSV file read at once. Larger blocks cost memory and time: 2.6 million rows a second at 1 MiB, 1.8 million at 8."""
@@ -43,17 +49,38 @@ class Table(Protocol):
 class Source:
     """An input whose every file has the columns that are needed; no row has been read yet.
 
-    ``files`` are resolved and in the order of the rows, ``ignored`` lay beside them in a folder. ``extra_columns`` are the other
+    ``files`` are resolved and in the order of the rows, ``left_alone`` lay beside them in a folder. ``extra_columns`` are the other
     columns over all files, under names that no ledger column has. ``rows_estimate`` is exact for Parquet and small files and
     None where nobody knows. ``size_bytes`` is that of the files as they lie on the disk.
     """
 
     files: tuple[Path, ...]
-    ignored: tuple[Path, ...]
+    left_alone: tuple[LeftAlone, ...]
     extra_columns: tuple[str, ...]
     rows_estimate: int | None
     size_bytes: int
+    user: str | None
+    """The user of every row, where ``--user`` names one."""
+    clean: bool
+    """Whether names and ids are mended where their meaning is certain."""
     _tables: tuple[Table, ...]
+    _partitions: tuple[Partition, ...]
+    _looks: list[Look] = field(default_factory=list)
+    """The look of the latest reading, once it has begun."""
+
+    @property
+    def ignored(self) -> tuple[Path, ...]:
+        """What of a folder is not read, hidden entries left out."""
+        return tuple(path for left in self.left_alone for path in left.entries)
+
+    @property
+    def look(self) -> Look:
+        """What the latest reading has seen; of nothing where no row was read yet."""
+        return self._looks[0] if self._looks else Look()
+
+    def reading(self) -> dict[str, Any]:
+        """The same as plain values, with the columns that were taken and what was left alone: see `looks.as_plain`."""
+        return as_plain(self.look, self.files, [table.layout for table in self._tables], self.left_alone)
 
     @property
     def schema(self) -> pa.Schema:
@@ -66,8 +93,11 @@ class Source:
         """Nothing is known of a ledger that the files may be exports of."""
 
     def digest(self) -> str:
-        """SHA-256, in hex, over all files in order; names do not count. Reads everything. Raises `InputError` as reading does."""
-        return digest_of(self.files)
+        """SHA-256, in hex, over all files in order; names do not count, except those of partitions, which are values.
+
+        Reads everything. Raises `InputError` as reading does.
+        """
+        return digest_of(self.files, self._partitions)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Read the rows, at most 8,192 to a batch, in constant memory; each call reads anew.
@@ -76,38 +106,63 @@ class Source:
         the row), ``source`` (index of the file), ``user``, ``folder``, ``contact`` (never null, without surrounding whitespace),
         ``reason`` (why the row cannot be sent, or null), the extra columns, and ``in_doubt`` where a file is an export. Raises
         `InputError` where a file cannot be read
-        further, after everything readable before that place; nothing of such an input should be sent.
+        further, after everything readable before that place; nothing of such an input should be sent. `look` tells afterwards
+        what was seen.
         """
-        schema, row = self.schema, 0
+        schema, row, look = self.schema, 0, Look()
+        self._looks[:] = [look]
         for number, table in enumerate(self._tables):
-            for cells in table.cells():
+            mender = Mender(table.layout, self.clean)
+            for read in table.cells():
+                cells = bounded(mender.mend(read))
+                look.notes.add(number, cells.notes)
                 for batch in batches_of(cells, schema, number, row):
+                    look.see(number, batch)
                     yield batch
                     row += batch.num_rows
 
 
 def open_source(
-    paths: Sequence[str | Path], columns: Mapping[str, str] | None = None, *, block_bytes: int = BLOCK_BYTES
+    paths: Sequence[str | Path],
+    columns: Mapping[str, str] | None = None,
+    *,
+    user: str | None = None,
+    clean: bool = False,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Source:
-    """Open an input: files and folders of CSV or Parquet, in the order given.
+    """Open an input: files and folders of CSV, JSON or Parquet, in the order given.
 
-    ``columns`` names columns for the roles user, folder and contact, where they are not called as expected; ``block_bytes`` is
-    for tests. The header of every file is read, no row is.
+    ``columns`` names columns for the roles user, folder and contact, where they are not called as expected; an empty name leaves
+    the folder out. ``user`` is that of every row, for files without such a column. ``clean`` mends names and ids where their
+    meaning is certain (see `purgeengine.core.causes.mended`). ``block_bytes`` is for tests. The header of every file is read, no
+    row is; JSON, which has no header, is read to its end.
     Raises `InputError` with a sentence for the user when a file is missing, unreadable, damaged, or lacks a column, and
     `UsageProblem` when ``columns`` names another role.
     """
     found = find_files(paths)
-    override = checked_override(columns)
-    tables = tuple(_table(path, override, block_bytes) for path in found.files)
+    override = checked_override(columns, user)
+    try:
+        tables = tuple(
+            _table(path, override.within(partition), block_bytes)
+            for path, partition in zip(found.files, found.partitions, strict=True)
+        )
+    except InputError as error:
+        names = [name for left in found.left_alone for name in left.names()]
+        if not names:
+            raise
+        raise InputError(f"{error} Besides, {some_of(names)} would not be read.") from error
     estimates = [table.rows_estimate for table in tables]
     known = [estimate for estimate in estimates if estimate is not None]
     return Source(
         files=found.files,
-        ignored=found.ignored,
+        left_alone=found.left_alone,
         extra_columns=united([table.layout for table in tables]),
         rows_estimate=sum(known) if len(known) == len(estimates) else None,
         size_bytes=sum(map(size_of, found.files)),
+        user=user,
+        clean=clean,
         _tables=tables,
+        _partitions=found.partitions,
     )
 
 
@@ -118,6 +173,27 @@ def _table(path: Path, override: Mapping[str, str], block_bytes: int) -> Table:
         from purgeengine.edges.source.parquet_reader import ParquetTable
 
         return ParquetTable.opened(path, override)
+    from purgeengine.edges.source.json_text import looks_like_json
+
+    head = _head(path, kind)
+    refuse_foreign_text(path, head)
+    if looks_like_json(path, head):
+        from purgeengine.edges.source.json_reader import JsonTable
+
+        return JsonTable.opened(path, kind, override, block_bytes)
     from purgeengine.edges.source.csv_reader import CsvTable
 
     return CsvTable.opened(path, kind, override, block_bytes)
+
+
+def _head(path: Path, kind: Kind) -> bytes:
+    """The beginning of the file's text. What is wrong with it is for its reader to say."""
+    head = b""
+    try:
+        for piece in text_pieces(path, kind, 1 << 12):
+            head += piece
+            if len(head) >= HEAD_BYTES:
+                break
+    except InputError:
+        pass
+    return head

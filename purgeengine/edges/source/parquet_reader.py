@@ -21,6 +21,7 @@ from purgeengine.core.foreign import printable
 from purgeengine.edges.paths import opened
 from purgeengine.edges.source.columns import Layout, layout_of
 from purgeengine.edges.source.files import unreadable
+from purgeengine.edges.source.notes import Noted, NoteKind
 from purgeengine.edges.source.rows import BATCH_ROWS_MAX, HAS_NUL, NOT_TEXT, Cells, Text, text_of
 from purgeengine.errors import InputError
 
@@ -45,12 +46,15 @@ class ParquetTable:
 
     @classmethod
     def opened(cls, path: Path, override: Mapping[str, str]) -> ParquetTable:
-        """Read the schema. Raises `InputError` when a column is missing or of a type that no id can have."""
+        """Read the schema. Raises `InputError` when a column is missing, or has a value of a type that no id can have.
+
+        A column without any value is empty, whatever its type: it is read to know that.
+        """
         with _file(path) as file:
             layout = layout_of(path, _names(path, file), override)
             for role, place in (("user", layout.user), ("folder", layout.folder), ("contact", layout.contact)):
-                if place is not None:
-                    _refuse_type(path, role, file.schema_arrow.field(place))
+                if place is not None and role not in layout.given:
+                    _refuse_type(path, role, file, place)
             return cls(path, layout, file.metadata.num_rows)
 
     def cells(self) -> Iterator[Cells]:
@@ -73,15 +77,22 @@ class ParquetTable:
     def _cells(self, batch: pa.RecordBatch, line: int) -> Cells:
         layout = self.layout
         problems: dict[int, str] = {}
-        roles = {
-            place: _text(batch.column(place), problems).fill_null("")
-            for place in (layout.user, layout.folder, layout.contact)
-            if place is not None
+        notes: dict[NoteKind, Noted] = {}
+        needed = {
+            place
+            for role, place in (("user", layout.user), ("folder", layout.folder), ("contact", layout.contact))
+            if place is not None and role not in layout.given
         }
+        roles = {place: _of_role(batch.column(place), problems) for place in needed}
+        nothing: Text = pa.repeat(pa.scalar("", pa.string()), batch.num_rows)
         folder = roles[layout.folder] if layout.folder is not None else None
-        extras = {name: _extra(batch.column(place), problems) for place, name in layout.extras}
-        in_doubt = _extra(batch.column(layout.in_doubt), problems) if layout.in_doubt is not None else None
-        return Cells(roles[layout.user], folder, roles[layout.contact], extras, line, problems, in_doubt)
+        replaced: dict[int, str] = {}
+        extras = {name: _extra(batch.column(place), replaced) for place, name in layout.extras}
+        in_doubt = _extra(batch.column(layout.in_doubt), replaced) if layout.in_doubt is not None else None
+        if replaced:
+            notes[NoteKind.CELLS_REPLACED] = Noted(len(replaced), line + min(replaced))
+        user, contact = (roles.get(place, nothing) for place in (layout.user, layout.contact))
+        return Cells(user, folder, contact, extras, line, problems, in_doubt, notes)
 
 
 def _file(path: Path) -> pq.ParquetFile:
@@ -109,14 +120,40 @@ def _batch_rows(metadata: pq.FileMetaData) -> int:
     return max(1, min(BATCH_ROWS_MAX, BATCH_BYTES // max(row_bytes, 1)))
 
 
-def _refuse_type(path: Path, role: str, field: pa.Field[Any]) -> None:
+def _refuse_type(path: Path, role: str, file: pq.ParquetFile, place: int) -> None:
     """Ids are text. A number is no id, however it would be printed."""
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    if not (_is_text(kind) or _is_bytes(kind) or pa.types.is_null(kind)):
+    field = file.schema_arrow.field(place)
+    if not _is_of_text(field.type) and _has_a_value(path, file, field.name):
         raise InputError(
             f"The column {field.name!r} of {path} holds {printable(str(field.type))}, and the {role} is text. "
             f"Name another column with --columns, or write the file again."
         )
+
+
+def _has_a_value(path: Path, file: pq.ParquetFile, name: str) -> bool:
+    """Whether a column has a value at all; NaN is none, as pandas writes it for a number that is missing."""
+    try:
+        for batch in file.iter_batches(BATCH_ROWS_MAX, columns=[name], use_threads=False):
+            column = batch.column(0)
+            empty: Any = pc.is_null(column, nan_is_null=pa.types.is_floating(column.type))
+            if empty.true_count < len(column):
+                return True
+    except _DAMAGE as error:
+        raise InputError(f"{path} is damaged; copy it again. ({printable(str(error))})") from error
+    return False
+
+
+def _is_of_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return _is_text(kind) or _is_bytes(kind) or pa.types.is_null(kind)
+
+
+def _of_role(column: Column, problems: dict[int, str]) -> Text:
+    """User, folder or contact; of a column that is not text it is known that it has no value."""
+    if not _is_of_text(column.type):
+        return pa.repeat(pa.scalar("", pa.string()), len(column))
+    return _text(column, problems).fill_null("")
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute
 
-from purgeengine.core.identifiers import GUID_PATTERN, ID_PATTERN, UPN_PATTERN, USER_LENGTH_MAX, id_problem, row_problem
+from purgeengine.core.causes import MISSING_WORD_CHARS_MAX, MISSING_WORDS
+from purgeengine.core.foreign import printable
+from purgeengine.core.identifiers import GUID_PATTERN, ID_PATTERN, UPN_PATTERN, USER_LENGTH_MAX, is_id, row_problem
 from purgeengine.edges.source.columns import name_key
+from purgeengine.edges.source.notes import Noted, NoteKind
 
 # The stubs of pyarrow lose the element type in most functions and then refuse their own results: it is named for people only.
 pc: Any = pyarrow.compute
@@ -34,7 +37,7 @@ CELL_BYTES_MAX = 32 * 1024
 CUT_CHARS = 1_000
 """What is kept of a longer cell, to recognise the row by."""
 ROW_BYTES_MAX = 256 * 1024
-"""Longest row: an export has it in one line, and has to be read again."""
+"""Longest row that is passed on: of a longer one, the other columns are cut."""
 
 CELL_TOO_LONG = f"the row has a cell of more than {CELL_BYTES_MAX // 1024} KiB"
 ROW_TOO_LONG = f"the row is longer than {ROW_BYTES_MAX // 1024} KiB"
@@ -48,11 +51,13 @@ _USER_RE2 = f"(?:{GUID_PATTERN})|(?:{UPN_PATTERN})"
 _pattern = re.fullmatch(r"\^\[[^]]+\]\{1,(\d+)\}\$", ID_PATTERN)
 assert _pattern, "an id is no longer some characters of one set"
 # A set is asked of the rules themselves, and trimming by it takes a quarter of the time of RE2, which unrolls the bound each time.
-_ID_CHARACTERS = "".join(chr(code) for code in range(128) if id_problem("contact", chr(code)) is None)
+_ID_CHARACTERS = "".join(chr(code) for code in range(128) if is_id(chr(code)))
 # Scalars have their types given: without one, pyarrow looks for pandas each time, which takes 100 µs.
 _ID_LENGTH_MAX = pa.scalar(int(_pattern[1]), pa.int32())
 _USER_LENGTH_MAX = pa.scalar(USER_LENGTH_MAX, pa.int32())
 _EMPTY = pa.scalar("", pa.string())
+_MISSING_WORDS = pa.array(sorted(MISSING_WORDS), pa.string())
+_MISSING_WORD_BYTES_MAX = pa.scalar(MISSING_WORD_CHARS_MAX, pa.int32())
 _FALSE_WORDS = "false 0 no falsch faux falso onwaar falskt falsk usant fałsz nepravda hamis epätosi ложь yanlış"
 _FALSE = pa.array(["", *_FALSE_WORDS.split()], pa.string())
 """How a spreadsheet may have written false again."""
@@ -64,7 +69,8 @@ class Cells:
 
     ``line`` is the number of each row's first line, or only that of the first row when each row is one line. ``extras`` go
     by their names in this file. ``problems`` says what is wrong with the shape of a row, by its index; None
-    says that nothing is, and that no cell is too long. ``in_doubt`` is what an export says of that, as text.
+    says that nothing is, and that no cell is too long. ``in_doubt`` is what an export says of that, as text. ``notes`` tell what
+    reading these rows mended or passed over; there may be notes without rows.
     """
 
     user: Text
@@ -74,6 +80,7 @@ class Cells:
     line: int | Numbers
     problems: Mapping[int, str] | None
     in_doubt: Text | None = None
+    notes: Mapping[NoteKind, Noted] = field(default_factory=dict)
 
 
 def schema_with(extra_columns: Sequence[str], *, with_doubt: bool = False) -> pa.Schema:
@@ -86,8 +93,7 @@ def schema_with(extra_columns: Sequence[str], *, with_doubt: bool = False) -> pa
 
 def batches_of(cells: Cells, schema: pa.Schema, source: int, first_row: int) -> Iterator[pa.RecordBatch]:
     """Check the rows and yield them in batches of at most `BATCH_ROWS_MAX`, numbered from ``first_row``."""
-    if cells.problems is not None:
-        cells = _bounded(cells, dict(cells.problems))
+    cells = bounded(cells)
     total = len(cells.user)
     for start in range(0, total, BATCH_ROWS_MAX):
         count = min(BATCH_ROWS_MAX, total - start)
@@ -131,8 +137,13 @@ def _doubts(said: Text | None, start: int, count: int) -> Flags:
     return pc.invert(pc.is_in(words, _FALSE))
 
 
-def _bounded(cells: Cells, problems: dict[int, str]) -> Cells:
-    """Cut what is too long, and say so of its rows; nearly always there is nothing."""
+def bounded(cells: Cells) -> Cells:
+    """Cut what is too long; nearly always there is nothing. A row is wrong by that only where user, folder or contact is.
+
+    Other columns are cut and noted, in a row that is too long in all as well. What is bounded already stays as it is.
+    """
+    if cells.problems is None:
+        return cells
     named = {
         "user": cells.user,
         "contact": cells.contact,
@@ -141,30 +152,52 @@ def _bounded(cells: Cells, problems: dict[int, str]) -> Cells:
     longest = [pc.max(pc.binary_length(column)).as_py() or 0 for column in (*named.values(), *cells.extras.values())]
     if max(longest) <= CELL_BYTES_MAX and sum(longest) <= ROW_BYTES_MAX:
         return cells
-    roles = {name: _cut(column, problems) for name, column in named.items()}
-    extras = {name: _cut(column, problems) for name, column in cells.extras.items()}
-    return replace(cells, **roles, extras=_without_long_rows([*roles.values()], extras, problems), problems=problems)
+    problems = dict(cells.problems)
+    for column in named.values():
+        for index in pc.indices_nonzero(_longer(column, CELL_BYTES_MAX)).to_pylist():
+            problems.setdefault(index, CELL_TOO_LONG)
+    roles = {name: _cut(column, _longer(column, CELL_BYTES_MAX)) for name, column in named.items()}
+    extras = {name: _cut(column, _longer(column, CELL_BYTES_MAX)) for name, column in cells.extras.items()}
+    too_long = _too_long_rows([*roles.values(), *extras.values()])
+    if too_long.true_count:
+        cut_bytes = len("…".encode()) + 4 * CUT_CHARS  # what is cut already is not cut again
+        extras = {name: _cut(column, pc.and_(too_long, _longer(column, cut_bytes))) for name, column in extras.items()}
+        too_long = _too_long_rows([*roles.values(), *extras.values()])
+        extras = {name: pc.if_else(too_long, pa.scalar(None, pa.string()), column) for name, column in extras.items()}
+    notes = _with_cuts(cells, extras)
+    return replace(cells, **roles, extras=extras, problems=problems, notes=notes)
 
 
-def _without_long_rows(
-    roles: Sequence[Text], extras: Mapping[str, Text], problems: dict[int, str]
-) -> Mapping[str, Text]:
-    """Of a row that is too long in all, the extra columns are left out."""
-    total: Any = pa.repeat(pa.scalar(0, pa.int64()), len(roles[0]))
-    for column in (*roles, *extras.values()):
+def _longer(column: Text, most_bytes: int) -> Flags:
+    return pc.greater(pc.binary_length(column), pa.scalar(most_bytes, pa.int32())).fill_null(False)
+
+
+def _too_long_rows(columns: Sequence[Text]) -> Flags:
+    total: Any = pa.repeat(pa.scalar(0, pa.int64()), len(columns[0]))
+    for column in columns:
         total = pc.add(total, pc.binary_length(column).fill_null(0))
-    too_long = pc.greater(total, pa.scalar(ROW_BYTES_MAX, pa.int64()))
-    for index in pc.indices_nonzero(too_long).to_pylist():
-        problems.setdefault(index, ROW_TOO_LONG)
-    return {name: pc.if_else(too_long, pa.scalar(None, pa.string()), column) for name, column in extras.items()}
+    return pc.greater(total, pa.scalar(ROW_BYTES_MAX, pa.int64()))
 
 
-def _cut(column: Text, problems: dict[int, str]) -> Text:
-    too_long = pc.greater(pc.binary_length(column), pa.scalar(CELL_BYTES_MAX, pa.int32())).fill_null(False)
-    for index in pc.indices_nonzero(too_long).to_pylist():
-        problems.setdefault(index, CELL_TOO_LONG)
+def _cut(column: Text, where: Flags) -> Text:
+    if not where.true_count:
+        return column
     beginning = pc.binary_join_element_wise(pc.utf8_slice_codeunits(column, 0, CUT_CHARS), "…", "")
-    return pc.if_else(too_long, beginning, column)
+    return pc.if_else(where, beginning, column)
+
+
+def _with_cuts(cells: Cells, extras: Mapping[str, Text]) -> Mapping[NoteKind, Noted]:
+    """The notes, with the cells of other columns that were cut for their length."""
+    times, first, name_first = 0, None, ""
+    for name, column in extras.items():
+        places = pc.indices_nonzero(pc.not_equal(cells.extras[name], column.fill_null(""))).to_pylist()
+        times += len(places)
+        if places and (first is None or places[0] < first):
+            first, name_first = places[0], name
+    if first is None:
+        return cells.notes
+    line = cells.line + first if isinstance(cells.line, int) else cells.line[first].as_py()
+    return {**cells.notes, NoteKind.CELLS_CUT: Noted(times, line, printable(name_first))}
 
 
 def reasons(user: Text, folder: Text, contact: Text, problems: Mapping[int, str]) -> Text:
@@ -180,8 +213,8 @@ def reasons(user: Text, folder: Text, contact: Text, problems: Mapping[int, str]
 
 
 def _valid(user: Text, folder: Text, contact: Text) -> Flags:
-    sendable = pc.and_(_distinct(_valid_users, user), _distinct(_valid_folders, folder))
-    return pc.and_(sendable, _valid_ids(contact))
+    sendable = pc.and_(_distinct(valid_users, user), _distinct(_valid_folders, folder))
+    return pc.and_(sendable, valid_ids(contact))
 
 
 def _distinct(check: Callable[[Text], Flags], column: Text) -> Flags:
@@ -190,19 +223,31 @@ def _distinct(check: Callable[[Text], Flags], column: Text) -> Flags:
     return check(encoded.dictionary).take(encoded.indices)
 
 
-def _valid_users(users: Text) -> Flags:
-    """What matches is ASCII, so that its bytes are its characters."""
+def valid_users(users: Text) -> Flags:
+    """Which are users. What matches is ASCII, so that its bytes are its characters."""
     return pc.and_(pc.match_substring_regex(users, _USER_RE2), pc.less_equal(pc.binary_length(users), _USER_LENGTH_MAX))
 
 
 def _valid_folders(folders: Text) -> Flags:
     """Of the right characters, none included: nothing is left when they are trimmed."""
     only_right = pc.equal(pc.ascii_rtrim(folders, _ID_CHARACTERS), _EMPTY)
-    return pc.and_(only_right, pc.less_equal(pc.binary_length(folders), _ID_LENGTH_MAX))
+    right = pc.and_(only_right, pc.less_equal(pc.binary_length(folders), _ID_LENGTH_MAX))
+    words = missing_words(folders)
+    return right if words is None else pc.and_not(right, words)
 
 
-def _valid_ids(ids: Text) -> Flags:
+def valid_ids(ids: Text) -> Flags:
+    """Which are ids, and not empty."""
     return pc.and_(_valid_folders(ids), pc.not_equal(ids, _EMPTY))
+
+
+def missing_words(column: Text) -> Flags | None:
+    """Which cells are words for a missing value; None where none is, as nearly always: the length tells at a glance."""
+    short = pc.less_equal(pc.binary_length(column), _MISSING_WORD_BYTES_MAX)
+    if not pc.any(short).as_py():
+        return None
+    found = pc.is_in(pc.utf8_lower(column), _MISSING_WORDS)
+    return found if pc.any(found).as_py() else None
 
 
 def _numbers(first: int, count: int) -> Numbers:

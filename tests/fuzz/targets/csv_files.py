@@ -2,23 +2,28 @@
 
 1. Rows, or `InputError` with a sentence.
 2. The same rows wherever blocks end, by the quick way and by the careful one.
-3. Every line behind the header is accounted for once: it begins a row, is empty, or lies in a quoted cell of the row above.
-4. User, folder and contact of a row that would be sent stand in the lines of that row, so that none is put together from two.
+3. What would be sent is what Python's ``csv`` with strict quoting reads: the same rows in the same lines where the file is
+   accepted, and nothing but such rows where it is refused after some of them.
+4. A file whose quoting that reader refuses is refused.
 """
 
 from __future__ import annotations
 
 import codecs
-from typing import Any
+import re
 from unittest import mock
 
+from purgeengine.core.identifiers import row_problem
 from purgeengine.edges.source import csv_reader
+from purgeengine.edges.source.csv_header import has_roles
+from purgeengine.edges.source.csv_reader import CsvTable
+from tests.csv_oracle import OracleRow, oracle_of
 from tests.fuzz.targets.inputs import Reading, a_file_of, check_rows, read
 
 TOKENS = (
     b"user,contact\n", b"user;folder;contact\n", b"ann@x.example,A\n", b'"', b'""', b'",', b',"', b"\r\n", b"\r", b"\n", b"\t", b";", b"\x00",
     b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"#TYPE x\n", b"\xed\xa0\x80", b"\xc3", b"\xe2\x80\xa8", b"row,outcome,client_request_id,",
-    b"'=1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"   ", b"\x85",
+    b"'=1", b"sep=;\n", b";;\n", b'\\"', b'"x" ', b'a"b', b"ann@x.example,A,\"a\nbob@x.example,B\n", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"   ", b"\x85",
 )  # fmt: skip
 BLOCK_SIZES = (3, 64)
 """Of files as they lie; an archive of a few bytes may unpack to millions, and is read in larger pieces."""
@@ -33,15 +38,15 @@ def case(data: bytes) -> None:
         whole = read(path)
         blocks = (1 << 16,) if data.startswith(_COMPRESSED) else BLOCK_SIZES
         others = [read(path, block_bytes) for block_bytes in blocks]
-        with mock.patch.object(csv_reader.CsvTable, "_plain", return_value=None):
+        with mock.patch.object(csv_reader, "plain_columns", return_value=None):
             others.append(read(path))
     check_rows(whole.rows)
     for other in others:
         assert (other.refused is None) == (whole.refused is None), (whole.refused, other.refused)
         if whole.refused is None:  # where an archive breaks off, blocks decide how much of it can be read
             assert other.rows == whole.rows
-    if whole.refused is None and not data.startswith(_COMPRESSED):
-        check_lines(text_of(data), whole)
+    if whole.table and not data.startswith(_COMPRESSED):
+        check_oracle(data, whole, whole.table)
 
 
 def text_of(data: bytes) -> bytes | None:
@@ -54,26 +59,36 @@ def text_of(data: bytes) -> bytes | None:
         return None
 
 
-def check_lines(text: bytes | None, reading: Reading) -> None:
+def check_oracle(data: bytes, reading: Reading, table: CsvTable) -> None:
     """See 3 and 4 above."""
+    text = text_of(data)
     if text is None:
         return
-    lines = text.splitlines()
-    begins: dict[int, dict[str, Any]] = {row["line"]: row for row in reading.rows}
-    assert all(reading.header_lines < line <= len(lines) for line in begins)
-    first = latest = 0
-    for number in range(reading.header_lines + 1, len(lines) + 2):
-        if (number in begins or number > len(lines)) and latest:
-            check_cells(begins[latest], b"\n".join(lines[first : number - 1]))
-        if number in begins:
-            assert lines[number - 1].strip(b" "), f"line {number} is empty and a row"
-            first, latest = number - 1, number
-        elif number <= len(lines) and lines[number - 1].strip(b" "):
-            assert latest, f"line {number} is lost"
-            assert b'"' in lines[latest - 1], f"line {number} is lost"
+    header = table._header
+    oracle = oracle_of(text[len(header.text) :].decode("utf-8", "replace"), header.delimiter.decode(), header.lines + 1)
+    rows = [row for row in oracle.rows if not is_no_row(row, table)]
+    sendable = [found for row in rows if (found := sendable_of(row, table))]
+    sent = [(row["line"], row["user"], row["folder"], row["contact"]) for row in reading.rows if row["reason"] is None]
+    if reading.refused is None:
+        assert not oracle.wrong, "a file was accepted whose quoting is wrong"
+        assert [row["line"] for row in reading.rows] == [row.line for row in rows]
+        assert sent == sendable
+    else:
+        assert sent == sendable[: len(sent)]
 
 
-def check_cells(row: dict[str, Any], text: bytes) -> None:
-    """What would be sent stands in the row's own lines, quotes apart."""
-    if row["reason"] is None:
-        assert all(row[role].encode() in text.replace(b'"', b"") for role in ("user", "folder", "contact")), row
+def is_no_row(row: OracleRow, table: CsvTable) -> bool:
+    """Whether files were put together here: a header once more, or the line before it."""
+    names = [name.replace("\ufeff", "") for name in row.cells]
+    return (len(names) == 1 and names[0].startswith("#TYPE ")) or has_roles(names, table._override)
+
+
+def sendable_of(row: OracleRow, table: CsvTable) -> tuple[int, str, str, str] | None:
+    """Line, user, folder and contact, where all three may be sent and no hole is in the row."""
+    layout = table.layout
+    if len(row.cells) != len(layout.names) or any("\0\0" in cell for cell in row.cells):
+        return None
+    cells = [re.sub(r"^'([=+\-@\t\r'])", r"\1", cell) if layout.is_export else cell for cell in row.cells]
+    user, contact = cells[layout.user].strip(), cells[layout.contact].strip()
+    folder = cells[layout.folder].strip() if layout.folder is not None else ""
+    return None if row_problem(user, folder, contact) else (row.line, user, folder, contact)

@@ -17,11 +17,11 @@ from tests.oracles import check_urls, is_quiet
 
 
 class Reading(NamedTuple):
-    """The rows of a file as plain values, the sentence that refused it (or where it broke off), and the lines of its header."""
+    """The rows of a file as plain values, the sentence that refused it (or where it broke off), and a CSV file's table."""
 
     rows: list[dict[str, Any]]
     refused: str | None
-    header_lines: int = 0
+    table: CsvTable | None = None
 
 
 @contextmanager
@@ -36,17 +36,17 @@ def a_file_of(data: bytes) -> Iterator[Path]:
 def read(path: Path, block_bytes: int = 1 << 20) -> Reading:
     """Nothing but `InputError` may be raised; its sentence names the file and steers no terminal."""
     rows: list[dict[str, Any]] = []
-    header_lines = 0
+    table: CsvTable | None = None
     try:
         source = open_source([path], block_bytes=block_bytes)
-        header_lines = source._tables[0]._header.lines if isinstance(source._tables[0], CsvTable) else 0
+        table = source._tables[0] if isinstance(source._tables[0], CsvTable) else None
         for batch in source.batches():
             rows += batch.to_pylist()
     except InputError as error:
         assert is_quiet(str(error)), str(error)
         assert path.name in str(error)
-        return Reading(rows, str(error), header_lines)
-    return Reading(rows, None, header_lines)
+        return Reading(rows, str(error), table)
+    return Reading(rows, None, table)
 
 
 def check_rows(rows: list[dict[str, Any]]) -> None:
