@@ -239,12 +239,12 @@ def test_every_command_that_is_named_works(bench: Bench, capsys: pytest.CaptureF
     assert "purgeengine" not in together.out, "nothing is left to do"
 
 
-def test_a_list_with_invalid_rows_alone_is_told_to_be_corrected(
+def test_a_list_of_which_only_invalid_rows_are_left_is_told_to_be_corrected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By status, report, and by the retry that somebody tries all the same, which exits with 2; so does one that asks for them."""
-    with open_ledger(tmp_path / "L", FakeSource([INVALID, INVALID])):
-        pass
+    with open_ledger(tmp_path / "L", FakeSource([INVALID, *rows_of([1]), INVALID])) as ledger:
+        ending(ledger, 0, (Outcome.PURGED, Reply(204), False))
     with a_bench(tmp_path, a_tenant(rows_of([1])), rows_of([1])) as bench:
         status = bench.here("status", str(tmp_path / "L"))
         found = reported(capsys, tmp_path / "r.html", tmp_path / "L")

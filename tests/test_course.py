@@ -274,12 +274,13 @@ def test_where_graph_throttles_the_pace_so_far_holds() -> None:
         scheduler.handle(answer(batch), now=100.0 + held_s)
         assert scheduler.view.ends_at == pytest.approx(100.0 + held_s + 100.0 * 61 / 39)
 
-    for refused, began_at in ((THROTTLED._replace(retry_after_s=0.0), 0.0), (Reply(204), 98.0)):
+    for refused, began_at in ((THROTTLED._replace(retry_after_s=1.0), 0.0), (Reply(204), 98.0)):
         scheduler = full_batches(100)
         (batch,) = batches(scheduler.handle(now=began_at))
-        (batch,) = batches(scheduler.handle(answer(batch, refused), now=began_at + 1.0))
-        scheduler.handle(answer(batch), now=began_at + 2.0)
-        assert scheduler.view.ends_at < began_at + 2.0 + 5.0
+        again = scheduler.handle(answer(batch, refused), now=began_at + 1.0)
+        (batch,) = batches([*again, *scheduler.handle(now=began_at + 2.0)])
+        scheduler.handle(answer(batch), now=began_at + 3.0)
+        assert scheduler.view.ends_at < began_at + 3.0 + 5.0
 
 
 def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
@@ -478,9 +479,10 @@ def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_
     scheduler = full_batches(30, 20)
     (batch,) = batches(scheduler.handle(now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch, CLOSED), now=2.0))
-    (batch,) = batches(scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=0.0)), now=2.5))
+    assert not batches(scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=1.0)), now=2.5))
+    (batch,) = batches(scheduler.handle(now=3.5))
     as_slow_s = 2.0 * (0.06 + USUAL.item_s) / (0.06 + USUAL.in_fours_s(20))
-    scheduler.handle(answer(batch), now=2.5 + as_slow_s)
+    scheduler.handle(answer(batch), now=3.5 + as_slow_s)
     assert scheduler.finished
     assert scheduler.view.closeness == Closeness(pytest.approx(4.0), timed=True)
 

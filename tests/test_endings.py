@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def test_rows_that_were_told_the_same_are_one_group_with_examples(tmp_path: Path
     user, at = "a@contoso.example", datetime(2026, 1, 1, tzinfo=UTC)
     denied = Group(
         Told(403, "ErrorAccessDenied", "Access is denied."),
-        {R: 3, E: 1},  # type: ignore[arg-type]
+        Counter({R: 3, E: 1}),
+        Counter({(0, R): 3, (0, E): 1}),
         4,
         [Example(row, user, f"a-{row}", at, ID.format(1)) for row in (1, 2, 3)],
     )
