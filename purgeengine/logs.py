@@ -33,7 +33,7 @@ LEDGER_OPENED = "ledger.opened"
 """A ledger is in use: rows and what is still to do."""
 FILTER_APPLIED = "filter.applied"
 """A filter keeps rows from being sent, or does less than it was meant to; ``because`` says it as a sentence."""
-INPUT_READ = "input.read"
+INPUT_OPENED = "input.opened"
 """Which ``columns`` were taken from the input, and what of it was mended or passed over, as sentences."""
 TOKEN_OBTAINED = "token.obtained"  # noqa: S105 - the name of an event
 """There is a token: whose, for which tenant, and what it may do."""

@@ -198,8 +198,8 @@ def test_neighbours_of_one_folder_are_drawn_together() -> None:
 
 
 def test_a_ledger_without_rows_to_send_has_none(tmp_path: Path) -> None:
-    """Nothing but an invalid row."""
-    open_ledger(tmp_path / "L", FakeSource([("", "", "A")])).close()
+    """An empty list: one of nothing but invalid rows makes no ledger."""
+    open_ledger(tmp_path / "L", FakeSource([])).close()
     connection = connect_to_read(tmp_path / "L")
     rows = WorkRows(tmp_path / "L", Parts(tmp_path / "L", files_of(connection)), connection)
     assert (rows.items([]), rows.rows([])) == ([], [])

@@ -14,7 +14,6 @@ from click.core import ParameterSource
 
 from purgeengine.commands.connecting import connection_options
 from purgeengine.commands.options import limit_options, limits_from, outcomes_named, purge_options
-from purgeengine.commands.summary import absence_lines, advice_lines
 from purgeengine.commands.words import counted, number
 from purgeengine.core.absence import MAILBOXES_SHOWN
 from purgeengine.core.advice import advice_for
@@ -163,6 +162,8 @@ def _only_invalid(reader: LedgerReader, rows: int) -> UsageProblem:
 def _instead(reader: LedgerReader) -> str:
     """What to do instead of a retry: the sentences of `purgeengine.core.advice` with their commands."""
     advice = advice_for([reader.review(0).situation(str(reader.folder))], windows=os.name == "nt")
+    from purgeengine.commands.summary import advice_lines
+
     return "\n".join(advice_lines(advice))
 
 
@@ -214,6 +215,8 @@ def _nothing_to_retry(reader: LedgerReader, options: dict[str, Any]) -> int:
         f"{which} in {reader.folder}{f' {how}' if counts.rows else ''}: there is nothing to retry.",
         err=True,
     )
+    from purgeengine.commands.summary import absence_lines
+
     for line in absence_lines(absence):
         click.echo(line, err=True)
     return 0

@@ -94,7 +94,7 @@ def _tell_of_reading(ledger: Ledger, options: dict[str, Any]) -> None:
     from purgeengine.commands.preflight import Finding, Level, warn
 
     if options["yes"]:
-        logs.get_logger().info(logs.INPUT_READ, columns=lines_of(ledger.reading))
+        logs.get_logger().info(logs.INPUT_OPENED, columns=lines_of(ledger.reading))
     else:
         for line in lines_of(ledger.reading):
             click.echo(line, err=True)
