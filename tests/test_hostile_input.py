@@ -889,6 +889,11 @@ TABLES = [
 def test_a_hostile_table_is_judged_row_by_row(tmp_path: Path, case: Table) -> None:
     """Every row has its reason and its number, and odd values of other columns cost nobody his row."""
     pq.write_table(pa.table(case.columns), tmp_path / "a.parquet")
+    if case.reasons and all(case.reasons):  # nothing is staged of a list without a row that can be sent
+        assert [row["reason"] for row in records(open_source([tmp_path / "a.parquet"]))] == case.reasons
+        with pytest.raises(InputError, match=f"No row of the list can be sent .*{re.escape(str(case.reasons[0]))}"):
+            the_whole_way(tmp_path, [tmp_path / "a.parquet"])
+        return
     found = the_whole_way(tmp_path, [tmp_path / "a.parquet"])
     expected = [f"line {n} of a.parquet: {reason}" if reason else "" for n, reason in enumerate(case.reasons, start=1)]
     assert [row["message"] for row in found] == expected
