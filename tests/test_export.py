@@ -181,6 +181,10 @@ def test_any_rows_come_back_from_an_export_and_steer_nothing(
         except InputError:
             return  # two names that are one, or a control character in one
         expected = [*source.batches()]
+        if rows and all(reason for batch in expected for reason in batch.column("reason").to_pylist()):
+            with pytest.raises(InputError, match="No row of the list can be sent"):
+                open_ledger(folder / "L", source)  # type: ignore[arg-type]
+            return
         with open_ledger(folder / "L", source) as ledger:  # type: ignore[arg-type]
             settle_everything(ledger, told)
         names = ["user", "folder", "contact", *source.extra_columns]

@@ -121,6 +121,16 @@ def test_standard_input_is_an_input_that_resumes(bench: Bench) -> None:
     assert bench.server.tenant.counters.purged == 10
 
 
+def test_nothing_of_a_list_from_a_pipe_is_sent_whose_quoting_cannot_be_followed(bench: Bench) -> None:
+    """A quote that is never closed, after good rows: exit code 2, its line is named, and no contact is purged."""
+    arguments = bench.run_arguments()
+    arguments[1] = "-"
+    with bench.start(*arguments, stdin=subprocess.PIPE) as process:
+        out, err = process.communicate(bench.input.read_text() + 'user0001@contoso.example,"A\n', timeout=TIMEOUT_S)
+    assert (process.returncode, "a cell opens a quote that is never closed" in out + err) == (2, True), out + err
+    assert bench.server.tenant.counters.purged == 0
+
+
 def test_a_run_without_input_resumes_what_is_there_and_nothing_else(tmp_path: Path) -> None:
     """Stopped half-way, the ledger alone is enough to go on; an empty folder is not."""
     rows = rows_of([40] * 10)

