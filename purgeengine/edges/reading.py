@@ -104,8 +104,8 @@ class GraphReader:
         if found and all(judge(one.reply, id_type) is Verdict.TOKEN_REFUSED for one in found):
             raise TokenError(
                 f"Graph answered 401 to every question, with a renewed token as well: {told(found[-1].reply).rstrip('.')}. "
-                "Either the app's token is refused (check the app and the tenant), or these mailboxes are none that Graph can reach: on premises in "
-                "a hybrid tenant, or missing. Try a mailbox that is known to work."
+                "Either the app's token is refused (check the app and the tenant), or Graph cannot reach these mailboxes: "
+                "on premises in a hybrid tenant, or missing. Try a mailbox that is known to work."
             )
         return found
 
