@@ -19,6 +19,7 @@ import pyarrow.compute
 from purgeengine.core.identifiers import row_problem
 from purgeengine.edges.source.columns import Layout, is_export, layout_of
 from purgeengine.edges.source.csv_cells import Rows, Table, Widths, is_header, rows_of
+from purgeengine.edges.source.csv_dialect import Watched, refuse_two_readings
 from purgeengine.edges.source.csv_header import Header, read_header
 from purgeengine.edges.source.csv_lines import Blocks, after_last_line
 from purgeengine.edges.source.csv_plain import Columns, plain_columns
@@ -67,7 +68,8 @@ class CsvTable:
 
         The same where it cannot be said what is a row, or no row fits the header; then nothing of it may be sent.
         """
-        blocks = Blocks(text_pieces(self.path, self._kind, self._block_bytes), self._block_bytes)
+        watched = Watched(self._pieces())
+        blocks = Blocks(watched, self._block_bytes)
         scanner, widths = Scanner(self._header.delimiter, self._header.lines + 1), Widths()
         notes: Mapping[NoteKind, Noted] = self._header.notes
         data = self._without_header(blocks)
@@ -103,12 +105,22 @@ class CsvTable:
                     f"{blocks.failure} It was readable up to line {scanner.line - 1:,}."
                 ) from blocks.failure
             scanner.finish()
+            if watched.seen and not self.layout.is_export:  # an export is of one kind: it is ours
+                self._refuse_two_readings()
         except QuotingError as error:
             raise InputError(
                 f"{self.path} cannot be read with certainty: {error.sentence()}. Nothing of it is sent, for text inside a cell "
                 "could be taken for rows."
             ) from error
         widths.check(self.path, len(self.layout.names))
+
+    def _pieces(self) -> Iterator[bytes]:
+        return text_pieces(self.path, self._kind, self._block_bytes)
+
+    def _refuse_two_readings(self) -> None:
+        header, layout = self._header, self.layout
+        roles = [place for place in (layout.user, layout.folder, layout.contact) if place is not None]
+        refuse_two_readings(self._pieces(), self._pieces(), header.text, header.delimiter, roles, header.lines + 1)
 
     def _without_header(self, blocks: Blocks) -> bytes:
         head = self._header.text

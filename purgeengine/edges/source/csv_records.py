@@ -38,6 +38,9 @@ class Quoting(StrEnum):
     TEXT_AFTER = "text follows the closing quote of a cell"
     SPACES_BEFORE = "spaces stand between a delimiter and the quote that opens a cell"
     INSIDE = "a quote stands inside a cell that does not begin with one"
+    TWO_READINGS = (
+        'a backslash stands before a quote (\\"), and the file has other rows if that escapes the quote than if not'
+    )
 
 
 _REMEDIES = {
@@ -45,6 +48,7 @@ _REMEDIES = {
     Quoting.BACKSLASH: 'Save the list again with such quotes written twice (""), as Export-Csv and Excel do',
     Quoting.TEXT_AFTER: 'Write each quote that is part of the text twice ("") and put the whole cell in quotes',
     Quoting.SPACES_BEFORE: "Remove these spaces",
+    Quoting.TWO_READINGS: 'Save the list again with quotes written twice (""), as Export-Csv and Excel do',
     Quoting.INSIDE: 'Put the whole cell in quotes and write the quote inside it twice ("")',
 }
 
