@@ -327,3 +327,16 @@ def test_an_export_of_json_rows_is_an_input_again(bench: Bench, tmp_path: Path) 
     (again,) = records(open_source([tmp_path / "ledger.csv"]))
     assert (again["user"], again["contact"], again["reason"]) == (USER, REAL, None)
     assert (again["emails"], again["@odata.etag"]) == ('[{"address":"=x"}]', 'W/"A"')
+
+
+@pytest.mark.parametrize("text", ["user,contact\n", "user;contact\n;\n;\n", "[]"])
+def test_a_list_without_a_row_is_no_list(bench: Bench, tmp_path: Path, text: str) -> None:
+    """A header alone, blank rows alone, an empty array: plan and run end with 2 and make no ledger; check warns."""
+    path = a_file(tmp_path, text, "list.csv")
+    bench = replace(bench, input=path)
+    for ended in (bench.here("plan", str(path)), bench.run_here(), bench.run_here("--dry-run")):
+        assert (ended.code, "list.csv holds no row. Nothing was sent." in ended.err) == (2, True)
+    assert not (bench.ledger / "ledger.sqlite").exists()
+    way = [*bench.run_arguments()[bench.run_arguments().index("--graph-url") :]]
+    ended = bench.here("check", str(path), "--strict", *way)
+    assert (ended.code, "The list holds no row." in ended.out) == (1, True)

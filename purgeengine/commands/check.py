@@ -110,7 +110,7 @@ class Report:
         self.reading, look = source.reading(), source.look
         if not look.valid_rows:
             invalid = look.rows - look.valid_rows
-            text = f"No row of the list can be sent ({invalid:,} invalid)."
+            text = f"No row of the list can be sent ({invalid:,} invalid)." if look.rows else "The list holds no row."
             if look.first_invalid is not None:
                 number, line, reason = look.first_invalid
                 text += f" Line {line:,} of {printable(source.files[number].name)}: {reason}. plan shows every reason."

@@ -28,7 +28,7 @@ def plan(**options: Any) -> int:
     """Read INPUT and say what a run would do: rows, mailboxes, bad rows, duplicates, calls, time. Sends nothing."""
     limits = limits_from(options)
     with opening(options) as open_input:
-        prospect = prospect_of_input(open_input(), UserFilter())
+        prospect = prospect_of_input(open_input().needing_rows(), UserFilter())
     refused = prospect.unusable
     if options["as_json"]:
         warnings = warnings_of(prospect.reading)

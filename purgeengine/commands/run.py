@@ -47,7 +47,7 @@ def run(**options: Any) -> int:
         _refuse_nothing_to_resume(Path(options["ledger_folder"]))
         return _begin(options, lambda: None)
     with opening(options) as open_input:
-        return _begin(options, open_input)
+        return _begin(options, lambda: open_input().needing_rows())
 
 
 def _begin(options: dict[str, Any], open_input: Callable[[], Source | None]) -> int:

@@ -6,7 +6,7 @@ It knows the two kinds of tables. It must not know what is done with the rows.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -67,6 +67,11 @@ class Source:
     _partitions: tuple[Partition, ...]
     _looks: list[Look] = field(default_factory=list)
     """The look of the latest reading, once it has begun."""
+    _needs_rows: bool = False
+
+    def needing_rows(self) -> Source:
+        """The same, of which `batches` raises `InputError` where there is not one row: a list without rows is a mistake."""
+        return replace(self, _needs_rows=True)
 
     @property
     def ignored(self) -> tuple[Path, ...]:
@@ -120,6 +125,9 @@ class Source:
                     look.see(number, batch)
                     yield batch
                     row += batch.num_rows
+        if self._needs_rows and not row:
+            named = self.files[0] if len(self.files) == 1 else "The list"
+            raise InputError(f"{named} holds no row. Nothing was sent. Look at how the list was made.")
 
 
 def open_source(
