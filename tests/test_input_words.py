@@ -58,6 +58,7 @@ def test_rows_that_are_short_for_another_reason_keep_their_sentence(tmp_path: Pa
             "Line 31 looks like a header, and only the first 20 lines",
         ),
         (f"\nuser                contact\n----                -------\n{USER} {CONTACT}\n", "Export-Csv"),
+        (f"\nuser    : {USER}\nId      : {CONTACT}\n\nuser    : {USER}\nId      : {CONTACT}\n", "Export-Csv"),
         ("person,card\nx,y\n", "Other names can be given with --columns."),
     ],
 )

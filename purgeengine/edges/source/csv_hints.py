@@ -21,6 +21,8 @@ OTHER_DELIMITERS = ("|", ":", "^", "~")
 """What may be named in a line ``sep=``, beside the delimiters that are found without one."""
 _RULE = re.compile(r"\s*-+(\s+-+)*\s*")
 """The line of hyphens under the names of a table."""
+_PROPERTY = re.compile(r"\w+ +: ")
+"""How a line of a list of properties begins, one property a line."""
 
 
 def header_hint(header: Header, override: Mapping[str, str]) -> str:
@@ -29,7 +31,8 @@ def header_hint(header: Header, override: Mapping[str, str]) -> str:
         line[:LINE_CHARS_MAX].decode("utf-8", "replace")
         for line in (header.text + header.rest).split(b"\n", LINES_MAX)[:LINES_MAX]
     ]
-    if any(_RULE.fullmatch(line.rstrip("\r")) for line in lines[1 : TITLE_ROWS_MAX + 2]):
+    is_table = any(_RULE.fullmatch(line.rstrip("\r")) for line in lines[1 : TITLE_ROWS_MAX + 2])
+    if is_table or sum(_PROPERTY.match(line) is not None for line in lines[: TITLE_ROWS_MAX + 1]) > 1:
         return (
             "This is what PowerShell shows on the screen, and no CSV: make the list with Export-Csv -NoTypeInformation."
         )
