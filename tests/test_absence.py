@@ -58,10 +58,11 @@ def test_a_mailbox_with_one_contact_that_is_gone_is_ordinary() -> None:
 def test_the_sentence_has_its_plurals_right_and_accuses_nobody(sought: Sought, finished: bool, begins: str) -> None:
     """An earlier run that purged them is the first cause it names."""
     absence = Absence(sought, [SoughtInMailbox("a@x", Sought(0, 20))], 1, finished)
-    assert absence.sentence.startswith(
-        f"{begins}An earlier run may have deleted them. If none did, the ids fit nothing"
-    )
-    assert absence.sentence.endswith("Look at a few of these contacts before you take this for done.")
+    one = sought == Sought(0, 1)
+    cause = "it. If none did, the id fits nothing" if one else "them. If none did, the ids fit nothing"
+    assert absence.sentence.startswith(f"{begins}An earlier run may have deleted {cause}")
+    these = "this contact" if one else "a few of these contacts"
+    assert absence.sentence.endswith(f"Look at {these} before you take this for done.")
 
 
 def test_few_mailboxes_are_named_and_the_rest_counted() -> None:

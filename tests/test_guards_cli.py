@@ -189,7 +189,7 @@ def test_only_users_are_purged_and_misspelt_ones_are_told(bench: Bench, tmp_path
     """A pilot: one of three mailboxes; the name that does not occur is a warning."""
     ended = bench.run_here("--only-users", listed(tmp_path, CAT, "typo@contoso.example"))
     assert (ended.code, ended.json["outcomes"]["purged"], ended.json["outcomes"]["skipped"]) == (1, 1, 9), ended.err
-    assert "1 of the 2 users that --only-users lists do not occur" in ended.err
+    assert "1 of the 2 users that --only-users lists does not occur" in ended.err
     assert {row["code"] for row in bench.exported() if row["outcome"] == "skipped"} == {"Filtered"}
 
 

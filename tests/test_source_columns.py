@@ -79,8 +79,7 @@ def test_a_file_without_the_needed_columns_is_refused_before_any_row(tmp_path: P
     assert str(caught.value) == (
         f"{bad.resolve()} has no column for the user and the contact. It has the columns 'person', 'card'. "
         "These names are understood, in any letter case: user: user, userPrincipalName, mailbox, upn, userId; "
-        "contact: contact, contactId, id. Other names can be given with --columns. "
-        "A list of one mailbox needs no such column: name the mailbox with --user."
+        "contact: contact, contactId, id. Other names can be given with --columns."
     )
 
 

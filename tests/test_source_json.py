@@ -228,5 +228,5 @@ def test_an_empty_array_is_a_list_without_rows(tmp_path: Path) -> None:
 def test_lines_and_indented_objects_in_one_file_are_refused(tmp_path: Path) -> None:
     """One object a line and then indented ones: the sentence names the file and the line, and nothing is sent."""
     text = f"{json.dumps(ONE)}\n{json.dumps(TWO, indent=2)}\n{json.dumps(TWO, indent=2)}"
-    with pytest.raises(InputError, match=r"a\.json has one JSON object a line, and line 2 is none.*None of it is sent"):
+    with pytest.raises(InputError, match=r"a\.json: line 2 is not a whole JSON object.*None of the file is sent"):
         open_source([a_file(tmp_path, text, "a.json")])

@@ -116,7 +116,9 @@ class Report:
                 text += f" Line {line:,} of {printable(source.files[number].name)}: {reason}. plan shows every reason."
             self.findings.append(Finding(Level.WARNING, "input", text))
         elif look.valid_rows < look.rows:
-            text = f"{look.rows - look.valid_rows:,} of {look.rows:,} rows are invalid, and are never sent; plan shows why."
+            invalid = look.rows - look.valid_rows
+            are = "is" if invalid == 1 else "are"
+            text = f"{invalid:,} of {look.rows:,} rows {are} invalid, and {are} never sent; plan shows why."
             self.findings.append(Finding(Level.NOTE, "input", text))
         self.findings += [Finding(Level.OK, "input", line) for line in lines_of(self.reading)]
         self.findings += [Finding(Level.WARNING, "input", line) for line in warnings_of(self.reading)]

@@ -128,8 +128,9 @@ def _compare(folder: Path, tenant: Tenant, scratch: Path) -> None:
         if outcome in gone and tenant.truth.exists(user, contact)
     ]
     if wrong:
+        are = "is" if len(wrong) == 1 else "are"
         raise PurgeEngineError(
-            f"{counted(len(wrong), 'row')} of the ledger are wrong. Please report this, with the seed."
+            f"{counted(len(wrong), 'row')} of the ledger {are} wrong. Please report this, with the seed."
         )
     click.echo(f"Compared with the tenant's own record: all {counted(table.num_rows, 'row')} of the ledger are true.")
 

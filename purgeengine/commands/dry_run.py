@@ -16,7 +16,7 @@ from purgeengine.commands.guarding import refusal
 from purgeengine.commands.hours import hours_from
 from purgeengine.commands.options import limits_from
 from purgeengine.commands.prospect import as_json, prospect_of_input, prospect_of_ledger, show
-from purgeengine.commands.reading import refuse_reading_in_part
+from purgeengine.commands.reading import opened_for, refuse_reading_in_part
 from purgeengine.core.input_words import warnings_of
 from purgeengine.errors import UsageProblem
 
@@ -33,9 +33,10 @@ def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Input | No
     way_from(options)
     hours_from(options, time.time())
     user_filter = filter_from(options)
-    source = open_input()
-    folder = Path(options["ledger_folder"])
-    if state_of(folder) is FolderState.STAGED:
+    folder = None if options["ledger_folder"] is None else Path(options["ledger_folder"])
+    source = opened_for(folder, open_input)
+    is_staged = folder is not None and state_of(folder) is FolderState.STAGED
+    if folder is not None and is_staged:
         prospect = prospect_of_ledger(folder, source, user_filter)
     else:
         refuse_reading_in_part(source if isinstance(source, Source) else None, options)
@@ -44,7 +45,7 @@ def show_dry_run(options: Mapping[str, Any], open_input: Callable[[], Input | No
     unusable = None if prospect.unusable is None else str(prospect.unusable)
     refused = unusable or refusal(prospect.preview, user_filter, options)
     warnings = [*warnings_of(prospect.reading), *left_out_lines(prospect.preview, user_filter)]
-    if options["resolve_users"] and state_of(folder) is not FolderState.STAGED:
+    if options["resolve_users"] and not is_staged:
         warnings.append(
             "A dry run asks Graph nothing: names are not looked up (--resolve-users), so that a mailbox with two of them counts "
             "twice here, and a list finds it by the name in the input only."

@@ -56,8 +56,9 @@ def left_out_lines(preview: Preview, user_filter: UserFilter) -> list[str]:
     ]
     if preview.left_out_before:
         lines.append(
-            f"{counted(preview.left_out_before, 'row')} stay left out: an earlier run of this ledger was told to. Export them "
-            "with --only skipped, and give them to a new ledger, if they are wanted after all."
+            f"{counted(preview.left_out_before, 'row')} {'stays' if preview.left_out_before == 1 else 'stay'} left out: an earlier "
+            "run of this ledger was told to. What is wanted after all can be exported with --only skipped, and given to a new "
+            "ledger."
         )
     for name, users, seen in (
         ("--exclude-users", user_filter.excluded, preview.excluded_seen),
@@ -67,8 +68,10 @@ def left_out_lines(preview: Preview, user_filter: UserFilter) -> list[str]:
             continue
         unknown = len(users.keys) - seen
         if unknown:
+            does = "does" if unknown == 1 else "do"
             lines.append(
-                f"{number(unknown)} of the {counted(len(users), 'user')} that {name} lists do not occur in the input."
+                f"{number(unknown)} of the {counted(len(users), 'user')} that {name} lists {does} not occur in the "
+                "input."
             )
         elif users.patterns and name == "--exclude-users" and not preview.left_out[EXCLUDED]:
             lines.append("--exclude-users leaves nothing out.")

@@ -22,8 +22,9 @@ def refusal(preview: Preview, user_filter: UserFilter, options: Mapping[str, Any
     """Why this may not be purged, as a sentence, or None when it may."""
     most, most_of_one = options["max_items"], options["max_items_per_mailbox"]
     if most is not None and preview.rows > most:
+        there_are = "There is" if preview.rows == 1 else "There are"
         return (
-            f"There are {counted(preview.rows, 'row')} to purge, more than the {number(most)} that --max-items allows. "
+            f"{there_are} {counted(preview.rows, 'row')} to purge, more than the {number(most)} that --max-items allows. "
             "Nothing was sent."
         )
     if most_of_one is not None and (over := sum(rows > most_of_one for rows in preview.rows_by_mailbox)):

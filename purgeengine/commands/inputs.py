@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from purgeengine.commands.options import column_map, user_given
 from purgeengine.edges.ledger.storage import translated
-from purgeengine.errors import UsageProblem
+from purgeengine.edges.paths import SCRATCH_PREFIX, SPOOLED
+from purgeengine.errors import PurgeEngineError, UsageProblem
 
 if TYPE_CHECKING:
     from purgeengine.edges.source import Source
 
 STANDARD_INPUT = "-"
-SPOOLED = "standard-input"
-"""What standard input is called in messages and in the ledger."""
 
 
 class Opener(Protocol):
@@ -40,16 +39,32 @@ def opening(options: Mapping[str, Any]) -> Iterator[Opener]:
 
     inputs: Sequence[str] = options["inputs"]
     columns, user, clean = column_map(options["columns"]), user_given(options), options["clean"]
+    copies: list[Path] = []
     with ExitStack() as stack:
 
         def opened() -> Source:
             if STANDARD_INPUT not in inputs:
                 return open_source(inputs, columns, user=user, clean=clean)
             copy = _spooled(inputs, stack)
+            copies.append(copy)
             named = [copy if path == STANDARD_INPUT else path for path in inputs]
             return open_source(named, columns, user=user, clean=clean)
 
-        yield opened
+        try:
+            yield opened
+        except PurgeEngineError as error:
+            _name_standard_input(error, copies)
+            raise
+
+
+def _name_standard_input(error: PurgeEngineError, copies: Sequence[Path]) -> None:
+    """Let the error speak of standard input, and not of the copy, which nobody knows."""
+    text = str(error)
+    for copy in copies:
+        for name in {str(copy.resolve()), str(copy)}:
+            text = text.replace(name, SPOOLED)
+    if text != str(error):
+        error.args = (text[0].upper() + text[1:], *error.args[1:])
 
 
 def _spooled(inputs: Sequence[str], stack: ExitStack) -> Path:
@@ -61,7 +76,7 @@ def _spooled(inputs: Sequence[str], stack: ExitStack) -> Path:
             "INPUT is standard input (-), and nothing is piped into it. Pipe the rows in, or name a file."
         )
     with translated("Standard input cannot be copied"):
-        scratch = tempfile.TemporaryDirectory(prefix="purgeengine-", ignore_cleanup_errors=True)
+        scratch = tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True)
         copy = Path(stack.enter_context(scratch)) / SPOOLED
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)

@@ -89,7 +89,7 @@ def deletion_options(command: Decorated) -> Decorated:
     return command
 
 
-def purge_options(command: Decorated) -> Decorated:
+def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decorated:
     """What is done, where the record goes, what must be true before anything is sent, when it may be, and how it is told."""
     command = deletion_options(command)
     for option in reversed(
@@ -97,9 +97,9 @@ def purge_options(command: Decorated) -> Decorated:
             click.option(
                 "--ledger",
                 "ledger_folder",
-                required=True,
+                required=ledger_required,
                 type=click.Path(),
-                help="Folder of the ledger; made when new.",
+                help="Folder of the ledger; made when new." + ("" if ledger_required else " A dry run needs none."),
             ),
             click.option("--yes", is_flag=True, help="Do not ask before purging."),
             click.option(

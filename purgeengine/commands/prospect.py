@@ -121,7 +121,8 @@ def show(prospect: Prospect, limits: Limits) -> None:
         say(line)
     say(f"  to purge    {number(preview.rows)}")
     if prospect.in_doubt:
-        say(f"    {number(prospect.in_doubt)} of them were sent before, answer unknown")
+        was = "was" if prospect.in_doubt == 1 else "were"
+        say(f"    {number(prospect.in_doubt)} of them {was} sent before, answer unknown")
     for outcome in Outcome:
         if outcomes.get(outcome) or outcome is Outcome.INVALID or outcome is Outcome.DUPLICATE:
             name = "duplicates" if outcome is Outcome.DUPLICATE else outcome.value
@@ -134,7 +135,8 @@ def show(prospect: Prospect, limits: Limits) -> None:
         say("Largest mailboxes:")
         for user, rows in preview.largest_mailboxes[:LARGEST_SHOWN]:
             say(f"  {number(rows):>9}  {user}")
-    show_cost(estimate(preview.rows_by_mailbox, limits), preview.largest_mailboxes)
+    if prospect.unusable is None:  # otherwise the error that follows says that nothing can be sent
+        show_cost(estimate(preview.rows_by_mailbox, limits), preview.largest_mailboxes)
 
 
 def _show_invalid(prospect: Prospect) -> None:

@@ -270,9 +270,13 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
         main.close()  # where there was no loop to run it
 
 
-def log_end(summary: Summary) -> None:
-    """One event that says how the run ended, for automation that reads logs."""
+def log_doubt(summary: Summary) -> None:
+    """Warn where nothing, or nearly nothing, was found under its id."""
     if summary.absence is not None:
         logs.get_logger().warning(logs.RUN_DOUBTED, because=summary.absence.sentence)
+
+
+def log_end(summary: Summary) -> None:
+    """One event that says how the run ended, for automation that reads logs."""
     event = logs.RUN_ENDED if summary.complete else logs.RUN_STOPPED
     logs.get_logger().info(event, **{key: value for key, value in summary.as_json().items() if key != "ledger"})

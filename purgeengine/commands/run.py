@@ -34,15 +34,20 @@ or --auth managed-identity or device-code. HTTPS_PROXY and NO_PROXY are honoured
 @click.command(epilog=EPILOG)
 @partial(input_arguments, required=False)
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
-@purge_options
+@partial(purge_options, ledger_required=False)
 @connection_options
 @limit_options
 def run(**options: Any) -> int:
-    """Permanently delete the contacts listed in INPUT (CSV or Parquet files, or a folder of them).
+    """Permanently delete the contacts listed in INPUT (CSV, JSON or Parquet files, or a folder of them).
 
     The same command again resumes: nothing that has its outcome is sent again; INPUT may then be left out. Ctrl-C stops in an
     orderly way, a second Ctrl-C at once; both are resumable. INPUT may be - for standard input.
     """
+    if options["ledger_folder"] is None:
+        if not options["dry_run"]:
+            raise UsageProblem("Name a folder for the ledger with --ledger; only a dry run (--dry-run) needs none.")
+        if not options["inputs"]:
+            raise UsageProblem("Name an INPUT to look at, or with --ledger a ledger that is to be resumed.")
     if not options["inputs"]:
         _refuse_nothing_to_resume(Path(options["ledger_folder"]))
         return _begin(options, lambda: None)

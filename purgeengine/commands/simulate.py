@@ -77,7 +77,7 @@ Ctrl-C ends it."""
 def simulate(**options: Any) -> int:
     """Serve a simulated tenant on this machine, to try everything without harm.
 
-    With INPUT (CSV or Parquet) the contacts listed there exist; without, every contact of every user exists until it is
+    With INPUT (CSV, JSON or Parquet) the contacts listed there exist; without, every contact of every user exists until it is
     purged. It serves the login, $batch, and the same requests one by one: permanentDelete and DELETE of a contact, GET of
     contacts, contact folders, users and the organization, in pages. It refuses everything else with 501 and a sentence.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from purgeengine.commands.filtering import filter_from, left_out_lines
 from purgeengine.commands.guarding import confirm, refusal
 from purgeengine.commands.hours import hours_from
 from purgeengine.commands.options import deletion_from, limits_from
-from purgeengine.commands.reading import refuse_reading_in_part
+from purgeengine.commands.reading import opened_for, refuse_reading_in_part
 from purgeengine.core.guard import FailureThreshold
 from purgeengine.core.input_words import lines_of, warnings_of
 from purgeengine.errors import UsageProblem
@@ -36,7 +37,7 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
     from purgeengine.commands.preflight import about_cloud, about_names, tell_of_token, warn
     from purgeengine.commands.probing import REQUESTS_MAX, look_first
     from purgeengine.commands.progress import a_display
-    from purgeengine.commands.purging import Purge, log_end
+    from purgeengine.commands.purging import Purge, log_doubt, log_end
     from purgeengine.commands.resolving import resolver
     from purgeengine.commands.staging import staged_ledger
     from purgeengine.commands.summary import show_summary
@@ -50,9 +51,9 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
     way, deletion = way_from(options), deletion_from(options)
     logs.configure_logs(options["log_format"], quiet=options["quiet"], verbose=options["verbose"])
     user_filter = filter_from(options)
-    source = open_input()
-    read = source if isinstance(source, Source) else None
     folder = Path(options["ledger_folder"])
+    source = opened_for(folder, open_input)
+    read = source if isinstance(source, Source) else None
     if state_of(folder) is not FolderState.STAGED:  # what a ledger was made from was agreed on
         refuse_reading_in_part(read, options)
     tokens, identity = connect(way)
@@ -82,10 +83,18 @@ def start_purge(options: dict[str, Any], open_input: Callable[[], Input | None])
         display = a_display(quiet=options["quiet"], log_format=options["log_format"])
         purge = Purge(ledger, tokens, way, limits, display, threshold, options["seed"], options["auto_stop"], hours)
         summary = replace(purge.run(), reading=ledger.reading)
+    if not _is_told_on_screen(options):
+        log_doubt(summary)
     log_end(summary)
     with to_whoever_reads():
         show_summary(summary, as_json=options["as_json"])
     return summary.exit_code
+
+
+def _is_told_on_screen(options: Mapping[str, Any]) -> bool:
+    """Whether the summary and the log are read by one person on one screen: what the summary tells is not logged as well."""
+    is_for_programs = options["as_json"] or options["log_format"] == "json"
+    return not is_for_programs and sys.stdout.isatty() and sys.stderr.isatty()
 
 
 def _tell_of_reading(ledger: Ledger, options: dict[str, Any]) -> None:

@@ -25,7 +25,12 @@ CAUSES = (
     "An earlier run may have deleted them. If none did, the ids fit nothing: ids change when contacts or mailboxes move, they "
     "differ by id type (--id-type), and each tenant has its own."
 )
+CAUSES_OF_ONE = (
+    "An earlier run may have deleted it. If none did, the id fits nothing: ids change when contacts or mailboxes move, they "
+    "differ by id type (--id-type), and each tenant has its own."
+)
 LOOK = "Look at a few of these contacts before you take this for done."
+LOOK_AT_ONE = "Look at this contact before you take this for done."
 _IN_PURGES = 403
 """Status of an absent row whose contact Graph did find: in the Purges folder (ErrorCannotDeleteObject)."""
 
@@ -93,7 +98,8 @@ class Absence:
             if self.overall
             else f"In {_mailboxes(self.mailboxes_in_all)}, nothing or nearly nothing was found under the ids of the list"
         )
-        return f"{seen}{'' if self.finished else ' so far'}. {CAUSES} {LOOK}"
+        advice = f"{CAUSES_OF_ONE} {LOOK_AT_ONE}" if self.overall and _one(self.sought) else f"{CAUSES} {LOOK}"
+        return f"{seen}{'' if self.finished else ' so far'}. {advice}"
 
     def lines(self) -> list[str]:
         """The mailboxes as lines of text, where it is not so over all rows."""

@@ -30,6 +30,7 @@ _WITHOUT_INVISIBLE = dict.fromkeys(map(ord, INVISIBLE))
 _CLEANS = "; --clean removes it"
 _ADDRESS_PREFIX = re.compile(r"(mailto|smtp):\s*", re.IGNORECASE)
 _BRACES = re.compile(r"\{(.*)\}", re.DOTALL)
+_BETWEEN_ADDRESSES = re.compile(r"[;,|/\s]+")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _QUOTED = re.compile(r"""["'‘’“”`].*["'‘’“”`]""", re.DOTALL)
 _POWERSHELL = re.compile(r"(System|Microsoft)\.[A-Za-z.]+(\[\])?|@\{.*", re.DOTALL)
@@ -73,7 +74,7 @@ def user_cause(user: str, is_user: Callable[[str], bool]) -> str | None:
     if "<" in user and user.endswith(">"):
         return "is a name and an address (Name <address>), not the address alone"
     if user.count("@") > 1:
-        return "holds several addresses"
+        return _signs_cause(user)
     if "\\" in user:
         return "is a Windows account name (DOMAIN\\name), not a user principal name (name@domain)"
     if user[-1:] in ".;,":
@@ -85,6 +86,15 @@ def user_cause(user: str, is_user: Callable[[str], bool]) -> str | None:
     if not user.isascii():
         return "holds a letter or sign beyond ASCII, which no user principal name has"
     return None
+
+
+def _signs_cause(user: str) -> str:
+    """Why a text with more than one ``@`` is no user."""
+    if sum("@" in part for part in _BETWEEN_ADDRESSES.split(user)) > 1:
+        return "holds several addresses"
+    if user.startswith("@"):
+        return "begins with '@'"
+    return f"has {'two' if user.count('@') == 2 else 'several'} @ signs"
 
 
 def id_cause(value: str, is_id: Callable[[str], bool]) -> str | None:

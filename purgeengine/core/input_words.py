@@ -17,17 +17,42 @@ NAMES_SHOWN = 5
 LAYOUTS_SHOWN = 5
 
 _NOTES = {
-    "title_lines": "{} above the header were passed over|line",
-    "sep_line": "{} that names the delimiter (sep=) was read as such|line",
-    "header_again": "{} that repeat the header: no rows|line",
-    "empty_rows": "{} without any value: no rows|line",
-    "cells_replaced": "{} of other columns with bytes that are no text: those were replaced|cell",
-    "cells_cut": "{} of other columns, longer than is kept: their end was cut off|cell",
-    "missing_words": "{} with a word for a missing value in the folder column: taken for no folder|row",
-    "cleaned": "{} mended by --clean|row",
-    "incomplete_page": "{} of Graph's that names a next one (@odata.nextLink): unless its contacts are in another file of the "
-    "input, they are not in the list|page",
+    "title_lines": ("line above the header was passed over", "lines above the header were passed over"),
+    "sep_line": (
+        "line that names the delimiter (sep=) was read as such",
+        "lines that name the delimiter (sep=) were read as such",
+    ),
+    "header_again": ("line that repeats the header: no row", "lines that repeat the header: no rows"),
+    "empty_rows": ("line without any value: no row", "lines without any value: no rows"),
+    "cells_replaced": (
+        "cell of another column with bytes that are no text: those were replaced",
+        "cells of other columns with bytes that are no text: those were replaced",
+    ),
+    "cells_cut": (
+        "cell of another column, longer than is kept: its end was cut off",
+        "cells of other columns, longer than is kept: their ends were cut off",
+    ),
+    "missing_words": (
+        "row with a word for a missing value in the folder column: taken for no folder",
+        "rows with a word for a missing value in the folder column: taken for no folder",
+    ),
+    "cleaned": ("row mended by --clean", "rows mended by --clean"),
+    "apostrophes": (
+        "row has a user that begins with an apostrophe, as Excel marks text: it is part of the name, and sent as it stands. Remove "
+        "it where the name has none",
+        "rows have a user that begins with an apostrophe, as Excel marks text: it is part of the name, and sent as it stands. "
+        "Remove it where the name has none",
+    ),
+    "incomplete_page": (
+        "page of Graph's names a next one (@odata.nextLink): unless its contacts are in another file of the input, they are not "
+        "in the list",
+        "pages of Graph's name a next one (@odata.nextLink): unless their contacts are in another file of the input, they are "
+        "not in the list",
+    ),
 }
+"""What follows the number of times, for one and for any other number."""
+_DOUBTFUL = ("incomplete_page", "apostrophes")
+"""Notes that make one doubt that the list is the one that was meant."""
 
 
 def plain(reading: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -45,8 +70,8 @@ def lines_of(reading: Mapping[str, Any] | None) -> list[str]:
         for group in groups[:LAYOUTS_SHOWN]
     ]
     if len(groups) > LAYOUTS_SHOWN:
-        lines.append(f"  and {_number(len(groups) - LAYOUTS_SHOWN)} more choices of columns (--json has them)")
-    return lines + [_note(note) for note in reading.get("notes") or () if note["kind"] != "incomplete_page"]
+        lines.append(f"  and {_counted(len(groups) - LAYOUTS_SHOWN, 'more choice')} of columns (--json has them)")
+    return lines + [_note(note) for note in reading.get("notes") or () if note["kind"] not in _DOUBTFUL]
 
 
 def _of_files(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> str:
@@ -62,9 +87,9 @@ def _role(taken: Mapping[str, Any] | None) -> str:
 
 
 def _note(note: Mapping[str, Any]) -> str:
-    text, _, noun = _NOTES.get(note["kind"], f"{{}}: {note['kind']}|time").partition("|")
+    one, several = _NOTES.get(note["kind"], (f"time: {note['kind']}", f"times: {note['kind']}"))
     example = f": {note['example']}" if note["example"] else ""
-    said = text.format(_counted(note["times"], noun))
+    said = f"{_number(note['times'])} {one if note['times'] == 1 else several}"
     return f"{said} (first: line {_number(note['line'])} of {note['file']}{example})"
 
 
@@ -72,10 +97,12 @@ def warnings_of(reading: Mapping[str, Any] | None) -> list[str]:
     """What makes one doubt that this is the list that was meant, a sentence each."""
     reading = reading or {}
     lines = [sentence for left in reading.get("left_alone") or () if (sentence := _left_alone(left))]
-    lines += [f"{_note(note)}." for note in reading.get("notes") or () if note["kind"] == "incomplete_page"]
+    lines += [f"{_note(note)}." for note in reading.get("notes") or () if note["kind"] in _DOUBTFUL]
     for found in reading.get("unlikely") or ():
         whose = (
-            "Every contact"
+            "The one contact"
+            if found["of"] == 1
+            else "Every contact"
             if found["rows"] == found["of"]
             else f"{_number(found['rows'])} of {_number(found['of'])} contacts"
         )

@@ -14,6 +14,11 @@ import pyarrow as pa
 
 from purgeengine.errors import UsageProblem
 
+SCRATCH_PREFIX = "purgeengine-"
+"""How names of folders for temporary files begin."""
+SPOOLED = "standard input"
+"""What the copy of standard input is called, in messages and in the ledger."""
+
 
 def opened(path: Path) -> pa.NativeFile:
     """The file, to be read by pyarrow. Raises OSError as opening a file does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from purgeengine.core.foreign import printable
@@ -25,7 +25,7 @@ from purgeengine.edges.ledger.storage import (
     sync_folder,
     translated,
 )
-from purgeengine.edges.paths import refuse_unspellable
+from purgeengine.edges.paths import SCRATCH_PREFIX, SPOOLED, refuse_unspellable
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 if TYPE_CHECKING:
@@ -73,11 +73,17 @@ def _begins_as_ours(readme: Path) -> bool:
 def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input, digest: str) -> None:
     """Raise `LedgerMismatch` where the ledger, which says ``kept`` of itself, was not made from this input, with its digest."""
     if kept["digest"] != digest or kept["extra_columns"] != list(source.extra_columns):
-        files = printable(", ".join(kept["files"][:3]))
+        files = printable(", ".join(map(_told, kept["files"][:3])))
         raise LedgerMismatch(
             f"The ledger in {folder} was made from another input ({files}). Nothing was sent. Give the original input, unchanged "
             "and with the same columns, or none at all, to resume; or use another folder for this one."
         )
+
+
+def _told(file: str) -> str:
+    """The name of an input as people know it: the copy of standard input is at a place that they have never seen."""
+    path = PurePath(file)
+    return SPOOLED if path.name == SPOOLED and path.parent.name.startswith(SCRATCH_PREFIX) else file
 
 
 def refuse_other_options(folder: Path, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -87,10 +93,12 @@ def refuse_other_options(folder: Path, kept: Mapping[str, Any], given: Mapping[s
         if str(its).lower() == str(ours).lower():
             continue
         option = f"--{name} {its}".removesuffix(" True") if its else f"--{name}"
-        cure = f"Give {option} as well" if its else f"Leave {option} out"
+        cure = f"Leave {option} out"
+        if its:
+            cure = f"Give {option} instead of --{name} {ours}" if ours else f"Give {option} as well"
         raise LedgerMismatch(
             f"The ledger in {folder} was made {'with' if its else 'without'} {printable(option)}, and its rows stand as that made "
-            f"them. Nothing was sent. {cure} to resume, or use another folder for this purge."
+            f"them. Nothing was sent. {printable(cure)} to resume, or use another folder for this purge."
         )
 
 

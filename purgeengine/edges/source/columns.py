@@ -81,6 +81,14 @@ class Layout:
         return tuple(dict.fromkeys(place for place in places if place is not None))
 
 
+class LacksColumns(InputError):
+    """A file has no column for a role that every row needs. ``lacking`` names the roles: user, contact or both."""
+
+    def __init__(self, text: str, lacking: Sequence[str]) -> None:
+        super().__init__(text)
+        self.lacking = tuple(lacking)
+
+
 class Roles(dict[str, str]):
     """The caller's own names for roles, "" for a role that is left out; ``user`` is the one user of every row, where given.
 
@@ -242,7 +250,11 @@ def _overridden(
 
 
 def _by_alias(path: Path, role: str, places: Mapping[str, int]) -> int | None:
-    """The earliest alias wins, except where a bare ``id`` leaves open what is meant: what is deleted does not come back."""
+    """Find the column of a role by the names that are understood for it; None where there is none.
+
+    Of several, the one that stands first in `ALIASES` is taken. Raises `InputError` for ``contactId`` beside ``id``: a wrong guess
+    would delete other contacts than those that are meant.
+    """
     present = [alias for alias in ALIASES[role] if name_key(alias) in places]
     if present == ["contactId", "id"]:
         raise InputError(
@@ -278,12 +290,13 @@ def _extras(
     return tuple(extras)
 
 
-def _lacking(path: Path, names: tuple[str, ...], lacking: Sequence[str]) -> InputError:
+def _lacking(path: Path, names: tuple[str, ...], lacking: Sequence[str]) -> LacksColumns:
     accepted = "; ".join(f"{role}: {', '.join(ALIASES[role])}" for role in lacking)
-    return InputError(
+    return LacksColumns(
         f"{path} has no column for the {' and the '.join(lacking)}. It has {_listed(names)}. "
         f"These names are understood, in any letter case: {accepted}. Other names can be given with --columns."
-        + (" A list of one mailbox needs no such column: name the mailbox with --user." if "user" in lacking else "")
+        + (" A list of one mailbox needs no such column: name the mailbox with --user." if lacking == ["user"] else ""),
+        lacking,
     )
 
 

@@ -21,6 +21,8 @@ from purgeengine.edges.source.notes import Noted, NoteKind
 from purgeengine.edges.source.rows import HAS_NUL, NOT_TEXT, ROW_TOO_LONG, Numbers, bytes_problem, text_of
 from purgeengine.errors import InputError
 
+COMMON_DELIMITERS = (b",", b";", b"\t", b"|")
+"""What programs write between cells. Rows are tried with each of them where none fits the header."""
 LIKE_ANSI = f"{NOT_TEXT} but look like ANSI: save the list as CSV UTF-8"
 """The reason for a row with single bytes that are letters in Windows-1252."""
 
@@ -55,28 +57,42 @@ class Widths:
         self.others: dict[int, int] = {}
         """The first line of rows with so many cells, of a few numbers."""
         self._misfits = 0
+        self._delimiter = b""
+        self._fitting_otherwise = dict.fromkeys(COMMON_DELIMITERS, 0)
+        """How many of the rows that do not fit would do so if this delimiter stood between their cells."""
 
-    def add(self, record: Record, width: int) -> None:
-        """Count a row."""
+    def add(self, record: Record, width: int, delimiter: bytes) -> None:
+        """Count a row. ``width`` is the number of names in the header, ``delimiter`` is what stands between them."""
         if record.cell_count == width:
             self.fitting += 1
-        else:
-            self._misfits += 1
-            if len(self.others) < 4:
-                self.others.setdefault(record.cell_count, record.line)
+            return
+        self._misfits += 1
+        if len(self.others) < 4:
+            self.others.setdefault(record.cell_count, record.line)
+        if not self.fitting:
+            self._delimiter = delimiter
+            line = delimiter.join(record.cells)
+            for other in COMMON_DELIMITERS:
+                self._fitting_otherwise[other] += other != delimiter and line.count(other) + 1 == width
 
     def check(self, path: Path, names: int) -> None:
         """Raise `InputError` where the file has rows, and none of them fits."""
         if self.fitting or not self._misfits:
             return
+        for other, rows in self._fitting_otherwise.items():
+            if names > 1 and rows == self._misfits:
+                raise InputError(
+                    f"{path}: the header is separated by {_shown(self._delimiter)} and the rows by {_shown(other)}. Write both "
+                    "with the same delimiter."
+                )
         (cells, line), *more = self.others.items()
-        rows = "its only row has" if self._misfits == 1 else f"not one of its {self._misfits:,} rows has"
-        text = f"{path}: the header has {names} names, and "
+        said = "its only row has" if self._misfits == 1 else f"not one of its {self._misfits:,} rows has"
+        text = f"{path}: the header has {names} name{'s' * (names != 1)}, and "
         if more:
-            text += f"{rows} as many cells; the one in line {line:,} has {cells:,}"
+            text += f"{said} as many cells; the one in line {line:,} has {cells:,}"
         else:
-            rows = "its only row" if self._misfits == 1 else f"each of its {self._misfits:,} rows"
-            text += f"{rows} has {cells:,} cell{'s' * (cells > 1)}"
+            said = "its only row" if self._misfits == 1 else f"each of its {self._misfits:,} rows"
+            text += f"{said} has {cells:,} cell{'s' * (cells > 1)}"
         if not more and cells == names + 1:
             text += ". The header is one name short: are there row names, or a delimiter at the end of each line"
             text += "? Remove these, or add the name that is missing"
@@ -85,6 +101,10 @@ class Widths:
         else:
             text += ". Save the list again, with one delimiter everywhere and cells in quotes where they hold it"
         raise InputError(text + ", so that each cell stands under its name.")
+
+
+def _shown(delimiter: bytes) -> str:
+    return "tabs" if delimiter == b"\t" else f"'{delimiter.decode()}'"
 
 
 def is_header(record: Record, override: Mapping[str, str]) -> bool:
@@ -107,7 +127,7 @@ def rows_of(records: Sequence[Record], table: Table, widths: Widths) -> Rows:
         if (record.cell_count != width or b"@" not in record.cells[layout.user]) and _is_header_again(record, table):
             noted.add(NoteKind.HEADER_AGAIN, record.line, record.cells[0])
             continue
-        widths.add(record, width)
+        widths.add(record, width, table.header.delimiter)
         cells, problem = _checked(record, layout, noted)
         if problem is not None:
             problems[len(rows)] = problem
@@ -128,6 +148,7 @@ class _Noting:
         self.notes: dict[NoteKind, Noted] = {}
 
     def add(self, kind: NoteKind, line: int, example: bytes = b"") -> None:
+        """Count one more of this kind. ``line`` (from 1) and ``example`` are kept if it is the first one."""
         known = self.notes.get(kind)
         if known:
             self.notes[kind] = known._replace(times=known.times + 1)

@@ -17,10 +17,11 @@ from typing import Any
 import pyarrow.compute
 
 from purgeengine.core.identifiers import row_problem
-from purgeengine.edges.source.columns import Layout, is_export, layout_of
+from purgeengine.edges.source.columns import LacksColumns, Layout, is_export, layout_of
 from purgeengine.edges.source.csv_cells import Rows, Table, Widths, is_header, rows_of
 from purgeengine.edges.source.csv_dialect import Watched, refuse_two_readings
 from purgeengine.edges.source.csv_header import Header, read_header
+from purgeengine.edges.source.csv_hints import header_hint
 from purgeengine.edges.source.csv_lines import Blocks, after_last_line
 from purgeengine.edges.source.csv_plain import Columns, plain_columns
 from purgeengine.edges.source.csv_records import QuotingError, Record, Scanner
@@ -59,7 +60,12 @@ class CsvTable:
         header = read_header(path, blocks, override)
         estimate = _rows_estimate(path, kind, header, blocks.ended)
         names = [_plain_again(name) for name in header.names] if is_export(header.names) else header.names
-        layout = layout_of(path, names, override)
+        try:
+            layout = layout_of(path, names, override)
+        except LacksColumns as error:
+            if hint := header_hint(header, override):
+                raise LacksColumns(f"{error} {hint}", error.lacking) from error
+            raise
         _refuse_rows_above(path, header, layout)
         return cls(path, layout, estimate, kind, header._replace(rest=b""), override, block_bytes)
 

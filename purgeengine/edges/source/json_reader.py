@@ -47,13 +47,20 @@ class JsonTable:
         """Read it all. Raises `InputError` when it is no JSON, ambiguous, lacks a column or cannot be read."""
         names: dict[str, str] = {}
         known: set[str] = set()
-        rows = 0
+        rows, kinds = 0, set[str]()
         for element in elements(path, text_pieces(path, kind, piece_bytes)):
             rows += not element.next_link
+            if element.kind:
+                kinds.add(element.kind)
             for key in element.fields or ():
                 if key not in known and len(names) <= 2 * COLUMNS_MAX:
                     known.add(key)
                     names.setdefault(_key_of(key), plain_name(_shown(key)))
+        if kinds and not names:
+            raise InputError(
+                f"{path}: its elements are {' or '.join(sorted(kinds))}, not objects with a user and a contact. Write each row as "
+                'an object, such as {"user": "ann@contoso.com", "contact": "..."}.'
+            )
         if not rows and not names:
             names = _names_of_nothing(override)
         layout = layout_of(path, list(names.values()), override)

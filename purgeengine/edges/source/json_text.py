@@ -31,7 +31,7 @@ _BEGINS = re.compile(rb"""\s*(\{\s*(["}]|$)|\[\s*([\[\]{"]|$))""")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _INT_CHARS_MAX = 4_000
 """Longer whole numbers are refused by Python itself."""
-_NEXT = ("@odata.nextLink", "odata.nextLink")
+_NEXT = ("@odata.nextLink", "odata.nextLink", "nextLink")
 _ROLES = {name_key(alias) for role in ("user", "contact") for alias in ALIASES[role]}
 
 
@@ -51,6 +51,8 @@ class Element(NamedTuple):
     fields: dict[str, Any] | None
     problem: str | None = None
     next_link: str = ""
+    kind: str = ""
+    """What it is in words, where it is a value of JSON and no object."""
 
 
 def looks_like_json(path: Path, head: bytes) -> bool:
@@ -150,10 +152,14 @@ def _of_lines(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterator[El
             continue
         if problem is not None and not (line.startswith(b"{") and line.endswith(b"}")):
             raise InputError(
-                f"{path} has one JSON object a line, and line {number:,} is none, nor an object of its own that is broken: what "
-                "follows may stand inside another object. None of it is sent. Mend that line, and name the file again."
+                f"{path}: line {number:,} is not a whole JSON object (it is cut off, or broken). None of the file is sent. Mend or "
+                "remove that line."
             )
-        yield Element(number, None, problem or f"the line holds {kind_of_value(found)}, and a row is an object")
+        if problem is not None:
+            yield Element(number, None, problem)
+        else:
+            kind = kind_of_value(found)
+            yield Element(number, None, f"the line holds {kind}, and a row is an object", kind=kind)
 
 
 def _lines(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -219,7 +225,8 @@ def _of_documents(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterato
         if isinstance(found, dict):
             yield Element(number, found)
         else:
-            yield Element(number, None, f"the element is {kind_of_value(found)}, and a row is an object")
+            kind = kind_of_value(found)
+            yield Element(number, None, f"the element is {kind}, and a row is an object", kind=kind)
     if depth:
         raise text.broken("it ends within an array, as a file that was cut short does")
 

@@ -40,6 +40,8 @@ class Mender:
         """The cells as they are meant, with what was done among their notes."""
         cells = self._completed(cells)
         notes = dict(cells.notes)
+        if "user" not in self.layout.given:
+            _tell_of_apostrophes(cells, notes)
         if cells.folder is not None:
             folder = self._without_words(cells, cells.folder, notes)
             if folder is not cells.folder:
@@ -66,6 +68,15 @@ class Mender:
             return folder
         _note(notes, NoteKind.MISSING_WORDS, cells, words, lambda index: str(folder[index].as_py()))
         return pc.if_else(words, pa.scalar("", pa.string()), folder)
+
+
+def _tell_of_apostrophes(cells: Cells, notes: dict[NoteKind, Noted]) -> None:
+    """Note users with an apostrophe before them and none behind them; those in quotes are invalid, and told as that."""
+    marked = pc.starts_with(cells.user, "'")
+    if pc.any(marked).as_py():
+        marked = pc.and_not(marked, pc.ends_with(cells.user, "'"))
+        if pc.any(marked).as_py():
+            _note(notes, NoteKind.APOSTROPHES, cells, marked, lambda index: str(cells.user[index].as_py()))
 
 
 def _cleaned(cells: Cells, notes: dict[NoteKind, Noted]) -> Cells:

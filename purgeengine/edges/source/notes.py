@@ -31,6 +31,8 @@ class NoteKind(StrEnum):
     """Words for a missing value in the folder column, such as ``NULL``: they were taken for empty."""
     CLEANED = "cleaned"
     """Names or ids that ``--clean`` mended."""
+    APOSTROPHES = "apostrophes"
+    """Users that begin with an apostrophe: it is allowed in a name, and it is also the mark of Excel for text."""
     INCOMPLETE_PAGE = "incomplete_page"
     """A page of Graph's that names a next one (``@odata.nextLink``): the contacts of that are not in the list."""
 

@@ -27,22 +27,22 @@ BLOCK_BYTES = 1 << 20
 
 
 class Table(Protocol):
-    """A file that has been opened and understood."""
+    """One file of the input, of any format, whose columns are known. Its rows can be read as often as they are needed."""
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Where the file is."""
 
     @property
     def layout(self) -> Layout:
-        """Its columns."""
+        """Which columns the file has, and which of them hold the user, the folder and the contact."""
 
     @property
     def rows_estimate(self) -> int | None:
-        """About how many rows it has, where that is known."""
+        """About how many rows the file has; None where that is not known before it is read."""
 
     def cells(self) -> Iterator[Cells]:
-        """All rows, in order."""
+        """Read the rows from the first one on, in order. Raises `InputError` where the file cannot be read further."""
 
 
 @dataclass(frozen=True, slots=True)

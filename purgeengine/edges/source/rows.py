@@ -229,7 +229,7 @@ def valid_users(users: Text) -> Flags:
 
 
 def _valid_folders(folders: Text) -> Flags:
-    """Of the right characters, none included: nothing is left when they are trimmed."""
+    """Which are folder ids. An empty one counts: the contact is then addressed by its mailbox alone."""
     only_right = pc.equal(pc.ascii_rtrim(folders, _ID_CHARACTERS), _EMPTY)
     right = pc.and_(only_right, pc.less_equal(pc.binary_length(folders), _ID_LENGTH_MAX))
     words = missing_words(folders)

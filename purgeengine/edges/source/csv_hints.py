@@ -1,0 +1,67 @@
+"""Why a CSV file seems to lack a column: what people have done to such files, told from their first lines.
+
+It knows what headers and rows look like. It must not know quotes: a hint is no reading, and nothing is sent by it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from purgeengine.core.identifiers import is_id, is_user
+from purgeengine.core.unlikely import unlikely
+from purgeengine.edges.source.columns import Roles, plain_name
+from purgeengine.edges.source.csv_header import DELIMITERS, TITLE_ROWS_MAX, Header, has_roles
+
+LINES_MAX = 2_000
+"""Lines in which a header is looked for that stands too low: titles are not longer."""
+LINE_CHARS_MAX = 64 * 1024
+"""What is looked at of a line: all names of a header together may be as long."""
+OTHER_DELIMITERS = ("|", ":", "^", "~")
+"""What may be named in a line ``sep=``, beside the delimiters that are found without one."""
+_RULE = re.compile(r"\s*-+(\s+-+)*\s*")
+"""The line of hyphens under the names of a table."""
+_PROPERTY = re.compile(r"\w+ +: ")
+"""How a line of a list of properties begins, one property a line."""
+
+
+def header_hint(header: Header, override: Mapping[str, str]) -> str:
+    """A sentence about what is probably wrong with a file without a column that is needed; "" where nothing is known."""
+    lines = [
+        line[:LINE_CHARS_MAX].decode("utf-8", "replace")
+        for line in (header.text + header.rest).split(b"\n", LINES_MAX)[:LINES_MAX]
+    ]
+    is_table = any(_RULE.fullmatch(line.rstrip("\r")) for line in lines[1 : TITLE_ROWS_MAX + 2])
+    if is_table or sum(_PROPERTY.match(line) is not None for line in lines[: TITLE_ROWS_MAX + 1]) > 1:
+        return (
+            "This is what PowerShell shows on the screen, and no CSV: make the list with Export-Csv -NoTypeInformation."
+        )
+    delimiter = header.delimiter.decode()
+    if _is_row(header.names, override):
+        return f"Line {header.lines:,} looks like a row: the header is missing. Put the names of the columns above it."
+    for other in OTHER_DELIMITERS:
+        if other != delimiter and any(has_roles(_names(line, other), override) for line in lines[: TITLE_ROWS_MAX + 1]):
+            return (
+                f"The cells seem to be separated by '{other}': write sep={other} into the first line, above the header."
+            )
+    for number, line in enumerate(lines[TITLE_ROWS_MAX + 1 :], start=TITLE_ROWS_MAX + 2):
+        if any(has_roles(_names(line, one.decode()), override) for one in DELIMITERS):
+            return (
+                f"Line {number:,} looks like a header, and only the first {TITLE_ROWS_MAX} lines are searched for one. Remove the "
+                "lines above it."
+            )
+    return ""
+
+
+def _names(line: str, delimiter: str) -> list[str]:
+    return [plain_name(cell.strip().strip('"')) for cell in line.split(delimiter)]
+
+
+def _is_row(names: Sequence[str], override: Mapping[str, str]) -> bool:
+    """Whether what stands where the header should is a user and an id; an id alone where ``--user`` names the user."""
+    cells = [name.strip() for name in names]
+    users = [cell for cell in cells if is_user(cell)]
+    if users:
+        return any(is_id(cell) for cell in cells if cell != users[0])
+    given = isinstance(override, Roles) and override.user is not None
+    return given and any(is_id(cell) and unlikely(cell) is None for cell in cells)
