@@ -31,7 +31,10 @@ REQUESTS_MAX = QUESTIONS * TRIES_MAX
 
 
 async def probe(reader: GraphReader, items: Sequence[Item], id_type: IdType, *, hasty: bool = False) -> list[Probed]:
-    """Look at the mailboxes of these rows, ``hasty`` as `GraphReader.read` has it. Raises `TokenError` and `RunStopped` as the reader does."""
+    """Look at the mailboxes of these rows, ``hasty`` as `GraphReader.read` has it.
+
+    Raises `TokenError` and `RunStopped` as the reader does.
+    """
     urls = [url for item in items for url in (contacts_url(item.user), one_contact_url(item))]
     said = await reader.read(urls, id_type, hasty=hasty)
     replies = [answer.reply for answer in said]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -72,12 +73,21 @@ def _wanted(claims: str) -> str:
     return ", ".join(_claim(str(name), value) for name, value in list(of_token.items())[:CLAIMS_SHOWN_MAX])
 
 
+def _utc_date(seconds: str) -> str:
+    """The seconds since 1970 as a date and time; empty for what is none that a calendar has."""
+    try:
+        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%d %H:%M:%S} UTC" if seconds.isdecimal() else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
 def _claim(name: str, asked: object) -> str:
     value = asked.get("value") if isinstance(asked, dict) else None
     shown = printable(str(value), 60) if isinstance(value, str | int) else ""
     match name:
         case "nbf":
-            return f"a token issued after the second {shown} since 1970" if shown.isdecimal() else "a newer token"
+            date = _utc_date(shown)
+            return f"a token issued after {date}" if date else "a newer token"
         case "acrs":
             return f"a token for the authentication context {shown}" if shown else "an authentication context"
         case "xms_rp_ipaddr":

@@ -168,6 +168,8 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: in
     problem = _read_sub_responses(body, replies)
     went_well = 200 <= status < 300
     if problem and went_well:
+        if problem == CUT_SHORT and (packing := _packing_of(named, body)):
+            problem = f"its body could not be unpacked ({packing})"
         raise _unreadable(status, named, body, problem)
     outer = Reply(status) if went_well else _outer_error(status, named, body, has_rows=not problem)
     wait_s = retry_after_s(named.get("retry-after"), named.get("date"), now_utc)
@@ -247,6 +249,17 @@ def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
     return None
 
 
+CUT_SHORT = "its body was cut short or is not JSON"
+
+
+def _packing_of(named: Mapping[str, str], body: bytes) -> str:
+    """How the body came packed, by its header or its first bytes; empty for one that was not."""
+    if body.startswith(b"\x1f\x8b"):
+        return "gzip"
+    packing = named.get("content-encoding", "").strip().lower()
+    return packing if packing in ("gzip", "x-gzip", "deflate", "br", "zstd") else ""
+
+
 def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
     """The same for an answer that departs from the documentation."""
     if not body.strip():
@@ -254,7 +267,7 @@ def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
     try:
         answer = lenient_json(body)
     except UNREADABLE:
-        return "its body was cut short or is not JSON"
+        return CUT_SHORT
     sub_responses = answer.get("responses") if isinstance(answer, dict) else None
     if not isinstance(sub_responses, list):
         return "its body holds no list of responses"

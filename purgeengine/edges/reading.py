@@ -19,7 +19,7 @@ from purgeengine.core.challenge import in_words
 from purgeengine.core.model import Answer, Reply
 from purgeengine.core.reads import Body, ReadAnswer, decode_reads, encode_reads
 from purgeengine.core.retry_after import http_date_utc
-from purgeengine.core.verdicts import Verdict, judge, judge_batch
+from purgeengine.core.verdicts import Verdict, judge, judge_batch, unwrapped
 from purgeengine.core.wire import BATCH_ITEMS_MAX
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.tokens import Tokens
@@ -242,5 +242,6 @@ def _replies_of(answer: Answer, size: int) -> dict[int, Reply | None]:
 
 
 def told(reply: Reply) -> str:
-    """Status, code and message in a line."""
+    """Status, code and message in a line; those of the service behind Graph where it was that one's error."""
+    reply = unwrapped(reply)
     return " ".join(str(part) for part in (reply.status or "", reply.code, reply.message) if part)
