@@ -10,6 +10,7 @@ import re
 import socket
 import sqlite3
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from purgeengine.cli import _after_stop, run
 from purgeengine.commands.hours import hours_from
 from purgeengine.commands.purging import halted
+from purgeengine.core.challenge import in_words
 from purgeengine.core.messages import Halt, HaltReason
 from purgeengine.core.model import Reply
 from purgeengine.core.probing import Standing, probed
@@ -240,3 +242,13 @@ def test_a_stop_of_a_command_without_a_ledger_does_not_promise_to_resume() -> No
     """Only run and retry resume."""
     assert _after_stop(["check", "run.csv"]) == "The same command begins again."
     assert _after_stop(["run", "list.csv"]) == "The same command resumes where it was."
+
+
+@pytest.mark.parametrize(
+    "seconds", [0, 951_782_399, 951_868_799, 1_709_164_800, 1_735_689_599, 1_700_000_000, 4_107_542_400]
+)
+def test_the_date_of_a_challenge_is_that_of_the_calendar(seconds: int) -> None:
+    """As Python's own calendar has it, around leap days and the ends of years."""
+    shown = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    said = in_words("", f'{{"access_token":{{"nbf":{{"value":"{seconds}"}}}}}}')
+    assert said == f"it wants a token issued after {shown}"
