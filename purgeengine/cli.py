@@ -37,6 +37,8 @@ COMMANDS = {
     "config": "Show the settings that hold, and where each of them comes from.",
     "demo": "Watch a whole run against a simulated tenant. Needs no account.",
 }
+RESUMING = frozenset({"run", "retry"})
+"""Commands that write a ledger, and resume what stands in it."""
 STOPPED = 4
 EPILOG = """\b
 Examples:
@@ -146,6 +148,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 signal.signal(number, handler)
 
 
+def _after_stop(arguments: Sequence[str]) -> str:
+    """What the same command does after a stop; one that writes no ledger has nothing to resume."""
+    named = next((argument for argument in arguments if argument in COMMANDS), "")
+    return "The same command resumes where it was." if named in RESUMING else "The same command begins again."
+
+
 def _run(arguments: Sequence[str] | None) -> int:
     code: int | None = None
     try:
@@ -163,7 +171,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         if code is not None:  # it had ended
             return code
-        _say("Stopped. The same command resumes where it was.")
+        _say(f"Stopped. {_after_stop(sys.argv[1:] if arguments is None else arguments)}")
         return STOPPED
     except SystemExit as end:
         # Click's mark that the reader of our output has gone (``| head``), which is its right.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 
-AGAIN = "Nothing that was recorded is lost; give the same command again."
-MEMORY = f"There is not enough memory for this process. Free some, or raise its limit (ulimit -v, or the container's). {AGAIN}"
-THREADS = f"The system allows this process no further thread. Raise its limit (ulimit -u, or the container's). {AGAIN}"
+AGAIN = "then give the same command again."
+MEMORY = f"There is not enough memory for this process. Free some, or raise its limit (ulimit -v, or the container's), {AGAIN}"
+THREADS = f"The system allows this process no further thread. Raise its limit (ulimit -u, or the container's), {AGAIN}"
 FILES = (
-    f"This process may open no further file or connection. Raise its limit (ulimit -n), or lower --connections. {AGAIN}"
+    f"This process may open no further file or connection. Raise its limit (ulimit -n), or lower --connections, {AGAIN}"
 )
-FILES_OF_ALL = f"The system can open no further file or connection. End other programs. {AGAIN}"
-TEMPORARY = f"There is no folder for temporary files that can be written. Name one in TMPDIR (TEMP on Windows). {AGAIN}"
+FILES_OF_ALL = f"The system can open no further file or connection. End other programs, {AGAIN}"
+TEMPORARY = f"There is no folder for temporary files that can be written. Name one in TMPDIR (TEMP on Windows), {AGAIN}"
 CAUSES_MAX = 10
 """Errors followed back to what caused them; a chain of ours has three."""
 

@@ -58,7 +58,7 @@ def test_what_cannot_be_read_is_no_challenge(header: str | None) -> None:
         ("", "", ""),
         ("Lifetime validation failed.", "", ""),
         ("resulted in challenge with result: InteractionRequired and code: Odd", "", "InteractionRequired, Odd"),
-        ("", CLAIMS, "it wants a token issued after the second 1604106651 since 1970, the claim x"),
+        ("", CLAIMS, "it wants a token issued after 2020-10-31 01:10:51 UTC, the claim x"),
         ("", {"access_token": {"acrs": {"value": "c1"}}}, "it wants a token for the authentication context c1"),
         (
             "",

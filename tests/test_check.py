@@ -134,7 +134,7 @@ def test_run_looks_first_and_goes_on_where_some_mailbox_answers(tmp_path: Path) 
     with a_bench(tmp_path, a_tenant(rows, {1: Trouble.DENIED}), rows) as bench:
         run = bench.run_here("--probe", "2")
         assert run.code == 1, run.err
-        assert "1 of 2 mailboxes deny the app (user0001@contoso.example)." in run.err
+        assert "1 of 2 mailboxes denies the app (user0001@contoso.example)." in run.err
         assert run.json["outcomes"]["purged"] == 3
 
 

@@ -342,7 +342,7 @@ def test_a_signal_during_an_export_leaves_nothing_behind(tmp_path: Path) -> None
             return bench.start("export", str(bench.ledger), str(out))
 
         said = stopped_by(signal.SIGTERM, start, lambda: any(out.parent.iterdir()))
-    assert said == "purgeengine: Stopped. The same command resumes where it was."
+    assert said == "purgeengine: Stopped. The same command begins again."
     assert list(out.parent.iterdir()) == []
 
 

@@ -142,7 +142,7 @@ def test_conclusions_name_the_worst_first_a_few_users_and_a_remedy() -> None:
             "6 of 8 mailboxes deny the app (u1, u2, u3, u4, u5). "
             "Check the scope of its role in Exchange (RBAC for Applications) and application access policies.",
         ),
-        (Standing.FINE, "1 of 8 mailboxes answer the app and hold the contact asked for."),
+        (Standing.FINE, "1 of 8 mailboxes answers the app and holds the contact asked for."),
     ]
 
 
@@ -172,8 +172,8 @@ def test_a_refusal_says_everything_that_was_seen() -> None:
     """One sentence after another."""
     assert str(refusal(found(Standing.BAD_ID, Standing.NO_MAILBOX))) == (
         "Not one of the mailboxes looked at can be purged, so nothing was sent. "
-        "1 of 2 names have no mailbox in this tenant (u1). Is this a list of another tenant? "
-        "1 of 2 contact ids are malformed to Graph (u0). Are they of another type? See --id-type."
+        "1 of 2 names has no mailbox in this tenant (u1). Is this a list of another tenant? "
+        "1 of 2 contact ids is malformed to Graph (u0). Are they of another type? See --id-type."
     )
 
 

@@ -7,14 +7,17 @@ seconds since 1970 handed in.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from purgeengine.core.foreign import printable
 from purgeengine.core.messages import Spell
 from purgeengine.errors import UsageProblem
 from purgeengine.seams import Hours
@@ -27,6 +30,8 @@ LOOK_AHEAD_MINUTES = 2 * DAY_MINUTES
 SPELLS_MAX = 1_000
 """Spells looked ahead for the end of a run: more than a year of nights."""
 _WINDOW = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
+_RULE = re.compile(r"(?:[A-Za-z]{3,10}|<[A-Za-z0-9+-]{3,10}>)[+-]?\d{1,3}(?!\d)")
+"""How a zone begins that is written out as POSIX has it: ``CET-1CEST,M3.5.0,M10.5.0/3``."""
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
 
 
@@ -142,13 +147,38 @@ def _zone(name: str | None) -> tzinfo | None:
     from zoneinfo import ZoneInfo
 
     if name is None:
-        return None
+        return _zone_of_environment(os.environ.get("TZ", ""))
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise UsageProblem(
             f"--time-zone knows no zone {name!r}. Name one such as Europe/Berlin; where none is known, install Python's tzdata."
         ) from error
+
+
+def _zone_of_environment(named: str) -> tzinfo | None:
+    """The zone that ``TZ`` names; None where the system's own reading of it holds. Raises `UsageProblem` for one that is not known.
+
+    The system takes UTC for such a zone without a word, and a run would send at other hours than were meant.
+    """
+    from zoneinfo import ZoneInfo
+
+    name = named.removeprefix(":")
+    if not name or name.upper() in ("UTC", "GMT") or _RULE.match(name):
+        return None
+    if Path(name).is_absolute():
+        known = Path(name).is_file()
+    else:
+        try:
+            return ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            known = False
+    if not known:
+        raise UsageProblem(
+            f"TZ in the environment names the time zone {printable(named, 60)!r}, which is not known here, so that the hours of "
+            "--window and --until would be those of UTC. Correct TZ, or name the zone with --time-zone, e.g. Europe/Berlin."
+        )
+    return None
 
 
 def _window(text: str) -> tuple[int, int]:

@@ -30,10 +30,13 @@ REQUESTS_MAX = QUESTIONS * TRIES_MAX
 """Requests that a look may cost a mailbox, out of the 10,000 that it grants in ten minutes."""
 
 
-async def probe(reader: GraphReader, items: Sequence[Item], id_type: IdType) -> list[Probed]:
-    """Look at the mailboxes of these rows. Raises `TokenError` and `RunStopped` as the reader does."""
+async def probe(reader: GraphReader, items: Sequence[Item], id_type: IdType, *, hasty: bool = False) -> list[Probed]:
+    """Look at the mailboxes of these rows, ``hasty`` as `GraphReader.read` has it.
+
+    Raises `TokenError` and `RunStopped` as the reader does.
+    """
     urls = [url for item in items for url in (contacts_url(item.user), one_contact_url(item))]
-    said = await reader.read(urls, id_type)
+    said = await reader.read(urls, id_type, hasty=hasty)
     replies = [answer.reply for answer in said]
     return [
         probed(item.user, mailbox, contact)

@@ -24,6 +24,7 @@ from purgeengine.core.guard import AutoStop, FailureThreshold
 from purgeengine.core.messages import Halt, HaltReason, MailboxOpened
 from purgeengine.core.quarantine import Quarantine
 from purgeengine.core.scheduler import Scheduler
+from purgeengine.core.verdicts import Verdict, judge, unwrapped
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.recorder import Recorder
@@ -201,10 +202,15 @@ class Purge:
 
 def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
     """Why the scheduler stopped the run, as the error that ends it; ``claims`` is what Graph wanted of the last refused token."""
-    reply = halt.reply
+    reply = unwrapped(halt.reply)
     parts = (reply.status or "", reply.code, reply.message) if reply.from_graph else (reply.message,)
     said = " ".join(str(part) for part in parts if part).rstrip(".")
-    if halt.reason is HaltReason.REFUSED_APP and reply.status == 401:
+    if reply.code.lower() == "organizationfromtenantguidnotfound":
+        return TokenError(
+            f"Graph does not know the tenant of the token ({said}): its id is wrong, it is that of another cloud, or it has no "
+            "Exchange Online. Check AZURE_TENANT_ID and --cloud, then give the same command again."
+        )
+    if halt.reason is HaltReason.REFUSED_APP and judge(reply) is not Verdict.APP_REFUSED and reply.status == 401:
         wanted = in_words(reply.message, claims)
         challenge = f" This is continuous access evaluation ({wanted})." if wanted else ""
         return TokenError(

@@ -72,12 +72,31 @@ def _wanted(claims: str) -> str:
     return ", ".join(_claim(str(name), value) for name, value in list(of_token.items())[:CLAIMS_SHOWN_MAX])
 
 
+def _utc_date(seconds: str) -> str:
+    """The seconds since 1970 as a date and time of the Gregorian calendar, in UTC; empty for a text that is no such number.
+
+    Done by hand, since nothing here may reach for a clock. Years begin in March, so that a leap day is the last of its year.
+    """
+    if not re.fullmatch(r"[0-9]{1,11}", seconds):
+        return ""
+    days, second = divmod(int(seconds), 86_400)
+    era, day_of_era = divmod(days + 719_468, 146_097)  # days since 0000-03-01, in spans of 400 years
+    year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    from_march = (5 * day_of_year + 2) // 153
+    day = day_of_year - (153 * from_march + 2) // 5 + 1
+    month = from_march + 3 if from_march < 10 else from_march - 9
+    year = 400 * era + year_of_era + (month <= 2)
+    return f"{year:04}-{month:02}-{day:02} {second // 3_600:02}:{second // 60 % 60:02}:{second % 60:02} UTC"
+
+
 def _claim(name: str, asked: object) -> str:
     value = asked.get("value") if isinstance(asked, dict) else None
     shown = printable(str(value), 60) if isinstance(value, str | int) else ""
     match name:
         case "nbf":
-            return f"a token issued after the second {shown} since 1970" if shown.isdecimal() else "a newer token"
+            date = _utc_date(shown)
+            return f"a token issued after {date}" if date else "a newer token"
         case "acrs":
             return f"a token for the authentication context {shown}" if shown else "an authentication context"
         case "xms_rp_ipaddr":

@@ -19,39 +19,57 @@ NAMED_MAX = 5
 """Mailboxes named in a sentence."""
 
 
+_FOR_MANY = {"s": "", "do": "do", "are": "are", "were": "were", "have": "have", "deny": "deny"}
+_FOR_ONE = {"s": "s", "do": "does", "are": "is", "were": "was", "have": "has", "deny": "denies"}
+
+
 class Standing(Enum):
     """How a mailbox of the list stands: its title, what follows "3 of 5 …" in a sentence, and what to do about it."""
 
-    FINE = ("reachable", "mailboxes answer the app and hold the contact asked for", "")
+    FINE = ("reachable", "mailboxes answer{s} the app and hold{s} the contact asked for", "")
     NOT_FOUND = (
         "contact not found",
-        "mailboxes answer the app and do not hold the contact asked for",
+        "mailboxes answer{s} the app and {do} not hold the contact asked for",
         "It is gone, or was moved since the list was made.",
     )
-    BAD_ID = ("malformed id", "contact ids are malformed to Graph", "Are they of another type? See --id-type.")
+    BAD_ID = ("malformed id", "contact ids {are} malformed to Graph", "Are they of another type? See --id-type.")
     OTHER_MAILBOX = (
         "id of another mailbox",
-        "contact ids belong to another mailbox than the one named beside them",
+        "contact ids belong{s} to another mailbox than the one named beside them",
         "Are the columns mixed up?",
     )
     DENIED = (
         "denied",
-        "mailboxes deny the app",
+        "mailboxes {deny} the app",
         "Check the scope of its role in Exchange (RBAC for Applications) and application access policies.",
     )
     NOT_SERVED = (
         "not served",
-        "mailboxes are not served to the app, while its token is good for others",
+        "mailboxes {are} not served to the app, while its token is good for others",
         "They may be on premises in a hybrid tenant, disabled, or missing. A run closes them and goes on with the others.",
     )
-    APP_DENIED = ("app denied", "mailboxes were not even asked", "The app lacks the permission Contacts.ReadWrite.")
-    NO_MAILBOX = ("no such mailbox", "names have no mailbox in this tenant", "Is this a list of another tenant?")
+    APP_DENIED = ("app denied", "mailboxes {were} not even asked", "The app lacks the permission Contacts.ReadWrite.")
+    NO_MAILBOX = ("no such mailbox", "names {have} no mailbox in this tenant", "Is this a list of another tenant?")
+    REFUSED = (
+        "refused",
+        "mailboxes refused for a reason that is not known here",
+        "Look at the code and message, the app's permission and access policies.",
+    )
+    WAITING = (
+        "asks to wait",
+        "mailboxes asked to wait, and a look waits for seconds only",
+        "Try again after some minutes; a run waits as long as it is asked to.",
+    )
     NO_ANSWER = ("no answer", "mailboxes gave no answer that says anything", "Try again.")
 
     def __init__(self, title: str, clause: str, remedy: str) -> None:
         self.title = title
-        self.clause = clause
+        self._clause = clause
         self.remedy = remedy
+
+    def clause(self, number: int) -> str:
+        """What follows "3 of 5" in a sentence, with the verb for so many."""
+        return self._clause.format_map(_FOR_ONE if number == 1 else _FOR_MANY)
 
 
 PROMISING = frozenset({Standing.FINE, Standing.NOT_FOUND})
@@ -80,7 +98,11 @@ def _closed(reply: Reply) -> Standing:
     if reply.status == 401:
         return Standing.NOT_SERVED
     if reply.status == 403:
-        return Standing.NOT_SERVED if closes_by_name(reply) else Standing.DENIED
+        if closes_by_name(reply):
+            return Standing.NOT_SERVED
+        return Standing.DENIED if verdict in (Verdict.CLOSED, Verdict.UNCLEAR) else Standing.REFUSED
+    if verdict is Verdict.THROTTLED or reply.retry_after_s:
+        return Standing.WAITING
     if reply.status == 400 and verdict is Verdict.CLOSED:
         return Standing.NO_MAILBOX
     return Standing.NO_MAILBOX if reply.status == 404 else Standing.NO_ANSWER
@@ -116,7 +138,10 @@ def conclusions(found: Sequence[Probed]) -> list[tuple[Standing, str]]:
         if users:
             names = "" if standing is Standing.FINE else f" ({', '.join(users[:NAMED_MAX])})"
             sentences.append(
-                (standing, f"{len(users)} of {len(found)} {standing.clause}{names}. {standing.remedy}".strip())
+                (
+                    standing,
+                    f"{len(users)} of {len(found)} {standing.clause(len(users))}{names}. {standing.remedy}".strip(),
+                )
             )
     return sentences
 
@@ -128,6 +153,6 @@ def refusal(found: Sequence[Probed]) -> PurgeEngineError | None:
         return None
     what = " ".join(sentence for _, sentence in conclusions(found))
     text = f"Not one of the mailboxes looked at can be purged, so nothing was sent. {what}"
-    if standings & {Standing.DENIED, Standing.APP_DENIED}:
+    if standings & {Standing.DENIED, Standing.REFUSED, Standing.APP_DENIED}:
         return TokenError(text)
-    return RunStopped(text) if standings == {Standing.NO_ANSWER} else UsageProblem(text)
+    return RunStopped(text) if standings <= {Standing.NO_ANSWER, Standing.WAITING} else UsageProblem(text)

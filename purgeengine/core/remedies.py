@@ -165,6 +165,14 @@ _BY_STATUS = {
     ),
     507: _QUOTA,
 }
+WAIT_TOO_LONG_SAYS = "Graph asked to wait longer than a run waits"
+"""Begins the message of rows whose mailbox was given up for that."""
+_LONG_WAIT = Remedy("Graph asked to wait longer than a run waits. Retry after that time.", True)
+_REDIRECTED = Remedy(
+    "The request was answered with a redirect, which Graph does not do for a contact. Look at what stands between here and Graph "
+    "(--graph-url, a gateway), and retry a few rows before all.",
+    True,
+)
 _NO_ANSWER = Remedy(
     "No answer came, or too late a one: the network, a proxy, or a mailbox that would have had to wait for hours. Retry; what was "
     "purged after all is then found gone and counted as purged.",
@@ -200,13 +208,20 @@ INVALID = Remedy(
 
 
 def remedy_for(status: int, code: str, message: str = "") -> Remedy:
-    """The advice for rows that were told so; status 0 means that no answer came. The ``message`` makes it more exact."""
+    """The advice for rows whose last answer had this HTTP status, error code and message.
+
+    ``status`` is 0 where no answer came. A code that is known decides, then a known status, then the kind of status.
+    """
     told = unwrapped(Reply(status, code, message))
     code, words = told.code.lower(), told.message.lower()
     if "resource not found for the segment" in words and "permanentdelete" in words:
         return _NO_SUCH_ACTION
     if "cross server access is not allowed" in words:
         return _OTHER_MAILBOX
+    if WAIT_TOO_LONG_SAYS.lower() in words:
+        return _LONG_WAIT
+    if 300 <= status < 400:
+        return _REDIRECTED
     found = (None if status == 429 else _BY_CODE.get(code)) or _BY_STATUS.get(status)
     if found is not None:
         return found

@@ -118,7 +118,10 @@ class Roster:
         self._alone.append(mailbox)
 
     def alone(self, now: float) -> Iterator[Mailbox]:
-        """Those with such a row that may send it now, each taken out; the others keep their place in the queue."""
+        """Yield each mailbox that may now send a row which needs a batch of its own, and take it out of the queue.
+
+        Such a mailbox is ready at ``now`` (seconds) and has nothing in flight. The others stay in the queue, in their order.
+        """
         for _ in range(len(self._alone)):
             mailbox = self._alone.popleft()
             if not mailbox.alone:

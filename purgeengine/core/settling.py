@@ -27,11 +27,13 @@ from purgeengine.core.messages import (
     Settled,
 )
 from purgeengine.core.model import PURGED_REPLY, Attempt, Outcome, Reply
+from purgeengine.core.remedies import WAIT_TOO_LONG_SAYS
 from purgeengine.core.token_watch import Blame, TokenWatch
 from purgeengine.core.verdicts import Verdict, judge, outcome_when_gone
 
 NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
-WAIT_TOO_LONG = Reply(0, message="The mailbox would have had to wait too long.")
+WAIT_TOO_LONG = Reply(0, message=f"{WAIT_TOO_LONG_SAYS}.")
+"""For a mailbox that an earlier run was told to leave alone for so long."""
 FAILED_DEPENDENCY = 424
 
 
@@ -264,7 +266,9 @@ class Settling:
         if said.closed is not None:
             mailbox.closing = mailbox.closing or (Outcome.REFUSED, said.closed)
         elif said.wait_s > self._limits.retry_after_s_max:
-            mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, WAIT_TOO_LONG)
+            told = said.trouble or WAIT_TOO_LONG
+            too_long = told._replace(message=f"{WAIT_TOO_LONG_SAYS} ({said.wait_s:.0f} s).")
+            mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, too_long)
         elif mailbox.held_back >= self._limits.attempts_max and said.trouble is not None:
             mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, said.trouble)
         for at, attempt in said.returned:

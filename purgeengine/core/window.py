@@ -38,7 +38,10 @@ class Window:
         return self._leaves_at(self._seen[0][0]) if self._seen else inf
 
     def carries_at(self, requests: int, now: float) -> float:
-        """When the last of so many more may leave at the soonest; what is in flight is taken to be answered now."""
+        """The earliest time at which all of these further ``requests`` can have left, in seconds of the same clock as ``now``.
+
+        Requests in flight are counted as if they were answered now. ``now`` itself where there is room for all of them.
+        """
         over = requests - self.room(now)
         if requests <= 0 or over <= 0:
             return now

@@ -20,10 +20,10 @@ import msgspec
 
 from purgeengine.core.action import PERMANENT, Action, Deletion, IdType
 from purgeengine.core.challenge import claims_of
-from purgeengine.core.foreign import CODE_LENGTH_MAX, printable
+from purgeengine.core.foreign import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX, printable
 from purgeengine.core.identifiers import ID_LENGTH_MAX, id_problem, is_id, of_id_characters, user_problem
 from purgeengine.core.model import NOT_FROM_GRAPH, PURGED_REPLY, Answer, Item, Reply, Stretch
-from purgeengine.core.redaction import told
+from purgeengine.core.redaction import TEXT_LENGTH_MAX, told
 from purgeengine.core.retry_after import retry_after_s
 from purgeengine.core.strangers import is_graphs, sentence
 from purgeengine.errors import Intercepted, NoAnswer
@@ -168,6 +168,8 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: in
     problem = _read_sub_responses(body, replies)
     went_well = 200 <= status < 300
     if problem and went_well:
+        if problem == CUT_SHORT and (packing := _packing_of(named, body)):
+            problem = f"its body could not be unpacked ({packing})"
         raise _unreadable(status, named, body, problem)
     outer = Reply(status) if went_well else _outer_error(status, named, body, has_rows=not problem)
     wait_s = retry_after_s(named.get("retry-after"), named.get("date"), now_utc)
@@ -247,6 +249,17 @@ def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
     return None
 
 
+CUT_SHORT = "its body was cut short or is not JSON"
+
+
+def _packing_of(named: Mapping[str, str], body: bytes) -> str:
+    """How the body came packed, by its header or its first bytes; empty for one that was not."""
+    if body.startswith(b"\x1f\x8b"):
+        return "gzip"
+    packing = named.get("content-encoding", "").strip().lower()
+    return packing if packing in ("gzip", "x-gzip", "deflate", "br", "zstd") else ""
+
+
 def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
     """The same for an answer that departs from the documentation."""
     if not body.strip():
@@ -254,7 +267,7 @@ def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
     try:
         answer = lenient_json(body)
     except UNREADABLE:
-        return "its body was cut short or is not JSON"
+        return CUT_SHORT
     sub_responses = answer.get("responses") if isinstance(answer, dict) else None
     if not isinstance(sub_responses, list):
         return "its body holds no list of responses"
@@ -300,8 +313,7 @@ def _outer_error(status: int, headers: Mapping[str, str], body: bytes, *, has_ro
     parsed = _json_or_none(body)
     if not has_rows and not is_graphs(status, headers, body, parsed):
         return Reply(status, NOT_FROM_GRAPH, sentence(status, headers, body))
-    code, message = _error_of(parsed)
-    return Reply(status, code, told(message))
+    return Reply(status, *_error_of(parsed))
 
 
 def _unreadable(status: int, headers: Mapping[str, str], body: bytes, problem: str) -> NoAnswer:
@@ -319,20 +331,31 @@ def _json_or_none(body: bytes) -> object:
 
 
 def _error_of(body: object) -> tuple[str, str]:
-    """Code and message of an error body: an object, or one written as a string or in base64. Empty where absent."""
+    """Code and message of an error body: an object, or one written as a string or in base64. Empty where absent.
+
+    Neither holds anything secret: a service may repeat the token that it was sent, and both are kept and shown.
+    """
     if isinstance(body, str):
         body = _unpacked(body)
     if not isinstance(body, dict):
         return "", ""
     error = body.get("error")
     if isinstance(error, str):  # as the login endpoint writes it
-        return printable(error, CODE_LENGTH_MAX), printable(body.get("error_description"))
+        return _told(error, CODE_LENGTH_MAX), _told(body.get("error_description"))
     if not isinstance(error, dict):
         return "", ""
     message: Any = error.get("message")
     if isinstance(message, dict):  # as older OData services write it
         message = message.get("value")
-    return printable(error.get("code"), CODE_LENGTH_MAX), printable(message)
+    return _told(error.get("code"), CODE_LENGTH_MAX), _told(message)
+
+
+def _told(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
+    """The text without secrets. Most errors are the same few sentences, so that what was made of them is kept."""
+    return _told_once(text[:TEXT_LENGTH_MAX], length_max) if isinstance(text, str) else ""
+
+
+_told_once = lru_cache(maxsize=256)(told)  # of texts of at most 4,000 characters: about a megabyte
 
 
 def _unpacked(text: str) -> object:

@@ -130,6 +130,7 @@ def proxy_for(address: Address) -> Proxy | None:
         return None
     named_by = _named_by(text)
     shown = f"The proxy {_shown(text)!r} of {named_by}"
+    _check_shape(text, shown)
     _check_user_information(text, named_by)
     parts = _split(text if "://" in text else f"http://{text}", shown)
     host, port = parts.hostname or "", _port_of(parts, shown)
@@ -150,6 +151,19 @@ def _named_by(text: str) -> str:
     return "the system's proxy settings"
 
 
+def _check_shape(text: str, shown: str) -> None:
+    """Raise `UsageProblem` where what should be ``http://`` lacks a colon or a slash, or where no host follows it."""
+    if re.match(r"https?(?::/(?!/)|//|/)", text, re.IGNORECASE):
+        raise UsageProblem(
+            f"{shown} does not begin with http:// or https://: a colon or a slash is missing. Nothing was looked up and "
+            "nothing was sent."
+        )
+    if re.match(r"(?:https?://)?(?:[^/@]*@)?(?::\d*)?/?$", text, re.IGNORECASE):
+        raise UsageProblem(
+            f"{shown} names no host. Write it as http://proxy.example:8080. Nothing was looked up and nothing was sent."
+        )
+
+
 def _check_user_information(text: str, named_by: str) -> None:
     """Raise `UsageProblem` where a character of the user name or password would be read as an end of it.
 
@@ -162,12 +176,13 @@ def _check_user_information(text: str, named_by: str) -> None:
     user_information = after_scheme.rpartition("@")[0]
     user, _, password = user_information.partition(":")
     bad_percent = re.search(r"%(?![0-9A-Fa-f]{2})", user_information)
-    if not bad_percent and not re.search(r"[^\x21-\x7e]|[@:/#?\[\]]", user + password):
+    if not bad_percent and not re.search(r"[^\x21-\x7e]|[@:/#?\[\]\\]", user + password):
         return
     raise UsageProblem(
         f"{named_by} holds a user name or password with a character that ends it in a URL. Write @ as %40, # as %23, : as %3A, "
-        "/ as %2F, ? as %3F, [ as %5B, ] as %5D, % as %25, a space as %20, and letters outside ASCII as their UTF-8 bytes, in the "
-        "user name and the password only: http://user:p%40ss%231@proxy.example:8080. Nothing was looked up and nothing was sent."
+        "/ as %2F, ? as %3F, [ as %5B, ] as %5D, \\ as %5C, % as %25, a space as %20, and letters outside ASCII as their UTF-8 "
+        "bytes, in the user name and the password only: http://user:p%40ss%231@proxy.example:8080. Nothing was looked up and "
+        "nothing was sent."
     )
 
 

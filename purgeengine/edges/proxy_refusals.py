@@ -53,11 +53,19 @@ def refusal(proxy: Proxy, host: str, status: int, wants: tuple[str, ...] = ()) -
     if proxy.authorization is not None:
         return (
             f"{said}: it does not accept the user name and password in {proxy.named_by}. Check them; write @ as %40, # as %23, : "
-            "as %3A and / as %2F in them."
+            "as %3A, / as %2F and \\ as %5C in them."
         )
     return (
         f"{said}: it wants a user name and password. Put them into HTTPS_PROXY, as in "
-        f"http://user:password@{proxy.host}:{proxy.port}, with @ as %40, # as %23, : as %3A and / as %2F in them."
+        f"http://user:password@{proxy.host}:{proxy.port}, with @ as %40, # as %23, : as %3A, / as %2F and \\ as %5C in them."
+    )
+
+
+def not_http(proxy: Proxy) -> str:
+    """What to say of a proxy whose answer to CONNECT cannot be read; it is likely no proxy at all."""
+    return (
+        f"The proxy {proxy.url} (from {proxy.named_by}) answered CONNECT with something that is not HTTP. Look whether an "
+        "HTTP proxy listens at that address and port."
     )
 
 
@@ -66,6 +74,25 @@ def what_it_wants(proxy: Proxy, address: Address, ca_file: Path | None) -> tuple
 
     The library below the login drops the headers of a refusal.
     """
+    try:
+        return _asked_once_more(proxy, address, ca_file)
+    except (OSError, http.client.HTTPException):
+        return ()
+
+
+def speaks_http(proxy: Proxy, address: Address, ca_file: Path | None) -> bool:
+    """Ask the proxy once more for a connection, and see whether its answer can be read; none at all shows nothing, and is True."""
+    try:
+        _asked_once_more(proxy, address, ca_file)
+    except http.client.HTTPException as error:
+        return isinstance(error, http.client.RemoteDisconnected)
+    except OSError:
+        return True
+    return True
+
+
+def _asked_once_more(proxy: Proxy, address: Address, ca_file: Path | None) -> tuple[str, ...]:
+    """The ways to sign in that the proxy names in its answer. Raises what the standard library raises."""
     connection = (
         http.client.HTTPSConnection(proxy.host, proxy.port, timeout=ASK_S, context=tls_context(ca_file))
         if proxy.url.startswith("https:")
@@ -79,8 +106,6 @@ def what_it_wants(proxy: Proxy, address: Address, ca_file: Path | None) -> tuple
     try:
         connection.request("CONNECT", target, headers=headers)
         return schemes_of(connection.getresponse().headers.get_all("Proxy-Authenticate") or ())
-    except (OSError, http.client.HTTPException):
-        return ()
     finally:
         connection.close()
 

@@ -19,7 +19,7 @@ from purgeengine.core.challenge import in_words
 from purgeengine.core.model import Answer, Reply
 from purgeengine.core.reads import Body, ReadAnswer, decode_reads, encode_reads
 from purgeengine.core.retry_after import http_date_utc
-from purgeengine.core.verdicts import Verdict, judge, judge_batch
+from purgeengine.core.verdicts import Verdict, judge, judge_batch, unwrapped
 from purgeengine.core.wire import BATCH_ITEMS_MAX
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.tokens import Tokens
@@ -30,6 +30,12 @@ TRIES_MAX = 8
 """Times a question is asked: the waits between grow to a minute, so that an unlucky one takes a few."""
 FIRST_TRIES_MAX = 3
 """The same while Graph has never been reached: a wrong address is likelier then than an outage, and somebody waits."""
+HASTY_TRIES_MAX = 3
+"""The same for a look that somebody sits and waits for: one mailbox in trouble must not keep the others from being shown."""
+HASTY_OWN_WAIT_S = 2.0
+"""The longest wait of such a look that Graph did not ask for; a hundred mailboxes are ten calls with two such waits each."""
+HASTY_WAIT_S_MAX = 10.0
+"""A mailbox that asks for a longer wait is not asked again by such a look."""
 WAIT_S_MAX = 120.0
 """A longer wait is not sat out for a question; the command is given again when it is over."""
 LOST_WAIT_S = 5.0
@@ -91,8 +97,10 @@ class GraphReader:
         self.skew_s: float | None = None
         """How far this machine's clock is ahead of Graph's (less than zero: behind), within a second, by the latest answer."""
 
-    async def read(self, urls: Sequence[str], id_type: IdType = IdType.DEFAULT) -> list[Said]:
-        """Ask all of these, and answer in their order.
+    async def read(self, urls: Sequence[str], id_type: IdType = IdType.DEFAULT, *, hasty: bool = False) -> list[Said]:
+        """Ask all of these, and answer in their order. ``hasty`` gives up on a mailbox in trouble within seconds.
+
+        Nothing may be sent to these mailboxes right after a hasty look: one of them may have asked for a longer wait than it took.
 
         A 401 that lasts with a renewed token comes back as it was where any other question was answered otherwise: it is about its
         mailbox. Raises `TokenError` when Graph refuses the token or the app as a whole, and `RunStopped` when it cannot be reached
@@ -100,7 +108,7 @@ class GraphReader:
         """
         found: list[Said] = []
         for start in range(0, len(urls), BATCH_ITEMS_MAX):
-            found += await self._read_batch(urls[start : start + BATCH_ITEMS_MAX], id_type)
+            found += await self._read_batch(urls[start : start + BATCH_ITEMS_MAX], id_type, hasty=hasty)
         if found and all(judge(one.reply, id_type) is Verdict.TOKEN_REFUSED for one in found):
             raise TokenError(
                 f"Graph answered 401 to every question, with a renewed token as well: {told(found[-1].reply).rstrip('.')}. "
@@ -109,11 +117,12 @@ class GraphReader:
             )
         return found
 
-    async def _read_batch(self, urls: Sequence[str], id_type: IdType) -> list[Said]:
+    async def _read_batch(self, urls: Sequence[str], id_type: IdType, *, hasty: bool) -> list[Said]:
         said: list[Said] = [Said(_LOST, {})] * len(urls)
         left = list(range(len(urls)))
-        for tries in range(1, TRIES_MAX + 1):
-            wait_s, left = await self._ask(urls, left, said, tries, id_type)
+        tries_max = HASTY_TRIES_MAX if hasty else TRIES_MAX
+        for tries in range(1, tries_max + 1):
+            wait_s, left = await self._ask(urls, left, said, tries, id_type, hasty=hasty)
             if wait_s > WAIT_S_MAX:
                 raise RunStopped(
                     f"Graph asks to wait {wait_s:.0f} s before it answers questions about mailboxes and users. Nothing was "
@@ -128,18 +137,20 @@ class GraphReader:
         return said
 
     async def _ask(
-        self, urls: Sequence[str], asked: list[int], said: list[Said], tries: int, id_type: IdType
+        self, urls: Sequence[str], asked: list[int], said: list[Said], tries: int, id_type: IdType, *, hasty: bool
     ) -> tuple[float, list[int]]:
         """Ask what is left once; answers the wait before the next try and what is left then."""
+        tries_max = HASTY_TRIES_MAX if hasty else TRIES_MAX
+        is_last = tries == (FIRST_TRIES_MAX if self.latency_s is None else tries_max)
         token = await self._tokens.token()
         try:
             answer, bodies = await self._call([urls[index] for index in asked], id_type, token)
         except Intercepted as error:
-            if tries == (FIRST_TRIES_MAX if self.latency_s is None else TRIES_MAX):
-                raise RunStopped(f"{error}. Nothing was deleted. Then give the same command again.") from error
+            if is_last:
+                raise RunStopped(f"{error}, then give the same command again. Nothing was deleted.") from error
             return self._backoff.call_wait_s(tries, _LOST), asked
         except NotSent as error:
-            if tries == (FIRST_TRIES_MAX if self.latency_s is None else TRIES_MAX):
+            if is_last:
                 raise RunStopped(
                     f"Graph could not be reached: {error}. Nothing was deleted. Check the network and the proxy settings "
                     "(HTTPS_PROXY), then give the same command again."
@@ -151,26 +162,33 @@ class GraphReader:
                 said[index] = Said(lost, {})
             return max(LOST_WAIT_S, self._backoff.call_wait_s(tries, lost)), asked
         if not answer.outer.from_graph and judge_batch(answer.outer) is Verdict.INTERCEPTED:
-            if tries == (FIRST_TRIES_MAX if self.latency_s is None else TRIES_MAX):
-                raise RunStopped(f"{answer.outer.message}. Nothing was deleted. Then give the same command again.")
+            if is_last:
+                raise RunStopped(f"{answer.outer.message}, then give the same command again. Nothing was deleted.")
             return max(self._backoff.call_wait_s(tries, answer.outer), answer.outer.retry_after_s or 0.0), asked
         replies = _replies_of(answer, len(asked))
-        left, waits, refused = [], [answer.outer.retry_after_s or 0.0, *answer.waits.values()], None
+        left, waits, refused = [], [answer.outer.retry_after_s or 0.0], None
+        resting = set[str]()
+        """Mailboxes that ask a hasty look for more than it waits."""
         for place, index in enumerate(asked):
             reply = replies.get(place) or _LOST
             said[index] = Said(reply, bodies.get(place, {}))
+            asked_s = max(reply.retry_after_s or 0.0, answer.waits.get(place, 0.0))
+            if hasty and answer.replies is not None and asked_s > HASTY_WAIT_S_MAX:
+                resting.add(_mailbox_of(urls[index]))
+                continue
+            waits.append(asked_s)
             verdict = judge(reply, id_type)
             lasting = verdict is Verdict.TOKEN_REFUSED and self._renewed and answer.replies is not None
             if said[index].went_well or verdict not in _AGAIN or lasting:
-                waits.append(reply.retry_after_s or 0.0)
                 continue
             left.append(index)
             if verdict is Verdict.TOKEN_REFUSED:
                 refused = reply
             else:
-                waits.append(self._wait_s(verdict, tries, reply))
+                own_s = self._wait_s(verdict, tries, reply)
+                waits.append(min(own_s, max(asked_s, HASTY_OWN_WAIT_S)) if hasty else own_s)
         if refused is not None:
-            if tries == TRIES_MAX:
+            if tries == tries_max:
                 wanted = in_words(refused.message, answer.claims)
                 raise TokenError(
                     f"Graph refused the token: {told(refused).rstrip('.')}."
@@ -178,7 +196,7 @@ class GraphReader:
                     + " Check the app and the tenant."
                 )
             await self._renew(token, answer.claims, single=answer.replies is not None)
-        return max(waits), left
+        return max(waits), [index for index in left if _mailbox_of(urls[index]) not in resting]
 
     async def _renew(self, stale: str, claims: str, *, single: bool) -> None:
         """Get another token; where only a ``single`` question was refused, the present one does if there is no other."""
@@ -209,6 +227,11 @@ class GraphReader:
         return read
 
 
+def _mailbox_of(url: str) -> str:
+    """What names the mailbox in the address of a question: the first two segments."""
+    return "/".join(url.split("/", 3)[:3])
+
+
 def _replies_of(answer: Answer, size: int) -> dict[int, Reply | None]:
     """What was said of each question; what was said of the whole batch holds for all. Raises `TokenError` for a refused app."""
     if answer.replies is not None:
@@ -219,5 +242,6 @@ def _replies_of(answer: Answer, size: int) -> dict[int, Reply | None]:
 
 
 def told(reply: Reply) -> str:
-    """Status, code and message in a line."""
+    """Status, code and message in a line; those of the service behind Graph where it was that one's error."""
+    reply = unwrapped(reply)
     return " ".join(str(part) for part in (reply.status or "", reply.code, reply.message) if part)

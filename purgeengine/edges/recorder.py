@@ -25,7 +25,7 @@ class Recorder:
 
     @property
     def trouble(self) -> LedgerError | None:
-        """Why nothing more should be sent although everything was written, if there is a reason."""
+        """The reason to send nothing more, although everything so far was written (the disk is nearly full, say); None for none."""
         return self._ledger.trouble
 
     def stretches(self, runs: Iterable[range]) -> list[Stretch]:

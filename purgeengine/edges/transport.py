@@ -25,7 +25,7 @@ from purgeengine.core.patience import Patience
 from purgeengine.edges.addresses import Proxy, graph_root, proxy_for, tls_context
 from purgeengine.edges.clock import Clock, SystemClock
 from purgeengine.edges.looking_up import a_resolver
-from purgeengine.edges.proxy_refusals import is_final, refusal, schemes_of
+from purgeengine.edges.proxy_refusals import is_final, not_http, refusal, schemes_of
 from purgeengine.edges.skew import SkewWatch
 from purgeengine.edges.time_limits import TimeLimits
 from purgeengine.errors import NoAnswer, NotSent, RunStopped
@@ -36,7 +36,7 @@ KEEPALIVE_S = 15.0
 """An idle connection is used again for so long. Graph closes idle ones after minutes; a shorter time makes it rare that a
 batch leaves on a connection just being closed, which puts its rows in doubt."""
 _KEPT_HEADERS = ("retry-after", "date", "request-id")
-_TELLING_HEADERS = (*_KEPT_HEADERS, "www-authenticate", "content-type", "server", "location")
+_TELLING_HEADERS = (*_KEPT_HEADERS, "content-encoding", "www-authenticate", "content-type", "server", "location")
 """Kept as well where something is odd: what a refused token lacks, and who answered if it was not Graph."""
 _HEADER_LENGTH_MAX = 10_000
 """Characters kept of one; the challenges of continuous access evaluation have some hundreds."""
@@ -201,6 +201,12 @@ class HttpTransport:
         """The cases: no connection came about, so that nothing was sent; silence; anything else on a connection that stood."""
         if isinstance(error, aiohttp.ClientHttpProxyError) and self._via is not None:
             return self._refused_by_proxy(error, self._via)
+        if (
+            self._via is not None
+            and isinstance(error, aiohttp.ClientResponseError)
+            and error.request_info.method == "CONNECT"
+        ):
+            return self._hopeless(not_http(self._via))
         if isinstance(
             error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
         ):
@@ -214,10 +220,13 @@ class HttpTransport:
         if not is_final(error.status):
             return NotSent(f"the proxy {proxy.url} could not connect to {self._host} (status {error.status})")
         headers = error.headers.getall("Proxy-Authenticate", ()) if error.headers is not None else ()
-        said = refusal(proxy, self._host, error.status, schemes_of(headers))
+        return self._hopeless(refusal(proxy, self._host, error.status, schemes_of(headers)))
+
+    def _hopeless(self, said: str) -> NotSent | RunStopped:
+        """The proxy will say the same at the next try, unless a call went through it before."""
         if self._connected:
             return NotSent(said)
-        return RunStopped(f"{said} Nothing was sent. Then give the same command again.")
+        return RunStopped(f"{said} Nothing was sent. Mend that, then give the same command again.")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -238,6 +247,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 def _kept(response: aiohttp.ClientResponse) -> dict[str, str]:
     headers = response.headers
     as_usual = response.status == 200 and "json" in headers.get("Content-Type", "")
+    as_usual = as_usual and "Content-Encoding" not in headers
     names = _KEPT_HEADERS if as_usual else _TELLING_HEADERS
     return {name: ", ".join(headers.getall(name))[:_HEADER_LENGTH_MAX] for name in names if name in headers}
 
@@ -275,6 +285,8 @@ def _why_no_connection(error: Exception, host: str, connect_s: float, proxy: Pro
 def _why_no_answer(error: Exception, host: str) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return f"{host} closed the connection before it answered"
+    if isinstance(error, aiohttp.ClientPayloadError) and "content-encoding" in str(error).lower():
+        return f"the answer of {host} could not be unpacked (it is damaged, or not packed as it says)"
     if isinstance(error, aiohttp.ClientPayloadError):
         return f"the connection to {host} ended before the answer did"
     if isinstance(error, aiohttp.ClientResponseError):

@@ -186,7 +186,11 @@ class _Origins:
                 yield origin, _STATES[code]
 
     def check(self) -> None:
-        """Look at every row that a later ledger speaks of."""
+        """Compare each row of the first ledger that a later one claims to continue with what the later one says of it.
+
+        Raises `LedgerMismatch` where user or contact differ, and names the later ledger.
+        A row that was invalid at first may have been corrected, and is not compared.
+        """
         marks = self._marks
         if not marks:
             return

@@ -139,7 +139,10 @@ def appear(temporary: Path, path: Path) -> None:
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, durably: a power loss must not take a ledger away with the name of its folder."""
     above = [path for path in folder.absolute().parents if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # of a place like /proc, which is the system's own
+        raise LedgerError(f"The folder {folder} cannot be made there. Name one in another place.") from error
     for path in (folder.absolute(), *above):
         with suppress(PermissionError):  # who may not look into a folder may not sync it
             sync_folder(path.parent)

@@ -112,7 +112,10 @@ class Mailboxes:
 
     @property
     def rows(self) -> array[int]:
-        """Rows of each mailbox, by number. May be changed."""
+        """How many rows each mailbox has; the index is the mailbox's number.
+
+        This is the array that is counted in, not a copy: whoever changes it changes the counts.
+        """
         if self._uncounted:
             self._count()
         return self._rows

@@ -23,7 +23,7 @@ from purgeengine.core.retry_after import retry_after_s
 from purgeengine.core.strangers import is_page, marks
 from purgeengine.edges.addresses import Address, Proxy, address_of, proxy_for
 from purgeengine.edges.clock import Clock, SystemClock
-from purgeengine.edges.proxy_refusals import is_final, refusal, what_it_wants
+from purgeengine.edges.proxy_refusals import is_final, not_http, refusal, speaks_http, what_it_wants
 from purgeengine.edges.skew import skew_in_words
 from purgeengine.edges.tokens.credentials import Credential, MsalForm
 from purgeengine.edges.tokens.identity import is_token
@@ -37,6 +37,8 @@ TIMEOUT_S = (10.0, 20.0)
 
 _TUNNEL_REFUSED = re.compile(r"tunnel connection failed: ([0-9]{3})")
 """How the standard library words a proxy's refusal; the status is all that it keeps."""
+_NOT_HTTP = ("badstatusline", "linetoolong", "httpexception", "got more than")
+"""What the standard library calls an answer that is not HTTP; whose it was it does not say."""
 _UNKNOWN_NAME = (
     "failed to resolve",
     "name resolution",
@@ -168,6 +170,12 @@ class MsalLogin:
             if refused := _TUNNEL_REFUSED.search(text):
                 return self._refused_by_proxy(proxy, int(refused[1]))
             return LoginUnavailable(f"the proxy {proxy.url} to {place} could not be reached{unknown}")
+        if (
+            proxy is not None
+            and any(words in text for words in _NOT_HTTP)
+            and not speaks_http(proxy, self._http.address, self._http.ca_file)
+        ):
+            return TokenError(f"{not_http(proxy)} Nothing was sent.")
         if isinstance(error, requests.exceptions.Timeout):
             return LoginUnavailable(
                 f"{place} did not answer in time{f', through the proxy {proxy.url}' if proxy else ''}"
@@ -179,7 +187,7 @@ class MsalLogin:
         if not is_final(status):
             return LoginUnavailable(f"the proxy {proxy.url} could not connect to {self._place} (status {status})")
         wants = what_it_wants(proxy, address, self._http.ca_file) if status == 407 else ()
-        return TokenError(f"{refusal(proxy, address.host, status, wants)} That is {self._place}. Nothing was sent.")
+        return TokenError(f"{refusal(proxy, address.host, status, wants)} Nothing was sent.")
 
 
 class EntraLogin(MsalLogin):
