@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from purgeengine.errors import UsageProblem
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SCRATCH_PREFIX = "purgeengine-"
 """How names of folders for temporary files begin."""
@@ -22,6 +23,8 @@ SPOOLED = "standard input"
 
 def opened(path: Path) -> pa.NativeFile:
     """The file, to be read by pyarrow. Raises OSError as opening a file does."""
+    import pyarrow as pa
+
     name: Any = os.fsencode(path)  # the stubs know only text
     return pa.OSFile(name, "rb")
 
