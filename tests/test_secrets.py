@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import os
 import re
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -27,6 +25,7 @@ from purgeengine.sim.settings import TenantSettings
 from tests.cli_fixtures import Bench, Ended, a_bench, rows_of
 from tests.https_server import LOOPBACK, Server, proxying, write_ca
 from tests.identity_fixtures import NONE_SET, PASSWORD, a_server, key_pair, offered
+from tests.process_fixtures import in_a_thread
 
 PROXY_USER, PROXY_PASSWORD = "proxy-ann", "proxy~Pass.word"
 FAULTS = Faults(
@@ -60,25 +59,9 @@ class RememberingLogin(Login):
 @contextlib.contextmanager
 def a_proxy(to_port: int) -> Iterator[Server]:
     """The proxy in a thread of its own, which lets in our user only."""
-    loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    found: list[Server] = []
     pair = base64.b64encode(f"{PROXY_USER}:{PROXY_PASSWORD}".encode()).decode()
-
-    async def serve() -> None:
-        async with proxying(to_port, authorization=f"Basic {pair}") as server:
-            found.append(server)
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    assert started.wait(30)
-    try:
-        yield found[0]
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(30)
-        loop.close()
+    with in_a_thread(lambda: proxying(to_port, authorization=f"Basic {pair}")) as server:
+        yield server
 
 
 def by_proxy(bench: Bench, command: str, *more: str) -> list[str]:
