@@ -7,15 +7,15 @@ what it says about the run is left in `said` for the scheduler.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import assert_never
 
 from purgeengine.config import Limits
 from purgeengine.core.action import IdType
 from purgeengine.core.backoff import Backoff
-from purgeengine.core.experience import CONFIRM_S, PATIENT_ANSWERS_MAX
 from purgeengine.core.fanout import FanoutProbe
 from purgeengine.core.flight import Flight, neighbours
+from purgeengine.core.learning import Learning
 from purgeengine.core.mailbox import Mailbox
 from purgeengine.core.messages import (
     BATCH_OF_LAST_SENDING,
@@ -28,6 +28,7 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import PURGED_REPLY, Attempt, Outcome, Reply
 from purgeengine.core.remedies import WAIT_TOO_LONG_SAYS
+from purgeengine.core.said import MailboxSaid, Said
 from purgeengine.core.token_watch import Blame, TokenWatch
 from purgeengine.core.verdicts import Verdict, judge, outcome_when_gone
 
@@ -35,45 +36,6 @@ NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
 WAIT_TOO_LONG = Reply(0, message=f"{WAIT_TOO_LONG_SAYS}.")
 """For a mailbox that an earlier run was told to leave alone for so long."""
 FAILED_DEPENDENCY = 424
-
-
-@dataclass(slots=True)
-class Said:
-    """What the replies of one batch said about the run."""
-
-    went_through: bool = False
-    token_refused: Reply | None = None
-    app_refused: Reply | None = None
-    no_such_action: Reply | None = None
-    proven: bool = False
-    """Whether a row was purged or found gone, so that its token is good."""
-    refused: int = 0
-    """Rows that were too fast."""
-    unsent: int = 0
-    """Rows of a lane that were not tried, because one before them broke it."""
-
-
-@dataclass(slots=True)
-class _MailboxSaid:
-    """What the replies of one batch said about one mailbox."""
-
-    good: int = 0
-    refused: int = 0
-    concurrency: bool = False
-    held_back: bool = False
-    wait_s: float = 0.0
-    closed: Reply | None = None
-    known: int = 0
-    """Rows refused for a reason that is their own."""
-    unknown: list[Reply] = field(default_factory=list)
-    trouble: Reply | None = None
-    """The last reply that spoke of trouble, or was not clear."""
-    faulty: bool = False
-    """Whether a row of it was in doubt afterwards, or its mailbox was not reached."""
-    unclear: bool = False
-    unauthorized: Reply | None = None
-    returned: list[tuple[float, Attempt]] = field(default_factory=list)
-    """Rows to be sent again, with the instant from which they may."""
 
 
 class Settling:
@@ -85,6 +47,7 @@ class Settling:
         self._limits = limits
         self._token = token or TokenWatch()
         self._backoff = backoff
+        self._learning = Learning(limits, backoff, self._token)
         self._id_type = id_type
         self.said = Said()
         self.entries: list[Entry] = []
@@ -111,7 +74,7 @@ class Settling:
         index = 0
         self._look_for_proof(flight, replies)
         for mailbox, attempts in flight.parts:
-            said = _MailboxSaid()
+            said = MailboxSaid()
             broken = False
             for attempt in attempts:
                 said.wait_s = max(said.wait_s, waits.get(index, 0.0))
@@ -165,7 +128,7 @@ class Settling:
         mailbox.lane_carried(rows - unsent, rows)
 
     def _reply(
-        self, flight: Flight, attempt: Attempt, reply: Reply, mailbox: Mailbox, said: _MailboxSaid, now: float
+        self, flight: Flight, attempt: Attempt, reply: Reply, mailbox: Mailbox, said: MailboxSaid, now: float
     ) -> None:
         batch = flight.batch.number
         verdict = judge(reply, self._id_type)
@@ -242,7 +205,7 @@ class Settling:
         attempt: Attempt,
         reply: Reply,
         at: float,
-        said: _MailboxSaid,
+        said: MailboxSaid,
         *,
         counted: bool = True,
         unclear: bool = False,
@@ -257,10 +220,12 @@ class Settling:
         else:
             said.returned.append((at, attempt))
 
-    def _conclude(self, mailbox: Mailbox, flight: Flight, rows: int, said: _MailboxSaid, now: float) -> None:
+    def _conclude(self, mailbox: Mailbox, flight: Flight, rows: int, said: MailboxSaid, now: float) -> None:
         """Carry out what the replies said about their mailbox."""
         mailbox.held_back += said.held_back
-        self._learn(mailbox, flight, rows, said, now)
+        tried = rows - (self.said.unsent if flight.batch.serial else 0)
+        ended = self._learning.learn(mailbox, flight, tried, said, now)
+        self.said.token_refused = ended or self.said.token_refused
         if said.wait_s:
             self.block(mailbox, now + said.wait_s, now)  # also one that is closed: another run may be about to ask it
         if said.closed is not None:
@@ -284,54 +249,6 @@ class Settling:
             )
         else:
             mailbox.went_well(said.good)
-
-    def _learn(self, mailbox: Mailbox, flight: Flight, rows: int, said: _MailboxSaid, now: float) -> None:
-        """What the answer adds to the experience with the mailbox; may decide that the mailbox is to be closed."""
-        experience = mailbox.experience
-        if said.unauthorized is not None:
-            self._unauthorized(mailbox, flight, said.unauthorized, now)
-        if said.good:
-            experience.went_well()
-            return
-        if said.known or said.unknown or said.closed is not None:
-            experience.answered()
-        elif said.trouble is not None and said.unauthorized is None:
-            tried = rows - (self.said.unsent if flight.batch.serial else 0)
-            fault = said.faulty or said.unclear
-            if experience.was_fruitless(tried, flight.sent_at, now, fault=fault):
-                self._wait_as_one(mailbox, said, said.trouble, now)
-        if said.unknown and not experience.went_through:
-            for reply in said.unknown:
-                experience.was_unknown(reply, 1, flight.sent_at, now)
-            if experience.refuses_all:
-                mailbox.closing = mailbox.closing or (Outcome.REFUSED, _all_alike(experience.alike, said.unknown[-1]))
-            elif experience.to_be_confirmed:
-                mailbox.block(now + CONFIRM_S)
-
-    def _wait_as_one(self, mailbox: Mailbox, said: _MailboxSaid, reply: Reply, now: float) -> None:
-        """The mailbox answers nothing but trouble: it waits, longer each time, and ends after a bounded number of answers."""
-        experience = mailbox.experience
-        if experience.faults >= self._limits.attempts_max or experience.fruitless >= PATIENT_ANSWERS_MAX:
-            outcome = Outcome.REFUSED if said.unclear and not said.faulty else Outcome.EXHAUSTED
-            mailbox.closing = mailbox.closing or (outcome, _all_trouble(experience.fruitless, reply))
-        elif experience.troubled and not said.refused and not said.held_back:  # those wait anyway
-            mailbox.block(now + self._backoff.item_wait_s(experience.fruitless, Reply(reply.status)))
-
-    def _unauthorized(self, mailbox: Mailbox, flight: Flight, reply: Reply, now: float) -> None:
-        """Find out whose a 401 is, and act on it."""
-        mailbox.experience.unauthorized_once = True
-        match self._token.blame(flight.token_generation, now):
-            case Blame.OLD_TOKEN:
-                pass
-            case Blame.TOKEN:
-                self.said.token_refused = reply
-            case Blame.UNSETTLED:
-                mailbox.experience.was_unauthorized(flight.sent_at, now)
-                mailbox.refusal = reply
-                self._token.suspect(mailbox)
-            case Blame.MAILBOX:
-                if mailbox.experience.was_unauthorized(flight.sent_at, now):
-                    mailbox.closing = mailbox.closing or (Outcome.REFUSED, reply)
 
     def give_up(self, mailbox: Mailbox) -> None:
         """The mailbox would have to wait for longer than a run does, as an earlier run was told; adds to `entries`, from none."""
@@ -382,12 +299,7 @@ class Settling:
 
     def all_returned(self, flight: Flight, reply: Reply, now: float, wait_s: float = 0.0) -> None:
         """Certainly not carried out, and not these rows' fault: send again after a wait, unless sent too often already."""
-        for mailbox, attempts in flight.parts:
-            said = _MailboxSaid()
-            for attempt in attempts:
-                self._return(flight.batch.number, attempt, reply, now + wait_s, said, counted=False)
-            for at, attempt in said.returned:
-                self._put_back(mailbox, attempt, at, len(attempts))
+        self._all_again(flight, reply, lambda attempt: now + wait_s, counted=False)
 
     def never_sent(self, flight: Flight, now: float) -> None:
         """The batch did not reach Graph, so that this was no sending."""
@@ -399,22 +311,31 @@ class Settling:
     def all_in_doubt(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> None:
         """Perhaps carried out. ``counted`` is False while the service is out, which says nothing about these rows."""
         self.unanswered += flight.size
-        for mailbox, attempts in flight.parts:
-            said = _MailboxSaid()
-            for attempt in attempts:
-                wait_s = self._backoff.item_wait_s(attempt.failures + 1, Reply(reply.status))
-                doubtful = attempt._replace(in_doubt=True)
-                self._return(flight.batch.number, doubtful, reply, now + wait_s, said, counted=counted)
-            for at, attempt in said.returned:
-                self._put_back(mailbox, attempt, at, len(attempts))
+        self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted, in_doubt=True)
 
     def all_intercepted(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> None:
         """Somebody in between said no, and Graph did not get it. ``counted`` is False while nothing else goes through either."""
+        self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted)
+
+    def _after_backoff(self, reply: Reply, now: float) -> Callable[[Attempt], float]:
+        """The instant from which a row may be sent again; a wait that was asked for is kept elsewhere."""
+        return lambda attempt: now + self._backoff.item_wait_s(attempt.failures + 1, Reply(reply.status))
+
+    def _all_again(
+        self,
+        flight: Flight,
+        reply: Reply,
+        from_when: Callable[[Attempt], float],
+        *,
+        counted: bool,
+        in_doubt: bool = False,
+    ) -> None:
+        """Send every row of the batch again, unless it has had its attempts. ``counted`` says whether this one counts as failed."""
         for mailbox, attempts in flight.parts:
-            said = _MailboxSaid()
+            said = MailboxSaid()
             for attempt in attempts:
-                wait_s = self._backoff.item_wait_s(attempt.failures + 1, Reply(reply.status))
-                self._return(flight.batch.number, attempt, reply, now + wait_s, said, counted=counted)
+                again = attempt._replace(in_doubt=attempt.in_doubt or in_doubt)
+                self._return(flight.batch.number, again, reply, from_when(attempt), said, counted=counted)
             for at, attempt in said.returned:
                 self._put_back(mailbox, attempt, at, len(attempts))
 
@@ -430,15 +351,3 @@ class Settling:
         for _, attempts in flight.parts:
             for attempt in attempts:
                 self._settle(attempt, Outcome.REFUSED, flight.batch.number, reply)
-
-
-def _all_alike(rows: int, reply: Reply) -> Reply:
-    """Why a mailbox is closed that refused its first rows alike, with what it said."""
-    said = f" It said: {reply.message}" if reply.message else ""
-    return reply._replace(message=f"The mailbox refused its first {rows} rows alike and let none through.{said}")
-
-
-def _all_trouble(answers: int, reply: Reply) -> Reply:
-    """Why a mailbox is closed that answered nothing but trouble."""
-    said = f" The last one said: {reply.message}" if reply.message else ""
-    return reply._replace(message=f"{answers} answers of the mailbox in a row brought nothing.{said}")
