@@ -510,6 +510,20 @@ def test_a_mailbox_that_recovers_goes_on_at_full_speed() -> None:
     assert ended.ended_at < 60 + 60 + 50
 
 
+@pytest.mark.parametrize("fanout", [4, 20, "auto"])
+@pytest.mark.parametrize("failing", [1, 2, 3, 5])
+@pytest.mark.parametrize("status", [500, 503])
+def test_rows_that_each_need_several_attempts_are_purged(status: int, failing: int, fanout: int | str) -> None:
+    """Every row fails so often before it goes through: the mailbox is not closed, for the rows asked again show that it works."""
+
+    def tenant(mailbox: int, attempt: Attempt, now: float) -> dict[str, object]:
+        return error(status, "ErrorInternalServerError", "Try again.") if attempt.number <= failing else OK
+
+    ended = played(tenant, (ROWS,), fanout=fanout)
+    assert {row.outcome for row in ended.outcomes.values()} == {Outcome.PURGED}
+    assert len(ended.outcomes) == ROWS
+
+
 def test_a_whole_call_that_is_too_fast_for_ever_stops_the_run() -> None:
     """Retry-After 0 on every call: a handful in the first minute, an end, and nothing lost."""
     scheduler = Scheduler(Limits(), Random(1))

@@ -198,8 +198,19 @@ class Mailbox:
         return drawn
 
     def _again(self, most: int, now: float) -> tuple[Attempt, ...]:
-        """Take such as were sent before and may be sent again now."""
+        """Take such as were sent before and may be sent again now.
+
+        While the mailbox is in trouble those come first that failed most often: a row that needs three attempts gets them, and shows
+        that the mailbox is back. Asking others in turn would show trouble for as long as each of them fails once more.
+        """
         drawn: list[Attempt] = []
+        if self.experience.cautious:  # the mailbox's own wait is over, which is as long as those of its rows
+            due = sorted(self._retries, key=lambda one: (-one[1].failures, one))
+            drawn = [_next_attempt(attempt) for _, attempt in due[:most]]
+            taken = {attempt.position for attempt in drawn}
+            self._retries = [one for one in self._retries if one[1].position not in taken]
+            heapify(self._retries)
+            return tuple(drawn)
         while self._retries and len(drawn) < most and self._retries[0][0] <= now:
             drawn.append(_next_attempt(heappop(self._retries)[1]))
         return tuple(drawn)
