@@ -30,7 +30,7 @@ from purgeengine.core.messages import (
     Settled,
     TokenRenewed,
 )
-from purgeengine.core.model import Answer, Attempt, Batch, Outcome, Reply
+from purgeengine.core.model import PURGED_REPLY, Answer, Attempt, Batch, Outcome, Reply
 from purgeengine.core.remedies import remedy_for
 from purgeengine.core.scheduler import Scheduler
 from purgeengine.core.wire import decode_answer
@@ -522,6 +522,36 @@ def test_rows_that_each_need_several_attempts_are_purged(status: int, failing: i
     ended = played(tenant, (ROWS,), fanout=fanout)
     assert {row.outcome for row in ended.outcomes.values()} == {Outcome.PURGED}
     assert len(ended.outcomes) == ROWS
+
+
+def test_batches_that_are_refused_as_a_whole_are_not_the_fault_of_their_rows() -> None:
+    """Two answers are good, then each call gets 400: the run stops after 20 single rows, and the others wait to be resumed."""
+    scheduler = Scheduler(Limits(), Random(1))
+    commands = scheduler.handle(*(MailboxOpened(n, 40 * n, 40 * n + 40) for n in range(12)), InputEnded(), now=0.0)
+    now, calls = 0.0, 0
+    halts, refused, purged = list[Halt](), list[Settled](), list[Settled]()
+    while True:
+        events = list[BatchAnswered]()
+        for command in commands:
+            if isinstance(command, Halt):
+                halts.append(command)
+            elif isinstance(command, Record):
+                settled = [entry for entry in command.entries if isinstance(entry, Settled)]
+                refused += [entry for entry in settled if entry.outcome is Outcome.REFUSED]
+                purged += [entry for entry in settled if entry.outcome is Outcome.PURGED]
+            elif isinstance(command, Send):
+                calls += 1
+                good = Answer(Reply(200), dict.fromkeys(range(command.batch.size), PURGED_REPLY))
+                bad = Answer(Reply(400, "BadRequest", "Invalid batch payload format."), None)
+                events.append(BatchAnswered(command.batch.number, good if calls <= 2 else bad))
+        if scheduler.finished:
+            break
+        now = now + 0.1 if events else max(now, scheduler.wake_at() or now)
+        commands = scheduler.handle(*events, now=now)
+        assert calls < 200
+    assert [halt.reason for halt in halts] == [HaltReason.BATCHES_REFUSED]
+    assert purged
+    assert len(refused) == 20
 
 
 def test_a_whole_call_that_is_too_fast_for_ever_stops_the_run() -> None:

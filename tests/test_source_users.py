@@ -35,6 +35,10 @@ def test_text_inside_a_cell_names_no_user(tmp_path: Path) -> None:
         ('user,note\nann@x.example,"a\nbob@x.example,n\n', "line 2 a cell opens a quote that is never closed"),
         ('user,note\nann@x.example,"a"b\n', "line 2 text follows the closing quote"),
         ('user,note\nann@x.example,a"b\n', "line 2 a quote stands inside a cell"),
+        (
+            'user,note\na@x.example,"x\\"\nb@x.example,"\nc@x.example,"\nd@x.example,"\ne\\"\n',
+            "line 2 a backslash stands before a quote",
+        ),
         ("user,note\nann@x.example,n,eve@x.example\n", "Line 2 .* the line has 3 cells, and the first line has 2"),
         ("ann@x.example\nbob@x.example,eve@x.example\n", "Line 2 .* the line has 2 cells, and the first line has 1"),
     ],
@@ -43,6 +47,12 @@ def test_a_list_that_may_mean_two_things_is_refused(tmp_path: Path, text: str, s
     """A quote that is never closed or stands at the wrong place, and a row that does not fit the header."""
     with pytest.raises(InputError, match=said):
         read_users(a_file(tmp_path, text))
+
+
+def test_a_note_may_end_with_a_backslash(tmp_path: Path) -> None:
+    """The other reading breaks off, so that only one is meant."""
+    text = 'user,note\nann@x.example,"C:\\dir\\"\nbob@x.example,n\n'
+    assert read_users(a_file(tmp_path, text)) == ["ann@x.example", "bob@x.example"]
 
 
 @settings(max_examples=100, deadline=None)

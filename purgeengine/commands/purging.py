@@ -58,6 +58,11 @@ HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
         "permission are not the cause, and no row was refused for it. Run the list with --action delete and a new "
         "ledger (--ledger)."
     ),
+    HaltReason.BATCHES_REFUSED: lambda said: RunStopped(
+        f"Graph refused one batch after the other as a whole ({said}), though each held a single row. The rows are hardly the "
+        "cause. Look for what changes a request on its way, such as a proxy or a gateway. The same command resumes the run. "
+        "purgeengine retry asks again for the rows that were refused."
+    ),
     HaltReason.THROTTLED: lambda said: RunStopped(
         f"Graph refused every call as too fast ({said}), however long the waits became, so the run was stopped. Something else may "
         "use up the app's limits. The same command resumes it."

@@ -200,8 +200,8 @@ class Mailbox:
     def _again(self, most: int, now: float) -> tuple[Attempt, ...]:
         """Take such as were sent before and may be sent again now.
 
-        While the mailbox is in trouble those come first that failed most often: a row that needs three attempts gets them, and shows
-        that the mailbox is back. Asking others in turn would show trouble for as long as each of them fails once more.
+        While the mailbox is in trouble, the rows that failed most often come first. A row that needs three attempts gets them, and
+        shows that the mailbox is back. Other rows would each fail once more, and the mailbox would be closed.
         """
         drawn: list[Attempt] = []
         if self.experience.cautious:  # the mailbox's own wait is over, which is as long as those of its rows

@@ -186,6 +186,8 @@ class HaltReason(StrEnum):
     """Every mailbox asked answers 401, with a renewed token as well: it is the token, or it is these mailboxes."""
     NO_SUCH_ACTION = "no_such_action"
     """This Graph does not know the action."""
+    BATCHES_REFUSED = "batches_refused"
+    """Graph refused one batch after the other as a whole, though each held a single row."""
     THROTTLED = "throttled"
     """Graph refused every call as too fast, however long the waits were."""
     OUTAGE = "outage"

@@ -53,6 +53,11 @@ NOT_ATTEMPTED_WAIT_S = 1.0
 """Seconds before a call is sent again that was not attempted as a whole (424)."""
 
 
+REFUSED_ALONE_MAX = 20
+"""Batches of a single row that Graph may refuse as a whole, one after the other, none answered in between. More than a full batch
+of rows that spoil theirs cannot be: it is not the rows then, and the run stops."""
+
+
 class Scheduler:
     """Feed it with `handle`; carry out what it answers, in order."""
 
@@ -89,6 +94,7 @@ class Scheduler:
         )
         self._course = Course(limits, now)
         self._flights: dict[int, Flight] = {}
+        self._refused_alone = 0
         self._input_ended = False
         self._stopping = False
         self._held_until: float | None = None
@@ -215,6 +221,7 @@ class Scheduler:
             self._whole_batch(flight, answer.outer)
         else:
             self._gate.answered()
+            self._refused_alone = 0
             if self._quarantine.timed(self._now - flight.sent_at):
                 self._roster.reconsider(self._now)
             if answer.outer.retry_after_s is not None:
@@ -270,7 +277,11 @@ class Scheduler:
                 for mailbox, attempts in flight.parts:
                     for _ in attempts:
                         self._roster.send_alone(mailbox)
+            case Verdict.REFUSED if self._refused_alone >= REFUSED_ALONE_MAX:
+                self._settling.all_returned(flight, outer, self._now)
+                self._halt(HaltReason.BATCHES_REFUSED, outer)
             case Verdict.REFUSED:
+                self._refused_alone += 1
                 self._settling.refuse_all(flight, outer)
             case Verdict.INTERCEPTED:
                 self._gate.failed(self._now, outer)

@@ -38,6 +38,11 @@ class Watched:
         return piece
 
 
+def unquoted_text(text: bytes) -> bytes:
+    """The text with an apostrophe for each quote that a backslash escapes: read as usual, it is what the other kind of CSV says."""
+    return _ESCAPED_QUOTE.sub(rb"\1\\'", text)
+
+
 def refuse_two_readings(
     as_written: Iterator[bytes],
     again: Iterator[bytes],
@@ -52,7 +57,7 @@ def refuse_two_readings(
     ends before ``line``. Rows are other ones if their number of cells differs, or a cell in ``roles``.
     """
     first = _records(as_written, header, delimiter, line)
-    other = _records(_unquoted(again), _unquoted_text(header), delimiter, line)
+    other = _records(_unquoted(again), unquoted_text(header), delimiter, line)
     differs_at: int | None = None
     try:
         for one, two in zip_longest(first, other):
@@ -69,18 +74,14 @@ def _rows_of(record: Record | None, roles: Sequence[int]) -> tuple[int | list[by
 
 
 def _unquoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The text with an apostrophe for each escaped quote, which is text there and nothing else."""
+    """`unquoted_text` of a stream, wherever its pieces end."""
     held = b""
     for piece in pieces:
         data = held + piece
         end = len(data.rstrip(b"\\")) if len(held) < _HELD_BYTES_MAX else len(data)
         held = data[end:]
-        yield _unquoted_text(data[:end])
+        yield unquoted_text(data[:end])
     yield held
-
-
-def _unquoted_text(text: bytes) -> bytes:
-    return _ESCAPED_QUOTE.sub(rb"\1\\'", text)
 
 
 def _records(pieces: Iterator[bytes], header: bytes, delimiter: bytes, line: int) -> Iterator[Record]:

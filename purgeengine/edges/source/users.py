@@ -9,7 +9,8 @@ from pathlib import Path
 from purgeengine.core.filters import entry_problem
 from purgeengine.core.foreign import printable
 from purgeengine.edges.source.columns import ALIASES, name_key, plain_name
-from purgeengine.edges.source.csv_records import QuotingError, Record, Scanner
+from purgeengine.edges.source.csv_dialect import unquoted_text
+from purgeengine.edges.source.csv_records import Quoting, QuotingError, Record, Scanner
 from purgeengine.edges.source.files import Kind, kind_of, refuse_streams, size_of, unreadable
 from purgeengine.edges.source.streams import text_pieces
 from purgeengine.errors import InputError
@@ -29,7 +30,29 @@ def read_users(path: str | Path) -> list[str]:
     """
     path = Path(path)
     refuse_streams(path)
-    records = _records(path, _text(path).encode())
+    text = _text(path).encode()
+    try:
+        users = _users_of(path, _records(text))
+        if b'\\"' in text and _reads_otherwise(path, text, users):
+            line = text.count(b"\n", 0, text.index(b'\\"')) + 1
+            raise QuotingError(Quoting.TWO_READINGS, line, line)
+    except QuotingError as error:
+        raise InputError(f"{path} cannot be read with certainty: {error.sentence()}.") from error
+    return users
+
+
+def _reads_otherwise(path: Path, text: bytes, users: list[str]) -> bool:
+    """Whether the list holds together if a backslash escapes a quote, and does not name the same users then."""
+    try:
+        return _users_of(path, _records(unquoted_text(text))) != users
+    except QuotingError:
+        return False  # that reading breaks off: it is not meant
+    except InputError:
+        return True
+
+
+def _users_of(path: Path, records: list[Record]) -> list[str]:
+    """The users in these rows. Raises `InputError` where a row names none."""
     column, names = 0, 1
     if records:
         header = [name_key(plain_name(cell)) for cell in _texts(records[0])]
@@ -76,33 +99,30 @@ def _text(path: Path) -> str:
         raise unreadable(path, error) from error
 
 
-def _records(path: Path, text: bytes) -> list[Record]:
-    """The rows of the list, a cell of several lines being one cell. Raises `InputError` where the quoting cannot be followed."""
+def _records(text: bytes) -> list[Record]:
+    """The rows of the list, a cell of several lines being one cell. Raises `QuotingError` where the quoting cannot be followed."""
     text = text.removeprefix(codecs.BOM_UTF8)
     if text and not text.endswith((b"\n", b"\r")):
         text += b"\n"
     found, at = [], 0
     scanner: Scanner | None = None
     line = 1
-    try:
-        while at < len(text):
-            end = _LINE.match(text, at)
-            assert end  # it matches the empty line too
-            if text[at : at + 1] == b"#" or not end[0].strip():
-                at, line = end.end(), line + 1
-                continue
-            if scanner is None:
-                scanner = Scanner(max(_DELIMITERS, key=end[0].count), line)
-            scanner.line = line
-            record, at = scanner.read(text, at)
-            if record is None:
-                scanner.finish()
-                break
-            line = scanner.line
-            if not record.is_blank or record.cell_count > 1:
-                found.append(record)
-    except QuotingError as error:
-        raise InputError(f"{path} cannot be read with certainty: {error.sentence()}.") from error
+    while at < len(text):
+        end = _LINE.match(text, at)
+        assert end  # it matches the empty line too
+        if text[at : at + 1] == b"#" or not end[0].strip():
+            at, line = end.end(), line + 1
+            continue
+        if scanner is None:
+            scanner = Scanner(max(_DELIMITERS, key=end[0].count), line)
+        scanner.line = line
+        record, at = scanner.read(text, at)
+        if record is None:
+            scanner.finish()
+            break
+        line = scanner.line
+        if not record.is_blank or record.cell_count > 1:
+            found.append(record)
     return found
 
 
