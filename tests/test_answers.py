@@ -253,9 +253,9 @@ def test_a_mailbox_that_refuses_its_first_rows_alike_is_closed(
 
 
 ITEMS = [
-    (400, "ErrorInvalidIdMalformed", "Id is malformed.", Outcome.REFUSED, "none of a contact"),
-    (400, "ErrorInvalidIdEmpty", "", Outcome.REFUSED, "none of a contact"),
-    (400, "RequestBroker--ParseUri", "", Outcome.REFUSED, "none of a contact"),
+    (400, "ErrorInvalidIdMalformed", "Id is malformed.", Outcome.REFUSED, "not the id of a contact"),
+    (400, "ErrorInvalidIdEmpty", "", Outcome.REFUSED, "not the id of a contact"),
+    (400, "RequestBroker--ParseUri", "", Outcome.REFUSED, "not the id of a contact"),
     (
         404,
         "ErrorFolderNotFound",

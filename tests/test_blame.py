@@ -198,11 +198,16 @@ def test_an_answer_that_cannot_be_unpacked_is_not_called_cut_short(headers: dict
         decode_answer(200, {"request-id": "r", **headers}, body, 1, 0.0)
 
 
+LONGER_WAIT = "Graph asked for a wait that is longer than the longest wait of a run"
+
+
 def test_advice_on_a_redirect_and_on_a_wait_that_is_too_long() -> None:
     """The one does not come from Graph as a rule; the other only needs its time."""
     assert "answered with a redirect" in remedy_for(302, "", "").sentence
-    assert remedy_for(429, "ApplicationThrottled", "Graph asked to wait longer than a run waits (90000 s).") == (
-        "Graph asked to wait longer than a run waits. Retry after that time.",
+    assert remedy_for(
+        429, "ApplicationThrottled", "Graph asked for a wait that is longer than the longest wait of a run (25 hours)."
+    ) == (
+        f"{LONGER_WAIT}. Retry after that time.",
         True,
     )
 
@@ -218,7 +223,7 @@ def test_rows_of_a_mailbox_that_asks_for_too_long_a_wait_keep_status_and_code(tm
     bad = [line for line in out.read_text().splitlines() if "bad@" in line]
     assert len(bad) == 3
     assert all("429" in line and "ApplicationThrottled" in line for line in bad)
-    assert all("Graph asked to wait longer than a run waits" in line for line in bad)
+    assert all(f"{LONGER_WAIT} (25 hours)." in line for line in bad)
 
 
 def test_a_wrong_tenant_is_told_as_such_without_the_json_around_it() -> None:

@@ -650,12 +650,12 @@ REFUSED = [
     Refused("zip", "a.csv", b"PK\x03\x04" + b"x" * 50, "Excel workbook"),
     Refused("old-excel", "a.csv", b"\xd0\xcf\x11\xe0" + b"x" * 50, "old Excel workbook"),
     Refused("pdf", "a.csv", b"%PDF-1.7", "PDF"),
-    Refused("encrypted-parquet", "a.parquet", b"PARE" + b"x" * 50 + b"PARE", "not what its name says|encrypted"),
-    Refused("csv-called-gz", "a.csv.gz", NARROW + LINE, "not what its name says"),
-    Refused("csv-called-zst", "a.csv.zst", NARROW + LINE, "not what its name says"),
-    Refused("csv-called-parquet", "a.parquet", NARROW + LINE, "not what its name says"),
-    Refused("zstd-called-gz", "a.csv.gz", zstd(NARROW), "not what its name says"),
-    Refused("gzip-called-parquet", "a.parquet", gzip.compress(NARROW), "not what its name says"),
+    Refused("encrypted-parquet", "a.parquet", b"PARE" + b"x" * 50 + b"PARE", "its content is not Parquet|encrypted"),
+    Refused("csv-called-gz", "a.csv.gz", NARROW + LINE, "its content is not gzip"),
+    Refused("csv-called-zst", "a.csv.zst", NARROW + LINE, "its content is not zstd"),
+    Refused("csv-called-parquet", "a.parquet", NARROW + LINE, "its content is not Parquet"),
+    Refused("zstd-called-gz", "a.csv.gz", zstd(NARROW), "its content is not gzip"),
+    Refused("gzip-called-parquet", "a.parquet", gzip.compress(NARROW), "its content is not Parquet"),
     Refused(
         "parquet-in-gzip", "a.csv.gz", gzip.compress(PLAIN_PARQUET), "a Parquet file that was compressed as a whole"
     ),

@@ -154,8 +154,8 @@ def _nobody_else_running(reader: LedgerReader) -> Iterator[None]:
 def _only_invalid(reader: LedgerReader, rows: int) -> UsageProblem:
     """A run of them would send nothing."""
     return UsageProblem(
-        f"{'The row' if rows == 1 else f'All {number(rows)} rows'} asked for would be invalid again, so that there is nothing to "
-        f"send. Nothing was sent. {_instead(reader)}"
+        f"A retry would find {'the row' if rows == 1 else f'all {number(rows)} rows'} invalid again. Nothing was sent. "
+        f"{_instead(reader)}"
     )
 
 

@@ -58,7 +58,7 @@ def in_words(message: str, claims: str) -> str:
         reasons.append(f"it wants {wanted}")
     if not reasons and not claims:
         return ""
-    return "; ".join(reasons) or "it wants a token with claims that no token has had"
+    return "; ".join(reasons) or "it wants a token with claims that the login has not yet put into one"
 
 
 def _wanted(claims: str) -> str:
