@@ -257,4 +257,4 @@ def test_the_date_of_a_challenge_is_that_of_the_calendar(seconds: int) -> None:
     """As Python's own calendar has it, around leap days and the ends of years."""
     shown = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
     said = in_words("", f'{{"access_token":{{"nbf":{{"value":"{seconds}"}}}}}}')
-    assert said == f"it wants a token issued after {shown}"
+    assert said == f"Graph wants a token issued after {shown}"

@@ -294,7 +294,7 @@ def test_a_challenge_that_lasts_says_what_it_wants(tmp_path: Path) -> None:
     stopped = ended.json["stopped"]
     assert "Graph refused the token, and each new one as well: 401 InvalidAuthenticationToken" in stopped
     assert "continuous access evaluation (InteractionRequired, TokenCreatedWithOutdatedPolicies: a policy" in stopped
-    assert "it wants a token issued after 2023-11-14 22:13:20 UTC" in stopped
+    assert "Graph wants a token issued after 2023-11-14 22:13:20 UTC" in stopped
     assert (ended.json["waiting"], ended.json["in_doubt"]) == (1, 0)
 
 
@@ -304,7 +304,7 @@ def test_a_ready_token_cannot_answer_a_challenge(tmp_path: Path) -> None:
         ended = run(tmp_path, graph.url)
     assert ended.code == 3
     assert (
-        "it cannot be renewed. Graph asks for another one by continuous access evaluation (it wants a token"
+        "it cannot be renewed. Graph asks for another one by continuous access evaluation (Graph wants a token"
         in ended.err
     )
 
