@@ -46,7 +46,7 @@ Credentials come from the environment, as for run."""
     "--only", metavar="OUTCOME,...", help="Rows with these outcomes, instead of refused, exhausted and skipped ones."
 )
 @click.option(
-    "--codes", metavar="CODE,...", help="Of these, rows that were told so: ErrorAccessDenied, 429, 5xx, none."
+    "--codes", metavar="CODE,...", help="Of these, rows that got such an answer: ErrorAccessDenied, 429, 5xx, none."
 )
 @click.option("--unfinished", is_flag=True, help="Do not wait until every row of DIR has its outcome.")
 @click.option(
