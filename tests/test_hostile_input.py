@@ -633,7 +633,12 @@ REFUSED = [
     Refused("bars", "a.csv", b"user|contact\n", "no column for the user"),
     Refused("rows-without-header", "a.csv", LINE, "no column for the user"),
     Refused("json-cut", "a.csv", b'[{"user": "a@x", "contact": "A"}', "JSON"),
-    Refused("html", "a.csv", b"<html><body>Sign in</body></html>", "none of CSV, JSON and Parquet but a web page"),
+    Refused(
+        "html",
+        "a.csv",
+        b"<html><body>Sign in</body></html>",
+        "is not a CSV, JSON or Parquet file\\. It is a web page\\.",
+    ),
     Refused("same-name-twice", "a.csv", b"user,contact,note,Note\n", "columns of the same name"),
     Refused("user-twice", "a.csv", b"user,USER ,contact\n", "columns of the same name"),
     Refused("rtl-name-twice", "a.csv", "user,contact,\u202ex,\u202ex\n".encode(), "columns of the same name"),
