@@ -1,4 +1,4 @@
-"""Sentences for what a machine may be short of: memory, threads, files. Imports nothing that a start does not need."""
+"""Messages for a lack of memory, threads, open files or temporary space. Imports nothing that a start does not need."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NO_MEMORY = (
 
 
 def shortage(error: BaseException) -> str | None:
-    """The sentence for an error that says what the machine is short of, itself or through its causes; None for any other."""
+    """The message for an error that is, or was caused by, a lack of memory, threads, open files or temporary space; else None."""
     cause: BaseException | None = error
     for _ in range(CAUSES_MAX):
         if cause is None:

@@ -59,7 +59,7 @@ def test_the_sentence_has_its_plurals_right_and_accuses_nobody(sought: Sought, f
     """An earlier run that purged them is the first cause it names."""
     absence = Absence(sought, [SoughtInMailbox("a@x", Sought(0, 20))], 1, finished)
     one = sought == Sought(0, 1)
-    cause = "it. If none did, the id fits nothing" if one else "them. If none did, the ids fit nothing"
+    cause = "it. If no earlier run did, the id is wrong" if one else "them. If no earlier run did, the ids are wrong"
     assert absence.sentence.startswith(f"{begins}An earlier run may have deleted {cause}")
     these = "this contact" if one else "a few of these contacts"
     assert absence.sentence.endswith(f"Look at {these} before you take this for done.")

@@ -80,7 +80,10 @@ def test_what_a_filter_left_out_is_not_retried() -> None:
     assert command.endswith(" --only exhausted")
     sentences = [one.sentence for one in advice_for([Situation("L", 0, 0, [failed(S, EXCLUDED, 5)])], windows=False)]
     assert len(sentences) == 1
-    assert "5 rows (left out): A filter left these rows out" in sentences[0]
+    assert (
+        "5 rows (left out): A filter (--only-users, --exclude-users, --protected-users) left these rows out."
+        in sentences[0]
+    )
 
 
 REPLIES = (
@@ -283,7 +286,9 @@ def test_a_protected_mailbox_is_no_reason_to_retry(bench: Bench) -> None:
     keep.write_text(f"{rows_of([1])[0][0]}\n", encoding="utf-8")
     ran = run_for_people(bench, "L", "--exclude-users", str(keep))
     assert ran.code == 1
-    assert "3 rows (left out): A filter left these rows out" in ran.out
+    assert (
+        "3 rows (left out): A filter (--only-users, --exclude-users, --protected-users) left these rows out." in ran.out
+    )
     assert "purgeengine retry" not in ran.out
 
 

@@ -169,7 +169,10 @@ def test_a_zone_of_the_environment_that_nobody_knows_is_refused(name: str, monke
     """The system would take UTC without a word."""
     monkeypatch.setenv("TZ", name)
     options = {"window": ("20:00-06:00",), "until": None, "time_zone": None}
-    with pytest.raises(UsageProblem, match="TZ in the environment"):
+    with pytest.raises(
+        UsageProblem,
+        match=r"The environment variable TZ is .* --window and --until would be read as UTC\. Nothing was started\.",
+    ):
         hours_from(options, 0.0)
     assert hours_from({**options, "time_zone": "Europe/Berlin"}, 0.0) is not None
     assert hours_from({**options, "window": ()}, 0.0) is None
@@ -198,11 +201,16 @@ def test_an_answer_that_cannot_be_unpacked_is_not_called_cut_short(headers: dict
         decode_answer(200, {"request-id": "r", **headers}, body, 1, 0.0)
 
 
+LONGER_WAIT = "Graph asked for a wait that is longer than the longest wait of a run"
+
+
 def test_advice_on_a_redirect_and_on_a_wait_that_is_too_long() -> None:
     """The one does not come from Graph as a rule; the other only needs its time."""
     assert "answered with a redirect" in remedy_for(302, "", "").sentence
-    assert remedy_for(429, "ApplicationThrottled", "Graph asked to wait longer than a run waits (90000 s).") == (
-        "Graph asked to wait longer than a run waits. Retry after that time.",
+    assert remedy_for(
+        429, "ApplicationThrottled", "Graph asked for a wait that is longer than the longest wait of a run (25 hours)."
+    ) == (
+        f"{LONGER_WAIT}. Retry after that time.",
         True,
     )
 
@@ -218,7 +226,17 @@ def test_rows_of_a_mailbox_that_asks_for_too_long_a_wait_keep_status_and_code(tm
     bad = [line for line in out.read_text().splitlines() if "bad@" in line]
     assert len(bad) == 3
     assert all("429" in line and "ApplicationThrottled" in line for line in bad)
-    assert all("Graph asked to wait longer than a run waits" in line for line in bad)
+    assert all(f"{LONGER_WAIT} (25 hours)." in line for line in bad)
+
+
+def test_a_run_that_stops_for_too_long_a_wait_says_how_long_it_is() -> None:
+    """The wait that Graph asked for stands in hours before what Graph said; without one, only what Graph said."""
+    longer = "Graph asked the app for a wait that is longer than the longest wait of a run"
+    then = "The same command resumes it after that time."
+    asked = Reply(429, "TooManyRequests", "Wait.", 90_000.0)
+    assert str(halted(Halt(HaltReason.WAIT_TOO_LONG, asked))) == f"{longer} (1 d 1 h; 429 TooManyRequests Wait). {then}"
+    silent = asked._replace(retry_after_s=None)
+    assert str(halted(Halt(HaltReason.WAIT_TOO_LONG, silent))) == f"{longer} (429 TooManyRequests Wait). {then}"
 
 
 def test_a_wrong_tenant_is_told_as_such_without_the_json_around_it() -> None:
@@ -252,4 +270,4 @@ def test_the_date_of_a_challenge_is_that_of_the_calendar(seconds: int) -> None:
     """As Python's own calendar has it, around leap days and the ends of years."""
     shown = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
     said = in_words("", f'{{"access_token":{{"nbf":{{"value":"{seconds}"}}}}}}')
-    assert said == f"it wants a token issued after {shown}"
+    assert said == f"Graph wants a token issued after {shown}"

@@ -58,15 +58,15 @@ def test_what_cannot_be_read_is_no_challenge(header: str | None) -> None:
         ("", "", ""),
         ("Lifetime validation failed.", "", ""),
         ("resulted in challenge with result: InteractionRequired and code: Odd", "", "InteractionRequired, Odd"),
-        ("", CLAIMS, "it wants a token issued after 2020-10-31 01:10:51 UTC, the claim x"),
-        ("", {"access_token": {"acrs": {"value": "c1"}}}, "it wants a token for the authentication context c1"),
+        ("", CLAIMS, "Graph wants a token issued after 2020-10-31 01:10:51 UTC, the claim x"),
+        ("", {"access_token": {"acrs": {"value": "c1"}}}, "Graph wants a token for the authentication context c1"),
         (
             "",
             {"access_token": {"xms_rp_ipaddr": {"value": "10.0.0.1"}}},
-            "it wants a token for calls from the address 10.0.0.1",
+            "Graph wants a token for calls from the address 10.0.0.1",
         ),
-        ("", {"access_token": 7}, "it wants a token with claims that no token has had"),
-        ("", {"access_token": {"nbf\x1b": None}}, "it wants the claim nbf\ufffd"),
+        ("", {"access_token": 7}, "Graph wants a token with claims that the login has not yet put into one"),
+        ("", {"access_token": {"nbf\x1b": None}}, "Graph wants the claim nbf\ufffd"),
     ],
 )
 def test_a_challenge_in_words(message: str, claims: dict[str, Any] | str, said: str) -> None:

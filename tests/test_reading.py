@@ -185,17 +185,17 @@ def test_a_refusal_says_everything_that_was_seen() -> None:
     [
         (403, "ErrorAccessDenied", "The app may not touch", True),
         (404, "ERRORINVALIDUSER", "There is no mailbox", True),
-        (400, "ErrorInvalidIdMalformed", "This id is none", False),
+        (400, "ErrorInvalidIdMalformed", "This id is not the id of a contact.", False),
         (507, "", "The mailbox's Recoverable Items", True),
-        (429, "anything", "The mailbox kept asking", True),
+        (429, "anything", "Graph refused the requests to this mailbox as too fast (429)", True),
         (0, "", "No answer came", True),
-        (408, "", "The service's own", True),
+        (408, "", "Graph had a fault of its own.", True),
         (407, "", "Graph said no without", True),
         (409, "", "Something else held", True),
         (499, "", "Graph said no without", True),
-        (500, "", "The service's own", True),
+        (500, "", "Graph had a fault of its own.", True),
         (503, "ErrorMailboxMoveInProgress", "The mailbox is being moved", True),
-        (504, "Other", "The service's own", True),
+        (504, "Other", "Graph had a fault of its own.", True),
     ],
 )
 def test_advice_follows_the_code_then_the_status(status: int, code: str, begins: str, worth_retrying: bool) -> None:

@@ -214,16 +214,16 @@ def test_the_header_of_a_file_that_was_put_behind_is_no_row(tmp_path: Path, agai
     [
         (
             f'"user","contact"\n"1","{USER}","{CONTACT}"\n',
-            "its only row has 3 cells. The header is one name short: are there row names",
+            "the only row has 3 cells. The header is one name short: are there row names",
         ),
         (
             f"user,contact\n{USER},{CONTACT},\n{USER},{CONTACT},\n",
-            "each of its 2 rows has 3 cells. .*a delimiter at the end of each line",
+            "each of the 2 rows has 3 cells. .*a delimiter at the end of each line",
         ),
         (f"user,contact,\n{USER},{CONTACT}\n", "one name too long"),
         (
             f"user,contact,note\n{USER}\n{USER},{CONTACT}\n",
-            "not one of its 2 rows has as many cells; the one in line 2 has 1",
+            "the header has 3 names, but none of the 2 rows has 3 cells; the one in line 2 has 1",
         ),
     ],
 )

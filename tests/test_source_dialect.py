@@ -33,7 +33,10 @@ def rows_of(text: str, escape: str | None = None) -> list[tuple[str, ...]] | Non
 
 def test_a_row_that_is_hidden_in_a_note_of_the_other_kind_is_not_sent(tmp_path: Path) -> None:
     """The sentence names the line, what stands there, and what to do."""
-    with pytest.raises(InputError, match=r"in line 3 a backslash stands before a quote .* Save the list again"):
+    with pytest.raises(
+        InputError,
+        match=r"in line 3 a backslash stands before .* each gives different rows\. Save the list again",
+    ):
         records(open_source([a_file(tmp_path, HEADER + HIDDEN)]))
 
 

@@ -58,7 +58,9 @@ def test_a_block_page_is_an_outage_and_not_a_refusal_of_the_app(
     assert ended.err.count("answer.intercepted") == 1
     for said in (ended.err, ended.json["stopped"]):
         assert "Something between here and Graph answered instead of Graph (status 403" in said
-        assert 'an HTML page titled "Zscaler makes the internet safer", Server: Zscaler/6.2, no request-id' in said
+        assert (
+            'an HTML page titled "Zscaler makes the internet safer", Server: Zscaler/6.2, without a request-id' in said
+        )
         assert "refused the app" not in said
         assert "permission" not in said
     assert (ended.json["waiting"], ended.json["in_doubt"]) == (1, 0)
@@ -141,7 +143,7 @@ def test_check_says_who_answered(tmp_path: Path) -> None:
     assert (
         "Something between here and Graph answered instead of Graph (status 302, no body, Server: captive" in ended.out
     )
-    assert "it leads to the host portal.hotel.example" in ended.out
+    assert "redirects to the host portal.hotel.example" in ended.out
     assert "hunter2" not in ended.out + ended.err
 
 
@@ -292,7 +294,7 @@ def test_a_challenge_that_lasts_says_what_it_wants(tmp_path: Path) -> None:
     stopped = ended.json["stopped"]
     assert "Graph refused the token, and each new one as well: 401 InvalidAuthenticationToken" in stopped
     assert "continuous access evaluation (InteractionRequired, TokenCreatedWithOutdatedPolicies: a policy" in stopped
-    assert "it wants a token issued after 2023-11-14 22:13:20 UTC" in stopped
+    assert "Graph wants a token issued after 2023-11-14 22:13:20 UTC" in stopped
     assert (ended.json["waiting"], ended.json["in_doubt"]) == (1, 0)
 
 
@@ -302,7 +304,7 @@ def test_a_ready_token_cannot_answer_a_challenge(tmp_path: Path) -> None:
         ended = run(tmp_path, graph.url)
     assert ended.code == 3
     assert (
-        "it cannot be renewed. Graph asks for another one by continuous access evaluation (it wants a token"
+        "it cannot be renewed. Graph asks for another one by continuous access evaluation (Graph wants a token"
         in ended.err
     )
 

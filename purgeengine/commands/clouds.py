@@ -48,8 +48,9 @@ def _check(option: str, given: str | None, homes: list[str], cloud: Cloud) -> No
     if not homes or cloud is UNKNOWN_CLOUD or cloud.name in homes:
         return
     raise UsageProblem(
-        f"{option} {printable(given)} belongs to the {' or '.join(homes)} cloud, and the cloud is {cloud.name} by --cloud, by "
-        f"--graph-url or because nothing says otherwise. Give --cloud {homes[0]} and leave {option} out. Nothing was sent."
+        f"{option} {printable(given)} belongs to the {' or '.join(homes)} cloud, but this command uses the {cloud.name} cloud. "
+        f"{cloud.name} comes from --cloud or --graph-url, or is the default. Give --cloud {homes[0]} "
+        f"and leave {option} out. Nothing was sent."
     )
 
 

@@ -175,8 +175,8 @@ def _zone_of_environment(named: str) -> tzinfo | None:
             known = False
     if not known:
         raise UsageProblem(
-            f"TZ in the environment names the time zone {printable(named, 60)!r}, which is not known here, so that the hours of "
-            "--window and --until would be those of UTC. Correct TZ, or name the zone with --time-zone, e.g. Europe/Berlin."
+            f"The environment variable TZ is {printable(named, 60)!r}, which is not a known time zone, so --window and --until "
+            "would be read as UTC. Nothing was started. Correct TZ, or name the zone with --time-zone, e.g. Europe/Berlin."
         )
     return None
 

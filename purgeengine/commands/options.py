@@ -204,7 +204,7 @@ def column_map(text: str | None) -> dict[str, str] | None:
         if not separator or role.strip() not in ("user", "folder", "contact"):
             raise UsageProblem(f"--columns takes pairs such as user=Owner,contact=ItemId; '{pair}' is not one of them.")
         if not name.strip() and role.strip() != "folder":
-            raise UsageProblem(f"--columns can leave out the folder only (folder=); '{pair}' names no column.")
+            raise UsageProblem(f"--columns has '{pair}' without a column. Only folder= may be empty.")
         columns[role.strip()] = name.strip()
     return columns
 

@@ -48,15 +48,15 @@ HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
         "then give the same command again."
     ),
     HaltReason.UNAUTHORIZED: lambda said: TokenError(
-        f"Every mailbox that was asked answers 401 ({said}), and none went through. Either the app's "
-        "token is refused (check its permission and the tenant), or these mailboxes are none that Graph can reach: on premises in "
-        "a hybrid tenant, or missing. Try one mailbox that is known to work (check --probe), or leave these out (--exclude-users), "
+        f"Graph answered 401 ({said}) for every mailbox, and no row was purged. Either the app's token is refused (check its "
+        "permission and the tenant), or Graph cannot reach these mailboxes: they are on premises in a hybrid tenant, or they do "
+        "not exist. Try one mailbox that is known to work (check --probe), or leave these out (--exclude-users), "
         "then give the same command again."
     ),
     HaltReason.NO_SUCH_ACTION: lambda said: TokenError(
-        f"This Graph does not know permanentDelete for contacts ({said}), as in clouds other than the global one. The app and its "
-        "permission are not the cause, and no row was refused for it. Run the list with --action delete and a new "
-        "ledger (--ledger)."
+        f"Permanent deletion of contacts does not exist at this Graph address ({said}). Only the global cloud has it. The app's "
+        "permission is not the cause, and no row was marked as refused. Run the list with --action delete and a new ledger "
+        "(--ledger)."
     ),
     HaltReason.BATCHES_REFUSED: lambda said: RunStopped(
         f"Graph refused one batch after the other as a whole ({said}), though each held a single row. The rows are hardly the "
@@ -72,7 +72,8 @@ HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
         "The same command resumes it."
     ),
     HaltReason.WAIT_TOO_LONG: lambda said: RunStopped(
-        f"Graph asked the app to wait longer than a run waits ({said}). The same command resumes it after that time."
+        f"Graph asked the app for a wait that is longer than the longest wait of a run ({said}). The same command resumes it after "
+        "that time."
     ),
 }
 
@@ -210,10 +211,12 @@ def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
     reply = unwrapped(halt.reply)
     parts = (reply.status or "", reply.code, reply.message) if reply.from_graph else (reply.message,)
     said = " ".join(str(part) for part in parts if part).rstrip(".")
+    if halt.reason is HaltReason.WAIT_TOO_LONG and reply.retry_after_s is not None:
+        said = f"{duration(reply.retry_after_s)}; {said}"
     if reply.code.lower() == "organizationfromtenantguidnotfound":
         return TokenError(
-            f"Graph does not know the tenant of the token ({said}): its id is wrong, it is that of another cloud, or it has no "
-            "Exchange Online. Check AZURE_TENANT_ID and --cloud, then give the same command again."
+            f"Graph does not know the tenant of the token ({said}). The id of the tenant is wrong, the tenant belongs to another "
+            "cloud, or it has no Exchange Online. Check AZURE_TENANT_ID and --cloud, then give the same command again."
         )
     if halt.reason is HaltReason.REFUSED_APP and judge(reply) is not Verdict.APP_REFUSED and reply.status == 401:
         wanted = in_words(reply.message, claims)
@@ -234,16 +237,16 @@ def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
 def take_up(
     ledger: Ledger, limits: Limits, clock: Clock, seed: int | None, *, token_renewable: bool = True
 ) -> tuple[Scheduler, Iterator[MailboxOpened]]:
-    """A scheduler that knows what earlier runs over this ledger did, and the mailboxes that it is to be told of.
+    """A scheduler that knows what earlier runs over this ledger did, and the mailboxes for it.
 
-    Raises `RunStopped` when Graph asked for a wait that is not over and is longer than a run waits.
+    Raises `RunStopped` when Graph asked for a wait that is not over and is longer than the longest wait of a run.
     """
     now_utc_ms = round(clock.utc() * 1000)
     blocked_s = ledger.run_blocked_for_s(now_utc_ms)
     if blocked_s > limits.retry_after_s_max:
         raise RunStopped(
-            f"Graph asked the app to wait, and {duration(blocked_s)} of that are left, longer than a run waits. "
-            "The same command goes on after that."
+            f"Graph asked the app to wait, and {duration(blocked_s)} of that are left. The longest wait of a run is "
+            f"{duration(limits.retry_after_s_max)}. The same command goes on after that."
         )
     counts = ledger.counts()
     quarantine = Quarantine(limits, ledger.slowest_call_s() or 0.0, ledger.answered_calls())

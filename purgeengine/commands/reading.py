@@ -53,11 +53,11 @@ def _user_of_ledger(folder: Path) -> str | None:
 
 
 def refuse_reading_in_part(source: Source | None, options: Mapping[str, Any]) -> None:
-    """Raise `UsageProblem` where nobody is asked, and a folder of the input is read in part without being told so."""
+    """Raise `UsageProblem` where nobody is asked, and some files of a folder are not read without --allow-unread."""
     if source is None or not options["yes"] or options["allow_unread"] or not source.ignored:
         return
     left = warnings_of({"left_alone": source.reading()["left_alone"]})
     raise UsageProblem(
-        f"{left[0]} With --yes nobody sees that before it begins: name the files that are wanted, move the others away, or give "
-        "--allow-unread. Nothing was sent."
+        f"{left[0]} With --yes nobody can confirm this before the run begins. Name the files that you want, move the others out of "
+        "the folder, or give --allow-unread. Nothing was sent."
     )

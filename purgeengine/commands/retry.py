@@ -46,7 +46,7 @@ Credentials come from the environment, as for run."""
     "--only", metavar="OUTCOME,...", help="Rows with these outcomes, instead of refused, exhausted and skipped ones."
 )
 @click.option(
-    "--codes", metavar="CODE,...", help="Of these, rows that were told so: ErrorAccessDenied, 429, 5xx, none."
+    "--codes", metavar="CODE,...", help="Of these, rows that got such an answer: ErrorAccessDenied, 429, 5xx, none."
 )
 @click.option("--unfinished", is_flag=True, help="Do not wait until every row of DIR has its outcome.")
 @click.option(
@@ -154,8 +154,8 @@ def _nobody_else_running(reader: LedgerReader) -> Iterator[None]:
 def _only_invalid(reader: LedgerReader, rows: int) -> UsageProblem:
     """A run of them would send nothing."""
     return UsageProblem(
-        f"{'The row' if rows == 1 else f'All {number(rows)} rows'} asked for would be invalid again, so that there is nothing to "
-        f"send. Nothing was sent. {_instead(reader)}"
+        f"A retry would find {'the row' if rows == 1 else f'all {number(rows)} rows'} invalid again. Nothing was sent. "
+        f"{_instead(reader)}"
     )
 
 

@@ -47,7 +47,7 @@ def run(**options: Any) -> int:
         if not options["dry_run"]:
             raise UsageProblem("Name a folder for the ledger with --ledger; only a dry run (--dry-run) needs none.")
         if not options["inputs"]:
-            raise UsageProblem("Name an INPUT to look at, or with --ledger a ledger that is to be resumed.")
+            raise UsageProblem("Name an INPUT, or give --ledger DIR to resume a ledger.")
     if not options["inputs"]:
         _refuse_nothing_to_resume(Path(options["ledger_folder"]))
         return _begin(options, lambda: None)

@@ -1,6 +1,6 @@
-"""Contacts that Graph did not find under their ids: when that is so common that it must be told, and the sentences that tell it.
+"""Contacts that Graph did not find under their ids: when that is so common that it must be reported, and the sentences for it.
 
-An id that fits nothing gives the same answer as a contact that is gone. A run over a list of old ids therefore looks like a
+A wrong id gives the same answer as a contact that is gone. A run over a list of old ids therefore looks like a
 success, although it deleted nothing. No single answer tells the two apart; the share of contacts that were found does.
 """
 
@@ -22,12 +22,12 @@ MAILBOXES_SHOWN = 5
 """Mailboxes named in a text; the JSON has more of them."""
 
 CAUSES = (
-    "An earlier run may have deleted them. If none did, the ids fit nothing: ids change when contacts or mailboxes move, they "
-    "differ by id type (--id-type), and each tenant has its own."
+    "An earlier run may have deleted them. If no earlier run did, the ids are wrong: ids change when contacts or mailboxes move, "
+    "each id type (--id-type) has other ids, and so has each tenant."
 )
 CAUSES_OF_ONE = (
-    "An earlier run may have deleted it. If none did, the id fits nothing: ids change when contacts or mailboxes move, they "
-    "differ by id type (--id-type), and each tenant has its own."
+    "An earlier run may have deleted it. If no earlier run did, the id is wrong: ids change when contacts or mailboxes move, each "
+    "id type (--id-type) has other ids, and so has each tenant."
 )
 LOOK = "Look at a few of these contacts before you take this for done."
 LOOK_AT_ONE = "Look at this contact before you take this for done."
@@ -82,17 +82,17 @@ class Absence:
 
     @property
     def overall(self) -> bool:
-        """True if it is so over all rows."""
+        """True if nothing, or nearly nothing, was found over all rows."""
         return self.sought.nothing
 
     @property
     def told(self) -> bool:
-        """True if there is anything to tell."""
+        """True if there is anything to report."""
         return self.overall or self.mailboxes_in_all > 0
 
     @property
     def sentence(self) -> str:
-        """What was found how rarely, why that may be, and what to do."""
+        """How little was found, possible causes, and what to do."""
         seen = (
             f"{_seen(self.sought)} under {'its id' if self.sought.found <= 1 else 'their ids'}"
             if self.overall
@@ -102,7 +102,7 @@ class Absence:
         return f"{seen}{'' if self.finished else ' so far'}. {advice}"
 
     def lines(self) -> list[str]:
-        """The mailboxes as lines of text, where it is not so over all rows."""
+        """The mailboxes as lines of text, unless nothing, or nearly nothing, was found over all rows."""
         if self.overall:
             return []
         shown = self.mailboxes[:MAILBOXES_SHOWN]

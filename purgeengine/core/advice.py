@@ -31,8 +31,8 @@ HIDDEN_NAME = "LEDGER-FOLDER"
 """Stands for a folder whose name a terminal cannot show."""
 
 LEFT_OUT = Remedy(
-    "A filter left these rows out, as it was told (--only-users, --exclude-users, --protected-users). There is nothing to do, "
-    "unless these mailboxes are to be purged after all: run their rows without that filter.",
+    "A filter (--only-users, --exclude-users, --protected-users) left these rows out. Nothing needs to be done. To purge these "
+    "mailboxes after all, run their rows without the filter.",
     False,
 )
 _CODE = re.compile("[A-Za-z][A-Za-z0-9._-]{2,}")

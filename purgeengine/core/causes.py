@@ -1,4 +1,4 @@
-r"""What is wrong with a name or an id that cannot be one, as people meet it: what stands around it, or instead of it.
+"""Says why a text cannot be a user name or an id.
 
 A cause is half a sentence without the value itself, so that rows with the same cause are counted together. Only causes that
 `mended` takes away for certain name ``--clean``.
@@ -42,9 +42,9 @@ def is_missing_word(text: str) -> bool:
 
 
 def mended(text: str, *, is_user: bool) -> str:
-    """The text without what certainly does not belong to it. The caller looks whether that is a user or an id.
+    """Returns the text without characters that are certainly not part of it. The caller checks whether that is a user or an id.
 
-    Of every text these are spaces around it and invisible characters, of a user also ``mailto:`` or ``SMTP:`` before it, and
+    It removes spaces around every text and invisible characters, of a user also ``mailto:`` or ``SMTP:`` before it, and
     braces around it.
     """
     text = text.translate(_WITHOUT_INVISIBLE).strip()

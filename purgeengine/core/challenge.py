@@ -55,10 +55,10 @@ def in_words(message: str, claims: str) -> str:
         known = _CODES.get(said[2].lower())
         reasons.append(f"{said[1]}, {said[2]}{f': {known}' if known else ''}")
     if claims and (wanted := _wanted(claims)):
-        reasons.append(f"it wants {wanted}")
+        reasons.append(f"Graph wants {wanted}")
     if not reasons and not claims:
         return ""
-    return "; ".join(reasons) or "it wants a token with claims that no token has had"
+    return "; ".join(reasons) or "Graph wants a token with claims that the login has not yet put into one"
 
 
 def _wanted(claims: str) -> str:

@@ -5,8 +5,8 @@ No table of error codes is complete, and some mailboxes cannot be served at all.
 1. *Alike*: every row that was answered got the same unknown refusal (status and code), and no row was ever purged or found gone.
    After `ALIKE_ROWS` rows and two answers, one after the other, the mailbox is closed. A refusal that is known to be about its row
    (a malformed id) does not count.
-2. *Fruitless*: nothing but trouble came back, several answers in a row. The mailbox waits as one, with growing waits, and each
-   time only `PROBE_ROWS` rows ask whether it is back. After a bounded number of answers it is closed.
+2. *Fruitless*: several answers in a row held only service errors or 429. The whole mailbox waits, longer each time, and after
+   each wait at most `PROBE_ROWS` rows are sent. After a bounded number of such answers it is closed.
 3. *Unauthorized*: 401 with a token that was renewed for this cause and that lets other mailboxes through. Three times, and the
    mailbox is closed.
 
@@ -24,11 +24,11 @@ ALIKE_ROWS = 20
 ALIKE_ANSWERS = 2
 """Answers that those rows came in, the second to rows that were sent after the first had come."""
 CONFIRM_S = 5.0
-"""Seconds before the last rows are asked, so that a trouble of a moment closes nothing."""
+"""Seconds to wait before the last of these rows are sent, so that a short fault does not close a mailbox."""
 PROBE_ROWS = 3
-"""Rows that ask whether a mailbox in trouble is back: one may have trouble of its own, more cost requests."""
+"""Rows that are sent to a fruitless mailbox after each wait: one row may fail for its own cause, more rows cost requests."""
 PROBES_BEFORE_ONE = 8
-"""Answers after which a single row asks: a mailbox that wants patience for long gets it."""
+"""Fruitless answers in a row after which only one row is sent after each wait, to spare a mailbox that fails for long."""
 PATIENT_ANSWERS_MAX = 30
 """Answers in a row with nothing but "too fast" (429) or "not attempted" (424) after which a mailbox is closed: half an hour at
 least, once the waits have grown."""
@@ -65,11 +65,11 @@ class Experience:
         self._alike_answers = 0
         self._alike_at = -inf
         self.fruitless = 0
-        """Later answers in a row that brought nothing but trouble or requests for patience."""
+        """Later answers in a row that held only service errors or 429."""
         self.faults = 0
-        """Those of them that were trouble."""
+        """Those of them that held service errors."""
         self.troubled = False
-        """Whether the mailbox waits as one and is asked by few rows."""
+        """Whether the whole mailbox waits, and only a few rows are sent after each wait."""
         self._fruitless_at = -inf
         self._refused_at = -inf
         self.unauthorized_once = False
@@ -89,7 +89,7 @@ class Experience:
 
     @property
     def cautious(self) -> bool:
-        """Whether rows that were sent before ask for all: no others are sent meanwhile."""
+        """True while only the rows already sent are tried; no other rows are sent."""
         return self.troubled or self.unauthorized_once
 
     @property
@@ -105,12 +105,12 @@ class Experience:
         self.answered()
 
     def answered(self) -> None:
-        """The mailbox answered a row for good: it is in no trouble now."""
+        """A row of the mailbox got its outcome: the mailbox is not fruitless now."""
         self.fruitless = self.faults = 0
         self.troubled = False
 
     def was_unknown(self, reply: Reply, rows: int, sent_at: float, now: float) -> None:
-        """So many rows of one answer got this unknown refusal."""
+        """Record that ``rows`` rows of one answer got this unknown refusal."""
         signature = (reply.status, reply.code.lower())
         if signature != self.signature:
             self.signature, self.alike, self._alike_answers, self._alike_at = signature, 0, 0, -inf
@@ -130,7 +130,10 @@ class Experience:
         return not self.went_through and self.alike >= ALIKE_ROWS and self._alike_answers < ALIKE_ANSWERS
 
     def was_fruitless(self, rows: int, sent_at: float, now: float, *, fault: bool) -> bool:
-        """An answer brought nothing for so many rows: trouble, or a request for patience. Answers whether it is a later one."""
+        """Record an answer without progress for ``rows`` rows. Returns True if it counts as a new answer.
+
+        ``fault`` tells a service error from 429. An answer to rows that were sent before the last one came is not counted.
+        """
         if sent_at < self._fruitless_at:
             return False
         self._fruitless_at = now
@@ -140,14 +143,14 @@ class Experience:
         return True
 
     def was_too_fast(self, sent_at: float, now: float) -> bool:
-        """Rows were refused as too fast. Answers whether it is a later answer, so that a longer wait is due."""
+        """Record that rows were refused as too fast. Returns True if it counts as a new answer, so that a longer wait is due."""
         if sent_at < self._refused_at:
             return False
         self._refused_at = now
         return True
 
     def was_unauthorized(self, sent_at: float, now: float) -> bool:
-        """401 for a token that is good elsewhere. Answers whether the mailbox is to be closed for it."""
+        """Record a 401 for a token that other mailboxes accept. Returns True if the mailbox must be closed for it."""
         if sent_at >= self._unauthorized_at:
             self._unauthorized_at = now
             self.unauthorized += 1

@@ -1,4 +1,4 @@
-"""The one door for text that a login, a metadata endpoint or a proxy wrote: nothing secret passes, and nothing without a bound.
+"""Removes secrets from text of a login, a metadata endpoint, a proxy or Graph, and limits its length.
 
 Such a text may repeat what was sent to it, or hold the very token that was asked for in a place where nobody expects one. A token
 without a known shape is recognised by its look: long, without a space, letters and digits mixed. Ids (GUIDs) and words pass.

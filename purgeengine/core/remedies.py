@@ -1,4 +1,4 @@
-"""What an administrator can do about rows that did not end well, by what they were told.
+"""What an administrator can do about rows that did not end well, by their last answer.
 
 Sentences for people, and whether trying again is of any use. It follows the table of `purgeengine.core.verdicts`, from the cause to
 the cure; what is in no line of it gets the general advice.
@@ -41,20 +41,21 @@ _UNAUTHORIZED = Remedy(
     True,
 )
 _DISABLED = Remedy(
-    "The account of this mailbox is disabled or may not be logged on to. Enable it, or convert it to a shared mailbox, and retry.",
+    "The account of this mailbox is disabled, or signing in to it is not allowed. Enable it, or convert it to a shared mailbox, "
+    "and retry.",
     True,
 )
 _LICENCE = Remedy(
     "The user has no valid Exchange licence. Assign one, wait until the mailbox is back, and retry.", True
 )
 _ROUTING = Remedy(
-    "Graph looks for the mailbox where it is not: it was moved, or its name is that of another one. Name it by its object id "
-    "(--resolve-users looks that up) in a new list, or retry some hours later.",
+    "Graph looks for the mailbox on the wrong server. The mailbox was moved, or another mailbox has the same name. Name it by its "
+    "object id (--resolve-users looks that up) in a new list, or retry some hours later.",
     True,
 )
 _WRONG_ID = Remedy(
-    "This id is none of a contact. Ids change when a contact is moved and differ from those of Exchange Web Services: list the "
-    "contacts anew. Trying the same id again is of no use.",
+    "This id is not the id of a contact. Ids change when a contact is moved and differ from those of Exchange Web Services: list "
+    "the contacts anew. Trying the same id again is of no use.",
     False,
 )
 _OTHER_MAILBOX = Remedy(
@@ -68,8 +69,8 @@ _FOLDER = Remedy(
     False,
 )
 _NO_SUCH_ACTION = Remedy(
-    "This Graph does not know permanentDelete for contacts, as in clouds other than the global one. The permission is not the "
-    "cause. Run the rows with --action delete and a new ledger; a retry with the same action is of no use.",
+    "Permanent deletion of contacts does not exist at this Graph address. Only the global cloud has it. The app's permission is "
+    "not the cause. Run the rows with --action delete and a new ledger; a retry with the same action is of no use.",
     False,
 )
 _QUOTA = Remedy(
@@ -79,7 +80,9 @@ _QUOTA = Remedy(
 )
 _BUSY = Remedy("Something else held the contact, or its mailbox, at that time. Retry later.", True)
 _THROTTLED = Remedy(
-    "The mailbox kept asking for patience. Retry later, with a lower --rate or fewer --connections.", True
+    "Graph refused the requests to this mailbox as too fast (429), again and again. Retry later, with a lower --rate or fewer "
+    "--connections.",
+    True,
 )
 _PERMISSION = Remedy(
     "The app lacks the permission Contacts.ReadWrite, or nobody has consented to it. Give it, and retry.", True
@@ -144,7 +147,7 @@ _CODES: tuple[tuple[Remedy, tuple[str, ...]], ...] = (
     (_PERMISSION, ("Authorization_RequestDenied", "NoPermissionsInAccessToken")),
     (
         Remedy(
-            "Graph does not know the tenant of the token: it is that of another cloud, or has no Exchange Online. Check "
+            "Graph does not know the tenant of the token. The tenant belongs to another cloud, or it has no Exchange Online. Check "
             "AZURE_TENANT_ID and --cloud, and retry.",
             True,
         ),
@@ -165,40 +168,43 @@ _BY_STATUS = {
     ),
     507: _QUOTA,
 }
-WAIT_TOO_LONG_SAYS = "Graph asked to wait longer than a run waits"
+WAIT_TOO_LONG_SAYS = "Graph asked for a wait that is longer than the longest wait of a run"
 """Begins the message of rows whose mailbox was given up for that."""
-_LONG_WAIT = Remedy("Graph asked to wait longer than a run waits. Retry after that time.", True)
+_LONG_WAIT = Remedy(f"{WAIT_TOO_LONG_SAYS}. Retry after that time.", True)
 _REDIRECTED = Remedy(
     "The request was answered with a redirect, which Graph does not do for a contact. Look at what stands between here and Graph "
-    "(--graph-url, a gateway), and retry a few rows before all.",
+    "(--graph-url, a gateway). Then retry a few rows first, then the rest.",
     True,
 )
 _NO_ANSWER = Remedy(
-    "No answer came, or too late a one: the network, a proxy, or a mailbox that would have had to wait for hours. Retry; what was "
-    "purged after all is then found gone and counted as purged.",
+    "No answer came, or it came too late. The cause may be the network, a proxy, or a mailbox that had to wait for hours. Retry: a "
+    "contact that was purged by a lost attempt is then counted as purged.",
     True,
 )
-_SERVICE = Remedy("The service's own trouble. Retry; what was purged after all is then counted as purged.", True)
+_SERVICE = Remedy(
+    "Graph had a fault of its own. Retry: a contact that was purged by a failed attempt is then counted as purged.",
+    True,
+)
 _UNKNOWN = {
     400: Remedy(
-        "Graph found something wrong with the request, which is likely an id that is none of a contact or a name that is none of a "
-        "mailbox. Compare a row with the mailbox, list its contacts anew, and retry a few rows before all.",
+        "Graph rejected the request. Probably the id is not the id of a contact, or the name is not the name of a mailbox. Compare "
+        "one row with the mailbox, and list its contacts anew. Then retry a few rows first, then the rest.",
         True,
     ),
     403: Remedy(
         "Graph forbids it for a reason that is not known here: look at the app's permission, at access policies, and at holds and "
-        "retention for the mailbox. Retry a few rows before all.",
+        "retention for the mailbox. Retry a few rows first, then the rest.",
         True,
     ),
     404: Remedy(
         "Graph did not find what the row names, and did not say that the contact is gone: the name of the mailbox, the folder or "
-        "the id may be wrong. List the contacts of this mailbox anew, and retry a few rows before all.",
+        "the id may be wrong. List the contacts of this mailbox anew. Then retry a few rows first, then the rest.",
         True,
     ),
 }
 _UNKNOWN_AT_ALL = Remedy(
-    "Graph said no without a reason that is known here. The request id and the time of a row let Microsoft's support find out; "
-    "retry a few rows before all.",
+    "Graph said no without a reason that is known here. The request id and the time of a row let Microsoft's support find out. "
+    "Retry a few rows first, then the rest.",
     True,
 )
 INVALID = Remedy(

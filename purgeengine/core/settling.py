@@ -232,7 +232,7 @@ class Settling:
             mailbox.closing = mailbox.closing or (Outcome.REFUSED, said.closed)
         elif said.wait_s > self._limits.retry_after_s_max:
             told = said.trouble or WAIT_TOO_LONG
-            too_long = told._replace(message=f"{WAIT_TOO_LONG_SAYS} ({said.wait_s:.0f} s).")
+            too_long = told._replace(message=f"{WAIT_TOO_LONG_SAYS} ({round(said.wait_s / 3600, 1):,g} hours).")
             mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, too_long)
         elif mailbox.held_back >= self._limits.attempts_max and said.trouble is not None:
             mailbox.closing = mailbox.closing or (Outcome.EXHAUSTED, said.trouble)

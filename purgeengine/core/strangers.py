@@ -59,7 +59,7 @@ def is_graphs(status: int, headers: Mapping[str, str], body: bytes, parsed: obje
 
 def sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
     """Who answered instead of Graph, as far as it shows, and where to look."""
-    said = ", ".join(marks(status, headers, body) + ([] if headers.get("request-id") else ["no request-id"]))
+    said = ", ".join(marks(status, headers, body) + ([] if headers.get("request-id") else ["without a request-id"]))
     return (
         f"Something between here and Graph answered instead of Graph ({said}). Look at the proxy, the gateway or the sign-in page "
         "of this network"
@@ -72,12 +72,14 @@ def marks(status: int, headers: Mapping[str, str], body: bytes, *, titled: bool 
     if server := told(headers.get("server"), HEADER_LENGTH_MAX):
         said.append(f"Server: {server}")
     if (location := headers.get("location")) is not None:
-        said.append(f"it leads to {_host_of(location)}")
+        said.append(f"redirects to {_host_of(location)}")
     return said
 
 
 def may_be_carried_out(status: int) -> bool:
-    """Whether Graph may have got the call although another answered: whoever refuses or redirects has not passed it on.
+    """Whether Graph may have got the call although another answered.
+
+    False after a refusal or redirect, because the sender of that answer did not forward the call.
 
     What stands in for an answer (200) or for one that did not come (408, 5xx) may have. 511 is a network's own sign-in page.
     """

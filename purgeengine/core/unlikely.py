@@ -1,7 +1,8 @@
-"""Contact ids that Graph allows by their characters, and that no contact has: a list of them is the list of something else.
+"""Recognises values that have valid characters but cannot be contact ids, such as GUIDs; they suggest a wrong list.
 
 Ids of Outlook's items are base64 of a store's entry, 120 to 170 characters that tell upper from lower case
-(learn.microsoft.com/graph/outlook-immutable-id). Nothing here makes a row invalid: Graph decides. It is told before the question.
+(learn.microsoft.com/graph/outlook-immutable-id). Nothing here makes a row invalid: Graph decides. The
+warning comes before the question.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a proxy says that opens no way (its answer to CONNECT), in a sentence with the remedy: for Graph and for the login alike.
+"""Describes why a proxy refused CONNECT, with the remedy: for Graph and for the login alike.
 
-A proxy that forbids a host or wants a user name does so again at the next try: that is told at once. One that says 502, 503 or
+A proxy that forbids a host or wants a user name does so again at the next try: that is reported at once. One that says 502, 503 or
 504 could not reach the host, or has trouble of its own, which may pass.
 """
 
@@ -81,7 +81,7 @@ def what_it_wants(proxy: Proxy, address: Address, ca_file: Path | None) -> tuple
 
 
 def speaks_http(proxy: Proxy, address: Address, ca_file: Path | None) -> bool:
-    """Ask the proxy once more for a connection, and see whether its answer can be read; none at all shows nothing, and is True."""
+    """Ask the proxy once more for a connection: can its answer be read as HTTP? Returns True if the proxy does not answer."""
     try:
         _asked_once_more(proxy, address, ca_file)
     except http.client.HTTPException as error:

@@ -86,21 +86,22 @@ class Widths:
                     "with the same delimiter."
                 )
         (cells, line), *more = self.others.items()
-        said = "its only row has" if self._misfits == 1 else f"not one of its {self._misfits:,} rows has"
-        text = f"{path}: the header has {names} name{'s' * (names != 1)}, and "
+        text = f"{path}: the header has {names:,} name{'s' * (names != 1)}, "
         if more:
-            text += f"{said} as many cells; the one in line {line:,} has {cells:,}"
+            text += f"but none of the {self._misfits:,} rows has {names:,} cell{'s' * (names != 1)}; "
+            text += f"the one in line {line:,} has {cells:,}"
         else:
-            said = "its only row" if self._misfits == 1 else f"each of its {self._misfits:,} rows"
-            text += f"{said} has {cells:,} cell{'s' * (cells > 1)}"
+            said = "the only row" if self._misfits == 1 else f"each of the {self._misfits:,} rows"
+            text += f"but {said} has {cells:,} cell{'s' * (cells > 1)}"
         if not more and cells == names + 1:
             text += ". The header is one name short: are there row names, or a delimiter at the end of each line"
-            text += "? Remove these, or add the name that is missing"
+            text += "? Remove these, or add the missing name"
         elif not more and cells == names - 1:
             text += ". The header is one name too long: does a delimiter stand at its end? Remove it"
         else:
-            text += ". Save the list again, with one delimiter everywhere and cells in quotes where they hold it"
-        raise InputError(text + ", so that each cell stands under its name.")
+            text += ". Save the list again: use one delimiter in the whole file, and put a cell that contains this delimiter "
+            text += "in quotes"
+        raise InputError(text + ". Each cell must stand under its name.")
 
 
 def _shown(delimiter: bytes) -> str:

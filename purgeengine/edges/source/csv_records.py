@@ -39,7 +39,7 @@ class Quoting(StrEnum):
     SPACES_BEFORE = "spaces stand between a delimiter and the quote that opens a cell"
     INSIDE = "a quote stands inside a cell that does not begin with one"
     TWO_READINGS = (
-        'a backslash stands before a quote (\\"), and the file has other rows if that escapes the quote than if not'
+        'a backslash stands before a quote (\\"): the file can be read in two ways, and each gives different rows'
     )
 
 

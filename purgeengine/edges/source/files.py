@@ -39,7 +39,8 @@ _MAGIC = {
     b"PAR1": Kind.PARQUET,
 }
 _PROMISED = {".gz": Kind.GZIP, ".zst": Kind.ZSTD, ".bz2": Kind.BZIP2, ".xz": Kind.XZ, ".parquet": Kind.PARQUET}
-_ARTICLE = {kind: f"{'an' if kind is Kind.XZ else 'a'} {kind.value}" for kind in Kind}
+_NAMES = {kind: "Parquet" if kind is Kind.PARQUET else kind.value for kind in Kind}
+_ARTICLE = {kind: f"{'an' if kind is Kind.XZ else 'a'} {name}" for kind, name in _NAMES.items()}
 
 
 class Found(NamedTuple):
@@ -96,7 +97,9 @@ def kind_of(path: Path) -> Kind:
     if promised not in (None, kind):
         if kind is Kind.PLAIN:
             refuse_foreign_bytes(path, head)
-        raise InputError(f"{path} is not what its name says: it does not begin as {_ARTICLE[promised]} file does.")
+        raise InputError(
+            f"{path} has the ending of {_ARTICLE[promised]} file, but its content is not {_NAMES[promised]}."
+        )
     if kind is Kind.PLAIN:
         refuse_foreign_bytes(path, head)
     return kind

@@ -1,4 +1,4 @@
-"""Files that are no list, told by their first bytes, each with what to do about it.
+"""Files that are no list, recognised by their first bytes, each with what to do about it.
 
 It knows magic numbers. It must not know folders or rows.
 """
@@ -77,4 +77,4 @@ def refuse_foreign_text(path: Path, text: bytes) -> None:
 
 
 def _refusal(path: Path, what: str, cure: str) -> InputError:
-    return InputError(f"{path} is none of CSV, JSON and Parquet but {what}. {cure[0].upper()}{cure[1:]}.")
+    return InputError(f"{path} is not a CSV, JSON or Parquet file. It is {what}. {cure[0].upper()}{cure[1:]}.")

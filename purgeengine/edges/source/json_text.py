@@ -1,8 +1,8 @@
 """The objects of a JSON file, one after the other: one a line, or the elements of arrays and of Graph's pages.
 
-Lines are told from documents by the first lines themselves. An array is read element by element, so that its length does not
-matter; an object must fit into memory. Nothing is read as an object that stands inside another one, a page's list excepted: after a
-line or a document that is broken, what is an object of its own is not certain any more.
+The first lines show whether each line is an object, or the file is one document. An array is read element by element, so that its
+length does not matter; an object must fit into memory. Nested objects are never read as rows, except those in a page's ``value``.
+After a broken line or document the file is refused, because the limits of the next object are uncertain.
 
 It knows JSON. It must not know what the keys mean, except those of a page.
 """
