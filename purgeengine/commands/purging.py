@@ -274,14 +274,14 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Run on uvloop where the ``fast`` extra brought it, else on asyncio's own loop."""
     new_loop: Callable[[], asyncio.AbstractEventLoop]
     try:
-        from uvloop import new_event_loop as new_loop
-    except ImportError:
-        new_loop = asyncio.new_event_loop
-    try:
+        try:
+            from uvloop import new_event_loop as new_loop
+        except ImportError:
+            new_loop = asyncio.new_event_loop
         with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(main)
     finally:
-        main.close()  # where there was no loop to run it
+        main.close()  # where no loop has run it: a Ctrl-C may come during the import
 
 
 def log_doubt(summary: Summary) -> None:
