@@ -21,9 +21,9 @@ from pathlib import Path
 
 from benchmarks.makespan import engine
 from benchmarks.makespan.service import AMPLE, Capacity, Service
-from purgeengine.config import Limits
-from purgeengine.core.bound import Latency, bound, by_rows
-from purgeengine.core.connections import Connections
+from purgeengine.core.forecast.bound import Latency, bound, by_rows
+from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
+from purgeengine.run_limits import Limits
 
 SERVICES = {
     "ample": AMPLE,
@@ -39,7 +39,7 @@ ADAPTING = (64, 512)
 ROWS, MAILBOXES = 100_000, 5_000
 
 
-class FixedConnections(Connections):
+class FixedConnections(ConcurrencyLimit):
     """So many from the first moment to the last, whatever happens."""
 
     def __init__(self, most: int) -> None:
@@ -87,7 +87,7 @@ def play(case: Case) -> Figures:
     service = Service(
         latency, "four", window_requests=limits.mailbox_requests, window_s=limits.mailbox_window_s, capacity=capacity
     )
-    connections = Connections(case.connections) if case.adapts else FixedConnections(case.connections)
+    connections = ConcurrencyLimit(case.connections) if case.adapts else FixedConnections(case.connections)
     makespan_s = engine.run(job, limits, service, connections)
     most = Limits(connections=max(FIXED))  # what a service of which everything is known would allow
     least_s = max(bound(by_rows(job), most, latency, "four").least_s, _carried_s(rows, capacity))

@@ -20,11 +20,11 @@ from heapq import heappop, heappush
 from pathlib import Path
 from time import process_time_ns
 
-from purgeengine.config import Limits
 from purgeengine.core.messages import BatchAnswered, Command, Event, InputEnded, MailboxOpened, Send
 from purgeengine.core.model import PURGED_REPLY, Answer, Reply
-from purgeengine.core.scheduler import Scheduler
+from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.memory import spare_the_collector
+from purgeengine.run_limits import Limits
 
 MAILBOXES = (1, 100, 10_000, 100_000)
 ROWS, ROWS_FULL = 200_000, 1_000_000

@@ -22,13 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from purgeengine.commands.purging import run_loop
-from purgeengine.core.bound import Dispatch
-from purgeengine.sim.call import Call, Ending, EndKind
-from purgeengine.sim.faults import Faults
-from purgeengine.sim.graph import Tenant
-from purgeengine.sim.server import SimulatedTenant
-from purgeengine.sim.settings import TenantSettings
+from purgeengine.core.forecast.bound import Dispatch
+from purgeengine.engine.event_loop import run_loop
+from purgeengine.sim.graph.call import Call, Ending, EndKind
+from purgeengine.sim.graph.faults import Faults
+from purgeengine.sim.graph.tenant import Tenant
+from purgeengine.sim.server.http_server import SimulatedTenant
+from purgeengine.sim.tenant_settings import TenantSettings
 
 START_S_MAX = 60.0
 TICK_S = 0.02

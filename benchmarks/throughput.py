@@ -139,8 +139,8 @@ def purge(scratch: Path, source: Path, url: str, ca_file: Path, connections: int
         "--rate",
         "1000000",
     ]
-    way = ["--graph-url", url, "--ca-file", str(ca_file), "--connections", str(connections)]
-    return cost_of([*command, *way])
+    endpoint = ["--graph-url", url, "--ca-file", str(ca_file), "--connections", str(connections)]
+    return cost_of([*command, *endpoint])
 
 
 def cost_of(arguments: list[str]) -> Cost:

@@ -6,11 +6,11 @@
     python -m benchmarks.wall_clock --json out.json
 
 Each run is ``purgeengine run`` as a process of its own, over HTTP and TLS, against a simulated tenant in another process, whose
-calls take as long as `purgeengine.core.bound.Latency` says. *Run* is the ``duration_s`` of its summary; *process* adds the start of
-the interpreter, reading and staging the list, signing in and the summary. *Simulated* is the same job played in simulated time
-(`benchmarks.makespan`): what of the ratio is the schedule's; the rest is the program's or the machine's. *Busy* is the share of the
-connections' time in which the tenant had a call of theirs. *Late* is how late the tenant's own timers were, median and worst:
-a busy machine adds that to every latency, and the bound does not. Needs a POSIX system.
+calls take as long as `purgeengine.core.forecast.bound.Latency` says. *Run* is the ``duration_s`` of its summary; *process* adds
+the start of the interpreter, reading and staging the list, signing in and the summary. *Simulated* is the same job played in
+simulated time (`benchmarks.makespan`): what of the ratio is the schedule's; the rest is the program's or the machine's. *Busy*
+is the share of the connections' time in which the tenant had a call of theirs. *Late* is how late the tenant's own timers were,
+median and worst: a busy machine adds that to every latency, and the bound does not. Needs a POSIX system.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from benchmarks.makespan import engine
 from benchmarks.makespan.service import Service as SimulatedTime
 from benchmarks.makespan.shapes import zipf
 from benchmarks.tenant import rows_of, serving, write_rows
-from purgeengine.config import Limits
-from purgeengine.core.bound import Dispatch, Latency, bound, by_rows
+from purgeengine.core.forecast.bound import Dispatch, Latency, bound, by_rows
+from purgeengine.run_limits import Limits
 
 CONNECTIONS = 16
 DISPATCHES: tuple[Dispatch, ...] = ("four", "all")

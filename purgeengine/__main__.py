@@ -13,7 +13,7 @@ def main() -> NoReturn:
     """As `purgeengine.cli.main`; a signal or a lack of memory while that is being imported is a sentence, too."""
     try:
         _heed_signals()
-        from purgeengine.cli import main as command_line
+        from purgeengine.cli.main import main as command_line
 
         command_line()
     except KeyboardInterrupt:
@@ -31,7 +31,7 @@ def main() -> NoReturn:
 
 
 def _heed_signals() -> None:
-    """A request to end is a Ctrl-C from here on; later, `purgeengine.commands.signals` knows more."""
+    """A request to end is a Ctrl-C from here on; later, `purgeengine.cli.signals` knows more."""
     for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:

@@ -12,8 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, TextIO, cast
 
-from purgeengine.absent import absent
-from purgeengine.core.foreign import printable
+from purgeengine.core.graph.text import printable
 from purgeengine.core.messages import (
     BatchEnded,
     BatchSent,
@@ -25,8 +24,9 @@ from purgeengine.core.messages import (
     Settled,
 )
 from purgeengine.core.model import Outcome
+from purgeengine.hidden_import import hidden_import
 
-with absent("rich"):  # a sixth of a second of every start
+with hidden_import("rich"):  # a sixth of a second of every start
     import structlog
 
 LEDGER_OPENED = "ledger.opened"

@@ -10,9 +10,9 @@ import sys
 
 import pytest
 
-import tests.properties  # noqa: F401 - the profiles of Hypothesis, before the command line chooses one
+import tests.support.properties  # noqa: F401 - the profiles of Hypothesis, before the command line chooses one
 from purgeengine import logs
-from purgeengine.commands.signals import NAMES
+from purgeengine.cli.signals import NAMES
 
 # A shell's background job and nohup start their children deaf to some signals, and so would be every process under test.
 for name in NAMES:

@@ -14,7 +14,7 @@ MAP = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", MAP)))
 PATHS = [name for name in QUOTED if re.fullmatch(r"[\w./-]+(?:\.py|\.toml|\.md|/)", name)]
 CLASSES = [name for name in QUOTED if re.fullmatch(r"(?:[A-Z][a-z]+)+", name)]
-DRAWN = sorted(set(re.findall(r"\b(?:core|edges|sim|commands)/[\w/]*(?:\.py)?|\b\w+\.py\b", MAP)))
+DRAWN = sorted(set(re.findall(r"\b(?:cli|jobs|engine|core|edges|sim)/[\w/]*(?:\.py)?|\b\w+\.py\b", MAP)))
 STAGES = 10
 WORDS_MIN = 30
 

@@ -23,15 +23,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from purgeengine import logs
-from purgeengine.cli import run
+from purgeengine.cli.main import run
+from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.model import Outcome
-from purgeengine.core.wire import decode_answer
 from purgeengine.edges.ledger import LedgerReader, export
 from purgeengine.edges.source import open_source
 from purgeengine.errors import InputError, LedgerError, UsageProblem
-from tests.ledger_fixtures import NOW, ended, open_ledger, sent, settled
-from tests.oracles import check_export, is_quiet, the_whole_way
-from tests.source_fixtures import CONTACT, FOLDER, USER, a_file, records
+from tests.support.ledger_fixtures import NOW, ended, open_ledger, sent, settled
+from tests.support.oracles import check_export, is_quiet, the_whole_way
+from tests.support.source_fixtures import CONTACT, FOLDER, USER, a_file, records
 
 HEADER = b"user,folder,contact,note\n"
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"

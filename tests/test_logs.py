@@ -21,12 +21,12 @@ from purgeengine.core.messages import (
     RunBlocked,
     Settled,
 )
-from purgeengine.core.model import Attempt, Outcome, Part, Reply
+from purgeengine.core.model import Attempt, MailboxShare, Outcome, Reply
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 DENIED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 ENTRIES: list[Entry] = [
-    BatchSent(1, "c-1", (Part(0, (Attempt(0), Attempt(1))),)),
+    BatchSent(1, "c-1", (MailboxShare(0, (Attempt(0), Attempt(1))),)),
     BatchEnded(1, 200, "r-1"),
     BatchEnded(2, None, ""),
     Settled(0, Outcome.PURGED, 1, False, 1, Reply(204)),

@@ -15,17 +15,17 @@ from urllib.parse import quote
 import pyarrow.parquet as pq
 import pytest
 
-from purgeengine.cli import COMMANDS
-from purgeengine.edges.addresses import tls_context
-from purgeengine.sim.faults import Faults
-from purgeengine.sim.graph import Tenant
-from purgeengine.sim.login import Login
-from purgeengine.sim.server import PROXY_NAME
-from purgeengine.sim.settings import TenantSettings
-from tests.cli_fixtures import Bench, Ended, a_bench, rows_of
-from tests.https_server import LOOPBACK, Server, proxying, write_ca
-from tests.identity_fixtures import NONE_SET, PASSWORD, a_server, key_pair, offered
-from tests.process_fixtures import in_a_thread
+from purgeengine.cli.main import COMMANDS
+from purgeengine.edges.http.addresses import tls_context
+from purgeengine.sim.graph.faults import Faults
+from purgeengine.sim.graph.tenant import Tenant
+from purgeengine.sim.login.login_endpoint import LoginEndpoint
+from purgeengine.sim.server.http_server import PROXY_NAME
+from purgeengine.sim.tenant_settings import TenantSettings
+from tests.support.cli_fixtures import Bench, Ended, a_bench, rows_of
+from tests.support.https_server import LOOPBACK, Server, proxying, write_ca
+from tests.support.identity_fixtures import NONE_SET, PASSWORD, a_server, key_pair, offered
+from tests.support.process_fixtures import in_a_thread
 
 PROXY_USER, PROXY_PASSWORD = "proxy-ann", "proxy~Pass.word"
 FAULTS = Faults(
@@ -34,16 +34,16 @@ FAULTS = Faults(
 )  # fmt: skip
 CRASH = """
 import sys
-from purgeengine.edges.transport import HttpTransport
+from purgeengine.edges.http.transport import HttpTransport
 async def broken(self, body, client_request_id, token):
     raise RuntimeError("a mistake of ours")
 HttpTransport.post = broken
-from purgeengine.cli import main
+from purgeengine.cli.main import main
 main(sys.argv[1:])
 """
 
 
-class RememberingLogin(Login):
+class RememberingLogin(LoginEndpoint):
     """Remembers every token that it has given out."""
 
     def __init__(self) -> None:
@@ -67,8 +67,8 @@ def a_proxy(to_port: int) -> Iterator[Server]:
 def by_proxy(bench: Bench, command: str, *more: str) -> list[str]:
     """A command that goes through the proxy: its tenant has a name that nothing else knows the way to."""
     root = f"https://{PROXY_NAME}"
-    way = ["--graph-url", root, "--authority", root, "--ca-file", str(bench.server.ca_file)]
-    return [command, *more, *way]
+    endpoint = ["--graph-url", root, "--authority", root, "--ca-file", str(bench.server.ca_file)]
+    return [command, *more, *endpoint]
 
 
 def traces_of(secret: str) -> set[bytes]:
@@ -216,8 +216,8 @@ def test_nothing_in_the_environment_turns_verification_off(tmp_path: Path) -> No
         assert (ended.code, server.login.issued) == (3, 0)
         assert "The certificate of the login at 127.0.0.1 is not trusted" in ended.err
         assert keys_in(tmp_path / "keys") == []
-        way = ["--graph-url", server.graph_url, "--authority", server.authority_url]
-        arguments = ["run", str(bench.input), "--yes", "--quiet", "--ledger", str(bench.ledger), *way]
+        endpoint = ["--graph-url", server.graph_url, "--authority", server.authority_url]
+        arguments = ["run", str(bench.input), "--yes", "--quiet", "--ledger", str(bench.ledger), *endpoint]
         bundles = {name: right for name in trusting if name != "SSL_CERT_FILE"}
         assert bench.command(*arguments, **bundles).code == 3  # names of other programs', which mean nothing here
         ended = bench.command(*arguments, SSL_CERT_FILE=right, SSLKEYLOGFILE=str(tmp_path / "keys"))

@@ -7,9 +7,9 @@
     python -m benchmarks.makespan --json out.json
 
 Nothing runs in real time and nothing leaves this process: the scheduler is told what a simulated service answers, whose calls
-take as long as `purgeengine.core.bound.Latency` says. Ratios are makespan / bound; ``>`` means that the policy was given up there.
-On a service that runs batches all at once, the first probe of the fanout is refused four rows: that is its price, and more would
-be our fault.
+take as long as `purgeengine.core.forecast.bound.Latency` says. Ratios are makespan / bound; ``>`` means that the policy was
+given up there. On a service that runs batches all at once, the first probe of the fanout is refused four rows: that is its
+price, and more would be our fault.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from pathlib import Path
 from benchmarks.makespan import engine, policies
 from benchmarks.makespan.service import Service
 from benchmarks.makespan.shapes import SHAPES, rows_by_mailbox
-from purgeengine.config import Limits
-from purgeengine.core.bound import Dispatch, Latency, bound, by_rows
+from purgeengine.core.forecast.bound import Dispatch, Latency, bound, by_rows
+from purgeengine.run_limits import Limits
 
 CONNECTIONS = (16, 64)
 DISPATCHES: tuple[Dispatch, ...] = ("four", "all")

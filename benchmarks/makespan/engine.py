@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from benchmarks.makespan.service import CALL_WAIT_S, Answered, Load, Service
-from purgeengine.config import Limits
-from purgeengine.core.connections import Connections
+from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.messages import (
     BatchAnswered,
     Entry,
@@ -20,14 +19,17 @@ from purgeengine.core.messages import (
     StopRequested,
 )
 from purgeengine.core.model import PURGED_REPLY, Answer, Attempt, Batch, Reply
-from purgeengine.core.scheduler import Scheduler
-from purgeengine.edges.ledger.resume import HEAVY_MAX
+from purgeengine.core.scheduling.scheduler import Scheduler
+from purgeengine.edges.ledger.running.unfinished import HEAVY_MAX
+from purgeengine.run_limits import Limits
 
 ALL_WELL = {size: Answer(Reply(200), dict.fromkeys(range(size), PURGED_REPLY)) for size in range(1, 21)}
 CONCURRENCY = "Application is over its MailboxConcurrency limit."
 
 
-def run(rows_by_mailbox: list[int], limits: Limits, service: Service, connections: Connections | None = None) -> float:
+def run(
+    rows_by_mailbox: list[int], limits: Limits, service: Service, connections: ConcurrencyLimit | None = None
+) -> float:
     """Purge the job; answers the makespan in simulated seconds. ``connections`` take the place of those that adapt."""
     scheduler = Scheduler(limits, random.Random(7), connections=connections, rows_left=sum(rows_by_mailbox))
     return play(scheduler, iter(_mailboxes(rows_by_mailbox)), service)

@@ -28,7 +28,7 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks.peers.task import GONE
 from benchmarks.tenant import Row, Service, read_rows, rows_of, serving, write_rows
-from purgeengine.core.bound import Dispatch
+from purgeengine.core.forecast.bound import Dispatch
 
 OURS = "purgeengine"
 OTHERS = {
@@ -119,8 +119,8 @@ def purge_with_ours(
     """The command line, and what its ledger says of each row."""
     ledger, out = str(folder / "ledger"), folder / "export.csv"
     command = ["-m", "purgeengine", "run", str(source), "--ledger", ledger, "--yes", "--quiet", "--json"]
-    way = ["--graph-url", service.url, "--ca-file", str(service.ca_file), "--connections", str(connections)]
-    ended = processes.run([*command, *way], {"PURGEENGINE_ACCESS_TOKEN": service.token}, TIMEOUT_S)
+    endpoint = ["--graph-url", service.url, "--ca-file", str(service.ca_file), "--connections", str(connections)]
+    ended = processes.run([*command, *endpoint], {"PURGEENGINE_ACCESS_TOKEN": service.token}, TIMEOUT_S)
     processes.run(["-m", "purgeengine", "export", ledger, str(out)], {}, TIMEOUT_S)
     if not out.exists():
         print(f"{OURS} ended with {ended.code} and left no ledger: {ended.err[-500:]}", file=sys.stderr)

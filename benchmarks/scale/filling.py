@@ -13,7 +13,7 @@ from uuid import UUID
 
 from benchmarks.scale.playing import BEGINS_S, outcome_of, share_left
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxOpened, Settled
-from purgeengine.core.model import Attempt, Part
+from purgeengine.core.model import Attempt, MailboxShare
 from purgeengine.edges.ledger import Ledger
 
 ROWS = 20
@@ -44,7 +44,7 @@ def _calls(mailboxes: Iterator[MailboxOpened], number: int) -> Iterator[tuple[Ba
     for mailbox in mailboxes:
         for first in range(mailbox.next, mailbox.end, ROWS):
             rows = range(first, min(first + ROWS, mailbox.end))
-            part = Part(mailbox.mailbox, tuple(map(Attempt, rows)))
+            part = MailboxShare(mailbox.mailbox, tuple(map(Attempt, rows)))
             settled = [Settled(row, *outcome_of(row, number)) for row in rows]
             ended = BatchEnded(number, 200, str(UUID(int=number << 64)))
             yield BatchSent(number, str(UUID(int=number)), (part,)), [ended, *settled]

@@ -12,13 +12,13 @@ from typing import Any
 
 from benchmarks.makespan.engine import Watcher, play
 from benchmarks.makespan.service import Service
-from purgeengine.commands.purging import take_up
-from purgeengine.config import Limits
-from purgeengine.core.bound import Latency
-from purgeengine.core.flight import runs_of
+from purgeengine.core.forecast.bound import Latency
 from purgeengine.core.messages import Entry, Settled
 from purgeengine.core.model import PURGED_REPLY, Attempt, Batch, Outcome, Reply
+from purgeengine.core.scheduling.flight import runs_of
 from purgeengine.edges.ledger import Ledger
+from purgeengine.jobs.resume import take_up
+from purgeengine.run_limits import Limits
 
 CONNECTIONS = 64
 BEGINS_S = 1_767_225_600.0
@@ -88,7 +88,7 @@ class _Recording(Watcher):
         return reply_to(attempt.position)
 
     def sends(self, batch: Batch) -> None:
-        self._ledger.stretches(runs_of(batch))
+        self._ledger.folder_rows(runs_of(batch))
 
 
 def play_ledger(folder: Path, share: float, dispatch: Any) -> Played:

@@ -81,7 +81,7 @@ def status(folder: Path) -> dict[str, Any]:
     """What `purgeengine status` prints."""
     from click.testing import CliRunner
 
-    from purgeengine.commands.status import status as command
+    from purgeengine.cli.commands.status import status as command
 
     said = CliRunner().invoke(command, [str(folder / "ledger"), "--json"], standalone_mode=False)
     if said.exception is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from purgeengine.core.model import Answer, Attempt, Batch, Outcome, Part, Reply
+from purgeengine.core.model import Answer, Attempt, Batch, MailboxShare, Outcome, Reply
 
 # ---------------------------------------------------------------------------------------------------------- events
 
@@ -90,7 +90,7 @@ class Released:
 Event = MailboxOpened | InputEnded | BatchAnswered | BatchLost | TokenRenewed | StopRequested | Held | Released
 
 
-class Spell(NamedTuple):
+class SendWindow(NamedTuple):
     """Whether it is a time to send, for how many seconds that stays so, and why the run is over for good, if it is."""
 
     allowed: bool
@@ -110,7 +110,7 @@ class BatchSent(NamedTuple):
 
     batch: int
     client_request_id: str
-    parts: tuple[Part, ...]
+    parts: tuple[MailboxShare, ...]
 
 
 class BatchEnded(NamedTuple):

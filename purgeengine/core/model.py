@@ -35,7 +35,7 @@ class Item(NamedTuple):
     contact: str
 
 
-class Stretch(NamedTuple):
+class FolderRows(NamedTuple):
     """Valid rows of one folder of one mailbox, in the order of sending: they differ in the contact alone."""
 
     user: str
@@ -92,7 +92,7 @@ class FirstAttempts(Sequence[Attempt]):
         return f"FirstAttempts({self.rows})"
 
 
-class Part(NamedTuple):
+class MailboxShare(NamedTuple):
     """The rows of one mailbox in a batch."""
 
     mailbox: int
@@ -105,7 +105,7 @@ class Batch:
 
     number: int
     client_request_id: str
-    parts: tuple[Part, ...]
+    parts: tuple[MailboxShare, ...]
     serial: bool = False
     """A lane: each sub-request depends on the one before it, and all are of one mailbox."""
 

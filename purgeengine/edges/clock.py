@@ -3,17 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
-
-
-class Clock(Protocol):
-    """Monotonic seconds for deciding, wall-clock seconds for the record."""
-
-    def monotonic(self) -> float:
-        """Seconds from an arbitrary start; never runs backwards."""
-
-    def utc(self) -> float:
-        """Seconds since 1970; jumps when somebody sets the clock."""
 
 
 class SystemClock:

@@ -13,10 +13,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from purgeengine.sim.background import in_background
+from purgeengine.sim.server.background_server import in_background
 from tests.campaigns.kills import LedgerReader, csv, export
-from tests.cli_fixtures import rows_of, write_csv
-from tests.odd_service import OddService
+from tests.simulation.odd_service import OddService
+from tests.support.cli_fixtures import rows_of, write_csv
 
 SUMMARY = "Real runs against a service that answers oddly, compared with that service's own log."
 JOBS_PER_CORE = 3
@@ -63,9 +63,19 @@ def case(seed: int) -> Counter[str]:
 
 def _command(folder: Path, rows: list[tuple[str, str, str]], service: OddService, connections: int) -> list[str]:
     source = write_csv(folder / "input.csv", rows)
-    way = ["--graph-url", service.url, "--ca-file", str(service.ca_file), "--quarantine-s", "2"]
+    endpoint = ["--graph-url", service.url, "--ca-file", str(service.ca_file), "--quarantine-s", "2"]
     more = ["--connections", str(connections), "--yes", "--json", "--quiet"]
-    return [sys.executable, "-m", "purgeengine", "run", str(source), "--ledger", str(folder / "ledger"), *way, *more]
+    return [
+        sys.executable,
+        "-m",
+        "purgeengine",
+        "run",
+        str(source),
+        "--ledger",
+        str(folder / "ledger"),
+        *endpoint,
+        *more,
+    ]
 
 
 def _started(command: list[str]) -> subprocess.Popen[str]:

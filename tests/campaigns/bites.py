@@ -20,16 +20,20 @@ import click
 import pytest
 import structlog
 
-from purgeengine.core import filling, mailbox, settling, window, wire
-from purgeengine.core.gate import Gate
+from purgeengine.core.graph import decode
+from purgeengine.core.graph.verdicts import Verdict
+from purgeengine.core.limits import window
+from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.messages import Send
 from purgeengine.core.model import Attempt, Outcome, Reply
-from purgeengine.core.verdicts import Verdict
-from purgeengine.edges.ledger import duplicates, journal, ledger, resume
-from purgeengine.engine import Engine
-from tests.scenario import chaos, crashing
-from tests.virtual_time import Deadlock, Livelock
-from tests.world import play
+from purgeengine.core.scheduling import batching, mailbox, settlement
+from purgeengine.edges.ledger import ledger
+from purgeengine.edges.ledger.running import journal, unfinished
+from purgeengine.edges.ledger.staging import duplicates
+from purgeengine.engine.loop import Engine
+from tests.simulation.scenario import chaos, crashing
+from tests.simulation.virtual_time import Deadlock, Livelock
+from tests.simulation.world import play
 
 Patch = pytest.MonkeyPatch
 MUTANTS: dict[str, Mutant] = {}
@@ -109,10 +113,10 @@ def _sends_duplicates(patch: Patch) -> None:
 @mutant("a row that the answer leaves out is forgotten", 2)
 def _drops_unanswered(patch: Patch) -> None:
     def wrong(right: Any, self: Any, batch: int, attempt: Attempt, reply: Reply, *rest: Any) -> None:
-        if reply is not settling.NO_REPLY:
+        if reply is not settlement.NO_REPLY:
             right(self, batch, attempt, reply, *rest)
 
-    _around(patch, settling.Settling, "_reply", wrong)
+    _around(patch, settlement.Settlement, "_reply", wrong)
 
 
 @mutant("rows to be sent again are forgotten when their mailbox is closed", 2)
@@ -122,7 +126,9 @@ def _forgets_when_closing(patch: Patch) -> None:
 
 @mutant("a row is given up after its first fault", 2)
 def _gives_up_early(patch: Patch) -> None:
-    patch.setattr("purgeengine.core.backoff.Backoff.gives_up", lambda self, failures, sends, *, unclear: failures >= 1)
+    patch.setattr(
+        "purgeengine.core.limits.backoff.Backoff.gives_up", lambda self, failures, sends, *, unclear: failures >= 1
+    )
 
 
 @mutant("a 424 uses up an attempt", 2)
@@ -135,7 +141,7 @@ def _counts_429(patch: Patch) -> None:
     def wrong(right: Any, self: Any, batch: int, attempt: Attempt, reply: Reply, *rest: Any, **how: Any) -> None:
         right(self, batch, attempt, reply, *rest, **{**how, "counted": how.get("counted", True) or reply.status == 429})
 
-    _around(patch, settling.Settling, "_return", wrong)
+    _around(patch, settlement.Settlement, "_return", wrong)
 
 
 @mutant("a refused token leaves its row in doubt", 4)
@@ -185,10 +191,10 @@ def _two_batches(patch: Patch) -> None:
         flight = right(self, parts, now, *rest, **more)
         for box, _ in parts:
             box.slots_taken = 0
-            self._roster.place(box, now)
+            self._open_mailboxes.place(box, now)
         return flight
 
-    _around(patch, filling.Filling, "_flight", wrong)
+    _around(patch, batching.Batching, "_flight", wrong)
 
 
 @mutant("the Retry-After of a row is ignored", 3)
@@ -201,24 +207,26 @@ def _cuts_item_wait(patch: Patch) -> None:
     def wrong(right: Any, self: Any, box: Any, until: float, now: float) -> None:
         right(self, box, now + 0.99 * (until - now), now)
 
-    _around(patch, settling.Settling, "block", wrong)
+    _around(patch, settlement.Settlement, "block", wrong)
 
 
 @mutant("a shorter Retry-After of a call replaces a longer one", 3)
 def _replaces_wait(patch: Patch) -> None:
-    patch.setattr(Gate, "asked_to_wait", lambda self, now, for_s: setattr(self, "_asked_until", now + for_s))
+    patch.setattr(CircuitBreaker, "asked_to_wait", lambda self, now, for_s: setattr(self, "_asked_until", now + for_s))
     patch.setattr(Engine, "_must_stay", lambda self, batch: False)
 
 
 @mutant("the Retry-After of a call is ignored", 3)
 def _ignores_call_wait(patch: Patch) -> None:
-    patch.setattr(Gate, "asked_to_wait", lambda self, now, for_s: None)
+    patch.setattr(CircuitBreaker, "asked_to_wait", lambda self, now, for_s: None)
     patch.setattr(Engine, "_must_stay", lambda self, batch: False)
 
 
 @mutant("a wait is lost where another answer contradicts it", 3)
 def _loses_contradicted_wait(patch: Patch) -> None:
-    _around(patch, sys.modules["purgeengine.engine"], "decode_answer", lambda right, *a: replace(right(*a), waits={}))
+    _around(
+        patch, sys.modules["purgeengine.engine.loop"], "decode_answer", lambda right, *a: replace(right(*a), waits={})
+    )
 
 
 # ---------------------------------------------------------------------------------------- 4: purged and absent are true
@@ -226,12 +234,12 @@ def _loses_contradicted_wait(patch: Patch) -> None:
 
 @mutant("gone is always absent", 4)
 def _always_absent(patch: Patch) -> None:
-    patch.setattr(settling, "outcome_when_gone", lambda in_doubt: Outcome.ABSENT)
+    patch.setattr(settlement, "outcome_when_gone", lambda in_doubt: Outcome.ABSENT)
 
 
 @mutant("gone is always purged", 4)
 def _always_purged(patch: Patch) -> None:
-    patch.setattr(settling, "outcome_when_gone", lambda in_doubt: Outcome.PURGED)
+    patch.setattr(settlement, "outcome_when_gone", lambda in_doubt: Outcome.PURGED)
 
 
 @mutant("any 404 means gone", 4)
@@ -244,12 +252,12 @@ def _lost_without_doubt(patch: Patch) -> None:
     def wrong(right: Any, self: Any, flight: Any, reply: Reply, now: float, *, counted: bool) -> None:
         self.all_returned(flight, reply, now)
 
-    _around(patch, settling.Settling, "all_in_doubt", wrong)
+    _around(patch, settlement.Settlement, "all_in_doubt", wrong)
 
 
 @mutant("a row that the answer leaves out is not in doubt", 4)
 def _unanswered_without_doubt(patch: Patch) -> None:
-    _judges(patch, lambda reply: reply is settling.NO_REPLY, Verdict.NOT_ATTEMPTED)
+    _judges(patch, lambda reply: reply is settlement.NO_REPLY, Verdict.NOT_ATTEMPTED)
 
 
 @mutant("a 5xx for a row leaves no doubt", 4)
@@ -262,7 +270,7 @@ def _forgets_doubt(patch: Patch) -> None:
     def wrong(right: Any, self: Any, batch: int, attempt: Attempt, *rest: Any, **how: Any) -> None:
         right(self, batch, attempt._replace(in_doubt=attempt.in_doubt and how.get("counted", True)), *rest, **how)
 
-    _around(patch, settling.Settling, "_return", wrong)
+    _around(patch, settlement.Settlement, "_return", wrong)
 
 
 @mutant("every 429 and 424 leaves a doubt", 4)
@@ -270,12 +278,12 @@ def _doubts_everything(patch: Patch) -> None:
     def wrong(right: Any, self: Any, batch: int, attempt: Attempt, *rest: Any, **how: Any) -> None:
         right(self, batch, attempt._replace(in_doubt=True), *rest, **how)
 
-    _around(patch, settling.Settling, "_return", wrong)
+    _around(patch, settlement.Settlement, "_return", wrong)
 
 
 @mutant("of two answers to a row the last counts", 4)
 def _believes_the_last(patch: Patch) -> None:
-    patch.setattr(wire, "_agreed", lambda first, second: second)
+    patch.setattr(decode, "_agreed", lambda first, second: second)
 
 
 # ----------------------------------------------------------------------------------------------------- 5: after a crash
@@ -286,22 +294,22 @@ def _resume_without_doubt(patch: Patch) -> None:
     def wrong(right: Any, *args: Any) -> tuple[Attempt, ...]:
         return tuple(attempt._replace(in_doubt=False) for attempt in right(*args))
 
-    _around(patch, resume, "unsettled", wrong)
+    _around(patch, unfinished, "unsettled", wrong)
 
 
 @mutant("the window is forgotten by a resumed run", 5)
 def _resume_without_window(patch: Patch) -> None:
-    patch.setattr(resume, "seen_lately", lambda *args: {})
+    patch.setattr(unfinished, "seen_lately", lambda *args: {})
 
 
 @mutant("a resumed run does not wait for what may still be running", 5)
 def _resume_without_quarantine(patch: Patch) -> None:
-    patch.setattr(resume, "quarantined_s", lambda *args: {})
+    patch.setattr(unfinished, "quarantined_s", lambda *args: {})
 
 
 @mutant("waits are forgotten by a resumed run", 5)
 def _resume_without_waits(patch: Patch) -> None:
-    for module in (resume, ledger):
+    for module in (unfinished, ledger):
         patch.setattr(module, "rest_s", lambda *args: 0.0)
 
 
@@ -310,7 +318,7 @@ def _resume_without_attempts(patch: Patch) -> None:
     def wrong(right: Any, *args: Any) -> tuple[Attempt, ...]:
         return tuple(attempt._replace(number=1) for attempt in right(*args))
 
-    _around(patch, resume, "unsettled", wrong)
+    _around(patch, unfinished, "unsettled", wrong)
 
 
 @mutant("a resumed run sends settled rows again", 5)
@@ -332,7 +340,7 @@ def _forgets_flights(patch: Patch) -> None:
 
 
 def _judges(patch: Patch, these: Callable[[Reply], bool], verdict: Verdict) -> None:
-    _around(patch, settling, "judge", lambda right, reply, *ids: verdict if these(reply) else right(reply, *ids))
+    _around(patch, settlement, "judge", lambda right, reply, *ids: verdict if these(reply) else right(reply, *ids))
 
 
 def _now() -> float:

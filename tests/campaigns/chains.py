@@ -17,9 +17,9 @@ from pathlib import Path
 
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger import Chain, LedgerReader, LedgerRows, Selection
-from tests.judge import Judge
-from tests.scenario import chaos, crashing
-from tests.world import RUNS_MAX, World
+from tests.simulation.judge import Judge
+from tests.simulation.scenario import chaos, crashing
+from tests.simulation.world import RUNS_MAX, World
 
 SUMMARY = "A run and a retry of its failed rows in simulated time; both ledgers together must equal the truth."
 FAILED = Selection(frozenset([Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.scenario import chaos
-from tests.world import play
+from tests.simulation.scenario import chaos
+from tests.simulation.world import play
 
 SUMMARY = "The whole engine in simulated time under every kind of fault; then the faults stop, and it must end."
 

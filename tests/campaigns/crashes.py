@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tests.scenario import crashing
-from tests.world import play
+from tests.simulation.scenario import crashing
+from tests.simulation.world import play
 
 SUMMARY = "Death between any two steps, one to five times in a job, in simulated time over the real ledger."
 

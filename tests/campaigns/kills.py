@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from purgeengine.edges.ledger import LedgerReader, export
-from purgeengine.edges.ledger.folder import FolderState, state_of
-from purgeengine.sim.faults import Faults
-from purgeengine.sim.graph import Tenant
-from purgeengine.sim.settings import TenantSettings
-from tests.cli_fixtures import Bench, a_bench, rows_of
-from tests.scenario import LATER
+from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+from purgeengine.sim.graph.faults import Faults
+from purgeengine.sim.graph.tenant import Tenant
+from purgeengine.sim.tenant_settings import TenantSettings
+from tests.simulation.scenario import LATER
+from tests.support.cli_fixtures import Bench, a_bench, rows_of
 
 SUMMARY = "Real runs killed at random moments, compared with the tenant's truth."
 JOBS_PER_CORE = 3

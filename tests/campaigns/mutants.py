@@ -87,7 +87,7 @@ def is_explained(said: str, reasons: dict[str, str]) -> bool:
 def files() -> Iterator[Path]:
     """Those that are mutated."""
     for area in AREAS:
-        yield from sorted(Path("purgeengine", area).glob("*.py"))
+        yield from sorted(Path("purgeengine", area).rglob("*.py"))
 
 
 def run(names: list[str], jobs: int) -> None:
@@ -101,7 +101,7 @@ def run(names: list[str], jobs: int) -> None:
 EPILOG = """\b
 Examples:
   python -m tests.campaigns.mutants --run
-  python -m tests.campaigns.mutants --run "purgeengine.core.window.*"
+  python -m tests.campaigns.mutants --run "purgeengine.core.limits.window.*"
   python -m tests.campaigns.mutants --again"""
 
 

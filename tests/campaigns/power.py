@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.disk.worlds import PowerWorld
-from tests.scenario import crashing
-from tests.world import play
+from tests.simulation.scenario import crashing
+from tests.simulation.world import play
 
 SUMMARY = "What was not synced is lost, or torn, or kept, by chance; in every fourth job some syncs fail before that."
 

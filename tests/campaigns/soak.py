@@ -36,23 +36,26 @@ import psutil
 import pyarrow as pa
 
 from purgeengine import logs
-from purgeengine.commands.purging import run_loop, take_up
-from purgeengine.config import Limits
 from purgeengine.core.messages import Entry
 from purgeengine.edges.clock import SystemClock
-from purgeengine.edges.ledger import Ledger, database, items
-from purgeengine.edges.recorder import Recorder
-from purgeengine.edges.tokens import tokens_from_environment
-from purgeengine.edges.transport import HttpTransport, Timeouts
-from purgeengine.engine import Engine
+from purgeengine.edges.http.transport import HttpTransport, Timeouts
+from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.recorder import Recorder
+from purgeengine.edges.ledger.running import work_rows
+from purgeengine.edges.ledger.store import database
+from purgeengine.edges.login import tokens_from_environment
+from purgeengine.engine.event_loop import run_loop
+from purgeengine.engine.loop import Engine
+from purgeengine.engine.tally import Tally
+from purgeengine.jobs.resume import take_up
 from purgeengine.memory import spare_the_collector
-from purgeengine.report import Tally
-from purgeengine.sim.faults import Faults
-from purgeengine.sim.graph import Tenant
-from purgeengine.sim.server import SimulatedTenant
-from purgeengine.sim.settings import TenantSettings
-from purgeengine.sim.transport import SimulatedTransport
-from tests.virtual_time import VirtualClock, VirtualLoop, run_virtually
+from purgeengine.run_limits import Limits
+from purgeengine.sim.graph.faults import Faults
+from purgeengine.sim.graph.tenant import Tenant
+from purgeengine.sim.server.http_server import SimulatedTenant
+from purgeengine.sim.server.simulated_transport import SimulatedTransport
+from purgeengine.sim.tenant_settings import TenantSettings
+from tests.simulation.virtual_time import VirtualClock, VirtualLoop, run_virtually
 
 ROWS, SOCKET_ROWS = 2_000_000, 200_000
 WARM_UP_ROWS = 100
@@ -69,9 +72,9 @@ CACHES = ("WorkRows._groups", "WorkRows._users", "WorkRows._files", "WorkRows._f
 """What the ledger keeps on purpose, each up to a bound of its own; the bound on memory holds them."""
 PART_FILES = "WorkRows._files"
 CACHES_FULL_SOON = {
-    (items, "CACHE_BYTES_MAX"): 12 << 20,
-    (items, "USERS_CACHED_MAX"): 256,
-    (items, "OPEN_FILES_MAX"): 2,
+    (work_rows, "CACHE_BYTES_MAX"): 12 << 20,
+    (work_rows, "USERS_CACHED_MAX"): 256,
+    (work_rows, "OPEN_FILES_MAX"): 2,
     (database, "CACHE_KIB"): 1_024,
 }
 """In place of 24 MiB of rows, 4,096 names, 16 files of 1.2 MiB each and 16 MiB of pages, which fill up during 2 million rows."""
@@ -510,9 +513,9 @@ def serve(pipe: Connection, ca_file: Path, faults: Faults, seed: int) -> None:
     async def until_told() -> None:
         async with SimulatedTenant(tenant, ca_file=ca_file) as server:
             app = asdict(server.login.app)
-            way = {"graph_url": server.graph_url, "authority_url": server.authority_url, "ca_file": str(ca_file)}
+            endpoint = {"graph_url": server.graph_url, "authority_url": server.authority_url, "ca_file": str(ca_file)}
             pipe.send(
-                way | {f"AZURE_{name.upper()}": app[name] for name in ("tenant_id", "client_id", "client_secret")}
+                endpoint | {f"AZURE_{name.upper()}": app[name] for name in ("tenant_id", "client_id", "client_secret")}
             )
             loop = asyncio.get_running_loop()
             with contextlib.suppress(EOFError):
@@ -560,19 +563,19 @@ def over_sockets(
     """
     limits = replace(limits or Limits(), connections=connections, attempts_max=ENOUGH)
 
-    def a_run(name: str, count: int, way: dict[str, str]) -> tuple[Tally, Sampler, float, dict[str, int]]:
-        ca_file = Path(way["ca_file"])
+    def a_run(name: str, count: int, endpoint: dict[str, str]) -> tuple[Tally, Sampler, float, dict[str, int]]:
+        ca_file = Path(endpoint["ca_file"])
 
         async def work(ledger: Ledger, tally: Tally, sampler: Sampler) -> None:
             tokens = tokens_from_environment(
-                way, authority_url=way["authority_url"], graph_url=way["graph_url"], ca_file=ca_file
+                endpoint, authority_url=endpoint["authority_url"], graph_url=endpoint["graph_url"], ca_file=ca_file
             )
             clock = SystemClock()
             scheduler, mailboxes = take_up(ledger, limits, clock, seed)
             recorder = Recorder(ledger)
             try:
                 async with HttpTransport.open(
-                    graph_url=way["graph_url"],
+                    graph_url=endpoint["graph_url"],
                     connections=connections,
                     ca_file=ca_file,
                     timeouts=timeouts or Timeouts(read_s=5.0, call_s=5.0),
@@ -601,9 +604,9 @@ def over_sockets(
 
         return _soak(name, count, samples, run_loop, work, at_rows)
 
-    with simulator(faults or Faults.everything(0.001), seed) as (way, pipe, counted):
-        a_run("over sockets, warming up", WARM_UP_ROWS, way)  # what is opened once and kept is open after this
-        tally, sampler, duration_s, left = a_run("over sockets", rows, way)
+    with simulator(faults or Faults.everything(0.001), seed) as (endpoint, pipe, counted):
+        a_run("over sockets, warming up", WARM_UP_ROWS, endpoint)  # what is opened once and kept is open after this
+        tally, sampler, duration_s, left = a_run("over sockets", rows, endpoint)
     return _report("over sockets", tally, sampler, duration_s, left, counted)
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from random import Random
 
 from tests.disk.playing import JOB, calls_of, play_fault
-from tests.scenario import crashing
+from tests.simulation.scenario import crashing
 
 SUMMARY = (
     "A failing write, sync, rename or open, a full, read-only or dead disk; then the same command must finish the job."

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from purgeengine.sim.background import in_background
-from purgeengine.sim.graph import Tenant
-from purgeengine.sim.server import SimulatedTenant
-from purgeengine.sim.settings import TenantSettings
+from purgeengine.sim.graph.tenant import Tenant
+from purgeengine.sim.server.background_server import in_background
+from purgeengine.sim.server.http_server import SimulatedTenant
+from purgeengine.sim.tenant_settings import TenantSettings
 
 HERE = Path(__file__).parent
 USER = "ann@contoso.example"

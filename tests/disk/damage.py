@@ -14,13 +14,13 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-from purgeengine import cli
+from purgeengine.cli import main
 from purgeengine.errors import LedgerError
-from purgeengine.sim.answers import Trouble
-from purgeengine.sim.faults import Faults
-from tests.judge import GONE
-from tests.scenario import Crash, Scenario
-from tests.world import MEMORY_DISK, World
+from purgeengine.sim.graph.faults import Faults
+from purgeengine.sim.wire.answers import Trouble
+from tests.simulation.judge import GONE
+from tests.simulation.scenario import Crash, Scenario
+from tests.simulation.world import MEMORY_DISK, World
 
 JOB = Scenario(
     seed=4,
@@ -123,7 +123,7 @@ def command(*arguments: str) -> tuple[int, str, str]:
     """The command line in this process: exit code, stdout, stderr."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        code = cli.run(arguments)
+        code = main.run(arguments)
     return code, out.getvalue(), err.getvalue()
 
 

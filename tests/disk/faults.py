@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 
-from purgeengine.edges.ledger.storage import RESERVE
+from purgeengine.edges.ledger.store.storage import RESERVE
 from tests.disk.watching import Call, Watcher
 
 CHANGE = frozenset({"create", "write", "truncate", "rename", "unlink", "mkdir", "rmdir", "allocate"})

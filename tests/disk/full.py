@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from purgeengine.core.filters import NOBODY, UserFilter
+from purgeengine.core.policy.filters import NOBODY, UserFilter
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.source import open_source
-from purgeengine.sim.graph import Tenant
-from purgeengine.sim.settings import TenantSettings
-from tests.cli_fixtures import Row, a_bench
+from purgeengine.sim.graph.tenant import Tenant
+from purgeengine.sim.tenant_settings import TenantSettings
+from tests.support.cli_fixtures import Row, a_bench
 
 ROWS = 20_000
 """Of ids that no compression makes smaller: the ledger takes some 6 MiB."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from purgeengine.config import Limits
 from purgeengine.errors import LedgerError, RunStopped
-from purgeengine.sim.faults import Faults
+from purgeengine.run_limits import Limits
+from purgeengine.sim.graph.faults import Faults
 from tests.disk.faults import KINDS, Fault, Log
 from tests.disk.worlds import DiskWorld
-from tests.scenario import Scenario
-from tests.world import RUNS_MAX
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import RUNS_MAX
 
 JOB = Scenario(
     rows_by_mailbox=(60, 40, 30, 20, 20, 10, 10, 10),

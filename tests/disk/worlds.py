@@ -11,18 +11,18 @@ from unittest.mock import patch
 
 import pytest
 
-from purgeengine.edges.ledger import database
-from purgeengine.edges.ledger.database import connect_to_read
-from purgeengine.edges.ledger.folder import FolderState, state_of
-from purgeengine.edges.ledger.request_ids import unpacked
+from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+from purgeengine.edges.ledger.store import database
+from purgeengine.edges.ledger.store.database import connect_to_read
+from purgeengine.edges.ledger.store.request_ids import unpacked
 from purgeengine.errors import LedgerError
 from tests.disk.power import PowerDisk
 from tests.disk.python_calls import PythonCalls
 from tests.disk.sqlite_calls import sqlite_calls
 from tests.disk.watching import Watcher
-from tests.judge import Judge
-from tests.scenario import Scenario
-from tests.world import Death, Mortality, World
+from tests.simulation.judge import Judge
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import Death, Mortality, World
 
 CHECKPOINT_PAGES = 24
 """So that small jobs see checkpoints, too."""

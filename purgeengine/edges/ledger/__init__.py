@@ -9,58 +9,81 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from purgeengine.edges.ledger.chain import Chain, Final, Share
-    from purgeengine.edges.ledger.chain_review import absence_over, situations_of
-    from purgeengine.edges.ledger.endings import Endings, endings_of
-    from purgeengine.edges.ledger.exporting import export
     from purgeengine.edges.ledger.ledger import Ledger
-    from purgeengine.edges.ledger.preview import Preview
+    from purgeengine.edges.ledger.outputs.chain import Chain, Final, Share
+    from purgeengine.edges.ledger.outputs.chain_review import absence_over, situations_of
+    from purgeengine.edges.ledger.outputs.exporting import export
+    from purgeengine.edges.ledger.outputs.failures import Failures, failures_of
+    from purgeengine.edges.ledger.outputs.retrying import LedgerRows
     from purgeengine.edges.ledger.reader import LedgerReader
-    from purgeengine.edges.ledger.retrying import LedgerRows
-    from purgeengine.edges.ledger.selection import Said, Selection
-    from purgeengine.edges.ledger.sought import Review
-    from purgeengine.edges.ledger.status import Calls, Counts, Failure, Pace, WorstMailbox
-    from purgeengine.edges.ledger.survey import InvalidExample, Survey, survey_input
+    from purgeengine.edges.ledger.staging.survey import InvalidExample, Survey, survey_input
+    from purgeengine.edges.ledger.views.counts import Calls, Counts, Failure, SettlingRate, WorstMailbox
+    from purgeengine.edges.ledger.views.preview import Preview
+    from purgeengine.edges.ledger.views.selection import AnswerFilter, Selection
+    from purgeengine.edges.ledger.views.sought import Review
 
 __all__ = [
+    "AnswerFilter",
     "Calls",
     "Chain",
     "Counts",
-    "Endings",
     "Failure",
+    "Failures",
     "Final",
     "InvalidExample",
     "Ledger",
     "LedgerReader",
     "LedgerRows",
-    "Pace",
     "Preview",
     "Review",
-    "Said",
     "Selection",
+    "SettlingRate",
     "Share",
     "Survey",
     "WorstMailbox",
     "absence_over",
-    "endings_of",
     "export",
+    "failures_of",
     "situations_of",
     "survey_input",
 ]
 
 _MODULES = {
-    "chain_review": ("absence_over", "situations_of"),
-    "chain": ("Chain", "Final", "Share"),
-    "endings": ("Endings", "endings_of"),
-    "exporting": ("export",),
     "ledger": ("Ledger",),
-    "preview": ("Preview",),
+    "outputs.chain": (
+        "Chain",
+        "Final",
+        "Share",
+    ),
+    "outputs.chain_review": (
+        "absence_over",
+        "situations_of",
+    ),
+    "outputs.exporting": ("export",),
+    "outputs.failures": (
+        "Failures",
+        "failures_of",
+    ),
+    "outputs.retrying": ("LedgerRows",),
     "reader": ("LedgerReader",),
-    "retrying": ("LedgerRows",),
-    "selection": ("Said", "Selection"),
-    "sought": ("Review",),
-    "status": ("Calls", "Counts", "Failure", "Pace", "WorstMailbox"),
-    "survey": ("InvalidExample", "Survey", "survey_input"),
+    "staging.survey": (
+        "InvalidExample",
+        "Survey",
+        "survey_input",
+    ),
+    "views.counts": (
+        "Calls",
+        "Counts",
+        "Failure",
+        "SettlingRate",
+        "WorstMailbox",
+    ),
+    "views.preview": ("Preview",),
+    "views.selection": (
+        "AnswerFilter",
+        "Selection",
+    ),
+    "views.sought": ("Review",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 

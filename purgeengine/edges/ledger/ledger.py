@@ -10,15 +10,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from purgeengine.core.action import PERMANENT, Deletion
-from purgeengine.core.filters import UserFilter
-from purgeengine.core.foreign import printable
+from purgeengine.core.graph.operations import PERMANENT, Deletion
+from purgeengine.core.graph.text import printable
 from purgeengine.core.messages import Entry, MailboxOpened
-from purgeengine.core.model import Item, Stretch
-from purgeengine.edges.ledger import database, status
-from purgeengine.edges.ledger.behind import Beside
-from purgeengine.edges.ledger.checking import check
-from purgeengine.edges.ledger.folder import (
+from purgeengine.core.model import FolderRows, Item
+from purgeengine.core.policy.filters import UserFilter
+from purgeengine.edges.ledger.running.journal import Journal
+from purgeengine.edges.ledger.running.unfinished import rest_s, unfinished_mailboxes
+from purgeengine.edges.ledger.running.work_rows import WorkRows
+from purgeengine.edges.ledger.staging.background import Beside
+from purgeengine.edges.ledger.staging.folder import (
     FolderState,
     finish,
     prepare,
@@ -26,18 +27,18 @@ from purgeengine.edges.ledger.folder import (
     refuse_other_options,
     state_of,
 )
-from purgeengine.edges.ledger.items import WorkRows
-from purgeengine.edges.ledger.journal import Journal
-from purgeengine.edges.ledger.lock import FolderLock
-from purgeengine.edges.ledger.names import Resolve
-from purgeengine.edges.ledger.parts import Parts
-from purgeengine.edges.ledger.preview import Preview, closings, preview
-from purgeengine.edges.ledger.resume import rest_s, unfinished_mailboxes
-from purgeengine.edges.ledger.schema import crc_of
-from purgeengine.edges.ledger.sought import Review, review_of
-from purgeengine.edges.ledger.staging import stage
-from purgeengine.edges.ledger.storage import make_folder, reading_records, translated
-from purgeengine.edges.ledger.survey import Input, Progress, Reading, users_of
+from purgeengine.edges.ledger.staging.names import Resolve
+from purgeengine.edges.ledger.staging.stage import stage
+from purgeengine.edges.ledger.staging.survey import Input, Progress, Reading, users_of
+from purgeengine.edges.ledger.store import database
+from purgeengine.edges.ledger.store.checking import check
+from purgeengine.edges.ledger.store.lock import FolderLock
+from purgeengine.edges.ledger.store.parts import Parts
+from purgeengine.edges.ledger.store.schema import crc_of
+from purgeengine.edges.ledger.store.storage import make_folder, reading_records, translated
+from purgeengine.edges.ledger.views import counts as status
+from purgeengine.edges.ledger.views.preview import Preview, closings, preview
+from purgeengine.edges.ledger.views.sought import Review, review_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 CLOSE_MS_MAX = 1_000
@@ -176,10 +177,10 @@ class Ledger:
         """Why nothing more should be sent although everything was written: the disk is full, and the reserve is being used."""
         return self._journal.trouble
 
-    def stretches(self, runs: Iterable[range]) -> list[Stretch]:
+    def folder_rows(self, runs: Iterable[range]) -> list[FolderRows]:
         """The rows at these positions, in their order. Raises `LedgerError` where the file that holds them is damaged."""
         with self._readable():
-            return self._work.stretches(runs)
+            return self._work.folder_rows(runs)
 
     def items(self, positions: Sequence[int]) -> list[Item]:
         """The same, one by one."""

@@ -9,21 +9,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from purgeengine.core.filters import UserFilter
 from purgeengine.core.model import Outcome
-from purgeengine.edges.ledger import database, earlier, status
-from purgeengine.edges.ledger.checking import check
-from purgeengine.edges.ledger.folder import FolderState, state_of
-from purgeengine.edges.ledger.history import ClosedMailbox, History, closed_mailboxes, history_of
-from purgeengine.edges.ledger.preview import Preview, preview
-from purgeengine.edges.ledger.sought import Review, review_of
-from purgeengine.edges.ledger.storage import reading_records
+from purgeengine.core.policy.filters import UserFilter
+from purgeengine.edges.ledger.staging import takeover
+from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+from purgeengine.edges.ledger.store import database
+from purgeengine.edges.ledger.store.checking import check
+from purgeengine.edges.ledger.store.storage import reading_records
+from purgeengine.edges.ledger.views import counts as status
+from purgeengine.edges.ledger.views.history import ClosedMailbox, History, closed_mailboxes, history_of
+from purgeengine.edges.ledger.views.preview import Preview, preview
+from purgeengine.edges.ledger.views.sought import Review, review_of
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from purgeengine.edges.ledger.selection import Selection
+    from purgeengine.edges.ledger.views.selection import Selection
 
 
 class LedgerReader:
@@ -81,7 +83,7 @@ class LedgerReader:
         counts = self.counts()
         return counts.waiting + counts.in_doubt == 0
 
-    def pace(self, now_utc_ms: int | None = None) -> status.Pace:
+    def pace(self, now_utc_ms: int | None = None) -> status.SettlingRate:
         """How fast rows are being settled, at ``now_utc_ms`` or now."""
         with self._readable():
             return status.pace(self._connection, now_utc_ms)
@@ -115,12 +117,12 @@ class LedgerReader:
     def identity(self) -> str:
         """Tells this ledger from every other, its copies excepted."""
         with self._readable():
-            return earlier.identity(self._connection)
+            return takeover.identity(self._connection)
 
-    def taken_over(self, now_utc_ms: int, quarantine_s: float, window_s: float) -> earlier.Earlier:
+    def taken_over(self, now_utc_ms: int, quarantine_s: float, window_s: float) -> takeover.Takeover:
         """What a new ledger for some of these rows must know; the arguments are those of `Ledger.mailboxes`."""
         with self._readable():
-            return earlier.taken_over(self._connection, now_utc_ms, quarantine_s, window_s)
+            return takeover.taken_over(self._connection, now_utc_ms, quarantine_s, window_s)
 
     def selected(self, selection: Selection) -> Counter[Outcome]:
         """How many rows are meant, by outcome."""
@@ -129,7 +131,7 @@ class LedgerReader:
 
     def answers(self, outcomes: frozenset[Outcome]) -> Counter[tuple[int, str]]:
         """What rows with these outcomes were told, as (status, code), and how many."""
-        from purgeengine.edges.ledger.selection import answers
+        from purgeengine.edges.ledger.views.selection import answers
 
         with self._readable():
             return answers(self._connection, outcomes)
@@ -164,12 +166,12 @@ class LedgerReader:
     ) -> Iterator[pa.RecordBatch]:
         """Every row with what became of it, in input order, as of one moment, in bounded memory.
 
-        The columns are those of an export (`purgeengine.edges.ledger.rows.schema_of`), typed. ``only`` keeps the rows with
+        The columns are those of an export (`purgeengine.edges.ledger.views.rows.schema_of`), typed. ``only`` keeps the rows with
         these outcomes, ``columns`` leaves out all others. Scratch space is taken in the folder ``scratch``, by default where
         temporary files are, and only for many rows. What else is asked of this reader meanwhile is answered as of the same
         moment.
         """
-        from purgeengine.edges.ledger.rows import rows_of
+        from purgeengine.edges.ledger.views.rows import rows_of
 
         with self._readable():
             yield from rows_of(self.folder, self._connection, self.about, only, on_progress, columns, scratch)

@@ -1,14 +1,14 @@
 """Reading input: files in, record batches of checked rows out, whatever shape the files have.
 
 It knows files, compression, encodings, CSV and Parquet, and how people name their columns. It must not know mailboxes'
-limits, ledgers or Graph; which users and ids are allowed stands in `purgeengine.core.identifiers` alone.
+limits, ledgers or Graph; which users and ids are allowed stands in `purgeengine.core.graph.identifiers` alone.
 """
 
 from __future__ import annotations
 
-from purgeengine.edges.source.columns import ALIASES, LEDGER_COLUMNS, safe_name
 from purgeengine.edges.source.opened import Source, open_source
-from purgeengine.edges.source.rows import BATCH_ROWS_MAX
+from purgeengine.edges.source.rows.checked_rows import BATCH_ROWS_MAX
+from purgeengine.edges.source.rows.columns import ALIASES, LEDGER_COLUMNS, safe_name
 from purgeengine.edges.source.users import read_users
 
 __all__ = ["ALIASES", "BATCH_ROWS_MAX", "LEDGER_COLUMNS", "Source", "open_source", "read_users", "safe_name"]

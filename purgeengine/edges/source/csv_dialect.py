@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 
-from purgeengine.edges.source.csv_lines import Blocks
-from purgeengine.edges.source.csv_records import Quoting, QuotingError, Record, Scanner
+from purgeengine.edges.source.formats.csv_lines import Blocks
+from purgeengine.edges.source.formats.csv_records import CsvRecord, Quoting, QuotingError, Scanner
 
 _ESCAPED_QUOTE = re.compile(rb'(?<!\\)((?:\\\\)*)\\"')
 _HELD_BYTES_MAX = 1 << 16
@@ -69,7 +69,7 @@ def refuse_two_readings(
         raise QuotingError(Quoting.TWO_READINGS, differs_at, differs_at)
 
 
-def _rows_of(record: Record | None, roles: Sequence[int]) -> tuple[int | list[bytes], ...] | None:
+def _rows_of(record: CsvRecord | None, roles: Sequence[int]) -> tuple[int | list[bytes], ...] | None:
     return None if record is None else (record.cell_count, *(record.cells[place : place + 1] for place in roles))
 
 
@@ -84,7 +84,7 @@ def _unquoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield held
 
 
-def _records(pieces: Iterator[bytes], header: bytes, delimiter: bytes, line: int) -> Iterator[Record]:
+def _records(pieces: Iterator[bytes], header: bytes, delimiter: bytes, line: int) -> Iterator[CsvRecord]:
     """All records behind the header. Raises `QuotingError`, also where the header itself reads otherwise."""
     blocks, scanner = Blocks(pieces, len(header) + 1), Scanner(delimiter, line)
     data = blocks.take()

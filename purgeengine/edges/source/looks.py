@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute
 
-from purgeengine.core.foreign import escaped, printable
-from purgeengine.core.unlikely import ID_CHARS_MIN, Unlikely, unlikely
-from purgeengine.edges.source.columns import ALIASES, Layout
-from purgeengine.edges.source.folders import LeftAlone
-from purgeengine.edges.source.notes import Notes
+from purgeengine.core.graph.text import escaped, printable
+from purgeengine.core.graph.unlikely_ids import ID_CHARS_MIN, Unlikely, unlikely
+from purgeengine.edges.source.files.folders import LeftAlone
+from purgeengine.edges.source.rows.columns import ALIASES, Layout
+from purgeengine.edges.source.rows.notes import Notes
 
 pc: Any = pyarrow.compute  # as in `rows`
 

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from purgeengine.edges.source.columns import Layout, checked_override, united
-from purgeengine.edges.source.files import Kind, digest_of, find_files, kind_of, size_of, some_of
-from purgeengine.edges.source.folders import LeftAlone, Partition
-from purgeengine.edges.source.foreign import HEAD_BYTES, refuse_foreign_text
+from purgeengine.edges.source.files.folders import LeftAlone, Partition
+from purgeengine.edges.source.files.foreign_files import HEAD_BYTES, refuse_foreign_text
+from purgeengine.edges.source.files.found_files import Kind, digest_of, find_files, kind_of, size_of, some_of
+from purgeengine.edges.source.files.streams import text_pieces
 from purgeengine.edges.source.looks import Look, as_plain
-from purgeengine.edges.source.mending import Mender
-from purgeengine.edges.source.rows import Cells, batches_of, bounded, schema_with
-from purgeengine.edges.source.streams import text_pieces
+from purgeengine.edges.source.rows.checked_rows import Cells, batches_of, bounded, schema_with
+from purgeengine.edges.source.rows.columns import Layout, checked_override, united
+from purgeengine.edges.source.rows.mending import Mender
 from purgeengine.errors import InputError
 
 BLOCK_BYTES = 1 << 20
@@ -142,8 +142,8 @@ def open_source(
 
     ``columns`` names columns for the roles user, folder and contact, where they are not called as expected; an empty name leaves
     the folder out. ``user`` is that of every row, for files without such a column. ``clean`` mends names and ids where their
-    meaning is certain (see `purgeengine.core.causes.mended`). ``block_bytes`` is for tests. The header of every file is read, no
-    row is; JSON, which has no header, is read to its end.
+    meaning is certain (see `purgeengine.core.graph.identifier_causes.mended`). ``block_bytes`` is for tests. The header of every
+    file is read, no row is; JSON, which has no header, is read to its end.
     Raises `InputError` with a sentence for the user when a file is missing, unreadable, damaged, or lacks a column, and
     `UsageProblem` when ``columns`` names another role.
     """
@@ -178,18 +178,18 @@ def _table(path: Path, override: Mapping[str, str], block_bytes: int) -> Table:
     """Import the reader that the file needs, and only that: the one of Parquet costs 90 ms."""
     kind = kind_of(path)
     if kind is Kind.PARQUET:
-        from purgeengine.edges.source.parquet_reader import ParquetTable
+        from purgeengine.edges.source.formats.parquet_reader import ParquetTable
 
         return ParquetTable.opened(path, override)
-    from purgeengine.edges.source.json_text import looks_like_json
+    from purgeengine.edges.source.formats.json_text import looks_like_json
 
     head = _head(path, kind)
     refuse_foreign_text(path, head)
     if looks_like_json(path, head):
-        from purgeengine.edges.source.json_reader import JsonTable
+        from purgeengine.edges.source.formats.json_reader import JsonTable
 
         return JsonTable.opened(path, kind, override, block_bytes)
-    from purgeengine.edges.source.csv_reader import CsvTable
+    from purgeengine.edges.source.formats.csv_reader import CsvTable
 
     return CsvTable.opened(path, kind, override, block_bytes)
 

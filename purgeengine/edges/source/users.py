@@ -6,13 +6,13 @@ import codecs
 import re
 from pathlib import Path
 
-from purgeengine.core.filters import entry_problem
-from purgeengine.core.foreign import printable
-from purgeengine.edges.source.columns import ALIASES, name_key, plain_name
+from purgeengine.core.graph.text import printable
+from purgeengine.core.policy.filters import entry_problem
 from purgeengine.edges.source.csv_dialect import unquoted_text
-from purgeengine.edges.source.csv_records import Quoting, QuotingError, Record, Scanner
-from purgeengine.edges.source.files import Kind, kind_of, refuse_streams, size_of, unreadable
-from purgeengine.edges.source.streams import text_pieces
+from purgeengine.edges.source.files.found_files import Kind, kind_of, refuse_streams, size_of, unreadable
+from purgeengine.edges.source.files.streams import text_pieces
+from purgeengine.edges.source.formats.csv_records import CsvRecord, Quoting, QuotingError, Scanner
+from purgeengine.edges.source.rows.columns import ALIASES, name_key, plain_name
 from purgeengine.errors import InputError
 
 LIST_BYTES_MAX = 64 << 20
@@ -51,7 +51,7 @@ def _reads_otherwise(path: Path, text: bytes, users: list[str]) -> bool:
         return True
 
 
-def _users_of(path: Path, records: list[Record]) -> list[str]:
+def _users_of(path: Path, records: list[CsvRecord]) -> list[str]:
     """The users in these rows. Raises `InputError` where a row names none."""
     column, names = 0, 1
     if records:
@@ -99,7 +99,7 @@ def _text(path: Path) -> str:
         raise unreadable(path, error) from error
 
 
-def _records(text: bytes) -> list[Record]:
+def _records(text: bytes) -> list[CsvRecord]:
     """The rows of the list, a cell of several lines being one cell. Raises `QuotingError` where the quoting cannot be followed."""
     text = text.removeprefix(codecs.BOM_UTF8)
     if text and not text.endswith((b"\n", b"\r")):
@@ -126,5 +126,5 @@ def _records(text: bytes) -> list[Record]:
     return found
 
 
-def _texts(record: Record) -> list[str]:
+def _texts(record: CsvRecord) -> list[str]:
     return [cell.decode("utf-8", "replace") for cell in record.cells]

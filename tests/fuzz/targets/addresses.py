@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from purgeengine.core.identifiers import row_problem
+from purgeengine.core.graph.identifiers import row_problem
 from purgeengine.core.model import Item
-from purgeengine.edges.source.rows import reasons
-from tests.oracles import check_urls
+from purgeengine.edges.source.rows.checked_rows import reasons
+from tests.support.oracles import check_urls
 
 TOKENS = (
     b"ann@contoso.example", b"#EXT#@", b"$", b"'", b"''", b"('", b"')", b"%2F", b"%252F", b"..", b"../", b"/", b"\\", b"?$top=1", b"#", b"@",

@@ -17,10 +17,10 @@ from unittest import mock
 
 import msgspec
 
-from purgeengine.core import wire
-from purgeengine.core.foreign import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX
+from purgeengine.core.graph import decode
+from purgeengine.core.graph.retry_after import WAIT_S_MAX
+from purgeengine.core.graph.text import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX
 from purgeengine.core.model import Answer, Reply
-from purgeengine.core.retry_after import WAIT_S_MAX
 from purgeengine.errors import NoAnswer
 
 NOW_UTC = 1_767_225_600.0
@@ -44,7 +44,7 @@ def case(data: bytes) -> None:
 def check_answer(http_status: int, headers: dict[str, str], body: bytes, rows: int) -> None:
     """See above."""
     answer = decoded(http_status, headers, body, rows)
-    with mock.patch.object(wire, "_decode_quickly", side_effect=msgspec.ValidationError):
+    with mock.patch.object(decode, "_decode_quickly", side_effect=msgspec.ValidationError):
         assert decoded(http_status, headers, body, rows) == answer, "quick and tolerant reading differ"
     if answer is not None:
         check(answer, http_status, rows)
@@ -54,7 +54,7 @@ def check_answer(http_status: int, headers: dict[str, str], body: bytes, rows: i
 def decoded(status: int, headers: dict[str, str], body: bytes, rows: int) -> Answer | None:
     """What the decoder says; None where it says that nobody knows."""
     try:
-        return wire.decode_answer(status, headers, body, rows, NOW_UTC)
+        return decode.decode_answer(status, headers, body, rows, NOW_UTC)
     except NoAnswer as error:
         assert 200 <= status < 300, "a refused call is an answer, whatever its body"
         assert str(error).isprintable()

@@ -13,12 +13,12 @@ import codecs
 import re
 from unittest import mock
 
-from purgeengine.core.identifiers import row_problem
-from purgeengine.edges.source import csv_reader
-from purgeengine.edges.source.csv_header import has_roles
-from purgeengine.edges.source.csv_reader import CsvTable
-from tests.csv_oracle import OracleRow, oracle_of
+from purgeengine.core.graph.identifiers import row_problem
+from purgeengine.edges.source.formats import csv_reader
+from purgeengine.edges.source.formats.csv_header import has_roles
+from purgeengine.edges.source.formats.csv_reader import CsvTable
 from tests.fuzz.targets.inputs import Reading, a_file_of, check_rows, read
+from tests.support.csv_oracle import OracleRow, oracle_of
 
 TOKENS = (
     b"user,contact\n", b"user;folder;contact\n", b"ann@x.example,A\n", b'"', b'""', b'",', b',"', b"\r\n", b"\r", b"\n", b"\t", b";", b"\x00",

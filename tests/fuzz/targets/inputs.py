@@ -8,12 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from purgeengine.core.identifiers import row_problem
+from purgeengine.core.graph.identifiers import row_problem
 from purgeengine.core.model import Item
 from purgeengine.edges.source import open_source
-from purgeengine.edges.source.csv_reader import CsvTable
+from purgeengine.edges.source.formats.csv_reader import CsvTable
 from purgeengine.errors import InputError
-from tests.oracles import check_urls, is_quiet
+from tests.support.oracles import check_urls, is_quiet
 
 
 class Reading(NamedTuple):

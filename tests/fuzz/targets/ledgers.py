@@ -21,14 +21,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from purgeengine.cli import run
+from purgeengine.cli.main import run
 from purgeengine.core.messages import MailboxBlocked, MailboxClosed
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.edges.ledger import Ledger
-from purgeengine.edges.ledger.parts import footer_of
+from purgeengine.edges.ledger.store.parts import footer_of
 from purgeengine.errors import LedgerError, LedgerMismatch
-from tests.ledger_fixtures import NOW, FakeSource, ended, open_ledger, returned, rows_of, sent, settled
-from tests.oracles import FORMULA_STARTS, check_urls, is_quiet
+from tests.support.ledger_fixtures import NOW, FakeSource, ended, open_ledger, returned, rows_of, sent, settled
+from tests.support.oracles import FORMULA_STARTS, check_urls, is_quiet
 
 TOKENS = (
     b"SQLite format 3\x00",

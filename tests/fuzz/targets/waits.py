@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from purgeengine.core.retry_after import WAIT_S_MAX, retry_after_s
+from purgeengine.core.graph.retry_after import WAIT_S_MAX, retry_after_s
 
 NOW_UTC = 1_767_225_600.0
 TOKENS = (

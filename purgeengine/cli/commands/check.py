@@ -1,0 +1,258 @@
+"""``purgeengine check``: may the app do this, can Graph be reached, do the mailboxes of a list answer. Changes nothing."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from purgeengine.cli.inputs import opening
+from purgeengine.cli.options.connection_options import connection_options, endpoint_from
+from purgeengine.cli.options.purge_options import deletion_options, input_arguments
+from purgeengine.core.graph.operations import Action, IdType
+from purgeengine.core.graph.text import printable
+from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
+from purgeengine.errors import PurgeEngineError, UsageProblem
+from purgeengine.jobs.graph_endpoint import GraphEndpoint
+from purgeengine.jobs.preflight import Finding, Level
+
+if TYPE_CHECKING:
+    from purgeengine.core.policy.probing import Probed
+    from purgeengine.edges.login import AccessTokens, Identity
+    from purgeengine.edges.source import Source
+
+PROBES = 5
+"""Mailboxes looked at when an input is named and no number."""
+PROBES_MAX = 100
+
+EPILOG = """\b
+Examples:
+  purgeengine check
+  purgeengine check contacts.csv --probe 10
+  purgeengine check contacts.csv --strict --json
+
+\b
+Exit codes: 0 fine (warnings too, without --strict), 1 warnings with --strict, 2 wrong usage or a list that fits no
+mailbox looked at, 3 no token or the app is refused, 4 Graph cannot be reached."""
+
+
+@click.command(epilog=EPILOG)
+@partial(input_arguments, required=False)
+@click.option(
+    "--probe",
+    type=click.IntRange(1, PROBES_MAX),
+    metavar="N",
+    help=f"Mailboxes of INPUT to look at; {PROBES} if left out.",
+)
+@click.option("--seed", type=int, help="Look at the same mailboxes again.")
+@deletion_options
+@connection_options
+@click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def check(**options: Any) -> int:
+    """Ask for a token and say what it may do; with INPUT, look at a few of its mailboxes. Reads only, deletes nothing."""
+    from purgeengine import logs
+    from purgeengine.engine.event_loop import run_loop
+
+    if options["probe"] and not options["inputs"]:
+        raise UsageProblem("--probe looks at mailboxes of an INPUT, and none was named.")
+    endpoint = endpoint_from(options)
+    logs.configure_logs(quiet=True)
+    report = Report(endpoint, Action(options["action"]), IdType(options["id_type"]))
+    try:
+        items = _sampled(options, report)
+        tokens = report.sign_in()
+        run_loop(report.ask_graph(tokens, items))
+    except PurgeEngineError as error:
+        if error.exit_code == UsageProblem.exit_code and not report.probed:
+            raise
+        report.failed(error)
+    report.show(as_json=options["as_json"], strict=options["strict"])
+    return report.exit_code(strict=options["strict"])
+
+
+def _sampled(options: dict[str, Any], report: Report) -> list[Any]:
+    if not options["inputs"]:
+        return []
+    from purgeengine.jobs.probe import sample_input
+
+    with opening(options) as open_input:
+        source = open_input()
+        items = sample_input(source, options["probe"] or PROBES, options["seed"])
+        report.seen(source)
+    return items
+
+
+@dataclass
+class Report:
+    """Everything that is found out, as it is found out."""
+
+    endpoint: GraphEndpoint
+    action: Action
+    id_type: IdType
+    findings: list[Finding] = field(default_factory=list)
+    identity: Identity | None = None
+    app_name: str = ""
+    tenant_name: str = ""
+    latency_s: float | None = None
+    skew_s: float | None = None
+    proxy: str | None = None
+    probed: list[Probed] = field(default_factory=list)
+    error: PurgeEngineError | None = None
+    reading: dict[str, Any] | None = None
+
+    def seen(self, source: Source) -> None:
+        """An input has been read: what was taken from it, and what makes one doubt it."""
+        self.reading, look = source.reading(), source.look
+        if not look.valid_rows:
+            invalid = look.rows - look.valid_rows
+            text = f"No row of the list can be sent ({invalid:,} invalid)." if look.rows else "The list holds no row."
+            if look.first_invalid is not None:
+                number, line, reason = look.first_invalid
+                text += f" Line {line:,} of {printable(source.files[number].name)}: {reason}. plan shows every reason."
+            self.findings.append(Finding(Level.WARNING, "input", text))
+        elif look.valid_rows < look.rows:
+            invalid = look.rows - look.valid_rows
+            are = "is" if invalid == 1 else "are"
+            text = f"{invalid:,} of {look.rows:,} rows {are} invalid, and {are} never sent; plan shows why."
+            self.findings.append(Finding(Level.NOTE, "input", text))
+        self.findings += [Finding(Level.OK, "input", line) for line in lines_of(self.reading)]
+        self.findings += [Finding(Level.WARNING, "input", line) for line in warnings_of(self.reading)]
+
+    def sign_in(self) -> AccessTokens:
+        """Have a token, and read what it says. Raises `TokenError`."""
+        from purgeengine.cli.sign_in import connect
+        from purgeengine.edges.clock import SystemClock
+        from purgeengine.edges.login.identity import claims_of
+        from purgeengine.engine.event_loop import run_loop
+        from purgeengine.jobs.preflight import about_clock, about_cloud, about_token
+
+        self.findings.append(about_cloud(self.endpoint, self.action))
+        clock = SystemClock()
+        started = clock.monotonic()
+        tokens, self.identity = connect(self.endpoint)
+        took_ms = 1000 * (clock.monotonic() - started)
+        because = f", because {self.identity.chosen_because}" if self.identity.chosen_because else ""
+        text = f"Signed in ({self.identity.method}{because}) within {took_ms:.0f} ms."
+        self.findings.append(Finding(Level.OK, "login", text))
+        if self.identity.clock_skew_s is not None:
+            self.findings.append(about_clock(self.identity.clock_skew_s, "the login"))
+        claims = claims_of(run_loop(tokens.token()))
+        self.app_name = printable(claims.get("app_displayname"), 200)
+        self.findings += about_token(self.identity, claims, self.endpoint, clock.utc())
+        return tokens
+
+    async def ask_graph(self, tokens: AccessTokens, items: list[Any]) -> None:
+        """Reach Graph, compare the clocks, look at the mailboxes. Raises `TokenError`, `RunStopped`, or why no row can end well."""
+        from purgeengine.core.policy.probing import Standing, conclusions, refusal
+        from purgeengine.edges.http.reading import GraphReader
+        from purgeengine.edges.http.transport import HttpTransport
+        from purgeengine.jobs.preflight import about_clock, organization
+        from purgeengine.jobs.probe import probe
+
+        async with HttpTransport.open(
+            graph_url=self.endpoint.graph_url, connections=1, ca_file=self.endpoint.ca_file
+        ) as transport:
+            reader = GraphReader(transport, tokens, rng=random.Random())
+            self.tenant_name = await organization(reader)
+            self.latency_s, self.skew_s = reader.latency_s, reader.skew_s
+            self.proxy = _proxy(self.endpoint)
+            via = f", through the proxy {self.proxy}" if self.proxy else ""
+            took_ms = 1000 * (reader.latency_s or 0.0)
+            self.findings.append(Finding(Level.OK, "graph", f"Graph answered within {took_ms:.0f} ms{via}."))
+            self.findings.append(about_clock(reader.skew_s))
+            if not items:
+                return
+            self.probed = await probe(reader, items, self.id_type, hasty=True)
+        error = refusal(self.probed)
+        if error is not None:
+            raise error
+        for standing, sentence in conclusions(self.probed):
+            level = Level.OK if standing is Standing.FINE else Level.WARNING
+            self.findings.append(Finding(level, "probe", sentence))
+
+    def failed(self, error: PurgeEngineError) -> None:
+        """It ends here."""
+        self.error = error
+        self.findings.append(
+            Finding(Level.FAILED, "probe" if self.probed else "token" if error.exit_code == 3 else "graph", str(error))
+        )
+
+    def exit_code(self, *, strict: bool) -> int:
+        """That of the error, or 1 for a warning where warnings count."""
+        if self.error is not None:
+            return self.error.exit_code
+        return int(strict and any(finding.level is Level.WARNING for finding in self.findings))
+
+    def show(self, *, as_json: bool, strict: bool) -> None:
+        """On stdout, for people or for programs."""
+        if as_json:
+            click.echo(msgspec.json.encode(self.as_json(strict=strict)).decode())
+            return
+        if self.identity is not None:
+            named = f"{self.tenant_name} ({self.identity.tenant_id})" if self.tenant_name else self.identity.tenant_id
+            app = f"{self.app_name} ({self.identity.client_id})" if self.app_name else self.identity.client_id
+            click.echo(f"tenant     {printable(named)}\napp        {printable(app)}\nsigned in  {self.identity.method}")
+            for title, said in (("user", self.identity.user), ("with", self.identity.credential)):
+                if said:
+                    click.echo(f"{title:<9}  {printable(said, 500)}")
+            click.echo(f"roles      {', '.join(self.identity.roles) or 'none in the token'}")
+        for finding in self.findings:
+            click.echo(f"{finding.level:<9}  {finding.topic}: {printable(finding.text, 2_000)}")
+        for mailbox in self.probed:
+            said = " ".join(str(part) for part in (mailbox.reply.status or "", mailbox.reply.code) if part)
+            click.echo(f"  {printable(mailbox.user)}: {mailbox.standing.title} ({said})")
+
+    def as_json(self, *, strict: bool) -> dict[str, Any]:
+        """Plain values; what was not found out is null or empty."""
+        identity = self.identity
+        expires_utc = identity.expires_utc if identity else None
+        return {
+            "exit_code": self.exit_code(strict=strict),
+            "cloud": self.endpoint.cloud,
+            "graph_url": self.endpoint.graph_url,
+            "authority_url": self.endpoint.authority_url,
+            "tenant_id": identity.tenant_id if identity else None,
+            "tenant_name": self.tenant_name or None,
+            "client_id": identity.client_id if identity else None,
+            "app_name": self.app_name or None,
+            "method": identity.method if identity else None,
+            "chosen_because": (identity.chosen_because or None) if identity else None,
+            "credential": (identity.credential or None) if identity else None,
+            "user": (identity.user or None) if identity else None,
+            "login_skew_s": _rounded(identity.clock_skew_s) if identity else None,
+            "roles": list(identity.roles) if identity else [],
+            "expires_utc": datetime.fromtimestamp(expires_utc, UTC) if expires_utc is not None else None,
+            **plain(self.reading),
+            "proxy": self.proxy,
+            "latency_s": _rounded(self.latency_s),
+            "skew_s": _rounded(self.skew_s),
+            "findings": [finding._asdict() for finding in self.findings],
+            "probed": [
+                {
+                    "user": mailbox.user,
+                    "standing": mailbox.standing.title,
+                    "status": mailbox.reply.status or None,
+                    "code": mailbox.reply.code,
+                    "message": mailbox.reply.message,
+                }
+                for mailbox in self.probed
+            ],
+        }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
+
+
+def _proxy(endpoint: GraphEndpoint) -> str | None:
+    """The proxy on the way to Graph, without its password."""
+    from purgeengine.edges.http.addresses import graph_root, proxy_for
+
+    proxy = proxy_for(graph_root(endpoint.graph_url))
+    return proxy.url if proxy else None

@@ -1,0 +1,162 @@
+"""``purgeengine demo``: the main job from end to end against a simulated tenant, checked against the truth."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from purgeengine.cli.output.reading_progress import reading_progress
+from purgeengine.cli.signals import keep_outcome, stop_on_signal
+from purgeengine.core.model import Outcome
+from purgeengine.errors import PurgeEngineError, UsageProblem
+from purgeengine.run_limits import Limits
+from purgeengine.words import counted
+
+if TYPE_CHECKING:
+    from purgeengine.sim.graph.tenant import Tenant
+
+GONE_EVERY = 40
+"""One contact in forty is gone before the run, as in every list that is a day old."""
+LIMITS = Limits(quarantine_s=5.0)
+"""The simulated service never runs a batch for longer than that."""
+
+EPILOG = """\b
+Examples:
+  purgeengine demo
+  purgeengine demo --ledger ./demo-ledger      (keep the ledger, then: purgeengine status ./demo-ledger)"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--ledger", "ledger_folder", type=click.Path(), metavar="DIR", help="Keep the ledger in this folder.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed, other misfortunes.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def demo(ledger_folder: str | None, seed: int, quiet: bool) -> int:
+    """Purge a sample list from a simulated tenant on this machine, with throttling, faults, gone contacts and closed mailboxes.
+
+    The same code as a real run, over real HTTP and TLS. At the end every row of the ledger is compared with the tenant's truth.
+    """
+    with tempfile.TemporaryDirectory(prefix="purgeengine-demo-", ignore_cleanup_errors=True) as scratch:
+        folder = Path(ledger_folder) if ledger_folder else Path(scratch) / "ledger"
+        return _demonstrate(folder, Path(scratch), seed, kept=ledger_folder is not None, quiet=quiet)
+
+
+def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, quiet: bool) -> int:
+    from purgeengine import logs
+    from purgeengine.cli.output.progress_display import a_display
+    from purgeengine.cli.output.summary_text import show_summary
+    from purgeengine.edges.login import tokens_from_environment
+    from purgeengine.edges.source import open_source
+    from purgeengine.jobs.graph_endpoint import GraphEndpoint
+    from purgeengine.jobs.purge import Purge
+    from purgeengine.jobs.staging import staged_ledger
+    from purgeengine.sim.server.background_server import in_background
+    from purgeengine.sim.server.http_server import SimulatedTenant
+
+    logs.configure_logs(quiet=True)
+    source = open_source([sample_input()])
+    rows = [row for batch in source.batches() for row in _rows(batch)]
+    tenant = _tenant(rows, seed)
+    with in_background(SimulatedTenant(tenant, ca_file=scratch / "ca.pem")) as server:
+        click.echo(f"Simulated tenant at {server.graph_url}: {counted(len(rows), 'contact')} in the list.", err=True)
+        app = server.login.app
+        environment = {
+            "AZURE_TENANT_ID": app.tenant_id,
+            "AZURE_CLIENT_ID": app.client_id,
+            "AZURE_CLIENT_SECRET": app.client_secret,
+        }
+        endpoint = GraphEndpoint(server.graph_url, server.authority_url, server.ca_file)
+        tokens = tokens_from_environment(
+            environment, authority_url=endpoint.authority_url, graph_url=endpoint.graph_url, ca_file=endpoint.ca_file
+        )
+        with staged_ledger(folder, source, app.tenant_id, on_progress=reading_progress(quiet=quiet)) as ledger:
+            summary = Purge(
+                ledger,
+                tokens,
+                endpoint,
+                LIMITS,
+                a_display(quiet=quiet),
+                seed=seed,
+                stopping=stop_on_signal,
+                on_outcome=keep_outcome,
+            ).run()
+    show_summary(summary, as_json=False, kept=kept)
+    if not summary.complete:
+        return summary.exit_code
+    _compare(folder, tenant, scratch)
+    return 0
+
+
+def _tenant(rows: list[tuple[str, str, str]], seed: int) -> Tenant:
+    """The contacts of the list, some gone; one mailbox denied to the app, one without a licence; misfortunes of most kinds."""
+    from purgeengine.sim.graph.faults import Faults
+    from purgeengine.sim.graph.tenant import Tenant
+    from purgeengine.sim.tenant_settings import TenantSettings
+    from purgeengine.sim.wire.answers import Trouble
+
+    faults = Faults(
+        item_throttled_before=0.02,
+        item_error_after=0.01,
+        item_missing=0.005,
+        call_throttled=0.02,
+        call_error_before=0.02,
+        reset_after=0.02,
+        truncated=0.02,
+        expired_token=0.01,
+        bare_item=0.5,
+        retry_after_s_max=2,
+    )
+    settings = TenantSettings(latency_median_s=0.02, overhead_s=0.02, latency_s_max=1.0, log=False)
+    there = [row for number, row in enumerate(rows) if number % GONE_EVERY]
+    tenant = Tenant(settings, contacts=there, faults=faults, seed=seed)
+    for user, _, _ in rows:
+        tenant.truth.add_mailbox(user)
+    middling = [user for user, _ in Counter(user for user, _, _ in rows).most_common()][5:7]
+    for user, trouble in zip(middling, (Trouble.ACCESS_POLICY, Trouble.MISSING), strict=True):
+        tenant.truth.mailbox(user).trouble = trouble
+    return tenant
+
+
+def _compare(folder: Path, tenant: Tenant, scratch: Path) -> None:
+    """Every row of the export against the tenant. Raises where the ledger calls a contact gone that still exists."""
+    import pyarrow.parquet as pq
+
+    from purgeengine.edges.ledger import LedgerReader, export
+
+    out = scratch / "demo.parquet"
+    with LedgerReader.open(folder) as reader:
+        export(reader, out)
+    table = pq.read_table(out, columns=["user", "contact", "outcome"])
+    gone = (Outcome.PURGED.value, Outcome.ABSENT.value)
+    columns = [table.column(name).to_pylist() for name in ("user", "contact", "outcome")]
+    wrong = [
+        user
+        for user, contact, outcome in zip(*columns, strict=True)
+        if outcome in gone and tenant.truth.exists(user, contact)
+    ]
+    if wrong:
+        are = "is" if len(wrong) == 1 else "are"
+        raise PurgeEngineError(
+            f"{counted(len(wrong), 'row')} of the ledger {are} wrong. Please report this, with the seed."
+        )
+    click.echo(f"Compared with the tenant's own record: all {counted(table.num_rows, 'row')} of the ledger are true.")
+
+
+def _rows(batch: Any) -> Iterator[tuple[str, str, str]]:
+    columns = [batch.column(name).to_pylist() for name in ("user", "folder", "contact", "reason")]
+    return (
+        (user, folder or "", contact) for user, folder, contact, reason in zip(*columns, strict=True) if reason is None
+    )
+
+
+def sample_input() -> Path:
+    """The sample list: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[2]
+    for folder in (package / "sample_inputs", package.parent / "sample_inputs"):
+        if (folder / "contacts.csv").is_file():
+            return folder / "contacts.csv"
+    raise UsageProblem("The sample input was not installed with the program; run the demo from a checkout.")

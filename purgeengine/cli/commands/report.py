@@ -1,0 +1,51 @@
+"""``purgeengine report``: one page that tells what was asked, what became of it, when, where it failed and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from purgeengine.errors import UsageProblem
+
+ENDINGS = (".html", ".htm")
+
+EPILOG = """\b
+Examples:
+  purgeengine report ./cleanup -o report.html
+  purgeengine report ./cleanup ./cleanup-2 -o report.html      (a ledger and its retry, together)
+  purgeengine report ./cleanup --json"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "-o", "--output", metavar="report.html", type=click.Path(dir_okay=False), help="The file to write; replaced."
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as one JSON object on stdout.")
+@click.option("--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="Longest a list may be.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: int, quiet: bool) -> int:
+    """Write a report about the ledger in DIR, or about several ledgers of one purge together: a page that needs nothing else.
+
+    It opens in any browser, without a network, and prints well. Works on unfinished ledgers too.
+    """
+    if output is None and not as_json:
+        raise UsageProblem("Name the file to write with -o report.html, or ask for --json.")
+    if output is not None and not output.lower().endswith(ENDINGS):
+        raise UsageProblem(f"{output} ends in none of {', '.join(ENDINGS)}. Name it accordingly.")
+
+    from purgeengine.cli.output.reading_progress import reading_progress
+    from purgeengine.edges.ledger import Chain, failures_of
+    from purgeengine.edges.report_page import findings_of, write_page
+
+    with Chain.open([Path(folder) for folder in folders]) as chain:
+        final = chain.final(reading_progress(quiet=quiet, what="the ledger"))
+        findings = findings_of(chain, final, failures_of(chain, final), most)
+    if output is not None:
+        write_page(findings, Path(output))
+        click.echo(f"Report written to {output}", err=True)
+    if as_json:
+        click.echo(msgspec.json.encode(findings).decode())
+    return 0

@@ -1,0 +1,238 @@
+"""``purgeengine retry``: run the rows of a ledger that did not end well as a new run, with a ledger of its own."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from purgeengine.cli.options.connection_options import connection_options
+from purgeengine.cli.options.purge_options import limit_options, limits_from, outcomes_named, purge_options
+from purgeengine.core.graph.text import printable
+from purgeengine.core.model import Outcome
+from purgeengine.core.policy.absent_rows import MAILBOXES_SHOWN
+from purgeengine.core.policy.advice import advice_for
+from purgeengine.errors import UsageProblem
+from purgeengine.words import counted, number
+
+if TYPE_CHECKING:
+    from purgeengine.edges.ledger import LedgerReader
+
+WORTH_RETRYING = frozenset((Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED))
+"""Purged and absent ended well, a duplicate ends as the row that it repeats, an invalid row would be invalid again."""
+ANSWERS_TOLD = 8
+"""What rows were told, named where none is what was asked for."""
+
+EPILOG = """\b
+Examples:
+  purgeengine retry ./cleanup --ledger ./cleanup-2
+  purgeengine retry ./cleanup --ledger ./cleanup-2 --codes ErrorAccessDenied,5xx
+  purgeengine retry ./cleanup --ledger ./cleanup-2 --only exhausted --dry-run
+  purgeengine status ./cleanup ./cleanup-2               (both together)
+
+\b
+Credentials come from the environment, as for run."""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", metavar="DIR", type=click.Path())
+@click.option(
+    "--only", metavar="OUTCOME,...", help="Rows with these outcomes, instead of refused, exhausted and skipped ones."
+)
+@click.option(
+    "--codes", metavar="CODE,...", help="Of these, rows that got such an answer: ErrorAccessDenied, 429, 5xx, none."
+)
+@click.option("--unfinished", is_flag=True, help="Do not wait until every row of DIR has its outcome.")
+@click.option(
+    "--dry-run", is_flag=True, help="Say how many rows would be retried and what would become of them; send nothing."
+)
+@purge_options
+@connection_options
+@limit_options
+def retry(**options: Any) -> int:
+    """Run the rows of the ledger in DIR that did not end well as a new run; DIR stays as it is.
+
+    Every row keeps the number it had in the first ledger of such a chain. What DIR left in doubt stays in doubt: a row that is
+    gone now was purged. Waits that Graph asked for hold, and what was sent in the last minutes counts. The same command again
+    resumes.
+
+    Purged, absent and duplicate rows are retried only when --only names them, and would at best be found gone. So are invalid
+    ones, which will be invalid again.
+    """
+    from purgeengine.cli.dry_run import show_dry_run
+    from purgeengine.cli.starting import start_purge
+    from purgeengine.edges.ledger import AnswerFilter, LedgerReader, LedgerRows, Selection
+
+    folder, new = Path(options["folder"]), Path(options["ledger_folder"])
+    _refuse_same_folder(folder, new)
+    outcomes = WORTH_RETRYING if options["only"] is None else outcomes_named(options["only"])
+    said = None if options["codes"] is None else AnswerFilter.parse(options["codes"])
+    selection = Selection(outcomes, said)
+    limits = limits_from(options)
+    with LedgerReader.open(folder) as reader:
+        options |= _deletion_of(reader)
+        found = reader.selected(selection)
+        begins = not _is_ledger(new)
+        if begins:
+            _refuse_unfinished(reader, asked=options["unfinished"])
+        if options["dry_run"]:
+            if not options["as_json"]:
+                _tell(reader, found)
+            code = show_dry_run(options, lambda: LedgerRows(reader, selection, limits))
+            if begins and not found.total():
+                _refuse_others(reader, options)
+            return code
+        if begins:
+            if not found.total():
+                return _nothing_to_retry(reader, options)
+            if found.total() == found[Outcome.INVALID]:
+                raise _only_invalid(reader, found.total())
+            _tell_what_is_of_no_use(found)
+        with _nobody_else_running(reader):
+            return start_purge(options, lambda: LedgerRows(reader, selection, limits))
+
+
+def _deletion_of(reader: LedgerReader) -> dict[str, str]:
+    """What the earlier run did to its contacts, for the options that were not given; another is refused later on."""
+    said = {"action": reader.deletion.action.value, "id_type": reader.deletion.id_type.value}
+    source_of = click.get_current_context().get_parameter_source
+    return {name: value for name, value in said.items() if source_of(name) is ParameterSource.DEFAULT}
+
+
+def _refuse_same_folder(folder: Path, new: Path) -> None:
+    old, other = folder.resolve(), new.resolve()
+    if other == old or old in other.parents:
+        raise UsageProblem(
+            f"A retry has a ledger of its own, and {new} is {'that of the run itself' if other == old else 'inside it'}. "
+            "Name another folder with --ledger."
+        )
+
+
+def _is_ledger(folder: Path) -> bool:
+    """Whether the same command was given before; whether for the same rows is seen when it is opened."""
+    from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+
+    return state_of(folder) is FolderState.STAGED
+
+
+def _refuse_unfinished(reader: LedgerReader, *, asked: bool) -> None:
+    counts = reader.counts()
+    left = counts.waiting + counts.in_doubt
+    if left and not asked:
+        raise UsageProblem(
+            f"The ledger in {reader.folder} is not finished: {counted(left, 'row')} of it "
+            f"{'has' if left == 1 else 'have'} no outcome yet. Give the command that made it again, which resumes it, and "
+            "then retry; or add --unfinished to retry what has ended. Nothing was sent."
+        )
+
+
+@contextmanager
+def _nobody_else_running(reader: LedgerReader) -> Iterator[None]:
+    """Keep an unfinished ledger from being resumed meanwhile: two runs would be at the same mailboxes.
+
+    Where nothing can be written, it cannot be resumed either. Raises `LedgerError` when it is being used now.
+    """
+    from purgeengine.edges.ledger.store.lock import FolderLock
+
+    if reader.complete or not os.access(reader.folder, os.W_OK):
+        yield
+        return
+    lock = FolderLock(reader.folder)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _only_invalid(reader: LedgerReader, rows: int) -> UsageProblem:
+    """A run of them would send nothing."""
+    return UsageProblem(
+        f"A retry would find {'the row' if rows == 1 else f'all {number(rows)} rows'} invalid again. Nothing was sent. "
+        f"{_instead(reader)}"
+    )
+
+
+def _instead(reader: LedgerReader) -> str:
+    """What to do instead of a retry: the sentences of `purgeengine.core.policy.advice` with their commands."""
+    advice = advice_for([reader.review(0).situation(str(reader.folder))], windows=os.name == "nt")
+    from purgeengine.cli.output.summary_text import advice_lines
+
+    return "\n".join(advice_lines(advice))
+
+
+def _tell_what_is_of_no_use(found: Counter[Outcome]) -> None:
+    """Asked for by name, and done; but nobody should hope for much."""
+    if invalid := found[Outcome.INVALID]:
+        click.echo(f"{counted(invalid, 'row')} will be invalid again: correct the list, or an export of it.", err=True)
+    if gone := found[Outcome.PURGED] + found[Outcome.ABSENT]:
+        click.echo(f"{counted(gone, 'contact')} should be gone already, and will be asked for once more.", err=True)
+
+
+def _tell(reader: LedgerReader, found: Counter[Outcome]) -> None:
+    click.echo(f"{counted(found.total(), 'row')} of {number(reader.counts().rows)} would be retried.")
+    for outcome in Outcome:
+        if found[outcome]:
+            click.echo(f"{outcome.value:>9}  {number(found[outcome])}")
+
+
+def _refuse_others(reader: LedgerReader, options: dict[str, Any]) -> None:
+    """Raise `UsageProblem` where rows did not end well, and others were asked for."""
+    from purgeengine.jobs.summary import exit_code_of
+
+    counts = reader.counts()
+    if exit_code_of(counts.outcomes, counts.waiting + counts.in_doubt):
+        raise UsageProblem(
+            f"No row of the ledger in {reader.folder} is {_asked_for(options)}. It has {_what_there_is(reader)}. "
+            f"Nothing was sent. {_instead(reader)}"
+        )
+
+
+def _nothing_to_retry(reader: LedgerReader, options: dict[str, Any]) -> int:
+    """Well, where all rows ended well. Raises `UsageProblem` where some did not, and others were asked for."""
+    from purgeengine.jobs.summary import Summary
+
+    _refuse_others(reader, options)
+    counts = reader.counts()
+    if options["as_json"]:
+        import msgspec
+
+        nothing = Summary(
+            ledger=options["ledger_folder"], rows=0, outcomes={}, waiting=0, in_doubt=0, complete=True, calls=0, requests=0,
+            throttled=0, lost_calls=0, closed_mailboxes=0, settled_now=0, duration_s=0.0, exit_code=0,
+        )  # fmt: skip
+        click.echo(msgspec.json.encode(nothing.as_json()).decode())
+    absence = reader.review(MAILBOXES_SHOWN).absence
+    how = "has its outcome, and none failed" if absence else "ended well"
+    which = "Every row of the ledger" if counts.rows else "There is no row in the ledger"
+    click.echo(
+        f"{which} in {reader.folder}{f' {how}' if counts.rows else ''}: there is nothing to retry.",
+        err=True,
+    )
+    from purgeengine.cli.output.summary_text import absence_lines
+
+    for line in absence_lines(absence):
+        click.echo(line, err=True)
+    return 0
+
+
+def _asked_for(options: dict[str, Any]) -> str:
+    only = printable(options["only"]) or "refused, exhausted or skipped"
+    return f"{only} and was told {printable(options['codes'])}" if options["codes"] is not None else only
+
+
+def _what_there_is(reader: LedgerReader) -> str:
+    """The outcomes, and what rows worth retrying were told."""
+    outcomes = [f"{number(count)} {outcome.value}" for outcome, count in reader.counts().outcomes.items() if count]
+    told = [
+        f"{number(rows)} × {status or 'no answer'} {printable(code)}".rstrip()
+        for (status, code), rows in reader.answers(WORTH_RETRYING).most_common(ANSWERS_TOLD)
+    ]
+    rows = "row" if sum(reader.counts().outcomes.values()) == 1 else "rows"
+    return f"{', '.join(outcomes)} {rows}" + (f"; told: {', '.join(told)}" if told else "")

@@ -1,0 +1,81 @@
+"""``purgeengine status``: what became of the rows of a ledger, also while a run is going on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from purgeengine.core.graph.text import printable
+from purgeengine.core.policy.advice import advice_for
+from purgeengine.words import counted, duration, number, rate
+
+EPILOG = """\b
+Examples:
+  purgeengine status ./cleanup
+  purgeengine status ./cleanup --json
+  purgeengine status ./cleanup ./cleanup-2      (a ledger and its retry, together)"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--worst", type=click.IntRange(0, 1000), default=5, show_default=True, help="Mailboxes to name.")
+def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
+    """Show the counts by outcome, what is in doubt, the worst mailboxes and the pace of the ledger in DIR.
+
+    Several ledgers of one purge (the first and its retries, in any order) are summed up together: what finally became of every
+    row of the first one.
+    """
+    if len(folders) > 1:
+        from purgeengine.cli.output.chain_text import show_chain
+
+        return show_chain([Path(folder) for folder in folders], as_json=as_json, worst=worst)
+    from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, advice_lines, outcome_lines
+    from purgeengine.edges.ledger import LedgerReader
+
+    (folder,) = folders
+    with LedgerReader.open(Path(folder)) as reader:
+        review = reader.review(worst)
+        counts, pace, calls = review.counts, reader.pace(), reader.batches()
+        advice = advice_for([review.situation(folder)], windows=os.name == "nt")
+        mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
+        complete = counts.waiting + counts.in_doubt == 0
+        if as_json:
+            found: dict[str, Any] = {
+                "action": reader.deletion.action.value,
+                "rows": counts.rows,
+                "outcomes": {outcome.value: count for outcome, count in counts.outcomes.items()},
+                "waiting": counts.waiting,
+                "in_doubt": counts.in_doubt,
+                "complete": complete,
+                "pace": pace,
+                "batches": calls,
+                "worst_mailboxes": mailboxes,
+                "failures": failures,
+                "nothing_found": None if review.absence is None else review.absence.as_json(),
+                "advice": [one.as_json() for one in advice],
+            }
+            # ASCII steers no terminal, whatever stands in the ledger.
+            click.echo(json.dumps(msgspec.to_builtins(found)))
+            return 0
+    click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
+    for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):
+        click.echo(line)
+    click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
+    if not complete and pace.per_s:
+        click.echo(f"{rate(pace.per_s)}, about {duration(counts.waiting / pace.per_s)} left")
+    for failure in failures:
+        said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
+        click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")
+    for mailbox in mailboxes:
+        click.echo(
+            f"  {printable(mailbox.user)}: {counted(mailbox.failed, 'failed row')}, {number(mailbox.skipped)} skipped"
+        )
+    for line in (*absence_lines(review.absence), *advice_lines(advice)):
+        click.echo(line)
+    return 0

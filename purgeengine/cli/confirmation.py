@@ -1,0 +1,43 @@
+"""Has somebody say yes before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from purgeengine.cli.terminal import ask
+from purgeengine.core.graph.operations import Action, Deletion, IdType
+from purgeengine.errors import RunStopped, UsageProblem
+from purgeengine.words import counted
+
+if TYPE_CHECKING:
+    from purgeengine.edges.ledger import Preview
+
+
+DELETES = {Action.PERMANENT_DELETE: "permanently deletes", Action.DELETE: "deletes (--action delete)"}
+MEANS = {
+    Action.PERMANENT_DELETE: "They cannot be brought back by the users.",
+    Action.DELETE: "They go to Deleted Items, from where their users can put them back until the folder is emptied.",
+}
+MEANS_TWICE = (
+    "With immutable ids, a contact whose delete is repeated after a lost answer is removed from Deleted Items as well."
+)
+
+
+def confirm(preview: Preview, tenant: str, deletion: Deletion, *, yes: bool) -> None:
+    """Have the number of rows typed at the terminal. Raises when another is typed, or nobody can be asked."""
+    if yes:
+        return
+    deletes, contacts = DELETES[deletion.action], counted(preview.rows, "contact")
+    twice = f"\n{MEANS_TWICE}" if deletion == Deletion(Action.DELETE, IdType.IMMUTABLE) else ""
+    typed = ask(
+        f"This {deletes} {contacts} in {counted(preview.mailboxes, 'mailbox')} of tenant {tenant}.\n"
+        f"{MEANS[deletion.action]}{twice}",
+        "Type the number of contacts to go on",
+    )
+    if typed is None:
+        raise UsageProblem(
+            f"This run {deletes} {contacts} and nobody can be asked: there is no terminal. Add --yes once you are sure. "
+            "Nothing was sent."
+        )
+    if typed.translate({ord(separator): None for separator in ",.' _"}) != str(preview.rows):
+        raise RunStopped("The number was not confirmed; nothing was sent. The same command asks again.")

@@ -1,0 +1,215 @@
+"""The command line: arguments in, exit code out.
+
+Commands are imported when they are asked for, so that ``--help`` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+import click
+from click.core import ParameterSource
+
+from purgeengine import __version__
+from purgeengine.cli.settings import attach
+from purgeengine.cli.signals import heeded_signals, interrupt_on_signal, keep_outcome
+from purgeengine.cli.standard_streams import prepare_streams, reader_has_gone, silence_output
+from purgeengine.errors import LedgerError, PurgeEngineError, UsageProblem
+from purgeengine.memory import lean_memory, require_room
+from purgeengine.shortages import shortage
+
+COMMANDS = {
+    "plan": "Look at an input: rows, mailboxes, bad and duplicate rows, the time it will take. Sends nothing.",
+    "check": "Ask for a token and say what it may do; look at a few mailboxes of an input. Deletes nothing.",
+    "run": "Purge the contacts of an input. The same command again resumes.",
+    "status": "Show what became of the rows of a ledger, also while a run is going on.",
+    "export": "Write a ledger as CSV or Parquet, in input order; the file is itself an input.",
+    "retry": "Run the rows of a ledger that did not end well as a new run.",
+    "report": "Write one page that tells what was asked, what became of it, and what to do about the rest.",
+    "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
+    "config": "Show the settings that hold, and where each of them comes from.",
+    "demo": "Watch a whole run against a simulated tenant. Needs no account.",
+}
+RESUMING = frozenset({"run", "retry"})
+"""Commands that write a ledger, and resume what stands in it."""
+STOPPED = 4
+EPILOG = """\b
+Examples:
+  purgeengine demo
+  purgeengine plan contacts.csv
+  purgeengine run contacts.csv --ledger ./cleanup
+  purgeengine status ./cleanup
+  purgeengine report ./cleanup -o report.html
+  purgeengine retry ./cleanup --ledger ./cleanup-2
+
+\b
+Exit codes:
+  0  every row purged, already gone, or a duplicate of such a row
+  1  finished, some rows did not end well; the ledger says which
+  2  wrong usage or unusable input; nothing sent
+  3  no token, or Graph refused the app
+  4  stopped by a threshold or by you; the same command resumes
+  5  the ledger cannot be written or read"""
+
+
+class Commands(click.Group):
+    """Knows the names and one line of help of all commands, and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None where there is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        require_room()
+        module = importlib.import_module(f"purgeengine.cli.commands.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command if isinstance(command, click.Group) else attach(cmd_name, command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As usual; where there is no such command, what may have been meant is named, as it is for options."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            meant = get_close_matches(args[0], COMMANDS, n=1)
+            if not meant:
+                raise
+            raise click.UsageError(f"{error.message} (Did you mean {meant[0]!r}?)", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EPILOG,
+    name="purgeengine",
+)
+@click.version_option(__version__, prog_name="purgeengine")
+def cli() -> None:
+    """Permanently delete Outlook contacts in bulk through Microsoft Graph.
+
+    What it deletes cannot be brought back by the user. Look first (plan), then run; the ledger folder keeps what became of
+    every row, survives a crash, and can be fed back in.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and end the process with its code. Nobody sees a traceback for something that a user can cause."""
+    code = STOPPED
+    try:
+        prepare_streams()
+        lean_memory()
+        interrupt_on_signal()  # asked to end, a command ends as it does on Ctrl-C; a run drains, see signals
+        code = _run(arguments)
+    except KeyboardInterrupt:  # it came while an error was being told
+        code = STOPPED
+    end_process(code)
+
+
+def end_process(code: int) -> NoReturn:
+    """End with this exit code, now.
+
+    Python's own way out would make every signal deadly again before it ends, and would wait for threads in calls that hang.
+    """
+    keep_outcome(code)
+    with suppress(Exception):
+        atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # what a command has to say, it has flushed: see `run`
+            stream.flush()
+    os._exit(code)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and answer its exit code; signals are dealt with afterwards as they were before."""
+    before = {number: signal.getsignal(number) for number in heeded_signals()}
+    try:
+        return _run(arguments)
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+def _after_stop(arguments: Sequence[str]) -> str:
+    """What the same command does after a stop; one that writes no ledger has nothing to resume."""
+    named = next((argument for argument in arguments if argument in COMMANDS), "")
+    return "The same command resumes where it was." if named in RESUMING else "The same command begins again."
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    code: int | None = None
+    try:
+        answered = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        code = answered if isinstance(answered, int) else 0
+        sys.stdout.flush()
+        return code
+    except PurgeEngineError as error:
+        _say(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        _name_variable(error)
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        if code is not None:  # it had ended
+            return code
+        _say(f"Stopped. {_after_stop(sys.argv[1:] if arguments is None else arguments)}")
+        return STOPPED
+    except SystemExit as end:
+        # Click's mark that the reader of our output has gone (``| head``), which is its right.
+        if "PacifyFlushWrapper" in sys.stdout.__class__.__name__:
+            silence_output()
+            return 0
+        raise end
+    except Exception as error:
+        if (sentence := shortage(error)) is not None:
+            _say(sentence)
+            return STOPPED
+        if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding().startswith(error.encoding):
+            from purgeengine.edges.paths import unspellable  # a name out of a file of settings
+
+            _say(str(unspellable(error.object)))
+            return UsageProblem.exit_code
+        if not isinstance(error, OSError):
+            raise
+        # Nowhere to write the result to; what the command did is done, and a ledger keeps it.
+        silence_output()
+        if reader_has_gone(error):
+            return code or 0
+        _say(f"The output could not be written: {error.strerror or error}. Free some space, or send it elsewhere.")
+        return LedgerError.exit_code
+
+
+def _name_variable(error: click.ClickException) -> None:
+    """A value that nobody typed is told with the variable of the environment that it comes from."""
+    if (
+        not isinstance(error, click.BadParameter)
+        or error.param is None
+        or error.ctx is None
+        or error.param.name is None
+    ):
+        return
+    if error.ctx.get_parameter_source(error.param.name) is ParameterSource.ENVIRONMENT:
+        error.param_hint = f"{error.param.envvar} in the environment"
+
+
+def _say(message: str) -> None:
+    click.echo(f"purgeengine: {message}", err=True)

@@ -1,0 +1,1 @@
+"""Results and progress as text for people, and as plain values for ``--json``."""

@@ -1,0 +1,110 @@
+"""What finally became of the rows of several ledgers together: the first and those that ran rows of it again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from purgeengine.cli.output.reading_progress import reading_progress
+from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, advice_lines, outcome_lines
+from purgeengine.core.graph.operations import Action
+from purgeengine.core.graph.text import printable, well_formed
+from purgeengine.core.model import Outcome
+from purgeengine.core.policy.advice import advice_for
+from purgeengine.edges.ledger import Chain, Failures, Final, absence_over, failures_of, situations_of
+from purgeengine.words import counted, number
+
+FAILED = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED)
+
+
+def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
+    """Print it. Raises `LedgerMismatch` where the ledgers do not belong together."""
+    with Chain.open(folders) as chain:
+        final = chain.final(reading_progress(quiet=as_json, what="the ledgers"))
+        endings = failures_of(chain, final)
+        for folder in chain.unnamed:
+            click.echo(
+                f"{folder} runs rows of a ledger that was not named: what became of them there is not counted.",
+                err=True,
+            )
+        absence = absence_over(chain, final, worst)
+        advice = advice_for(situations_of(chain, final, endings), windows=os.name == "nt")
+        if as_json:
+            plain = as_plain(chain, final, endings, worst)
+            plain["nothing_found"] = None if absence is None else absence.as_json()
+            plain["advice"] = [one.as_json() for one in advice]
+            click.echo(msgspec.json.encode(plain).decode())
+        else:
+            _print(final, endings, worst, chain.ledgers[0].deletion.action)
+            for line in (*absence_lines(absence), *advice_lines(advice)):
+                click.echo(line)
+    return 0
+
+
+def as_plain(chain: Chain, final: Final, endings: Failures, worst: int) -> dict[str, Any]:
+    """Plain values, by the names that a single ledger's status has."""
+    counts = final.counts()
+    return {
+        "rows": counts.rows,
+        "outcomes": {outcome.value: count for outcome, count in counts.outcomes.items()},
+        "waiting": counts.waiting,
+        "in_doubt": counts.in_doubt,
+        "complete": counts.waiting + counts.in_doubt == 0,
+        "left_in_doubt": final.left_in_doubt(),
+        "ledgers": [
+            {
+                "folder": well_formed(str(share.folder)),
+                "rows": share.rows,
+                "settled": share.holds.total(),
+                "outcomes": {outcome.value: share.holds[outcome] for outcome in Outcome},
+            }
+            for share in final.shares
+        ],
+        "unnamed_before": [well_formed(str(folder)) for folder in chain.unnamed],
+        "worst_mailboxes": [
+            {
+                "user": mailbox.user,
+                **{outcome.value: mailbox.outcomes[outcome] for outcome in FAILED},
+                "reason": " ".join(str(word) for word in mailbox.reason[:3] if word),
+            }
+            for mailbox in endings.worst(worst)
+        ],
+        "failures": [
+            {"status": told.status, "code": told.code, "message": told.message, "count": group.rows}
+            for group in endings.groups(worst)
+            for told in (group.told,)
+        ],
+    }
+
+
+def _print(final: Final, endings: Failures, worst: int, action: Action) -> None:
+    counts = final.counts()
+    open_rows = counts.waiting + counts.in_doubt
+    click.echo(
+        f"{counted(counts.rows, 'row')} over {counted(len(final.shares), 'ledger')}, "
+        f"{'not complete' if open_rows else 'complete'}"
+    )
+    for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, action):
+        click.echo(line)
+    for share in final.shares:
+        held = ", ".join(
+            f"{number(share.holds[outcome])} {outcome.value}" for outcome in Outcome if share.holds[outcome]
+        )
+        click.echo(
+            f"  {printable(str(share.folder), LINE_LENGTH_MAX)}: {counted(share.rows, 'row')}, the last word on "
+            f"{number(share.holds.total())}" + (f" ({held})" if held else "")
+        )
+    if doubts := final.left_in_doubt():
+        click.echo(f"{counted(doubts, 'row')} without success may have been purged all the same")
+    for group in endings.groups(worst):
+        said = f"{number(group.rows)} × {group.told.status or 'no answer'} {group.told.code} {group.told.message}"
+        click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")
+    for mailbox in endings.worst(worst):
+        failed = mailbox.outcomes[Outcome.REFUSED] + mailbox.outcomes[Outcome.EXHAUSTED]
+        skipped = number(mailbox.outcomes[Outcome.SKIPPED])
+        click.echo(f"  {printable(mailbox.user)}: {counted(failed, 'failed row')}, {skipped} skipped")

@@ -1,0 +1,81 @@
+"""What a run would do, in words and as plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from purgeengine.cli.output.cost_text import cost_as_json, show_cost
+from purgeengine.core.forecast.estimate import estimate
+from purgeengine.core.graph.text import printable
+from purgeengine.core.model import Outcome
+from purgeengine.core.policy.input_words import lines_of, plain
+from purgeengine.jobs.purge_preview import PurgePreview
+from purgeengine.run_limits import Limits
+from purgeengine.words import counted, number
+
+LARGEST_SHOWN = 10
+
+
+def as_json(purge_preview: PurgePreview, limits: Limits) -> dict[str, Any]:
+    """Plain values; the contract of ``plan --json`` and ``run --dry-run --json``."""
+    preview = purge_preview.preview
+    cost = estimate(preview.rows_by_mailbox, limits)
+    return {
+        "rows": purge_preview.rows,
+        "to_send": preview.rows,
+        "in_doubt": purge_preview.in_doubt,
+        "mailboxes": purge_preview.mailboxes,
+        "mailboxes_to_purge": preview.mailboxes,
+        "outcomes": {outcome.value: purge_preview.outcomes.get(outcome, 0) for outcome in Outcome},
+        "invalid": dict(purge_preview.invalid_by_reason),
+        "invalid_examples": [
+            {**e._asdict(), "file": printable(Path(e.file).name)} for e in purge_preview.invalid_examples
+        ],
+        "duplicates": purge_preview.outcomes.get(Outcome.DUPLICATE, 0),
+        "left_out": [
+            {"code": said.code, "message": said.message, "rows": rows, "mailboxes": preview.mailboxes_left_out[said]}
+            for said, rows in preview.left_out.items()
+        ],
+        "largest_mailboxes": [{"user": user, "rows": rows} for user, rows in preview.largest_mailboxes],
+        **plain(purge_preview.reading),
+        **cost_as_json(cost, preview.largest_mailboxes),
+    }
+
+
+def show(purge_preview: PurgePreview, limits: Limits) -> None:
+    """Print it for people."""
+    say, preview, outcomes = click.echo, purge_preview.preview, purge_preview.outcomes
+    say(f"{purge_preview.source}, {counted(purge_preview.rows, 'row')}, {counted(purge_preview.mailboxes, 'mailbox')}")
+    for line in lines_of(purge_preview.reading):
+        say(line)
+    say(f"  to purge    {number(preview.rows)}")
+    if purge_preview.in_doubt:
+        was = "was" if purge_preview.in_doubt == 1 else "were"
+        say(f"    {number(purge_preview.in_doubt)} of them {was} sent before, answer unknown")
+    for outcome in Outcome:
+        if outcomes.get(outcome) or outcome is Outcome.INVALID or outcome is Outcome.DUPLICATE:
+            name = "duplicates" if outcome is Outcome.DUPLICATE else outcome.value
+            say(f"  {name:<10}  {number(outcomes.get(outcome, 0))}")
+        if outcome is Outcome.INVALID:
+            _show_invalid(purge_preview)
+    for said, rows in preview.left_out.items():
+        say(f"  left out    {number(rows)} in {counted(preview.mailboxes_left_out[said], 'mailbox')}: {said.message}")
+    if preview.largest_mailboxes:
+        say("Largest mailboxes:")
+        for user, rows in preview.largest_mailboxes[:LARGEST_SHOWN]:
+            say(f"  {number(rows):>9}  {user}")
+    if purge_preview.unusable is None:  # otherwise the error that follows says that nothing can be sent
+        show_cost(estimate(preview.rows_by_mailbox, limits), preview.largest_mailboxes)
+
+
+def _show_invalid(purge_preview: PurgePreview) -> None:
+    for reason, count in sorted(purge_preview.invalid_by_reason.items(), key=lambda pair: (-pair[1], pair[0])):
+        lines = [
+            f"line {e.line} of {printable(Path(e.file).name)}" + (f" ('{e.value}')" if e.value else "")
+            for e in purge_preview.invalid_examples
+            if e.reason == reason
+        ]
+        click.echo(f"    {number(count)} × {reason}" + (f": {', '.join(lines)}" if lines else ""))

@@ -1,0 +1,132 @@
+"""What a run shows while it goes on: a live display on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TextIO
+
+from purgeengine import logs
+from purgeengine.core.model import Outcome
+from purgeengine.jobs.progress import Display, RunProgress
+from purgeengine.words import duration, number, rate
+
+REFRESH_S = 0.25
+"""How often a terminal is redrawn: quick enough to feel live, a fraction of a per cent of a core."""
+LINE_EVERY_S = 5.0
+"""How often a line is written where nobody watches."""
+
+
+def a_display(*, quiet: bool, log_format: str = "console", stream: TextIO | None = None) -> Display:
+    """The display that suits: none when quiet, live on a terminal, elsewhere lines, or events where the log is for programs."""
+    stream = stream or sys.stderr
+    if quiet:
+        return Silence()
+    if stream.isatty():
+        return Live(stream)
+    return Events() if log_format == "json" else Lines(stream)
+
+
+class Silence:
+    """Shows nothing."""
+
+    every_s = 3600.0
+
+    def show(self, standing: RunProgress) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class Lines:
+    """One plain line every few seconds, for logs and automation."""
+
+    every_s = LINE_EVERY_S
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def show(self, standing: RunProgress) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError, ValueError):  # nobody reads any more; the run goes on
+            print(figures(standing), file=self._stream, flush=True)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class Events:
+    """An event of the log every few seconds, so that nothing but JSON stands in a log for programs."""
+
+    every_s = LINE_EVERY_S
+
+    def show(self, standing: RunProgress) -> None:
+        """Log it."""
+        tally, scheduler, left_s = standing.tally, standing.scheduler, standing.left_s
+        logs.get_logger().info(
+            logs.RUN_PROGRESSED,
+            settled=tally.settled,
+            rows=tally.rows,
+            outcomes={outcome.value: tally.outcomes[outcome] for outcome in Outcome},
+            items_per_s=round(standing.rate, 1),
+            throttled_mailboxes=scheduler.view.throttled_mailboxes(),
+            blocked_for_s=round(scheduler.view.blocked_for_s, 3),
+            held_for_s=None if scheduler.view.held_for_s is None else round(scheduler.view.held_for_s),
+            elapsed_s=round(standing.elapsed_s, 1),
+            left_s=None if left_s is None else round(left_s, 1),
+        )
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+class Live:
+    """A bar and a line of figures, redrawn in place by rich (which knows Windows consoles too); log lines pass above them."""
+
+    every_s = REFRESH_S
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+        from rich.live import Live as LiveDisplay
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedColumn
+
+        console = Console(file=stream)
+        self._progress = Progress(BarColumn(bar_width=40), TaskProgressColumn(), TimeElapsedColumn(), console=console)
+        self._task = self._progress.add_task("purge", total=None)
+        self._live = LiveDisplay(self._progress, console=console, auto_refresh=False)
+        self._live.start()
+        self._open = True
+
+    def show(self, standing: RunProgress) -> None:
+        """Redraw."""
+        from rich.console import Group
+        from rich.text import Text
+
+        if self._open:
+            self._progress.update(self._task, total=standing.tally.rows, completed=standing.tally.settled)
+            self._live.update(Group(self._progress, Text(figures(standing))), refresh=True)
+
+    def close(self) -> None:
+        """Stop drawing and show the cursor again."""
+        if self._open:
+            self._open = False
+            self._live.stop()
+
+
+def figures(standing: RunProgress) -> str:
+    """The one line that tells how a run stands."""
+    tally, scheduler = standing.tally, standing.scheduler
+    parts = [f"{number(tally.settled)} of {number(tally.rows)}", rate(standing.rate)]
+    parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
+    if throttled := scheduler.view.throttled_mailboxes():
+        parts.append(f"throttled mailboxes {throttled}")
+    if scheduler.view.blocked_for_s >= 1:
+        why = "before Graph is tried again" if scheduler.view.unanswered else "as Graph asked"
+        parts.append(f"waiting {duration(scheduler.view.blocked_for_s)} {why}")
+    if scheduler.view.held_for_s is not None:
+        parts.append(f"waiting {duration(scheduler.view.held_for_s)} for the time to send")
+    if tally.left:
+        left_s = standing.left_s
+        parts.append("--until comes before the end" if left_s is None else f"left about {duration(left_s)}")
+    return " · ".join(parts)

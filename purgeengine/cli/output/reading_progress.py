@@ -1,0 +1,33 @@
+"""Shows how far reading an input has come."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from purgeengine.words import number
+
+SILENT_S = 1.0
+"""Inputs that are read within a second need no progress."""
+
+
+def reading_progress(*, quiet: bool, what: str = "the input") -> Callable[[int], None] | None:
+    """Tells how many rows have been read: in place on a terminal, every few seconds elsewhere, not at all when quiet."""
+    if quiet:
+        return None
+    stream = sys.stderr
+    live = stream.isatty()
+    every_s = 0.25 if live else 5.0
+    told_at = time.monotonic() + SILENT_S - every_s
+
+    def tell(rows: int) -> None:
+        nonlocal told_at
+        now = time.monotonic()
+        if now - told_at < every_s:
+            return
+        told_at = now
+        line = f"Reading {what}: {number(rows)} rows"
+        print(f"\r\x1b[K{line}\r" if live else line, end="" if live else "\n", file=stream, flush=True)
+
+    return tell

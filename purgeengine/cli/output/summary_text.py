@@ -1,0 +1,110 @@
+"""How a run or a ledger is summed up for people and for programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+import click
+import msgspec
+
+from purgeengine.core.forecast.eta import Closeness
+from purgeengine.core.graph.operations import Action
+from purgeengine.core.graph.text import printable
+from purgeengine.core.model import Outcome
+from purgeengine.core.policy.absent_rows import Absence
+from purgeengine.core.policy.advice import HIDDEN_NAME, Advice
+from purgeengine.core.policy.shell import quoted
+from purgeengine.jobs.summary import Summary
+from purgeengine.words import counted, duration, number, rate, times
+
+MEANINGS = {
+    Outcome.PURGED: "permanently deleted",
+    Outcome.ABSENT: "not found when first asked: already gone, or its id has changed",
+    Outcome.REFUSED: "Graph said no for good",
+    Outcome.EXHAUSTED: "still failing after every attempt",
+    Outcome.INVALID: "never sent: the row is wrong",
+    Outcome.DUPLICATE: "never sent: stands in an earlier row",
+    Outcome.SKIPPED: "never sent: its mailbox was closed or left out",
+}
+
+
+PURGED_BY = {
+    Action.PERMANENT_DELETE: MEANINGS[Outcome.PURGED],
+    Action.DELETE: "moved to Deleted Items",
+}
+"""What ``purged`` says of a contact depends on what was asked for."""
+
+
+LINE_LENGTH_MAX = 500
+"""Characters of a line with text that others wrote: a code and a message whole. The ledger may be somebody else's."""
+LEAST_TOLD_S = 1.0
+"""A run that could have been shorter than this is told no bound: it was busy with starting and ending."""
+
+
+def meaning_of(outcome: Outcome, action: Action) -> str:
+    """An outcome in words, in a ledger of this action."""
+    return PURGED_BY[action] if outcome is Outcome.PURGED else MEANINGS[outcome]
+
+
+def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
+    """Print it on stdout: one JSON object, or a table and, where the ledger is ``kept``, what to do next."""
+    if as_json:
+        click.echo(msgspec.json.encode(summary.as_json()).decode())
+        return
+    for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt, summary.action):
+        click.echo(line)
+    per_s = summary.settled_now / summary.duration_s if summary.duration_s > 0 else 0.0
+    click.echo(
+        f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({rate(per_s)}), "
+        f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost"
+    )
+    if (closeness := summary.closeness) is not None and closeness.least_s >= LEAST_TOLD_S:
+        click.echo(closeness_line(summary, closeness))
+    if summary.stopped:
+        click.echo(summary.stopped, err=True)
+    for line in absence_lines(summary.absence):
+        click.echo(line)
+    if not kept:
+        return
+    click.echo(f"Ledger: {summary.ledger}")
+    if summary.exit_code == 1:
+        folder = quoted(summary.ledger, windows=os.name == "nt") or HIDDEN_NAME
+        click.echo("Some rows did not end well. All about them, row by row:")
+        click.echo(f"  purgeengine report {folder} -o report.html")
+    for line in advice_lines(summary.advice):
+        click.echo(line)
+
+
+def absence_lines(absence: Absence | None) -> list[str]:
+    """That nothing, or nearly nothing, was found under its id, and in which mailboxes."""
+    if absence is None:
+        return []
+    return [f"Attention: {absence.sentence}", *(f"  {printable(line, LINE_LENGTH_MAX)}" for line in absence.lines())]
+
+
+def advice_lines(advice: Iterable[Advice]) -> list[str]:
+    """What to do next; each command stands on a line of its own."""
+    return [line for one in advice for line in (one.sentence, *(f"  {command}" for command in one.commands))]
+
+
+def closeness_line(summary: Summary, closeness: Closeness) -> str:
+    """How close the run came to the least time."""
+    factor = summary.times_the_least
+    assert factor is not None, "there is a least time to compare with"
+    whose = "timed in this run" if closeness.timed else "assumed"
+    waits = ", waits for Graph included" if summary.throttled or summary.lost_calls else ""
+    held = f", {duration(summary.held_s)} left out in which it was not to send" if summary.held_s >= 1 else ""
+    return (
+        f"At the latencies {whose} these rows take {duration(closeness.least_s)} at least; "
+        f"it took {times(factor)} that{waits}{held}"
+    )
+
+
+def outcome_lines(outcomes: Mapping[Outcome, int], waiting: int, in_doubt: int, action: Action) -> list[str]:
+    """A line for each outcome that occurred, right-aligned, and for rows that have none yet."""
+    rows = [(o.value, outcomes.get(o, 0), meaning_of(o, action)) for o in Outcome]
+    rows += [("waiting", waiting, "not yet sent, or to be sent again"), ("in doubt", in_doubt, "sent, answer unknown")]
+    shown = [row for row in rows if row[1]] or [("rows", 0, "the input is empty")]
+    width = max(len(number(count)) for _, count, _ in shown)
+    return [f"{name:>9}  {number(count):>{width}}  {meaning}" for name, count, meaning in shown]

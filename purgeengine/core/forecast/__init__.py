@@ -1,0 +1,1 @@
+"""How long a purge takes: the bound, the estimate, and the end of a run."""

@@ -1,0 +1,143 @@
+"""How a run goes, beside the least time that the model gives it: when it is likely to end, and how close it came."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import inf
+from typing import Protocol
+
+from purgeengine.core.forecast.bound import bound_in
+from purgeengine.core.forecast.latency import Timing
+from purgeengine.core.limits.window import Window
+from purgeengine.run_limits import Limits
+
+RECENT_CALLS = 500
+"""Answers of one size over which the latest ones are averaged: half a minute of a run with the usual connections."""
+SENDS_OF_A_ROW_MAX = 4.0
+"""However much has been refused, no more sendings of a row are foreseen: a bad start is no forecast."""
+PACED_FROM_S = 60.0
+"""From when on the pace so far says something: before, it is that of the start."""
+AGAIN_SHARE = 0.01
+"""Rows to be sent again, of those settled, from which waits set the pace; with fewer, the model knows better."""
+SETTLED_BEFORE = 100
+"""Rows taken to have gone through at once before the first one was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closeness:
+    """The least time in which the rows that a run settled could have been, and whether the latencies are those of the run."""
+
+    least_s: float
+    timed: bool
+
+
+class OpenRows(Protocol):
+    """What the end of a run depends on in a mailbox that is open: its rows, its limits and its waits."""
+
+    @property
+    def rows_in_flight(self) -> int: ...  # noqa: D102
+    @property
+    def remaining(self) -> int: ...  # noqa: D102
+    @property
+    def closing(self) -> object | None: ...  # noqa: D102
+    @property
+    def limit(self) -> int: ...  # noqa: D102
+    @property
+    def window(self) -> Window: ...  # noqa: D102
+    def ready_at(self, now: float) -> float: ...  # noqa: D102
+
+
+class Eta:
+    """Keeps the times of calls and of the hours in which nothing may be sent."""
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self._limits = limits
+        self._started_at = now
+        self._all = Timing(limits.batch_items_max)
+        self._recent = Timing(limits.batch_items_max, fade=1.0 - 1.0 / RECENT_CALLS)
+        self._held_s = 0.0
+        self._held_since: float | None = None
+
+    def call(self, rows: int, duration_s: float) -> None:
+        """An unordered batch was answered without refusals."""
+        self._all.call(rows, duration_s)
+        self._recent.call(rows, duration_s)
+
+    def lane(self, rows: int, duration_s: float) -> None:
+        """A serial lane was answered, of which so many rows were tried."""
+        self._all.lane(rows, duration_s)
+        self._recent.lane(rows, duration_s)
+
+    def held(self, now: float) -> None:
+        """From now on it is not the time to send, as may be said again and again."""
+        if self._held_since is None:
+            self._held_since = now
+
+    def released(self, now: float) -> None:
+        """It is the time to send."""
+        self._held_s, self._held_since = self.held_s(now), None
+
+    def held_s(self, now: float) -> float:
+        """Seconds in which it was not the time to send."""
+        return self._held_s + (0.0 if self._held_since is None else now - self._held_since)
+
+    def closeness(self, settled: Mapping[int, int], *, wide: bool, lanes: bool) -> Closeness:
+        """For a run that settled so many mailboxes with so many rows each."""
+        ways = self._all.ways(self._limits, wide=wide, lanes=lanes)
+        return Closeness(bound_in(settled, self._limits, ways).least_s, self._all.timed)
+
+    def ends_at(
+        self,
+        mailboxes: Iterable[OpenRows],
+        unread: int,
+        settled: int,
+        again: int,
+        opens_at: float,
+        now: float,
+        *,
+        wide: bool,
+        lanes: bool,
+    ) -> float:
+        """When the run is likely to end if Graph asks for no more waits; hours in which nothing may be sent come on top.
+
+        By the model; where Graph throttles or loses calls, no sooner than at the pace so far, which has in it the waits that are
+        still to come. ``unread`` rows stand in mailboxes that are not open yet, which are light. Beside the ``settled`` rows,
+        ``again`` were refused as too fast or had no answer, as others will be. Nothing leaves before ``opens_at``.
+        """
+        limits = self._limits
+        found = [(mailbox, left) for mailbox in mailboxes if (left := _left(mailbox))]
+        sizes = Counter(left for _, left in found)
+        if not sizes and not unread:
+            return now
+        sends = min(SENDS_OF_A_ROW_MAX, 1.0 + again / (SETTLED_BEFORE + settled))
+        ways = self._recent.ways(limits, wide=wide, lanes=lanes)
+        if unread:
+            smallest = min(sizes, default=unread)
+            sizes[smallest] += unread // smallest
+            sizes[unread % smallest] += 1
+        least = bound_in(sizes, limits, ways)
+        opens_at, row_s = max(now, opens_at), ways.hull[0].slot_s
+        last_at = max((_ends_at(mailbox, left, row_s, sends, opens_at, now) for mailbox, left in found), default=now)
+        paced_at = now + (self._at_the_pace_so_far_s(sizes, settled, now) if again > AGAIN_SHARE * settled else 0.0)
+        return max(last_at, paced_at, opens_at + sends * max(least.coupled_s, least.app_s))
+
+    def _at_the_pace_so_far_s(self, sizes: Mapping[int, int], settled: int, now: float) -> float:
+        spent_s = now - self._started_at - self.held_s(now)
+        if spent_s < PACED_FROM_S or not settled:
+            return 0.0
+        return spent_s * sum(rows * mailboxes for rows, mailboxes in sizes.items()) / settled
+
+
+def _left(mailbox: OpenRows) -> int:
+    """Rows that need an answer; those of a mailbox that is closing need no more than they have asked for."""
+    return mailbox.rows_in_flight + (mailbox.remaining if mailbox.closing is None else 0)
+
+
+def _ends_at(mailbox: OpenRows, left: int, row_s: float, sends: float, opens_at: float, now: float) -> float:
+    """When a mailbox may be done at the soonest, with the waits that it has been told and what its window has room for."""
+    ready_at = mailbox.ready_at(now)
+    starts_at = max(opens_at, ready_at) if ready_at < inf else opens_at
+    by_slots = starts_at + sends * left * row_s / mailbox.limit
+    return max(by_slots, mailbox.window.carries_at(round(sends * mailbox.remaining), now) + row_s)

@@ -1,0 +1,1 @@
+"""Graph's language: operations, urls, batches, answers and what they mean."""

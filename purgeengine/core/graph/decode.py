@@ -1,0 +1,282 @@
+"""The bytes of an answer to replies, one for each row of a batch.
+
+Knows the shape of answers and every deviation from it that users have reported; knows nothing of connections, and judges
+nothing (see `purgeengine.core.graph.verdicts`). Sub-responses are matched by id, never by position. One way of reading is quick and
+covers what the documentation promises; whatever it cannot read goes through the tolerant one, slower and to the same end.
+Sources: the documentation of JSON batching, and the threads about answers that depart from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from purgeengine.core.graph.claims_challenge import claims_of
+from purgeengine.core.graph.encode import BATCH_ITEMS_MAX
+from purgeengine.core.graph.foreign_answers import is_graphs, sentence
+from purgeengine.core.graph.redaction import TEXT_LENGTH_MAX, told
+from purgeengine.core.graph.retry_after import retry_after_s
+from purgeengine.core.graph.text import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX, printable
+from purgeengine.core.model import NOT_FROM_GRAPH, PURGED_REPLY, Answer, Reply
+from purgeengine.errors import Intercepted, NoAnswer
+
+
+class _SubResponse(msgspec.Struct):
+    """As documented. What is only needed for failures stays undecoded."""
+
+    id: str | int
+    status: int
+    headers: msgspec.Raw = msgspec.Raw()
+    body: msgspec.Raw = msgspec.Raw()
+
+
+class _Responses(msgspec.Struct):
+    responses: list[_SubResponse]
+
+
+_decode_quickly = msgspec.json.Decoder(_Responses).decode
+_decode_strictly = msgspec.json.Decoder().decode
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What the decoder raises for bytes that are not what it expects: other JSON, no JSON, bad UTF-8, absurd nesting."""
+_INDEX_OF_ID: dict[str | int, int] = {str(index): index for index in range(BATCH_ITEMS_MAX)}
+_INDEX_OF_ID.update({index: index for index in range(BATCH_ITEMS_MAX)})
+
+
+def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: int, now_utc: float) -> Answer:
+    """What an HTTP answer says about a batch of ``size`` rows.
+
+    ``headers`` may be spelt in any letter case; ``now_utc`` (seconds since 1970) is when the answer came and serves a
+    ``Retry-After`` with a date where the answer has no ``Date``. Raises `NoAnswer` when the call went well by its status and
+    its body cannot be read: every row of the batch is in doubt then; `Intercepted`, a kind of it, when such an answer is not
+    Graph's. Sub-responses are read whatever the outer status.
+    """
+    named = _lower_case(headers)
+    replies = _Replies(size, named.get("date"), now_utc)
+    problem = _read_sub_responses(body, replies)
+    went_well = 200 <= status < 300
+    if problem and went_well:
+        if problem == CUT_SHORT and (packing := _packing_of(named, body)):
+            problem = f"its body could not be unpacked ({packing})"
+        raise _unreadable(status, named, body, problem)
+    outer = Reply(status) if went_well else _outer_error(status, named, body, has_rows=not problem)
+    wait_s = retry_after_s(named.get("retry-after"), named.get("date"), now_utc)
+    if wait_s is not None:
+        outer = outer._replace(retry_after_s=wait_s)
+    speaks_of_rows = not problem and (went_well or bool(replies.found))
+    return Answer(
+        outer,
+        replies.found if speaks_of_rows else None,
+        printable(named.get("request-id"), CODE_LENGTH_MAX),
+        replies.waits,
+        claims_of(named.get("www-authenticate")) if status == 401 else "",
+    )
+
+
+class _Replies:
+    """Gathers what is said of each row, by index; two answers that differ leave None."""
+
+    def __init__(self, size: int, date: str | None, now_utc: float) -> None:
+        self.size = size
+        self.found: dict[int, Reply | None] = {}
+        self.waits: dict[int, float] = {}
+        self._date = date
+        self._now_utc = now_utc
+
+    def add(self, index: int, status: object, headers: object, body: object) -> None:
+        """One sub-response. Without a status that can be read it says nothing, and contradicts what another one says."""
+        code = _status_of(status)
+        if code is None:
+            self.found[index] = None
+            return
+        if code == 204:
+            reply = PURGED_REPLY
+        elif 200 <= code < 300:
+            reply = Reply(code)
+        else:
+            reply = Reply(code, *_error_of(body), self._wait_s(headers))
+        if code == 429 and reply.retry_after_s is not None:
+            self.waits[index] = max(self.waits.get(index, 0.0), reply.retry_after_s)
+        self.found[index] = _agreed(self.found[index], reply) if index in self.found else reply
+
+    def _wait_s(self, headers: object) -> float | None:
+        if not isinstance(headers, dict) or not headers:
+            return None
+        named = {name.lower(): value for name, value in headers.items()}
+        header = named.get("retry-after")
+        if isinstance(header, list):
+            header = ",".join(value if isinstance(value, str) else str(value) for value in header[:10])
+        return retry_after_s(header, named.get("date") or self._date, self._now_utc)
+
+
+def _agreed(first: Reply | None, second: Reply) -> Reply | None:
+    """One answer from two to the same row: the first with the longer wait, or None where they differ in what they mean."""
+    if first is None or (first.status, first.code) != (second.status, second.code):
+        return None
+    waits = [reply.retry_after_s for reply in (first, second) if reply.retry_after_s is not None]
+    return first._replace(retry_after_s=max(waits)) if waits else first
+
+
+def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
+    """Add every sub-response to the replies, or answer half a sentence on why there are none to be read."""
+    try:
+        sub_responses = _decode_quickly(body).responses
+    except UNREADABLE:
+        return _read_tolerantly(body, replies)
+    found, add, size = replies.found, replies.add, replies.size
+    for said in sub_responses:
+        index = _INDEX_OF_ID.get(said.id)
+        if index is None:
+            index = index_of(said.id)
+        if index is None or index >= size:
+            continue
+        if said.status == 204 and index not in found:  # nearly all of them
+            found[index] = PURGED_REPLY
+        else:
+            add(index, said.status, _parsed(said.headers), _parsed(said.body))
+    return None
+
+
+CUT_SHORT = "its body was cut short or is not JSON"
+
+
+def _packing_of(named: Mapping[str, str], body: bytes) -> str:
+    """How the body came packed, by its header or its first bytes; empty for one that was not."""
+    if body.startswith(b"\x1f\x8b"):
+        return "gzip"
+    packing = named.get("content-encoding", "").strip().lower()
+    return packing if packing in ("gzip", "x-gzip", "deflate", "br", "zstd") else ""
+
+
+def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
+    """The same for an answer that departs from the documentation."""
+    if not body.strip():
+        return "its body was empty"
+    try:
+        answer = lenient_json(body)
+    except UNREADABLE:
+        return CUT_SHORT
+    sub_responses = answer.get("responses") if isinstance(answer, dict) else None
+    if not isinstance(sub_responses, list):
+        return "its body holds no list of responses"
+    for said in sub_responses:
+        if isinstance(said, dict):
+            index = index_of(said.get("id"))
+            if index is not None and index < replies.size:
+                replies.add(index, said.get("status"), said.get("headers"), said.get("body"))
+    return None
+
+
+def index_of(name: object) -> int | None:
+    """Which row an id speaks of, or None where it is none of ours. Graph compares ids without case; ours are numbers."""
+    if isinstance(name, bool) or not isinstance(name, str | int):
+        return None
+    return _INDEX_OF_ID.get(name.strip() if isinstance(name, str) else name)
+
+
+def _status_of(status: object) -> int | None:
+    """An HTTP status given as a number or as its digits, or None."""
+    if isinstance(status, str) and status.strip().isdecimal() and len(status) <= 10:
+        status = int(status)
+    if isinstance(status, bool) or not isinstance(status, int | float) or not 100 <= status <= 599:
+        return None
+    return int(status) if status == int(status) else None
+
+
+def _parsed(raw: msgspec.Raw) -> object:
+    """The value, or None where it is absent or cannot be read: the status alone then speaks."""
+    if not len(memoryview(raw)):
+        return None
+    try:
+        return lenient_json(raw)
+    except UNREADABLE:
+        return None
+
+
+# --------------------------------------------------------------------------------------------------------------- errors
+
+
+def _outer_error(status: int, headers: Mapping[str, str], body: bytes, *, has_rows: bool) -> Reply:
+    """The whole call was refused; its body may be anything, a proxy's page included."""
+    parsed = _json_or_none(body)
+    if not has_rows and not is_graphs(status, headers, body, parsed):
+        return Reply(status, NOT_FROM_GRAPH, sentence(status, headers, body))
+    return Reply(status, *_error_of(parsed))
+
+
+def _unreadable(status: int, headers: Mapping[str, str], body: bytes, problem: str) -> NoAnswer:
+    """Graph's answers come cut short at times; a page, and anything else that is no JSON, is somebody else's."""
+    if is_graphs(status, headers, body, _json_or_none(body)):
+        return NoAnswer(f"Graph answered {status}, and {problem}")
+    return Intercepted(f"{sentence(status, headers, body)}; {problem}")
+
+
+def _json_or_none(body: bytes) -> object:
+    try:
+        return lenient_json(body)
+    except UNREADABLE:
+        return None
+
+
+def _error_of(body: object) -> tuple[str, str]:
+    """Code and message of an error body: an object, or one written as a string or in base64. Empty where absent.
+
+    Neither holds anything secret: a service may repeat the token that it was sent, and both are kept and shown.
+    """
+    if isinstance(body, str):
+        body = _unpacked(body)
+    if not isinstance(body, dict):
+        return "", ""
+    error = body.get("error")
+    if isinstance(error, str):  # as the login endpoint writes it
+        return _told(error, CODE_LENGTH_MAX), _told(body.get("error_description"))
+    if not isinstance(error, dict):
+        return "", ""
+    message: Any = error.get("message")
+    if isinstance(message, dict):  # as older OData services write it
+        message = message.get("value")
+    return _told(error.get("code"), CODE_LENGTH_MAX), _told(message)
+
+
+def _told(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
+    """The text without secrets. Most errors are the same few sentences, so that what was made of them is kept."""
+    return _told_once(text[:TEXT_LENGTH_MAX], length_max) if isinstance(text, str) else ""
+
+
+_told_once = lru_cache(maxsize=256)(told)  # of texts of at most 4,000 characters: about a megabyte
+
+
+def _unpacked(text: str) -> object:
+    """A body that came as a string: JSON in base64, or JSON itself; None when it is neither."""
+    packed = text.encode("utf-8", "replace").strip()
+    try:
+        if not packed.startswith(b"{"):
+            packed = base64.b64decode(packed, validate=True)
+        return lenient_json(packed)
+    except (*UNREADABLE, binascii.Error):
+        return None
+
+
+def lenient_json(body: bytes | msgspec.Raw) -> object:
+    """Any JSON; raises one of `UNREADABLE` for anything else.
+
+    What the strict decoder rejects (half an emoji where a message was cut, a byte order mark, UTF-16) may pass the standard
+    library's. Bytes that are no text spoil the word they stand in, and not what is said of the other rows.
+    """
+    try:
+        return _decode_strictly(body)
+    except UNREADABLE:
+        whole = bytes(body)
+    try:
+        return json.loads(whole)
+    except UnicodeDecodeError:
+        return json.loads(whole.decode("utf-8", "replace"))
+
+
+def _lower_case(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,1 @@
+"""What bounds sending: windows, rates, concurrency, waits, time-outs and outages."""

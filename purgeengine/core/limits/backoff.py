@@ -1,0 +1,111 @@
+"""How long to wait after a failure, and when to give up: tenacity's strategies, evaluated and never slept on.
+
+The strategies are asked only when something failed (one evaluation costs some microseconds), and their answer becomes an
+instant in the scheduler. The jitter is drawn from the generator handed in, so that a seed repeats a run.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from tenacity import Future, RetryCallState
+from tenacity.stop import stop_after_attempt, stop_base
+from tenacity.wait import wait_base, wait_exponential
+
+from purgeengine.core.model import Reply
+from purgeengine.run_limits import Limits
+
+SHORTEST_S = 0.5
+"""Seconds: no answer that asks for patience is followed by another request sooner."""
+PATIENT_ROW_SENDS = 4
+"""Sendings of a row that was refused as too fast before it waits longer than its mailbox."""
+
+
+class wait_at_least_retry_after(wait_base):
+    """The longer of the wait that the reply asks for and our own.
+
+    A service that says 0, or a time in the past, would otherwise be asked without a pause. The first wait is as short as the reply
+    says, though not shorter than `SHORTEST_S`: a short wait that cures the trouble is not made long.
+    """
+
+    def __init__(self, own: wait_base) -> None:
+        self._own = own
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Seconds."""
+        reply = retry_state.outcome.result() if retry_state.outcome else None
+        own_s = self._own(retry_state)
+        if not isinstance(reply, Reply) or reply.retry_after_s is None:
+            return own_s
+        if retry_state.attempt_number == 1:
+            own_s = min(own_s, SHORTEST_S)
+        return max(reply.retry_after_s, own_s)
+
+
+class wait_seeded_jitter(wait_base):
+    """Between half and all of another wait, drawn from our own generator (tenacity's own jitter uses the global one)."""
+
+    def __init__(self, inner: wait_base, rng: random.Random) -> None:
+        self._inner = inner
+        self._rng = rng
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Seconds."""
+        return self._inner(retry_state) * self._rng.uniform(0.5, 1.0)
+
+
+class Backoff:
+    """Every wait of the scheduler, in seconds, and the bounds on attempts."""
+
+    def __init__(self, limits: Limits, rng: random.Random) -> None:
+        def exponential(first_s: float, longest_s: float) -> wait_base:
+            return wait_at_least_retry_after(
+                wait_seeded_jitter(wait_exponential(multiplier=first_s, max=longest_s), rng)
+            )
+
+        self._item = exponential(2.0, 60.0)
+        self._throttled = exponential(4.0, 120.0)
+        self._call = exponential(2.0, 60.0)
+        self._held_back = exponential(120.0, 1800.0)
+        self._fault_stop: stop_base = stop_after_attempt(limits.attempts_max)
+        self._unclear_stop: stop_base = stop_after_attempt(limits.unclear_attempts_max)
+        self._sends_max = limits.sends_max
+
+    def item_wait_s(self, failures: int, reply: Reply) -> float:
+        """After a fault or an unclear answer, for that item."""
+        return _seconds(self._item, failures, reply)
+
+    def throttled_wait_s(self, refusals: int, reply: Reply) -> float:
+        """After a 429, for the mailbox; ``refusals`` in a row without a success between."""
+        return _seconds(self._throttled, refusals, reply)
+
+    def throttled_row_wait_s(self, sends: int) -> float:
+        """After a 429, for a row that was sent so often: none at first, then growing, while others of its mailbox go on."""
+        return _seconds(self._item, sends - PATIENT_ROW_SENDS, Reply(429)) if sends > PATIENT_ROW_SENDS else 0.0
+
+    def call_wait_s(self, failures: int, reply: Reply) -> float:
+        """After a failed call, for the whole run."""
+        return _seconds(self._call, failures, reply)
+
+    def held_back_wait_s(self, times: int, reply: Reply) -> float:
+        """While a mailbox is being moved, which takes hours."""
+        return _seconds(self._held_back, times, reply)
+
+    def gives_up(self, failures: int, sends: int, *, unclear: bool) -> bool:
+        """Whether a row has had its attempts: counted failures by cause, or sendings over all causes."""
+        if sends >= self._sends_max:
+            return True
+        stop = self._unclear_stop if unclear else self._fault_stop
+        return bool(_ask(stop, failures, Reply(0)))
+
+
+def _seconds(strategy: wait_base, attempt_number: int, reply: Reply) -> float:
+    return float(_ask(strategy, attempt_number, reply))
+
+
+def _ask(strategy: Any, attempt_number: int, reply: Reply) -> Any:
+    state = RetryCallState(retry_object=None, fn=None, args=(), kwargs={})  # type: ignore[arg-type]
+    state.attempt_number = max(1, attempt_number)
+    state.outcome = Future.construct(state.attempt_number, reply, has_exception=False)
+    return strategy(state)

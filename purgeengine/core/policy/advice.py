@@ -1,0 +1,222 @@
+"""What to do about a ledger, from what became of its rows: sentences, each with commands that can be given as they stand.
+
+A command is named only where it does something: a retry only for rows that may go through now, an export for rows that must be
+corrected first, the same run again for rows without an outcome.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from purgeengine.core.graph.text import printable
+from purgeengine.core.model import Outcome
+from purgeengine.core.policy.filters import FILTERED, PROTECTED
+from purgeengine.core.policy.remedies import Remedy, remedy_for
+from purgeengine.core.policy.shell import quoted
+
+RETRIED = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED)
+"""Outcomes whose rows a retry takes where nothing else is asked for."""
+CODES_MAX = 8
+"""Codes named in one command: more of them are harder to read than to run again in vain."""
+KINDS_MAX = 3
+"""Kinds of failures whose remedy is told in a text; the report has the others."""
+LEDGERS_MAX = 5
+"""Ledgers of a chain for which a command is named; a chain of more is the exception."""
+HIDDEN_NAME = "LEDGER-FOLDER"
+"""Stands for a folder whose name a terminal cannot show."""
+
+LEFT_OUT = Remedy(
+    "A filter (--only-users, --exclude-users, --protected-users) left these rows out. Nothing needs to be done. To purge these "
+    "mailboxes after all, run their rows without the filter.",
+    False,
+)
+_CODE = re.compile("[A-Za-z][A-Za-z0-9._-]{2,}")
+_READ_AS_ANOTHER = re.compile("(?i)none|[1-5]xx")
+
+
+class FailedRows(NamedTuple):
+    """``rows`` rows that ended alike and were told the same; status 0 where no answer came."""
+
+    outcome: Outcome
+    status: int
+    code: str
+    message: str
+    rows: int
+
+    @property
+    def left_out(self) -> bool:
+        """True if a filter kept the rows from being sent."""
+        return self.status == 0 and self.code in (FILTERED, PROTECTED)
+
+    @property
+    def remedy(self) -> Remedy:
+        """What can be done about them."""
+        return remedy_of(self.status, self.code, self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A ledger as far as advice depends on it. ``told`` are its rows that are refused, exhausted or skipped."""
+
+    folder: str
+    unfinished: int
+    """Rows without an outcome."""
+    invalid: int
+    told: Sequence[FailedRows]
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What to do, as a sentence, and the commands to do it with; some hold words in capitals to be filled in."""
+
+    sentence: str
+    commands: Sequence[str] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"sentence": self.sentence, "commands": list(self.commands)}
+
+
+def remedy_of(status: int, code: str, message: str) -> Remedy:
+    """What can be done about rows that were told so, those that a filter left out among them."""
+    return LEFT_OUT if status == 0 and code in (FILTERED, PROTECTED) else remedy_for(status, code, message)
+
+
+def advice_for(situations: Sequence[Situation], *, windows: bool) -> list[Advice]:
+    """What to do about a ledger, or about a chain of them, the first one first.
+
+    A chain's ledgers each count only the rows of which they have the last word. ``windows`` says for which shell to quote.
+    """
+    found: list[Advice] = []
+    unfinished = [situation for situation in situations if situation.unfinished][:LEDGERS_MAX]
+    if unfinished:
+        rows = sum(situation.unfinished for situation in unfinished)
+        found.append(
+            Advice(
+                f"{_rows(rows)} {'has' if rows == 1 else 'have'} no outcome yet. The same command goes on where it ended; so does "
+                "this one, with the options that were given before:",
+                [f"purgeengine run --ledger {_name(situation, windows)}" for situation in unfinished],
+            )
+        )
+    told = [kind for situation in situations for kind in situation.told]
+    found += _kinds(told)
+    retries = [] if unfinished else [situation for situation in situations if _worth(situation.told)][:LEDGERS_MAX]
+    if retries:
+        found.append(_retry(retries, windows))
+    if invalid := [situation for situation in situations if situation.invalid][:1]:
+        found.append(_correct(invalid[0], windows))
+    return found
+
+
+def _kinds(told: Sequence[FailedRows]) -> list[Advice]:
+    """The remedies of the most frequent failures, and what was left out."""
+    rows: Counter[Remedy] = Counter()
+    example: dict[Remedy, FailedRows] = {}
+    for kind in told:
+        rows[kind.remedy] += kind.rows
+        if kind.remedy not in example or kind.rows > example[kind.remedy].rows:
+            example[kind.remedy] = kind
+    found = []
+    for remedy, count in rows.most_common(KINDS_MAX):
+        kind = example[remedy]
+        said = (
+            "left out"
+            if kind.left_out
+            else " ".join(w for w in (str(kind.status or "no answer"), printable(kind.code)) if w)
+        )
+        found.append(Advice(f"{_rows(count)} ({said}): {remedy.sentence}"))
+    if left := len(rows) - len(found):
+        found.append(Advice(f"The report tells of {left} more kind{'' if left == 1 else 's'} of failures."))
+    return found
+
+
+def _worth(told: Iterable[FailedRows]) -> int:
+    return sum(kind.rows for kind in told if _worth_retrying(kind))
+
+
+def _worth_retrying(kind: FailedRows) -> bool:
+    return kind.remedy.worth_retrying and not kind.left_out
+
+
+def _retry(situations: Sequence[Situation], windows: bool) -> Advice:
+    rows = sum(_worth(situation.told) for situation in situations)
+    commands, others = [], 0
+    for number, situation in enumerate(situations, start=1):
+        options, more = selection_for(situation.told)
+        others += more
+        new = "NEW-FOLDER" if number == 1 else f"NEW-FOLDER-{number}"
+        commands.append(f"purgeengine retry {_name(situation, windows)} --ledger {new}{options}")
+    again = f" ({_rows(others)} that will fail again {'is' if others == 1 else 'are'} taken along)" if others else ""
+    return Advice(
+        f"{_rows(rows)} may go through once the causes are mended{again}. With the options that were given before, such as --cloud "
+        "and the filters:",
+        commands,
+    )
+
+
+def selection_for(told: Sequence[FailedRows]) -> tuple[str, int]:
+    """Options of a retry that takes the rows worth retrying, and how many others it takes along.
+
+    Rows that a filter left out are never taken along as long as any rows can be chosen without them.
+    """
+    present = [outcome for outcome in RETRIED if any(kind.outcome is outcome for kind in told)]
+    choices = [frozenset(some) for size in range(len(present), 0, -1) for some in combinations(present, size)]
+    best: tuple[tuple[int, int, int], str, int] | None = None
+    for outcomes in choices:
+        for codes in (None, _codes([kind for kind in told if kind.outcome in outcomes])):
+            taken = [kind for kind in told if kind.outcome in outcomes and (codes is None or _fits(kind, codes))]
+            left_out = sum(kind.rows for kind in taken if kind.left_out)
+            others = sum(kind.rows for kind in taken if not _worth_retrying(kind))
+            rank = (-left_out, _worth(taken), -others)
+            if _worth(taken) and (best is None or rank > best[0]):
+                only = (
+                    "" if len(outcomes) == len(present) else " --only " + ",".join(o for o in RETRIED if o in outcomes)
+                )
+                best = (rank, only + (f" --codes {','.join(codes)}" if codes else ""), others)
+    return ("", 0) if best is None else best[1:]
+
+
+def _codes(told: Sequence[FailedRows]) -> tuple[str, ...] | None:
+    """Words for ``--codes`` that name what rows worth retrying were told; None where they are none or too many."""
+    words: list[str] = []
+    for kind in told:
+        if _worth_retrying(kind):
+            named = _CODE.fullmatch(kind.code) and not _READ_AS_ANOTHER.fullmatch(kind.code)
+            word = kind.code if named else str(kind.status) if kind.status else "none"
+            words += [] if word in words else [word]
+    return tuple(words) if 0 < len(words) <= CODES_MAX else None
+
+
+def _fits(kind: FailedRows, words: Sequence[str]) -> bool:
+    """Whether ``--codes`` with these words takes such rows."""
+    lowered = {word.lower() for word in words}
+    return (
+        kind.code.lower() in lowered - {"none"}
+        or str(kind.status) in lowered
+        or (kind.status == 0 and "none" in lowered)
+    )
+
+
+def _correct(situation: Situation, windows: bool) -> Advice:
+    rows = situation.invalid
+    return Advice(
+        f"{_rows(rows)} {'was' if rows == 1 else 'were'} never sent, because {'it is' if rows == 1 else 'they are'} wrong in the "
+        "list; trying again is of no use. Write to a file what is wrong, correct it there, and run that with a ledger of its own:",
+        [
+            f"purgeengine export {_name(situation, windows)} bad.csv --only invalid",
+            "purgeengine run bad.csv --ledger CORRECTED-FOLDER",
+        ],
+    )
+
+
+def _name(situation: Situation, windows: bool) -> str:
+    return quoted(situation.folder, windows=windows) or HIDDEN_NAME
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -1,0 +1,173 @@
+"""When a run that goes wrong stops itself: at a threshold that was asked for, or because it looks wrong.
+
+Both count what this run has done, and nothing that an earlier one did: a resumed run is not stopped for what was seen before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from purgeengine.core.graph.verdicts import closes_by_name
+from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
+from purgeengine.core.model import Outcome, Reply
+from purgeengine.core.policy.absent_rows import Absence, Sought, sought_by
+from purgeengine.errors import UsageProblem
+
+SETTLED_BEFORE_SHARE = 100
+"""Rows settled before a share of failures is believed: one failure among the first two is not half of the run."""
+FAILURES = frozenset({Outcome.REFUSED, Outcome.EXHAUSTED})
+
+DENIALS_IN_A_ROW_MAX = 10
+"""Mailboxes that deny the app, no row purged or absent in between: by chance, where a third is denied, once in 60,000."""
+MAILBOXES_WEIGHED = 50
+"""Mailboxes answered last, of which at least half must not deny the app."""
+ROWS_WEIGHED = 1_000
+"""Rows that ended last, of which no more than half may have failed."""
+ROWS_BEFORE_ALL_FAILED = 50
+"""The first rows of a run, when not one of them ended well and they are of ten mailboxes: fewer say little about the whole."""
+ROWS_OF_FEW_BEFORE_ALL_FAILED = 200
+"""The same where they are of fewer mailboxes, each of which may have its own trouble and gives up to twenty rows at once."""
+MAILBOXES_BEFORE_ALL_FAILED = 10
+SOUGHT_BEFORE_WARNING = 100
+"""Contacts that Graph looked for before a run warns that it finds none: fewer are told in time by the summary."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureThreshold:
+    """``--max-failures``: so many failed rows (``count``), or such a share of those sent and settled (``share``, 0 to 1)."""
+
+    count: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> FailureThreshold:
+        """Read ``N`` or ``P%``. Raises `UsageProblem` when it is neither."""
+        match = re.fullmatch(r"(\d{1,12})|(\d{1,3}(?:\.\d+)?)\s*%", text.strip())
+        if match is None or (match[2] and float(match[2]) > 100):
+            raise UsageProblem(f"--max-failures takes a number such as 50 or a share such as 5%, not '{text}'.")
+        return cls(count=int(match[1])) if match[1] else cls(share=float(match[2]) / 100)
+
+    def crossed(self, failed: int, settled: int) -> str | None:
+        """Why the run must stop, as a sentence, or None."""
+        if self.count is not None and failed > self.count:
+            return f"{failed} rows failed, more than the {self.count} that --max-failures allows."
+        if self.share is not None and settled >= SETTLED_BEFORE_SHARE and failed > self.share * settled:
+            return (
+                f"{failed} of {settled} rows failed, more than the {self.share:.4g} of them that --max-failures allows."
+            )
+        return None
+
+
+class AutoStop:
+    """Watches a run, and says when it looks as if the app, its scope or the list were wrong."""
+
+    def __init__(self) -> None:
+        self._denials_in_a_row = 0
+        self._parts_of: dict[int, tuple[int, ...]] = {}
+        self._answered: OrderedDict[int, bool] = OrderedDict()
+        """The mailboxes answered last, and whether they denied the app."""
+        self._turns: deque[tuple[int, int]] = deque()
+        """(rows ended, failed) by turn, of the last `ROWS_WEIGHED` rows."""
+        self._ended = self._failed = 0
+        self._rows = self._well = 0
+
+    def seen(self, entries: Sequence[Entry], settled: Mapping[Outcome, int]) -> str | None:
+        """Take in a turn: its entries, and its rows by outcome, skipped ones apart. Answers why the run must stop, if it must."""
+        denied = self._take_mailboxes(entries)
+        ended = sum(settled.values()) - settled.get(Outcome.SKIPPED, 0)
+        failed = sum(settled.get(outcome, 0) for outcome in FAILURES)
+        self._denials_in_a_row = len(denied) + (0 if ended > failed else self._denials_in_a_row)
+        if ended:
+            self._take_rows(ended, failed)
+        return self._denials(denied) or self._failures()
+
+    def _take_mailboxes(self, entries: Sequence[Entry]) -> list[Reply]:
+        """Note the mailboxes that were answered; answers what those said that denied the app."""
+        landed: list[int] = []
+        denied: dict[int, Reply] = {}
+        for entry in entries:
+            if type(entry) is BatchSent:
+                self._parts_of[entry.batch] = tuple(part.mailbox for part in entry.parts)
+            elif type(entry) is BatchEnded:
+                mailboxes = self._parts_of.pop(entry.batch, ())
+                landed += mailboxes if entry.status is not None and entry.status < 300 else ()
+            elif type(entry) is MailboxClosed and _is_denial(entry.reply):
+                denied[entry.mailbox] = entry.reply
+        for mailbox in landed:
+            self._answered[mailbox] = mailbox in denied
+            self._answered.move_to_end(mailbox)
+            if len(self._answered) > MAILBOXES_WEIGHED:
+                self._answered.popitem(last=False)
+        return list(denied.values())
+
+    def _take_rows(self, ended: int, failed: int) -> None:
+        self._turns.append((ended, failed))
+        self._ended += ended
+        self._failed += failed
+        while self._ended - self._turns[0][0] >= ROWS_WEIGHED:
+            old_ended, old_failed = self._turns.popleft()
+            self._ended -= old_ended
+            self._failed -= old_failed
+        self._rows += ended
+        self._well += ended - failed
+
+    def _denials(self, denied: Sequence[Reply]) -> str | None:
+        if not denied:
+            return None
+        said = " ".join(part for part in (str(denied[-1].status), denied[-1].code, denied[-1].message) if part)
+        if self._denials_in_a_row >= DENIALS_IN_A_ROW_MAX:
+            seen = f"{self._denials_in_a_row} mailboxes in a row denied the app, and no row was purged in between"
+        elif len(self._answered) >= MAILBOXES_WEIGHED and 2 * sum(self._answered.values()) >= MAILBOXES_WEIGHED:
+            seen = f"{sum(self._answered.values())} of the last {len(self._answered)} mailboxes denied the app"
+        else:
+            return None
+        return (
+            f"{seen} ({said.rstrip('.')}). Check the app's permission and its scope (an access policy, or RBAC for Applications). "
+            f"{_GO_ON}"
+        )
+
+    def _failures(self) -> str | None:
+        few = len(self._answered) < MAILBOXES_BEFORE_ALL_FAILED
+        if not self._well and self._rows >= (ROWS_OF_FEW_BEFORE_ALL_FAILED if few else ROWS_BEFORE_ALL_FAILED):
+            seen = f"the first {self._rows} rows that ended all failed"
+        elif self._ended >= ROWS_WEIGHED and 2 * self._failed > self._ended:
+            seen = f"{self._failed:,} of the last {self._ended:,} rows that ended failed"
+        else:
+            return None
+        return f"{seen}. See with the status command what Graph said, and check the list and the app. {_GO_ON}"
+
+
+class AbsenceWatch:
+    """Watches whether contacts are found under their ids, to say during a run what its summary would say too late."""
+
+    def __init__(self) -> None:
+        self._found = self._not_found = 0
+        self._told = False
+
+    def take(self, settled: Settled) -> None:
+        """Count rows that were settled."""
+        sought = sought_by(settled.outcome, settled.reply, settled.rows)
+        self._found += sought.found
+        self._not_found += sought.not_found
+
+    def warning(self) -> str | None:
+        """That nothing or nearly nothing was found so far, as a sentence, the first time that it can be said; None at others."""
+        sought = Sought(self._found, self._not_found)
+        if self._told or self._found + self._not_found < SOUGHT_BEFORE_WARNING or not sought.nothing:
+            return None
+        self._told = True
+        return Absence(sought, (), 0, finished=False).sentence
+
+
+_GO_ON = (
+    "Rows refused or skipped by now stay so in this ledger, and can be exported as a new input. "
+    "--no-auto-stop goes on regardless"
+)
+
+
+def _is_denial(reply: Reply) -> bool:
+    """Whether the app was kept out, and not because of what the mailbox is: on premises, full, without a licence."""
+    return reply.status in (401, 403) and (not closes_by_name(reply) or reply.code.lower() == "authenticationerror")

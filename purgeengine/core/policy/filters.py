@@ -1,0 +1,120 @@
+"""Which mailboxes a purge leaves alone: those on a list, or those on none.
+
+A list names users as an input does (user principal names and object ids, compared without case), or many at once with ``*``, which
+stands for any characters but ``@``. It must not know where a list comes from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from purgeengine.core.graph.identifiers import GUID_PATTERN, mailbox_key, user_problem
+from purgeengine.core.model import Reply
+
+PROTECTED = "Protected"
+"""Code of rows whose mailbox is on the protected list."""
+FILTERED = "Filtered"
+"""Code of rows that ``--only-users`` or ``--exclude-users`` leaves out."""
+
+NOT_NAMED = Reply(0, FILTERED, "--only-users does not name the mailbox.")
+EXCLUDED = Reply(0, FILTERED, "--exclude-users names the mailbox.")
+IS_PROTECTED = Reply(0, PROTECTED, "The mailbox is on the protected list.")
+
+_GUID = re.compile(GUID_PATTERN)
+_STAR = "[^@]*"
+
+
+class Kinds(NamedTuple):
+    """Whether users are named by user principal name, by object id, or both."""
+
+    names: bool = False
+    ids: bool = False
+
+
+NO_KINDS = Kinds()
+
+
+def is_object_id(key: str) -> bool:
+    """Whether a mailbox is named by its object id, which no user principal name can match."""
+    return _GUID.match(key) is not None
+
+
+def entry_problem(entry: str) -> str | None:
+    """Why this cannot stand in a list of users, as half a sentence, or None when it can."""
+    if user_problem(entry.replace("*", "x")) is None:
+        return None
+    return "it is neither a user principal name (name@domain, or *@domain for all of a domain) nor an object id (GUID)"
+
+
+@dataclass(frozen=True, slots=True)
+class UserList:
+    """Users by key, and patterns. Build it with `of`; the entries must have passed `entry_problem`."""
+
+    keys: frozenset[str]
+    patterns: frozenset[str]
+    _matcher: re.Pattern[str] | None
+
+    @classmethod
+    def of(cls, entries: Iterable[str]) -> UserList:
+        """The list of these entries."""
+        keys = {mailbox_key(entry) for entry in entries}
+        patterns = frozenset(key for key in keys if "*" in key)
+        regex = "|".join(_STAR.join(map(re.escape, pattern.split("*"))) for pattern in sorted(patterns))
+        return cls(frozenset(keys - patterns), patterns, re.compile(regex) if patterns else None)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.keys or (self._matcher is not None and self._matcher.fullmatch(key) is not None)
+
+    def __len__(self) -> int:
+        return len(self.keys) + len(self.patterns)
+
+    @property
+    def kinds(self) -> Kinds:
+        """How its users are named; a pattern speaks of user principal names."""
+        ids = sum(map(is_object_id, self.keys))
+        return Kinds(names=bool(self.patterns) or ids < len(self.keys), ids=ids > 0)
+
+
+NOBODY = UserList.of(())
+
+
+@dataclass(frozen=True, slots=True)
+class UserFilter:
+    """What a purge leaves out. ``only`` is None where all are wanted."""
+
+    protected: UserList = NOBODY
+    excluded: UserList = NOBODY
+    only: UserList | None = None
+
+    def left_out(self, *keys: str) -> Reply | None:
+        """Why the mailbox that goes by these keys is left out, or None when it is not. What protects comes first."""
+        if any(key in self.protected for key in keys):
+            return IS_PROTECTED
+        if any(key in self.excluded for key in keys):
+            return EXCLUDED
+        if self.only is not None and not any(key in self.only for key in keys):
+            return NOT_NAMED
+        return None
+
+    def blind_spot(self, found: Kinds) -> str | None:
+        """Why a list may fail to recognise a mailbox that is about to be purged, as a sentence, or None when it cannot.
+
+        A name and an object id of one mailbox cannot be matched without asking the directory. Where the input has one kind and a
+        list only the other, nobody can say that none of the listed users is among them. ``found`` are the kinds to be purged.
+        """
+        for what, users in (("protected list", self.protected), ("list of --exclude-users", self.excluded)):
+            listed = users.kinds
+            if found.ids and listed.names and not listed.ids:
+                return _BLIND.format(what=what, listed="user principal name", found="object id")
+            if found.names and listed.ids and not listed.names:
+                return _BLIND.format(what=what, listed="object id", found="user principal name")
+        return None
+
+
+_BLIND = (
+    "The {what} names users by {listed} only, and the input names mailboxes by {found}, so that a listed user could not be "
+    "recognised among them. Put the {found} of each listed user into the list as well. Nothing was sent."
+)

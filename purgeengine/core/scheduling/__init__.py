@@ -1,0 +1,1 @@
+"""Decides what is sent next, and what an answer means for the rows that it is about."""

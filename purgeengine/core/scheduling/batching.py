@@ -1,0 +1,160 @@
+"""What leaves next: batches drawn from the mailboxes that may send, as wide as the fanout allows and as quick as the plan wants.
+
+Rows that must travel alone go first, then serial lanes and small batches for critical mailboxes, then full batches. A batch that is
+not full may wait a moment for company.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf
+from random import Random
+from uuid import UUID
+
+from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
+from purgeengine.core.limits.fanout import FanoutProbe
+from purgeengine.core.limits.rate_limit import TokenBucket
+from purgeengine.core.model import Attempt, Batch, MailboxShare
+from purgeengine.core.scheduling.critical import CriticalPlan
+from purgeengine.core.scheduling.flight import Flight
+from purgeengine.core.scheduling.mailbox import Mailbox
+from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
+from purgeengine.core.scheduling.packing import Chosen, choose
+from purgeengine.run_limits import Limits
+
+
+class Batching:
+    """Draws batches; whether one may leave at all is for the scheduler to say."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        rng: Random,
+        open_mailboxes: OpenMailboxes,
+        connections: ConcurrencyLimit,
+        *,
+        now: float,
+        first_batch: int,
+        unread: int,
+    ) -> None:
+        self.fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
+        self.plan = CriticalPlan(limits, rng)
+        self.lanes_work = limits.serial_lanes
+        """Whether serial lanes may be used: until one is refused as a whole."""
+        self.unread = unread
+        """Rows of mailboxes that are not open yet."""
+        self._limits = limits
+        self._rng = rng
+        self._open_mailboxes = open_mailboxes
+        self._connections = connections
+        burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
+        self._bucket = TokenBucket(limits.requests_per_s, burst, now)
+        self._in_lanes = 0
+        """Mailboxes that have serial lanes in flight."""
+        self._next_batch = first_batch
+        self._fill_until: float | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the app's rate allows another batch, as of the last `refill`."""
+        return self._bucket.covers(self._limits.batch_items_max)
+
+    @property
+    def wakes_at(self) -> float:
+        """When it may have a batch, while there are places, that it has not now; infinity where only news changes that."""
+        allowed_at = inf if self.allowed else self._bucket.covers_at(self._limits.batch_items_max)
+        return min(allowed_at, inf if self._fill_until is None else self._fill_until)
+
+    @property
+    def ways(self) -> dict[str, bool]:
+        """How rows travel: in batches full of one mailbox's rows, as far as is known, and in lanes."""
+        wide = (self.fanout.decided or self._limits.fanout) != self._limits.mailbox_concurrent_max
+        return {"wide": wide, "lanes": self.lanes_work}
+
+    def refill(self, now: float) -> None:
+        """Take in the time that has passed."""
+        self._bucket.refill(now)
+
+    def landed(self, flight: Flight) -> None:
+        """A batch has ended, and its mailboxes know."""
+        if flight.batch.serial:
+            self._in_lanes -= sum(not mailbox.lanes for mailbox, _ in flight.parts)
+
+    def next_batch(self, now: float, token_generation: int, *, others_in_flight: bool) -> Flight | None:
+        """The next batch, taken out of its mailboxes; None where none is ready, or a better one is worth a short wait."""
+        for mailbox in self._open_mailboxes.alone(now):
+            return self._flight([(mailbox, mailbox.draw_alone())], now, token_generation)
+        plan = self._plan_now(now)
+        chosen = choose(
+            self._open_mailboxes.ready,
+            now,
+            self._limits.batch_items_max,
+            self.fanout.first_width,
+            self.fanout.width,
+            plan,
+            self._in_lanes,
+        )
+        for mailbox in chosen.stale:
+            self._open_mailboxes.place(mailbox, now)
+        if chosen.lane is not None:
+            self._in_lanes += not chosen.lane.lanes
+            lane = [(chosen.lane, chosen.lane.draw_lane(self.plan.lane_rows_max, now))]
+            flight = self._flight(lane, now, token_generation, serial=True)
+            self._open_mailboxes.place(chosen.lane, now)
+            return flight
+        if not chosen.shares:
+            self._fill_until = None  # nobody waits for company, and nobody need be woken for it
+            return None
+        if self._waits_for_company(chosen, now, others_in_flight):
+            return None
+        shares = [(mailbox, mailbox.draw(count, now)) for mailbox, count in chosen.shares]
+        flight = self._flight(shares, now, token_generation)
+        for mailbox, _ in shares if plan is not None else ():
+            self._open_mailboxes.place(mailbox, now)
+        return flight
+
+    def _plan_now(self, now: float) -> CriticalPlan | None:
+        """The plan, up to date; None while it is not known how wide a batch may be, or where lanes are not to be used."""
+        if self.fanout.decided is None or not self.lanes_work:
+            return None
+        before = self.plan.pace
+        self.plan.refresh(self._open_mailboxes, self.unread, self.fanout.width, self._connections.expected, now)
+        if self.plan.pace is not before:
+            self._connections.compare_anew()
+        return self.plan
+
+    def _waits_for_company(self, chosen: Chosen, now: float, others_in_flight: bool) -> bool:
+        """Whether a partly filled batch is held for a moment; its mailboxes are put back."""
+        if chosen.urgent or chosen.rows >= self._limits.batch_items_max or not others_in_flight:
+            self._fill_until = None
+            return False
+        if self._fill_until is None:
+            self._fill_until = now + self._limits.fill_wait_s
+        if now >= self._fill_until:
+            self._fill_until = None
+            return False
+        for mailbox, _ in chosen.shares:
+            self._open_mailboxes.ready.push(mailbox)
+        return True
+
+    def _flight(
+        self,
+        parts: list[tuple[Mailbox, Sequence[Attempt]]],
+        now: float,
+        token_generation: int,
+        *,
+        serial: bool = False,
+    ) -> Flight:
+        batch = Batch(
+            self._next_batch,
+            str(UUID(int=self._rng.getrandbits(128), version=4)),
+            tuple(MailboxShare(mailbox.number, attempts) for mailbox, attempts in parts),
+            serial,
+        )
+        self._next_batch += 1
+        size = batch.size
+        assert 1 <= size <= self._limits.batch_items_max, f"a batch of {size}"
+        self._bucket.spend(size)
+        for _, attempts in parts:
+            self.fanout.sent(len(attempts))
+        return Flight(batch, parts, now, token_generation, size)

@@ -1,0 +1,1 @@
+"""The HTTPS way to Graph."""

@@ -1,0 +1,313 @@
+"""Posts batches to Graph over HTTPS, and tells two failures apart: certainly not sent, and no answer.
+
+Knows aiohttp, TLS and proxies; knows nothing of rows or JSON (see `purgeengine.core.graph.decode`), and never tries anything twice:
+every retry is the scheduler's. aiohttp itself repeats a request on a connection that the server has just closed, but only for
+idempotent methods (``client.py``, ``IDEMPOTENT_METHODS``), of which POST is none.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+from yarl import URL
+
+from purgeengine import __version__
+from purgeengine.core.graph.text import printable
+from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
+from purgeengine.edges.clock import SystemClock
+from purgeengine.edges.http.addresses import Proxy, graph_root, proxy_for, tls_context
+from purgeengine.edges.http.name_lookup import a_resolver
+from purgeengine.edges.http.proxy_refusals import is_final, not_http, refusal, schemes_of
+from purgeengine.edges.http.skew import SkewWatch
+from purgeengine.edges.http.time_limits import TimeLimits
+from purgeengine.engine.ports import Clock
+from purgeengine.errors import NoAnswer, NotSent, RunStopped
+
+ANSWER_BYTES_MAX = 4 * 1024 * 1024
+"""Bytes read of an answer; twenty replies with the longest errors take under 40 KB."""
+KEEPALIVE_S = 15.0
+"""An idle connection is used again for so long. Graph closes idle ones after minutes; a shorter time makes it rare that a
+batch leaves on a connection just being closed, which puts its rows in doubt."""
+_KEPT_HEADERS = ("retry-after", "date", "request-id")
+_TELLING_HEADERS = (*_KEPT_HEADERS, "content-encoding", "www-authenticate", "content-type", "server", "location")
+"""Kept as well where something is odd: what a refused token lacks, and who answered if it was not Graph."""
+_HEADER_LENGTH_MAX = 10_000
+"""Characters kept of one; the challenges of continuous access evaluation have some hundreds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a call may take, in seconds."""
+
+    connect_s: float = 10.0
+    """Until the connection stands: name, TCP, proxy and TLS together."""
+    read_s: float = 30.0
+    """Silence before the answer and between two pieces of it; grows with the whole."""
+    call_s: float = 30.0
+    """The whole call: twenty rows, four at a time, take a second as a rule. A call that runs out of it doubles it for the next."""
+    call_s_max: float = 120.0
+    """The longest that becomes; a service that needs more for twenty rows is out."""
+
+
+class HttpAnswer(NamedTuple):
+    """An answer as it came: ``headers`` has lower-case names and only those that are used, ``received_utc`` is in seconds."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    received_utc: float
+
+
+class _Response(aiohttp.ClientResponse):
+    """Remembers its connection, which may be back in the pool by the time the status is known."""
+
+    used: Any = None
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        self.used = connection.protocol
+        return await super().start(connection)
+
+
+class HttpTransport:
+    """The way to Graph's ``$batch``. Made by `open`; one for a run."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        batch_url: URL,
+        *,
+        proxy: Proxy | None = None,
+        timeouts: Timeouts | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._session = session
+        self._url = batch_url
+        self._host = batch_url.host or ""
+        self._via = proxy
+        self._proxy = URL(proxy.url) if proxy else None
+        self._proxy_headers = (
+            {"Proxy-Authorization": proxy.authorization} if proxy is not None and proxy.authorization else None
+        )
+        self._connected = False
+        """Whether any call was answered: a proxy that refuses later may let the next one through."""
+        self._timeouts = timeouts or Timeouts()
+        self._adaptive_timeout = AdaptiveTimeout(self._timeouts.call_s, self._timeouts.call_s_max)
+        self._clock = clock or SystemClock()
+        self._skew = SkewWatch(self._host)
+        self._time_limits = TimeLimits()
+
+    def __repr__(self) -> str:
+        return f"HttpTransport({self._url.origin()})"
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        *,
+        graph_url: str,
+        connections: int,
+        ca_file: Path | None = None,
+        timeouts: Timeouts | None = None,
+        clock: Clock | None = None,
+    ) -> AsyncIterator[HttpTransport]:
+        """Up to so many connections to this Graph, closed at the end.
+
+        ``graph_url`` may end in a slash or ``/v1.0``. ``ca_file`` (PEM) replaces the system's certificates. Proxies come from the
+        environment. Raises `UsageProblem` where any of these cannot be used, and before anything is sent.
+        """
+        root = graph_root(graph_url)
+        proxy = proxy_for(root)
+        timeouts = timeouts or Timeouts()
+        connector = aiohttp.TCPConnector(
+            limit=connections,
+            ssl=tls_context(ca_file),
+            keepalive_timeout=KEEPALIVE_S,
+            ttl_dns_cache=60,
+            resolver=a_resolver(),
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_Response,
+            # These go to a proxy as well, so the token must never be among them.
+            headers={"User-Agent": f"purgeengine/{__version__}", "Accept-Encoding": "identity"},
+        )
+        transport = cls(
+            session,
+            URL(f"{root.url}/v1.0/$batch", encoded=True),
+            proxy=proxy,
+            timeouts=timeouts,
+            clock=clock,
+        )
+        async with session:
+            try:
+                yield transport
+            finally:
+                transport._time_limits.close()
+
+    async def post(self, body: bytes, client_request_id: str, token: str) -> HttpAnswer:
+        """Post one batch and read its answer, whatever its status; a redirect is an answer and is not followed.
+
+        Raises `NotSent` when nothing can have reached Graph (no connection came about), and `NoAnswer` when something may have
+        and no whole answer came back. Both carry a short reason for people, without secrets. Raises `RunStopped` when the proxy
+        refuses before any call was answered: it will refuse the next one as well.
+        """
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "client-request-id": client_request_id,
+            "return-client-request-id": "true",
+        }
+        wait_s, started = self._adaptive_timeout.current_s, self._clock.monotonic()
+        try:
+            async with (
+                self._time_limits.limit(wait_s),
+                self._session.post(
+                    self._url,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    proxy_headers=self._proxy_headers,
+                    timeout=self._timeout(wait_s),
+                ) as response,
+            ):
+                content = await _read(response)
+                self._connected = True
+                self._adaptive_timeout.answered(started, self._clock.monotonic())
+                if self._skew.skew_s is None:  # once is enough, and reading a date takes a while
+                    self._skew.saw(response.headers.get("Date"), self._clock.utc())
+                if response.status == 503:
+                    _leave_connection(response)
+                return HttpAnswer(response.status, _kept(response), content, self._clock.utc())
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._translated(error, started, wait_s) from _without_secrets(error)
+
+    def _timeout(self, wait_s: float) -> aiohttp.ClientTimeout:
+        """Silence is only timed where that ends a call sooner than its own limit does: each of aiohttp's timers costs CPU."""
+        timeouts = self._timeouts
+        read_s = timeouts.read_s * wait_s / timeouts.call_s if timeouts.read_s < timeouts.call_s else None
+        return aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s, sock_read=read_s)
+
+    def _translated(self, error: Exception, started: float, wait_s: float) -> NotSent | NoAnswer | RunStopped:
+        """The cases: no connection came about, so that nothing was sent; silence; anything else on a connection that stood."""
+        if isinstance(error, aiohttp.ClientHttpProxyError) and self._via is not None:
+            return self._refused_by_proxy(error, self._via)
+        if (
+            self._via is not None
+            and isinstance(error, aiohttp.ClientResponseError)
+            and error.request_info.method == "CONNECT"
+        ):
+            return self._hopeless(not_http(self._via))
+        if isinstance(
+            error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
+        ):
+            return NotSent(_why_no_connection(error, self._host, self._timeouts.connect_s, self._via))
+        if isinstance(error, TimeoutError):
+            self._adaptive_timeout.ran_out(started, wait_s)
+            return NoAnswer(f"{self._host} did not answer in time")
+        return NoAnswer(_why_no_answer(error, self._host))
+
+    def _refused_by_proxy(self, error: aiohttp.ClientHttpProxyError, proxy: Proxy) -> NotSent | RunStopped:
+        if not is_final(error.status):
+            return NotSent(f"the proxy {proxy.url} could not connect to {self._host} (status {error.status})")
+        headers = error.headers.getall("Proxy-Authenticate", ()) if error.headers is not None else ()
+        return self._hopeless(refusal(proxy, self._host, error.status, schemes_of(headers)))
+
+    def _hopeless(self, said: str) -> NotSent | RunStopped:
+        """The proxy will say the same at the next try, unless a call went through it before."""
+        if self._connected:
+            return NotSent(said)
+        return RunStopped(f"{said} Nothing was sent. Mend that, then give the same command again.")
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises `NoAnswer` for one that is longer than any honest answer."""
+    length = response.content_length
+    if length is not None and length <= ANSWER_BYTES_MAX and "Content-Encoding" not in response.headers:
+        return await response.read()
+    pieces, size = [], 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > ANSWER_BYTES_MAX:
+            response.close()
+            raise NoAnswer(f"the answer was longer than {ANSWER_BYTES_MAX // 2**20} MiB")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _kept(response: aiohttp.ClientResponse) -> dict[str, str]:
+    headers = response.headers
+    as_usual = response.status == 200 and "json" in headers.get("Content-Type", "")
+    as_usual = as_usual and "Content-Encoding" not in headers
+    names = _KEPT_HEADERS if as_usual else _TELLING_HEADERS
+    return {name: ", ".join(headers.getall(name))[:_HEADER_LENGTH_MAX] for name in names if name in headers}
+
+
+def _leave_connection(response: aiohttp.ClientResponse) -> None:
+    """After a 503 the next try must go out on a new connection (Graph's error documentation)."""
+    connection = getattr(response, "used", None)
+    if connection is not None:
+        connection.close()
+
+
+# --------------------------------------------------------------------------------------------------------- reasons in words
+
+
+def _why_no_connection(error: Exception, host: str, connect_s: float, proxy: Proxy | None) -> str:
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        via = f"through the proxy {proxy.url} " if proxy else ""
+        return f"{host} did not accept a connection {via}within {connect_s:g} s"
+    assert isinstance(error, aiohttp.ClientConnectorError)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        cause = error.certificate_error
+        why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else type(cause).__name__
+        return f"the certificate of {host} is not trusted ({printable(why)}); name your CA's certificate with --ca-file"
+    what = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        what = f"the proxy {what}"
+    if isinstance(error, aiohttp.ClientSSLError):
+        return f"no TLS connection to {what} ({_os_words(error.os_error)})"
+    if isinstance(error.os_error, socket.gaierror):
+        of = "of the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
+        return f"the name {of}{error.host} could not be resolved"
+    return f"{what} could not be reached ({_os_words(error.os_error)})"
+
+
+def _why_no_answer(error: Exception, host: str) -> str:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return f"{host} closed the connection before it answered"
+    if isinstance(error, aiohttp.ClientPayloadError) and "content-encoding" in str(error).lower():
+        return f"the answer of {host} could not be unpacked (it is damaged, or not packed as it says)"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return f"the connection to {host} ended before the answer did"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{host} answered something that is not HTTP"
+    if isinstance(error, OSError):
+        return f"the connection to {host} broke ({_os_words(error)})"
+    return f"the call to {host} failed ({type(error).__name__})"
+
+
+def _os_words(error: BaseException) -> str:
+    """What the system calls the failure, where it can without the addresses that asyncio adds."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return printable(error.reason.replace("_", " ").lower(), 100)
+    if isinstance(error, OSError) and error.errno and not (words := os.strerror(error.errno)).startswith("Unknown"):
+        return words
+    if isinstance(error, OSError) and error.strerror:
+        return printable(error.strerror, 100)
+    return type(error).__name__
+
+
+def _without_secrets(error: Exception) -> Exception | None:
+    """The cause to keep for whoever debugs; a proxy's answer holds our headers, and is dropped."""
+    return None if isinstance(error, aiohttp.ClientResponseError) else error

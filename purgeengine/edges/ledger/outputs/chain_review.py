@@ -1,0 +1,100 @@
+"""A chain of ledgers as advice needs it: where nothing was found under its id over all of them, and what each has the last word on.
+
+For a chain the answer is in no single database, so the rows of the first ledger are read once more. What is counted by mailbox
+lies in a temporary database that SQLite moves to the disk when it grows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+
+from purgeengine.core.graph.identifiers import mailbox_key
+from purgeengine.core.model import Outcome
+from purgeengine.core.policy.absent_rows import Absence, Sought, SoughtInMailbox
+from purgeengine.core.policy.advice import Situation
+from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
+from purgeengine.edges.ledger.outputs.chain import Chain, Final
+from purgeengine.edges.ledger.outputs.failures import Failures
+from purgeengine.edges.ledger.store.schema import OUTCOME_CODES
+from purgeengine.edges.ledger.views.sought import worst_of
+
+pc: Any = pyarrow.compute
+_PURGED, _ABSENT = OUTCOME_CODES[Outcome.PURGED], OUTCOME_CODES[Outcome.ABSENT]
+_FOUND, _NOT_FOUND = 1, 2
+_KIND_OF = bytes(_FOUND if code == _PURGED else _NOT_FOUND if code == _ABSENT else 0 for code in range(256))
+"""From the code of a final state to whether the contact was found; 0 where Graph was not asked, or did not say."""
+_IN_PURGES = 403
+"""Status of an absent row whose contact Graph found in the Purges folder."""
+
+
+def absence_over(chain: Chain, final: Final, most: int) -> Absence | None:
+    """Where nothing, or nearly nothing, was found, with at most so many mailboxes; None where that is nowhere so."""
+    if len(chain.ledgers) == 1:
+        return chain.ledgers[0].review(most).absence
+    counts = final.counts()
+    if not counts.outcomes[Outcome.ABSENT]:
+        return None
+    kinds = _kinds(chain, final)
+    with closing(sqlite3.connect("")) as scratch:
+        scratch.execute(
+            "CREATE TABLE mailbox (key TEXT PRIMARY KEY, user TEXT, found INTEGER, not_found INTEGER) WITHOUT ROWID"
+        )
+        first = 0
+        for batch in chain.ledgers[0].rows(columns=("user",)):
+            _count(scratch, batch.column("user"), kinds[first : first + batch.num_rows])
+            first += batch.num_rows
+        rows = scratch.execute("SELECT user, found, not_found FROM mailbox WHERE not_found > 0 ORDER BY key")
+        worst, in_all = worst_of((SoughtInMailbox(user, Sought(*sought)) for user, *sought in rows), most)
+    sought = Sought(kinds.count(_FOUND), kinds.count(_NOT_FOUND))
+    found = Absence(sought, worst, in_all, finished=counts.waiting + counts.in_doubt == 0)
+    return found if found.told else None
+
+
+def _kinds(chain: Chain, final: Final) -> bytearray:
+    """For each row of the first ledger, whether its contact was found."""
+    kinds = bytearray(final.states.translate(_KIND_OF))
+    for number, ledger in enumerate(chain.ledgers):
+        origin = "row" if number == 0 else ORIGIN_COLUMN
+        if final.shares[number].holds[Outcome.ABSENT]:
+            for row in _in_purges(ledger.rows((Outcome.ABSENT,), columns=("outcome", "status", origin)), origin):
+                if final.holders[row] == number:
+                    kinds[row] = _FOUND
+    return kinds
+
+
+def _in_purges(batches: Iterator[pa.RecordBatch], origin: str) -> Iterator[int]:
+    for batch in batches:
+        rows: list[Any] = batch.filter(pc.equal(batch.column("status"), _IN_PURGES)).column(origin).to_pylist()
+        yield from map(int, rows)
+
+
+def _count(scratch: sqlite3.Connection, users: Any, kinds: bytearray) -> None:
+    """Add the rows of a batch to what is known of their mailboxes."""
+    table = pa.table({"user": users, "kind": pa.array(memoryview(kinds), pa.uint8())})
+    table = table.filter(pc.greater(table.column("kind"), 0))
+    sums = table.group_by(["user", "kind"]).aggregate([("kind", "count")])
+    cells = zip(*(sums.column(name).to_pylist() for name in ("user", "kind", "kind_count")), strict=True)
+    scratch.executemany(
+        "INSERT INTO mailbox VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET found = found + excluded.found, "
+        "not_found = not_found + excluded.not_found",
+        [
+            (mailbox_key(user), user, rows if kind == _FOUND else 0, rows if kind == _NOT_FOUND else 0)
+            for user, kind, rows in cells
+        ],
+    )
+
+
+def situations_of(chain: Chain, final: Final, endings: Failures) -> list[Situation]:
+    """The ledgers of the chain with the rows of which each has the last word."""
+    found = []
+    for number, (ledger, share) in enumerate(zip(chain.ledgers, final.shares, strict=True)):
+        counts = ledger.counts()
+        unfinished = counts.waiting + counts.in_doubt
+        found.append(Situation(str(ledger.folder), unfinished, share.holds[Outcome.INVALID], endings.told_of(number)))
+    return found

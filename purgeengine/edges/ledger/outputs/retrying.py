@@ -1,0 +1,96 @@
+"""Rows of a ledger as the input of a new one: what reading an export of them would give, without a file in between.
+
+The earlier ledger is only read. It knows what an export and an input are; it must not know why rows are chosen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from purgeengine.core.limits.lost_calls import LostCallCooldown
+from purgeengine.core.model import Outcome
+from purgeengine.edges.ledger.outputs.exporting import as_text
+from purgeengine.edges.ledger.reader import LedgerReader
+from purgeengine.edges.ledger.staging.takeover import Takeover
+from purgeengine.edges.ledger.views.rows import schema_of
+from purgeengine.edges.ledger.views.selection import Selection
+from purgeengine.edges.source.rows.columns import layout_of
+from purgeengine.run_limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRows:
+    """An input (`purgeengine.edges.ledger.staging.survey.Input`) of the rows that ``selection`` means.
+
+    ``limits`` say how long the service counts what the earlier run sent. The reader must stay open while rows are read.
+    """
+
+    reader: LedgerReader
+    selection: Selection
+    limits: Limits
+    utc: Callable[[], float] = time.time
+    """The wall clock, in seconds since 1970."""
+    identity: str = field(init=False)
+    """That of the earlier ledger, known from the beginning: its digest is asked for in a thread, while the reader may be closed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", self.reader.identity)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The earlier ledger stands for the files it was made from."""
+        return (self.reader.folder,)
+
+    @property
+    def extra_columns(self) -> tuple[str, ...]:
+        """As `open_source` would call those of an export."""
+        return tuple(name for _, name in self._extras)
+
+    @property
+    def earlier(self) -> Takeover:
+        """Where the rows come from, and what the service may still count, as of now."""
+        limits, reader = self.limits, self.reader
+        calls = reader.batches()
+        cooldown = LostCallCooldown(limits, calls.slowest_s or 0.0, calls.answered)
+        window_s = limits.mailbox_window_s + limits.window_slack_s
+        return reader.taken_over(round(self.utc() * 1000), cooldown.length_s, window_s)
+
+    def digest(self) -> str:
+        """The same for the same rows of the same ledger, wherever its folder lies."""
+        return hashlib.sha256(f"retry {self.identity} {self.selection}".encode()).hexdigest()
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows as `Source.batches` gives them; ``line`` is their number in the earlier ledger."""
+        count = 0
+        for found in self.reader.rows(self.selection.outcomes):
+            rows = self.selection.keep(found)
+            if rows.num_rows:
+                yield self._batch(rows, count)
+                count += rows.num_rows
+
+    @property
+    def _extras(self) -> tuple[tuple[int, str], ...]:
+        names = schema_of(self.reader.about["extra_columns"]).names
+        return layout_of(self.reader.folder, names, {}).extras
+
+    def _batch(self, rows: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        """An invalid row stays invalid: what is wrong with it need not show in its cells."""
+        invalid: Any = pc.equal(rows.column("outcome"), pa.scalar(Outcome.INVALID.value))
+        columns: dict[str, Any] = {
+            "row": pa.array(range(first, first + rows.num_rows), pa.int64()),
+            "line": rows.column("row"),
+            "source": pa.repeat(pa.scalar(0, pa.int32()), rows.num_rows),
+            **{name: rows.column(name) for name in ("user", "folder", "contact")},
+            "reason": pc.if_else(invalid, rows.column("message"), pa.scalar(None, pa.string())),
+            **{name: as_text(rows.column(place), rows.schema.field(place)) for place, name in self._extras},
+            "in_doubt": rows.column("in_doubt"),
+        }
+        return pa.RecordBatch.from_pydict(columns)

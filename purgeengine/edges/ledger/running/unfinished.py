@@ -1,0 +1,147 @@
+"""What a run must know of the runs before it: which mailboxes are unfinished, and what the service may still be doing for them.
+
+Graph's limits live in the service, not in our process: what an earlier process sent counts in the window, a wait that it was told
+still holds, and what it had in flight when it died may still be running. Numbers that count rows must be whole (`index` refuses any
+other): SQLite keeps whatever is put into a column, and the scheduler trusts what it is told.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Iterator
+from operator import index
+from typing import NamedTuple
+
+from purgeengine.core.messages import MailboxOpened
+from purgeengine.core.model import Attempt
+
+PAGE = 512
+"""Mailboxes read at a time: a long read would keep SQLite's write-ahead log from being emptied."""
+
+HEAVY_MAX = 1_000
+"""The largest unfinished mailboxes, which are opened first: with 100 of them no job takes longer, and so many are soon found."""
+
+_BY_SIZE = "SELECT number FROM mailbox WHERE closed_ms IS NULL ORDER BY rows DESC, number"
+_MAILBOX = """
+SELECT number, first, end, next, blocked_until_ms, blocked_set_ms,
+    EXISTS (SELECT 1 FROM attempt WHERE position >= first AND position < end),
+    coalesce(first + (SELECT rows FROM doubt WHERE mailbox = number), 0)
+FROM progress WHERE closed_ms IS NULL AND
+"""
+_ONE_MAILBOX = _MAILBOX + "number = ?"
+_PAGE_OF_MAILBOXES = _MAILBOX + "number > ? ORDER BY number LIMIT ?"
+_UNSETTLED = """
+SELECT position, attempt.number, failures, in_doubt OR ended_ms IS NULL
+FROM attempt LEFT JOIN batch ON batch.number = attempt.batch WHERE position >= ? AND position < ? ORDER BY position
+"""
+_RECENT = """
+SELECT mailbox, at / 1000, max(at), sum(rows) FROM (
+    SELECT mailbox, at, rows FROM (
+        SELECT number, min(coalesce(ended_ms, sent_ms), :now)
+            + CASE WHEN ended_ms IS NULL OR status IS NULL OR status = 408 OR status >= 500 THEN :quarantine ELSE 0 END AS at
+        FROM batch
+    ) AS batch JOIN part ON part.batch = batch.number
+    UNION ALL SELECT mailbox, min(at_ms, :now + :quarantine) AS at, rows FROM seen
+) WHERE at > :since GROUP BY 1, 2 ORDER BY 1, 2
+"""
+_IN_FLIGHT = """
+SELECT mailbox, max(min(sent_ms, :now)) FROM batch JOIN part ON part.batch = batch.number
+WHERE ended_ms IS NULL AND sent_ms + :quarantine > :now GROUP BY mailbox
+"""
+
+
+def unfinished_mailboxes(
+    connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: float, window_s: float
+) -> Iterator[MailboxOpened]:
+    """Mailboxes with rows to send, read as they are asked for; waits and ages are those at ``now_utc_ms``.
+
+    The `HEAVY_MAX` largest of them come first, since they decide when the run ends; the others as they stand in the ledger, so that
+    those which are open together are neighbours there.
+    """
+    quarantine_ms = round(quarantine_s * 1000)
+    recent = seen_lately(connection, now_utc_ms, quarantine_ms, round(window_s * 1000))
+    quarantined = quarantined_s(connection, now_utc_ms, quarantine_ms)
+    for mailbox in _in_order_of_opening(connection):
+        yield MailboxOpened(
+            mailbox.number,
+            index(mailbox.next),
+            index(mailbox.end),
+            unsettled(connection, mailbox.first, mailbox.end) if mailbox.has_attempts else (),
+            max(
+                rest_s(now_utc_ms, mailbox.blocked_until_ms, mailbox.blocked_set_ms),
+                quarantined.get(mailbox.number, 0.0),
+            ),
+            recent.pop(mailbox.number, ()),
+            index(mailbox.doubt_end),
+        )
+
+
+class _UnfinishedMailbox(NamedTuple):
+    number: int
+    first: int
+    end: int
+    next: int
+    blocked_until_ms: int | None
+    blocked_set_ms: int | None
+    has_attempts: int
+    doubt_end: int
+
+    @property
+    def is_finished(self) -> bool:
+        return self.next >= self.end and not self.has_attempts
+
+
+def _in_order_of_opening(connection: sqlite3.Connection) -> Iterator[_UnfinishedMailbox]:
+    """Those that are not finished, each once."""
+    heavy: set[int] = set()
+    for number in array("q", (number for (number,) in connection.execute(_BY_SIZE))):
+        if len(heavy) == HEAVY_MAX:
+            break
+        found = connection.execute(_ONE_MAILBOX, (number,)).fetchone()  # none where it was closed meanwhile
+        if found is not None and not (mailbox := _UnfinishedMailbox._make(found)).is_finished:
+            heavy.add(number)
+            yield mailbox
+    after = -1
+    while page := list(map(_UnfinishedMailbox._make, connection.execute(_PAGE_OF_MAILBOXES, (after, PAGE)))):
+        after = page[-1].number
+        yield from (mailbox for mailbox in page if mailbox.number not in heavy and not mailbox.is_finished)
+
+
+def rest_s(now_utc_ms: int, until_ms: int | None, set_ms: int | None) -> float:
+    """What is left of a wait, in seconds; all of it when the clock has been turned back to before it was asked for."""
+    if until_ms is None or set_ms is None:
+        return 0.0
+    return max(0, until_ms - max(now_utc_ms, set_ms)) / 1000
+
+
+def unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Attempt, ...]:
+    """Rows sent before; in doubt also when their latest batch never ended."""
+    rows = connection.execute(_UNSETTLED, (first, end))
+    return tuple(
+        Attempt(position, index(number), index(failures), bool(doubt)) for position, number, failures, doubt in rows
+    )
+
+
+def seen_lately(
+    connection: sqlite3.Connection, now_ms: int, quarantine_ms: int, window_ms: int
+) -> dict[int, tuple[tuple[float, int], ...]]:
+    """What the service has seen of each mailbox, by its number: (seconds ago, rows), oldest first, by the second.
+
+    An unanswered batch may have kept the service busy for the quarantine, so that its time in the window starts at the end of that,
+    which may lie ahead (a negative age). What a clock that has been turned back since calls the future counts as now.
+    """
+    values = {"now": now_ms, "quarantine": quarantine_ms, "since": now_ms - window_ms - quarantine_ms}
+    found: dict[int, list[tuple[float, int]]] = {}
+    for mailbox, _, at_ms, rows in connection.execute(_RECENT, values):
+        found.setdefault(mailbox, []).append(((now_ms - at_ms) / 1000, index(rows)))
+    return {mailbox: tuple(ages) for mailbox, ages in found.items()}
+
+
+def quarantined_s(connection: sqlite3.Connection, now_ms: int, quarantine_ms: int) -> dict[int, float]:
+    """Seconds for which the service may still be running a batch that never ended, by mailbox."""
+    values = {"now": now_ms, "quarantine": quarantine_ms}
+    return {
+        mailbox: (sent_ms + quarantine_ms - now_ms) / 1000
+        for mailbox, sent_ms in connection.execute(_IN_FLIGHT, values)
+    }

@@ -1,0 +1,1 @@
+"""Reads an input into a new ledger."""

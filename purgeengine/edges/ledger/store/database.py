@@ -1,0 +1,220 @@
+"""Connections to ``ledger.sqlite``: how durable, which version, what is refused. It must not know what the rows mean."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NotRequired, TypedDict
+from urllib.parse import quote
+
+import msgspec
+
+from purgeengine.core.graph.operations import Action, Deletion, IdType
+from purgeengine.edges.ledger.store.reserve import is_out_of_room
+from purgeengine.edges.ledger.store.schema import APPLICATION_ID, TABLES, VERSION
+from purgeengine.edges.ledger.store.storage import DATABASE, DATABASE_NEW, appear, translated
+from purgeengine.errors import LedgerError
+
+LOCKED_S_MAX = 10.0
+"""How long to wait for a program that holds the database for a moment, such as a backup."""
+CHECKPOINT_PAGES = 4_000
+"""Pages of 4 KiB that the write-ahead log gathers before they move into the database: fewer syncs than SQLite's 1,000."""
+CACHE_KIB = 16_384
+"""Pages kept in memory, where the rows of the mailboxes being purged are appended."""
+
+UNCHANGING = (
+    "SELECT key, value FROM meta WHERE key != 'crc' ORDER BY key",
+    "SELECT name, bytes, footer_crc FROM file ORDER BY name",
+    "SELECT number, user, key, first, rows FROM mailbox ORDER BY number",
+    "SELECT key, object_id, upn FROM resolved ORDER BY key",
+    "SELECT mailbox, rows FROM doubt ORDER BY mailbox",
+    "SELECT mailbox, at_ms, rows FROM seen ORDER BY mailbox, at_ms",
+)
+"""What staging wrote, and nothing changes afterwards."""
+
+
+def connect_to_write(folder: Path) -> sqlite3.Connection:
+    """A connection whose commits survive a power loss: WAL, synchronous=FULL. The caller holds the ledger's lock."""
+    connection = _connect(folder / DATABASE, "rw")
+    try:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "fullfsync = 1",  # macOS: an ordinary fsync leaves data in the drive's cache
+            "checkpoint_fullfsync = 1",
+            f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+            f"cache_size = -{CACHE_KIB}",
+            "journal_size_limit = 67108864",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        # What an earlier process wrote last and could not sync may be missing on the disk although it can be read; written
+        # into the database now, it no longer stands in the way of what comes after it in the log.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_to_read(folder: Path) -> sqlite3.Connection:
+    """A connection that sees what was committed, also while another process writes."""
+    connection = _connect(folder / DATABASE, "ro")
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if os.access(folder, os.W_OK) and not is_out_of_room(error):
+            raise
+        # Where nothing can be written, SQLite needs to be told that nobody writes.
+        log = folder / f"{DATABASE}-wal"
+        if log.exists() and log.stat().st_size:
+            raise LedgerError(
+                f"The ledger in {folder} was not closed in good order, and such a one cannot be read where nothing can be "
+                "written. Copy the folder to a disk that can be written, and look at it there."
+            ) from error
+        connection = _connect(folder / DATABASE, "ro&immutable=1")
+    return connection
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Commits are ours (autocommit mode); one connection may be used by several threads, one at a time.
+
+    The name goes as the bytes that the file system has, in whatever encoding: SQLite would take text as UTF-8.
+    """
+    name = path.absolute().as_posix()
+    uri = f"file://{'' if name.startswith('/') else '/'}{quote(os.fsencode(name))}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=LOCKED_S_MAX)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Whatever is read inside belongs to one moment; inside another snapshot, to the moment of that one."""
+    ours = not connection.in_transaction
+    if ours:
+        connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if ours and connection.in_transaction:  # after an error of the disk, SQLite has done it by itself
+            connection.execute("ROLLBACK")
+
+
+def create(
+    folder: Path,
+    meta: Mapping[str, Any],
+    mailboxes: Iterable[tuple[int, str, str, int, int]],
+    files: Iterable[tuple[str, int, int]],
+    more: Iterable[tuple[str, Iterable[tuple[Any, ...]]]] = (),
+) -> None:
+    """Make the database, which appears under its name when it is whole and on the disk.
+
+    ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer), ``more`` are
+    statements with the rows that each is carried out for.
+    """
+    temporary = folder / DATABASE_NEW
+    connection = _connect(temporary, "rwc")
+    try:
+        connection.execute("PRAGMA journal_mode = OFF")  # cut short, it is thrown away
+        connection.execute("PRAGMA synchronous = OFF")
+        with transaction(connection):
+            for statement in filter(str.strip, TABLES.split(";")):
+                connection.execute(statement)
+            values = [(key, json.dumps(value)) for key, value in meta.items()]
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", values)
+            connection.executemany("INSERT INTO file VALUES (?, ?, ?)", files)
+            connection.executemany(
+                "INSERT INTO mailbox (number, user, key, first, rows) VALUES (?, ?, ?, ?, ?)", mailboxes
+            )
+            for statement, rows in more:
+                connection.executemany(statement, rows)
+            connection.execute("INSERT INTO meta VALUES ('crc', ?)", (str(crc_of_staged(connection)),))
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+    appear(temporary, folder / DATABASE)
+
+
+def crc_of_staged(connection: sqlite3.Connection) -> int:
+    """The CRC-32 of all that staging wrote."""
+    crc = 0
+    for query in UNCHANGING:
+        for row in connection.execute(query):
+            crc = zlib.crc32(repr(row).encode(), crc)
+    return crc
+
+
+def is_created(folder: Path) -> bool:
+    """Whether the database holds a ledger. Raises `LedgerError` when it is damaged, foreign, or of a newer version."""
+    if not (folder / DATABASE).exists():
+        return False
+    with translated(f"The ledger in {folder} cannot be read"):
+        connection = connect_to_read(folder)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        finally:
+            connection.close()
+    if version > VERSION and application == APPLICATION_ID:
+        raise LedgerError(
+            f"The ledger in {folder} was written by a newer purgeengine (version {version} of the format; this one "
+            f"knows {VERSION}). Update purgeengine."
+        )
+    if tables and application != APPLICATION_ID:
+        raise LedgerError(f"{folder / DATABASE} is not a database of purgeengine. Use another folder.")
+    return bool(tables)
+
+
+class About(TypedDict):
+    """What staging wrote down of the purge: whose it is, of which input, and how many rows there are of each kind.
+
+    ``given`` are the options that change the rows (``user``, ``clean``), ``reading`` is what was taken from the input and left
+    alone there; a ledger of an earlier version has neither.
+    """
+
+    tenant_id: str | None
+    action: Action
+    id_type: IdType
+    resolve_users: bool
+    files: list[str]
+    extra_columns: list[str]
+    digest: str
+    rows: Annotated[int, msgspec.Meta(ge=0)]
+    work_rows: Annotated[int, msgspec.Meta(ge=0)]
+    invalid: Annotated[int, msgspec.Meta(ge=0)]
+    duplicates: Annotated[int, msgspec.Meta(ge=0)]
+    given: NotRequired[dict[str, Any]]
+    reading: NotRequired[dict[str, Any]]
+    parent: NotRequired[str]
+    root: NotRequired[str]
+
+
+def read_meta(connection: sqlite3.Connection) -> About:
+    """What staging wrote down. Raises ValueError where something is missing or of another kind: somebody changed it."""
+    found = {key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")}
+    return msgspec.convert(found, About)
+
+
+def deletion_of(about: About) -> Deletion:
+    """How the contacts of a ledger are deleted."""
+    return Deletion(about["action"], about["id_type"])

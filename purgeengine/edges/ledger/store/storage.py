@@ -1,0 +1,167 @@
+"""The folder of a ledger: names, durable files, and sentences for what the operating system may refuse.
+
+It must not know what stands in the files.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from purgeengine.core.graph.text import printable
+from purgeengine.errors import LedgerError
+from purgeengine.shortages import shortage
+
+if sys.platform == "darwin":
+    import fcntl
+
+DATABASE = "ledger.sqlite"
+DATABASE_NEW = f"{DATABASE}.new"
+LOCK = "lock"
+RESERVE = "reserve"
+README = "README.txt"
+UNFINISHED = "staging"
+"""Exists from the first moment of staging to its last: scratch space, and the sign of a ledger that is not whole yet."""
+INPUT, WORK, ORDER = "input", "work", "order"
+
+README_FIRST_LINE = "This folder is a ledger of purgeengine."
+README_TEXT = (
+    README_FIRST_LINE
+    + """
+
+It records which contacts were asked to be deleted and what became of each. Keep it together; do not edit it.
+
+  ledger.sqlite   what was sent and what became of it (SQLite)
+  input           the rows of the input, all of them, in input order (Parquet)
+  work            the rows to purge, by mailbox (Parquet)
+  order           where each row of the input stands in work (Parquet)
+  lock            held by the process that is using the ledger
+  reserve         room for answers in flight, while a run is going on
+
+To look at it:            purgeengine status FOLDER
+To have it as a table:    purgeengine export FOLDER result.csv
+To resume the purge:      the same "purgeengine run" command again
+To try what failed again: purgeengine retry FOLDER --ledger NEW-FOLDER
+"""
+)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what SQLite, pyarrow and the operating system raise into a `LedgerError` that names ``what`` could not be done."""
+    try:
+        yield
+    except LedgerError:
+        raise
+    except (sqlite3.Error, OSError, ValueError, MemoryError) as error:  # pyarrow's errors are ValueErrors and OSErrors
+        if not _is_of_storage(error):
+            raise
+        raise LedgerError(f"{what}: {cause_of(error)}") from error
+
+
+@contextmanager
+def reading_records(folder: Path) -> Iterator[None]:
+    """The same for reading a ledger, whose records may have been damaged or changed by others: a null, a text for a number.
+
+    SQLite keeps no checksums, so that such a thing is met where it is used. It is a `LedgerError` as well.
+    """
+    with translated(f"The ledger in {folder} cannot be read"):
+        try:
+            yield
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            said = printable(str(error), 100)
+            raise LedgerError(
+                f"The ledger in {folder} cannot be read: its records contradict each other ({type(error).__name__}: {said}). "
+                "It was damaged or changed; restore the folder from a copy."
+            ) from error
+
+
+def _is_of_storage(error: Exception) -> bool:
+    """A plain ValueError is a mistake of ours; pyarrow derives its own."""
+    return type(error) is not ValueError
+
+
+def cause_of(error: BaseException) -> str:
+    """What happened and what to do, in a sentence or two."""
+    text = str(error).lower()
+    number = getattr(error, "errno", None)
+    if (short := shortage(error)) is not None:
+        return short[0].lower() + short[1:]
+    if number == errno.EFBIG:
+        return "a file would be larger than a limit allows. Raise it (ulimit -f) and give the same command again."
+    if number in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in text or "no space left" in text:
+        return "the disk is full. Free some space and give the same command again."
+    if isinstance(error, sqlite3.IntegrityError):
+        return (
+            f"a row was settled twice ({error}). This is a mistake in purgeengine, not in your input: please report it."
+        )
+    if isinstance(error, PermissionError) or "readonly" in text or "read-only" in text or number == errno.EROFS:
+        return "it may not be written by this user. Check the permissions of the folder."
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename or 'a file'} is missing. Restore the folder from a copy, or use a new one."
+    if isinstance(error, UnicodeError) or (  # SQLite tells of a broken table with the bytes that it found there
+        isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
+    ):
+        return "the database is damaged. Restore the folder from a copy."
+    if isinstance(error, sqlite3.OperationalError) and "locked" in text:
+        return "another program keeps it locked. Close that program and give the same command again."
+    if isinstance(error, sqlite3.OperationalError) and "unable to open" in text:
+        return "the database cannot be opened. Check that the folder is there and its permissions."
+    if number == errno.EIO or "disk i/o error" in text:
+        return "the disk reported an error. Check the disk and the system's log, then give the same command again."
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}."
+    return f"{printable(str(error))}."  # SQLite and pyarrow quote what they stumble on
+
+
+@contextmanager
+def durable_file(path: Path) -> Iterator[BinaryIO]:
+    """A new file that appears under its name only when it is whole and on the disk."""
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("wb") as file:
+        yield file
+    appear(temporary, path)
+
+
+def appear(temporary: Path, path: Path) -> None:
+    """Give a finished file its name, once it is on the disk."""
+    _sync(temporary, os.O_RDWR)
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: a power loss must not take a ledger away with the name of its folder."""
+    above = [path for path in folder.absolute().parents if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # of a place like /proc, which is the system's own
+        raise LedgerError(f"The folder {folder} cannot be made there. Name one in another place.") from error
+    for path in (folder.absolute(), *above):
+        with suppress(PermissionError):  # who may not look into a folder may not sync it
+            sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in the folder durable. Windows offers no such call; NTFS journals names by itself."""
+    if os.name != "nt":
+        _sync(folder, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+        if (
+            sys.platform == "darwin"
+        ):  # where an ordinary fsync leaves data in the drive's cache; not every file system has more
+            with suppress(OSError):
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Figures and rows of a ledger. Nothing is changed."""

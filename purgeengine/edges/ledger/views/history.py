@@ -1,0 +1,118 @@
+"""When a ledger's work was done, and how: runs, calls, waits, and rows settled over time. Each is read in one go."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from purgeengine.core.model import Outcome
+from purgeengine.edges.ledger.store.database import snapshot
+from purgeengine.edges.ledger.store.schema import OUTCOMES
+
+
+class Run(NamedTuple):
+    """One giving of the command: when, and with what."""
+
+    at_ms: int
+    options: Mapping[str, Any]
+
+
+class Traffic(NamedTuple):
+    """What was asked of Graph: requests for single rows, rows that needed more than one, waits and whom they were told."""
+
+    requests: int
+    rows_sent_again: int
+    waits: int
+    mailboxes_that_waited: int
+    calls_refused: Mapping[int, int]
+    """Calls refused as a whole, by status."""
+
+
+class Bucket(NamedTuple):
+    """Rows settled from ``at_ms`` on, for the length of a bucket, by outcome."""
+
+    at_ms: int
+    rows: Mapping[Outcome, int]
+
+
+class Timeline(NamedTuple):
+    """Rows settled over time; buckets in which nothing was settled are left out."""
+
+    bucket_ms: int
+    buckets: Sequence[Bucket]
+
+
+class History(NamedTuple):
+    """All of it, as of one moment."""
+
+    runs: Sequence[Run]
+    traffic: Traffic
+    first_sent_ms: int | None
+    last_settled_ms: int | None
+    timeline: Timeline
+
+
+class ClosedMailbox(NamedTuple):
+    """A mailbox that was given up, why, and how many of its rows were never sent for it."""
+
+    user: str
+    status: int
+    code: str
+    message: str
+    skipped: int
+
+
+def history_of(connection: sqlite3.Connection, buckets_max: int) -> History:
+    """Read everything but the closed mailboxes."""
+    with snapshot(connection):
+        return History(runs(connection), traffic(connection), *span(connection), timeline(connection, buckets_max))
+
+
+def runs(connection: sqlite3.Connection) -> list[Run]:
+    """Every start of a run that had something to do, in order. Ledgers of the first version do not know."""
+    found = connection.execute("SELECT at_ms, options FROM start ORDER BY rowid")
+    return [Run(at_ms, json.loads(options)) for at_ms, options in found]
+
+
+def traffic(connection: sqlite3.Connection) -> Traffic:
+    """Count what was sent."""
+    (requests,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM part").fetchone()
+    (again,) = connection.execute("SELECT coalesce(sum(rows) FILTER (WHERE attempts > 1), 0) FROM outcome").fetchone()
+    waits, mailboxes = connection.execute(
+        "SELECT coalesce(sum(waits), 0), count(*) FILTER (WHERE waits > 0) FROM mailbox"
+    ).fetchone()
+    refused = connection.execute("SELECT status, count(*) FROM batch WHERE status >= 400 GROUP BY 1 ORDER BY 1")
+    return Traffic(requests, again, waits, mailboxes, dict(refused))
+
+
+def span(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
+    """When the first batch left and the last row was settled, in milliseconds since 1970."""
+    (first,) = connection.execute("SELECT min(sent_ms) FROM batch").fetchone()
+    (last,) = connection.execute("SELECT max(settled_ms) FROM outcome").fetchone()
+    return first, last
+
+
+def timeline(connection: sqlite3.Connection, buckets_max: int) -> Timeline:
+    """Rows settled over time in at most about ``buckets_max`` stretches of equal length, whole seconds at least."""
+    first, last = span(connection)
+    if first is None or last is None:
+        return Timeline(1_000, [])
+    bucket_ms = max(1, -((first - last) // (buckets_max * 1_000))) * 1_000
+    found: dict[int, dict[Outcome, int]] = {}
+    query = "SELECT max(settled_ms - ?1, 0) / ?2, outcome, sum(rows) FROM outcome GROUP BY 1, 2 ORDER BY 1"
+    for number, code, rows in connection.execute(query, (first, bucket_ms)):
+        found.setdefault(number, {})[OUTCOMES[code]] = rows
+    return Timeline(bucket_ms, [Bucket(first + number * bucket_ms, rows) for number, rows in found.items()])
+
+
+def closed_mailboxes(connection: sqlite3.Connection, most: int) -> tuple[int, list[ClosedMailbox]]:
+    """How many mailboxes were closed, and those with most rows never sent for it."""
+    query = (
+        "SELECT user, coalesce(status, 0), coalesce(code, ''), coalesce(message, ''), end - next FROM progress "
+        "LEFT JOIN detail ON id = detail WHERE closed_ms IS NOT NULL"
+    )
+    closed = [ClosedMailbox(*row) for row in connection.execute(query)]
+    closed.sort(key=lambda mailbox: (-mailbox.skipped, mailbox.user))
+    return len(closed), closed[:most]

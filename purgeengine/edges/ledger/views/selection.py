@@ -1,0 +1,133 @@
+"""Which rows of a ledger are meant: by what became of them, and by what Graph said.
+
+The same question is asked of the database (how many?) and of exported rows (which?).
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pyarrow as pa
+import pyarrow.compute
+
+from purgeengine.core.graph.text import CODE_LENGTH_MAX, printable
+from purgeengine.core.model import Outcome
+from purgeengine.edges.ledger.store.database import read_meta, snapshot
+from purgeengine.edges.ledger.store.schema import OUTCOMES
+from purgeengine.edges.ledger.views.counts import skipped_ranges
+from purgeengine.errors import UsageProblem
+
+pc: Any = pyarrow.compute
+NO_ANSWER = "none"
+_CLASS = re.compile("[1-5]xx")
+_STATUS = re.compile("[1-5][0-9][0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFilter:
+    """What Graph said: codes in lower case, statuses, whole classes of them (4 for 4xx), and the lack of an answer.
+
+    A row is meant when one of them fits it.
+    """
+
+    codes: frozenset[str]
+    statuses: frozenset[int]
+    classes: frozenset[int]
+    no_answer: bool
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``ErrorAccessDenied,429,5xx,none``. Raises `UsageProblem` where a word is empty or too long to be a code."""
+        words = [word.strip().lower() for word in text.split(",")]
+        for word in words:
+            if not word or len(word) > CODE_LENGTH_MAX:
+                raise UsageProblem(
+                    f"--codes takes error codes and statuses such as ErrorAccessDenied,429,5xx, or {NO_ANSWER} for rows "
+                    f"without an answer; '{printable(word)}' is none of them."
+                )
+        statuses = frozenset(int(word) for word in words if _STATUS.fullmatch(word))
+        classes = frozenset(int(word[0]) for word in words if _CLASS.fullmatch(word))
+        others = {word for word in words if not (_STATUS.fullmatch(word) or _CLASS.fullmatch(word))}
+        return cls(frozenset(others - {NO_ANSWER}), statuses, classes, NO_ANSWER in others)
+
+    def __str__(self) -> str:
+        numbers = [*sorted(self.statuses), *(f"{number}xx" for number in sorted(self.classes))]
+        words = [*sorted(self.codes), *map(str, numbers), *([NO_ANSWER] if self.no_answer else [])]
+        return ",".join(words)
+
+    def fits(self, status: int, code: str) -> bool:
+        """Whether one answer is meant; status 0 means that none came."""
+        return (
+            code.lower() in self.codes
+            or status in self.statuses
+            or status // 100 in self.classes
+            or (self.no_answer and status == 0)
+        )
+
+    def mask(self, rows: pa.RecordBatch) -> Any:
+        """The same for the rows of an export, as an array of booleans."""
+        status: Any = rows.column("status").fill_null(0)
+        found = pc.is_in(pc.utf8_lower(rows.column("code").fill_null("")), pa.array(sorted(self.codes), pa.string()))
+        found = pc.or_(found, pc.is_in(status, pa.array(sorted(self.statuses), pa.int32())))
+        found = pc.or_(found, pc.is_in(pc.divide(status, 100), pa.array(sorted(self.classes), pa.int32())))
+        return pc.or_(found, pc.equal(status, 0)) if self.no_answer else found
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Rows with one of these outcomes and, where ``said`` is given, one of these answers."""
+
+    outcomes: frozenset[Outcome]
+    said: AnswerFilter | None = None
+
+    def __str__(self) -> str:
+        """The same for the same rows, in whatever order they were asked for."""
+        return ",".join(sorted(self.outcomes)) + (f" told {self.said}" if self.said else "")
+
+    def keep(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Those of the rows with these outcomes that were told so."""
+        return rows if self.said is None else rows.filter(self.said.mask(rows))
+
+    def count(self, connection: sqlite3.Connection) -> Counter[Outcome]:
+        """How many rows of a ledger it means, by outcome, without reading them."""
+        found: Counter[Outcome] = Counter()
+        with snapshot(connection):
+            for outcome, status, code, rows in _settled(connection):
+                if outcome in self.outcomes and (self.said is None or self.said.fits(status, code)):
+                    found[outcome] += rows
+            meta = read_meta(connection)
+        for outcome, rows in ((Outcome.INVALID, meta["invalid"]), (Outcome.DUPLICATE, meta["duplicates"])):
+            if outcome in self.outcomes and (self.said is None or self.said.fits(0, "")):
+                found[outcome] += rows
+        return found
+
+
+def answers(connection: sqlite3.Connection, outcomes: frozenset[Outcome]) -> Counter[tuple[int, str]]:
+    """What rows with these outcomes were told, as (status, code), and how many."""
+    found: Counter[tuple[int, str]] = Counter()
+    with snapshot(connection):
+        for outcome, status, code, rows in _settled(connection):
+            if outcome in outcomes:
+                found[status, code] += rows
+    return found
+
+
+def _settled(connection: sqlite3.Connection) -> Iterator[tuple[Outcome, int, str, int]]:
+    """Outcome, status, code, rows; skipped rows were told what closed their mailbox."""
+    query = (
+        "SELECT outcome, status, code, rows FROM (SELECT outcome, detail, sum(rows) AS rows FROM outcome GROUP BY 1, 2) "
+        "JOIN detail ON id = detail"
+    )
+    for outcome, status, code, rows in connection.execute(query):
+        yield OUTCOMES[outcome], status, code, rows
+    closed = Counter[int]()
+    for first, end, detail, _ in skipped_ranges(connection):
+        closed[detail] += end - first
+    for detail, rows in closed.items():
+        status, code = connection.execute("SELECT status, code FROM detail WHERE id = ?", (detail,)).fetchone()
+        yield Outcome.SKIPPED, status, code, rows

@@ -1,0 +1,124 @@
+"""Queries behind advice: where nothing was found under its id, and what rows that did not end well were told.
+
+Both read the outcomes in one pass and keep only what is largest, so that memory does not grow with the mailboxes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import nlargest
+from typing import NamedTuple
+
+from purgeengine.core.model import Outcome
+from purgeengine.core.policy.absent_rows import MAILBOX_ROWS_MIN, Absence, Sought, SoughtInMailbox
+from purgeengine.core.policy.advice import RETRIED, FailedRows, Situation
+from purgeengine.edges.ledger.store.database import snapshot
+from purgeengine.edges.ledger.store.schema import OUTCOME_CODES, OUTCOMES
+from purgeengine.edges.ledger.views.counts import Counts, skipped_ranges
+from purgeengine.edges.ledger.views.counts import counts as count_rows
+
+TOLD_MAX = 200
+"""Kinds of failures that advice is made of; messages may hold ids, so that their number has no bound."""
+
+_ABSENT = OUTCOME_CODES[Outcome.ABSENT]
+_IN_PURGES = "SELECT id FROM detail WHERE status = 403"
+"""What absent rows were told whose contacts Graph found, in the Purges folder."""
+
+
+class Review(NamedTuple):
+    """A ledger as a summary tells of it, as of one moment."""
+
+    counts: Counts
+    absence: Absence | None
+    """Where nothing, or nearly nothing, was found; None where it is nowhere so."""
+    told: Sequence[FailedRows]
+    """What rows that are refused, exhausted or skipped were told, most frequent first."""
+
+    def situation(self, folder: str) -> Situation:
+        """What advice needs of it."""
+        unfinished = self.counts.waiting + self.counts.in_doubt
+        return Situation(folder, unfinished, self.counts.outcomes[Outcome.INVALID], self.told)
+
+
+def review_of(connection: sqlite3.Connection, most: int) -> Review:
+    """Read it, with at most so many mailboxes in which nothing was found."""
+    with snapshot(connection):
+        counts = count_rows(connection)
+        return Review(counts, absence_of(connection, counts, most), told(connection, counts))
+
+
+def absence_of(connection: sqlite3.Connection, counts: Counts, most: int) -> Absence | None:
+    """Where nothing, or nearly nothing, was found, with at most so many mailboxes; None where that is nowhere so."""
+    absent = counts.outcomes[Outcome.ABSENT]
+    if not absent:
+        return None
+    with snapshot(connection):
+        known = _known(connection)
+        worst, in_all = worst_of(_mailboxes(connection), most)
+    sought = Sought(counts.outcomes[Outcome.PURGED] + known, absent - known)
+    found = Absence(sought, worst, in_all, finished=counts.waiting + counts.in_doubt == 0)
+    return found if found.told else None
+
+
+def _known(connection: sqlite3.Connection) -> int:
+    """Rows that are absent although Graph found their contacts. Ledgers without any, as nearly all are, need no pass for it."""
+    if connection.execute(f"{_IN_PURGES} LIMIT 1").fetchone() is None:
+        return 0
+    query = f"SELECT coalesce(sum(rows), 0) FROM outcome WHERE outcome = ? AND detail IN ({_IN_PURGES})"  # noqa: S608
+    return int(connection.execute(query, (_ABSENT,)).fetchone()[0])
+
+
+def worst_of(mailboxes: Iterable[SoughtInMailbox], most: int) -> tuple[list[SoughtInMailbox], int]:
+    """The worst of the mailboxes in which nothing or nearly nothing was found, at most so many, and the number of all such."""
+    in_all = 0
+
+    def counted() -> Iterator[SoughtInMailbox]:
+        nonlocal in_all
+        for mailbox in mailboxes:
+            if mailbox.nothing:
+                in_all += 1
+                yield mailbox
+
+    worst = nlargest(most, counted(), key=lambda mailbox: (mailbox.sought.not_found, -mailbox.sought.found))
+    return worst, in_all
+
+
+def _mailboxes(connection: sqlite3.Connection) -> Iterator[SoughtInMailbox]:
+    """Mailboxes with enough contacts that were not found. A mailbox's outcomes are neighbours in the order of the table's key.
+
+    The plus sign keeps SQLite from indexing the outcomes by their kind for each query, which would take minutes.
+    """
+    query = (
+        f"SELECT user, coalesce(sum(run.rows) FILTER (WHERE run.outcome = 1 OR run.detail IN ({_IN_PURGES})), 0), "  # noqa: S608
+        f"sum(run.rows) FILTER (WHERE run.outcome = ?1 AND run.detail NOT IN ({_IN_PURGES})) AS not_found "
+        "FROM mailbox CROSS JOIN outcome AS run ON run.first >= mailbox.first AND run.first < mailbox.first + mailbox.rows "
+        "WHERE +run.outcome IN (1, ?1) GROUP BY mailbox.number HAVING not_found >= ?2"
+    )
+    for user, found, not_found in connection.execute(query, (_ABSENT, MAILBOX_ROWS_MIN)):
+        yield SoughtInMailbox(user, Sought(found, not_found))
+
+
+def told(connection: sqlite3.Connection, counts: Counts) -> list[FailedRows]:
+    """What rows that are refused, exhausted or skipped were told, most frequent first, at most `TOLD_MAX` kinds."""
+    kinds: list[tuple[Outcome, int, int]] = []
+    with snapshot(connection):
+        if any(counts.outcomes[outcome] for outcome in RETRIED):
+            query = (
+                "SELECT outcome, detail, sum(rows) AS told FROM outcome WHERE outcome IN (3, 4, 7) GROUP BY 1, 2 "
+                "ORDER BY told DESC LIMIT ?"
+            )
+            kinds += [(OUTCOMES[code], *rest) for code, *rest in connection.execute(query, (TOLD_MAX,))]
+        if counts.outcomes[Outcome.SKIPPED]:
+            closed: Counter[int] = Counter()
+            for first, end, detail, _ in skipped_ranges(connection):
+                closed[detail] += end - first
+            kinds += [(Outcome.SKIPPED, detail, rows) for detail, rows in closed.most_common(TOLD_MAX)]
+        kinds.sort(key=lambda kind: (-kind[2], kind[0], kind[1]))
+        found = []
+        for outcome, detail, rows in kinds[:TOLD_MAX]:
+            query = "SELECT status, code, message FROM detail WHERE id = ?"
+            status, code, message = connection.execute(query, (detail,)).fetchone()
+            found.append(FailedRows(outcome, status, code, message, rows))
+        return found

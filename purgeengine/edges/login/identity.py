@@ -1,0 +1,85 @@
+"""What the rest of the program knows of tokens: a seam of three methods, and who we are."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from purgeengine.core.graph.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks Graph, as far as it is known. Texts are empty and ``expires_utc`` (seconds since 1970) None where it is not."""
+
+    tenant_id: str
+    client_id: str
+    method: str
+    """How we sign in: ``client secret``, ``certificate``, ``workload federation``, ``managed identity``, ``device code`` or ``ready
+    token``."""
+    roles: tuple[str, ...] = ()
+    """What the token says the app may do: application roles, or the scopes of a delegated token."""
+    expires_utc: float | None = None
+    user: str = ""
+    """The person in whose name we act (a user principal name), where it is not the app itself."""
+    chosen_because: str = ""
+    """Why this way to sign in and no other: ``AZURE_CLIENT_SECRET is set``."""
+    credential: str = ""
+    """What may be shown of what we sign in with: a certificate's subject, thumbprint and end, say."""
+    clock_skew_s: float | None = None
+    """How far this machine's clock is ahead of the login's, in seconds; negative when it is behind."""
+
+
+class AccessTokens(Protocol):
+    """Hands out the token that is current."""
+
+    async def token(self) -> str:
+        """A token that is good for a while yet. Raises `TokenError` when none can be had."""
+
+    async def renew(self, stale: str, claims: str = "") -> str:
+        """Another token, because Graph refused ``stale``; the current one where that is another already.
+
+        ``claims`` is what Graph wants of it (a claims challenge, JSON), or empty.
+
+        Raises `TokenError` when none can be had.
+        """
+
+    def describe(self) -> Identity:
+        """Who we are; most is known once a token has been had."""
+
+
+def is_token(text: str) -> bool:
+    """Whether the text can stand in an Authorization header at all."""
+    return bool(text) and text.isascii() and text.isprintable() and " " not in text
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """What a token says of itself if it is a JWT, *unverified*: for people to read and for its expiry, never to decide on trust."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def described(token: str, method: str, tenant_id: str = "", client_id: str = "") -> Identity:
+    """Who the token says we are, with what else is known where it says nothing. The expiry is the token's own."""
+    claims = claims_of(token)
+    scopes = claims.get("scp")
+    roles = claims.get("roles") or (scopes.split() if isinstance(scopes, str) else [])
+    expires = claims.get("exp")
+    return Identity(
+        tenant_id=printable(claims.get("tid"), 100) or tenant_id,
+        client_id=printable(claims.get("appid") or claims.get("azp"), 100) or client_id,
+        method=method,
+        roles=tuple(printable(role, 100) for role in roles[:100]) if isinstance(roles, list) else (),
+        expires_utc=float(expires) if isinstance(expires, int | float) and 0 < expires < 1e11 else None,
+        user=printable(claims.get("upn") or claims.get("preferred_username"), 200),
+    )

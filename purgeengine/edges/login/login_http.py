@@ -1,0 +1,81 @@
+"""HTTP for MSAL: our certificates, our proxy, our timeouts, no redirects, no ``.netrc``, and the last answer kept.
+
+Secrets go only where ``allowed`` says; MSAL takes its addresses from what the login's discovery names, so each is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from purgeengine.edges.http.addresses import Address, Proxy, tls_context
+from purgeengine.edges.http.skew import SkewWatch
+from purgeengine.engine.ports import Clock
+from purgeengine.errors import TokenError
+
+
+class LoginHttp(requests.Session):
+    """A session for one login. ``proxy`` is the way out, ``ca_file`` whom to trust instead of the system's certificates."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        clock: Clock,
+        ca_file: Path | None = None,
+        proxy: Proxy | None = None,
+        allowed: Callable[[str], bool],
+        timeout_s: tuple[float, float],
+    ) -> None:
+        super().__init__()
+        self.last: requests.Response | None = None
+        self.address, self.proxy, self.ca_file = address, proxy, ca_file
+        self.skew = SkewWatch(address.host)
+        self.trust_env = False
+        self.mount("https://", _OurTrust(ca_file))
+        if proxy is not None:
+            self.proxies = {address.scheme: proxy.url_with_secret}
+        self._allowed = allowed
+        self._timeout_s = timeout_s
+        self._clock = clock
+
+    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+        """As `requests` has it, without following a redirect. Raises `TokenError` for an address that no secret may go to."""
+        if not self._allowed(str(url)):
+            raise TokenError("The login named an address that is not https://; the secret was not sent there.")
+        options["timeout"] = self._timeout_s
+        options["allow_redirects"] = False
+        self.last = super().request(method, url, *args, **options)
+        self.skew.saw(self.last.headers.get("Date"), self._clock.utc())
+        return self.last
+
+
+def https_only(url: str) -> bool:
+    """For the login: whatever it names, a secret travels encrypted."""
+    return url.startswith("https://")
+
+
+class _OurTrust(HTTPAdapter):
+    """Trusts what the way to Graph trusts, the CA file or the system's store, and nothing else.
+
+    requests alone would add its own list of authorities, and would leave out verification where it is told to.
+    """
+
+    def __init__(self, ca_file: Path | None) -> None:
+        self._context = tls_context(ca_file)
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **options)
+
+    def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
+        options |= {"ssl_context": self._context, "proxy_ssl_context": self._context}  # a proxy may speak TLS itself
+        return super().proxy_manager_for(proxy, **options)
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Always verify, against the context alone, whatever ``verify`` says."""
+        conn.cert_reqs = "CERT_REQUIRED"

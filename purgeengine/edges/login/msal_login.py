@@ -1,0 +1,303 @@
+"""Signs in through Microsoft's own library, MSAL, with the HTTP session and the error handling that a long run needs.
+
+MSAL for Python (seen in 1.39) keeps tokens and even refusals in caches, follows redirects, trusts whatever
+``REQUESTS_CA_BUNDLE`` names, drops ``Retry-After``, asks another host where ``MSAL_FORCE_REGION`` is set, and makes a call per
+thread when several ask at once; each of these is dealt with here, through its public parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import msal  # type: ignore[import-untyped]
+import requests
+
+from purgeengine.core.graph.foreign_answers import is_page, marks
+from purgeengine.core.graph.redaction import told_name
+from purgeengine.core.graph.retry_after import retry_after_s
+from purgeengine.core.graph.text import printable
+from purgeengine.edges.clock import SystemClock
+from purgeengine.edges.http.addresses import Address, Proxy, address_of, proxy_for
+from purgeengine.edges.http.proxy_refusals import is_final, not_http, refusal, speaks_http, what_it_wants
+from purgeengine.edges.http.skew import skew_in_words
+from purgeengine.edges.login.credentials import Credential, MsalForm
+from purgeengine.edges.login.identity import is_token
+from purgeengine.edges.login.login_http import LoginHttp, https_only
+from purgeengine.edges.login.refusals import refusal_sentence, will_pass
+from purgeengine.edges.login.renewing import Issued, LoginPending, LoginUnavailable
+from purgeengine.engine.ports import Clock
+from purgeengine.errors import TokenError, UsageProblem
+
+TIMEOUT_S = (10.0, 20.0)
+"""Until the connection stands, and between pieces of the answer."""
+
+_TUNNEL_REFUSED = re.compile(r"tunnel connection failed: ([0-9]{3})")
+"""How the standard library words a proxy's refusal; the status is all that it keeps."""
+_NOT_HTTP = ("badstatusline", "linetoolong", "httpexception", "got more than")
+"""What the standard library calls an answer that is not HTTP; whose it was it does not say."""
+_UNKNOWN_NAME = (
+    "failed to resolve",
+    "name resolution",
+    "name or service not known",
+    "getaddrinfo",
+    "nodename nor servname",
+)
+
+
+def authority_of(authority_url: str, tenant_id: str) -> tuple[Address, str]:
+    """The login's address and MSAL's authority, whether or not the URL already ends in the tenant.
+
+    Raises `UsageProblem` for plain http (even on this machine: the library refuses it) and for a URL that names another tenant.
+    """
+    address = address_of(authority_url, "The authority URL")
+    if address.scheme != "https":
+        raise UsageProblem(
+            "The authority URL must begin with https://, on this machine too: Microsoft's login library refuses plain http."
+        )
+    path = address.path.strip("/")
+    if path.lower() not in ("", tenant_id.lower()):
+        raise UsageProblem(
+            f"The authority URL ends in {printable(path, 100)!r}, which is not the tenant {tenant_id} of AZURE_TENANT_ID. "
+            "Leave the tenant out of the URL. Nothing was sent."
+        )
+    return address, f"{address.origin}/{tenant_id}"
+
+
+class MsalLogin:
+    """What every way to sign in through MSAL has in common: one call at a time, and its answer judged.
+
+    A subclass asks MSAL in ``_ask``, and says in ``place`` what it asks ("the login at …").
+    """
+
+    method = ""
+    remedy = "Check the network and the proxy settings (HTTPS_PROXY), then give the same command again."
+    credential = ""
+    """What may be shown of what we sign in with, for people."""
+
+    def __init__(self, http: LoginHttp, place: str, *, tenant_id: str, client_id: str, clock: Clock) -> None:
+        self.tenant_id = tenant_id
+        self.client_id = client_id
+        self.claims = ""
+        self._http = http
+        self._place = place
+        self._clock = clock
+        self._one_at_a_time = threading.Lock()
+        # MSAL logs what it cannot parse, with a traceback; everything worth saying is said in our own errors.
+        logging.getLogger("msal").setLevel(logging.CRITICAL + 1)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.method}, client_id={self.client_id}, tenant_id={self.tenant_id})"
+
+    @property
+    def skew_s(self) -> float | None:
+        """How far our clock is ahead of the login's, as its last answer showed."""
+        return self._http.skew.skew_s
+
+    def acquire(self) -> Issued:
+        """Ask for a fresh token. Raises `LoginUnavailable` when another try may help, and `TokenError` when none will."""
+        with self._one_at_a_time:
+            self._http.last, failure = None, ""
+            try:
+                answer = self._ask()
+            except requests.RequestException as error:
+                raise self._unreachable(error) from None  # its text and its request may hold a proxy's password
+            except (TokenError, LoginUnavailable, LoginPending):
+                raise
+            except Exception as error:  # MSAL's are of many kinds, and the answer itself says more than they do
+                answer, failure = self._last_json(), f" ({type(error).__name__})"
+            finally:
+                self._http.close()  # an hour later the connection would be dead
+            return self._judge(answer if isinstance(answer, dict) else {}, failure)
+
+    def _ask(self) -> Any:
+        """MSAL's answer."""
+        raise NotImplementedError
+
+    def _judge(self, answer: dict[str, Any], failure: str) -> Issued:
+        """The cases: a token; the login has trouble or is busy; it says no; it says nothing that makes sense."""
+        token, last = answer.get("access_token"), self._http.last
+        if isinstance(token, str) and is_token(token):
+            return Issued(token, _life_s(answer.get("expires_in")))
+        if last is not None and self._is_busy(last.status_code):
+            wait_s = retry_after_s(last.headers.get("Retry-After"), last.headers.get("Date"), self._clock.utc())
+            page = f" ({', '.join(_marks_of(last)[1:])})" if _is_page(last) else ""
+            raise LoginUnavailable(f"{self._place} answered {last.status_code}{page}", wait_s)
+        if will_pass(answer):
+            raise LoginUnavailable(
+                f"{self._place} has trouble ({told_name(answer.get('error')) or 'it gives no name for it'})"
+            )
+        if answer.get("error") and not (last is not None and _is_page(last)):
+            raise TokenError(self._refusal(answer) + skew_in_words(self.skew_s))
+        if last is None:
+            raise TokenError(self._nonsense("nothing and no token", failure))
+        status, *more = _marks_of(last)
+        said = f"{status.removeprefix('status ')} and no token ({', '.join(more)})"
+        raise TokenError(self._nonsense(said, failure))
+
+    def _is_busy(self, status: int) -> bool:
+        return status == 429 or status >= 500
+
+    def _refusal(self, answer: dict[str, Any]) -> str:
+        """What the login said, for a person, without secrets."""
+        raise NotImplementedError
+
+    def _nonsense(self, said: str, failure: str) -> str:
+        """What to say of an answer that is neither a token nor a refusal; ``said`` is what it was."""
+        raise NotImplementedError
+
+    def _last_json(self) -> dict[str, Any]:
+        try:
+            body = json.loads(self._http.last.text) if self._http.last is not None else {}
+        except ValueError:
+            return {}
+        return {key: body[key] for key in body if key != "access_token"} if isinstance(body, dict) else {}
+
+    def _unreachable(self, error: requests.RequestException) -> LoginUnavailable | TokenError:
+        """Certificates and proxies that refuse need a person; the rest may pass."""
+        text = str(error).lower()
+        if "certificate" in text and "verify" in text:
+            return TokenError(
+                f"The certificate of {self._place} is not trusted. Where a proxy of your own inspects TLS, name its CA's "
+                "certificate with --ca-file." + skew_in_words(self.skew_s)
+            )
+        unknown = " (its name could not be resolved)" if any(words in text for words in _UNKNOWN_NAME) else ""
+        proxy, place = self._http.proxy, self._place
+        if proxy is not None and isinstance(error, requests.exceptions.ProxyError):
+            if refused := _TUNNEL_REFUSED.search(text):
+                return self._refused_by_proxy(proxy, int(refused[1]))
+            return LoginUnavailable(f"the proxy {proxy.url} to {place} could not be reached{unknown}")
+        if (
+            proxy is not None
+            and any(words in text for words in _NOT_HTTP)
+            and not speaks_http(proxy, self._http.address, self._http.ca_file)
+        ):
+            return TokenError(f"{not_http(proxy)} Nothing was sent.")
+        if isinstance(error, requests.exceptions.Timeout):
+            return LoginUnavailable(
+                f"{place} did not answer in time{f', through the proxy {proxy.url}' if proxy else ''}"
+            )
+        return LoginUnavailable(f"{place} could not be reached{unknown}")
+
+    def _refused_by_proxy(self, proxy: Proxy, status: int) -> LoginUnavailable | TokenError:
+        address = self._http.address
+        if not is_final(status):
+            return LoginUnavailable(f"the proxy {proxy.url} could not connect to {self._place} (status {status})")
+        wants = what_it_wants(proxy, address, self._http.ca_file) if status == 407 else ()
+        return TokenError(f"{refusal(proxy, address.host, status, wants)} Nothing was sent.")
+
+
+class EntraLogin(MsalLogin):
+    """A way to sign in at Entra ID's login endpoint, over https only."""
+
+    def __init__(
+        self,
+        *,
+        tenant_id: str,
+        client_id: str,
+        authority_url: str,
+        scope: str,
+        ca_file: Path | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        address, self._authority = authority_of(authority_url, tenant_id)
+        clock = clock or SystemClock()
+        http = LoginHttp(
+            address, clock=clock, ca_file=ca_file, proxy=proxy_for(address), allowed=https_only, timeout_s=TIMEOUT_S
+        )
+        super().__init__(http, f"the login at {address.host}", tenant_id=tenant_id, client_id=client_id, clock=clock)
+        self.host = address.host
+        self._scope = scope
+        self._remembered: dict[str, Any] = {}
+
+    def _app_options(self) -> dict[str, Any]:
+        return {
+            "authority": self._authority,
+            "http_client": self._http,
+            "http_cache": self._remembered,
+            "client_capabilities": ["CP1"],  # we answer claims challenges (continuous access evaluation)
+            "instance_discovery": False,  # or it would ask the public cloud about an address it does not know
+        }
+
+    def _secrets(self) -> tuple[str, ...]:
+        """Texts that a refusal must not repeat."""
+        return ()
+
+    def _refusal(self, answer: dict[str, Any]) -> str:
+        return refusal_sentence(
+            answer, host=self.host, tenant=self.tenant_id, client=self.client_id, secrets=self._secrets()
+        )
+
+    def _nonsense(self, said: str, failure: str) -> str:
+        return (
+            f"The login at {self.host} answered {said}{failure}. Check --authority and the proxy "
+            "settings: something else than Microsoft's login may have answered."
+        )
+
+
+class AppLogin(EntraLogin):
+    """An app that signs in as itself, with a secret, a certificate or another issuer's token."""
+
+    def __init__(self, credential: Credential, **options: Any) -> None:
+        super().__init__(**options)
+        self.method = credential.method
+        self._credential = credential
+        self._form: MsalForm | None = None
+        self._app: Any = None
+
+    @property
+    def credential(self) -> str:  # type: ignore[override]
+        """What may be shown of it, for people."""
+        return self._credential.told
+
+    def acquire(self) -> Issued:
+        """As every login. A credential that was replaced while the login refused the old one is tried at once."""
+        try:
+            return super().acquire()
+        except TokenError:
+            self._app = None  # and with it an assertion that was signed for the refused request
+            if self._form is None or self._credential.read() == self._form:
+                raise
+        return super().acquire()
+
+    def _ask(self) -> Any:
+        self._remembered.clear()  # refusals are kept for a minute, and would answer our next try
+        form = self._credential.read()
+        if self._app is None or form != self._form:
+            self._app, self._form = None, form  # should the next line fail, nobody must go on with the old credential
+            self._app = msal.ConfidentialClientApplication(
+                self.client_id,
+                client_credential=form,
+                azure_region=msal.ConfidentialClientApplication.DISABLE_MSAL_FORCE_REGION,
+                **self._app_options(),
+            )
+        self._app.remove_tokens_for_client()  # a token that Graph refused must not come back
+        return self._app.acquire_token_for_client(scopes=[self._scope], claims_challenge=self.claims or None)
+
+    def _secrets(self) -> tuple[str, ...]:
+        return self._credential.secrets
+
+
+def _headers_of(answer: requests.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def _marks_of(answer: requests.Response) -> list[str]:
+    """What shows of whoever answered; no title, since a login's page may show anything."""
+    return marks(answer.status_code, _headers_of(answer), answer.content, titled=False)
+
+
+def _is_page(answer: requests.Response) -> bool:
+    return is_page(_headers_of(answer), answer.content)
+
+
+def _life_s(expires_in: Any) -> float:
+    """Seconds a token lives; an hour, the usual, where the login does not say."""
+    try:
+        return max(0.0, float(expires_in))
+    except (TypeError, ValueError):
+        return 3600.0

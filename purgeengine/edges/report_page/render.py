@@ -1,0 +1,85 @@
+"""From findings to HTML: one file that needs nothing else, no network and no script.
+
+Every text is escaped by the template engine; the findings stand in the page once more as JSON, for programs.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+from markupsafe import Markup
+
+from purgeengine.edges.ledger.outputs.exporting import appearing
+from purgeengine.edges.paths import refuse_unspellable
+from purgeengine.edges.report_page import charts
+
+TEMPLATE = "report.html.j2"
+
+
+def write_page(findings: dict[str, Any], out: Path) -> None:
+    """Write the page to a file, which appears when it is whole. Raises `LedgerError` when that cannot be."""
+    refuse_unspellable(out)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
+    with appearing(temporary, out):
+        temporary.write_text(render(findings), encoding="utf-8", newline="\n")
+
+
+def render(findings: dict[str, Any]) -> str:
+    """The page."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=_number, duration=_duration, moment=_moment)
+    template = environment.from_string((files(__package__) / TEMPLATE).read_text("utf-8"))
+    outcomes = {**findings["outcomes"], "waiting": findings["waiting"], "in_doubt": findings["in_doubt"]}
+    return template.render(
+        f=findings,
+        states=outcomes,
+        bar=charts.segments(outcomes),
+        courses=[charts.course(ledger["timeline"]) for ledger in findings["ledgers"]],
+        bar_width=charts.BAR_WIDTH,
+        width=charts.COURSE_WIDTH,
+        height=charts.COURSE_HEIGHT,
+        as_json=_embedded(findings),
+    )
+
+
+def _embedded(findings: dict[str, Any]) -> Markup:
+    """JSON that cannot end the element it stands in."""
+    text = msgspec.json.format(msgspec.json.encode(findings), indent=1).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)  # noqa: S704 - nothing in it can be markup any more
+
+
+def _number(value: float) -> str:
+    return f"{value:,}"
+
+
+def _duration(seconds: float | None) -> str:
+    """In the two largest units that matter; a number stays on the line of its unit."""
+    if seconds is None:
+        return "–"
+    return _in_units(seconds).replace(" ", "\u00a0")
+
+
+def _in_units(seconds: float) -> str:
+    whole = max(0, round(seconds))
+    for size, unit, smaller, name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
+    return f"{round(seconds, 1):g} s" if seconds < 10 else f"{whole} s"
+
+
+def _moment(text: str | None) -> str:
+    """2026-01-31 12:00:00 UTC."""
+    return "–" if text is None else f"{text[:19].replace('T', ' ')} UTC"

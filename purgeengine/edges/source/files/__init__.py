@@ -1,0 +1,1 @@
+"""Finds the files of an input, says what they are, and reads their bytes as text."""

@@ -1,0 +1,342 @@
+"""The objects of a JSON file, one after the other: one a line, or the elements of arrays and of Graph's pages.
+
+The first lines show whether each line is an object, or the file is one document. An array is read element by element, so that its
+length does not matter; an object must fit into memory. Nested objects are never read as rows, except those in a page's ``value``.
+After a broken line or document the file is refused, because the limits of the next object are uncertain.
+
+It knows JSON. It must not know what the keys mean, except those of a page.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from purgeengine.core.graph.text import printable
+from purgeengine.edges.source.rows.columns import ALIASES, name_key
+from purgeengine.errors import InputError
+
+OBJECT_CHARS_MAX = 16 << 20
+"""Longest object, page and line. A page of Graph's has at most 1,000 contacts, a few MiB; an array may be of any length."""
+ARRAYS_DEPTH_MAX = 2
+"""Arrays in each other whose elements are rows: pages that were gathered, each an array."""
+_NAMES = re.compile(r"\.(json|jsonl|ndjson)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
+_BEGINS = re.compile(rb"""\s*(\{\s*(["}]|$)|\[\s*([\[\]{"]|$))""")
+_SPACE = re.compile(r"[ \t\r\n]*")
+_INT_CHARS_MAX = 4_000
+"""Longer whole numbers are refused by Python itself."""
+_NEXT = ("@odata.nextLink", "odata.nextLink", "nextLink")
+_ROLES = {name_key(alias) for role in ("user", "contact") for alias in ALIASES[role]}
+
+
+class Repeating(dict[str, Any]):
+    """An object with a key that it has more than once: ``repeated`` names those."""
+
+    repeated: frozenset[str] = frozenset()
+
+
+class Element(NamedTuple):
+    """What stands where a row is expected: an object, or what is wrong with it. ``number`` is its line, or its place among all.
+
+    Where ``next_link`` is not empty, it is no row: a page names a next one, which does not follow.
+    """
+
+    number: int
+    fields: dict[str, Any] | None
+    problem: str | None = None
+    next_link: str = ""
+    kind: str = ""
+    """What it is in words, where it is a value of JSON and no object."""
+
+
+def looks_like_json(path: Path, head: bytes) -> bool:
+    """Whether a file whose text begins like this is JSON: by its name, or as no header of a CSV file begins."""
+    return _NAMES.search(path.name) is not None or _BEGINS.match(head) is not None
+
+
+def elements(path: Path, pieces: Iterable[bytes]) -> Iterator[Element]:
+    """Yield the elements of a file's text, given as UTF-8 in pieces.
+
+    Raises `InputError` where it is no JSON any more, or ambiguous.
+    """
+    pieces = iter(pieces)
+    head, first = bytearray(), list[bytes]()
+    while len(first) < 2 and len(head) <= OBJECT_CHARS_MAX and not head.lstrip().startswith(b"["):
+        piece = next(pieces, None)
+        if piece is None:
+            first = _first_lines(head, whole=True)
+            break
+        head += piece
+        if b"\n" in piece:
+            first = _first_lines(head)
+    pages = _Pages(path)
+    if _are_lines(first):
+        yield from _of_lines(path, chain((bytes(head),), pieces), pages)
+    else:
+        yield from _of_documents(path, chain((bytes(head),), pieces), pages)
+    yield from pages.end()
+
+
+class _Pages:
+    """Takes pages of Graph's apart, and notices one whose next does not follow in the same file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: tuple[int, str, str] | None = None
+
+    def taken_apart(self, number: int, found: dict[str, Any]) -> list[Any] | None:
+        """The rows of a page; None where the object is no page. Raises `InputError` where that is not clear."""
+        rows = found.get("value")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            return None
+        if beside := [key for key in found if name_key(key) in _ROLES]:
+            raise InputError(
+                f"{self._path} is ambiguous at object {number:,}: it has the list 'value', as a page of Graph's has, and "
+                f"{printable(beside[0], 50)!r} beside it, as a row has. Write one object for each contact."
+            )
+        return rows
+
+    def begin(self, number: int, found: dict[str, Any]) -> Iterator[Element]:
+        """A page begins: the one before is complete if this continues it."""
+        context = str(found.get("@odata.context", ""))
+        if self._open is not None and self._open[1] != context:
+            yield from self.end()
+        link = next((found[key] for key in _NEXT if isinstance(found.get(key), str) and found[key]), "")
+        self._open = (number, context, link) if link else None
+
+    def end(self) -> Iterator[Element]:
+        """Nothing follows."""
+        if self._open is not None:
+            yield Element(self._open[0], None, None, self._open[2])
+        self._open = None
+
+
+# -------------------------------------------------------------------------------------------------------- one object a line
+
+
+def _first_lines(head: bytearray, *, whole: bool = False) -> list[bytes]:
+    """The first two lines that are not empty, as far as they are there to their end."""
+    if not whole and b"\n" not in head:
+        return []
+    lines = bytes(head).split(b"\n")
+    return [line.strip() for line in (lines if whole else lines[:-1]) if line.strip()][:2]
+
+
+def _are_lines(first: list[bytes]) -> bool:
+    """Whether each line is an object of its own: the first one is, or the second is and the first is a broken one."""
+    if not first or not (first[0].startswith(b"{") and first[0].endswith(b"}")):
+        return False
+    return any(isinstance(_line(line)[0], dict) for line in first)
+
+
+def _of_lines(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterator[Element]:
+    for number, raw in _lines(path, pieces):
+        line = raw.strip()
+        if not line:
+            continue
+        found, problem = _line(line)
+        if problem is None and isinstance(found, dict):
+            rows = pages.taken_apart(number, found)
+            if rows is None:
+                yield Element(number, found)
+            else:
+                yield from pages.begin(number, found)
+                for row in rows:
+                    yield Element(number, row)
+            continue
+        if problem is not None and not (line.startswith(b"{") and line.endswith(b"}")):
+            raise InputError(
+                f"{path}: line {number:,} is not a whole JSON object (it is cut off, or broken). None of the file is sent. Mend or "
+                "remove that line."
+            )
+        if problem is not None:
+            yield Element(number, None, problem)
+        else:
+            kind = kind_of_value(found)
+            yield Element(number, None, f"the line holds {kind}, and a row is an object", kind=kind)
+
+
+def _lines(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
+    number, rest = 1, b""
+    for piece in pieces:
+        lines = (rest + piece).split(b"\n")
+        rest = lines.pop()
+        yield from enumerate(lines, start=number)
+        number += len(lines)
+        if len(rest) > OBJECT_CHARS_MAX:
+            raise InputError(
+                f"Line {number:,} of {path} is longer than the {OBJECT_CHARS_MAX >> 20} MiB that an object may have. Write one "
+                "contact a line."
+            )
+    yield number, rest
+
+
+def _line(line: bytes) -> tuple[Any, str | None]:
+    """The value of a line, and what is wrong with it."""
+    try:
+        return _DECODER.decode(line.decode("utf-8", "surrogateescape")), None
+    except RecursionError:
+        return None, "the object is nested too deeply"
+    except ValueError:
+        return None, "the line is not a JSON object"
+
+
+# ------------------------------------------------------------------------------------------------------- arrays and pages
+
+
+def _of_documents(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterator[Element]:
+    """Elements are numbered from 1 over the whole file."""
+    text = _Text(path, pieces)
+    number, depth, expects_comma = 0, 0, False
+    while character := text.peek():
+        if depth and character == "]":
+            text.skip()
+            depth -= 1
+            expects_comma = depth > 0
+            continue
+        if expects_comma:
+            if character != ",":
+                raise text.broken("a comma or ] is missing")
+            text.skip()
+            expects_comma = False
+            if text.peek() in ("]", ""):
+                raise text.broken("something must follow the comma")
+            continue
+        if character == "[" and depth < ARRAYS_DEPTH_MAX:
+            text.skip()
+            depth += 1
+            continue
+        found = text.value()
+        expects_comma = depth > 0
+        rows = pages.taken_apart(number + 1, found) if isinstance(found, dict) else None
+        if rows is not None:
+            yield from pages.begin(number + 1, found)
+            for row in rows:
+                number += 1
+                yield Element(number, row)
+            continue
+        number += 1
+        if isinstance(found, dict):
+            yield Element(number, found)
+        else:
+            kind = kind_of_value(found)
+            yield Element(number, None, f"the element is {kind}, and a row is an object", kind=kind)
+    if depth:
+        raise text.broken("it ends within an array, as a file that was cut short does")
+
+
+class _Text:
+    """The text of a file from some place on; what lies before is forgotten."""
+
+    def __init__(self, path: Path, pieces: Iterator[bytes]) -> None:
+        self._path = path
+        self._pieces = pieces
+        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+        self._text = ""
+        self._at = 0
+        self._ended = False
+        self._lines_before = 0
+
+    def peek(self) -> str:
+        """The next character that is no white space; "" at the end."""
+        while True:
+            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def skip(self) -> None:
+        """Go past that character."""
+        self._at += 1
+
+    def value(self) -> Any:
+        """The value that begins here. Raises `InputError` where it is none, or longer than is allowed."""
+        while True:
+            try:
+                found, end = _DECODER.raw_decode(self._text, self._at)
+                if end < len(self._text) or self._ended:  # a number may go on
+                    self._at = end
+                    return found
+            except RecursionError as error:
+                raise self.broken("it is nested too deeply") from error
+            except json.JSONDecodeError as error:
+                if self._ended:
+                    raise self.broken(error.msg, error.pos) from error
+                if len(self._text) - self._at > OBJECT_CHARS_MAX:
+                    raise InputError(
+                        f"{self._path} has a value at line {self._line(self._at):,} that is broken, or longer than the "
+                        f"{OBJECT_CHARS_MAX >> 20} MiB that an object or a page may have. Write one contact a line, for example "
+                        "with jq -c '.value[]'."
+                    ) from error
+            self._more()
+
+    def broken(self, why: str, at: int | None = None) -> InputError:
+        """The error that says why this is no JSON, and where."""
+        return InputError(
+            f"{self._path} is not valid JSON at line {self._line(self._at if at is None else at):,}: "
+            f"{printable(why, 100)}. None of it is sent. If it was cut short, write it again."
+        )
+
+    def _line(self, at: int) -> int:
+        return self._lines_before + self._text.count("\n", 0, at) + 1
+
+    def _more(self) -> bool:
+        """Read on, as much again as is held, so that a long value is tried a few times only."""
+        if self._ended:
+            return False
+        self._lines_before += self._text.count("\n", 0, self._at)
+        parts = [self._text[self._at :]]
+        self._at = 0
+        wanted = len(parts[0])
+        got = 0
+        while got <= wanted:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._ended = True
+                parts.append(self._decode(b"", True))
+                break
+            parts.append(self._decode(piece))
+            got += len(parts[-1])
+        self._text = "".join(parts)
+        return True
+
+
+def kind_of_value(value: Any) -> str:
+    """What a value is, in words."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float() | Decimal():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    repeating = Repeating(found)
+    repeating.repeated = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return repeating
+
+
+def _whole_number(text: str) -> int | Decimal:
+    return int(text) if len(text) <= _INT_CHARS_MAX else Decimal(text)
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_whole_number)

@@ -1,0 +1,306 @@
+"""What the columns of a file mean: which hold user, folder and contact, and what the others are called from here on.
+
+It knows names only. It must not know CSV or Parquet.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from purgeengine.core.graph.text import printable
+from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
+from purgeengine.errors import InputError, UsageProblem
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "user": ("user", "userPrincipalName", "mailbox", "upn", "userId"),
+    "folder": ("folder", "folderId", "contactFolderId", "parentFolderId"),
+    "contact": ("contact", "contactId", "id"),
+}
+"""Names that are understood, in any letter case. Where a file has several for one role, the earlier one wins."""
+
+LEDGER_COLUMNS = (
+    "row",
+    "user",
+    "folder",
+    "contact",
+    "outcome",
+    "status",
+    "code",
+    "message",
+    "attempts",
+    "in_doubt",
+    "first_sent_utc",
+    "settled_utc",
+    "request_id",
+    "client_request_id",
+)
+"""Columns of an export, in its order: names that no other column may take."""
+
+NAME_CHARS_MAX = 256
+"""Longest column name; a longer one is a sign that the first line is no header."""
+NAMES_BYTES_MAX = 64 * 1024
+"""Of all names together: an export begins with them in one line, and has to be read again."""
+COLUMNS_MAX = 1_000
+"""Most columns of a file, and most other columns of an input; a row needs three. What an export adds does not count."""
+
+_TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason", ORIGIN_COLUMN}
+_ADDED = {*_TAKEN, *(f"input_{name}" for name in _TAKEN)}
+_OF_EXPORT = {"row", "outcome", "client_request_id"}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where to find what in a file. Positions count from 0; ``folder`` is None where no column holds it.
+
+    ``names`` are all columns as the file has them, ``extras`` those that are passed on, as (position, name from here on).
+    ``is_export`` tells that this program wrote the file, and ``in_doubt`` where it says which rows may be gone by our doing.
+    ``given`` are roles that no column of the file holds, with the value that all of its rows have (of ``--user``, or of the
+    folder of a partition). For such a user or contact the position is that of another column: something must be read.
+    ``constants`` are other columns of that kind. ``origins`` tells people where each role is from.
+    """
+
+    names: tuple[str, ...]
+    user: int
+    folder: int | None
+    contact: int
+    extras: tuple[tuple[int, str], ...]
+    is_export: bool
+    in_doubt: int | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
+    constants: tuple[tuple[str, str], ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def wanted(self) -> tuple[int, ...]:
+        """The positions to read: user, folder where there is one, contact, then the extras, then the doubt."""
+        places = (self.user, self.folder, self.contact, *(place for place, _ in self.extras), self.in_doubt)
+        return tuple(dict.fromkeys(place for place in places if place is not None))
+
+
+class LacksColumns(InputError):
+    """A file has no column for a role that every row needs. ``lacking`` names the roles: user, contact or both."""
+
+    def __init__(self, text: str, lacking: Sequence[str]) -> None:
+        super().__init__(text)
+        self.lacking = tuple(lacking)
+
+
+class Roles(dict[str, str]):
+    """The caller's own names for roles, "" for a role that is left out; ``user`` is the one user of every row, where given.
+
+    ``partition`` are columns that the folders of one file name, with their values.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, str] | None = None,
+        user: str | None = None,
+        partition: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(columns or {})
+        self.user = user
+        self.partition = tuple(partition)
+
+    def within(self, partition: Sequence[tuple[str, str]]) -> Roles:
+        """The same for a file in folders of these columns."""
+        return Roles(self, self.user, partition) if partition else self
+
+
+def checked_override(columns: Mapping[str, str] | None, user: str | None = None) -> Roles:
+    """The caller's own names for roles. Raises `UsageProblem` for a role that does not exist or cannot be left out."""
+    for role, name in (columns or {}).items():
+        if role not in ALIASES:
+            raise UsageProblem(f"--columns knows the roles user, folder and contact, not {role!r}.")
+        if not name and role != "folder":
+            raise UsageProblem(f"--columns can leave out the folder only (folder=), not the {role}.")
+    if user is not None and "user" in (columns or {}):
+        raise UsageProblem("--user names the one mailbox of the list, and --columns a column for it. Give one of them.")
+    return Roles(columns, user)
+
+
+def recognised(names: Sequence[str], override: Mapping[str, str]) -> int:
+    """How many of the names mean something to us; tells the right delimiter from the wrong ones."""
+    known = {name_key(alias) for aliases in ALIASES.values() for alias in aliases}
+    known.update(name_key(name) for name in override.values() if name)
+    return sum(name_key(name) in known for name in names)
+
+
+def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> Layout:
+    """Find the roles among the column names. Raises `InputError` that names the file and the columns it has."""
+    names = tuple(plain_name(name) or f"column_{place}" for place, name in enumerate(names, start=1))
+    _refuse_too_many(f"{path} does not begin with a usable header: it has", names)
+    _refuse_odd_names(path, names)
+    wanted = override if isinstance(override, Roles) else Roles(override)
+    every = (*names, *(plain_name(name) for name, _ in wanted.partition))
+    values = {len(names) + number: value for number, (_, value) in enumerate(wanted.partition)}
+    _refuse_odd_names(path, every)
+    places = {name_key(name): place for place, name in enumerate(every)}
+    roles = _overridden(path, every, places, wanted)
+    taken = set(roles.values())
+    for role in ALIASES:
+        if role not in roles:
+            roles[role] = _by_alias(path, role, {key: place for key, place in places.items() if place not in taken})
+    _refuse_two_users(path, every, roles["user"], wanted.user)
+    given = {role: values[place] for role, place in roles.items() if place in values}
+    origins = {role: every[place] for role, place in roles.items() if place is not None}
+    if wanted.user is not None:
+        given["user"], origins["user"] = wanted.user, "--user"
+    if lacking := [role for role in ("user", "contact") if roles[role] is None and role not in given]:
+        raise _lacking(path, every, lacking)
+    own = {place for place in roles.values() if place is not None and place < len(names)}
+    others = [place for place in range(len(names)) if place not in own]
+    anything = min(own, default=0)
+    user, folder, contact = ((None if role in given else roles[role]) for role in ALIASES)
+    of_export = is_export(names)
+    extras = _extras(names, others, places, of_export=of_export)
+    in_doubt = places.get("in_doubt") if of_export else None
+    return Layout(
+        names,
+        anything if user is None else user,
+        folder,
+        anything if contact is None else contact,
+        extras,
+        of_export,
+        in_doubt if in_doubt in others else None,
+        given,
+        tuple((safe_name(every[place]), value) for place, value in values.items() if place not in roles.values()),
+        origins,
+    )
+
+
+def is_export(names: Sequence[str]) -> bool:
+    """Whether this program wrote the file."""
+    return set(map(name_key, names)) >= _OF_EXPORT
+
+
+def name_key(name: str) -> str:
+    """What two names of one column have in common: neither case nor surrounding spaces tell columns apart."""
+    return name.strip().casefold()
+
+
+def safe_name(name: str) -> str:
+    """The name under which an extra column travels: ``input_<name>`` where an export or a batch has one of that name itself."""
+    return f"input_{name}" if name_key(name) in _TAKEN else name
+
+
+def united(layouts: Sequence[Layout]) -> tuple[str, ...]:
+    """Names of the extra columns over all files, first seen first. Names compare without case, as the roles do.
+
+    Raises `InputError` where they are more than an export may have.
+    """
+    seen: dict[str, str] = {}
+    for layout in layouts:
+        for name in (*(name for _, name in layout.extras), *(name for name, _ in layout.constants)):
+            seen.setdefault(name_key(name), name)
+    _refuse_too_many("The files of the input have together", tuple(seen.values()))
+    return tuple(seen.values())
+
+
+def plain_name(name: str) -> str:
+    """In one line, without surrounding spaces and the byte order mark of a file that was pasted into another."""
+    return " ".join(name.replace("\ufeff", "").split())
+
+
+def _refuse_too_many(what_has: str, names: Sequence[str]) -> None:
+    """An export has all of them beside its own, and is an input again, as often as somebody likes."""
+    own = [name for name in names if name_key(name) not in _ADDED]
+    if len(own) > COLUMNS_MAX:
+        raise InputError(
+            f"{what_has} {len(own):,} columns besides those of a ledger, and {COLUMNS_MAX:,} are allowed. Leave out some of them."
+        )
+    if sum(len(name.encode("utf-8", "replace")) for name in own) > NAMES_BYTES_MAX:
+        raise InputError(
+            f"{what_has} columns whose names are longer than {NAMES_BYTES_MAX // 1024} KiB together. Leave out some of them."
+        )
+
+
+def _refuse_odd_names(path: Path, names: tuple[str, ...]) -> None:
+    if max(map(len, names), default=0) > NAME_CHARS_MAX:
+        raise InputError(
+            f"{path} does not begin with a usable header: it has a column name of more than {NAME_CHARS_MAX} characters."
+        )
+    if any(unicodedata.category(character) == "Cc" for name in names for character in name):
+        raise InputError(f"{path} has control characters in the name of a column. Rename it.")
+    twice = [name for name, count in Counter(map(name_key, names)).items() if count > 1]
+    if twice:
+        shown = ", ".join(printable(name) for name in names if name_key(name) in twice)
+        raise InputError(
+            f"{path} has columns of the same name ({shown}). Rename or remove one; case does not tell them apart."
+        )
+
+
+def _overridden(
+    path: Path, names: tuple[str, ...], places: Mapping[str, int], override: Mapping[str, str]
+) -> dict[str, int | None]:
+    roles: dict[str, int | None] = {}
+    for role, name in override.items():
+        if not name:
+            roles[role] = None
+            continue
+        if name_key(name) not in places:
+            raise InputError(f"{path} has no column {name!r} for the {role}; it has {_listed(names)}.")
+        if places[name_key(name)] in roles.values():
+            raise InputError(f"The column {name!r} of {path} is named for two roles. Name one column for each.")
+        roles[role] = places[name_key(name)]
+    return roles
+
+
+def _by_alias(path: Path, role: str, places: Mapping[str, int]) -> int | None:
+    """Find the column of a role by the names that are understood for it; None where there is none.
+
+    Of several, the one that stands first in `ALIASES` is taken. Raises `InputError` for ``contactId`` beside ``id``: a wrong guess
+    would delete other contacts than those that are meant.
+    """
+    present = [alias for alias in ALIASES[role] if name_key(alias) in places]
+    if present == ["contactId", "id"]:
+        raise InputError(
+            f"{path} has both 'contactId' and 'id', and either may name the contact. Say which with --columns, "
+            f"for example contact=contactId."
+        )
+    return places[name_key(present[0])] if present else None
+
+
+def _refuse_two_users(path: Path, names: tuple[str, ...], place: int | None, user: str | None) -> None:
+    """Which of two users is meant is for people to say, even where both seem to agree."""
+    if place is not None and user is not None:
+        raise InputError(
+            f"{path} has a column for the user ({names[place]!r}), and --user names {printable(user)!r} for all of its rows. "
+            "Leave --user out, or name a list without such a column."
+        )
+
+
+def _extras(
+    names: tuple[str, ...], others: Sequence[int], places: Mapping[str, int], *, of_export: bool
+) -> tuple[tuple[int, str], ...]:
+    """Rename what collides with the ledger; where the file has the new name already, that older column is kept instead.
+
+    So the rows of an export keep their number in the first ledger of a chain, however long that is.
+    """
+    extras = []
+    for place in others:
+        key = name_key(names[place])
+        is_origin = of_export and key in ("row", ORIGIN_COLUMN)
+        name = ORIGIN_COLUMN if is_origin else safe_name(names[place])
+        if places.get(name_key(name), place) == place:
+            extras.append((place, name))
+    return tuple(extras)
+
+
+def _lacking(path: Path, names: tuple[str, ...], lacking: Sequence[str]) -> LacksColumns:
+    accepted = "; ".join(f"{role}: {', '.join(ALIASES[role])}" for role in lacking)
+    return LacksColumns(
+        f"{path} has no column for the {' and the '.join(lacking)}. It has {_listed(names)}. "
+        f"These names are understood, in any letter case: {accepted}. Other names can be given with --columns."
+        + (" A list of one mailbox needs no such column: name the mailbox with --user." if lacking == ["user"] else ""),
+        lacking,
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:20])
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"the column{'s' if len(names) != 1 else ''} {shown}{more}"

@@ -1,0 +1,84 @@
+"""Counts entries: what a run has done so far, for the progress display and the summary."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+
+from purgeengine import logs
+from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
+from purgeengine.core.model import Outcome
+from purgeengine.core.policy.auto_stop import FAILURES, AbsenceWatch, AutoStop, FailureThreshold
+
+PACE_S = 30.0
+"""The rate shown is that of the last half minute: steady enough to read, quick enough to see a throttle."""
+
+
+class Tally:
+    """Counts what the engine reports. ``settled_before`` are the outcomes an earlier run of the same ledger left."""
+
+    def __init__(
+        self,
+        rows: int,
+        settled_before: Mapping[Outcome, int],
+        threshold: FailureThreshold | None = None,
+        auto_stop: AutoStop | None = None,
+    ) -> None:
+        self.rows = rows
+        self.outcomes: Counter[Outcome] = Counter(settled_before)
+        self.settled_now: Counter[Outcome] = Counter()
+        self.calls = 0
+        self.requests = 0
+        self.lost_calls = 0
+        self.closed_mailboxes = 0
+        self._threshold = threshold
+        self._auto_stop = auto_stop
+        self._absence = AbsenceWatch()
+        self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
+
+    def seen(self, entries: Sequence[Entry]) -> str | None:
+        """Count a turn's entries; answer why the run must stop, if it must."""
+        settled: Counter[Outcome] = Counter()
+        for entry in entries:
+            if type(entry) is Settled:
+                settled[entry.outcome] += entry.rows
+                self._absence.take(entry)
+            elif type(entry) is BatchSent:
+                self.calls += 1
+                self.requests += sum([len(part.attempts) for part in entry.parts])
+            elif type(entry) is BatchEnded:
+                self.lost_calls += entry.status is None
+            elif type(entry) is MailboxClosed:
+                self.closed_mailboxes += 1
+                settled[Outcome.SKIPPED] += entry.skipped
+        self.outcomes.update(settled)
+        self.settled_now.update(settled)
+        if (warning := self._absence.warning()) is not None:
+            logs.get_logger().warning(logs.RUN_DOUBTED, because=warning)
+        return self._crossed() or (None if self._auto_stop is None else self._auto_stop.seen(entries, settled))
+
+    def _crossed(self) -> str | None:
+        """A row that was skipped was never sent: it is no failure, and no success that would outweigh one."""
+        if self._threshold is None:
+            return None
+        failed = sum(self.settled_now[outcome] for outcome in FAILURES)
+        return self._threshold.crossed(failed, self.settled_now.total() - self.settled_now[Outcome.SKIPPED])
+
+    @property
+    def settled(self) -> int:
+        """Rows with an outcome, those of earlier runs and those never sent included."""
+        return self.outcomes.total()
+
+    @property
+    def left(self) -> int:
+        """Rows without an outcome."""
+        return max(0, self.rows - self.settled)
+
+    def rate(self, elapsed_s: float) -> float:
+        """Rows settled a second over the last half minute, ``elapsed_s`` after the start; to be asked regularly."""
+        now = elapsed_s
+        self._marks.append((now, self.settled_now.total()))
+        while self._marks[0][0] < now - PACE_S:
+            self._marks.popleft()
+        since, settled = self._marks[0]
+        return (self.settled_now.total() - settled) / (now - since) if now > since else 0.0

@@ -1,0 +1,258 @@
+"""The pieces of a run put together: a ledger, a scheduler, a way to Graph, and what is shown meanwhile."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from purgeengine import __version__, logs
+from purgeengine.core.graph.claims_challenge import in_words
+from purgeengine.core.graph.text import well_formed
+from purgeengine.core.graph.verdicts import Verdict, judge, unwrapped
+from purgeengine.core.messages import Halt, HaltReason
+from purgeengine.core.policy.advice import advice_for
+from purgeengine.core.policy.auto_stop import AutoStop, FailureThreshold
+from purgeengine.core.scheduling.scheduler import Scheduler
+from purgeengine.edges.clock import SystemClock
+from purgeengine.edges.http.transport import HttpTransport
+from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.recorder import Recorder
+from purgeengine.edges.login import AccessTokens
+from purgeengine.edges.login.ready import READY_METHOD
+from purgeengine.engine.event_loop import run_loop
+from purgeengine.engine.loop import Engine
+from purgeengine.engine.ports import Hours
+from purgeengine.engine.tally import Tally
+from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
+from purgeengine.jobs.graph_endpoint import GraphEndpoint
+from purgeengine.jobs.progress import Display, RunProgress, shown
+from purgeengine.jobs.resume import take_up
+from purgeengine.jobs.summary import Summary, exit_code_of
+from purgeengine.memory import spare_the_collector
+from purgeengine.run_limits import Limits
+from purgeengine.words import duration
+
+MAILBOXES_TOLD = 20
+"""Mailboxes in which nothing was found that a summary names."""
+
+HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
+    HaltReason.REFUSED_APP: lambda said: TokenError(
+        f"Graph refused the app: {said}. Check its permission (Contacts.ReadWrite with admin consent) and the tenant, "
+        "then give the same command again."
+    ),
+    HaltReason.UNAUTHORIZED: lambda said: TokenError(
+        f"Graph answered 401 ({said}) for every mailbox, and no row was purged. Either the app's token is refused (check its "
+        "permission and the tenant), or Graph cannot reach these mailboxes: they are on premises in a hybrid tenant, or they do "
+        "not exist. Try one mailbox that is known to work (check --probe), or leave these out (--exclude-users), "
+        "then give the same command again."
+    ),
+    HaltReason.NO_SUCH_ACTION: lambda said: TokenError(
+        f"Permanent deletion of contacts does not exist at this Graph address ({said}). Only the global cloud has it. The app's "
+        "permission is not the cause, and no row was marked as refused. Run the list with --action delete and a new ledger "
+        "(--ledger)."
+    ),
+    HaltReason.BATCHES_REFUSED: lambda said: RunStopped(
+        f"Graph refused one batch after the other as a whole ({said}), though each held a single row. The rows are hardly the "
+        "cause. Look for what changes a request on its way, such as a proxy or a gateway. The same command resumes the run. "
+        "purgeengine retry asks again for the rows that were refused."
+    ),
+    HaltReason.THROTTLED: lambda said: RunStopped(
+        f"Graph refused every call as too fast ({said}), however long the waits became, so the run was stopped. Something else may "
+        "use up the app's limits. The same command resumes it."
+    ),
+    HaltReason.OUTAGE: lambda said: RunStopped(
+        f"Graph has not answered for a long time, so the run was stopped. {f'Last heard: {said}. ' if said else ''}"
+        "The same command resumes it."
+    ),
+    HaltReason.WAIT_TOO_LONG: lambda said: RunStopped(
+        f"Graph asked the app for a wait that is longer than the longest wait of a run ({said}). The same command resumes it after "
+        "that time."
+    ),
+}
+
+
+Stopping = Callable[[Callable[[str], None], Callable[[], None]], AbstractContextManager[None]]
+"""While inside, may call the first function with a reason to stop in an orderly way, and the second before leaving at once."""
+
+
+@contextmanager
+def never_stopping(stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
+    """Let a run go on to its end."""
+    yield
+
+
+@dataclass(slots=True)
+class Purge:
+    """One run over a ledger."""
+
+    ledger: Ledger
+    tokens: AccessTokens
+    endpoint: GraphEndpoint
+    limits: Limits
+    display: Display
+    threshold: FailureThreshold | None = None
+    seed: int | None = None
+    auto_stop: bool = False
+    """Whether to stop by itself when the run looks wrong."""
+    hours: Hours | None = None
+    """When it may send; None for any time."""
+    stopping: Stopping = never_stopping
+    """What may stop the run from outside: signals, on the command line."""
+    on_outcome: Callable[[int], object] = lambda exit_code: None
+    """Called with the exit code as soon as the run is over: from then on nothing changes it."""
+
+    def run(self) -> Summary:
+        """Purge what the ledger still has to do, and sum up. Raises nothing that the run itself can cause: see `stopped`."""
+        counts = self.ledger.counts()
+        tally = Tally(counts.rows, counts.outcomes, self.threshold, AutoStop() if self.auto_stop else None)
+        started = time.monotonic()
+        error: PurgeEngineError | None = None
+        scheduler: Scheduler | None = None
+        if self.ledger.has_work():
+            self.ledger.hold_reserve(self.limits.connections)
+            spare_the_collector()
+            try:
+                scheduler, error = run_loop(self._purge(tally))
+            finally:
+                self.display.close()
+        summary = self._summary(tally, scheduler, error, time.monotonic() - started)
+        self.on_outcome(summary.exit_code)
+        return summary
+
+    async def _purge(self, tally: Tally) -> tuple[Scheduler | None, PurgeEngineError | None]:
+        clock = SystemClock()
+        self.ledger.begin(round(clock.utc() * 1000), self._asked())
+        try:
+            scheduler, mailboxes = take_up(
+                self.ledger,
+                self.limits,
+                clock,
+                self.seed,
+                token_renewable=self.tokens.describe().method != READY_METHOD,
+            )
+        except RunStopped as error:
+            return None, error
+        logs.get_logger().info(logs.RUN_STARTED, rows_left=tally.left, connections=self.limits.connections)
+        recorder = Recorder(self.ledger)
+        try:
+            async with HttpTransport.open(
+                graph_url=self.endpoint.graph_url, connections=self.limits.connections, ca_file=self.endpoint.ca_file
+            ) as transport:
+                engine = Engine(
+                    scheduler,
+                    mailboxes,
+                    ledger=recorder,
+                    transport=transport,
+                    tokens=self.tokens,
+                    clock=clock,
+                    watcher=tally,
+                    hours=self.hours,
+                    deletion=self.ledger.deletion,
+                )
+                return scheduler, await self._watched(engine, tally)
+        finally:
+            recorder.close()
+
+    def _asked(self) -> dict[str, Any]:
+        """What a report tells of the run; nothing secret."""
+        identity = self.tokens.describe()
+        return {
+            "version": __version__,
+            "client_id": identity.client_id,
+            "method": identity.method,
+            "graph_host": urlsplit(self.endpoint.graph_url).hostname,
+            "connections": self.limits.connections,
+            "fanout": self.limits.fanout,
+            "mailbox_requests": self.limits.mailbox_requests,
+            "mailbox_window_s": self.limits.mailbox_window_s,
+            "requests_per_s": self.limits.requests_per_s,
+        }
+
+    async def _watched(self, engine: Engine, tally: Tally) -> PurgeEngineError | None:
+        """Run the engine under the display and the signals; answer what stopped it, if anything did."""
+        try:
+            with self.stopping(engine.stop, self.display.close):
+                async with shown(self.display, RunProgress(tally, engine.scheduler, self.hours)):
+                    await engine.run()
+        except PurgeEngineError as error:
+            return error
+        if engine.halted is not None:
+            return halted(engine.halted, engine.claims)
+        if engine.stop_reason is not None:
+            return RunStopped(f"The run was stopped: {engine.stop_reason.rstrip('.')}. The same command resumes it.")
+        return None
+
+    def _summary(
+        self, tally: Tally, scheduler: Scheduler | None, error: PurgeEngineError | None, duration_s: float
+    ) -> Summary:
+        review = self.ledger.review(MAILBOXES_TOLD)
+        counts = review.counts
+        unfinished = counts.waiting + counts.in_doubt
+        return Summary(
+            ledger=well_formed(str(self.ledger.folder)),
+            rows=counts.rows,
+            outcomes=counts.outcomes,
+            waiting=counts.waiting,
+            in_doubt=counts.in_doubt,
+            complete=unfinished == 0,
+            calls=tally.calls,
+            requests=tally.requests,
+            throttled=scheduler.view.throttled if scheduler else 0,
+            lost_calls=tally.lost_calls,
+            closed_mailboxes=tally.closed_mailboxes,
+            settled_now=tally.settled_now.total(),
+            duration_s=duration_s,
+            exit_code=error.exit_code if error else exit_code_of(counts.outcomes, unfinished),
+            stopped=str(error) if error else None,
+            fanout=scheduler.fanout if scheduler else None,
+            action=self.ledger.deletion.action,
+            absence=review.absence,
+            advice=advice_for([review.situation(str(self.ledger.folder))], windows=os.name == "nt"),
+            held_s=scheduler.view.held_s if scheduler else 0.0,
+            closeness=scheduler.view.closeness if scheduler else None,
+        )
+
+
+def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
+    """Why the scheduler stopped the run, as the error that ends it; ``claims`` is what Graph wanted of the last refused token."""
+    reply = unwrapped(halt.reply)
+    parts = (reply.status or "", reply.code, reply.message) if reply.from_graph else (reply.message,)
+    said = " ".join(str(part) for part in parts if part).rstrip(".")
+    if halt.reason is HaltReason.WAIT_TOO_LONG and reply.retry_after_s is not None:
+        said = f"{duration(reply.retry_after_s)}; {said}"
+    if reply.code.lower() == "organizationfromtenantguidnotfound":
+        return TokenError(
+            f"Graph does not know the tenant of the token ({said}). The id of the tenant is wrong, the tenant belongs to another "
+            "cloud, or it has no Exchange Online. Check AZURE_TENANT_ID and --cloud, then give the same command again."
+        )
+    if halt.reason is HaltReason.REFUSED_APP and judge(reply) is not Verdict.APP_REFUSED and reply.status == 401:
+        wanted = in_words(reply.message, claims)
+        challenge = f" This is continuous access evaluation ({wanted})." if wanted else ""
+        return TokenError(
+            f"Graph refused the token, and each new one as well: {said}.{challenge} Check the tenant, the app and its permission "
+            "(Contacts.ReadWrite with admin consent)"
+            + (", and the policies that apply to it (Conditional Access)" if wanted else "")
+            + ", then give the same command again."
+        )
+    if halt.reason is HaltReason.OUTAGE and not reply.from_graph:
+        return RunStopped(
+            f"The run was stopped because Graph itself did not answer. {said}. The same command resumes it."
+        )
+    return HALTS[halt.reason](said)
+
+
+def log_doubt(summary: Summary) -> None:
+    """Warn where nothing, or nearly nothing, was found under its id."""
+    if summary.absence is not None:
+        logs.get_logger().warning(logs.RUN_DOUBTED, because=summary.absence.sentence)
+
+
+def log_end(summary: Summary) -> None:
+    """One event that says how the run ended, for automation that reads logs."""
+    event = logs.RUN_ENDED if summary.complete else logs.RUN_STOPPED
+    logs.get_logger().info(event, **{key: value for key, value in summary.as_json().items() if key != "ledger"})

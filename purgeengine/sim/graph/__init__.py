@@ -1,0 +1,1 @@
+"""The simulated tenant behind ``$batch``: pure, with the time as an argument."""

@@ -1,0 +1,212 @@
+"""What the tenant answers to requests that only read: contacts, folders, users and the organization, in pages where there are many.
+
+Judges no deed and changes nothing. Of a contact the tenant knows its id and its folder; all other fields are empty, as in a contact
+that nobody filled in.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from purgeengine.sim.graph.simulated_mailbox import SimulatedMailbox
+from purgeengine.sim.graph.truth import Truth
+from purgeengine.sim.tenant_settings import TenantSettings
+from purgeengine.sim.wire.answers import DIRECTORY_DENIED, TROUBLES, SubResponse, Trouble
+from purgeengine.sim.wire.query import Options
+from purgeengine.sim.wire.routes import OF_DIRECTORY, Ask, Target
+
+ORGANIZATION_ID = "5157a1ed-0000-4000-8000-000000000001"
+"""The tenant's own id, as its login says it (`purgeengine.sim.login.login_endpoint.App`)."""
+GRAPH_ROOT = "https://graph.microsoft.com/v1.0"
+"""Where the links in an answer lead, unless a server says where it listens."""
+PAGE, PAGE_MAX = 10, 1_000
+"""Entries of a page of an Outlook collection: by default, and at most."""
+USERS_PAGE, USERS_PAGE_MAX = 100, 999
+"""The same of users."""
+MADE_UP_CONTACTS = 25
+"""Contacts that a mailbox lists where every contact exists: some must stand in the list, and not all can."""
+
+_LISTS = frozenset({Ask.LIST_CONTACTS, Ask.LIST_FOLDERS, Ask.LIST_CHILD_FOLDERS, Ask.GET_FOLDER})
+_READABLE = frozenset({Trouble.QUOTA_FULL, Trouble.QUOTA_REACHED})
+"""Troubles that keep nobody from reading."""
+_LISTABLE = frozenset({None, Trouble.OTHER_MAILBOX}) | _READABLE
+"""Those that keep nobody from reading a list, which holds no id that could be wrong."""
+_FOLDER_GONE = SubResponse(404, "ErrorFolderNotFound", "The specified folder could not be found in the store.")
+_TEXTS = """
+    displayName fileAs givenName initials middleName nickName surname title yomiGivenName yomiSurname yomiCompanyName
+    generation jobTitle companyName department officeLocation profession businessHomePage assistantName manager
+    mobilePhone spouseName personalNotes birthday
+"""
+_LISTED = ("categories", "children", "emailAddresses", "imAddresses", "homePhones", "businessPhones")
+_ADDRESSES = ("homeAddress", "businessAddress", "otherAddress")
+_NOTHING: dict[str, Any] = (
+    dict.fromkeys(_TEXTS.split()) | {name: [] for name in _LISTED} | {name: {} for name in _ADDRESSES}
+)
+
+
+class Reads:
+    """Answers from the truth. ``graph_root`` is where its links lead."""
+
+    def __init__(self, settings: TenantSettings, truth: Truth) -> None:
+        self.graph_root = GRAPH_ROOT
+        self._settings = settings
+        self._truth = truth
+
+    def read(self, box: SimulatedMailbox | None, target: Target) -> SubResponse:
+        """What Graph answers; the directory's requests have no mailbox."""
+        if box is None:
+            return self._read_directory(target)
+        if target.ask in _LISTS:
+            if not box.known or box.trouble not in _LISTABLE:
+                return TROUBLES[box.trouble or Trouble.INVALID_USER]
+            return self._read_list(box, target)
+        problem = self._truth.problem(box, target)
+        if problem is not None and box.trouble not in _READABLE:
+            return problem
+        if not self._truth.is_reachable(box, target):
+            return self._truth.unknown(box, target.contact)
+        known = self._contact(box, target.contact, target.folder)
+        return _entity(self._context(target, "contacts", entity=True), known, target.options, "contact")
+
+    def _read_directory(self, target: Target) -> SubResponse:
+        assert target.ask in OF_DIRECTORY, f"{target.ask} has a mailbox"
+        if not self._settings.directory:
+            return DIRECTORY_DENIED
+        if target.ask is Ask.GET_ORGANIZATION:
+            context = f"{self.graph_root}/$metadata#organization"
+            entry = {"id": ORGANIZATION_ID, "displayName": "Simulated tenant", "tenantType": "AAD"}
+            return self._page(target, context, [entry], "organization", (USERS_PAGE, USERS_PAGE_MAX))
+        context = f"{self.graph_root}/$metadata#users"
+        if target.ask is Ask.LIST_USERS:
+            users = [_user(box) for box in self._truth if box.known]
+            return self._page(target, context, users, "user", (USERS_PAGE, USERS_PAGE_MAX))
+        box = self._truth.mailbox(target.user)
+        if not box.known:
+            return TROUBLES[Trouble.REQUEST_RESOURCE_NOT_FOUND]
+        return _entity(f"{context}{_selected(target.options)}/$entity", _user(box), target.options, "user")
+
+    # ------------------------------------------------------------------------------------------------- lists
+
+    def _read_list(self, box: SimulatedMailbox, target: Target) -> SubResponse:
+        default = box.default_folder or box.made_up_id("Contacts folder")
+        folders = list(dict.fromkeys(folder for folder in box.contacts.values() if folder and folder != default))
+        if target.folder and target.folder != default and target.folder not in folders:
+            return _FOLDER_GONE
+        if target.ask is Ask.LIST_CONTACTS:
+            wanted = target.folder or default
+            contacts = [contact for contact, folder in box.contacts.items() if (folder or default) == wanted]
+            if self._settings.anything_exists and wanted == default and not contacts:
+                contacts = [
+                    name
+                    for name in (box.made_up_id(f"contact {n}") for n in range(MADE_UP_CONTACTS))
+                    if name not in box.purged
+                ]
+            entries = _Lazy(contacts, lambda contact: self._contact(box, contact, wanted))
+            return self._page(target, self._context(target, "contacts"), entries, "contact", (PAGE, PAGE_MAX))
+        known = [_folder(folder, f"Folder {n}", default) for n, folder in enumerate(folders, 1)]
+        if target.ask is Ask.GET_FOLDER:
+            known.append(_folder(default, "Contacts", box.made_up_id("root")))
+            found = next(folder for folder in known if folder["id"] == target.folder)
+            return _entity(self._context(target, "contactFolders", entity=True), found, target.options, "contactFolder")
+        if target.ask is Ask.LIST_CHILD_FOLDERS and target.folder != default:
+            known = []
+        return self._page(target, self._context(target, "contactFolders"), known, "contactFolder", (PAGE, PAGE_MAX))
+
+    def _page(
+        self, target: Target, context: str, entries: Sequence[dict[str, Any]], kind: str, sizes: tuple[int, int]
+    ) -> SubResponse:
+        """A page of a collection, with a link to the next one while there is one."""
+        options, (usual, most) = target.options, sizes
+        size = usual if options.top is None else options.top
+        if not 0 <= size <= most or (size == 0 and kind == "user"):
+            said = f"The limit of '{most}' for Top query has been exceeded. The value from the incoming request is '{size}'."
+            return SubResponse(400, "ErrorInvalidUrlQuery", said)
+        picked = islice(entries, options.skip, options.skip + size)
+        values = [_select(entry, options, kind) for entry in picked]
+        refused = next((value for value in values if isinstance(value, SubResponse)), None)
+        if refused is not None:
+            return refused
+        found: dict[str, Any] = {"@odata.context": context + _selected(options)}
+        if options.counted:
+            found["@odata.count"] = len(entries)
+        found["value"] = values
+        end = options.skip + size
+        if size and end < len(entries):
+            found["@odata.nextLink"] = f"{self.graph_root}{_path(target)}?{options.next_page(end)}"
+        return SubResponse(200, found=found)
+
+    def _context(self, target: Target, collection: str, *, entity: bool = False) -> str:
+        between = (
+            f"/contactFolders('{quote(target.folder, safe='')}')" if target.folder and collection == "contacts" else ""
+        )
+        context = f"{self.graph_root}/$metadata#users('{quote(target.user, safe='')}'){between}/{collection}"
+        return f"{context}{_selected(target.options)}/$entity" if entity else context
+
+    def _contact(self, box: SimulatedMailbox, contact: str, folder: str) -> dict[str, Any]:
+        change_key = uuid.uuid5(uuid.NAMESPACE_URL, contact).hex[:24]
+        where = box.folder_of(contact) if contact in box.contacts else folder or box.folder_of(contact)
+        return {
+            "@odata.etag": f'W/"{change_key}"', "id": contact, "changeKey": change_key,
+            "createdDateTime": "2025-01-01T00:00:00Z", "lastModifiedDateTime": "2025-01-01T00:00:00Z",
+            "parentFolderId": where, **_NOTHING,
+        }  # fmt: skip
+
+
+class _Lazy(Sequence[dict[str, Any]]):
+    """Entries that are written out only where a page holds them."""
+
+    def __init__(self, names: Sequence[str], write: Callable[[str], dict[str, Any]]) -> None:
+        self._names = names
+        self._write = write
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._write(self._names[index])
+
+
+def _entity(context: str, known: dict[str, Any], options: Options, kind: str) -> SubResponse:
+    picked = _select(known, options, kind)
+    return picked if isinstance(picked, SubResponse) else SubResponse(200, found={"@odata.context": context, **picked})
+
+
+def _select(entry: dict[str, Any], options: Options, kind: str) -> dict[str, Any] | SubResponse:
+    """The fields that are asked for, or the refusal of one that there is not. Annotations always come with them."""
+    if not options.select:
+        return entry
+    for name in options.select:
+        if name not in entry:
+            said = f"Could not find a property named '{name[:40]}' on type 'microsoft.graph.{kind}'."
+            return SubResponse(400, "RequestBroker--ParseUri", said)
+    return {name: value for name, value in entry.items() if name.startswith("@") or name in options.select}
+
+
+def _selected(options: Options) -> str:
+    return f"({','.join(options.select)})" if options.select else ""
+
+
+def _path(target: Target) -> str:
+    """The path of a collection, for the link to its next page."""
+    if target.ask is Ask.LIST_USERS:
+        return "/users"
+    last = {Ask.LIST_CONTACTS: "contacts", Ask.LIST_FOLDERS: "contactFolders", Ask.LIST_CHILD_FOLDERS: "childFolders"}
+    between = f"/contactFolders/{target.folder}" if target.folder else ""
+    return f"/users/{quote(target.user, safe='@')}{between}/{last[target.ask]}"
+
+
+def _folder(folder: str, name: str, parent: str) -> dict[str, Any]:
+    return {"id": folder, "parentFolderId": parent, "displayName": name}
+
+
+def _user(box: SimulatedMailbox) -> dict[str, Any]:
+    nothing = dict.fromkeys(("givenName", "surname", "jobTitle", "mobilePhone", "officeLocation", "preferredLanguage"))
+    name = box.key
+    return {
+        "businessPhones": [], "displayName": name.partition("@")[0], **nothing, "mail": name if "@" in name else None,
+        "userPrincipalName": name, "id": box.object_id,
+    }  # fmt: skip

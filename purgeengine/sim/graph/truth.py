@@ -1,0 +1,147 @@
+"""The truth about a simulated tenant: who has a mailbox, which contacts exist, and what became of the others.
+
+Judges a request that Graph has let through, and carries it out. Knows nothing of batches, throttling or chance; time is an
+argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from purgeengine.sim.graph.counters import Counters
+from purgeengine.sim.graph.simulated_mailbox import PurgeRecord, SimulatedMailbox
+from purgeengine.sim.tenant_settings import TenantSettings
+from purgeengine.sim.wire.answers import ALREADY_PURGED, MALFORMED_ID, NOT_FOUND, PURGED, TROUBLES, SubResponse, Trouble
+from purgeengine.sim.wire.routes import ID, Ask, Target
+
+
+class Truth:
+    """All mailboxes of a tenant, by key. Names compare without case; ids compare with it."""
+
+    def __init__(self, settings: TenantSettings, counters: Counters) -> None:
+        self._settings = settings
+        self._counters = counters
+        self._mailboxes: dict[str, SimulatedMailbox] = {}
+        self._aliases: dict[str, str] = {}
+        self._owners: dict[str, SimulatedMailbox] = {}
+
+    def __repr__(self) -> str:
+        return f"Truth(mailboxes={len(self._mailboxes)}, remaining={self.remaining()})"
+
+    # ------------------------------------------------------------------------------------------------- setting up
+
+    def mailbox(self, user: str) -> SimulatedMailbox:
+        """The mailbox behind a name; for a stranger's name one that is not ``known``, so that its requests are counted."""
+        key = user.casefold()
+        key = self._aliases.get(key, key)
+        box = self._mailboxes.get(key)
+        if box is None:
+            box = self._mailboxes[key] = SimulatedMailbox(
+                key, known=self._settings.anything_exists, counters=self._counters
+            )
+            self._aliases.setdefault(box.object_id, key)  # a client that has read the user goes on with the id
+        return box
+
+    def add_mailbox(self, user: str, trouble: Trouble | None = None) -> SimulatedMailbox:
+        """A mailbox that exists, with what is wrong with it from the start."""
+        box = self.mailbox(user)
+        box.known = True
+        box.trouble = trouble
+        return box
+
+    def alias(self, name: str, user: str) -> None:
+        """Let another name (an object id, say) mean the mailbox of ``user``; set it before the name is first used."""
+        box = self.mailbox(user)
+        self._aliases[name.casefold()] = box.key
+        if "@" not in name:
+            box.object_id = name.casefold()
+
+    def add(self, user: str, folder: str, contact: str) -> None:
+        """A contact that exists. An empty ``folder`` means that any folder in a url will do."""
+        box = self.mailbox(user)
+        box.known = True
+        box.add(contact, folder)
+        self._owners[contact] = box
+
+    def seed(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Contacts that exist, as (user, folder, contact); naming one twice is the same as once."""
+        for user, folder, contact in rows:
+            self.add(user, folder, contact)
+
+    # ------------------------------------------------------------------------------------------------- looking up
+
+    def __iter__(self) -> Iterator[SimulatedMailbox]:
+        return iter(self._mailboxes.values())
+
+    def exists(self, user: str, contact: str) -> bool:
+        """Whether the contact is there now."""
+        box = self.mailbox(user)
+        return contact in box.contacts or (self._settings.anything_exists and contact not in box.purged)
+
+    def purge_of(self, user: str, contact: str) -> PurgeRecord | None:
+        """When and by which call the contact was purged, or None."""
+        return self.mailbox(user).purged.get(contact)
+
+    def remaining(self) -> int:
+        """Seeded contacts that still exist."""
+        return sum(len(box.contacts) for box in self._mailboxes.values())
+
+    # ------------------------------------------------------------------------------------------------- judging
+
+    def carry_out(self, box: SimulatedMailbox, target: Target, now: float, client_request_id: str) -> SubResponse:
+        """What Graph does with a request to delete a contact; `PURGED` when the contact is gone by it.
+
+        In order: something is wrong with the mailbox, or nobody has it; an id is not one; the contact is there (in the
+        folder named, if any); it was deleted before; it is another mailbox's; it is unknown.
+        """
+        problem = self.problem(box, target)
+        if problem is not None:
+            return problem
+        contact = target.contact
+        if self.is_there(box, target):
+            box.contacts.pop(contact, None)
+            self._counters.purged += 1
+            if self._settings.track:
+                box.purged[contact] = PurgeRecord(now, client_request_id, target.ask)
+                if target.ask is Ask.DELETE:
+                    box.deleted.add(contact)
+            return PURGED
+        if contact in box.purged:
+            if not self._settings.immutable_ids:
+                return NOT_FOUND
+            if contact in box.deleted:  # out of Deleted Items as well
+                box.deleted.remove(contact)
+                return PURGED
+            return ALREADY_PURGED
+        return self.unknown(box, contact)
+
+    def purge_before(self, user: str, contact: str) -> None:
+        """A contact that somebody else has purged."""
+        self.mailbox(user).purged[contact] = PurgeRecord(-1.0, "")
+
+    def problem(self, box: SimulatedMailbox, target: Target) -> SubResponse | None:
+        """Why the request cannot be about any contact, or None."""
+        if box.trouble is not None:
+            return TROUBLES[box.trouble]
+        if not box.known:
+            return TROUBLES[Trouble.INVALID_USER]
+        of_other_type = target.immutable != self._settings.immutable_ids
+        if of_other_type or not ID.fullmatch(target.contact) or (target.folder and not ID.fullmatch(target.folder)):
+            return MALFORMED_ID
+        return None
+
+    def unknown(self, box: SimulatedMailbox, contact: str) -> SubResponse:
+        """What is said of a contact that is not there: another mailbox's, or nobody's."""
+        owner = self._owners.get(contact)
+        return TROUBLES[Trouble.OTHER_MAILBOX] if owner is not None and owner is not box else NOT_FOUND
+
+    def is_there(self, box: SimulatedMailbox, target: Target) -> bool:
+        """Whether the contact is in the mailbox, and in the folder that is named, if one is."""
+        folder = box.contacts.get(target.contact)
+        if folder is None:
+            return self._settings.anything_exists and target.contact not in box.purged
+        return not target.folder or not folder or folder == target.folder
+
+    def is_reachable(self, box: SimulatedMailbox, target: Target) -> bool:
+        """Whether the contact can be read: it is there, or an immutable id finds it in Deleted Items."""
+        return self.is_there(box, target) or (target.immutable and target.contact in box.deleted)

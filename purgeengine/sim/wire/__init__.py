@@ -1,0 +1,1 @@
+"""How the simulated tenant reads requests and words its answers."""

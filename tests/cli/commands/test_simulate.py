@@ -1,0 +1,129 @@
+"""``purgeengine simulate`` as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from purgeengine.cli.commands.simulate import simulate
+from purgeengine.errors import UsageProblem
+
+
+def called(*arguments: str) -> Result:
+    """Run the command for a moment."""
+    return CliRunner().invoke(simulate, [*arguments, "--duration-s", "0.01"], standalone_mode=False)
+
+
+def test_json_says_what_to_use_it_with(tmp_path: Path) -> None:
+    """One object on stdout, talk and counters on stderr."""
+    ca_file = tmp_path / "ca.pem"
+    result = called("--json", "--ca-file", str(ca_file))
+    said = json.loads(result.stdout)
+    assert sorted(said) == [
+        "authority_url",
+        "ca_file",
+        "client_id",
+        "client_secret",
+        "graph_url",
+        "other_ways",
+        "tenant_id",
+    ]
+    assert said["graph_url"] == said["authority_url"]
+    assert said["graph_url"].startswith("https://127.0.0.1:")
+    assert said["ca_file"] == str(ca_file.resolve())
+    assert "calls 0" in result.stderr
+
+
+def test_shell_lines_are_for_bash_and_powershell() -> None:
+    """Both environments and the options, ready to paste."""
+    result = called("--no-tls", "--login-port", "0")
+    for line in (
+        "# bash",
+        "export AZURE_CLIENT_SECRET=",
+        "# PowerShell",
+        "$env:AZURE_CLIENT_SECRET = ",
+        "--authority http://",
+    ):
+        assert line in result.stdout
+    assert "--ca-file" not in result.stdout
+    assert "Listening on http://127.0.0.1:" in result.stderr
+
+
+def test_a_path_with_an_apostrophe_is_quoted_for_each_shell(tmp_path: Path) -> None:
+    """Bash closes and reopens the quotes, PowerShell doubles the apostrophe."""
+    folder = tmp_path / "o'neil"
+    folder.mkdir()
+    result = called("--ca-file", str(folder / "ca.pem"))
+    assert r"o'\''neil" in result.stdout
+    assert "o''neil" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--mailbox-requests", "0"),
+        ("--mailbox-window-s", "0"),
+        ("--latency-ms", "-1"),
+        ("--token-lifetime-s", "0"),
+        ("--duration-s", "0"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(arguments: tuple[str, str]) -> None:
+    """With a sentence, not with a traceback."""
+    result = CliRunner().invoke(simulate, [*arguments], standalone_mode=False)
+    assert isinstance(result.exception, UsageProblem)
+
+
+def test_the_input_is_what_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Contacts of the valid rows exist, and nothing else does."""
+    from purgeengine.cli.commands import simulate as module
+
+    source = tmp_path / "contacts.csv"
+    source.write_text("user,folder,contact\nann@x.example,F,AAA\nbob@x.example,,BBB\nnobody,,CCC\n", encoding="utf-8")
+    kept = []
+    build = module._server
+    monkeypatch.setattr(module, "_server", lambda options: kept.append(build(options)) or kept[0])
+    result = called(str(source))
+    assert result.exception is None
+    truth = kept[0].tenant.truth
+    assert truth.exists("ann@x.example", "AAA")
+    assert truth.exists("bob@x.example", "BBB")
+    assert not truth.exists("ann@x.example", "ZZZ")
+    assert truth.remaining() == 2
+
+
+def test_every_way_to_sign_in_is_offered(tmp_path: Path) -> None:
+    """A certificate and a federated token are written for their owner, and a managed identity is served."""
+    folder = tmp_path / "simulated"
+    said = json.loads(called("--json", "--credentials", str(folder), "--identity-port", "0").stdout)
+    ways = said["other_ways"]
+    assert sorted(ways) == ["certificate", "device-code", "federated", "managed-identity"]
+    assert ways["certificate"]["AZURE_CLIENT_CERTIFICATE_PATH"] == str(folder / "app.pfx")
+    assert ways["managed-identity"]["IDENTITY_ENDPOINT"].startswith("http://127.0.0.1:")
+    written = sorted(folder.iterdir())
+    assert [path.name for path in written] == ["app.pem", "app.pfx", "federated-token"]
+    if os.name == "posix":
+        assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
+    shell = called("--credentials", str(folder)).stdout
+    assert f"#   --auth federated  AZURE_FEDERATED_TOKEN_FILE={folder / 'federated-token'}" in shell
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = called("--credentials", str(tmp_path / "file"))
+    assert isinstance(result.exception, UsageProblem)
+    assert "cannot be written" in str(result.exception)
+
+
+def test_an_app_without_permission_can_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request is refused as Exchange and the directory refuse it."""
+    from purgeengine.cli.commands import simulate as command
+    from tests.support.sim_fixtures import ANN, ask, batch_asking
+
+    seen = []
+    real = command._server
+    monkeypatch.setattr(command, "_server", lambda options: seen.append(real(options)) or seen[-1])
+    called("--without-permission", "--no-tls")
+    answered = ask(seen[0].tenant, batch_asking("GET", f"/users/{ANN}/contacts", f"/users/{ANN}"))
+    assert answered == {"0": (403, "ErrorAccessDenied"), "1": (403, "Authorization_RequestDenied")}

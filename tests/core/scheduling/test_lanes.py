@@ -1,0 +1,308 @@
+"""Serial lanes: batches whose rows depend each on the one before, for mailboxes that would otherwise end last."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from purgeengine.core.graph.encode import encode_batch
+from purgeengine.core.limits.lost_calls import LostCallCooldown
+from purgeengine.core.limits.window import Window
+from purgeengine.core.messages import BatchLost, MailboxClosed, Returned, Settled
+from purgeengine.core.model import Batch, Item, Outcome, Reply
+from purgeengine.core.scheduling.mailbox import Mailbox
+from purgeengine.core.scheduling.scheduler import Scheduler
+from purgeengine.run_limits import Limits
+from purgeengine.sim.graph.faults import Faults
+from purgeengine.sim.tenant_settings import TenantSettings
+from purgeengine.sim.wire.batch import parse_batch
+from tests.simulation.scenario import Scenario
+from tests.simulation.world import World
+from tests.support.fixtures import (
+    PURGED,
+    THROTTLED,
+    a_scheduler,
+    answer,
+    batches,
+    entries,
+    lost,
+    outcomes,
+    positions,
+    refusal,
+    returned,
+    stretches_of,
+)
+
+GONE = Reply(404, "ErrorItemNotFound", "Not found.")
+FAULT = Reply(500, "ErrorInternalServerError", "")
+NOT_TRIED = Reply(424, "FailedDependency", "")
+DENIED = Reply(403, "ErrorAccessDenied", "Access is denied.")
+
+
+def lanes(*rows: int, **limits: Any) -> tuple[Scheduler, list[Batch]]:
+    """A scheduler whose mailboxes are few and large, so that each is critical, and the lanes that it sends at once."""
+    scheduler = a_scheduler(*rows, **{"serial_lanes": True, "connections": 8, **limits})
+    return scheduler, batches(scheduler.handle(now=0.0))
+
+
+def test_a_mailbox_that_decides_the_end_gets_four_lanes_of_twenty() -> None:
+    """A single mailbox uses its four slots for four serial batches, rows in order."""
+    _, sent = lanes(1_000)
+    assert [(batch.serial, batch.size) for batch in sent] == [(True, 20)] * 4
+    assert [row for batch in sent for row in positions(batch)] == list(range(80))
+
+
+def test_many_small_mailboxes_need_no_lanes() -> None:
+    """Where the connections decide the end, full unordered batches are cheapest."""
+    _, sent = lanes(*[10] * 200, connections=4)
+    assert [(batch.serial, batch.size) for batch in sent] == [(False, 20)] * 4
+
+
+def test_a_giant_gets_lanes_and_the_others_share_full_batches() -> None:
+    """The largest mailbox would end last; it gets its lanes first, and the connections left carry the others."""
+    _, sent = lanes(5_000, *[12] * 100)
+    assert [batch.serial for batch in sent] == [True] * 4 + [False] * 4
+    assert {part.mailbox for batch in sent[:4] for part in batch.parts} == {0}
+    assert 0 not in {part.mailbox for batch in sent[4:] for part in batch.parts}
+
+
+@pytest.mark.parametrize(("connections", "in_lanes"), [(8, {0}), (11, {0, 1}), (16, {0, 1, 2})])
+def test_mailboxes_get_lanes_as_connections_allow_and_the_others_full_batches(
+    connections: int, in_lanes: set[int]
+) -> None:
+    """Three that are critical, where batches are wide: four connections for each in lanes, and one for each of the others."""
+    _, sent = lanes(1_000, 1_000, 1_000, fanout=20, connections=connections)
+    assert {batch.parts[0].mailbox for batch in sent if batch.serial} == in_lanes
+    assert [batch.parts[0].mailbox for batch in sent if not batch.serial] == sorted({0, 1, 2} - in_lanes)
+    assert sum(batch.serial for batch in sent) == 4 * len(in_lanes)
+
+
+def test_a_mailbox_gets_lanes_when_those_of_another_have_ended() -> None:
+    """Four connections for two mailboxes: lanes for one of them at a time, then for the other."""
+    scheduler, flying = lanes(100, 100, fanout=20, connections=4)
+    had_lanes = []
+    for now in range(1, 9):
+        running = {batch.parts[0].mailbox for batch in flying if batch.serial}
+        assert len(running) <= 1
+        had_lanes += [mailbox for mailbox in running if mailbox not in had_lanes]
+        flying += batches(scheduler.handle(answer(flying.pop(0)), now=float(now)))
+    assert {batch.parts[0].mailbox for batch in flying if batch.serial} == {1}
+    assert had_lanes == [0]
+
+
+def test_a_critical_mailbox_uses_its_slots_in_two_batches_where_one_has_no_room() -> None:
+    """Narrow batches of rows that are in a hurry: two rows of the smaller mailbox in one, and its other two in the next."""
+    _, sent = lanes(5, 9, connections=11, seed=30)
+    assert [{part.mailbox: len(part.attempts) for part in batch.parts} for batch in sent] == [{1: 4, 0: 2}, {0: 2}]
+
+
+def test_the_last_rows_are_shared_out_over_the_lanes() -> None:
+    """Ten rows go as three, three, two and two rather than as one lane of ten."""
+    mailbox = Mailbox(7, 0, 10, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
+    assert [len(mailbox.draw_lane(20, 0.0)) for _ in range(4)] == [3, 3, 2, 2]
+
+
+def test_lanes_are_not_used_where_they_are_switched_off() -> None:
+    """``serial_lanes=False`` sends unordered batches only."""
+    _, sent = lanes(1_000, serial_lanes=False)
+    assert [(batch.serial, batch.size) for batch in sent] == [(False, 4)]
+
+
+def test_rows_behind_the_one_that_broke_a_lane_were_no_attempt() -> None:
+    """424 behind a row that was gone: sent again at once, as rows that were never sent, and their requests are given back."""
+    scheduler, (first, *_) = lanes(1_000)
+    commands = scheduler.handle(answer(first, PURGED, GONE, rest=NOT_TRIED), now=0.5)
+    assert outcomes(commands) == {0: Outcome.PURGED, 1: Outcome.ABSENT}
+    assert returned(commands)[2] == Returned(2, 0, 0, False)
+    assert len(returned(commands)) == 18
+    assert len(batches(commands)) == 1
+
+
+def test_a_lane_that_says_424_without_a_reason_waits_and_counts() -> None:
+    """Nothing before it failed: the rows are sent again later, and their sendings count, or it could go on for ever."""
+    scheduler, (first, *_) = lanes(20)
+    commands = scheduler.handle(answer(first, rest=NOT_TRIED), now=0.5)
+    assert all(entry.number == 1 for entry in returned(commands).values())
+    assert batches(commands) == []
+
+
+def test_a_fault_in_a_lane_leaves_its_own_row_in_doubt_and_no_other() -> None:
+    """The service's trouble with one row says nothing about those that were not tried."""
+    scheduler, (first, *_) = lanes(1_000)
+    commands = scheduler.handle(answer(first, FAULT, rest=NOT_TRIED), now=0.5)
+    assert {entry.position: entry.in_doubt for entry in returned(commands).values()} == {
+        0: True,
+        **dict.fromkeys(range(1, 20), False),
+    }
+
+
+def test_a_lost_lane_leaves_all_its_rows_in_doubt_and_the_mailbox_waits() -> None:
+    """Nobody knows how far it came, and it may still be running: no new lane for this mailbox."""
+    scheduler, (first, *_) = lanes(1_000)
+    commands = scheduler.handle(lost(first), now=0.5)
+    assert len(returned(commands)) == 20
+    assert all(entry.in_doubt for entry in returned(commands).values())
+    assert batches(commands) == []
+
+
+def test_a_throttled_row_stops_the_other_lanes_from_being_renewed() -> None:
+    """The mailbox waits, not only the lane."""
+    scheduler, (first, second, *_) = lanes(1_000)
+    assert batches(scheduler.handle(answer(first, THROTTLED, rest=NOT_TRIED), now=0.5)) == []
+    assert batches(scheduler.handle(answer(second), now=0.6)) == []
+    assert scheduler.wake_at() == pytest.approx(1.5)
+
+
+def test_a_mailbox_that_closes_with_lanes_in_flight_is_closed_by_the_last_of_them() -> None:
+    """Until then its rows may come back; then those sent before are refused with it and those never tried are skipped."""
+    scheduler, (first, second, third, fourth) = lanes(100)
+    commands = scheduler.handle(answer(first, DENIED, rest=NOT_TRIED), now=0.5)
+    assert (batches(commands), entries(commands, MailboxClosed)) == ([], [])
+    scheduler.handle(answer(second), now=0.6)
+    scheduler.handle(lost(third), now=0.7)
+    commands = scheduler.handle(answer(fourth, DENIED, rest=NOT_TRIED), now=0.8)
+    assert entries(commands, MailboxClosed) == [MailboxClosed(0, DENIED, 20)]
+    settled = {entry.position: entry for entry in entries(commands, Settled) if isinstance(entry, Settled)}
+    assert [settled[row].outcome for row in (1, 19, 61, 79)] == [Outcome.SKIPPED] * 4
+    assert {settled[row].outcome for row in range(40, 60)} == {Outcome.REFUSED}
+    assert all(settled[row].in_doubt for row in range(40, 60))
+    assert scheduler.finished
+
+
+def test_a_lane_that_is_refused_when_its_mailbox_is_closing_ends_with_it() -> None:
+    """The last of four in flight: its rows are settled in the same turn, and none is said to be sent again."""
+    scheduler, (first, second, third, fourth) = lanes(100)
+    scheduler.handle(answer(first, DENIED, rest=NOT_TRIED), answer(second), now=0.5)
+    before = scheduler.handle(refusal(third, 400, "BadRequest"), now=0.6)
+    assert sorted(returned(before)) == positions(third)  # the fourth may still bring the mailbox back
+    commands = scheduler.handle(refusal(fourth, 400, "BadRequest"), now=0.7)
+    assert returned(commands) == {}
+    assert {outcomes(commands)[row] for row in (*positions(third), *positions(fourth))} == {Outcome.REFUSED}
+    assert scheduler.finished
+
+
+def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
+    """400 for a serial batch: its rows go into unordered ones, together, and no lane is tried again."""
+    scheduler, sent = lanes(1_000)
+    commands = [scheduler.handle(refusal(lane, 400, "BadRequest"), now=0.5) for lane in sent]
+    after = [batch for said in commands for batch in batches(said)]
+    assert [(batch.serial, batch.size) for batch in after] == [(False, 4)]
+    assert positions(after[0]) == [0, 1, 2, 3]
+
+
+def test_a_refused_lane_of_one_row_says_that_the_row_is_wrong() -> None:
+    """No other row can be the reason: it is refused for good, and lanes are used as before."""
+    scheduler, (first, *_) = lanes(60)
+    scheduler.handle(answer(first, *[PURGED] * (first.size - 1), FAULT), now=0.5)
+    (alone,) = batches(scheduler.handle(now=scheduler.wake_at() or 0.0))
+    assert (alone.serial, positions(alone)) == (True, [first.size - 1])
+    commands = scheduler.handle(refusal(alone, 400, "BadRequest"), now=5.0)
+    assert outcomes(commands) == {first.size - 1: Outcome.REFUSED}
+    assert returned(commands) == {}
+
+
+def test_a_refused_lane_of_two_rows_says_no_more_than_one_of_twenty() -> None:
+    """They go together into an unordered batch."""
+    scheduler, sent = lanes(100, batch_items_max=2)
+    after = batches(scheduler.handle(*(refusal(lane, 400, "BadRequest") for lane in sent), now=0.5))
+    assert (after[0].serial, positions(after[0])) == (False, [0, 1])
+
+
+def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -> None:
+    """Where a gone row breaks every lane at its first or second row, an unordered batch of four carries more."""
+    scheduler, sent = lanes(4_000)
+    now = 0.0
+    for _ in range(60):
+        now += 0.2
+        sent += batches(scheduler.handle(answer(sent.pop(0), GONE, rest=NOT_TRIED), now=now))
+    assert not any(batch.serial for batch in sent)
+
+
+def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() -> None:
+    """Whatever mixture is drawn, lanes and rows of unordered batches add up to four at the most, for every mailbox."""
+    scheduler = a_scheduler(*[5_000] * 20, serial_lanes=True, connections=16)
+    flying = {batch.number: batch for batch in batches(scheduler.handle(now=0.0))}
+    kinds = set()
+    for step in range(400):
+        taken: dict[int, int] = {}
+        for batch in flying.values():
+            kinds.add(batch.serial)
+            for part in batch.parts:
+                taken[part.mailbox] = taken.get(part.mailbox, 0) + (1 if batch.serial else len(part.attempts))
+        assert max(taken.values()) <= 4
+        ended = flying.pop(min(flying))
+        for batch in batches(scheduler.handle(answer(ended), now=0.05 * (step + 1))):
+            flying[batch.number] = batch
+    assert kinds == {True, False}
+
+
+def test_a_lane_on_the_wire_depends_all_the_way() -> None:
+    """Each sub-request names the one before it, which Graph's rules accept as fully sequential; the first names none."""
+    body = encode_batch(
+        stretches_of([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)]), serial=True
+    )
+    requests = json.loads(body)["requests"]
+    assert [request.get("dependsOn") for request in requests] == [None, *[[str(row)] for row in range(19)]]
+    assert parse_batch(body).sequential
+
+
+@pytest.mark.parametrize("dispatch", ["four", "all"])
+@pytest.mark.parametrize("absent", [0.0, 0.05, 0.6])
+def test_lanes_keep_every_promise_and_refuse_nothing(dispatch: str, absent: float) -> None:
+    """A giant among small mailboxes on either service, with contacts gone: judged as every simulated run is."""
+    world = World(
+        Scenario(
+            rows_by_mailbox=(900, *[5] * 60),
+            limits=Limits(serial_lanes=True),
+            settings=TenantSettings(dispatch=dispatch),  # type: ignore[arg-type]
+            absent=absent,
+        )
+    )
+    world.run().judge()
+    assert set(world.counts) <= {Outcome.PURGED, Outcome.ABSENT}
+
+
+def test_lanes_survive_a_service_that_fails_within_them() -> None:
+    """Faults of single rows in the middle of lanes, on a job that travels in lanes: nothing is lost or told wrong."""
+    faults = Faults(item_error_before=0.03, item_error_after=0.03, item_missing=0.03, item_throttled_before=0.03)
+    world = World(
+        Scenario(rows_by_mailbox=(600, 400), limits=Limits(serial_lanes=True), faults=faults, chaos_s=60.0, absent=0.1)
+    )
+    world.run().judge()
+    assert set(world.counts) <= {Outcome.PURGED, Outcome.ABSENT}
+
+
+def test_lanes_halve_the_time_of_a_single_mailbox_on_a_service_that_runs_batches_all_at_once() -> None:
+    """In simulated time: four rows at a time hold their slots for the slowest of four, a lane holds its slot for none."""
+
+    def took_s(*, serial_lanes: bool) -> float:
+        limits = Limits(serial_lanes=serial_lanes)
+        settings = TenantSettings(dispatch="all")
+        return World(Scenario(rows_by_mailbox=(1_000,), settings=settings, limits=limits)).run().duration_s
+
+    assert took_s(serial_lanes=True) < 0.6 * took_s(serial_lanes=False)
+
+
+def test_a_lane_that_has_not_left_stays_when_its_mailbox_is_told_to_wait() -> None:
+    """Decided on before the answer to another came: it may leave again after the wait, and keeping it back is no failure."""
+    scheduler, (first, second, *_) = lanes(1_000)
+    assert scheduler.may_leave(second.number, 1.0)
+    told = Reply(429, "ApplicationThrottled", "", retry_after_s=7.0)
+    scheduler.handle(answer(first, told, *[NOT_TRIED] * (first.size - 1)), now=1.0)
+    assert not scheduler.may_leave(second.number, 1.0)
+    assert not scheduler.may_leave(second.number, 7.999)
+    assert scheduler.may_leave(second.number, 8.0)
+
+
+def test_batches_that_were_kept_back_say_nothing_of_the_service() -> None:
+    """Five failed calls in a row close the gate; as many that we kept back do not, and their rows count as never sent."""
+    scheduler, sent = lanes(1_000, 1_000)
+    assert len(sent) == 8
+    kept = [BatchLost(batch.number, sent=False, reason="", held=True) for batch in sent]
+    commands = scheduler.handle(*kept, now=1.0)
+    assert scheduler.view.blocked_for_s == 0.0
+    again = batches(commands)
+    assert len(again) == 8
+    assert {attempt.number for batch in again for part in batch.parts for attempt in part.attempts} == {1}

@@ -1,0 +1,960 @@
+"""Conversations with the scheduler: what it is told, and what it answers."""
+
+from __future__ import annotations
+
+import random
+from uuid import UUID
+
+import pytest
+
+from purgeengine.core.messages import (
+    BatchAnswered,
+    BatchEnded,
+    BatchLost,
+    BatchSent,
+    Halt,
+    HaltReason,
+    InputEnded,
+    MailboxBlocked,
+    MailboxClosed,
+    MailboxOpened,
+    Record,
+    RenewToken,
+    Returned,
+    RunBlocked,
+    Send,
+    Settled,
+    StopRequested,
+    TokenRenewed,
+)
+from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Attempt, Outcome, Reply
+from purgeengine.core.scheduling.scheduler import Scheduler
+from purgeengine.run_limits import Limits
+from tests.support.fixtures import (
+    PURGED,
+    THROTTLED,
+    a_scheduler,
+    answer,
+    batches,
+    entries,
+    lost,
+    mailboxes,
+    outcomes,
+    positions,
+    refusal,
+    returned,
+)
+
+GONE = Reply(404, "ErrorItemNotFound", "Not found.")
+FAULT = Reply(500, "ErrorInternalServerError", "")
+
+
+# --------------------------------------------------------------------------------------------------------- packing
+
+
+def test_a_mailbox_gives_four_rows_and_others_fill_the_batch() -> None:
+    """Five mailboxes of ten rows make one full batch of five times four."""
+    scheduler = a_scheduler(10, 10, 10, 10, 10, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert batch.size == 20
+    assert UUID(batch.client_request_id).version == 4
+    assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 4]
+
+
+def test_the_heaviest_mailboxes_go_first() -> None:
+    """With one connection, the first batch holds the mailboxes with most rows."""
+    scheduler = a_scheduler(3, 50, 4, 40, 30, 20, 10, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert mailboxes(batch) == [1, 3, 4, 5, 6]
+
+
+def test_a_mailbox_is_in_one_batch_at_a_time() -> None:
+    """A second connection stays idle rather than touching the same mailbox."""
+    scheduler = a_scheduler(100, connections=8)
+    assert len(batches(scheduler.handle(now=0.0))) == 1
+
+
+def test_it_is_recorded_before_it_is_sent() -> None:
+    """Every Send stands behind the Record of its intent."""
+    commands = a_scheduler(3, connections=1).handle(now=0.0)
+    record, send = commands
+    assert isinstance(record, Record)
+    assert isinstance(send, Send)
+    assert record.entries == (BatchSent(1, send.batch.client_request_id, send.batch.parts),)
+
+
+def test_rows_come_in_order_and_end_purged() -> None:
+    """Five rows of one mailbox take two batches, and nothing is left."""
+    scheduler = a_scheduler(5)
+    (first,) = batches(scheduler.handle(now=0.0))
+    assert positions(first) == [0, 1, 2, 3]
+    commands = scheduler.handle(answer(first), now=1.0)
+    (second,) = batches(commands)
+    assert positions(second) == [4]
+    assert outcomes(commands) == dict.fromkeys(range(4), Outcome.PURGED)
+    scheduler.handle(answer(second), now=2.0)
+    assert scheduler.finished
+
+
+def test_a_partly_filled_batch_waits_a_moment_for_company() -> None:
+    """While another batch is in flight, four rows wait 50 ms, then go alone."""
+    scheduler = a_scheduler(*[8] * 6, connections=2)
+    first, *others = batches(scheduler.handle(now=0.0))
+    assert (first.size, others) == (20, [])
+    assert scheduler.wake_at() == pytest.approx(0.05)
+    (second,) = batches(scheduler.handle(now=0.05))
+    assert second.size == 4
+
+
+def test_company_that_comes_in_time_fills_the_batch() -> None:
+    """Rows that are freed within the moment travel with those that waited."""
+    scheduler = a_scheduler(*[8] * 6, connections=2)
+    (first,) = batches(scheduler.handle(now=0.0))
+    (second,) = batches(scheduler.handle(answer(first), now=0.02))
+    assert second.size == 20
+
+
+def test_the_run_keeps_to_its_connections() -> None:
+    """Never more batches in flight than connections."""
+    scheduler = a_scheduler(*[4] * 100, connections=3)
+    assert len(batches(scheduler.handle(now=0.0))) == 3
+
+
+def test_room_is_bounded_by_connections() -> None:
+    """It opens eight mailboxes a connection, and none once the input has ended."""
+    scheduler = a_scheduler(4, ended=False, connections=2)
+    scheduler.handle(now=0.0)
+    assert scheduler.room == 15
+    scheduler.handle(InputEnded(), now=0.0)
+    assert scheduler.room == 0
+
+
+def test_the_same_events_give_the_same_commands() -> None:
+    """Two schedulers with one seed answer alike, ids included."""
+    first, second = a_scheduler(9, 9, seed=7), a_scheduler(9, 9, seed=7)
+    assert first.handle(now=0.0) == second.handle(now=0.0)
+
+
+# ---------------------------------------------------------------------------------------------------------- fanout
+
+
+def probe(scheduler: object, now: float) -> list[int]:
+    """The rows of mailbox 0 in each batch sent now."""
+    return [
+        len(part.attempts) for batch in batches(scheduler.handle(now=now)) for part in batch.parts if part.mailbox == 0
+    ]
+
+
+def test_auto_sends_eight_then_three_times_twenty_then_twenty_for_all() -> None:
+    """A service that never refuses is found to run a batch four at a time."""
+    scheduler = a_scheduler(500, fanout="auto", connections=1)
+    widths = []
+    commands = scheduler.handle(now=0.0)
+    for step in range(6):
+        (batch,) = batches(commands)
+        widths.append(batch.size)
+        assert scheduler.fanout == (None if step < 4 else 20)
+        commands = scheduler.handle(answer(batch), now=float(step + 1))
+    assert widths == [8, 20, 20, 20, 20, 20]
+
+
+def test_the_probe_is_tried_on_one_mailbox_of_a_batch() -> None:
+    """The heaviest gives eight rows; whatever fills the batch up stays at four."""
+    scheduler = a_scheduler(30, 20, 20, 20, connections=1, fanout="auto")
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert [len(part.attempts) for part in batch.parts] == [8, 4, 4, 4]
+
+
+def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
+    """A service that runs all at once refuses four of eight, and never sees more than four again."""
+    scheduler = a_scheduler(500, fanout="auto", connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, *[Reply(204)] * 4, rest=THROTTLED), now=1.0)
+    assert batches(commands) == []
+    assert scheduler.fanout == 4
+    (batch,) = batches(scheduler.handle(now=2.0))
+    assert batch.size == 4
+
+
+def test_stray_refusals_do_not_decide_the_fanout() -> None:
+    """Two of eight refused is not what a service does that runs all at once: the probe is repeated, at most thrice."""
+    scheduler = a_scheduler(500, fanout="auto", connections=1)
+    now = 0.0
+    for _ in range(3):
+        assert scheduler.fanout is None
+        (batch,) = batches(scheduler.handle(now=now))
+        assert batch.size == 8
+        scheduler.handle(answer(batch, THROTTLED, THROTTLED), now=now + 1.0)
+        now += 2.0
+    assert scheduler.fanout == 4
+
+
+def test_one_refusal_in_a_batch_of_five_proves_nothing() -> None:
+    """Once the fanout is wide, a single stray refusal leaves it so."""
+    scheduler = a_scheduler(5, 40, fanout=20, connections=2)
+    for batch in batches(scheduler.handle(now=0.0)):
+        scheduler.handle(answer(batch, THROTTLED), now=1.0)
+    assert scheduler.fanout == 20
+
+
+def test_a_wide_fanout_is_given_up_when_refusals_add_up() -> None:
+    """Six of twenty refused, batch after batch, is more than a wide fanout is worth."""
+    scheduler = a_scheduler(5000, fanout=20, connections=1)
+    now = 0.0
+    for _ in range(30):
+        sent = batches(scheduler.handle(now=now))
+        now += 2.0
+        for batch in sent:
+            scheduler.handle(answer(batch, *[THROTTLED] * 6), now=now)
+        now += 2.0
+    assert scheduler.fanout == 4
+
+
+# -------------------------------------------------------------------------------------------------------- throttling
+
+
+def test_a_throttled_mailbox_waits_exactly_and_others_go_on() -> None:
+    """Retry-After 10 blocks the mailbox for 10 s and no other."""
+    scheduler = a_scheduler(8, 8, connections=2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    wait = THROTTLED._replace(retry_after_s=10.0)
+    commands = scheduler.handle(answer(batch, wait), now=1.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 10.0)]
+    (other,) = batches(commands)
+    assert mailboxes(other) == [1]
+    scheduler.handle(answer(other), now=2.0)
+    assert batches(scheduler.handle(now=10.999)) == []
+    assert scheduler.wake_at() == 11.0
+    (again,) = batches(scheduler.handle(now=11.0))
+    assert positions(again) == [0, 4, 5, 6]
+
+
+def test_the_longest_of_several_waits_holds() -> None:
+    """A shorter Retry-After never replaces a longer one."""
+    scheduler = a_scheduler(8)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    replies = [THROTTLED._replace(retry_after_s=wait) for wait in (3.0, 20.0, 0.249)]
+    scheduler.handle(answer(batch, *replies), now=0.0)
+    assert scheduler.wake_at() == 20.0
+
+
+def test_a_missing_retry_after_backs_off_exponentially() -> None:
+    """Refusals in a row without a wait double it, with jitter between half and all."""
+    scheduler = a_scheduler(1)
+    now, waits = 0.0, []
+    for _ in range(5):
+        (batch,) = batches(scheduler.handle(now=now))
+        scheduler.handle(answer(batch, Reply(429, "TooManyRequests")), now=now)
+        waits.append(scheduler.wake_at() - now)
+        now = scheduler.wake_at()
+    for wait, longest in zip(waits, [4, 8, 16, 32, 64], strict=True):
+        assert longest / 2 <= wait <= longest
+
+
+def test_a_throttled_row_is_not_in_doubt() -> None:
+    """A 404 after nothing but refusals means that it was gone before."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (row,) = returned(scheduler.handle(answer(batch, THROTTLED), now=0.0)).values()
+    assert (row.failures, row.in_doubt) == (0, False)
+    (batch,) = batches(scheduler.handle(now=1.0))
+    assert outcomes(scheduler.handle(answer(batch, GONE), now=2.0)) == {0: Outcome.ABSENT}
+
+
+def test_crowded_answers_in_a_row_narrow_the_mailbox_whatever_else_they_refuse() -> None:
+    """Graph names concurrency for one row and the rate for the next: the first counts; the rate alone does not."""
+    crowded, fast = Reply(429, "", "Over its MailboxConcurrency limit.", 0.0), Reply(429, "", "Too many requests.", 0.0)
+    for refused, size in (([crowded, fast], 3), ([fast, crowded], 3), ([fast, fast], 4)):
+        scheduler = a_scheduler(40, connections=1)
+        (batch,) = batches(scheduler.handle(now=0.0))
+        for now in (1.0, 2.0):
+            scheduler.handle(answer(batch, *refused), now=now - 0.6)
+            (batch,) = batches(scheduler.handle(now=now))
+        assert batch.size == size
+
+
+@pytest.mark.parametrize("reply", [FAULT, Reply(409, "Conflict"), Reply(424)])
+def test_a_row_that_was_not_done_waits_twice_as_long_each_time(reply: Reply) -> None:
+    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    scheduler = a_scheduler(1)
+    now = 0.0
+    for shortest_s in (1.0, 2.0, 4.0):
+        (batch,) = batches(scheduler.handle(now=now))
+        scheduler.handle(answer(batch, reply), now=now)
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert shortest_s <= wait_s <= 2 * shortest_s
+        now += wait_s
+
+
+def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:
+    """Two answers for one row, one of them a 429: the row is in doubt and the mailbox waits."""
+    scheduler = a_scheduler(2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    said = Answer(Reply(200), {0: None, 1: Reply(204)}, "", {0: 30.0})
+    commands = scheduler.handle(BatchAnswered(batch.number, said), now=0.0)
+    assert returned(commands)[0].in_doubt
+    assert batches(scheduler.handle(now=29.9)) == []
+    assert len(batches(scheduler.handle(now=30.0))) == 1
+
+
+def test_a_throttled_call_closes_the_gate_for_everybody() -> None:
+    """Retry-After on the outer answer holds for the whole run, and its rows are not in doubt."""
+    scheduler = a_scheduler(*[4] * 20, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(first, 429, wait=7.0), now=1.0)
+    assert entries(commands, RunBlocked) == [RunBlocked(7.0)]
+    assert not any(entry.in_doubt for entry in returned(commands).values())
+    assert batches(scheduler.handle(answer(second), now=7.9)) == []
+    assert batches(scheduler.handle(now=8.0))
+
+
+def test_the_window_is_spent_and_then_waits() -> None:
+    """With 8 requests in 600 s, two batches leave and the third waits until the answers have aged."""
+    scheduler = a_scheduler(20, mailbox_requests=8)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (batch,) = batches(scheduler.handle(answer(batch), now=1.0))
+    assert batches(scheduler.handle(answer(batch), now=2.0)) == []
+    assert scheduler.wake_at() == 603.0 - 1.0 + 1.0
+    (batch,) = batches(scheduler.handle(now=603.0))
+    assert positions(batch) == [8, 9, 10, 11]
+
+
+def test_what_an_earlier_run_sent_counts_in_the_window() -> None:
+    """Eight of ten requests were sent 100 s ago by another process: two may leave."""
+    opened = MailboxOpened(0, 8, 20, recent=((100.0, 8),))
+    scheduler = a_scheduler(opened, mailbox_requests=10)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert positions(batch) == [8, 9]
+    full = a_scheduler(MailboxOpened(0, 8, 20, recent=((100.0, 10),)), mailbox_requests=10)
+    assert batches(full.handle(now=0.0)) == []
+    assert full.wake_at() == -100.0 + 1.0 + 601.0
+
+
+def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
+    """Retry-After of a day is neither undercut nor waited for."""
+    scheduler = a_scheduler(8, 8)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=86_400.0)), now=1.0)
+    assert outcomes(commands)[0] is Outcome.EXHAUSTED
+    assert entries(commands, MailboxClosed)[0].skipped == 4
+
+
+def test_a_wait_told_with_the_answers_holds_for_everybody() -> None:
+    """A 200 may carry a Retry-After of its own: its rows are settled, and nothing leaves before."""
+    scheduler = a_scheduler(4, 4, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    first = answer(batch, outer=Reply(200, retry_after_s=5.0), rest=FAULT)
+    commands = scheduler.handle(first, now=1.0)
+    assert entries(commands, RunBlocked) == [RunBlocked(5.0)]
+    assert scheduler.view.blocked_for_s == 5.0
+    assert batches(scheduler.handle(now=5.9)) == []
+    assert batches(scheduler.handle(now=6.0))
+
+
+def test_a_wait_asked_of_a_failing_call_holds_for_everybody() -> None:
+    """503 with Retry-After: the other batches wait too, and what the ledger is told says so."""
+    scheduler = a_scheduler(*[4] * 20, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 503, wait=12.0), now=1.0)
+    assert entries(commands, RunBlocked) == [RunBlocked(12.0)]
+    assert batches(scheduler.handle(now=12.9)) == []
+    assert batches(scheduler.handle(now=13.0))
+
+
+def test_a_fault_of_a_row_that_names_a_wait_blocks_its_mailbox() -> None:
+    """A 503 for one row may carry a Retry-After; its neighbours wait as well."""
+    scheduler = a_scheduler(8, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, Reply(503, "ErrorServerBusy", "", 30.0)), now=1.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 30.0)]
+    assert batches(scheduler.handle(now=30.9)) == []
+    assert batches(scheduler.handle(now=31.0))
+
+
+def test_a_wait_longer_than_a_run_may_wait_stops_the_run() -> None:
+    """Asked of the whole app for a day: the run halts, once, and the ledger keeps the wait."""
+    scheduler = a_scheduler(*[4] * 10, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(first, 429, wait=86_400.0), now=1.0)
+    assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.WAIT_TOO_LONG]
+    assert entries(commands, RunBlocked) == [RunBlocked(86_400.0)]
+    assert scheduler.wake_at() is None
+    commands = scheduler.handle(refusal(second, 429, wait=86_400.0), now=2.0)
+    assert [c for c in commands if isinstance(c, Halt)] == []
+    assert scheduler.finished
+
+
+def test_the_longest_wait_that_a_run_accepts_is_waited_for() -> None:
+    """Six hours are, asked of the app or of a mailbox; a second more is not."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 429, wait=21_600.0), now=0.0)
+    assert not any(isinstance(command, Halt) for command in commands)
+    (batch,) = batches(scheduler.handle(now=21_600.0))
+    commands = scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=21_600.0)), now=21_600.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 21_600.0)]
+    assert entries(commands, MailboxClosed) == []
+
+
+def test_a_mailbox_that_is_being_moved_waits_for_minutes_and_is_given_up_at_last() -> None:
+    """One to two minutes, then twice as long each time, and after eight times in a row its rows are exhausted, not in doubt."""
+    scheduler = a_scheduler(2, connections=1)
+    moved = Reply(503, "ErrorMailboxMoveInProgress", "The mailbox is being moved.")
+    now, longest_s = 0.0, 120.0
+    for time in range(8):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(answer(batch, rest=moved), now=now)
+        if time < 7:
+            assert {(row.failures, row.in_doubt) for row in returned(commands).values()} == {(0, False)}
+            wait_s = (scheduler.wake_at() or 0.0) - now
+            assert longest_s / 2 <= wait_s <= longest_s
+            now, longest_s = now + wait_s, min(2 * longest_s, 1_800.0)
+    assert outcomes(commands) == {0: Outcome.EXHAUSTED, 1: Outcome.EXHAUSTED}
+    assert [entry.skipped for entry in entries(commands, MailboxClosed)] == [0]
+    assert not any(entry.in_doubt for entry in entries(commands, Settled))
+    assert scheduler.finished
+
+
+def test_a_mailbox_that_is_being_moved_waits_as_long_as_graph_says() -> None:
+    """A Retry-After that comes with it is kept to the second."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, Reply(503, "ErrorMailboxMoveInProgress", "", 77.0)), now=0.0)
+    assert scheduler.wake_at() == 77.0
+
+
+def test_one_row_that_goes_through_keeps_the_wait_short() -> None:
+    """Refusals without a wait double it only where nothing at all goes through."""
+    scheduler = a_scheduler(8, connections=1)
+    now = 0.0
+    for _ in range(2):
+        (batch,) = batches(scheduler.handle(now=now))
+        scheduler.handle(answer(batch, PURGED, rest=Reply(429)), now=now)
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert 2.0 <= wait_s <= 4.0
+        now += wait_s
+
+
+def test_nothing_but_an_answer_moves_a_run_whose_connections_are_all_taken() -> None:
+    """That the app might send more by then makes no timer."""
+    scheduler = a_scheduler(*[4] * 20, connections=1, requests_per_s=20, burst_s=1.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert scheduler.wake_at() is None
+    assert entries(scheduler.handle(answer(batch), now=2.0), BatchEnded) == [BatchEnded(1, 200, "request")]
+
+
+def test_the_allowance_of_the_app_is_waited_for() -> None:
+    """With 20 requests a second, two full batches are a second apart, and the scheduler says when."""
+    scheduler = a_scheduler(*[4] * 10, connections=2, requests_per_s=20, burst_s=0.5)
+    assert len(batches(scheduler.handle(now=0.0))) == 1
+    assert scheduler.wake_at() == pytest.approx(1.0)
+    assert batches(scheduler.handle(now=0.99)) == []
+    assert len(batches(scheduler.handle(now=1.0))) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------- doubt
+
+
+def test_gone_after_a_fault_is_purged() -> None:
+    """The 500 may have come after the deed, so that the 404 confirms it."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, FAULT), now=1.0)
+    assert returned(commands)[0].in_doubt
+    (batch,) = batches(scheduler.handle(now=60.0))
+    (settled,) = entries(scheduler.handle(answer(batch, GONE), now=61.0), Settled)
+    assert (settled.outcome, settled.attempts, settled.reply.status) == (Outcome.PURGED, 2, 404)
+
+
+def test_doubt_survives_throttling() -> None:
+    """Fault, then refused, then gone: purged."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, FAULT), now=0.0)
+    (batch,) = batches(scheduler.handle(now=60.0))
+    scheduler.handle(answer(batch, THROTTLED), now=60.0)
+    (batch,) = batches(scheduler.handle(now=120.0))
+    assert outcomes(scheduler.handle(answer(batch, GONE), now=121.0)) == {0: Outcome.PURGED}
+
+
+def test_a_row_that_the_answer_does_not_mention_is_in_doubt() -> None:
+    """It is sent again, and its neighbour is settled."""
+    scheduler = a_scheduler(2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, None), now=1.0)
+    assert returned(commands)[0].in_doubt
+    assert outcomes(commands) == {1: Outcome.PURGED}
+
+
+def test_a_lost_batch_keeps_its_mailboxes_for_as_long_as_the_service_may_run_it() -> None:
+    """Nothing goes to the mailbox for the quarantine, then its rows go again, in doubt."""
+    scheduler = a_scheduler(8, quarantine_s=40.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(lost(batch), now=1.0)
+    assert entries(commands, BatchEnded) == [BatchEnded(1, None, "")]
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 40.0)]
+    assert all(entry.in_doubt for entry in returned(commands).values())
+    assert batches(scheduler.handle(now=40.9)) == []
+    (again,) = batches(scheduler.handle(now=41.0))
+    assert set(positions(again)) == {0, 1, 2, 3}
+
+
+def test_a_call_level_fault_quarantines_too() -> None:
+    """The gateway gave up, but the work may go on behind it."""
+    scheduler = a_scheduler(8, quarantine_s=40.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 503), now=1.0)
+    assert all(entry.in_doubt for entry in returned(commands).values())
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 40.0)]
+    assert batches(commands) == []
+    assert batches(scheduler.handle(now=40.9)) == []
+    assert len(batches(scheduler.handle(now=41.0))) == 1
+
+
+@pytest.mark.parametrize(("running", "opens_at"), [(False, 603.0), (True, 643.0)])
+def test_rows_of_a_lost_call_count_in_the_window_until_the_service_has_surely_seen_them(
+    running: bool, opens_at: float
+) -> None:
+    """Where an answer came and could not be read, the service is done; where none came, it may go on for the quarantine."""
+    scheduler = a_scheduler(20, mailbox_requests=4, quarantine_s=40.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=running), now=1.0)
+    assert bool(entries(commands, MailboxBlocked)) == running
+    assert scheduler.wake_at() == opens_at
+
+
+def test_an_unreadable_answer_is_backed_off_from() -> None:
+    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    scheduler = a_scheduler(1)
+    now = 0.0
+    for shortest_s in (1.0, 2.0, 4.0):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=False), now=now)
+        assert returned(commands)[0].in_doubt
+        wait_s = (scheduler.wake_at() or 0.0) - now
+        assert shortest_s <= wait_s <= 2 * shortest_s
+        now += wait_s
+
+
+def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:
+    """A refused connection is no sending: the row's count stays, and a later 404 means absent."""
+    scheduler = a_scheduler(1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(lost(batch, sent=False), now=1.0)
+    assert returned(commands)[0].number == 0
+    (batch,) = batches(commands)
+    (settled,) = entries(scheduler.handle(answer(batch, GONE), now=2.0), Settled)
+    assert (settled.outcome, settled.attempts) == (Outcome.ABSENT, 1)
+
+
+def test_a_row_that_keeps_failing_is_exhausted_in_doubt() -> None:
+    """After eight faults it is given up, and the ledger says that it may have happened."""
+    scheduler = a_scheduler(1, attempts_max=8)
+    now = 0.0
+    for _ in range(8):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(answer(batch, FAULT), now=now)
+        now += 100.0
+    (settled,) = entries(commands, Settled)
+    assert (settled.outcome, settled.attempts, settled.in_doubt) == (Outcome.EXHAUSTED, 8, True)
+    assert scheduler.finished
+
+
+def test_a_busy_item_is_refused_after_a_few_attempts() -> None:
+    """409 four times: refused, and not in doubt."""
+    scheduler = a_scheduler(1, unclear_attempts_max=4)
+    now = 0.0
+    for _ in range(4):
+        (batch,) = batches(scheduler.handle(now=now))
+        commands = scheduler.handle(answer(batch, Reply(409, "ErrorIrresolvableConflict")), now=now)
+        now += 100.0
+    (settled,) = entries(commands, Settled)
+    assert (settled.outcome, settled.attempts, settled.in_doubt) == (Outcome.REFUSED, 4, False)
+
+
+def test_a_failed_dependency_counts_no_attempt() -> None:
+    """424 says that it was not tried: any number of them does not exhaust a row."""
+    scheduler = a_scheduler(1, attempts_max=2)
+    for step in range(10):
+        (batch,) = batches(scheduler.handle(now=step * 100.0))
+        commands = scheduler.handle(answer(batch, Reply(424)), now=step * 100.0)
+        assert returned(commands)[0].failures == 0
+
+
+def test_rows_of_an_earlier_run_go_first_and_keep_their_doubt() -> None:
+    """A row that a crash left in doubt is sent again, and a 404 means purged."""
+    opened = MailboxOpened(0, 3, 5, unsettled=(Attempt(1, 1, 0, True),))
+    scheduler = a_scheduler(opened)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert positions(batch) == [1, 3, 4]
+    commands = scheduler.handle(answer(batch, GONE), now=1.0)
+    assert outcomes(commands)[1] is Outcome.PURGED
+    assert entries(commands, Settled)[0].attempts == 2
+
+
+def test_what_blocked_the_mailbox_before_a_restart_still_holds() -> None:
+    """The rest of a Retry-After is waited out by the next process."""
+    scheduler = a_scheduler(MailboxOpened(0, 0, 5, blocked_for_s=12.0))
+    assert batches(scheduler.handle(now=0.0)) == []
+    assert scheduler.wake_at() == 12.0
+
+
+# --------------------------------------------------------------------------------------- refusals of rows, boxes, runs
+
+
+def test_a_refused_row_is_settled_and_its_neighbours_go_on() -> None:
+    """400 for one row is that row's outcome."""
+    scheduler = a_scheduler(3)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")), now=1.0)
+    assert outcomes(commands) == {0: Outcome.REFUSED, 1: Outcome.PURGED, 2: Outcome.PURGED}
+
+
+def test_a_closed_mailbox_skips_the_rest_and_the_run_goes_on() -> None:
+    """Access denied: the rows asked are refused, those never sent are skipped, the other mailbox is purged."""
+    scheduler = a_scheduler(10, 2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    denied = Reply(403, "ErrorAccessDenied", "Access to OData is disabled.")
+    commands = scheduler.handle(answer(batch, denied, denied, denied, denied), now=1.0)
+    assert outcomes(commands) == {**dict.fromkeys(range(4), Outcome.REFUSED), 10: Outcome.PURGED, 11: Outcome.PURGED}
+    assert entries(commands, MailboxClosed) == [MailboxClosed(0, denied, 6)]
+    assert scheduler.finished
+
+
+def test_rows_in_doubt_end_with_their_mailbox_and_say_so() -> None:
+    """A row that met a fault before its mailbox was closed is refused, in doubt."""
+    scheduler = a_scheduler(2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(answer(batch, FAULT, Reply(403, "ErrorAccessDenied")), now=1.0)
+    assert {e.position: (e.outcome, e.in_doubt) for e in entries(commands, Settled)} == {
+        0: (Outcome.REFUSED, True),
+        1: (Outcome.REFUSED, False),
+    }
+
+
+def test_a_refused_batch_is_taken_apart_to_find_the_row() -> None:
+    """400 for the whole batch: every row travels alone, and only the one refused again is refused."""
+    scheduler = a_scheduler(3, connections=4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 400, "BadRequest", "Invalid batch payload format."), now=1.0)
+    assert returned(commands) == {row: Returned(row, 1, 0, False) for row in range(3)}
+    settled: dict[int, Outcome] = {}
+    for step in range(3):
+        (single,) = batches(commands)
+        assert single.size == 1
+        poison = positions(single) == [1]
+        commands = scheduler.handle(refusal(single, 400, "BadRequest") if poison else answer(single), now=2.0 + step)
+        settled |= outcomes(commands)
+    assert settled == {0: Outcome.PURGED, 1: Outcome.REFUSED, 2: Outcome.PURGED}
+    assert scheduler.finished
+
+
+def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
+    """Nobody else would wake it: the mailbox's own timer must."""
+    scheduler = a_scheduler(2)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
+    scheduler.handle(answer(single, THROTTLED._replace(retry_after_s=9.0)), now=2.0)
+    assert scheduler.wake_at() == 11.0
+    assert len(batches(scheduler.handle(now=11.0))) == 1
+
+
+def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
+    """Two mailboxes whose batch was refused: the second row leaves when the first has come back."""
+    scheduler = a_scheduler(1, 1, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
+    assert (single.size, scheduler.in_flight) == (1, 1)
+    (other,) = batches(scheduler.handle(answer(single), now=2.0))
+    assert positions(single) + positions(other) == positions(batch)
+    scheduler.handle(answer(other), now=3.0)
+    assert scheduler.finished
+
+
+def test_a_stopping_run_sends_no_row_alone() -> None:
+    """The batch was refused after the stop was asked for: its rows are kept for the next run."""
+    scheduler = a_scheduler(3)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert batches(scheduler.handle(StopRequested(), refusal(batch, 400), now=1.0)) == []
+    assert scheduler.finished
+
+
+def test_rows_alone_end_with_their_mailbox() -> None:
+    """One of them finds it closed: the others are refused with it, and are not sent after all."""
+    scheduler = a_scheduler(3, 2, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
+    commands = scheduler.handle(answer(single, Reply(404, "ErrorInvalidUser", "No such user.")), now=2.0)
+    mailbox = single.parts[0].mailbox
+    assert [entry.mailbox for entry in entries(commands, MailboxClosed)] == [mailbox]
+    while sent := batches(commands):
+        assert [part.mailbox for part in sent[0].parts] == [1 - mailbox]
+        commands = scheduler.handle(answer(sent[0]), now=3.0)
+    assert scheduler.finished
+
+
+def test_a_call_that_was_not_attempted_is_sent_again_soon_and_not_for_ever() -> None:
+    """424 for the whole call: nobody's fault, no attempt used up, no doubt, no token renewed; for ever, it is an outage."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 424), now=1.0)
+    assert {(r.failures, r.in_doubt) for r in returned(commands).values()} == {(0, False)}
+    assert not any(isinstance(command, RenewToken) for command in commands)
+    calls, now = 0, 1.0
+    while not (halts := [command for command in commands if isinstance(command, Halt)]):
+        now = scheduler.wake_at() or now
+        for again in batches(scheduler.handle(now=now)):
+            assert positions(again) == positions(batch)
+            calls += 1
+            commands = scheduler.handle(refusal(again, 424), now=now)
+    assert [halt.reason for halt in halts] == [HaltReason.OUTAGE]
+    assert calls < 40
+
+
+def test_an_address_that_refuses_every_call_stops_the_run() -> None:
+    """403 or 404 for $batch itself: nothing is settled, nothing in doubt, and the run says what it was told."""
+    scheduler = a_scheduler(4, 4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(batch, 404, "ResourceNotFound", "No such version."), now=1.0)
+    (halt,) = [c for c in commands if isinstance(c, Halt)]
+    assert (halt.reason, halt.reply.code) == (HaltReason.REFUSED_APP, "ResourceNotFound")
+    assert {(r.failures, r.in_doubt) for r in returned(commands).values()} == {(0, False)}
+    assert outcomes(commands) == {}
+    assert scheduler.finished
+
+
+def test_a_row_that_is_refused_for_ever_is_given_up_at_last() -> None:
+    """Nothing but 429s: no failure, yet after the longest number of sendings the row is exhausted."""
+    scheduler = a_scheduler(1, sends_max=5)
+    now, settled, sendings = 0.0, {}, 0
+    while not settled:
+        (batch,) = batches(scheduler.handle(now=now))
+        sendings += 1
+        settled = outcomes(scheduler.handle(answer(batch, THROTTLED), now=now))
+        now = scheduler.wake_at() or now
+    assert (settled, sendings) == ({0: Outcome.EXHAUSTED}, 5)
+
+
+def test_an_expired_token_is_renewed_once_for_all() -> None:
+    """Two batches come back with 401: one renewal, nothing sent meanwhile, no attempt in doubt."""
+    scheduler = a_scheduler(*[4] * 10, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    commands = scheduler.handle(refusal(first, 401, "InvalidAuthenticationToken"), now=1.0)
+    assert [c for c in commands if isinstance(c, RenewToken)] == [RenewToken()]
+    assert batches(commands) == []
+    commands = scheduler.handle(refusal(second, 401, "InvalidAuthenticationToken"), now=1.1)
+    assert [c for c in commands if isinstance(c, RenewToken)] == []
+    assert not any(entry.in_doubt or entry.failures for entry in returned(commands).values())
+    assert len(batches(scheduler.handle(TokenRenewed(), now=2.0))) == 2
+
+
+def test_a_token_that_stays_refused_stops_the_run() -> None:
+    """Renewed twice and refused each time, nothing going through: the run stops."""
+    scheduler = a_scheduler(4)
+    commands = scheduler.handle(now=0.0)
+    for step in range(2):
+        commands = scheduler.handle(refusal(batches(commands)[0], 401), now=step + 0.5)
+        commands = scheduler.handle(TokenRenewed(), now=step + 1.0)
+    commands = scheduler.handle(refusal(batches(commands)[0], 401, "InvalidAuthenticationToken"), now=9.0)
+    (halt,) = [c for c in commands if isinstance(c, Halt)]
+    assert halt.reason is HaltReason.REFUSED_APP
+    assert scheduler.finished
+
+
+def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
+    """Even a refusal for good shows that it was let in: two more renewals are tried before the run stops."""
+    scheduler = a_scheduler(1, 1, connections=1, batch_items_max=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(refusal(batch, 401), now=1.0)
+    (batch,) = batches(scheduler.handle(TokenRenewed(), now=2.0))
+    malformed = Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")
+    (batch,) = batches(scheduler.handle(answer(batch, malformed), now=3.0))
+    commands = scheduler.handle(refusal(batch, 401), now=3.5)
+    for now in (4.0, 6.0):
+        assert any(isinstance(command, RenewToken) for command in commands)
+        (batch,) = batches(scheduler.handle(TokenRenewed(), now=now))
+        commands = scheduler.handle(refusal(batch, 401), now=now + 1.0)
+    assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
+
+
+def test_a_token_that_purged_one_row_counts_as_accepted() -> None:
+    """Refused, renewed, one row purged: the next refusals are counted from the beginning."""
+    scheduler = a_scheduler(2, connections=1, batch_items_max=1)
+    commands = scheduler.handle(now=0.0)
+    for now, accepted in ((1.0, False), (2.0, True), (3.0, False), (4.0, False)):
+        (batch,) = batches(commands)
+        commands = scheduler.handle(answer(batch) if accepted else refusal(batch, 401), now=now)
+        if not accepted:
+            assert any(isinstance(command, RenewToken) for command in commands)
+            commands = scheduler.handle(TokenRenewed(), now=now)
+    (batch,) = batches(commands)
+    assert any(isinstance(command, Halt) for command in scheduler.handle(refusal(batch, 401), now=5.0))
+
+
+def test_an_app_without_the_permission_stops_the_run() -> None:
+    """Authorization_RequestDenied holds for every mailbox; the rows stay open for a resumed run."""
+    scheduler = a_scheduler(4, 4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    denied = Reply(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+    commands = scheduler.handle(answer(batch, rest=denied), now=1.0)
+    assert [c.reason for c in commands if isinstance(c, Halt)] == [HaltReason.REFUSED_APP]
+    assert {(row.failures, row.in_doubt) for row in returned(commands).values()} == {(0, False)}
+    assert outcomes(commands) == {}
+    assert scheduler.finished
+
+
+def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
+    """After StopRequested the answers in flight are still taken in."""
+    scheduler = a_scheduler(8, 8, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert scheduler.handle(StopRequested(), now=0.5) == []
+    assert not scheduler.finished
+    commands = scheduler.handle(answer(batch), now=1.0)
+    assert len(outcomes(commands)) == 8
+    assert batches(commands) == []
+    assert scheduler.finished
+
+
+# ------------------------------------------------------------------------------------------------------------ outage
+
+
+def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
+    """Five lost calls close the gate; after the wait a single batch tries, and a success opens it again."""
+    scheduler = a_scheduler(*[4] * 100, connections=5, quarantine_s=1.0, quarantine_s_min=1.0)
+    sent = batches(scheduler.handle(now=0.0))
+    assert len(sent) == 5
+    commands = scheduler.handle(*[lost(batch) for batch in sent], now=1.0)
+    assert batches(commands) == []
+    assert batches(scheduler.handle(now=1.9)) == []
+    (probe_batch,) = batches(scheduler.handle(now=3.0))
+    commands = scheduler.handle(answer(probe_batch), now=4.0)
+    assert len(batches(commands)) == 5
+
+
+def test_failures_in_an_outage_do_not_use_up_the_attempts_of_rows() -> None:
+    """However long the service is out, a row is not given up for it."""
+    scheduler = a_scheduler(4, attempts_max=4, quarantine_s=1.0, quarantine_s_min=1.0, outage_s_max=1e9)
+    now, commands = 0.0, scheduler.handle(now=0.0)
+    for _ in range(30):
+        for batch in batches(commands):
+            commands = scheduler.handle(refusal(batch, 503), now=now)
+        now = scheduler.wake_at() or now
+        commands = scheduler.handle(now=now)
+    assert not scheduler.finished
+
+
+def test_an_outage_that_lasts_stops_the_run() -> None:
+    """After the longest outage allowed the run halts, resumable."""
+    scheduler = a_scheduler(4, outage_s_max=100.0)
+    now, commands = 0.0, scheduler.handle(now=0.0)
+    while not (halts := [c for c in commands if isinstance(c, Halt)]):
+        commands = scheduler.handle(*[lost(b, sent=False) for b in batches(commands)], now=now)
+        now = max(now + 0.1, scheduler.wake_at() or 0.0)
+        assert now < 1000
+    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(0, message="The connection was reset."))
+
+
+def walled(batch: int) -> BatchAnswered:
+    """A block page in place of Graph's answer."""
+    return BatchAnswered(batch, Answer(Reply(403, NOT_FROM_GRAPH, "A page."), None))
+
+
+@pytest.mark.parametrize("heard_first", [False, True])
+def test_a_block_page_from_the_start_stops_the_run_soon(heard_first: bool) -> None:
+    """Half a minute and a last wait; once Graph has answered, it is an outage like any other. No row is in doubt or given up."""
+    scheduler = a_scheduler(*[4] * 8, outage_s_max=300.0, walled_off_s_max=30.0, connections=1)
+    now, commands, sent, first = 0.0, scheduler.handle(now=0.0), 0, heard_first
+    while not (halts := [c for c in commands if isinstance(c, Halt)]):
+        numbers = [batch.number for batch in batches(commands)]
+        sent += len(numbers)
+        answers = [
+            BatchAnswered(n, Answer(Reply(429, retry_after_s=1.0), None)) if first else walled(n) for n in numbers
+        ]
+        first = first and not numbers
+        commands = scheduler.handle(*answers, now=now)
+        assert not [e for c in commands if isinstance(c, Record) for e in c.entries if isinstance(e, Settled)]
+        now = max(now + 0.1, scheduler.wake_at() or 0.0)
+        assert now < 1000
+    assert halts[0] == Halt(HaltReason.OUTAGE, Reply(403, NOT_FROM_GRAPH, "A page."))
+    assert (now > 250) if heard_first else (now < 100)
+    assert sent < 40
+
+
+def test_a_wait_that_graph_asked_for_is_no_outage() -> None:
+    """503 with a Retry-After of an hour: nothing leaves before, whatever else happens meanwhile, and then the run goes on."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(refusal(batch, 503, wait=3_600.0), now=1.0)
+    assert [scheduler.handle(now=now) for now in (1_000.0, 3_600.0)] == [[], []]
+    (again,) = batches(scheduler.handle(now=3_601.0))
+    scheduler.handle(answer(again), now=3_602.0)
+    assert scheduler.finished
+
+
+def test_a_machine_that_slept_is_no_outage() -> None:
+    """A call is lost before and another after an hour's sleep through which the monotonic clock ran on: the run goes on."""
+    scheduler = a_scheduler(*[4] * 10, connections=2)
+    first, second = batches(scheduler.handle(now=0.0))
+    scheduler.handle(lost(first), now=1.0)
+    commands = scheduler.handle(lost(second), now=3_601.0)
+    while not scheduler.finished:
+        now = scheduler.wake_at() or 3_602.0
+        commands = scheduler.handle(*[answer(batch) for batch in batches(commands)], now=now)
+        assert [command for command in commands if isinstance(command, Halt)] == []
+
+
+def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
+    """The whole app waits for 30 s, and the only mailbox for 500."""
+    scheduler = a_scheduler(4)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    waiting = THROTTLED._replace(retry_after_s=500.0)
+    scheduler.handle(answer(batch, rest=waiting, outer=Reply(200, retry_after_s=30.0)), now=1.0)
+    assert scheduler.wake_at() == 501.0
+
+
+def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
+    """Answers within half a second: after twenty of them a lost call is waited for no longer than the shortest quarantine."""
+    scheduler = a_scheduler(2_000, fanout=20, connections=1)
+    (batch,) = batches(scheduler.handle(now=1_000.0))
+    for answered in range(1, 21):
+        (batch,) = batches(scheduler.handle(answer(batch), now=1_000.0 + answered / 2))
+    scheduler.handle(lost(batch), now=1_020.0)
+    assert scheduler.wake_at() == 1_025.0
+
+
+@pytest.mark.parametrize(("mailboxes", "connections"), [(15, 16), (16, 32)])
+def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, connections: int) -> None:
+    """Sixteen places at first: fifteen mailboxes, each in one batch at a time, never take them all."""
+    scheduler = a_scheduler(*[100] * mailboxes, fanout=20, connections=64)
+    flying = batches(scheduler.handle(now=0.0))
+    for answered in range(16):
+        flying += batches(scheduler.handle(answer(flying.pop(0)), now=1.0 + answered))
+    assert scheduler.connections == connections
+
+
+def test_without_lanes_a_mailbox_is_in_one_batch_at_a_time() -> None:
+    """The last of six has room for one of its three rows, and the others wait for the answer, however long it takes."""
+    scheduler = a_scheduler(4, 4, 4, 4, 3, 3, connections=8)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 3, 1]
+    assert batches(scheduler.handle(now=10.0)) == []
+    (rest,) = batches(scheduler.handle(answer(batch), now=11.0))
+    assert positions(rest) == [20, 21]
+
+
+def test_slow_answers_cut_the_connections_while_the_plan_is_in_use() -> None:
+    """Four times as slow as at first: 64 batches in flight become fewer."""
+    scheduler = a_scheduler(*[4] * 3_000, connections=64, serial_lanes=True)
+    flying, now = batches(scheduler.handle(now=0.0)), 0.0
+    for second in (1, 1, 1, 4, 4, 4, 4):
+        now += second
+        flying = batches(scheduler.handle(*map(answer, flying), now=now))
+    assert scheduler.connections < 50
+
+
+def test_batches_are_numbered_one_after_the_other() -> None:
+    """From where the ledger says."""
+    scheduler = Scheduler(Limits(fanout=4, connections=4), random.Random(1), first_batch=7)
+    flying = batches(scheduler.handle(*(MailboxOpened(n, 40 * n, 40 * n + 40) for n in range(30)), now=0.0))
+    flying += batches(scheduler.handle(answer(flying[0]), now=1.0))
+    assert [batch.number for batch in flying] == [7, 8, 9, 10, 11]

@@ -1,0 +1,297 @@
+"""The scheduler against a small model of what it may do, over histories that Hypothesis makes up.
+
+1. Every row is settled at most once, and never sent again after that; the batch that settles it had it.
+2. A batch is recorded before it leaves. No mailbox has more than four rows in flight (serial lanes:
+`tests/core/scheduling/test_lanes.py`).
+3. Nothing leaves before a wait that Graph asked for is over, nor while a token is awaited, nor after a halt; a mailbox whose batch
+   was lost waits at least the shortest quarantine.
+4. No mailbox is sent more than its limit in any window, counted from the answers.
+5. Purged is a 204, or gone after a doubt; absent is gone without one; a doubt is carried to the end.
+6. When the faults stop, the rest is done in a bounded number of steps, and every row has its outcome.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, defaultdict
+from itertools import count
+from math import inf
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from purgeengine.core.graph.verdicts import Verdict, judge, judge_batch
+from purgeengine.core.messages import (
+    BatchEnded,
+    BatchSent,
+    Command,
+    Event,
+    Halt,
+    InputEnded,
+    MailboxClosed,
+    MailboxOpened,
+    Record,
+    RenewToken,
+    Returned,
+    Send,
+    Settled,
+    TokenRenewed,
+)
+from purgeengine.core.model import Batch, Outcome, Reply
+from purgeengine.core.scheduling.scheduler import Scheduler
+from purgeengine.run_limits import Limits
+from tests.support.fixtures import answer, lost, positions, refusal
+from tests.support.fixtures import entries as entries_of
+from tests.support.properties import examples
+
+LIMITS = Limits(
+    connections=3, fanout=4, serial_lanes=False, mailbox_requests=10, mailbox_window_s=60.0, outage_s_max=inf
+)
+WAITS = st.none() | st.sampled_from([0.0, 0.249, 7.0, 200.0])
+GONE = Reply(404, "ErrorItemNotFound", "Not found.")
+DENIED = Reply(403, "ErrorAccessDenied", "Denied.")
+ITEM_REPLIES = (
+    st.just(Reply(204))
+    | st.sampled_from([GONE, Reply(400, "Bad"), Reply(404), Reply(424), Reply(401, "InvalidAuthenticationToken")])
+    | st.builds(Reply, st.sampled_from([429, 500, 503, 409]), st.just("x"), st.just("MailboxConcurrency"), WAITS)
+    | st.none()
+)
+STEPS_TO_FINISH = 3_000
+
+
+class SchedulerModel(RuleBasedStateMachine):
+    """Tells the scheduler what a hostile service says, and holds every command against what is known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scheduler = Scheduler(LIMITS, random.Random(1))
+        self.now = 0.0
+        self.opened: dict[int, range] = {}
+        self.outcome: dict[int, Outcome] = {}
+        self.sendings: Counter[int] = Counter()
+        self.doubt: set[int] = set()
+        self.closed: set[int] = set()
+        self.flying: dict[int, Batch] = {}
+        self.blocked_until: defaultdict[int | None, float] = defaultdict(lambda: -inf)  # None stands for the run
+        self.seen: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
+        self.token_awaited = self.halted = self.ended = False
+        self.numbers = count()
+
+    # ------------------------------------------------------------------------------------------------- what may happen
+
+    @precondition(lambda self: not self.ended and self.scheduler.room)
+    @rule(rows=st.integers(1, 25))
+    def open_mailbox(self, rows: int) -> None:
+        number = next(self.numbers)
+        first = sum(map(len, self.opened.values()))
+        self.opened[number] = range(first, first + rows)
+        self.tell(MailboxOpened(number, first, first + rows))
+
+    @rule(seconds=st.sampled_from([0.0, 0.04, 1.0, 30.0, 400.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.tell()
+
+    @precondition(lambda self: self.scheduler.wake_at() is not None)
+    @rule()
+    def it_wakes(self) -> None:
+        self.now = max(self.now, self.scheduler.wake_at() or 0.0)
+        self.tell()
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), wait=WAITS, closes=st.integers(0, 19))
+    def graph_answers(self, data: st.DataObject, wait: float | None, closes: int) -> None:
+        batch = self.take(data)
+        said = data.draw(st.lists(ITEM_REPLIES, min_size=batch.size, max_size=batch.size))
+        if closes == 0:
+            said[0] = DENIED
+        for position, reply in zip(positions(batch), said, strict=True):
+            if reply is None or judge(reply) is Verdict.FAULT:
+                self.doubt_after(position)
+        event = answer(batch, *said, outer=Reply(200, retry_after_s=wait if closes == 1 else None))
+        self.heed(batch, said, event.answer.outer)
+        self.tell(event, ended=(batch, dict(zip(positions(batch), said, strict=True))))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), status=st.sampled_from([400, 401, 408, 413, 424, 429, 500, 502, 503, 504]), wait=WAITS)
+    def graph_refuses_a_call(self, data: st.DataObject, status: int, wait: float | None) -> None:
+        batch = self.take(data)
+        outer = Reply(status, "x", "", wait)
+        verdict = judge_batch(outer)
+        if verdict is Verdict.FAULT:
+            self.lose(batch)
+        self.heed(batch, [], outer if verdict in (Verdict.FAULT, Verdict.THROTTLED) else Reply(status))
+        said = outer if verdict is Verdict.REFUSED and batch.size == 1 else None
+        self.tell(refusal(batch, status, "x", wait=wait), ended=(batch, dict.fromkeys(positions(batch), said)))
+
+    @precondition(lambda self: self.flying)
+    @rule(data=st.data(), sent=st.booleans())
+    def no_answer_comes(self, data: st.DataObject, sent: bool) -> None:
+        batch = self.take(data, arrived=sent)
+        if sent:
+            self.lose(batch)
+        else:
+            self.sendings.subtract(positions(batch))
+        self.tell(lost(batch, sent=sent), ended=(batch, dict.fromkeys(positions(batch))))
+
+    @precondition(lambda self: self.token_awaited)
+    @rule()
+    def a_token_comes(self) -> None:
+        self.token_awaited = False
+        self.tell(TokenRenewed())
+
+    # ------------------------------------------------------------------------------------------------- the model
+
+    def take(self, data: st.DataObject, *, arrived: bool = True) -> Batch:
+        """A batch in flight comes to its end; its requests leave the window some time after that."""
+        batch = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
+        if arrived:
+            for part in batch.parts:
+                self.seen[part.mailbox].append((self.now, len(part.attempts)))
+        return batch
+
+    def lose(self, batch: Batch) -> None:
+        """Nobody knows: every row is in doubt, and the service may still be at it."""
+        for position in positions(batch):
+            self.doubt_after(position)
+        for part in batch.parts:
+            self.block(part.mailbox, LIMITS.quarantine_s_min)
+
+    def doubt_after(self, position: int) -> None:
+        self.doubt.add(position)
+
+    def heed(self, batch: Batch, said: list[Reply | None], outer: Reply) -> None:
+        """Every wait that was asked for."""
+        if outer.retry_after_s is not None:
+            self.block(None, outer.retry_after_s)
+        owners = [part.mailbox for part in batch.parts for _ in part.attempts]
+        for mailbox, reply in zip(owners, said, strict=False):
+            if reply is not None and reply.status in (429, 500, 503) and reply.retry_after_s is not None:
+                self.block(mailbox, reply.retry_after_s)
+
+    def block(self, whom: int | None, for_s: float) -> None:
+        self.blocked_until[whom] = max(self.blocked_until[whom], self.now + for_s)
+
+    def tell(self, *events: Event, ended: tuple[Batch, dict[int, Reply | None]] | None = None) -> None:
+        """Hand over the events and judge the commands."""
+        commands = self.scheduler.handle(*events, now=self.now)
+        entries = entries_of(commands)
+        self.judge_entries([entry for entry in entries if not isinstance(entry, BatchSent)], ended)
+        recorded: set[int] = set()
+        for command in commands:
+            self.judge_command(command, recorded)
+
+    def judge_entries(self, entries: list[object], ended: tuple[Batch, dict[int, Reply | None]] | None) -> None:
+        fates = [entry.position for entry in entries if isinstance(entry, Settled | Returned)]
+        assert len(set(fates)) == len(fates), "a row has two fates"
+        if ended is not None:
+            assert isinstance(entries[0], BatchEnded)
+            assert set(fates) >= set(positions(ended[0])), "a row of the batch has no fate"
+        for entry in entries:
+            if isinstance(entry, Settled):
+                self.judge_settled(entry, ended)
+            elif isinstance(entry, Returned):
+                assert entry.position not in self.outcome
+                assert entry.in_doubt == (entry.position in self.doubt)
+                assert entry.number == self.sendings[entry.position]
+            elif isinstance(entry, MailboxClosed):
+                self.judge_closed(entry)
+
+    def judge_settled(self, entry: Settled, ended: tuple[Batch, dict[int, Reply | None]] | None) -> None:
+        assert entry.position not in self.outcome, "settled twice"
+        assert ended is not None
+        batch, said = ended
+        reply = said.get(entry.position)
+        doubted = entry.position in self.doubt
+        assert entry.batch in ((0, batch.number) if entry.position in said else (0,)), (
+            "settled by a batch that had it not"
+        )
+        never_left = self.sendings[entry.position] == 0  # decided on, and its mailbox was closed before it was sent
+        assert (entry.outcome is Outcome.SKIPPED) == never_left
+        if entry.outcome is Outcome.PURGED:
+            assert reply is not None
+            assert reply.status == 204 or (reply == GONE and doubted)
+        elif entry.outcome is Outcome.ABSENT:
+            assert reply == GONE
+            assert not doubted
+        else:
+            assert entry.in_doubt == doubted, "a doubt was lost"
+        assert entry.attempts == self.sendings[entry.position]
+        self.outcome[entry.position] = entry.outcome
+
+    def judge_closed(self, entry: MailboxClosed) -> None:
+        assert entry.mailbox not in self.closed
+        self.closed.add(entry.mailbox)
+        never_sent = [position for position in self.opened[entry.mailbox] if position not in self.outcome]
+        assert [self.sendings[position] for position in never_sent] == [0] * entry.skipped
+        self.outcome.update(dict.fromkeys(never_sent, Outcome.SKIPPED))
+
+    def judge_command(self, command: Command, recorded: set[int]) -> None:
+        match command:
+            case Record():
+                recorded |= {entry.batch for entry in command.entries if isinstance(entry, BatchSent)}
+            case RenewToken():
+                assert not self.token_awaited
+                self.token_awaited = True
+            case Halt():
+                assert not self.halted
+                self.halted = True
+            case Send():
+                assert command.batch.number in recorded, "sent before it was recorded"
+                self.judge_sent(command.batch)
+
+    def judge_sent(self, batch: Batch) -> None:
+        assert not self.halted
+        assert not self.token_awaited
+        assert self.now >= self.blocked_until[None], "sent although the run had to wait"
+        assert len(self.flying) < LIMITS.connections
+        assert 1 <= batch.size <= LIMITS.batch_items_max
+        taken = Counter[int]()
+        for other in self.flying.values():
+            taken.update({part.mailbox: len(part.attempts) for part in other.parts})
+        for part in batch.parts:
+            assert taken[part.mailbox] + len(part.attempts) <= LIMITS.mailbox_concurrent_max, "over four at once"
+            assert part.mailbox not in self.closed
+            assert self.now >= self.blocked_until[part.mailbox], "sent although the mailbox had to wait"
+            assert part.attempts
+            since = self.now - LIMITS.mailbox_window_s
+            recent = sum(rows for at, rows in self.seen[part.mailbox] if at > since)
+            assert recent + len(part.attempts) <= LIMITS.mailbox_requests, "over the limit of the window"
+            for attempt in part.attempts:
+                assert attempt.position in self.opened[part.mailbox]
+                assert attempt.position not in self.outcome, "sent although it was settled"
+                assert attempt.in_doubt == (attempt.position in self.doubt)
+                self.sendings[attempt.position] += 1
+                assert attempt.number == self.sendings[attempt.position]
+        assert len(set(positions(batch))) == batch.size
+        self.flying[batch.number] = batch
+
+    # ------------------------------------------------------------------------------------------------- and the end of it
+
+    def teardown(self) -> None:
+        """The faults stop: everything is answered with 204, and the job must come to its end."""
+        self.ended = True
+        self.tell(InputEnded())
+        for _ in range(STEPS_TO_FINISH):
+            if self.scheduler.finished:
+                break
+            if self.token_awaited:
+                self.token_awaited = False
+                self.tell(TokenRenewed())
+            elif self.flying:
+                batch = self.flying.pop(min(self.flying))
+                for part in batch.parts:
+                    self.seen[part.mailbox].append((self.now, len(part.attempts)))
+                self.tell(answer(batch), ended=(batch, dict.fromkeys(positions(batch), Reply(204))))
+            else:
+                at = self.scheduler.wake_at()
+                assert at is not None, "nothing is in flight and nothing will ever happen"
+                self.now = max(self.now, at)
+                self.tell()
+        assert self.scheduler.finished
+        if not self.halted:
+            assert set(self.outcome) == {position for rows in self.opened.values() for position in rows}
+
+
+TestSchedulerModel = SchedulerModel.TestCase
+TestSchedulerModel.settings = examples(60, stateful_step_count=50)

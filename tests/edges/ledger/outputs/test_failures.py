@@ -1,0 +1,95 @@
+"""Rows that did not end well: grouped by what they were told, with examples, and by mailbox."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from purgeengine.core.model import Outcome, Reply
+from purgeengine.edges.ledger import Chain, failures_of
+from purgeengine.edges.ledger.outputs import failures
+from purgeengine.edges.ledger.outputs.failures import OTHERS, Example, Failures, Group, Told
+from tests.cli.commands.test_retry import DENIED, MALFORMED, ending
+from tests.edges.ledger.outputs.test_chain import retried
+from tests.support.ledger_fixtures import ID, FakeSource, a_source, open_ledger, rows_of
+
+R, E, S, I = Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED, Outcome.INVALID  # noqa: E741
+LOST = Reply(0, message="Lost.")
+
+
+def test_rows_that_were_told_the_same_are_one_group_with_examples(tmp_path: Path) -> None:
+    """Each example says where to look for it; of a mailbox, what most of its rows were told is the reason."""
+    with open_ledger(tmp_path / "L", a_source(7)) as ledger:
+        ending(
+            ledger, 0, (R, MALFORMED, False), *[(R, DENIED, True)] * 3, (E, DENIED, True), (E, LOST, False),
+        )  # fmt: skip
+    with Chain.open([tmp_path / "L"]) as chain:
+        found = failures_of(chain, chain.final())
+    user, at = "a@contoso.example", datetime(2026, 1, 1, tzinfo=UTC)
+    denied = Group(
+        Told(403, "ErrorAccessDenied", "Access is denied."),
+        Counter({R: 3, E: 1}),
+        Counter({(0, R): 3, (0, E): 1}),
+        4,
+        [Example(row, user, f"a-{row}", at, ID.format(1)) for row in (1, 2, 3)],
+    )
+    assert found.groups(1) == [denied]
+    assert [(group.rows, group.told) for group in found.groups(3)] == [
+        (4, denied.told),
+        (1, Told(400, "ErrorInvalidIdMalformed", "Id is malformed.")),
+        (1, Told(0, "", "Lost.")),
+    ]
+    assert (found.count(), found.count(invalid=True), found.in_doubt, found.mailboxes) == (3, 0, 4, 1)
+    ((worst,), told) = found.worst(2), denied.told
+    assert (worst.user, worst.rows, worst.outcomes, worst.reason) == (user, 6, {R: 4, E: 2}, told)
+
+
+def test_a_ledger_that_has_the_last_word_on_none_of_them_is_passed_over(tmp_path: Path) -> None:
+    """What was refused at first and failed again in a retry is told as it was told last."""
+    with open_ledger(tmp_path / "a", a_source(2)) as ledger:
+        ending(ledger, 0, (R, DENIED, False), (R, DENIED, False))
+    retried(tmp_path / "a", tmp_path / "b", [(E, LOST, False), (R, MALFORMED, False)])
+    with Chain.open([tmp_path / "a", tmp_path / "b"]) as chain:
+        found = failures_of(chain, chain.final())
+    assert [(group.told.status, group.outcomes) for group in found.groups(9)] == [(0, {E: 1}), (400, {R: 1})]
+    assert [group.examples[0].row for group in found.groups(9)] == [0, 1]
+
+
+def test_invalid_rows_with_the_same_mistake_are_one_group_whatever_their_file(tmp_path: Path) -> None:
+    """The line and the file are left out of the reason, however the file is called."""
+    bad = ("nobody", "", "x")
+    source = FakeSource([bad, *rows_of("a", 2), bad], files=(Path("one.csv"), Path(" two of  them: .csv")))
+    open_ledger(tmp_path / "L", source).close()
+    with Chain.open([tmp_path / "L"]) as chain:
+        found = failures_of(chain, chain.final())
+    reason = "the user is neither a user principal name (name@domain) nor an object id (GUID)"
+    (group,) = found.groups(9, invalid=True)
+    assert (group.told, group.outcomes) == (Told(0, "", reason, invalid=True), {I: 2})
+    assert (found.groups(9), found.mailboxes, found.count(invalid=True)) == ([], 0, 1)
+
+
+def test_groups_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones keep their own count, and what comes after them is one group for either kind of row."""
+    monkeypatch.setattr(failures, "GROUPS_MAX", 2)
+    found = Failures()
+    told = [Told(400, "", f"Id {n} is malformed.") for n in range(4)]
+    for said in (*told, told[0]):
+        found.take(said, R, "A@x.example", False)
+        found.take(of_invalid(said), I, "A@x.example", False)
+    assert [(group.told, group.rows) for group in found.groups(9)] == [
+        (Told(0, "", OTHERS), 3), (told[0], 2),
+    ]  # fmt: skip
+    assert [(group.told, group.rows) for group in found.groups(9, invalid=True)] == [
+        (Told(0, "", OTHERS, True), 3), (of_invalid(told[0]), 2),
+    ]  # fmt: skip
+    assert [(mailbox.user, mailbox.told) for mailbox in found.worst(9)] == [
+        ("A@x.example", {told[0]: 2, Told(0, "", OTHERS): 3})
+    ]
+
+
+def of_invalid(told: Told) -> Told:
+    """The same of an invalid row."""
+    return told._replace(invalid=True)

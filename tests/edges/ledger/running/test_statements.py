@@ -1,0 +1,139 @@
+"""What a write makes of entries that come together, and what it leaves for the next one: times, numbers, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from purgeengine.core.messages import RunBlocked
+from purgeengine.core.model import Attempt, Reply
+from purgeengine.edges.ledger import Ledger, LedgerReader
+from purgeengine.errors import LedgerError
+from tests.support.ledger_fixtures import NOW, a_source, ended, open_ledger, opened, returned, sent, settled
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    """Three mailboxes: positions 0 to 29, 30 to 39, 40 to 44."""
+    with open_ledger(tmp_path / "L", a_source(30, 10, 5)) as opened_ledger:
+        yield opened_ledger
+
+
+def told(ledger: Ledger, row: int) -> dict[str, Any]:
+    """A row as the export tells it."""
+    with LedgerReader.open(ledger.folder) as reader:
+        return dict(next(reader.rows()).slice(row, 1).to_pylist()[0])
+
+
+def first_sent_ms(ledger: Ledger, row: int) -> float:
+    return float(told(ledger, row)["first_sent_utc"].timestamp() * 1000)
+
+
+# --------------------------------------------------------------------------------------------------- the first sending
+
+
+def test_a_row_keeps_its_first_time_however_often_it_is_sent_again(ledger: Ledger) -> None:
+    """Each step a write of its own, as in a run that has other things to do in between."""
+    ledger.write([sent(1, (0, [0]))], NOW)
+    ledger.write([ended(1, 503), returned(0, 1, 1, in_doubt=True)], NOW + 1_000)
+    ledger.write([sent(2, (0, [Attempt(0, 2, 1, True)]))], NOW + 2_000)
+    ledger.write([ended(2, 503), returned(0, 2, 2, in_doubt=True)], NOW + 3_000)
+    ledger.write([sent(3, (0, [Attempt(0, 3, 2, True)]))], NOW + 4_000)
+    ledger.write([ended(3), settled(0, 3, attempts=3)], NOW + 5_000)
+    assert first_sent_ms(ledger, 0) == NOW
+
+
+def test_a_row_that_did_not_leave_at_first_was_sent_when_it_did(ledger: Ledger) -> None:
+    """Twice it certainly did not; the third sending is the first, and the fourth does not change that."""
+    ledger.write([sent(1, (0, [0]))], NOW)
+    ledger.write([ended(1, None), returned(0, 0)], NOW + 1_000)
+    ledger.write([sent(2, (0, [0]))], NOW + 2_000)
+    ledger.write([ended(2, None), returned(0, 0)], NOW + 3_000)
+    ledger.write([sent(3, (0, [0]))], NOW + 4_000)
+    ledger.write([ended(3, 503), returned(0, 1, 1, in_doubt=True)], NOW + 5_000)
+    ledger.write([sent(4, (0, [Attempt(0, 2, 1, True)]))], NOW + 6_000)
+    ledger.write([ended(4), settled(0, 4, attempts=2)], NOW + 7_000)
+    assert first_sent_ms(ledger, 0) == NOW + 4_000
+
+
+# ---------------------------------------------------------------------------------------------------- which batch it was
+
+
+def test_rows_returned_from_two_batches_at_once_are_accounted_for_in_their_own(ledger: Ledger) -> None:
+    """Both ended in one write; each row keeps the time of the batch that it was in."""
+    ledger.write([sent(1, (0, [0, 1]))], NOW)
+    ledger.write([sent(2, (1, [30, 31]))], NOW + 1_000)
+    back = [returned(row, 1, 1, in_doubt=True) for row in (0, 30, 1, 31)]
+    ledger.write([ended(1, 503), ended(2, 503), *back], NOW + 2_000)
+    again = [Attempt(row, 2, 1, True) for row in (0, 1, 30, 31)]
+    ledger.write([sent(3, (0, again[:2]), (1, again[2:]))], NOW + 3_000)
+    ledger.write([ended(3), *(settled(row, 3, attempts=2) for row in (0, 1, 30, 31))], NOW + 4_000)
+    assert [first_sent_ms(ledger, row) - NOW for row in (0, 1, 30, 31)] == [0, 0, 1_000, 1_000]
+
+
+def test_rows_that_were_left_out_are_a_mistake_of_ours(ledger: Ledger) -> None:
+    """Rows of a mailbox are sent for the first time in order; a gap would hide those in it for ever."""
+    with pytest.raises(LedgerError, match="mistake in purgeengine"):
+        ledger.write([sent(1, (0, [0, 5]))], NOW)
+
+
+def test_the_end_of_a_batch_that_nobody_knows_changes_nothing(ledger: Ledger) -> None:
+    """No row is in it, and none is touched."""
+    before = ledger.counts()
+    ledger.write([ended(9)], NOW)
+    assert ledger.counts() == before
+
+
+# ---------------------------------------------------------------------------------------------------------- what is kept
+
+
+def test_rows_that_are_settled_are_forgotten(ledger: Ledger) -> None:
+    """What is kept in memory is bounded by the rows that are sent and not settled."""
+    ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
+    ledger.write([ended(1), settled(0, 1), returned(1), returned(2)], NOW)
+    ledger.write([sent(2, (0, [Attempt(1, 2)]))], NOW)
+    ledger.write([ended(2), settled(1, 2, attempts=2)], NOW)
+    memory = ledger._journal._memory
+    assert (memory.sent_before, memory.flights) == ({2}, {})
+
+
+def test_answers_are_numbered_in_the_order_in_which_they_first_came(ledger: Ledger) -> None:
+    """Several of a write, then more in the next; those that came before keep their number."""
+    replies = [Reply(404, f"Code{number}") for number in range(5)]
+    ledger.write([sent(1, (0, range(8)))], NOW)
+    ledger.write(
+        [ended(1), *(settled(row, 1, reply=replies[row]) for row in range(3)), *map(returned, range(3, 8))], NOW
+    )
+    ledger.write([sent(2, (0, [Attempt(row, 2) for row in range(3, 8)]))], NOW)
+    some = [settled(row, 2, attempts=2, reply=replies[row - 3]) for row in range(3, 8)]
+    ledger.write([ended(2), *some], NOW)
+    numbers = ledger._reading.execute("SELECT id, code FROM detail ORDER BY id").fetchall()
+    assert numbers == [(number + 1, f"Code{number}") for number in range(5)]
+
+
+def test_a_wait_of_no_time_is_over_at_once(ledger: Ledger) -> None:
+    """Not a millisecond later; and of several of a write the longest holds."""
+    ledger.write([RunBlocked(0.0)], NOW)
+    assert ledger.run_blocked_for_s(NOW) == 0.0
+    ledger.write([RunBlocked(2.0), RunBlocked(3.0), RunBlocked(1.0)], NOW)
+    assert ledger.run_blocked_for_s(NOW) == 3.0
+
+
+# ------------------------------------------------------------------------------------------------------ for the next run
+
+
+def test_a_finished_mailbox_does_not_hide_those_after_it(ledger: Ledger) -> None:
+    """The second of three is done; the third is still to be opened."""
+    ledger.write([sent(1, (1, range(30, 40)))], NOW)
+    ledger.write([ended(1), *(settled(row, 1) for row in range(30, 40))], NOW)
+    assert [mailbox.mailbox for mailbox in opened(ledger)] == [0, 2]
+
+
+def test_what_was_answered_counts_to_the_end_of_the_window(ledger: Ledger) -> None:
+    """599 of its 600 seconds later it is still told, however long a quarantine is."""
+    ledger.write([sent(1, (0, [0]))], NOW)
+    ledger.write([ended(1), settled(0, 1)], NOW)
+    assert opened(ledger, NOW + 599_000, quarantine_s=300.0)[0].recent == ((599.0, 1),)

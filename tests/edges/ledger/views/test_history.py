@@ -1,0 +1,66 @@
+"""When the work of a ledger was done, and how: calls, waits, rows settled over time, and mailboxes that were given up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from purgeengine.core.messages import MailboxBlocked, MailboxClosed
+from purgeengine.core.model import Outcome, Reply
+from purgeengine.edges.ledger import LedgerReader
+from purgeengine.edges.ledger.views.history import Bucket, ClosedMailbox, History, Run, Timeline, Traffic
+from tests.support.ledger_fixtures import NOW, a_source, ended, open_ledger, returned, sent, settled
+
+DENIED = Reply(403, "ErrorAccessDenied", "Access is denied.")
+
+
+def test_a_history_tells_runs_calls_waits_and_the_course(tmp_path: Path) -> None:
+    """Of a new ledger nothing; of one at work all of it, in stretches that are as short as their number allows."""
+    with open_ledger(tmp_path / "L", a_source(6, 4)) as ledger, LedgerReader.open(tmp_path / "L") as reader:
+        assert reader.history(5) == History([], Traffic(0, 0, 0, 0, {}), None, None, Timeline(1_000, []))
+        ledger.begin(NOW - 7, {"connections": 4})
+        ledger.write([sent(1, (0, [0, 1, 2]), (1, [6]))], NOW)
+        assert reader.history(5).timeline == Timeline(1_000, [])
+        ledger.write(
+            [ended(1), returned(0), settled(1, 1), settled(2, 1), settled(6, 1)], NOW - 5
+        )  # the clock went back
+        blocked = [MailboxBlocked(0, 5.0), MailboxBlocked(0, 6.0)]
+        ledger.write([sent(2, (0, [3])), ended(2, 429), returned(3), *blocked], NOW + 900)
+        assert reader.history(2).timeline == Timeline(1_000, [Bucket(NOW, {Outcome.PURGED: 3})])
+        ledger.write([sent(3, (1, [7])), ended(3, 503), returned(7), sent(4, (1, [8]))], NOW + 2_000)
+        ledger.write([ended(4, 503), settled(8, 4, Outcome.REFUSED, reply=DENIED), sent(5, (1, [9]))], NOW + 3_000)
+        ledger.write([ended(5), settled(9, 5, Outcome.ABSENT, attempts=2)], NOW + 4_001)
+        ledger.begin(NOW + 5_000, {})
+        assert reader.history(2) == History(
+            [Run(NOW - 7, {"connections": 4}), Run(NOW + 5_000, {})],
+            Traffic(requests=8, rows_sent_again=1, waits=2, mailboxes_that_waited=1, calls_refused={429: 1, 503: 2}),
+            NOW,
+            NOW + 4_001,
+            Timeline(
+                3_000,
+                [
+                    Bucket(NOW, {Outcome.PURGED: 3}),
+                    Bucket(NOW + 3_000, {Outcome.REFUSED: 1, Outcome.ABSENT: 1}),
+                ],
+            ),
+        )
+
+
+def test_closed_mailboxes_are_told_with_their_reason_and_the_rows_never_sent_for_it(tmp_path: Path) -> None:
+    """Those with most such rows first, equal ones by name; one that had none left counts none."""
+    gone = Reply(404, "ErrorInvalidUser", "The requested user is invalid.")
+    with open_ledger(tmp_path / "L", a_source(7, 4, 4, 1)) as ledger:
+        ledger.write([sent(1, (0, range(7))), ended(1), *(settled(row, 1) for row in range(7))], NOW)
+        closed_for = (DENIED, gone, DENIED, Reply(0))
+        ledger.write([MailboxClosed(box, reply, 0) for box, reply in enumerate(closed_for)], NOW)
+    with LedgerReader.open(tmp_path / "L") as reader:
+        count, closed = reader.closed_mailboxes(9)
+        assert reader.closed_mailboxes(2) == (4, closed[:2])
+    assert (count, closed) == (
+        4,
+        [
+            ClosedMailbox("b@contoso.example", *gone[:3], 4),
+            ClosedMailbox("c@contoso.example", *DENIED[:3], 4),
+            ClosedMailbox("d@contoso.example", 0, "", "", 1),
+            ClosedMailbox("a@contoso.example", *DENIED[:3], 0),
+        ],
+    )

@@ -1,0 +1,247 @@
+"""The loop between scheduler and edges: order, failures and stopping, in simulated time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from structlog.testing import capture_logs
+
+from purgeengine import logs
+from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Returned, Settled
+from purgeengine.core.scheduling.scheduler import Scheduler
+from purgeengine.engine.loop import DRAIN_S_MAX, Engine
+from purgeengine.engine.ports import Hours
+from purgeengine.engine.tally import Tally
+from purgeengine.errors import LedgerError, NoAnswer, NotSent, TokenError
+from purgeengine.run_limits import Limits
+from purgeengine.sim.server.simulated_transport import Received
+from tests.simulation.memory_ledger import MemoryLedger
+from tests.simulation.virtual_time import VirtualClock, run_virtually
+
+
+def all_purged(body: bytes) -> Received:
+    """204 for everything."""
+    count = body.count(b'"method"')
+    answers = ",".join(f'{{"id":"{index}","status":204}}' for index in range(count))
+    return Received(200, {}, f'{{"responses":[{answers}]}}'.encode(), 0.0)
+
+
+@dataclass
+class Scene:
+    """An engine with edges that a test can bend; ``history`` is what happened, in order."""
+
+    rows: int = 40
+    post: Callable[[bytes], Awaitable[Received]] | None = None
+    before_write: Callable[[Sequence[Entry]], None] | None = None
+    trouble: LedgerError | None = None
+    token_error: Exception | None = None
+    before_token: Callable[[], Awaitable[None]] | None = None
+    hours: Hours | None = None
+    token_s: float = 0.0
+    """How long the login takes."""
+    history: list[str] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+    def run(self, meanwhile: Callable[[Engine], Awaitable[None]] | None = None) -> Scene:
+        """To the end."""
+        run_virtually(self._run(meanwhile))
+        return self
+
+    async def _run(self, meanwhile: Callable[[Engine], Awaitable[None]] | None) -> None:
+        scene = self
+        ledger = MemoryLedger([self.rows])
+
+        class Recorder:
+            trouble: LedgerError | None = None
+
+            async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
+                if scene.before_write is not None:
+                    scene.before_write(entries)
+                await ledger.write(entries, at_utc_ms)
+                self.trouble = scene.trouble
+                scene.entries += entries
+                scene.history += [f"intent {e.client_request_id}" for e in entries if isinstance(e, BatchSent)]
+
+            folder_rows = staticmethod(ledger.folder_rows)
+            user_of = staticmethod(ledger.user_of)
+
+        class Transport:
+            async def post(self, body: bytes, client_request_id: str, token: str) -> Received:
+                scene.history.append(f"post {client_request_id}")
+                await asyncio.sleep(0.1)
+                return await scene.post(body) if scene.post is not None else all_purged(body)
+
+        class Tokens:
+            async def token(self) -> str:
+                if scene.before_token is not None:
+                    await scene.before_token()
+                await asyncio.sleep(scene.token_s)
+                if scene.token_error is not None:
+                    raise scene.token_error
+                return "token"
+
+            async def renew(self, stale: str, claims: str = "") -> str:
+                raise TokenError("The token cannot be renewed.")
+
+        self.engine = Engine(
+            Scheduler(Limits(fanout=4, serial_lanes=False), random.Random(1)),
+            ledger.mailboxes(),
+            ledger=Recorder(),
+            transport=Transport(),
+            tokens=Tokens(),
+            clock=VirtualClock(asyncio.get_running_loop()),
+            watcher=Tally(self.rows, {}),
+            hours=self.hours,
+        )
+        errand = asyncio.ensure_future(meanwhile(self.engine)) if meanwhile else None
+        try:
+            await self.engine.run()
+        finally:
+            self.ended_at = asyncio.get_running_loop().time()
+            if errand is not None:
+                errand.cancel()
+
+    @property
+    def settled(self) -> int:
+        """Rows with an outcome."""
+        return sum(entry.rows for entry in self.entries if isinstance(entry, Settled))
+
+
+def test_every_intent_is_durable_before_its_batch_leaves() -> None:
+    """For each batch, the record stands before the post."""
+    history = Scene().run().history
+    posts = [line.split()[1] for line in history if line.startswith("post")]
+    assert len(posts) == 10
+    for number in posts:
+        assert history.index(f"intent {number}") < history.index(f"post {number}")
+
+
+def test_nothing_leaves_when_the_intent_cannot_be_recorded() -> None:
+    """A full disk stops the run with the ledger's own error, and no batch of that turn is sent."""
+
+    def full(entries: Sequence[Entry]) -> None:
+        if any(isinstance(entry, BatchSent) and entry.batch == 3 for entry in entries):
+            raise LedgerError("The disk is full.")
+
+    scene = Scene(before_write=full)
+    with pytest.raises(LedgerError, match="full"):
+        scene.run()
+    assert sum(line.startswith("post") for line in scene.history) == 2
+
+
+def test_a_ledger_short_of_room_takes_in_what_is_in_flight() -> None:
+    """What was written into the last room is sent and its answers recorded; then the run ends with the ledger's error."""
+    scene = Scene(trouble=LedgerError("The ledger has no room left."))
+    with pytest.raises(LedgerError, match="no room left"):
+        scene.run()
+    posts = sum(line.startswith("post") for line in scene.history)
+    assert 1 <= posts < 10
+    assert scene.settled == 4 * posts
+
+
+def test_a_stop_takes_in_what_is_in_flight() -> None:
+    """Nothing more is sent, the answer that was under way is recorded, and the engine says why it stopped."""
+
+    async def stop(engine: Engine) -> None:
+        await asyncio.sleep(0.15)
+        engine.stop("SIGTERM was received")
+
+    scene = Scene().run(stop)
+    assert scene.engine.stop_reason == "SIGTERM was received"
+    assert scene.settled == 4 * sum(line.startswith("post") for line in scene.history)
+    assert scene.settled < 40
+
+
+def test_a_stop_does_not_wait_for_ever() -> None:
+    """A batch that gets no answer is left in doubt after the longest drain."""
+
+    async def never(body: bytes) -> Received:
+        await asyncio.sleep(10_000)
+        raise NoAnswer("too late")
+
+    async def stop(engine: Engine) -> None:
+        await asyncio.sleep(1)
+        engine.stop("stopped")
+
+    scene = Scene(post=never).run(stop)
+    assert scene.ended_at == pytest.approx(1 + DRAIN_S_MAX, abs=0.1)
+    assert not any(isinstance(entry, BatchEnded) for entry in scene.entries)
+
+
+def test_a_stop_waits_for_no_batch_that_has_not_left() -> None:
+    """The login hangs: what was to be sent is given back at once, was never sent, and is not in doubt."""
+
+    async def stop(engine: Engine) -> None:
+        await asyncio.sleep(1)
+        engine.stop("stopped")
+
+    scene = Scene(token_s=10_000).run(stop)
+    assert scene.ended_at == pytest.approx(1, abs=0.1)
+    assert not any(line.startswith("post") for line in scene.history)
+    sent, returned = ([e for e in scene.entries if isinstance(e, kind)] for kind in (BatchSent, Returned))
+    assert [entry.number for entry in returned] == [0] * sum(len(p.attempts) for e in sent for p in e.parts)
+    assert not any(entry.in_doubt for entry in returned)
+
+
+def test_a_mistake_of_ours_ends_the_run_instead_of_hanging() -> None:
+    """An exception that no edge may raise comes out of `run`."""
+
+    async def broken(body: bytes) -> Received:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Scene(post=broken).run()
+
+
+def test_without_a_token_the_run_stops_and_no_row_is_in_doubt() -> None:
+    """The rows return as never sent."""
+    scene = Scene(token_error=TokenError("No token."))
+    with pytest.raises(TokenError, match="No token"):
+        scene.run()
+    assert not any(line.startswith("post") for line in scene.history)
+    assert not any(getattr(entry, "in_doubt", False) for entry in scene.entries)
+
+
+def test_a_token_that_cannot_be_renewed_stops_the_run() -> None:
+    """401 with a ready token: the token's own error comes out."""
+
+    async def refused(body: bytes) -> Received:
+        return Received(401, {}, b'{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}', 0.0)
+
+    with pytest.raises(TokenError, match="cannot be renewed"):
+        Scene(post=refused).run()
+
+
+def test_a_lost_batch_is_told_with_the_reason() -> None:
+    """Whatever became of it; one that was kept back by a wait is not lost."""
+    misfortunes = iter([NotSent("no way out"), NoAnswer("cut off"), Received(200, {}, b"{", 0.0)])
+
+    async def unlucky(body: bytes) -> Received:
+        said = next(misfortunes, None)
+        if isinstance(said, Exception):
+            raise said
+        return said or all_purged(body)
+
+    with capture_logs() as told:
+        Scene(rows=4, post=unlucky).run()
+    reasons = [event["reason"] for event in told if event["event"] == logs.BATCH_LOST]
+    assert reasons[:2] == ["no way out", "cut off"]
+    assert reasons[2].startswith("Graph answered 200, and its body was cut short")
+    assert len(reasons) == 3
+
+
+def test_an_answer_that_cannot_be_read_needs_no_quarantine() -> None:
+    """The service has ended its work: the rows go again at once, in doubt, and are settled within seconds."""
+    answers = iter([b"<html>", b"{", b""])
+
+    async def garbled(body: bytes) -> Received:
+        said = next(answers, None)
+        return all_purged(body) if said is None else Received(200, {}, said, 0.0)
+
+    scene = Scene(rows=4, post=garbled).run()
+    assert scene.settled == 4
+    assert scene.ended_at < 30

@@ -1,0 +1,139 @@
+"""Counts, thresholds and words: the figures that people act on."""
+
+from __future__ import annotations
+
+import pytest
+
+from purgeengine.cli.commands.run import run
+from purgeengine.cli.options.purge_options import limits_from
+from purgeengine.core.messages import BatchEnded, BatchSent, MailboxClosed, Settled
+from purgeengine.core.model import Attempt, MailboxShare, Outcome, Reply
+from purgeengine.core.policy.auto_stop import FailureThreshold
+from purgeengine.engine.tally import Tally
+from purgeengine.errors import UsageProblem
+from purgeengine.jobs.summary import exit_code_of
+from purgeengine.run_limits import Limits
+from purgeengine.words import counted, duration, number, rate, times
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "unfinished", "code"),
+    [
+        ({Outcome.PURGED: 5, Outcome.ABSENT: 2, Outcome.DUPLICATE: 1}, 0, 0),
+        ({}, 0, 0),
+        ({Outcome.PURGED: 5, Outcome.REFUSED: 1}, 0, 1),
+        ({Outcome.PURGED: 5, Outcome.EXHAUSTED: 1}, 0, 1),
+        ({Outcome.PURGED: 5, Outcome.INVALID: 1}, 0, 1),
+        ({Outcome.PURGED: 5, Outcome.SKIPPED: 1}, 0, 1),
+        ({Outcome.PURGED: 5, Outcome.REFUSED: 1}, 1, 4),
+    ],
+)
+def test_the_exit_code_tells_how_the_run_ended(outcomes: dict[Outcome, int], unfinished: int, code: int) -> None:
+    """0 when all is well, 1 when a row did not end well, 4 while rows are open."""
+    assert exit_code_of(outcomes, unfinished) == code
+
+
+def test_a_tally_adds_up() -> None:
+    """Outcomes, calls, requests, lost calls and the rows that a closed mailbox skips."""
+    tally = Tally(10, {Outcome.INVALID: 1})
+    sent = BatchSent(1, "id", (MailboxShare(0, (Attempt(0, 1), Attempt(1, 1))), MailboxShare(1, (Attempt(5, 1),))))
+    settled = Settled(0, Outcome.PURGED, 1, False, 1, Reply(204))
+    assert tally.seen([sent, BatchEnded(1, None, ""), settled, MailboxClosed(1, Reply(403), 4)]) is None
+    assert (tally.calls, tally.requests, tally.lost_calls) == (1, 3, 1)
+    assert tally.outcomes == {Outcome.INVALID: 1, Outcome.PURGED: 1, Outcome.SKIPPED: 4}
+    assert (tally.settled, tally.left) == (6, 4)
+
+
+def test_the_rate_is_that_of_the_last_half_minute() -> None:
+    """100 rows in the first 10 s, none afterwards: 10/s, then 0."""
+    tally = Tally(1_000, {})
+    tally.seen([Settled(row, Outcome.PURGED, 1, False, 1, Reply(204)) for row in range(60)])
+    tally.seen([Settled(60, Outcome.PURGED, 1, False, 1, Reply(204), rows=40)])
+    assert tally.rate(10.0) == 10.0
+    assert tally.rate(35.0) == 0.0
+
+
+def test_thresholds_by_count_and_by_share() -> None:
+    """More than N, or more than P per cent once a hundred rows are settled."""
+    count, share = FailureThreshold.parse("5"), FailureThreshold.parse("10%")
+    assert FailureThreshold.parse("100%").share == 1.0
+    assert count.crossed(5, 5) is None
+    assert count.crossed(6, 600) is not None
+    assert share.crossed(99, 99) is None
+    assert share.crossed(10, 100) is None
+    assert share.crossed(11, 100) is not None
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "5 %%", "101%", "1.5"])
+def test_a_threshold_that_makes_no_sense_is_refused(text: str) -> None:
+    """As a sentence that says what to write."""
+    with pytest.raises(UsageProblem, match="--max-failures takes"):
+        FailureThreshold.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (277_200, "3 d 5 h")],
+)
+def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
+    """Two units at most."""
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("per_s", "text"),
+    [
+        (0.0, "0/s"),
+        (0.04, "2.4/min"),
+        (0.1, "0.1/s"),
+        (4.54, "4.5/s"),
+        (9.94, "9.9/s"),
+        (9.96, "10/s"),
+        (1234.4, "1,234/s"),
+    ],
+)
+def test_rates_read_as_people_say_them(per_s: float, text: str) -> None:
+    """A slow run has a rate as well."""
+    assert rate(per_s) == text
+
+
+@pytest.mark.parametrize(
+    ("factor", "text"),
+    [(0.994, "0.99"), (1.99, "1.99"), (1.996, "2.0"), (9.94, "9.9"), (9.96, "10"), (114.23, "114"), (3093.3, "3,093")],
+)
+def test_ratios_have_the_digits_that_matter(factor: float, text: str) -> None:
+    """Few where they are large."""
+    assert times(factor) == f"{text} times"
+
+
+def test_counts_read_as_people_say_them() -> None:
+    """Singular, plural, separators."""
+    assert (number(1_234_567), counted(1, "row"), counted(2_000, "mailbox")) == (
+        "1,234,567",
+        "1 row",
+        "2,000 mailboxes",
+    )
+
+
+def test_limits_that_make_no_sense_are_refused() -> None:
+    """Each as a sentence that names the option."""
+    for limits, name in (
+        (Limits(connections=0), "--connections"),
+        (Limits(connections=600), "--connections"),
+        (Limits(mailbox_requests=0), "--mailbox-requests"),
+        (Limits(mailbox_window_s=-1), "--mailbox-window-s"),
+        (Limits(mailbox_window_s=float("nan")), "--mailbox-window-s"),
+        (Limits(quarantine_s=0), "--quarantine-s"),
+        (Limits(quarantine_s=float("inf")), "--quarantine-s"),
+        (Limits(quarantine_s=3_601), "--quarantine-s 3601 is more than 3600"),
+    ):
+        with pytest.raises(UsageProblem, match=name):
+            limits.validate()
+
+
+@pytest.mark.parametrize(("asked_s", "shortest_s"), [(40.0, 5.0), (3_600.0, 5.0), (5.0, 5.0), (1.0, 1.0)])
+def test_a_quarantine_below_the_shortest_makes_that_shorter_as_well(asked_s: float, shortest_s: float) -> None:
+    """--quarantine-s is the longest, and nothing is kept waiting for longer than that."""
+    context = run.make_context("run", ["input.csv", "--ledger", "ledger", "--quarantine-s", str(asked_s)])
+    limits = limits_from(context.params)
+    assert (limits.quarantine_s, limits.quarantine_s_min) == (asked_s, shortest_s)

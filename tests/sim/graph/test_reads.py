@@ -1,0 +1,164 @@
+"""What the simulated tenant lists, in pages as Graph gives them, in a batch and one request at a time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from purgeengine.sim.graph.faults import Faults
+from purgeengine.sim.graph.tenant import Caller, Tenant
+from purgeengine.sim.server.http_server import SimulatedTenant
+from tests.support.sim_fixtures import ANN, BOB, a_tenant, batch_asking, code_of, contacts_of, responses_of, run_to_end
+
+ROOT = "https://graph.microsoft.com/v1.0"
+
+
+def get(tenant: Tenant, url: str) -> dict[str, Any]:
+    """The sub-response to one GET in a batch."""
+    return responses_of(run_to_end(tenant, tenant.begin(batch_asking("GET", url), tenant.now)))["0"]
+
+
+def listed(tenant: Tenant, url: str) -> tuple[list[str], int]:
+    """All ids of a collection, and in how many pages they came: every ``@odata.nextLink`` is followed."""
+    ids: list[str] = []
+    pages = 0
+    while url:
+        body = get(tenant, url)["body"]
+        ids += [entry["id"] for entry in body["value"]]
+        pages += 1
+        url = body.get("@odata.nextLink", "").removeprefix(ROOT)
+    return ids, pages
+
+
+@pytest.mark.parametrize(
+    ("query", "pages"),
+    [("", 6), ("?$top=1000", 1), ("?$top=25&$select=id", 3), ("?$top=60", 1), ("?%24top=59&$count=true", 2)],
+)
+def test_all_contacts_are_listed_in_pages(query: str, pages: int) -> None:
+    """Ten on a page unless ``$top`` says otherwise, every contact once, and no link after the last."""
+    tenant = a_tenant({ANN: 60, BOB: 3})
+    assert listed(tenant, f"/users/{ANN}/contacts{query}") == ([f"a-{n}" for n in range(60)], pages)
+
+
+def test_a_page_beyond_the_end_is_empty() -> None:
+    """``$skip`` may say any number; ``$count`` counts all of them."""
+    body = get(a_tenant(), f"/users/{ANN}/contacts?$skip=10&$count=true")["body"]
+    assert (body["value"], body["@odata.count"], "@odata.nextLink" in body) == ([], 10, False)
+
+
+def test_a_page_has_at_most_a_thousand_entries() -> None:
+    """One more is refused, as Graph refuses it."""
+    said = get(a_tenant(), f"/users/{ANN}/contacts?$top=1001")
+    assert (said["status"], "limit of '1000' for Top" in said["body"]["error"]["message"]) == (400, True)
+
+
+def test_fields_are_selected() -> None:
+    """Only those that are named come, with the annotations; one that a contact has not is refused."""
+    tenant = a_tenant()
+    contact = get(tenant, f"/users/{ANN}/contacts/a-0?$select=id,displayName")["body"]
+    assert {name for name in contact if not name.startswith("@")} == {"id", "displayName"}
+    whole = get(tenant, f"/users/{ANN}/contacts/a-0")["body"]
+    assert (whole["parentFolderId"], whole["emailAddresses"], whole["companyName"]) == ("F", [], None)
+    assert code_of(get(tenant, f"/users/{ANN}/contacts?$select=id,colour")) == "RequestBroker--ParseUri"
+
+
+def test_a_mailbox_lists_its_folders() -> None:
+    """``contacts`` is the Contacts folder, ``contactFolders`` those beside it, and each lists its own contacts only."""
+    tenant = Tenant(contacts=[(ANN, "F", "x"), (ANN, "", "y"), (ANN, "G", "z"), (ANN, "H", "w")])
+    prefix = f"/users/{ANN}/contactFolders"
+    assert listed(tenant, f"/users/{ANN}/contacts")[0] == listed(tenant, f"{prefix}/F/contacts")[0] == ["x", "y"]
+    assert listed(tenant, prefix)[0] == listed(tenant, f"{prefix}/F/childFolders")[0] == ["G", "H"]
+    assert listed(tenant, f"{prefix}/G/contacts")[0] == ["z"]
+    assert listed(tenant, f"{prefix}/G/childFolders")[0] == []
+    assert get(tenant, f"{prefix}/F")["body"]["displayName"] == "Contacts"
+    assert get(tenant, f"{prefix}/G")["body"]["parentFolderId"] == "F"
+    for gone in (f"{prefix}/X", f"{prefix}/X/contacts", f"{prefix}/X/childFolders"):
+        assert code_of(get(tenant, gone)) == "ErrorFolderNotFound"
+
+
+def test_what_is_purged_is_not_listed_any_more() -> None:
+    """The list is the truth."""
+    tenant = a_tenant({ANN: 3})
+    run_to_end(tenant, tenant.begin(contacts_of(ANN, 1), 0.0))
+    assert listed(tenant, f"/users/{ANN}/contacts")[0] == ["a-0", "a-2"]
+
+
+def test_where_every_contact_exists_some_are_listed_until_they_are_purged() -> None:
+    """A tenant without a list of contacts makes some up; they can be read and purged like all others."""
+    tenant = a_tenant({}, anything_exists=True)
+    ids, pages = listed(tenant, f"/users/{ANN}/contacts")
+    assert (len(set(ids)), pages) == (25, 3)
+    assert get(tenant, f"/users/{ANN}/contacts/{ids[0]}")["status"] == 200
+    url = f"/users/{ANN}/contacts/{ids[0]}"
+    assert responses_of(run_to_end(tenant, tenant.begin(batch_asking("DELETE", url), tenant.now)))["0"]["status"] == 204
+    assert listed(tenant, f"/users/{ANN}/contacts")[0] == ids[1:]
+
+
+def test_users_are_listed_by_the_directory() -> None:
+    """A hundred on a page; it counts against no mailbox."""
+    tenant = a_tenant({f"user{n:03}@x.example": 0 for n in range(150)})
+    for n in range(150):
+        tenant.truth.add_mailbox(f"user{n:03}@x.example")
+    ids, pages = listed(tenant, "/users?$select=id")
+    assert (len(set(ids)), pages) == (150, 2)
+    assert get(tenant, "/users?$top=1000")["status"] == 400
+    assert all(box.requests == 0 for box in tenant.truth)
+
+
+@pytest.mark.parametrize(("user", "status"), [(None, 400), (ANN, 200)])
+def test_me_is_whoever_signed_in(user: str | None, status: int) -> None:
+    """An app in its own name is nobody, and is told so; a person is the mailbox of that name."""
+    tenant = a_tenant()
+    call = tenant.begin(batch_asking("GET", "/me/contacts?$top=1"), 0.0, caller=Caller(user=user))
+    said = responses_of(run_to_end(tenant, call))["0"]
+    assert said["status"] == status
+    assert status == 200 or "only valid with delegated authentication flow" in said["body"]["error"]["message"]
+
+
+def test_a_single_request_is_answered_as_the_same_one_in_a_batch() -> None:
+    """Status, headers and body are its own; it counts like any other, and its deed is in the log."""
+    tenant = a_tenant({ANN: 2})
+    url = f"/users/{ANN}/contacts/a-0"
+    call = tenant.begin_one("POST", f"{url}/permanentDelete", {}, 0.0, client_request_id="c")
+    ending = run_to_end(tenant, call)
+    assert (ending.status, ending.body, tenant.truth.exists(ANN, "a-0")) == (204, b"", False)
+    assert [(seen.contact, seen.purged, seen.answered) for seen in tenant.log] == [("a-0", True, True)]
+    ending = run_to_end(tenant, tenant.begin_one("GET", url, {}, 0.0))
+    assert (ending.status, json.loads(ending.body)["error"]["code"]) == (404, "ErrorItemNotFound")
+    ending = run_to_end(tenant, tenant.begin_one("GET", f"/users/{ANN}/contacts", {}, 0.0))
+    assert [entry["id"] for entry in json.loads(ending.body)["value"]] == ["a-1"]
+    assert tenant.truth.mailbox(ANN).requests == 3
+
+
+@pytest.mark.parametrize("fault", ["truncated", "call_throttled", "item_throttled_before", "item_missing", "bare_item"])
+def test_misfortunes_fall_on_single_requests_too(fault: str) -> None:
+    """They are answered with an error, cut, or as if nothing had been; never with a list of sub-responses."""
+    tenant = a_tenant({ANN: 9}, faults=Faults(**{fault: 1.0}))
+    for n in range(9):
+        ending = run_to_end(tenant, tenant.begin_one("GET", f"/users/{ANN}/contacts/a-{n}", {}, tenant.now))
+        assert b"responses" not in ending.body
+        assert ending.status == (429 if "throttled" in fault else 200)
+
+
+async def test_single_requests_and_links_work_over_http() -> None:
+    """The link to the next page leads to where the server listens; what is not served is 501 with a sentence."""
+    async with SimulatedTenant(a_tenant({ANN: 60}), tls=False) as sim:
+        headers = {"Authorization": f"Bearer {sim.login.issue(0.0)}"}
+        async with aiohttp.ClientSession(headers=headers) as client:
+            url, ids = f"{sim.graph_url}/v1.0/users/{ANN}/contacts?$top=50", []
+            while url:
+                async with client.get(url) as answer:
+                    assert (answer.status, answer.content_type) == (200, "application/json")
+                    body = await answer.json()
+                ids += [entry["id"] for entry in body["value"]]
+                url = body.get("@odata.nextLink", "")
+            assert ids == [f"a-{n}" for n in range(60)]
+            async with client.delete(f"{sim.graph_url}/v1.0/users/{ANN}/contacts/a-0") as answer:
+                assert (answer.status, await answer.read()) == (204, b"")
+            async with client.get(f"{sim.graph_url}/v1.0/users/{ANN}/messages") as answer:
+                assert answer.status == 501
+                assert "does not serve GET" in (await answer.json())["error"]["message"]
+    assert not sim.tenant.truth.exists(ANN, "a-0")
