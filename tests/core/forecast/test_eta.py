@@ -165,9 +165,7 @@ def test_a_window_tells_when_the_last_of_many_may_leave() -> None:
     window.answered(2, 3.0)
     for requests, at in ((0, 5.0), (2, 5.0), (3, 101.0), (8, 101.0), (9, 104.0), (10, 104.0)):
         assert window.carries_at(requests, 5.0) == at
-    assert (
-        window.carries_at(12 + 10, 5.0) == 5.0 + 200.0
-    )  # the two of now leave the window after its whole length
+    assert window.carries_at(12 + 10, 5.0) == 5.0 + 200.0  # the two of now leave the window after its whole length
 
 
 # ------------------------------------------------------------------------------------------------ the time that is left

@@ -73,10 +73,7 @@ def test_a_file_without_its_columns_is_told_what_it_probably_is(tmp_path: Path, 
 
 
 def test_the_line_that_is_advised_for_another_delimiter_works(tmp_path: Path) -> None:
-    """The line ``sep=
-
-    `` that the message advises makes the file readable.
-    """
+    """A ``sep=`` line, which the message advises, makes the file readable."""
     source = open_source([a_file(tmp_path, f"sep=|\nuser|contact\n{USER}|{CONTACT}\n")])
     assert [(row["user"], row["contact"], row["reason"]) for row in records(source)] == [(USER, CONTACT, None)]
 
