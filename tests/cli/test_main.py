@@ -87,7 +87,7 @@ def test_the_ledger_equals_the_truth_whatever_goes_wrong(tmp_path: Path) -> None
 
 
 def test_a_service_that_runs_batches_at_once_is_adapted_to(tmp_path: Path) -> None:
-    """With a service that runs whole batches at once, the run lowers its fanout, purges all rows, and has few refusals."""
+    """With a service that runs whole batches at once, the run decides on a fanout of 4, purges all rows, and has few refusals."""
     rows = rows_of(zipf(1_500, 60))
     tenant = a_tenant(rows, settings=TenantSettings(dispatch="all", latency_median_s=0.02, overhead_s=0.01))
     with a_bench(tmp_path, tenant, rows) as bench:

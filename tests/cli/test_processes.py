@@ -465,7 +465,7 @@ def _without(bench: Bench, closed: str, arguments: list[str]) -> tuple[int, str]
 
 
 def test_a_reader_that_has_gone_is_told_from_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A reader that has gone is told from a full disk, also on Windows, where a closed pipe is an invalid argument."""
+    """A reader that has gone is distinguished from a full disk, also on Windows, where a closed pipe is an invalid argument."""
     assert reader_has_gone(BrokenPipeError(32, "Broken pipe"))
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as pipe, os.fdopen(reading):

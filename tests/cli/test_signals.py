@@ -1,6 +1,6 @@
-"""Tests of how a process ends.
+"""Tests of the end of a process.
 
-With its own exit code, in time whatever hangs, and with one sentence if the machine lacks something.
+Its exit code, its end in time whatever hangs, and its sentence if the machine lacks something.
 """
 
 from __future__ import annotations

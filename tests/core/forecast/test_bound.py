@@ -108,9 +108,10 @@ def test_the_usual_times_of_calls_are_what_drawing_them_gives() -> None:
 
 
 def test_the_calls_worth_making_on_either_service() -> None:
-    """The shapes on either service are a lane and batches.
+    """The shapes on a service that runs whole batches are a lane and batches of any size.
 
-    Of any size, or full ones that hold all slots and ones of one, two or four rows.
+    Where four rows run at a time, they are a lane, a full batch that holds all slots, and batches of one, two or four
+    rows.
     """
     lane = Shape(0, LANE_ROW_S, LANE_ROW_S)
     singly = [Shape(n, 0.06 + 0.1 * sqrt(n), (0.06 + 0.1 * sqrt(n)) / n) for n in range(1, 21)]

@@ -21,9 +21,9 @@ EVEN = Latency(overhead_s=0.1, item_median_s=0.2, item_sigma=1e-9)
 
 
 def test_many_small_mailboxes_take_what_the_connections_take() -> None:
-    """With many small mailboxes the connections decide.
+    """With many small mailboxes the connections decide the time.
 
-    1,000 rows in 50 calls of 1.1 s on 5 connections take 11 s and 4 calls more.
+    Here 1,000 rows in 50 calls of 1.1 s on 5 connections take 11 s, and 4 calls more.
     """
     found = estimate([10] * 100, Limits(connections=5), EVEN)
     assert (found.calls, found.decider) == (50, Decider.CONNECTIONS)
@@ -101,7 +101,7 @@ def test_one_mailbox_by_itself_has_all_connections() -> None:
 def test_smaller_batches_and_batches_that_run_at_once_begin_and_end_as_they_do() -> None:
     """The start and end of a run are estimated with its own batch size.
 
-    0.7 s for batches of ten, 0.3 s for batches that run at once.
+    A batch of ten takes 0.7 s, and a batch that runs at once 0.3 s.
     """
     small = estimate([10] * 100, Limits(connections=5, batch_items_max=10), EVEN)
     assert (small.calls, small.least_s) == (100, pytest.approx(14.0, rel=1e-3))
@@ -119,7 +119,7 @@ def test_a_job_of_one_call_takes_one_call_more_than_the_least() -> None:
 def test_without_lanes_all_calls_are_full() -> None:
     """Without lanes all calls are full batches.
 
-    800 rows take 40 calls of 1.1 s, or 200 of 0.3 s where four is the most of a mailbox.
+    Here 800 rows take 40 calls of 1.1 s, or 200 of 0.3 s where a mailbox gives at most four rows to a batch.
     """
     assert estimate([800], Limits(serial_lanes=False), EVEN).least_s == pytest.approx(40 * 1.1, rel=1e-3)
     found = estimate([800], Limits(serial_lanes=False, fanout=4), EVEN)

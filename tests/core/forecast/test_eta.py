@@ -61,7 +61,7 @@ def test_ways_are_as_assumed_until_calls_are_timed() -> None:
 
 
 def test_what_was_not_timed_is_as_much_slower_as_what_was() -> None:
-    """What was not timed counts as slower by the same factor as what was.
+    """Sizes that were not timed count as slower by the same factor as those that were.
 
     Ten rows in 3.5 s instead of 0.7 s make all five times slower.
     """
@@ -155,9 +155,9 @@ def test_older_calls_fade() -> None:
 
 
 def test_a_window_tells_when_the_last_of_many_may_leave() -> None:
-    """A request window of ten in 100 s tells when the last of many requests may leave.
+    """A request window tells when the last of many requests may leave.
 
-    Two now, six more at 101 s, two at 104 s.
+    With ten in 100 s, two may leave now, six more at 101 s and two at 104 s.
     """
     window = Window(10, 100.0)
     window.sent(8)
@@ -535,9 +535,9 @@ def summed_up(**more: Any) -> Summary:
 
 
 def test_the_summary_tells_how_close_the_run_came(capsys: pytest.CaptureFixture[str]) -> None:
-    """The summary shows how close the run came to the least time.
+    """The summary shows how close the run came to the least time, as text and as JSON.
 
-    80 s of sending over 64 s are 1.25 times, as text and as JSON.
+    Here 80 s of sending are 1.25 times the least time of 64 s.
     """
     summary = summed_up(held_s=20.0, closeness=Closeness(64.0, timed=True), throttled=3)
     found = summary.as_json()

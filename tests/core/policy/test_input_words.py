@@ -65,7 +65,7 @@ def test_rows_that_are_short_for_another_reason_keep_their_sentence(tmp_path: Pa
 def test_a_file_without_its_columns_is_told_what_it_probably_is(tmp_path: Path, text: str, said: str) -> None:
     """A file without its columns is refused with the likely reason.
 
-    No header, another delimiter, too many titles, a table of a screen.
+    It may have no header, another delimiter, too many titles, or a table copied from a screen.
     """
     told = refused(tmp_path, text)
     assert said in told

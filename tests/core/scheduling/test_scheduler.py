@@ -825,9 +825,9 @@ def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
 
 
 def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
-    """Five lost calls open the circuit breaker.
+    """After five lost calls the circuit breaker holds all calls.
 
-    After its wait one batch tries the service, and its success lets all leave again.
+    Then one batch tries the service, and its success lets all leave.
     """
     scheduler = a_scheduler(*[4] * 100, connections=5, quarantine_s=1.0, quarantine_s_min=1.0)
     sent = batches(scheduler.handle(now=0.0))

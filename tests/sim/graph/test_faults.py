@@ -261,7 +261,7 @@ def history_of(seed: int) -> tuple[object, ...]:
 
 
 def test_one_seed_makes_one_history() -> None:
-    """The same seed and calls give the same answers, log and counters; another seed gives others."""
+    """Equal seeds and calls give equal answers, log and counters, and another seed gives others."""
     assert history_of(7) == history_of(7)
     assert history_of(7) != history_of(8)
 

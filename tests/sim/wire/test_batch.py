@@ -310,10 +310,7 @@ def test_a_query_that_graph_does_not_understand_is_400(query: str) -> None:
     ],
 )
 def test_what_a_method_and_url_ask_for(method: str, url: str, target: Target) -> None:
-    """Each allowed method and URL is parsed.
-
-    Contacts to delete and read, mailboxes to list, users and the organization to look up.
-    """
+    """Each allowed method and URL is parsed, for contacts, mailboxes, users and the organization."""
     assert parse_url(url, method) == target
 
 

@@ -232,10 +232,7 @@ def edited(old: Path, new: Path, edit: Callable[[list[dict[str, str]]], list[dic
 
 
 def test_ledgers_that_do_not_belong_together_are_refused(tmp_path: Path, chain: list[Path]) -> None:
-    """Ledgers that do not belong together are refused.
-
-    Two unrelated ones, ones without the first, one named twice, and too many.
-    """
+    """Ledgers that do not belong together are refused, as are a missing first ledger, a repeated one and too many."""
     open_ledger(tmp_path / "x", a_source(11)).close()
     a, x = chain[0], tmp_path / "x"
     for folders, said in (

@@ -54,9 +54,10 @@ ROWS = [
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Make a ledger: Ann (positions 0 to 2) has a row purged, one exhausted and one waiting.
+    """Make a ledger with a row of every kind.
 
-    Bob (3 and 4) one refused and one skipped.
+    Ann (positions 0 to 2) has a row purged, one exhausted and one waiting; Bob (3 and 4) has one refused and one
+    skipped.
     """
     source = FakeSource(ROWS, extra_columns=("Note", "=x"), files=(Path("one.csv"), Path("two.csv")), batch_rows=3)
     with open_ledger(tmp_path / "L", source) as ledger:
@@ -113,7 +114,8 @@ def test_parquet_export_is_typed_and_in_input_order(folder: Path) -> None:
 def test_rows_never_sent_say_why(folder: Path) -> None:
     """A row that was never sent says why.
 
-    The line of an invalid row, the row that a duplicate repeats, the reply that closed the mailbox.
+    An invalid row has its line, a duplicate the row that it repeats, and a skipped row the reply that closed the
+    mailbox.
     """
     rows = pq.read_table(exported(folder, "out.parquet")).to_pylist()
     assert re.fullmatch(r"line 4 of one\.csv: the user is neither .*", rows[2]["message"])

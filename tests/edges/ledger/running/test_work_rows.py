@@ -25,9 +25,9 @@ UUID = "0123abcd-4567-89ef-0123-456789abcdef"
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> Iterator[WorkRows]:
-    """Return the rows of mailboxes c, b and a with 1,000, 600 and 3 rows, which end in this order in the input.
+    """Return the rows of mailboxes c, b and a with 1,000, 600 and 3 rows, in four groups of 512.
 
-    Four groups of 512 rows.
+    The mailboxes end in this order in the input.
     """
     a, b, c = rows_of("a", 3), rows_of("b", 600), rows_of("c", 1_000)
     open_ledger(tmp_path / "L", FakeSource([a[0], b[0], *c, *b[1:], *a[1:]])).close()

@@ -1,7 +1,4 @@
-"""Tests of the survey of an input.
-
-What is learned of it before anything is sent, and how rows are ordered and duplicates found.
-"""
+"""Tests of the survey of an input before anything is sent, of duplicates, and of grouping rows by position."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Tests of what a ledger takes over from an earlier one.
 
-Its identity, its waits, and the requests that the service still counts.
+That is its identity, its waits, and the requests that the service still counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tests of ledgers that were damaged or changed.
+"""Tests of damaged or changed ledgers.
 
 A command ends with a sentence and exit code 5, or repeats what the ledger says.
 """

@@ -157,7 +157,7 @@ def test_a_folder_above_that_may_not_be_looked_into_is_no_hindrance(
         make_folder(tmp_path / "c")
 
 
-# --------------------------------------------------------------------------------------------------------- parts
+# ---------------------------------------------------------------------------------------------------- part files
 
 
 def table(first: int, count: int) -> pa.Table:

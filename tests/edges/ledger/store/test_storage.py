@@ -187,7 +187,7 @@ def test_a_connection_that_cannot_be_made_durable_is_closed(tmp_path: Path, monk
         open_ledger(tmp_path / "L", None)
 
 
-# ------------------------------------------------------------------------------------------------------- several parts
+# -------------------------------------------------------------------------------------------------- several part files
 
 
 @pytest.fixture

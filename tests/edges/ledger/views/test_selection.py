@@ -168,7 +168,7 @@ def test_what_rows_were_told_is_counted(counted: Path) -> None:
     connection.close()
 
 
-# ---------------------------------------------------------------------------------------------- behind the back
+# -------------------------------------------------------------------------------------------- in the background
 
 
 def test_a_few_calls_are_made_at_once_and_later_ones_in_their_order_by_another_thread() -> None:
