@@ -169,7 +169,7 @@ TRICKS = {
     "space-inside": "A B",
 }
 ALLOWED_AS_ID: frozenset[str] = frozenset()
-"""Tricks that are ids by their characters: none. ``formula`` is refused for its ``+``, unless it has none."""
+"""Tricks that are ids by their characters: none."""
 
 FORMULAS = {
     "equals": "=cmd|' /C calc'!A0",

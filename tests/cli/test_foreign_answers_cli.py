@@ -181,7 +181,7 @@ def the_app(authority_url: str, folder: Path, *arguments: str, **environment: st
 def test_a_proxy_that_refuses_the_login_is_told_at_once(
     status: int, headers: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
-    """A proxy that refuses the login is reported after one try, with its name and what it wants."""
+    """A proxy that refuses the login is reported after one try of the login, with its name and what it wants."""
     with served(answering(status, b"<h1>No</h1>", *headers, close=True), tls=False) as proxy:
         ended = the_app("https://login.contoso.example", tmp_path, HTTPS_PROXY=f"http://{LOOPBACK}:{proxy.port}")
     assert ended.code == 3

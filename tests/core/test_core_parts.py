@@ -479,7 +479,7 @@ def test_an_answer_at_the_very_moment_of_sending_does_not_excuse_a_hang() -> Non
     assert adaptive_timeout.current_s == 20.0
 
 
-# ------------------------------------------------------------------------------------------------------------ settling
+# ---------------------------------------------------------------------------------------------------------- settlement
 
 
 def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:

@@ -150,7 +150,7 @@ def test_what_cannot_be_checked_is_said(bench: Bench) -> None:
     assert bench.here("check", str(bench.folder / "none.csv"), *way_of(bench)).code == 2
 
 
-# -------------------------------------------------------------------------------------------------------------- its parts
+# -------------------------------------------------------------------------------------------------------------- its steps
 
 
 def test_the_standing_of_a_mailbox_by_its_two_replies() -> None:

@@ -92,7 +92,11 @@ def test_large_mailboxes_and_few_connections_decide_together() -> None:
 
 
 def test_one_mailbox_by_itself_has_all_connections() -> None:
-    """The time of one mailbox alone assumes that it has all connections: 930 of 1,000 rows take less than 95 % of the whole."""
+    """The time of one mailbox alone assumes that it has all connections.
+
+    On five connections, 930 rows take less than 95 % of the time of 1,000 rows, so that only the larger mailbox
+    decides.
+    """
     found = estimate([1_000, 930], Limits(connections=5), EVEN)
     assert found.of_a_mailbox_s(930) == pytest.approx(930 * 0.205 / 4, rel=1e-3)
     assert (found.decider, found.deciding_rows, found.deciding_mailboxes) == (Decider.SLOTS, 1_000, 1)

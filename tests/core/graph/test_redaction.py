@@ -211,7 +211,7 @@ def test_no_token_of_a_renewal_reaches_log_ledger_or_report(form: str, tmp_path:
         assert not any(token.encode() in content for token in (*PLANTED, good)), path
 
 
-# --------------------------------------------------------------------------------------------------------------- the door
+# ----------------------------------------------------------------------------------------------------- redaction of texts
 
 
 @pytest.mark.parametrize(

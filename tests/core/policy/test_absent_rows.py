@@ -34,7 +34,7 @@ NOT_ONE = "Not one of the {} contacts that Graph looked for was found under its 
     ],
 )  # fmt: skip
 def test_nothing_or_nearly_nothing(found: int, not_found: int, nothing: bool) -> None:
-    """A run found nothing or nearly nothing if at most a tenth was found and at least ten were not, or none was found."""
+    """A run found nothing or nearly nothing if no contact was found, or at most a tenth while ten or more were not."""
     assert Sought(found, not_found).nothing is nothing
 
 

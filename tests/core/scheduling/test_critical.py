@@ -42,7 +42,7 @@ def a_plan(
     return plan
 
 
-# ------------------------------------------------------------------------------------------------------ what calls take
+# ------------------------------------------------------------------------------------------------------- times of calls
 
 
 def test_calls_take_what_is_assumed_until_they_are_timed() -> None:
@@ -196,7 +196,7 @@ def test_the_end_is_estimated_anew_when_that_is_due(rows: Sequence[int], due_s: 
     assert plan._ends_at == pytest.approx(50.0 + due_s + WIDE_CALL_S)
 
 
-# ------------------------------------------------------------------------------------------------- how its rows travel
+# --------------------------------------------------------------------------------------------- in which shape it sends
 
 
 def test_what_a_row_may_cost() -> None:

@@ -602,7 +602,7 @@ def test_what_blocked_the_mailbox_before_a_restart_still_holds() -> None:
     assert scheduler.wake_at() == 12.0
 
 
-# --------------------------------------------------------------------------------------- refusals of rows, boxes, runs
+# ----------------------------------------------------------------------------------- refusals of rows, mailboxes, runs
 
 
 def test_a_refused_row_is_settled_and_its_neighbours_go_on() -> None:

@@ -135,7 +135,7 @@ def test_a_truncated_answer_is_malformed_or_cut() -> None:
 def test_a_throttled_call_asks_to_wait_in_every_form() -> None:
     """A throttled call is an outer 429 with an integer, decimal, HTTP date or no Retry-After.
 
-    A call before its end is counted.
+    A call before the end of that wait is counted.
     """
     forms = set()
     for seed in range(60):
