@@ -164,7 +164,7 @@ def test_codes_are_read_in_any_letter_case() -> None:
 
 @pytest.mark.parametrize("status", [400, 404, 408, 500, 503, 599, 302])
 def test_nothing_but_item_not_found_means_gone(status: int) -> None:
-    """No status and code but ErrorItemNotFound with 404 means that a contact is gone."""
+    """No other code than ErrorItemNotFound, known or not, means that a contact is gone."""
     for code in ("", "UnknownError", "ErrorFolderNotFound", "ErrorInvalidUser", "NotFound", "itemNotFound2"):
         assert judge(Reply(status, code)) not in (Verdict.GONE, Verdict.PURGED)
 

@@ -365,7 +365,7 @@ def test_claims_of_what_is_no_jwt_are_none(token: str) -> None:
 
 
 def test_hostile_claims_do_no_harm() -> None:
-    """Hostile claims are cleaned of control characters before people see them, and claims of a wrong type are dropped."""
+    """Hostile claims are cleaned of control characters before people see them, and claims of a wrong type become empty."""
     identity = ReadyToken(a_jwt(tid="\x1b[2J", appid=7, roles=["a\u202eb", 5], exp="soon")).describe()
     assert (identity.tenant_id, identity.client_id, identity.roles) == ("\ufffd[2J", "", ("a\ufffdb", ""))
     assert identity.expires_utc is None

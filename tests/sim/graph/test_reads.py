@@ -135,7 +135,7 @@ def test_a_single_request_is_answered_as_the_same_one_in_a_batch() -> None:
 
 @pytest.mark.parametrize("fault", ["truncated", "call_throttled", "item_throttled_before", "item_missing", "bare_item"])
 def test_misfortunes_fall_on_single_requests_too(fault: str) -> None:
-    """Faults fall on single requests too: as an error, a cut answer or none, and never as a list of sub-responses."""
+    """Faults fall on single requests too, as an error, a cut answer or without effect, and never as a list of sub-responses."""
     tenant = a_tenant({ANN: 9}, faults=Faults(**{fault: 1.0}))
     for n in range(9):
         ending = run_to_end(tenant, tenant.begin_one("GET", f"/users/{ANN}/contacts/a-{n}", {}, tenant.now))

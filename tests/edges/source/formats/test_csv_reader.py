@@ -55,7 +55,7 @@ def test_the_bar_is_no_delimiter(tmp_path: Path) -> None:
 def test_encodings_and_what_stands_before_the_header(
     tmp_path: Path, encoding: str, mark: bytes, type_line: str, block_bytes: int
 ) -> None:
-    """UTF-8 and UTF-16 files give the same rows, with a byte order mark or not.
+    """UTF-16 and UTF-8 give the same rows, and UTF-8 needs no byte order mark.
 
     Lines before the header count in the line numbers.
     """
