@@ -54,7 +54,7 @@ def a_breaker(connections: int = 16) -> CircuitBreaker:
 
 
 def test_two_crowded_answers_in_a_row_lower_the_limit_by_one_each_time() -> None:
-    """Two answers in a row with concurrency refusals lower a mailbox's limit by one, down to one."""
+    """Two answers one after the other with concurrency refusals lower a mailbox's limit by one, down to one."""
     mailbox = a_mailbox()
     limits = []
     for _ in range(10):
@@ -64,7 +64,7 @@ def test_two_crowded_answers_in_a_row_lower_the_limit_by_one_each_time() -> None
 
 
 def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
-    """A refusal for another reason interrupts the row of concurrency refusals."""
+    """A refusal for another reason interrupts a series of concurrency refusals."""
     mailbox = a_mailbox()
     for concurrency in (True, False, True):
         mailbox.was_refused(some_went_through=True, concurrency=concurrency)
@@ -74,7 +74,7 @@ def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
 
 
 def test_a_good_answer_ends_the_row_of_crowded_ones() -> None:
-    """A good answer interrupts the row of concurrency refusals."""
+    """A good answer interrupts a series of concurrency refusals."""
     mailbox = a_mailbox()
     mailbox.was_refused(some_went_through=True, concurrency=True)
     mailbox.went_well(1)
@@ -114,7 +114,7 @@ def test_a_lowered_limit_recovers_after_forty_good_replies_in_a_row() -> None:
 
 
 def test_a_row_that_travels_alone_uses_one_request_of_the_window() -> None:
-    """A row alone uses one request of the window: with room for two requests, two such rows leave."""
+    """A row that is sent alone uses one request of the window: with room for two requests, two such rows leave."""
     mailbox = a_mailbox(rows=1, requests=2)
     mailbox.give_up()
     mailbox.alone = [Attempt(0, 1), Attempt(1, 1)]
@@ -210,7 +210,7 @@ def test_a_pause_with_nothing_to_send_is_no_outage() -> None:
 
 
 def test_four_calls_that_are_too_fast_are_no_outage() -> None:
-    """Four throttled calls do not make the circuit breaker hold the calls, and the fifth does."""
+    """Four throttled calls one after the other are no outage, and with the fifth one batch at a time tries the service."""
     breaker = a_breaker()
     for _ in range(FAILURES_TO_CLOSE - 1):
         breaker.throttled(0.0, THROTTLED)
@@ -379,7 +379,7 @@ def test_mailboxes_that_wait_make_room_for_others_until_they_are_ready() -> None
 
 
 def test_timers_that_no_longer_matter_are_swept_out_now_and_then() -> None:
-    """Timers that no longer matter are removed when there are twice as many as needed and 64."""
+    """Timers that no longer matter are removed once there are 64 more than twice as many as needed."""
     open_mailboxes = OpenMailboxes(Limits())
     cooldown = LostCallCooldown(Limits())
     waiting = [Mailbox(number, 0, 5, Window(10_000, 600.0), cooldown, limit_max=4) for number in range(100)]
@@ -504,7 +504,7 @@ def test_a_purged_row_is_in_no_doubt_whatever_was_before() -> None:
 
 
 def test_a_row_that_alone_spoils_its_batch_is_refused_with_what_was_said_of_the_batch() -> None:
-    """A row alone whose call is refused with 400 gets that refusal as its own."""
+    """A row that is sent alone and whose call is refused with 400 gets that refusal as its own."""
     scheduler = a_scheduler(1, connections=1)
     (alone,) = batches(scheduler.handle(now=0.0))
     (done,) = entries(scheduler.handle(refusal(alone, 400, "BadRequest", "Malformed."), now=2.0), Settled)

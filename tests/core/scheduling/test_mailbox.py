@@ -157,7 +157,10 @@ def test_how_many_rows_may_share_a_batch() -> None:
 
 
 def test_a_row_alone_is_the_last_that_was_set_apart() -> None:
-    """A row alone is the last that was set apart; it takes one slot and one request, and its attempt is counted."""
+    """Of the rows that are sent alone the last one goes first.
+
+    It takes one slot and one request, and its attempt is counted.
+    """
     mailbox = a_mailbox(0)
     mailbox.alone = [Attempt(3, 1), Attempt(5, 2)]
     assert mailbox.draw_alone() == (Attempt(5, 3),)

@@ -564,7 +564,7 @@ def test_a_row_that_keeps_failing_is_exhausted_in_doubt() -> None:
 
 
 def test_a_busy_item_is_refused_after_a_few_attempts() -> None:
-    """A row with four times 409 is refused, and not in doubt."""
+    """A row that is answered 409 four times is refused, and is not in doubt."""
     scheduler = a_scheduler(1, unclear_attempts_max=4)
     now = 0.0
     for _ in range(4):
@@ -653,7 +653,7 @@ def test_a_refused_batch_is_taken_apart_to_find_the_row() -> None:
 
 
 def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
-    """A row alone whose mailbox is throttled leaves at the end of the wait."""
+    """A row that is sent alone waits as long as its mailbox is throttled, and then leaves."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -663,7 +663,7 @@ def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
 
 
 def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
-    """With one connection, rows alone leave one after the other."""
+    """With one connection, rows that are sent alone leave one after the other."""
     scheduler = a_scheduler(1, 1, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -675,7 +675,7 @@ def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
 
 
 def test_a_stopping_run_sends_no_row_alone() -> None:
-    """A stopping run sends no row alone, and keeps the rows for the next run."""
+    """A stopping run does not send the rows of a refused batch alone, and keeps them for the next run."""
     scheduler = a_scheduler(3)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batches(scheduler.handle(StopRequested(), refusal(batch, 400), now=1.0)) == []
@@ -683,7 +683,7 @@ def test_a_stopping_run_sends_no_row_alone() -> None:
 
 
 def test_rows_alone_end_with_their_mailbox() -> None:
-    """If a row alone finds its mailbox closed, the other rows alone of that mailbox are not sent."""
+    """If a row that is sent alone finds its mailbox closed, the other rows of that mailbox are not sent."""
     scheduler = a_scheduler(3, 2, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -901,7 +901,7 @@ def test_a_wait_that_graph_asked_for_is_no_outage() -> None:
 
 
 def test_a_machine_that_slept_is_no_outage() -> None:
-    """A lost call before and one after an hour of the machine's sleep are no outage."""
+    """An hour of the machine's sleep between two lost calls is no outage, and the run continues."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     scheduler.handle(lost(first), now=1.0)

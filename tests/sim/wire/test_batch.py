@@ -82,10 +82,7 @@ def test_ids_are_unique_without_regard_to_case() -> None:
     ],
 )
 def test_a_post_without_content_has_the_whole_batch_refused(request_: dict[str, Any]) -> None:
-    """A POST without a JSON content type or an object as its body has the whole batch refused.
-
-    Even the body of an action is required.
-    """
+    """A POST without a JSON content type or an object as its body has the whole batch refused."""
     wanted = "Write request id : 0 does not contain Content-Type header or body."
     assert refusal_of({"requests": [request_]}) == wanted
 
