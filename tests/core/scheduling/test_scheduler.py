@@ -922,7 +922,10 @@ def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
 
 
 def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
-    """Calls are timed from their sending: after twenty answers in half a second, a lost call has the shortest cooldown."""
+    """Calls are timed from their sending.
+
+    After twenty answers within half a second each, a lost call has the shortest cooldown.
+    """
     scheduler = a_scheduler(2_000, fanout=20, connections=1)
     (batch,) = batches(scheduler.handle(now=1_000.0))
     for answered in range(1, 21):

@@ -370,7 +370,7 @@ def agree(ledger: Ledger, model: Model) -> None:
 
 
 def test_every_acknowledged_write_survives_a_crash(tmp_path: Path) -> None:
-    """After a crash at any point, the reopened ledger has every write that returned."""
+    """After a crash that follows a write, the reopened ledger has the whole write."""
     ledger = open_ledger(tmp_path / "L", FakeSource(rows_of("a", 8)))
     for position in range(8):
         ledger.write([sent(position + 1, (0, [position]))], NOW)
