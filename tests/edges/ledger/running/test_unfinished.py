@@ -66,7 +66,7 @@ def test_mailboxes_are_read_page_by_page(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_row_returned_before_a_clean_stop_is_not_in_doubt(ledger: Ledger) -> None:
-    """A row that was returned before a clean stop is not in doubt, and keeps its numbers of attempts and failures."""
+    """A row that was returned before the process ended keeps its attempts and failures, and is in doubt only if it was before."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([ended(1), returned(0, 1, 0), returned(1, 1, 1, in_doubt=True)], NOW)
     assert opened(crashed(ledger))[0].unsettled == (Attempt(0, 1, 0, False), Attempt(1, 1, 1, True))
