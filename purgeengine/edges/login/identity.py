@@ -1,4 +1,4 @@
-"""What the rest of the program knows of tokens: a seam of three methods, and who we are."""
+"""What the rest of the program knows of tokens: where they come from, and who we are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from purgeengine.core.graph.text import printable
+from purgeengine.engine.ports import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +35,8 @@ class Identity:
     """How far this machine's clock is ahead of the login's, in seconds; negative when it is behind."""
 
 
-class AccessTokens(Protocol):
-    """Hands out the token that is current."""
-
-    async def token(self) -> str:
-        """A token that is good for a while yet. Raises `TokenError` when none can be had."""
-
-    async def renew(self, stale: str, claims: str = "") -> str:
-        """Another token, because Graph refused ``stale``; the current one where that is another already.
-
-        ``claims`` is what Graph wants of it (a claims challenge, JSON), or empty.
-
-        Raises `TokenError` when none can be had.
-        """
+class AccessTokens(Tokens, Protocol):
+    """The engine's `Tokens`, which can also say whose they are."""
 
     def describe(self) -> Identity:
         """Who we are; most is known once a token has been had."""

@@ -378,7 +378,7 @@ async def test_a_code_is_shown_and_waited_for_within_bounds(
         assert (await asyncio.to_thread(login.acquire)).token == "token-1"
     (sentence,) = told
     assert "open https://login.example/device in a browser on any device and enter the code ABCD1234." in sentence
-    assert f"good for {minutes} minutes" in sentence
+    assert f"good for {minutes} min" in sentence
     assert "device-1" not in sentence + repr(login)
 
 
