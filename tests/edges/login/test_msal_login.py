@@ -16,10 +16,10 @@ import pytest
 import trustme
 
 from purgeengine.edges.login import LoginPending, LoginUnavailable
+from purgeengine.edges.login.app_login import AppLogin
 from purgeengine.edges.login.credentials import ClientSecret
 from purgeengine.edges.login.device_code import DeviceCodeLogin
 from purgeengine.edges.login.managed_identity import ManagedIdentityLogin
-from purgeengine.edges.login.msal_login import AppLogin
 from purgeengine.errors import TokenError, UsageProblem
 from tests.support.https_server import (
     LOOPBACK,
