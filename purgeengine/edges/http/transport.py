@@ -19,12 +19,13 @@ from yarl import URL
 from purgeengine import __version__
 from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
 from purgeengine.edges.clock import SystemClock
-from purgeengine.edges.http.addresses import Proxy, graph_root, proxy_for, tls_context
+from purgeengine.edges.http.addresses import Proxy, graph_root, proxy_for
 from purgeengine.edges.http.connection_failures import why_no_answer, why_no_connection, without_secrets
 from purgeengine.edges.http.name_lookup import a_resolver
 from purgeengine.edges.http.proxy_refusals import is_final, not_http, refusal, schemes_of
 from purgeengine.edges.http.skew import SkewWatch
 from purgeengine.edges.http.time_limits import TimeLimits
+from purgeengine.edges.http.tls import tls_context
 from purgeengine.engine.ports import Clock
 from purgeengine.errors import NoAnswer, NotSent, RunStopped
 

@@ -158,7 +158,7 @@ class MsalLogin:
     def _unreachable(self, error: requests.RequestException) -> LoginUnavailable | TokenError:
         """Certificates and proxies that refuse need a person; the rest may pass."""
         text = str(error).lower()
-        if "certificate" in text and "verify" in text:
+        if "sslcertverificationerror" in text:  # the rest of it is the system's, in its own language
             return TokenError(
                 f"The certificate of {self._place} is not trusted. Where a proxy of your own inspects TLS, name its CA's "
                 "certificate with --ca-file." + skew_in_words(self.skew_s)
