@@ -936,7 +936,7 @@ def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
 
 @pytest.mark.parametrize(("mailboxes", "connections"), [(15, 16), (16, 32)])
 def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, connections: int) -> None:
-    """Sixteen places at first: fifteen mailboxes without lanes, each in a single batch, never take them all."""
+    """More connections are tried only if all present ones are used: fifteen mailboxes without lanes never use sixteen."""
     scheduler = a_scheduler(*[100] * mailboxes, fanout=20, connections=64)
     flying = batches(scheduler.handle(now=0.0))
     for answered in range(16):
@@ -945,7 +945,7 @@ def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, c
 
 
 def test_without_lanes_the_rest_of_a_mailbox_waits_for_its_answer() -> None:
-    """The last of six has room for one of its three rows, and the others wait for the answer, however long it takes."""
+    """Without lanes, a mailbox with rows in a batch waits for its answer before its other rows leave."""
     scheduler = a_scheduler(4, 4, 4, 4, 3, 3, connections=8)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 3, 1]

@@ -1,12 +1,12 @@
-"""The scheduler against a small model of what it may do, over histories that Hypothesis makes up.
+"""The scheduler is compared with a small model of what it may do, over random histories.
 
-1. Every row is settled at most once, and never sent again after that; the batch that settles it had it.
-2. A batch is recorded before it leaves. No mailbox has more than four rows in flight (serial lanes:
-`tests/core/scheduling/test_batching_lanes.py`).
-3. Nothing leaves before a wait that Graph asked for is over, nor while a token is awaited, nor after a halt; a mailbox whose batch
-   was lost waits at least the shortest quarantine.
-4. No mailbox is sent more than its limit in any window, counted from the answers.
-5. Purged is a 204, or gone after a doubt; absent is gone without one; a doubt is carried to the end.
+1. Every row is settled at most once, by a batch that had it, and is never sent again after that.
+2. A batch is recorded before it leaves. No mailbox has more than four rows in flight
+   (lanes: `tests/core/scheduling/test_batching_lanes.py`).
+3. Nothing leaves before the end of a wait that Graph asked for, while a token is awaited, or after a halt. A mailbox
+   whose batch was lost waits at least the shortest cooldown.
+4. No mailbox is sent more requests than its limit in any request window, counted from the answers.
+5. Purged means a 204, or gone after a doubt. Absent means gone without a doubt. A doubt is kept to the end.
 6. When the faults stop, the rest is done in a bounded number of steps, and every row has its outcome.
 """
 

@@ -373,14 +373,14 @@ def test_claims_of_what_is_no_jwt_are_none(token: str) -> None:
     ids=["alg none", "no signature", "long", "long claims"],
 )
 def test_a_token_that_graph_can_never_accept_is_refused_before_anything_is_sent(token: str, reason: str) -> None:
-    """The sentence names the variable and the fault, and never the token."""
+    """A ready token that Graph can never accept is refused with its variable and the fault, and is not shown."""
     with pytest.raises(TokenError, match=f"PURGEENGINE_ACCESS_TOKEN holds is .*{reason}") as refused:
         ReadyToken(token)
     assert token[:20] not in str(refused.value)
 
 
 def test_claims_nested_beyond_measure_are_none() -> None:
-    """Such a token may still be good; nothing is known of it."""
+    """Claims with too deep nesting count as none, and their token may still be valid."""
     header, payload = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b"{}", b"[" * 40_000))
     assert claims_of(f"{header}.{payload}.c2ln") == {}
 

@@ -174,7 +174,7 @@ def test_a_tampered_token_is_refused() -> None:
 
 
 def test_a_token_without_a_signature_is_refused() -> None:
-    """``alg: none`` with the very claims of a good token, and a good token whose signature is gone."""
+    """A token with ``alg: none`` and the claims of a valid one is refused, as is a valid token without its signature."""
     login = LoginEndpoint()
     good = login.issue(0.0)
     assert not login.accepts(jwt.encode(claims_of(good), "", algorithm="none"), 0.0)
@@ -192,12 +192,12 @@ def test_a_token_without_a_signature_is_refused() -> None:
     ids=["nonsense", "empty", "long", "nested"],
 )
 def test_an_odd_assertion_is_malformed(assertion: str) -> None:
-    """It is refused with the service's own number, however it is odd."""
+    """An odd, too long or deeply nested assertion is refused with the service's own number."""
     assert with_assertion(LoginEndpoint(), assertion)[1]["error_codes"] == [50027]
 
 
 def test_an_assertion_without_a_signature_is_refused() -> None:
-    """``alg: none`` with the claims of one that is trusted."""
+    """An assertion with ``alg: none`` and the claims of a trusted one is refused."""
     login = LoginEndpoint()
     claims = claims_of(Issuer(login).token(login.utc_s(0.0)))
     status, body = with_assertion(login, jwt.encode(claims, "", algorithm="none"))
@@ -205,7 +205,7 @@ def test_an_assertion_without_a_signature_is_refused() -> None:
 
 
 def test_a_token_names_the_person_in_whose_name_it_was_issued() -> None:
-    """And nobody where it is the app's own, or no token at all."""
+    """A token names the person for whom it was issued; an app's own token, or a text that is no token, names nobody."""
     login = LoginEndpoint()
     assert login.user_of(login.issue(0.0, user="ann@x.example")) == "ann@x.example"
     assert login.user_of(login.issue(0.0)) is None
