@@ -136,13 +136,10 @@ class Settler:
             self._token.suspect(mailbox)
         entries: list[Entry] = []
         if news.wait_s:  # also of one that closes: another run may be about to ask it
-            entries.append(self.blocked(mailbox, news.wait_s))
+            until = now + news.wait_s  # the instant that the mailbox keeps: a resumed run must come to the same one
+            entries.append(MailboxBlocked(mailbox.number, until - now))
         entries += _returned(mailbox, [attempt for _, attempt in news.returned])
         return entries
-
-    def blocked(self, mailbox: Mailbox, for_s: float) -> MailboxBlocked:
-        """The entry of a wait that a restart must keep."""
-        return MailboxBlocked(mailbox.number, for_s)
 
     # --------------------------------------------------------------------------------------- batches without sub-responses
 
@@ -187,7 +184,7 @@ class Settler:
             mailbox.lost(len(attempts), now, lane=flight.batch.serial, cooldown_s=cooldown_s)
         entries = self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted, in_doubt=True)
         if cooldown_s is not None:
-            entries += tuple(self.blocked(mailbox, cooldown_s) for mailbox, _ in flight.shares)
+            entries += tuple(MailboxBlocked(mailbox.number, cooldown_s) for mailbox, _ in flight.shares)
         return Settlement(entries, RunNews(unanswered=flight.size))
 
     def settle_never_sent(self, flight: Flight, now: float) -> Settlement:
