@@ -105,7 +105,7 @@ class BatchResults:
         self.unanswered += news.unanswered
         entries: list[Entry] = [ended, *result.waits, *result.settlement.entries]
         for mailbox, _ in flight.shares:
-            if mailbox.closes_now:
+            if mailbox.closing is not None and mailbox.closes_now:
                 entries += self._settler.close(mailbox).entries
         self._batching.landed(flight)
         for mailbox, _ in flight.shares:
@@ -122,9 +122,9 @@ class BatchResults:
         waits, halts = self._asked_to_wait(answer.outer, now)
         settlement = self._settler.settle(flight, answer, now)
         if not flight.batch.serial:
-            throttled = settlement.news.throttled or (0,) * len(flight.shares)
-            for (_, attempts), rows in zip(flight.shares, throttled, strict=True):
-                self._batching.fanout.answered(len(attempts), rows)
+            throttled = settlement.news.throttled
+            for index, (_, attempts) in enumerate(flight.shares):
+                self._batching.fanout.answered(len(attempts), throttled[index] if throttled else 0)
         self._time(flight, settlement, now, in_flight)
         return Result(settlement, waits, halts + self._heed(flight, settlement, answer.claims, now))
 

@@ -8,7 +8,7 @@ says about a mailbox, the `Mailbox` takes in itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from purgeengine.core.graph.operations import IdType
 from purgeengine.core.graph.verdicts import Verdict
@@ -35,10 +35,10 @@ WAIT_TOO_LONG = Reply(0, message=f"{WAIT_TOO_LONG_SAYS}.")
 """For a mailbox that an earlier run was told to leave alone for so long."""
 FAILED_DEPENDENCY = 424
 NOTHING_SAID = RunNews()
+ALL_PURGED = RunNews(went_through=True, proven=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What the end of a batch leaves: entries for the ledger, in their order, and what it says about the run."""
 
     entries: tuple[Entry, ...]
@@ -104,7 +104,7 @@ class Settler:
             for first, count, sendings in neighbours(attempts):
                 entries.append(Settled(first, Outcome.PURGED, sendings, False, batch, PURGED_REPLY, count))
             mailbox.purged(len(attempts), now, lane=lane)
-        return Settlement(tuple(entries), RunNews(went_through=True, proven=True))
+        return Settlement(tuple(entries), ALL_PURGED)
 
     def _judged(
         self,

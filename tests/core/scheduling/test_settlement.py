@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import FrozenInstanceError
 from random import Random
 
 import pytest
@@ -107,7 +106,7 @@ def test_a_settlement_holds_all_that_came_of_a_batch_and_the_settler_keeps_nothi
         (1_000, 2),
     ]
     assert again.news == RunNews(went_through=True, proven=True)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         told.entries = ()  # type: ignore[misc]
     assert not [name for name, value in vars(settler).items() if isinstance(value, list | dict)]
 
