@@ -110,7 +110,7 @@ class BatchSent(NamedTuple):
 
     batch: int
     client_request_id: str
-    parts: tuple[MailboxShare, ...]
+    shares: tuple[MailboxShare, ...]
 
 
 class BatchEnded(NamedTuple):

@@ -77,7 +77,7 @@ class Batching:
 
     def landed(self, flight: Flight) -> None:
         """A batch has ended, and its mailboxes know."""
-        if flight.batch.serial:
+        if flight.batch.lane:
             self._in_lanes -= sum(not mailbox.lanes for mailbox, _ in flight.shares)
 
     def next_batch(self, now: float, token_generation: int, *, others_in_flight: bool) -> Flight | None:
@@ -98,8 +98,8 @@ class Batching:
             self._open_mailboxes.place(mailbox, now)
         if chosen.lane is not None:
             self._in_lanes += not chosen.lane.lanes
-            lane = [(chosen.lane, chosen.lane.draw_lane(self.plan.lane_rows_max, now))]
-            flight = self._flight(lane, now, token_generation, serial=True)
+            shares = [(chosen.lane, chosen.lane.draw_lane(self.plan.lane_rows_max, now))]
+            flight = self._flight(shares, now, token_generation, lane=True)
             self._open_mailboxes.place(chosen.lane, now)
             return flight
         if not chosen.shares:
@@ -143,13 +143,13 @@ class Batching:
         now: float,
         token_generation: int,
         *,
-        serial: bool = False,
+        lane: bool = False,
     ) -> Flight:
         batch = Batch(
             self._next_batch,
             str(UUID(int=self._rng.getrandbits(128), version=4)),
             tuple(MailboxShare(mailbox.number, attempts) for mailbox, attempts in shares),
-            serial,
+            lane,
         )
         self._next_batch += 1
         size = batch.size

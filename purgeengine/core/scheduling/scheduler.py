@@ -1,7 +1,7 @@
 """The state machine: takes events and the time, and answers with commands.
 
-It knows counts and positions, never names or ids. It reads no clock and never sleeps: a wait is an instant, and `wake_at` says which
-comes next. The same events, times and seed give the same commands. What Graph says is data; a mistake of ours is an assertion.
+It knows counts and positions, never names or ids. It reads no clock and never sleeps: a wait is an instant, and `wake_at` says
+which comes next. The same events, times and seed give the same commands. What Graph says is data; our mistakes are assertions.
 """
 
 from __future__ import annotations
@@ -286,7 +286,7 @@ class Scheduler:
             batch = flight.batch
             self._flights[batch.number] = flight
             assert len(self._flights) <= self._limits.connections, "more batches in flight than connections"
-            self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.parts),)))
+            self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.shares),)))
             self._out.append(Send(batch))
 
     def _may_send(self) -> bool:
