@@ -14,7 +14,8 @@ class Flight:
     """What the scheduler must remember of a batch until it ends: whose rows it carries, since when, with which token."""
 
     batch: Batch
-    parts: list[tuple[Mailbox, Sequence[Attempt]]]
+    shares: list[tuple[Mailbox, Sequence[Attempt]]]
+    """Its rows, by mailbox, in the order of the wire."""
     sent_at: float
     token_generation: int
     size: int
@@ -23,7 +24,7 @@ class Flight:
 
 def runs_of(batch: Batch) -> Iterator[range]:
     """The positions of its rows, in the order of the wire; neighbours that were sent equally often are together."""
-    return (range(first, first + rows) for part in batch.parts for first, rows, _ in neighbours(part.attempts))
+    return (range(first, first + rows) for share in batch.shares for first, rows, _ in neighbours(share.attempts))
 
 
 def neighbours(attempts: Sequence[Attempt]) -> Iterator[tuple[int, int, int]]:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from enum import Enum
 from math import inf
 
+from purgeengine.core.messages import RenewToken
 from purgeengine.core.scheduling.mailbox import Mailbox
+from purgeengine.core.scheduling.news import Blame
 
 RENEWALS_WITHOUT_SUCCESS_MAX = 2
 """Tokens that Graph may refuse in a row, nothing going through between, before the run stops."""
@@ -28,15 +30,6 @@ class TokenStep(Enum):
     GIVE_UP = "others were refused as well"
 
 
-class Blame(Enum):
-    """Whose a 401 for a single row is."""
-
-    OLD_TOKEN = "the token is being replaced, or has been: send again"  # noqa: S105 - no secret
-    TOKEN = "the token may have ended: renew it"  # noqa: S105 - no secret
-    UNSETTLED = "the fresh token has not let anything through yet"
-    MAILBOX = "the fresh token lets other mailboxes through"
-
-
 class TokenWatch:
     """``generation`` numbers the tokens; each batch remembers the one it left with."""
 
@@ -44,6 +37,9 @@ class TokenWatch:
         self._renewable = renewable
         self.generation = 0
         self.awaited = False
+        self.claims = ""
+        """What Graph wanted when it last refused the current token (JSON), or empty."""
+        self._renewal: RenewToken | None = None
         self.suspects: dict[int, Mailbox] = {}
         """The mailboxes that the fresh token is refused for, by number, while nothing has gone through with it."""
         self.ever_proven = False
@@ -52,15 +48,23 @@ class TokenWatch:
         self._renewed_at = -inf
         self._renewals_without_success = 0
 
-    def refused(self, generation: int) -> TokenStep:
-        """Graph refused the token of that generation."""
+    def refused(self, generation: int, batch: int = 0, claims: str = "") -> TokenStep:
+        """Graph refused the token of that generation, which ``batch`` left with, and wants ``claims`` (JSON) of the next one."""
+        if generation == self.generation:
+            self.claims = claims or self.claims
         if self.awaited or generation != self.generation:
             return TokenStep.NOTHING
         if self._renewals_without_success >= RENEWALS_WITHOUT_SUCCESS_MAX:
             return TokenStep.GIVE_UP
         self._renewals_without_success += 1
         self.awaited = True
+        self._renewal = RenewToken(batch)
         return TokenStep.RENEW
+
+    def renewal(self) -> RenewToken | None:
+        """The renewal that `refused` has asked for since the last call, with the claims of all refusals until now; else None."""
+        renewal, self._renewal = self._renewal, None
+        return None if renewal is None else RenewToken(renewal.batch, self.claims)
 
     def blame(self, generation: int, now: float) -> Blame:
         """Whose the 401 for a row is that was sent with the token of that generation."""
@@ -74,7 +78,7 @@ class TokenWatch:
 
     def suspect(self, mailbox: Mailbox) -> None:
         """Park a mailbox until something goes through, or another token comes."""
-        mailbox.parked = True
+        mailbox.park()
         self.suspects[mailbox.number] = mailbox
 
     def released(self) -> list[Mailbox]:
@@ -84,13 +88,14 @@ class TokenWatch:
         found = list(self.suspects.values())
         self.suspects.clear()
         for mailbox in found:
-            mailbox.parked = False
+            mailbox.release()
         return found
 
     def renewed(self, now: float = 0.0) -> None:
         """Another is in use."""
         self.awaited = False
         self.generation += 1
+        self.claims = ""
         self._proven = False
         self._renewed_at = now
 
