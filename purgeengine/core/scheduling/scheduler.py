@@ -11,6 +11,7 @@ import random
 from math import inf
 from typing import assert_never
 
+from purgeengine.core.forecast.call_times import RECENT_CALLS, CallTimes
 from purgeengine.core.forecast.eta import Eta
 from purgeengine.core.graph.operations import IdType
 from purgeengine.core.graph.verdicts import Verdict, judge_batch
@@ -89,10 +90,19 @@ class Scheduler:
         self._token = TokenWatch(renewable=token_renewable)
         self._settlement = Settlement(limits, self._backoff, id_type, self._token)
         self._open_mailboxes = OpenMailboxes(limits)
+        self._recent_calls = CallTimes(limits.batch_items_max, remembered=RECENT_CALLS)
+        self._all_calls = CallTimes(limits.batch_items_max)
         self._batching = Batching(
-            limits, rng, self._open_mailboxes, self._connections, now=now, first_batch=first_batch, unread=rows_left
+            limits,
+            rng,
+            self._open_mailboxes,
+            self._connections,
+            self._recent_calls,
+            now=now,
+            first_batch=first_batch,
+            unread=rows_left,
         )
-        self._eta = Eta(limits, now)
+        self._eta = Eta(limits, self._recent_calls, self._all_calls, now)
         self._flights: dict[int, Flight] = {}
         self._refused_alone = 0
         self._input_ended = False
@@ -343,18 +353,18 @@ class Scheduler:
 
     def _time(self, flight: Flight) -> None:
         """What an answer shows of how long calls take; one that refused rows was quick for another reason."""
-        duration_s, said, pace = self._now - flight.sent_at, self._settlement.said, self._batching.plan.pace
+        duration_s, said = self._now - flight.sent_at, self._settlement.said
         if flight.batch.serial:
             tried = max(1, flight.size - said.unsent)
-            pace.timed_lane(tried, duration_s)
-            self._eta.lane(tried, duration_s)
-            expected_s = pace.assumed_lane_s(tried)
+            self._recent_calls.lane_answered(tried, duration_s)
+            self._all_calls.lane_answered(tried, duration_s)
+            expected_s = self._recent_calls.assumed_lane_s(tried)
         elif said.refused:
             return
         else:
-            pace.timed(flight.size, duration_s)
-            self._eta.call(flight.size, duration_s)
-            expected_s = pace.assumed_call_s(flight.size)
+            self._recent_calls.batch_answered(flight.size, duration_s)
+            self._all_calls.batch_answered(flight.size, duration_s)
+            expected_s = self._recent_calls.assumed_batch_s(flight.size, self._batching.plan.dispatch)
         in_flight = len(self._flights) + 1
         self._connections.answered(self._now, flight.sent_at, expected_s=expected_s, in_flight=in_flight)
 

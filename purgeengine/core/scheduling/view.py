@@ -54,13 +54,13 @@ class View:
             self.settlement.throttled + self.settlement.unanswered,
             self.breaker.opens_at,
             self.now,
-            **self.batching.ways,
+            self.batching.kinds,
         )
 
     @property
     def closeness(self) -> Closeness:
         """The least time that the rows settled so far could have taken."""
-        return self.eta.closeness(self.open_mailboxes.settled(), **self.batching.ways)
+        return self.eta.closeness(self.open_mailboxes.settled(), self.batching.kinds)
 
     @property
     def throttled(self) -> int:

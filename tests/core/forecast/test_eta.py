@@ -18,9 +18,10 @@ from purgeengine import logs
 from purgeengine.cli.output.progress_display import Events, Lines, Live, Silence, a_display, figures
 from purgeengine.cli.output.summary_text import show_summary
 from purgeengine.cli.signals import tell
-from purgeengine.core.forecast.bound import USUAL, Latency, Shape
+from purgeengine.core.forecast.call_times import RECENT_CALLS, CallTimes
 from purgeengine.core.forecast.eta import Closeness, Eta
-from purgeengine.core.forecast.latency import Timing
+from purgeengine.core.forecast.latency import USUAL
+from purgeengine.core.forecast.shapes import CallKinds
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import Held, MailboxOpened, Released
 from purgeengine.core.model import Attempt, Outcome, Reply
@@ -35,117 +36,12 @@ from purgeengine.sim.tenant_settings import TenantSettings
 from tests.support.cli_fixtures import a_bench, rows_of
 from tests.support.fixtures import THROTTLED, a_scheduler, answer, batches, lost, refusal
 
-EVEN = Latency(overhead_s=0.1, item_median_s=0.2, item_sigma=1e-9)
-"""Every row takes 0.2 s and every call 0.1 s: a full batch, four rows at a time, 1.1 s; all at once, 0.3 s."""
-LIMITS = Limits()
 CLOSED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 
 
 def full_batches(*mailboxes: int | MailboxOpened, **limits: Any) -> Scheduler:
     """One connection, and batches of twenty rows of one mailbox: easy to reckon with."""
     return a_scheduler(*mailboxes, **{"fanout": 20, "connections": 1, **limits})
-
-
-# ---------------------------------------------------------------------------------------------------- times of calls
-
-
-def test_ways_are_as_assumed_until_calls_are_timed() -> None:
-    """Lanes at 0.205 s a row, and full batches of one mailbox that take all four slots for 1.1 s."""
-    timing = Timing(20, EVEN)
-    ways = timing.ways(LIMITS, wide=True, lanes=True)
-    assert not timing.timed
-    assert ways.item_s == pytest.approx(0.205, rel=1e-3)
-    assert [shape.rows for shape in ways.hull] == [0, 20]
-    assert ways.hull[1] == pytest.approx(Shape(20, 0.22, 0.055), rel=1e-3)
-    assert timing.ways(LIMITS, wide=False, lanes=False).hull == (pytest.approx(Shape(20, 0.3, 0.015), rel=1e-3),)
-
-
-def test_what_was_not_timed_is_as_much_slower_as_what_was() -> None:
-    """Ten rows took 3.5 s instead of 0.7: full batches and lanes take five times as long, too."""
-    timing = Timing(20, EVEN)
-    timing.call(10, 5 * (0.1 + 3 * 0.2))
-    ways = timing.ways(LIMITS, wide=True, lanes=True)
-    assert timing.timed
-    assert ways.item_s == pytest.approx(5 * 0.205, rel=1e-3)
-    assert ways.hull[-1].connection_s == pytest.approx(5 * 1.1 / 20, rel=1e-3)
-
-
-def test_five_calls_of_a_size_have_a_mean_of_their_own() -> None:
-    """Full batches at 2.2 s: with four of them and four of ten rows at usual speed, what is common holds; with five, their own."""
-    timing = Timing(20, EVEN)
-    for _ in range(4):
-        timing.call(20, 2.2)
-        timing.call(10, 0.7)
-    common = (2.2 + 0.7) / (1.1 + 0.7)
-    assert timing.ways(LIMITS, wide=True, lanes=False).hull[0].connection_s == pytest.approx(
-        common * 1.1 / 20, rel=1e-3
-    )
-    timing.call(20, 2.2)
-    assert timing.ways(LIMITS, wide=True, lanes=False).hull[0].connection_s == pytest.approx(2.2 / 20)
-
-
-def test_lanes_are_timed_by_their_rows_and_tell_of_batches_where_there_were_none() -> None:
-    """Twenty rows in 7 s and ten in 2.225: 0.3075 s a row, half as much again as usual; a full batch would take 1.65 s."""
-    timing = Timing(20, EVEN)
-    timing.lane(20, 7.0)
-    timing.lane(10, 2.225)
-    ways = timing.ways(LIMITS, wide=True, lanes=True)
-    assert timing.timed
-    assert ways.item_s == pytest.approx(0.3075)
-    assert ways.hull[-1].connection_s == pytest.approx(1.65 / 20, rel=1e-3)
-
-
-def test_lanes_have_times_of_their_own_beside_those_of_batches() -> None:
-    """Batches as usual, and twenty rows of a lane in 8.2 s, twice as long: only rows of lanes take twice as long."""
-    timing = Timing(20, EVEN)
-    timing.call(20, 1.1)
-    timing.lane(20, 8.2)
-    ways = timing.ways(LIMITS, wide=True, lanes=True)
-    assert ways.item_s == pytest.approx(0.41)
-    assert ways.hull[-1].connection_s == pytest.approx(1.1 / 20, rel=1e-3)
-
-
-def test_older_lanes_fade() -> None:
-    """Ten rows in 1 s and then ten in 4 s, with a fade of a half: 4.5 s for 15 rows."""
-    timing = Timing(20, EVEN, fade=0.5)
-    timing.lane(10, 1.0)
-    timing.lane(10, 4.0)
-    assert timing.ways(LIMITS, wide=True, lanes=True).item_s == pytest.approx(0.3)
-
-
-@pytest.mark.parametrize(
-    ("wide", "lanes", "sizes"),
-    [(False, False, [20]), (True, False, [20]), (True, True, [0, 20]), (False, True, [0, *range(6, 21)])],
-)
-def test_smaller_batches_pay_only_where_batches_run_at_once_and_lanes_are_used(
-    wide: bool, lanes: bool, sizes: list[int]
-) -> None:
-    """At usual latencies; each takes its slot for as long as its slowest row, and the connection for a share of that."""
-    hull = Timing(20).ways(LIMITS, wide=wide, lanes=lanes).hull
-    assert [shape.rows for shape in hull] == sizes
-    for shape in hull if not wide else ():
-        assert shape.slot_s == pytest.approx(shape.connection_s * max(1, shape.rows))
-
-
-def test_batches_of_two_pay_where_they_are_quick() -> None:
-    """Five of them in 0.02 s each, all others as usual: nothing is better."""
-    timing = Timing(20)
-    for _ in range(100):
-        timing.call(20, USUAL.overhead_s + USUAL.longest_of_s(20))
-    for _ in range(5):
-        timing.call(2, 0.02)
-    assert timing.ways(LIMITS, wide=False, lanes=True).hull == (pytest.approx(Shape(2, 0.02, 0.01)),)
-
-
-def test_older_calls_fade() -> None:
-    """With a fade of a half, 1 s and then 4 s average to (0.5 + 4) / 1.5 = 3 s; a hundred at 2 s forget both."""
-    timing = Timing(20, EVEN, fade=0.5)
-    timing.call(1, 1.0)
-    timing.call(1, 4.0)
-    assert timing.ways(LIMITS, wide=True, lanes=True).item_s == pytest.approx(0.205 * 3.0 / 0.3, rel=1e-3)
-    for _ in range(100):
-        timing.call(1, 2.0)
-    assert timing.ways(LIMITS, wide=True, lanes=True).item_s == pytest.approx(0.205 * 2.0 / 0.3, rel=1e-3)
 
 
 def test_a_window_tells_when_the_last_of_many_may_leave() -> None:
@@ -164,6 +60,11 @@ def test_a_window_tells_when_the_last_of_many_may_leave() -> None:
 # ------------------------------------------------------------------------------------------------ the time that is left
 
 
+def as_slow_as_one_row(duration_s: float) -> float:
+    """Seconds of a row in a full lane where a lane of one row took so long."""
+    return duration_s / (0.06 + USUAL.item_s) * (0.06 + 20 * USUAL.item_s) / 20
+
+
 def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
     """Of sixty rows in batches of twenty, 2 s each, one is done at 2 s: two are left, and it ends at 6 s."""
     scheduler = full_batches(60)
@@ -179,11 +80,12 @@ def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
 
 def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
     """Two thousand calls of 1 s, then 500 of 3 s: the old ones have faded to a share of 1 / e, less what was before them."""
-    eta = Eta(Limits(connections=1), 0.0)
+    recent, all_calls = CallTimes(20, remembered=RECENT_CALLS), CallTimes(20)
+    eta = Eta(Limits(connections=1), recent, all_calls, 0.0)
     for duration_s, calls in ((1.0, 2_000), (3.0, 500)):
         for _ in range(calls):
-            eta.call(20, duration_s)
-    ends_at = eta.ends_at([], 20, 50_000, 0, 0.0, 0.0, wide=True, lanes=False)
+            recent.batch_answered(20, duration_s)
+    ends_at = eta.ends_at([], 20, 50_000, 0, 0.0, 0.0, CallKinds("four", lanes=False))
     old, new = exp(-1) * (1 - exp(-4)), 1 - exp(-1)
     assert ends_at == pytest.approx((old + 3 * new) / (old + new), rel=1e-3)
 
@@ -215,11 +117,14 @@ def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None
 
 
 def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> None:
-    """A hundred rows in four lanes of twenty, the first of which was denied: sixty need an answer, at half a second each."""
+    """A hundred rows in four lanes of twenty, the first of which was denied: sixty need an answer, in three lanes.
+
+    One row took 0.5 s, where 0.06 s and a row were assumed: what is left of the mailbox takes as many times longer than assumed.
+    """
     scheduler = a_scheduler(100, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(lane, CLOSED, rest=Reply(424, "FailedDependency")), now=0.5)
-    assert scheduler.view.ends_at == pytest.approx(0.5 + 60 * 0.5 / 4)
+    assert scheduler.view.ends_at == pytest.approx(0.5 + 60 * as_slow_as_one_row(0.5) / 4)
 
 
 def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
@@ -252,13 +157,13 @@ def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
 
 
 def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
-    """A second for the first of twenty, which broke the lane: a thousand rows, four at once, take 250 s."""
+    """A second for the first of twenty, which broke the lane: a thousand rows, four at once, as many times slower."""
     scheduler = a_scheduler(1_000, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     assert lane.serial
     fault, not_tried = Reply(500, "ErrorInternalServerError"), Reply(424, "FailedDependency")
     scheduler.handle(answer(lane, fault, rest=not_tried), now=1.0)
-    assert scheduler.view.ends_at == pytest.approx(1.0 + 1_000 / 4)
+    assert scheduler.view.ends_at == pytest.approx(1.0 + 1_000 * as_slow_as_one_row(1.0) / 4)
 
 
 def test_where_graph_throttles_the_pace_so_far_holds() -> None:

@@ -1,4 +1,4 @@
-"""Which mailboxes would end last, and how their rows travel: what is learned of calls, when the run ends, which shape is drawn."""
+"""Which mailboxes would end last, and how their rows travel: when the run ends, which shape is drawn."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from random import Random
 
 import pytest
 
-from purgeengine.core.forecast.bound import Shape, bound, by_rows, frontier, shapes
+from purgeengine.core.forecast.bound import bound, by_rows
+from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.shapes import CallKinds, Shape, shape_menu
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
-from purgeengine.core.scheduling.critical import CallTimes, CriticalPlan, _rounded
+from purgeengine.core.scheduling.critical import CriticalPlan, _rounded
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.run_limits import Limits
 from tests.support.plain_times import FULL_CALL_S, LANE_ROW_S, WIDE_CALL_S, Root
 
-HULL = frontier(shapes(Root(), "all"))
+HULL = shape_menu(CallTimes(20, Root()), CallKinds("all", lanes=True), Limits()).hull
 NARROW, WIDE = 4, 20
 
 
@@ -37,70 +39,11 @@ def a_plan(
     requests_per_s: int = 12_000,
 ) -> CriticalPlan:
     """A plan for mailboxes of so many rows, made at that moment."""
-    plan = CriticalPlan(Limits(connections=connections, requests_per_s=requests_per_s), Random(1), Root())
+    plan = CriticalPlan(
+        Limits(connections=connections, requests_per_s=requests_per_s), Random(1), CallTimes(20, Root(), 500)
+    )
     plan.refresh(mailboxes(*rows), unread, width, connections, now)
     return plan
-
-
-# ------------------------------------------------------------------------------------------------------ what calls take
-
-
-def test_calls_take_what_is_assumed_until_they_are_timed() -> None:
-    """On a service that runs a batch at once, and on one that runs four of its rows at a time."""
-    at_once, in_fours = CallTimes(Root(), "all", 20), CallTimes(Root(), "four", 20)
-    for size in range(1, 21):
-        assert at_once.call_s(size) == pytest.approx(0.06 + 0.1 * size**0.5)
-        assert in_fours.call_s(size) == pytest.approx(0.06 + 0.025 * size)
-    assert at_once.lane_row_s == in_fours.lane_row_s == pytest.approx(0.1 + 0.06 / 20)
-
-
-def test_a_timed_call_moves_its_size_most_and_the_others_by_how_slow_it_was() -> None:
-    """What is assumed is worth ten calls. One that takes three times as long: all are taken to be 12/11 as slow, its own more."""
-    pace = CallTimes(Root(), "four", 20)
-    pace.timed(10, 0.93)  # assumed: 0.31
-    slower = (10 + 3) / 11
-    assert [pace.call_s(9), pace.call_s(11)] == pytest.approx([0.285 * slower, 0.335 * slower])
-    assert pace.call_s(10) == pytest.approx((10 * 0.31 * slower + 0.93) / 11)
-
-
-def test_a_mean_is_of_five_hundred_at_most() -> None:
-    """After a thousand calls as assumed, one that takes five seconds longer moves it by ten milliseconds at most; lanes alike."""
-    pace = CallTimes(Root(), "four", 20)
-    for _ in range(1_000):
-        pace.timed(10, 0.31)
-        pace.timed_lane(10, 1.06)
-    pace.timed(10, 5.31)
-    assert pace.call_s(10) == pytest.approx(0.31 + 5 / 500, abs=0.0004)
-    pace.timed_lane(10, 6.06)
-    assert pace.lane_row_s == pytest.approx(0.1 + 0.5 / 500 + 0.003, abs=0.0002)
-
-
-def test_where_batches_are_slow_lanes_will_be_and_a_quick_service_does_not_make_them_quicker() -> None:
-    """Until lanes are timed, which then count more with each."""
-    pace = CallTimes(Root(), "four", 20)
-    pace.timed(10, 0.93)
-    assert pace.lane_row_s == pytest.approx(0.1 * (10 + 3) / 11 + 0.003)
-    pace.timed_lane(20, 2.06)
-    assert pace.lane_row_s == pytest.approx((10 * 0.1 * 13 / 11 + 0.1) / 11 + 0.003)
-    quick = CallTimes(Root(), "four", 20)
-    quick.timed(10, 0.1)
-    assert quick.lane_row_s == pytest.approx(0.103)
-
-
-def test_timed_lanes_say_what_a_row_of_them_takes() -> None:
-    """Without the overhead, divided by the rows that were tried."""
-    pace = CallTimes(Root(), "four", 20)
-    pace.timed_lane(20, 4.46)
-    assert pace.lane_row_s == pytest.approx(0.1 + 0.12 / 11 + 0.003)
-    pace.timed_lane(10, 1.06)
-    assert pace.lane_row_s == pytest.approx(0.1 + 0.12 / 12 + 0.003)
-
-
-def test_a_lane_that_took_no_time_counts_as_a_millisecond() -> None:
-    """Broken at its first row before the overhead was over: next to nothing, and not less than nothing."""
-    pace = CallTimes(Root(), "four", 20)
-    pace.timed_lane(1, 0.01)
-    assert pace.lane_row_s == pytest.approx(0.1 - 0.099 / 11 + 0.003)
 
 
 # ---------------------------------------------------------------------------------------------------- when the run ends
@@ -142,7 +85,7 @@ def test_no_run_ends_before_one_call_has(width: int, least_s: float) -> None:
 
 def test_rows_in_flight_are_not_done_yet() -> None:
     """Drawn or not, they count in the estimate, and in what is critical."""
-    plan = CriticalPlan(Limits(), Random(1), Root())
+    plan = CriticalPlan(Limits(), Random(1), CallTimes(20, Root()))
     (mailbox,) = mailboxes(2_048)
     mailbox.draw(4, 0.0)
     plan.refresh([mailbox], 0, NARROW, 16, 0.0)
@@ -212,20 +155,20 @@ def test_the_shapes_worth_using_follow_what_calls_have_taken() -> None:
     plan = a_plan(5_120)
     assert plan._hull == HULL
     assert len(HULL) > 3
+    plan.refresh(mailboxes(5_120), 0, WIDE, 16, 0.0)
+    full = Shape(20, pytest.approx(4 * WIDE_CALL_S / 20), pytest.approx(WIDE_CALL_S / 20))
+    assert plan._hull == (Shape(0, LANE_ROW_S, LANE_ROW_S), full)
     for _ in range(2_000):
-        plan.pace.timed(2, 0.11)
+        plan._times.batch_answered(20, FULL_CALL_S)
+        plan._times.batch_answered(2, 0.11)
     plan.refresh(mailboxes(5_120), 0, NARROW, 16, 100.0)
     assert [shape.rows for shape in plan._hull[:2]] == [0, 2]
-    assert plan._hull[-1].rows == 20
-    plan.refresh(mailboxes(5_120), 0, WIDE, 16, 100.0)
-    assert plan._hull[0] == Shape(0, LANE_ROW_S, LANE_ROW_S)
-    assert plan._hull[1:] == (Shape(20, pytest.approx(4 * WIDE_CALL_S / 20), pytest.approx(WIDE_CALL_S / 20)),)
 
 
 def test_before_the_first_estimate_batches_are_narrow_and_nothing_is_critical() -> None:
     """The end is not known, and so nothing is late for it."""
-    plan = CriticalPlan(Limits(), Random(1), Root())
-    assert plan.pace.call_s(20) == pytest.approx(FULL_CALL_S)
+    plan = CriticalPlan(Limits(), Random(1), CallTimes(20, Root()))
+    assert plan.dispatch == "all"
     (mailbox,) = mailboxes(1_000_000)
     assert not plan.is_critical(mailbox, 0.0)
     assert plan.size_for(mailbox, 0.0) == 20
@@ -245,7 +188,7 @@ class At(CriticalPlan):
 
     def __init__(self, slot_s: float, *, width: int = NARROW) -> None:
         self.drawn = Drawn()
-        super().__init__(Limits(), self.drawn, Root())
+        super().__init__(Limits(), self.drawn, CallTimes(20, Root()))
         self.refresh([], 0, width, 16, 0.0)
         self._at_slot_s = slot_s
 
@@ -296,8 +239,30 @@ def test_a_lane_is_as_long_as_six_seconds_are_expected_to_carry() -> None:
     assert plan.lane_rows_max == 20
     for row_s, rows in ((0.7, 8), (50.0, 1)):
         for _ in range(10_000):
-            plan.pace.timed_lane(10, 0.06 + 10 * row_s)
+            plan._times.lane_answered(10, 0.06 + 10 * row_s)
         assert plan.lane_rows_max == rows
+
+
+def test_a_mailbox_with_full_windows_ahead_is_critical_where_its_slots_decide() -> None:
+    """Half a second a row on four slots takes 25,000 rows 52 minutes, and the windows that they fill take 20."""
+    times = CallTimes(20)
+    for _ in range(1_000):
+        times.lane_answered(10, 5.0)
+        times.batch_answered(20, 2.5)
+    plan = CriticalPlan(Limits(connections=16), Random(1), times)
+    heavy, light = mailboxes(25_000, 10)
+    plan.refresh([heavy, light], 0, 4, 16, now=0.0)
+    assert plan.is_critical(heavy, 0.0)
+    assert not plan.is_critical(light, 0.0)
+    assert plan.size_for(heavy, 0.0) == 0
+
+
+def test_the_last_rows_behind_full_windows_are_critical_where_the_windows_decide() -> None:
+    """50,000 rows: the last 10,000 may leave after 40 minutes, and then nothing must be wasted."""
+    plan = CriticalPlan(Limits(connections=16), Random(1), CallTimes(20))
+    mailbox = mailboxes(50_000)[0]
+    plan.refresh([mailbox], 0, 20, 16, now=0.0)
+    assert plan.is_critical(mailbox, 0.0)
 
 
 # -------------------------------------------------------------------------------------- lanes where batches are wide
