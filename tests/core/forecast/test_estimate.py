@@ -130,12 +130,12 @@ def test_nothing_to_do_takes_no_time_and_one_row_takes_one_call() -> None:
     ids=lambda job: f"{len(job)}-up-to-{max(job)}",
 )
 def test_runs_of_the_real_scheduler_take_about_what_is_expected(job: list[int], fanout: Fanout) -> None:
-    """Simulated, at the latencies assumed: hardly sooner than the least time, and within a fifth of what is likely."""
+    """Simulated, at the latencies assumed: hardly sooner than the least time, and within a quarter of what is likely."""
     limits = Limits(fanout=fanout)
     service = Service(USUAL, "all" if fanout == 4 else "four", window_requests=10_000, window_s=600.0)
     found, took_s = estimate(job, limits), played_s(job, limits, service)
     assert took_s > 0.95 * found.least_s
-    assert took_s == pytest.approx(found.expected_s, rel=0.2)
+    assert took_s == pytest.approx(found.expected_s, rel=0.25)
 
 
 def planned(tmp_path: Path, counts: list[int], *more: str) -> str:
