@@ -14,8 +14,6 @@ RECENT_CALLS = 500
 """Answers of a kind over which the latest ones are averaged: half a minute of a run with the usual connections."""
 POOL_CALLS = 10
 """Calls of a kind that the slowness of all batches is worth: a single call may take ten times as long as another."""
-ASSUMED_CALLS = 10
-"""Full batches that what was assumed is worth in a plan: the first calls that are answered are the quickest of many."""
 LANE = 0
 """The place of lanes among the kinds; unordered batches have the number of their rows."""
 
@@ -40,19 +38,10 @@ class AssumedTimes(dict[int, float]):
 class CallTimes:
     """Learns from each answer. All times in seconds.
 
-    ``remembered`` is how many answers a mean is made of: older ones fade. With None, none fades. ``assumed_calls`` is how many full
-    batches count as answered in the time that is assumed.
+    ``remembered`` is how many answers a mean is made of: older ones fade. With None, none fades.
     """
 
-    def __init__(
-        self,
-        items_max: int,
-        assumed: Latency = USUAL,
-        remembered: int | None = None,
-        *,
-        assumed_calls: int = 0,
-    ) -> None:
-        self._assumed_calls = assumed_calls
+    def __init__(self, items_max: int, assumed: Latency = USUAL, remembered: int | None = None) -> None:
         self._kept = 1.0 if remembered is None else 1.0 - 1.0 / remembered
         self._items_max = items_max
         self._overhead_s = assumed.overhead_s
@@ -113,9 +102,8 @@ class CallTimes:
 
     def _pooled(self, dispatch: Dispatch) -> float:
         """How many times as long as assumed batches of all sizes take; lanes, where no batch was timed."""
-        before_s = self._assumed_calls * self._assumed_s[dispatch][self._items_max]
-        assumed_s = before_s + self._batches_assumed_s[dispatch]
+        assumed_s = self._batches_assumed_s[dispatch]
         if assumed_s:
-            return (before_s + self._batches_took_s) / assumed_s
+            return self._batches_took_s / assumed_s
         lanes = self._full_calls[LANE]
         return self._took_s[LANE] / (lanes * self._assumed_s[dispatch][LANE]) if lanes else 1.0

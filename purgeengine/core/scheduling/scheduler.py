@@ -11,7 +11,7 @@ import random
 from math import inf
 from typing import assert_never
 
-from purgeengine.core.forecast.call_times import ASSUMED_CALLS, RECENT_CALLS, CallTimes
+from purgeengine.core.forecast.call_times import RECENT_CALLS, CallTimes
 from purgeengine.core.forecast.eta import Eta
 from purgeengine.core.graph.operations import IdType
 from purgeengine.core.graph.verdicts import Verdict, judge_batch
@@ -90,21 +90,19 @@ class Scheduler:
         self._token = TokenWatch(renewable=token_renewable)
         self._settlement = Settlement(limits, self._backoff, id_type, self._token)
         self._open_mailboxes = OpenMailboxes(limits)
-        items_max = limits.batch_items_max
-        planned = CallTimes(items_max, remembered=RECENT_CALLS, assumed_calls=ASSUMED_CALLS)
-        recent, all_calls = CallTimes(items_max, remembered=RECENT_CALLS), CallTimes(items_max)
-        self._call_times = (planned, recent, all_calls)
+        self._recent_calls = CallTimes(limits.batch_items_max, remembered=RECENT_CALLS)
+        self._all_calls = CallTimes(limits.batch_items_max)
         self._batching = Batching(
             limits,
             rng,
             self._open_mailboxes,
             self._connections,
-            planned,
+            self._recent_calls,
             now=now,
             first_batch=first_batch,
             unread=rows_left,
         )
-        self._eta = Eta(limits, recent, all_calls, now)
+        self._eta = Eta(limits, self._recent_calls, self._all_calls, now)
         self._flights: dict[int, Flight] = {}
         self._refused_alone = 0
         self._input_ended = False
@@ -358,15 +356,15 @@ class Scheduler:
         duration_s, said = self._now - flight.sent_at, self._settlement.said
         if flight.batch.serial:
             tried = max(1, flight.size - said.unsent)
-            for times in self._call_times:
-                times.lane_answered(tried, duration_s)
-            expected_s = self._call_times[0].assumed_lane_s(tried)
+            self._recent_calls.lane_answered(tried, duration_s)
+            self._all_calls.lane_answered(tried, duration_s)
+            expected_s = self._recent_calls.assumed_lane_s(tried)
         elif said.refused:
             return
         else:
-            for times in self._call_times:
-                times.batch_answered(flight.size, duration_s)
-            expected_s = self._call_times[0].assumed_batch_s(flight.size, self._batching.plan.dispatch)
+            self._recent_calls.batch_answered(flight.size, duration_s)
+            self._all_calls.batch_answered(flight.size, duration_s)
+            expected_s = self._recent_calls.assumed_batch_s(flight.size, self._batching.plan.dispatch)
         in_flight = len(self._flights) + 1
         self._connections.answered(self._now, flight.sent_at, expected_s=expected_s, in_flight=in_flight)
 

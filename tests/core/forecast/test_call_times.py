@@ -66,16 +66,6 @@ def test_a_kind_has_its_own_slowness_as_far_as_it_was_timed() -> None:
     assert times.lane_row_s("four") == pytest.approx(0.103 * 60 / 29)
 
 
-def test_what_is_assumed_may_count_as_calls_that_were_answered() -> None:
-    """Ten full batches of 1.1 s, beside ten of 3.3 s that were answered: batches are twice as slow, and full ones 2.5 times."""
-    times = CallTimes(20, EVEN, assumed_calls=10)
-    assert times.batch_s(20, "four") == pytest.approx(1.1, rel=1e-3)
-    for _ in range(10):
-        times.batch_answered(20, 3.3)
-    assert times.batch_s(20, "four") == pytest.approx(2.5 * 1.1, rel=1e-3)
-    assert times.batch_s(4, "four") == pytest.approx(2.0 * 0.3, rel=1e-3)
-
-
 def test_lanes_are_timed_by_their_rows() -> None:
     """Half as long again for each row and for each call: one that broke after its second row says as much for its rows."""
     for lanes in ([20], [2], [20, 10, 2, 1]):
