@@ -12,7 +12,7 @@ from benchmarks.makespan.engine import run as played_s
 from benchmarks.makespan.service import Service
 from purgeengine.cli.commands.plan import plan
 from purgeengine.core.forecast.estimate import Decider, estimate
-from purgeengine.core.forecast.latency import USUAL, Latency
+from purgeengine.core.forecast.latency import USUAL, Dispatch, Latency
 from purgeengine.run_limits import Fanout, Limits
 from tests.support.cli_fixtures import rows_of, write_csv
 
@@ -130,10 +130,14 @@ def test_nothing_to_do_takes_no_time_and_one_row_takes_one_call() -> None:
     ids=lambda job: f"{len(job)}-up-to-{max(job)}",
 )
 def test_runs_of_the_real_scheduler_take_about_what_is_expected(job: list[int], fanout: Fanout) -> None:
-    """Simulated, at the latencies assumed: hardly sooner than the least time, and within a quarter of what is likely."""
+    """Simulated, at the latencies assumed: hardly sooner than the least time, in the mean within a quarter of what is likely."""
     limits = Limits(fanout=fanout)
-    service = Service(USUAL, "all" if fanout == 4 else "four", window_requests=10_000, window_s=600.0)
-    found, took_s = estimate(job, limits), played_s(job, limits, service)
+    found = estimate(job, limits)
+    dispatch: Dispatch = "all" if fanout == 4 else "four"
+    took_s = 0.0
+    for seed in (1, 2, 3):
+        service = Service(USUAL, dispatch, window_requests=10_000, window_s=600.0, seed=seed)
+        took_s += played_s(job, limits, service) / 3
     assert took_s > 0.95 * found.least_s
     assert took_s == pytest.approx(found.expected_s, rel=0.25)
 
