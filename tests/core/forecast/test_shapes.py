@@ -80,9 +80,9 @@ def test_where_four_rows_run_at_a_time_no_smaller_batch_would_pay(sigma: float, 
 
 
 def test_a_size_that_turns_out_to_be_quick_is_used() -> None:
-    """A thousand batches of two in 0.02 s each, and as many full ones as long as usual: nothing is better than those of two."""
+    """Ten thousand batches of two in 0.02 s each, and as many full ones as long as usual: nothing is better than those of two."""
     times = CallTimes(20)
-    for _ in range(1_000):
+    for _ in range(10_000):
         times.batch_answered(20, USUAL.batch_s(20, "all"))
         times.batch_answered(2, 0.02)
     shapes = shape_menu(times, CallKinds("all", lanes=True), Limits()).hull
