@@ -21,7 +21,8 @@ from pathlib import Path
 
 from benchmarks.makespan import engine
 from benchmarks.makespan.service import AMPLE, Capacity, Service
-from purgeengine.core.forecast.bound import Latency, bound, by_rows
+from purgeengine.core.forecast.bound import bound, by_rows
+from purgeengine.core.forecast.latency import Latency
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.run_limits import Limits
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from purgeengine.core.forecast.bound import Dispatch
+from purgeengine.core.forecast.latency import Dispatch
 from purgeengine.engine.event_loop import run_loop
 from purgeengine.sim.graph.call import Call, Ending, EndKind
 from purgeengine.sim.graph.faults import Faults

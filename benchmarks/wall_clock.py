@@ -6,7 +6,7 @@
     python -m benchmarks.wall_clock --json out.json
 
 Each run is ``purgeengine run`` as a process of its own, over HTTP and TLS, against a simulated tenant in another process, whose
-calls take as long as `purgeengine.core.forecast.bound.Latency` says. *Run* is the ``duration_s`` of its summary; *process* adds
+calls take as long as `purgeengine.core.forecast.latency.Latency` says. *Run* is the ``duration_s`` of its summary; *process* adds
 the start of the interpreter, reading and staging the list, signing in and the summary. *Simulated* is the same job played in
 simulated time (`benchmarks.makespan`): what of the ratio is the schedule's; the rest is the program's or the machine's. *Busy*
 is the share of the connections' time in which the tenant had a call of theirs. *Late* is how late the tenant's own timers were,
@@ -28,7 +28,8 @@ from benchmarks.makespan import engine
 from benchmarks.makespan.service import Service as SimulatedTime
 from benchmarks.makespan.shapes import zipf
 from benchmarks.tenant import rows_of, serving, write_rows
-from purgeengine.core.forecast.bound import Dispatch, Latency, bound, by_rows
+from purgeengine.core.forecast.bound import bound, by_rows
+from purgeengine.core.forecast.latency import Dispatch, Latency
 from purgeengine.run_limits import Limits
 
 CONNECTIONS = 16

@@ -7,7 +7,7 @@
     python -m benchmarks.makespan --json out.json
 
 Nothing runs in real time and nothing leaves this process: the scheduler is told what a simulated service answers, whose calls
-take as long as `purgeengine.core.forecast.bound.Latency` says. Ratios are makespan / bound; ``>`` means that the policy was
+take as long as `purgeengine.core.forecast.latency.Latency` says. Ratios are makespan / bound; ``>`` means that the policy was
 given up there. On a service that runs batches all at once, the first probe of the fanout is refused four rows: that is its
 price, and more would be our fault.
 """
@@ -26,7 +26,8 @@ from pathlib import Path
 from benchmarks.makespan import engine, policies
 from benchmarks.makespan.service import Service
 from benchmarks.makespan.shapes import SHAPES, rows_by_mailbox
-from purgeengine.core.forecast.bound import Dispatch, Latency, bound, by_rows
+from purgeengine.core.forecast.bound import bound, by_rows
+from purgeengine.core.forecast.latency import Dispatch, Latency
 from purgeengine.run_limits import Limits
 
 CONNECTIONS = (16, 64)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from heapq import heapreplace
 from typing import NamedTuple
 
-from purgeengine.core.forecast.bound import FOUR, Dispatch, Latency
+from purgeengine.core.forecast.latency import FOUR, Dispatch, Latency
 
 DRAWN = 1 << 18
 """Latencies drawn beforehand and used in turn."""

@@ -28,7 +28,7 @@ from pathlib import Path
 from benchmarks import processes
 from benchmarks.peers.task import GONE
 from benchmarks.tenant import Row, Service, read_rows, rows_of, serving, write_rows
-from purgeengine.core.forecast.bound import Dispatch
+from purgeengine.core.forecast.latency import Dispatch
 
 OURS = "purgeengine"
 OTHERS = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.makespan.engine import Watcher, play
 from benchmarks.makespan.service import Service
-from purgeengine.core.forecast.bound import Latency
+from purgeengine.core.forecast.latency import Latency
 from purgeengine.core.messages import Entry, Settled
 from purgeengine.core.model import PURGED_REPLY, Attempt, Batch, Outcome, Reply
 from purgeengine.core.scheduling.flight import runs_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from purgeengine.core.forecast.bound import Latency
+from purgeengine.core.forecast.latency import Latency
 
 
 class Root(Latency):

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from purgeengine.core.forecast.bound import Latency
 from purgeengine.core.forecast.estimate import Decider, Estimate
+from purgeengine.core.forecast.latency import Latency
 from purgeengine.core.graph.text import printable
 from purgeengine.words import counted, duration, number
 

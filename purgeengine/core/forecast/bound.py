@@ -1,9 +1,8 @@
 """The least time that any schedule of a purge can take: no policy, however clever, ends sooner.
 
 Four limits bound it from below, each alone: the four concurrent requests of the largest mailbox, its 10,000 requests in 10 minutes,
-the connections, and the app's own rate. A fifth couples the first and the third: a call of some shape costs its mailboxes
-*slot-seconds* (a slot is held until the whole call is answered) and the run *connection-seconds*, and what is cheap in one is dear
-in the other. All times in seconds.
+the connections, and the app's own rate. A fifth couples the first and the third: what is quick for a mailbox takes the connections
+from the others (`purgeengine.core.forecast.shapes`). All times in seconds.
 """
 
 from __future__ import annotations
@@ -11,151 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from heapq import heapreplace
-from itertools import pairwise
-from math import erf, inf, log, sqrt
-from random import Random
-from typing import Literal, NamedTuple
 
+from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.latency import USUAL, Dispatch, Latency
+from purgeengine.core.forecast.shapes import CallKinds, Shape, ShapeMenu, shape_menu
 from purgeengine.run_limits import Limits
 
-Dispatch = Literal["four", "all"]
-FOUR = 4
-"""Sub-requests of an unordered batch that Graph forwards at a time (throttling-outlook)."""
-INTEGRATION_STEPS = 1_000
-SAMPLES = 4_000
-"""Calls drawn to time one of a size, always the same ones: right to half a per cent."""
-SEARCH_STEPS = 60
-"""Halvings of the interval that holds the bound: to a millionth of a millionth of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """How long the service takes: ``overhead_s`` a call, and a lognormal time an item, cut off at ``item_s_max``."""
-
-    overhead_s: float = 0.06
-    item_median_s: float = 0.08
-    item_sigma: float = 1.0
-    item_s_max: float = 5.0
-
-    def longest_of_s(self, items: int) -> float:
-        """Expected seconds of the slowest of ``items`` that run at once: the integral of the chance that it is slower."""
-        return _longest_of_s(self, items)
-
-    @property
-    def item_s(self) -> float:
-        """Expected seconds of one item."""
-        return self.longest_of_s(1)
-
-    def in_fours_s(self, items: int) -> float:
-        """Expected seconds of ``items`` of which four run at a time, the next as soon as one ends; no formula gives it."""
-        if items <= FOUR:
-            return self.longest_of_s(items)
-        if self == USUAL and items - FOUR <= len(USUAL_IN_FOURS_S):
-            return USUAL_IN_FOURS_S[items - FOUR - 1]
-        return drawn_in_fours_s(self, items)
-
-
-USUAL = Latency()
-"""Assumed, not measured: a median of 80 ms an item, 60 ms a call."""
-USUAL_IN_FOURS_S = (
-    0.3308, 0.3703, 0.4099, 0.4538, 0.4864, 0.5181, 0.5606, 0.5981,
-    0.6261, 0.6682, 0.7045, 0.7413, 0.7800, 0.8168, 0.8468, 0.8818,
-)  # fmt: skip
-"""What `drawn_in_fours_s` gives for 5 to 20 items: drawing it takes a second, which every run would wait for."""
-
-
-class Shape(NamedTuple):
-    """A kind of call, by what it costs for each row: seconds of one of a mailbox's slots, and seconds of a connection."""
-
-    rows: int
-    """Of an unordered batch; 0 is a serial lane."""
-    slot_s: float
-    connection_s: float
-
-
-@lru_cache(maxsize=64)
-def drawn_in_fours_s(latency: Latency, items: int) -> float:
-    """The mean of calls drawn at random, four items of each running at a time."""
-    rng, median = Random(items), log(latency.item_median_s)
-    total = 0.0
-    for _ in range(SAMPLES):
-        ends = [0.0] * FOUR
-        for _ in range(items):
-            heapreplace(ends, ends[0] + min(latency.item_s_max, rng.lognormvariate(median, latency.item_sigma)))
-        total += max(ends)
-    return total / SAMPLES
-
-
-@lru_cache(maxsize=256)
-def _longest_of_s(latency: Latency, items: int) -> float:
-    step = latency.item_s_max / INTEGRATION_STEPS
-    return step * sum(1.0 - chance**items for chance in _chances_of_less(latency))
-
-
-@lru_cache(maxsize=16)
-def _chances_of_less(latency: Latency) -> tuple[float, ...]:
-    """Of one item taking less than so many steps of the integration, and a half."""
-    step = latency.item_s_max / INTEGRATION_STEPS
-    scale = latency.item_sigma * sqrt(2.0)
-    return tuple(
-        0.5 * (1.0 + erf(log((number + 0.5) * step / latency.item_median_s) / scale))
-        for number in range(INTEGRATION_STEPS)
-    )
-
-
-def shapes(latency: Latency, dispatch: Dispatch, items_max: int = 20) -> tuple[Shape, ...]:
-    """The calls that are worth making, on a service that runs a batch four items at a time or all at once."""
-    serial_s = latency.item_s + latency.overhead_s / items_max
-    found = [Shape(0, serial_s, serial_s)]
-    if dispatch == "four":
-        call_s = latency.overhead_s + latency.in_fours_s(items_max)
-        found.append(Shape(items_max, 4 * call_s / items_max, call_s / items_max))
-        sizes: Iterable[int] = (1, 2, 4)
-    else:
-        sizes = range(1, items_max + 1)
-    for size in sizes:
-        call_s = latency.overhead_s + latency.longest_of_s(size)
-        found.append(Shape(size, call_s, call_s / size))
-    return tuple(found)
-
-
-def frontier(menu: Iterable[Shape]) -> tuple[Shape, ...]:
-    """The shapes on the lower hull: for any slot-seconds a row may cost, the fewest connection-seconds, mixtures included."""
-    hull: list[Shape] = []
-    for shape in sorted(menu, key=lambda shape: (shape.slot_s, shape.connection_s)):
-        if hull and shape.connection_s >= hull[-1].connection_s:
-            continue
-        while len(hull) >= 2 and _bends_up(hull[-2], hull[-1], shape):
-            hull.pop()
-        hull.append(shape)
-    return tuple(hull)
-
-
-def _bends_up(first: Shape, middle: Shape, last: Shape) -> bool:
-    """Whether the middle lies on or above the line from the first to the last."""
-    to_middle = (middle.connection_s - first.connection_s) * (last.slot_s - first.slot_s)
-    to_last = (last.connection_s - first.connection_s) * (middle.slot_s - first.slot_s)
-    return to_middle >= to_last
-
-
-def connection_s_a_row(hull: tuple[Shape, ...], slot_s: float) -> float:
-    """The fewest connection-seconds for a row that may cost at most ``slot_s``; infinite where no shape is that quick."""
-    if slot_s < hull[0].slot_s:
-        return inf
-    for left, right in pairwise(hull):
-        if slot_s <= right.slot_s:
-            share = (slot_s - left.slot_s) / (right.slot_s - left.slot_s)
-            return left.connection_s + share * (right.connection_s - left.connection_s)
-    return hull[-1].connection_s
-
-
-class Ways(NamedTuple):
-    """How rows may travel: the shapes that no mixture beats, and the seconds that a row alone keeps a slot of its mailbox."""
-
-    hull: tuple[Shape, ...]
-    item_s: float
+SEARCH_STEPS_MAX = 60
+"""Most steps of the search. A few suffice; were it ever cut short, what it has found by then is a lower bound as well."""
+SEARCH_PRECISION = 1e-12
+"""Share of the connection-seconds by which rounding may miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,42 +42,75 @@ def bound(
     mailboxes_by_rows: Mapping[int, int], limits: Limits, latency: Latency = USUAL, dispatch: Dispatch = "four"
 ) -> Bound:
     """Bounds for a job with so many mailboxes of so many rows each, where calls take as long as ``latency`` says."""
-    ways = Ways(frontier(shapes(latency, dispatch, limits.batch_items_max)), latency.item_s)
-    return bound_in(mailboxes_by_rows, limits, ways)
+    times = CallTimes(limits.batch_items_max, latency)
+    return bound_in(mailboxes_by_rows, limits, shape_menu(times, CallKinds(dispatch, lanes=True), limits))
 
 
-def bound_in(mailboxes_by_rows: Mapping[int, int], limits: Limits, ways: Ways) -> Bound:
-    """Bounds for a job with so many mailboxes of so many rows each, which travels in these ways."""
-    hull, item_s = ways
-    sizes = sorted(mailboxes_by_rows.items(), reverse=True)
-    rows = sum(size * count for size, count in sizes)
+def bound_in(mailboxes_by_rows: Mapping[int, int], limits: Limits, menu: ShapeMenu) -> Bound:
+    """Bounds for a job with so many mailboxes of so many rows each, which travels in the shapes of the menu."""
+    rows_by_size = {size: size * count for size, count in mailboxes_by_rows.items()}
+    rows = sum(rows_by_size.values())
     if not rows:
         return Bound(0.0, 0.0, 0.0, 0.0, 0.0)
-    largest, cheapest = sizes[0][0], hull[-1]
-    concurrent = limits.mailbox_concurrent_max
-    windows, last = divmod(largest - 1, limits.mailbox_requests)
-    slots_s = largest * item_s / concurrent
-    window_s = windows * limits.mailbox_window_s + (last + 1) * item_s / concurrent
-    connections_s = rows * cheapest.connection_s / limits.connections
-    app_s = rows / limits.requests_per_s
+    largest = max(rows_by_size)
+    return Bound(
+        slots_s=largest * menu.item_s / limits.mailbox_concurrent_max,
+        window_s=window_s(largest, limits, menu.item_s),
+        connections_s=rows * menu.cheapest.connection_s / limits.connections,
+        app_s=rows / limits.requests_per_s,
+        coupled_s=coupled_s(rows_by_size, menu.hull, limits.connections, limits.mailbox_concurrent_max),
+    )
 
-    def fits(least_s: float) -> bool:
-        spent_s, others = 0.0, rows
-        for size, count in sizes:
-            slot_s = concurrent * least_s / size
-            if slot_s >= cheapest.slot_s:  # this one and all that are smaller have time for the cheapest calls
-                break
-            others -= size * count
-            spent_s += size * count * connection_s_a_row(hull, slot_s)
-            if spent_s > limits.connections * least_s:
-                return False
-        return spent_s + others * cheapest.connection_s <= limits.connections * least_s
 
-    low, high = 0.0, largest * cheapest.slot_s / concurrent + connections_s  # in the cheapest calls alone
-    for _ in range(SEARCH_STEPS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return Bound(slots_s, window_s, connections_s, app_s, high)
+def window_s(rows: int, limits: Limits, row_s: float) -> float:
+    """The least time of a mailbox with so many rows, each of which takes a slot for ``row_s``: full windows, then the rest."""
+    windows, last = divmod(rows - 1, limits.mailbox_requests)
+    return windows * limits.mailbox_window_s + (last + 1) * row_s / limits.mailbox_concurrent_max
+
+
+def coupled_s(rows_by_size: Mapping[int, int], hull: tuple[Shape, ...], connections: int, slots: int) -> float:
+    """The least time in which the slots of the mailboxes and the connections together carry all rows.
+
+    ``rows_by_size`` is how many rows lie in mailboxes of so many rows. In a time t, each row of a mailbox with n rows may cost
+    ``slots * t / n`` slot-seconds, and then costs the connection-seconds that the hull says. Those of all rows must fit into
+    ``connections * t``. What is missing falls as t grows, along a convex line of straight pieces. So Newton's method meets its
+    zero from below after a few steps. It starts where the largest mailbox has time for nothing but the quickest shape.
+    """
+    sizes = sorted(rows_by_size.items(), reverse=True)
+    if not sizes:
+        return 0.0
+    least_s = sizes[0][0] * hull[0].slot_s / slots
+    total = sum(rows for _, rows in sizes)
+    for _ in range(SEARCH_STEPS_MAX):
+        needed_s, falls = _needed_s(sizes, total, hull, slots, least_s)
+        missing_s = needed_s - connections * least_s
+        if missing_s <= SEARCH_PRECISION * needed_s:
+            break
+        least_s += missing_s / (connections + falls)
+    return least_s
+
+
+def _needed_s(
+    sizes: list[tuple[int, int]], total: int, hull: tuple[Shape, ...], slots: int, least_s: float
+) -> tuple[float, float]:
+    """The connection-seconds of all rows where mailboxes have so long, and how many fewer they are with a second more.
+
+    ``sizes`` are the largest first: the longer a row may take, the further right on the hull it is.
+    """
+    needed_s = falls = 0.0
+    others, right = total, 1
+    for size, rows in sizes:
+        slot_s = slots * least_s / size
+        while right < len(hull) and slot_s >= hull[right].slot_s:
+            right += 1
+        if right == len(hull):  # this one and all that are smaller have time for the cheapest calls
+            break
+        quick, slow = hull[right - 1], hull[right]
+        slope = (quick.connection_s - slow.connection_s) / (slow.slot_s - quick.slot_s)
+        needed_s += rows * (quick.connection_s - slope * (slot_s - quick.slot_s))
+        falls += rows * slope * slots / size
+        others -= rows
+    return needed_s + others * hull[-1].connection_s, falls
 
 
 def by_rows(rows_by_mailbox: Iterable[int]) -> Counter[int]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from math import ceil
 
-from purgeengine.core.forecast.bound import USUAL, Bound, Dispatch, Latency, Ways, bound_in, by_rows, frontier, shapes
+from purgeengine.core.forecast.bound import Bound, bound_in, by_rows
+from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.latency import USUAL, Dispatch, Latency
+from purgeengine.core.forecast.shapes import CallKinds, ShapeMenu, shape_menu
 from purgeengine.core.limits.concurrency_limit import rounds_to_grow
 from purgeengine.core.limits.window import BUCKET_S
 from purgeengine.run_limits import Limits
@@ -41,8 +44,8 @@ class Estimate:
 
     limits: Limits
     latency: Latency
-    ways: Ways
-    """The calls that the run may make."""
+    menu: ShapeMenu
+    """The shapes in which its rows may travel."""
     calls: int
     """Fewest calls: all of them full."""
     limits_s: float
@@ -64,25 +67,25 @@ class Estimate:
 
     def of_a_mailbox_s(self, rows: int) -> float:
         """The least time of a mailbox with so many rows, if it were the only one."""
-        return bound_in({rows: 1}, self.limits, self.ways).least_s
+        return bound_in({rows: 1}, self.limits, self.menu).least_s
 
 
 def estimate(rows_by_mailbox: Iterable[int], limits: Limits, latency: Latency = USUAL) -> Estimate:
     """Estimate from the number of rows of each mailbox (any order, consumed once)."""
     sizes = by_rows(rows for rows in rows_by_mailbox if rows)
     rows, largest = sum(size * count for size, count in sizes.items()), max(sizes, default=0)
-    ways = ways_of(limits, latency)
-    found = bound_in(sizes, limits, ways)
+    menu = assumed_menu(limits, latency)
+    found = bound_in(sizes, limits, menu)
     full_windows = max(0, largest - 1) // limits.mailbox_requests
     # A window is left a little after its time, for the clocks may differ and requests are counted by the second.
     window_s = found.window_s + full_windows * (limits.window_slack_s + BUCKET_S)
-    in_slots_s = largest * ways.hull[0].slot_s / limits.mailbox_concurrent_max
+    in_slots_s = largest * menu.quickest.slot_s / limits.mailbox_concurrent_max
     decider = _decider(found, in_slots_s) if rows else None
-    deciding = _deciding_rows(sorted(sizes), limits, decider, found.least_s, ways)
+    deciding = _deciding_rows(sorted(sizes), limits, decider, found.least_s, menu)
     return Estimate(
         limits=limits,
         latency=latency,
-        ways=ways,
+        menu=menu,
         calls=ceil(rows / limits.batch_items_max),
         limits_s=max(full_windows * limits.mailbox_window_s, rows / limits.requests_per_s),
         bound=found,
@@ -93,28 +96,27 @@ def estimate(rows_by_mailbox: Iterable[int], limits: Limits, latency: Latency = 
     )
 
 
-def ways_of(limits: Limits, latency: Latency) -> Ways:
-    """The calls that a run with these limits makes; without lanes all of them are full.
-
-    Graph is documented to run a batch four rows at a time; whoever asks for a fanout of 4 does not count on it.
-    """
-    menu = shapes(latency, dispatch_of(limits), limits.batch_items_max)
-    if not limits.serial_lanes:
-        menu = tuple(shape for shape in menu if shape.rows == limits.batch_items_max)
-    return Ways(frontier(menu), latency.item_s)
+def assumed_menu(limits: Limits, latency: Latency) -> ShapeMenu:
+    """The shapes for a run with these limits that has timed nothing yet."""
+    kinds = CallKinds(dispatch_of(limits), limits.serial_lanes)
+    return shape_menu(CallTimes(limits.batch_items_max, latency), kinds, limits)
 
 
 def dispatch_of(limits: Limits) -> Dispatch:
-    """How the service is taken to run a batch."""
+    """How the service is taken to run a batch: Graph is documented to run four rows at a time.
+
+    Who asks for a fanout of 4 does not count on that.
+    """
     return "all" if limits.fanout == limits.mailbox_concurrent_max else "four"
 
 
 def _to_start_and_end_s(rows: int, limits: Limits, latency: Latency) -> float:
-    in_s = latency.longest_of_s if dispatch_of(limits) == "all" else latency.in_fours_s
+    dispatch = dispatch_of(limits)
     if rows <= limits.batch_items_max:
-        return latency.overhead_s + in_s(rows) if rows else 0.0
-    call_s = latency.overhead_s + in_s(limits.batch_items_max)
-    return call_s * (CALLS_TO_START_AND_END + rounds_to_grow(limits.connections))
+        return latency.batch_s(rows, dispatch) if rows else 0.0
+    return latency.batch_s(limits.batch_items_max, dispatch) * (
+        CALLS_TO_START_AND_END + rounds_to_grow(limits.connections)
+    )
 
 
 def _decider(found: Bound, in_slots_s: float) -> Decider:
@@ -132,11 +134,11 @@ def _decider(found: Bound, in_slots_s: float) -> Decider:
     return decider if alone[decider] >= CLOSE * found.least_s else Decider.SLOTS_AND_CONNECTIONS
 
 
-def _deciding_rows(sizes: list[int], limits: Limits, decider: Decider | None, least_s: float, ways: Ways) -> int:
+def _deciding_rows(sizes: list[int], limits: Limits, decider: Decider | None, least_s: float, menu: ShapeMenu) -> int:
     """Rows of the smallest mailbox that decides: one that alone takes about as long, or that full batches would make late."""
     if decider is Decider.SLOTS or decider is Decider.WINDOW:
-        at = bisect_left(sizes, CLOSE * least_s, key=lambda size: bound_in({size: 1}, limits, ways).least_s)
+        at = bisect_left(sizes, CLOSE * least_s, key=lambda size: bound_in({size: 1}, limits, menu).least_s)
         return sizes[min(at, len(sizes) - 1)]
     if decider is Decider.SLOTS_AND_CONNECTIONS:
-        return int(limits.mailbox_concurrent_max * least_s / ways.hull[-1].slot_s) + 1
+        return int(limits.mailbox_concurrent_max * least_s / menu.cheapest.slot_s) + 1
     return 0

@@ -9,12 +9,11 @@ from math import inf
 from typing import Protocol
 
 from purgeengine.core.forecast.bound import bound_in
-from purgeengine.core.forecast.latency import Timing
+from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.shapes import CallKinds, shape_menu
 from purgeengine.core.limits.window import Window
 from purgeengine.run_limits import Limits
 
-RECENT_CALLS = 500
-"""Answers of one size over which the latest ones are averaged: half a minute of a run with the usual connections."""
 SENDS_OF_A_ROW_MAX = 4.0
 """However much has been refused, no more sendings of a row are foreseen: a bad start is no forecast."""
 PACED_FROM_S = 60.0
@@ -50,25 +49,18 @@ class OpenRows(Protocol):
 
 
 class Eta:
-    """Keeps the times of calls and of the hours in which nothing may be sent."""
+    """Forecasts the end by the times of recent calls, and keeps the hours in which nothing may be sent.
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    ``recent`` and ``all_calls`` are told of each answer by whoever made them.
+    """
+
+    def __init__(self, limits: Limits, recent: CallTimes, all_calls: CallTimes, now: float) -> None:
         self._limits = limits
+        self._recent = recent
+        self._all_calls = all_calls
         self._started_at = now
-        self._all = Timing(limits.batch_items_max)
-        self._recent = Timing(limits.batch_items_max, fade=1.0 - 1.0 / RECENT_CALLS)
         self._held_s = 0.0
         self._held_since: float | None = None
-
-    def call(self, rows: int, duration_s: float) -> None:
-        """An unordered batch was answered without refusals."""
-        self._all.call(rows, duration_s)
-        self._recent.call(rows, duration_s)
-
-    def lane(self, rows: int, duration_s: float) -> None:
-        """A serial lane was answered, of which so many rows were tried."""
-        self._all.lane(rows, duration_s)
-        self._recent.lane(rows, duration_s)
 
     def held(self, now: float) -> None:
         """From now on it is not the time to send, as may be said again and again."""
@@ -83,10 +75,10 @@ class Eta:
         """Seconds in which it was not the time to send."""
         return self._held_s + (0.0 if self._held_since is None else now - self._held_since)
 
-    def closeness(self, settled: Mapping[int, int], *, wide: bool, lanes: bool) -> Closeness:
-        """For a run that settled so many mailboxes with so many rows each."""
-        ways = self._all.ways(self._limits, wide=wide, lanes=lanes)
-        return Closeness(bound_in(settled, self._limits, ways).least_s, self._all.timed)
+    def closeness(self, settled: Mapping[int, int], kinds: CallKinds) -> Closeness:
+        """For a run that settled so many mailboxes with so many rows each, and may send calls of these kinds."""
+        menu = shape_menu(self._all_calls, kinds, self._limits)
+        return Closeness(bound_in(settled, self._limits, menu).least_s, self._all_calls.timed)
 
     def ends_at(
         self,
@@ -96,15 +88,14 @@ class Eta:
         again: int,
         opens_at: float,
         now: float,
-        *,
-        wide: bool,
-        lanes: bool,
+        kinds: CallKinds,
     ) -> float:
         """When the run is likely to end if Graph asks for no more waits; hours in which nothing may be sent come on top.
 
         By the model; where Graph throttles or loses calls, no sooner than at the pace so far, which has in it the waits that are
         still to come. ``unread`` rows stand in mailboxes that are not open yet, which are light. Beside the ``settled`` rows,
-        ``again`` were refused as too fast or had no answer, as others will be. Nothing leaves before ``opens_at``.
+        ``again`` were refused as too fast or had no answer, as others will be. Nothing leaves before ``opens_at``. Calls are of
+        these ``kinds``.
         """
         limits = self._limits
         found = [(mailbox, left) for mailbox in mailboxes if (left := _left(mailbox))]
@@ -112,13 +103,13 @@ class Eta:
         if not sizes and not unread:
             return now
         sends = min(SENDS_OF_A_ROW_MAX, 1.0 + again / (SETTLED_BEFORE + settled))
-        ways = self._recent.ways(limits, wide=wide, lanes=lanes)
+        menu = shape_menu(self._recent, kinds, limits)
         if unread:
             smallest = min(sizes, default=unread)
             sizes[smallest] += unread // smallest
             sizes[unread % smallest] += 1
-        least = bound_in(sizes, limits, ways)
-        opens_at, row_s = max(now, opens_at), ways.hull[0].slot_s
+        least = bound_in(sizes, limits, menu)
+        opens_at, row_s = max(now, opens_at), menu.quickest.slot_s
         last_at = max((_ends_at(mailbox, left, row_s, sends, opens_at, now) for mailbox, left in found), default=now)
         paced_at = now + (self._at_the_pace_so_far_s(sizes, settled, now) if again > AGAIN_SHARE * settled else 0.0)
         return max(last_at, paced_at, opens_at + sends * max(least.coupled_s, least.app_s))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from purgeengine.core.forecast.eta import Eta
+from purgeengine.core.forecast.call_times import CallTimes
 from purgeengine.core.graph.verdicts import Verdict, judge_batch
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
@@ -61,7 +61,8 @@ class BatchResults:
         token: TokenWatch,
         open_mailboxes: OpenMailboxes,
         batching: Batching,
-        eta: Eta,
+        recent_calls: CallTimes,
+        all_calls: CallTimes,
     ) -> None:
         self._limits = limits
         self._settler = settler
@@ -71,7 +72,8 @@ class BatchResults:
         self._token = token
         self._open_mailboxes = open_mailboxes
         self._batching = batching
-        self._eta = eta
+        self._recent_calls = recent_calls
+        self._all_calls = all_calls
         self._refused_alone = 0
         self.throttled = 0
         """Sub-requests refused as too fast, over the whole run."""
@@ -146,18 +148,18 @@ class BatchResults:
 
     def _time(self, flight: Flight, settlement: Settlement, now: float, in_flight: int) -> None:
         """Learn how long calls take. An answer that refused rows was quick for another reason, and teaches nothing."""
-        duration_s, news, pace = now - flight.sent_at, settlement.news, self._batching.plan.pace
+        duration_s, news = now - flight.sent_at, settlement.news
         if flight.batch.lane:
             tried = max(1, flight.size - news.unsent)
-            pace.timed_lane(tried, duration_s)
-            self._eta.lane(tried, duration_s)
-            expected_s = pace.assumed_lane_s(tried)
+            self._recent_calls.lane_answered(tried, duration_s)
+            self._all_calls.lane_answered(tried, duration_s)
+            expected_s = self._recent_calls.assumed_lane_s(tried)
         elif news.throttled:
             return
         else:
-            pace.timed(flight.size, duration_s)
-            self._eta.call(flight.size, duration_s)
-            expected_s = pace.assumed_call_s(flight.size)
+            self._recent_calls.batch_answered(flight.size, duration_s)
+            self._all_calls.batch_answered(flight.size, duration_s)
+            expected_s = self._recent_calls.assumed_batch_s(flight.size, self._batching.plan.dispatch)
         self._connections.answered(now, flight.sent_at, expected_s=expected_s, in_flight=in_flight + 1)
 
     # ------------------------------------------------------------------------------------------- the batch as a whole

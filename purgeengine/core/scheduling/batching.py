@@ -11,6 +11,8 @@ from math import inf
 from random import Random
 from uuid import UUID
 
+from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.shapes import CallKinds
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.limits.fanout import FanoutProbe
 from purgeengine.core.limits.rate_limit import TokenBucket
@@ -32,13 +34,14 @@ class Batching:
         rng: Random,
         open_mailboxes: OpenMailboxes,
         connections: ConcurrencyLimit,
+        call_times: CallTimes,
         *,
         now: float,
         first_batch: int,
         unread: int,
     ) -> None:
         self.fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
-        self.plan = CriticalPlan(limits, rng)
+        self.plan = CriticalPlan(limits, rng, call_times)
         self.lanes_work = limits.serial_lanes
         """Whether lanes may be used. They may not once Graph has refused one as a whole."""
         self.unread = unread
@@ -66,10 +69,10 @@ class Batching:
         return min(allowed_at, inf if self._fill_until is None else self._fill_until)
 
     @property
-    def ways(self) -> dict[str, bool]:
-        """How rows travel: in batches full of one mailbox's rows, as far as is known, and in lanes."""
+    def kinds(self) -> CallKinds:
+        """The calls that may be sent, as far as is known."""
         wide = (self.fanout.decided or self._limits.fanout) != self._limits.mailbox_concurrent_max
-        return {"wide": wide, "lanes": self.lanes_work}
+        return CallKinds("four" if wide else "all", self.lanes_work)
 
     def refill(self, now: float) -> None:
         """Take in the time that has passed."""
@@ -117,9 +120,9 @@ class Batching:
         """The plan, up to date; None while it is not known how wide a batch may be, or where lanes are not to be used."""
         if self.fanout.decided is None or not self.lanes_work:
             return None
-        before = self.plan.pace
+        before = self.plan.dispatch
         self.plan.refresh(self._open_mailboxes, self.unread, self.fanout.width, self._connections.expected, now)
-        if self.plan.pace is not before:
+        if self.plan.dispatch != before:
             self._connections.compare_anew()
         return self.plan
 

@@ -10,6 +10,7 @@ import random
 from math import inf
 from typing import assert_never
 
+from purgeengine.core.forecast.call_times import RECENT_CALLS, CallTimes
 from purgeengine.core.forecast.eta import Eta
 from purgeengine.core.graph.operations import IdType
 from purgeengine.core.limits.backoff import Backoff
@@ -77,10 +78,19 @@ class Scheduler:
         self._token = TokenWatch(renewable=token_renewable)
         self._settler = Settler(limits, self._backoff, id_type, self._token)
         self._open_mailboxes = OpenMailboxes(limits)
+        recent_calls = CallTimes(limits.batch_items_max, remembered=RECENT_CALLS)
+        all_calls = CallTimes(limits.batch_items_max)
         self._batching = Batching(
-            limits, rng, self._open_mailboxes, self._connections, now=now, first_batch=first_batch, unread=rows_left
+            limits,
+            rng,
+            self._open_mailboxes,
+            self._connections,
+            recent_calls,
+            now=now,
+            first_batch=first_batch,
+            unread=rows_left,
         )
-        self._eta = Eta(limits, now)
+        self._eta = Eta(limits, recent_calls, all_calls, now)
         self._results = BatchResults(
             limits,
             self._settler,
@@ -90,7 +100,8 @@ class Scheduler:
             token=self._token,
             open_mailboxes=self._open_mailboxes,
             batching=self._batching,
-            eta=self._eta,
+            recent_calls=recent_calls,
+            all_calls=all_calls,
         )
         self._flights: dict[int, Flight] = {}
         self._input_ended = False

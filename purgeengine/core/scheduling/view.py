@@ -56,13 +56,13 @@ class View:
             self.throttled + self.rows_unanswered,
             self.breaker.opens_at,
             self.now,
-            **self.batching.ways,
+            self.batching.kinds,
         )
 
     @property
     def closeness(self) -> Closeness:
         """The least time that the rows settled so far could have taken."""
-        return self.eta.closeness(self.open_mailboxes.settled(), **self.batching.ways)
+        return self.eta.closeness(self.open_mailboxes.settled(), self.batching.kinds)
 
     def throttled_mailboxes(self) -> int:
         """Open mailboxes that Graph has told to wait."""

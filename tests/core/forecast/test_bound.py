@@ -1,67 +1,20 @@
-"""Tests of the lower bound: which limit sets it, and that the figures that it is made of are right."""
+"""The least time that any schedule can take: what sets it, and that what it is made of is right."""
 
 from __future__ import annotations
 
 import random
-from itertools import pairwise
-from math import exp, inf, log, sqrt
+from itertools import combinations
+from math import exp, inf, sqrt
 
 import pytest
 
-from purgeengine.core.forecast.bound import (
-    USUAL,
-    Bound,
-    Dispatch,
-    Latency,
-    Shape,
-    bound,
-    by_rows,
-    connection_s_a_row,
-    drawn_in_fours_s,
-    frontier,
-    shapes,
-)
+from purgeengine.core.forecast.bound import Bound, bound, by_rows, coupled_s
+from purgeengine.core.forecast.latency import USUAL, Dispatch
+from purgeengine.core.forecast.shapes import Shape
 from purgeengine.run_limits import Limits
-from tests.support.plain_times import FULL_CALL_S, LANE_ROW_S, WIDE_CALL_S, Root
+from tests.support.plain_times import FULL_CALL_S, LANE_ROW_S, Root
 
 SIXTEEN = Limits(connections=16)
-
-
-@pytest.mark.parametrize(("items", "seconds"), [(1, 0.132), (4, 0.291), (20, 0.602)])
-def test_the_slowest_of_several_items_takes_as_long_as_drawn_ones(items: int, seconds: float) -> None:
-    """The expected time of the slowest of several items agrees with random draws to two per cent."""
-    rng = random.Random(items)
-    drawn = [max(min(5.0, rng.lognormvariate(log(0.08), 1.0)) for _ in range(items)) for _ in range(20_000)]
-    assert USUAL.longest_of_s(items) == pytest.approx(sum(drawn) / len(drawn), rel=0.02)
-    assert USUAL.longest_of_s(items) == pytest.approx(seconds, rel=0.01)
-
-
-def test_twenty_items_four_at_a_time_take_longer_than_all_at_once_and_less_than_in_turn() -> None:
-    """Twenty items, four at a time, take longer than all at once and less than one by one.
-
-    For up to four there is no difference.
-    """
-    assert USUAL.in_fours_s(20) == pytest.approx(0.878, rel=0.02)
-    assert USUAL.longest_of_s(20) < USUAL.in_fours_s(20) < 20 * USUAL.item_s
-    assert USUAL.in_fours_s(4) == USUAL.longest_of_s(4)
-
-
-def test_only_shapes_that_no_mixture_beats_are_on_the_frontier() -> None:
-    """On a service that runs whole batches at once, the frontier has the lane and then batches of six or more rows."""
-    hull = frontier(shapes(USUAL, "all"))
-    assert [shape.rows for shape in hull][:2] == [0, 6]
-    assert hull[-1].rows == 20
-    for left, right in pairwise(hull):
-        assert left.slot_s < right.slot_s
-        assert left.connection_s > right.connection_s
-
-
-def test_between_two_shapes_lies_their_mixture() -> None:
-    """The cost between two shapes is that of their mixture, and nothing is quicker than the quickest shape."""
-    hull = (Shape(0, 0.2, 0.2), Shape(20, 0.6, 0.1))
-    assert connection_s_a_row(hull, 0.4) == pytest.approx(0.15)
-    assert connection_s_a_row(hull, 9.0) == 0.1
-    assert connection_s_a_row(hull, 0.1) == inf
 
 
 @pytest.mark.parametrize(
@@ -75,13 +28,13 @@ def test_between_two_shapes_lies_their_mixture() -> None:
     ],
 )
 def test_each_limit_decides_some_job(job: list[int], limits: Limits, which: str) -> None:
-    """Each limit decides one kind of job: a large mailbox, one over its window, many small ones, a slow app, few mailboxes."""
+    """One large mailbox, one over its window, many small ones, a slow app, and few mailboxes on few connections."""
     bounds = bound(by_rows(job), limits, USUAL, "all")
     assert getattr(bounds, which) == pytest.approx(bounds.least_s, rel=0.03)
 
 
 def test_more_connections_never_make_a_job_longer_nor_more_rows_shorter() -> None:
-    """More connections never make a random job longer, and more rows never make it shorter."""
+    """Over random jobs, on both services."""
     rng = random.Random(5)
     for _ in range(20):
         job = [round(exp(rng.uniform(0, 9))) for _ in range(rng.randint(1, 40))]
@@ -93,49 +46,8 @@ def test_more_connections_never_make_a_job_longer_nor_more_rows_shorter() -> Non
 
 
 def test_nothing_to_do_takes_no_time() -> None:
-    """An empty job has a bound of 0 s."""
+    """An empty job has no bound."""
     assert bound({}, Limits()).least_s == 0.0
-
-
-def test_the_usual_times_of_calls_are_what_drawing_them_gives() -> None:
-    """The stored times of calls of 5 to 20 items equal drawn ones; those of other latencies are drawn."""
-    for items in (5, 12, 20):
-        assert USUAL.in_fours_s(items) == pytest.approx(drawn_in_fours_s(USUAL, items), abs=0.00006)
-    assert USUAL.in_fours_s(21) == drawn_in_fours_s(USUAL, 21)
-    slower = Latency(item_median_s=0.16, item_s_max=10.0)
-    assert slower.in_fours_s(20) == pytest.approx(2 * USUAL.in_fours_s(20), rel=0.02)
-    assert [USUAL.in_fours_s(items) for items in (5, 20)] == [0.3308, 0.8818]  # to the last digit: stored and not drawn
-
-
-def test_the_calls_worth_making_on_either_service() -> None:
-    """The shapes on a service that runs whole batches are a lane and batches of any size.
-
-    Where four rows run at a time, they are a lane, a full batch that holds all slots, and batches of one, two or four
-    rows.
-    """
-    lane = Shape(0, LANE_ROW_S, LANE_ROW_S)
-    singly = [Shape(n, 0.06 + 0.1 * sqrt(n), (0.06 + 0.1 * sqrt(n)) / n) for n in range(1, 21)]
-    assert shapes(Root(), "all") == (lane, *singly)
-    assert shapes(Root(), "all", items_max=2) == (Shape(0, 0.1 + 0.03, 0.1 + 0.03), *singly[:2])
-    assert shapes(Root(), "four") == (
-        lane,
-        Shape(20, 4 * WIDE_CALL_S / 20, WIDE_CALL_S / 20),
-        *(singly[n - 1] for n in (1, 2, 4)),
-    )
-
-
-def test_the_frontier_of_a_few_shapes() -> None:
-    """The frontier orders shapes by slot-seconds, and leaves out those on or above the line between two others."""
-    assert frontier([Shape(20, 0.1, 0.5), Shape(1, 0.3, 0.2)]) == (Shape(20, 0.1, 0.5), Shape(1, 0.3, 0.2))
-    assert frontier([Shape(2, 0.1, 0.2), Shape(3, 0.2, 0.2)]) == (Shape(2, 0.1, 0.2),)
-    assert frontier([Shape(1, 0.0, 2.0), Shape(2, 1.0, 1.0), Shape(3, 2.0, 0.0)]) == (
-        Shape(1, 0.0, 2.0),
-        Shape(3, 2.0, 0.0),
-    )
-    menu = [Shape(n, float(n), cost) for n, cost in enumerate((10.0, 6.0, 4.0, 3.5, 1.0))]
-    assert [shape.rows for shape in frontier(menu)] == [0, 1, 2, 4]
-    assert connection_s_a_row(frontier(menu), 0.0) == 10.0
-    assert connection_s_a_row(frontier(menu), 1.0) == 6.0
 
 
 @pytest.mark.parametrize(
@@ -143,13 +55,33 @@ def test_the_frontier_of_a_few_shapes() -> None:
     [(1, 0.025), (10_000, 250.0), (10_001, 600.025), (20_000, 850.0), (20_001, 1_200.025)],
 )
 def test_the_bounds_of_a_job(largest: int, window_s: float) -> None:
-    """Each part of the bound equals its calculation by hand: slots, request windows, connections and the app's rate."""
+    """Each limit by hand: rows over slots; whole windows and the rest of the last; full batches over connections; the rate."""
     bounds = bound(by_rows([largest, *[1] * 999]), Limits(connections=16, requests_per_s=500), Root(), "all")
     rows = largest + 999
     assert bounds.slots_s == pytest.approx(largest * 0.1 / 4)
     assert bounds.window_s == pytest.approx(window_s)
     assert bounds.connections_s == pytest.approx(rows * FULL_CALL_S / 20 / 16)
     assert bounds.app_s == pytest.approx(rows / 500)
+
+
+def least_connection_s(menu: list[Shape], slot_s: float) -> float:
+    """The fewest connection-seconds of a row that may cost so many slot-seconds: all shapes and all mixtures of two, tried."""
+    quick = [shape for shape in menu if shape.slot_s <= slot_s * (1 + 1e-12)]
+    found = [shape.connection_s for shape in quick]
+    for one, other in combinations(menu, 2):
+        if one.slot_s != other.slot_s and 0 <= (share := (slot_s - one.slot_s) / (other.slot_s - one.slot_s)) <= 1:
+            found.append(one.connection_s + share * (other.connection_s - one.connection_s))
+    return min(found, default=inf)
+
+
+def halved_s(rows_by_size: dict[int, int], menu: list[Shape], connections: int) -> float:
+    """The time in which the connection-seconds just fit, found by halving an interval."""
+    low, high = 0.0, 1e6
+    for _ in range(80):
+        middle = (low + high) / 2
+        needed_s = sum(rows * least_connection_s(menu, 4 * middle / size) for size, rows in rows_by_size.items())
+        low, high = (low, middle) if needed_s <= connections * middle else (middle, high)
+    return high
 
 
 @pytest.mark.parametrize("dispatch", ["all", "four"])
@@ -160,19 +92,40 @@ def test_the_bounds_of_a_job(largest: int, window_s: float) -> None:
 def test_connections_just_suffice_for_the_coupled_bound(
     job: dict[int, int], dispatch: Dispatch, items_max: int
 ) -> None:
-    """In the coupled bound's time the connection-seconds just suffice, and in a millionth less they do not."""
+    """The same time as by trying every call of up to so many rows, every mixture of two, and halving an interval."""
     limits = Limits(connections=16, batch_items_max=items_max)
-    hull = frontier(shapes(Root(), dispatch, items_max))
-    coupled_s = bound(job, limits, Root(), dispatch).coupled_s
+    lane_row_s = 0.1 + 0.06 / items_max
+    menu = [Shape(0, lane_row_s, lane_row_s)]
+    for rows in range(1, items_max + 1):
+        call_s = 0.06 + (0.1 * sqrt(rows) if dispatch == "all" or rows <= 4 else 0.1 * rows / 4)
+        at_once = rows if dispatch == "all" else min(rows, 4)
+        menu.append(Shape(rows, at_once * call_s / rows, call_s / rows))
+    rows_by_size = {size: size * count for size, count in job.items()}
+    assert bound(job, limits, Root(), dispatch).coupled_s == pytest.approx(halved_s(rows_by_size, menu, 16), rel=1e-9)
 
-    def needed(least_s: float) -> float:
-        return sum(size * count * connection_s_a_row(hull, 4 * least_s / size) for size, count in job.items())
 
-    assert needed(coupled_s * (1 + 1e-9)) <= 16 * coupled_s * (1 + 1e-9)
-    assert needed(coupled_s * (1 - 1e-6)) > 16 * coupled_s * (1 - 1e-6)
+def test_random_jobs_on_random_hulls_take_as_long_as_halving_an_interval_finds() -> None:
+    """A hundred: up to ten sizes up to 20,000 rows, up to eight shapes, up to 64 connections."""
+    rng = random.Random(9)
+    for _ in range(100):
+        slot_s, slope, connection_s = rng.uniform(0.05, 0.5), rng.uniform(0.5, 2.0), 5.0
+        hull = []
+        for rows in range(rng.randint(1, 8)):
+            hull.append(Shape(rows, slot_s, connection_s))
+            step_s = rng.uniform(0.01, 0.3)
+            slot_s, connection_s = slot_s + step_s, connection_s - step_s * slope
+            slope *= rng.uniform(0.3, 0.99)
+        job = {rng.randint(1, 20_000): rng.randint(1, 50_000) for _ in range(rng.randint(1, 10))}
+        connections = rng.randint(1, 64)
+        assert coupled_s(job, tuple(hull), connections, 4) == pytest.approx(halved_s(job, hull, connections), rel=1e-9)
+
+
+def test_nothing_takes_no_time_whatever_carries_it() -> None:
+    """No rows, and nothing to search."""
+    assert coupled_s({}, (Shape(0, LANE_ROW_S, LANE_ROW_S),), 16, 4) == 0.0
 
 
 def test_the_least_time_is_the_greatest_bound() -> None:
-    """The least time is the greatest of the five bounds."""
+    """Whichever it is."""
     for place in range(5):
         assert Bound(*(9.0 if n == place else 1.0 for n in range(5))).least_s == 9.0

@@ -1,4 +1,4 @@
-"""Tests of the time left in a run and of how close it came to the least time, calculated by hand."""
+"""How a run goes beside the model: the time that is left, and how close it came to the least time. Worked out by hand."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from purgeengine import logs
 from purgeengine.cli.output.progress_display import Events, Lines, Live, Silence, a_display, figures
 from purgeengine.cli.output.summary_text import show_summary
 from purgeengine.cli.signals import tell
-from purgeengine.core.forecast.bound import USUAL, Latency, Shape
+from purgeengine.core.forecast.call_times import RECENT_CALLS, CallTimes
 from purgeengine.core.forecast.eta import Closeness, Eta
-from purgeengine.core.forecast.latency import Timing
+from purgeengine.core.forecast.latency import USUAL
+from purgeengine.core.forecast.shapes import CallKinds
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import Held, MailboxOpened, Released
 from purgeengine.core.model import Attempt, Outcome, Reply
@@ -35,144 +36,37 @@ from purgeengine.sim.tenant_settings import TenantSettings
 from tests.support.cli_fixtures import a_bench, rows_of
 from tests.support.fixtures import THROTTLED, a_scheduler, answer, batches, lost, refusal
 
-EVEN = Latency(overhead_s=0.1, item_median_s=0.2, item_sigma=1e-9)
-"""Every row takes 0.2 s and every call 0.1 s: a full batch, four rows at a time, 1.1 s; all at once, 0.3 s."""
-LIMITS = Limits()
 CLOSED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 
 
 def full_batches(*mailboxes: int | MailboxOpened, **limits: Any) -> Scheduler:
-    """Make a scheduler with one connection and batches of twenty rows of one mailbox, which are easy to calculate."""
+    """One connection, and batches of twenty rows of one mailbox: easy to reckon with."""
     return a_scheduler(*mailboxes, **{"fanout": 20, "connections": 1, **limits})
 
 
-# ---------------------------------------------------------------------------------------------------- times of calls
-
-
-def test_ways_are_as_assumed_until_calls_are_timed() -> None:
-    """Before calls are timed, shapes have the assumed latencies: lanes at 0.205 s a row, and full batches of 1.1 s."""
-    timing = Timing(20, EVEN)
-    ways = timing.ways(LIMITS, wide=True, lanes=True)
-    assert not timing.timed
-    assert ways.item_s == pytest.approx(0.205, rel=1e-3)
-    assert [shape.rows for shape in ways.hull] == [0, 20]
-    assert ways.hull[1] == pytest.approx(Shape(20, 0.22, 0.055), rel=1e-3)
-    assert timing.ways(LIMITS, wide=False, lanes=False).hull == (pytest.approx(Shape(20, 0.3, 0.015), rel=1e-3),)
-
-
-def test_what_was_not_timed_is_as_much_slower_as_what_was() -> None:
-    """Sizes that were not timed count as slower by the same factor as those that were.
-
-    Ten rows in 3.5 s instead of 0.7 s make all five times slower.
-    """
-    timing = Timing(20, EVEN)
-    timing.call(10, 5 * (0.1 + 3 * 0.2))
-    ways = timing.ways(LIMITS, wide=True, lanes=True)
-    assert timing.timed
-    assert ways.item_s == pytest.approx(5 * 0.205, rel=1e-3)
-    assert ways.hull[-1].connection_s == pytest.approx(5 * 1.1 / 20, rel=1e-3)
-
-
-def test_five_calls_of_a_size_have_a_mean_of_their_own() -> None:
-    """With five calls of a size, that size has its own mean; with four it has the common factor."""
-    timing = Timing(20, EVEN)
-    for _ in range(4):
-        timing.call(20, 2.2)
-        timing.call(10, 0.7)
-    common = (2.2 + 0.7) / (1.1 + 0.7)
-    assert timing.ways(LIMITS, wide=True, lanes=False).hull[0].connection_s == pytest.approx(
-        common * 1.1 / 20, rel=1e-3
-    )
-    timing.call(20, 2.2)
-    assert timing.ways(LIMITS, wide=True, lanes=False).hull[0].connection_s == pytest.approx(2.2 / 20)
-
-
-def test_lanes_are_timed_by_their_rows_and_tell_of_batches_where_there_were_none() -> None:
-    """Lanes are timed by their rows: 0.3075 s a row, half more than usual.
-
-    Batches that were not timed are then half slower too.
-    """
-    timing = Timing(20, EVEN)
-    timing.lane(20, 7.0)
-    timing.lane(10, 2.225)
-    ways = timing.ways(LIMITS, wide=True, lanes=True)
-    assert timing.timed
-    assert ways.item_s == pytest.approx(0.3075)
-    assert ways.hull[-1].connection_s == pytest.approx(1.65 / 20, rel=1e-3)
-
-
-def test_lanes_have_times_of_their_own_beside_those_of_batches() -> None:
-    """A slow lane makes only lanes slower if batches were timed too."""
-    timing = Timing(20, EVEN)
-    timing.call(20, 1.1)
-    timing.lane(20, 8.2)
-    ways = timing.ways(LIMITS, wide=True, lanes=True)
-    assert ways.item_s == pytest.approx(0.41)
-    assert ways.hull[-1].connection_s == pytest.approx(1.1 / 20, rel=1e-3)
-
-
-def test_older_lanes_fade() -> None:
-    """Older lanes lose weight: with a fade of one half, ten rows in 1 s and then ten in 4 s give 4.5 s for 15 rows."""
-    timing = Timing(20, EVEN, fade=0.5)
-    timing.lane(10, 1.0)
-    timing.lane(10, 4.0)
-    assert timing.ways(LIMITS, wide=True, lanes=True).item_s == pytest.approx(0.3)
-
-
-@pytest.mark.parametrize(
-    ("wide", "lanes", "sizes"),
-    [(False, False, [20]), (True, False, [20]), (True, True, [0, 20]), (False, True, [0, *range(6, 21)])],
-)
-def test_smaller_batches_pay_only_where_batches_run_at_once_and_lanes_are_used(
-    wide: bool, lanes: bool, sizes: list[int]
-) -> None:
-    """Smaller batches are worth their call only where batches run at once and lanes are used, at usual latencies."""
-    hull = Timing(20).ways(LIMITS, wide=wide, lanes=lanes).hull
-    assert [shape.rows for shape in hull] == sizes
-    for shape in hull if not wide else ():
-        assert shape.slot_s == pytest.approx(shape.connection_s * max(1, shape.rows))
-
-
-def test_batches_of_two_pay_where_they_are_quick() -> None:
-    """Batches of two are the best shape if five of them took 0.02 s each."""
-    timing = Timing(20)
-    for _ in range(100):
-        timing.call(20, USUAL.overhead_s + USUAL.longest_of_s(20))
-    for _ in range(5):
-        timing.call(2, 0.02)
-    assert timing.ways(LIMITS, wide=False, lanes=True).hull == (pytest.approx(Shape(2, 0.02, 0.01)),)
-
-
-def test_older_calls_fade() -> None:
-    """Older calls lose weight: with a fade of one half, 1 s and then 4 s average to 3 s, and a hundred at 2 s replace both."""
-    timing = Timing(20, EVEN, fade=0.5)
-    timing.call(1, 1.0)
-    timing.call(1, 4.0)
-    assert timing.ways(LIMITS, wide=True, lanes=True).item_s == pytest.approx(0.205 * 3.0 / 0.3, rel=1e-3)
-    for _ in range(100):
-        timing.call(1, 2.0)
-    assert timing.ways(LIMITS, wide=True, lanes=True).item_s == pytest.approx(0.205 * 2.0 / 0.3, rel=1e-3)
-
-
 def test_a_window_tells_when_the_last_of_many_may_leave() -> None:
-    """A request window tells when the last of many requests may leave.
-
-    With ten in 100 s, two may leave now, six more at 101 s and two at 104 s.
-    """
+    """Ten in 100 s. Six left in second 0 and two in second 3: two may leave now, six more at 101, two more at 104."""
     window = Window(10, 100.0)
     window.sent(8)
     window.answered(6, 0.0)
     window.answered(2, 3.0)
     for requests, at in ((0, 5.0), (2, 5.0), (3, 101.0), (8, 101.0), (9, 104.0), (10, 104.0)):
         assert window.carries_at(requests, 5.0) == at
-    assert window.carries_at(12 + 10, 5.0) == 5.0 + 200.0  # the two of now leave the window after its whole length
+    assert (
+        window.carries_at(12 + 10, 5.0) == 5.0 + 200.0
+    )  # the two of now leave the window no sooner than after its length
 
 
 # ------------------------------------------------------------------------------------------------ the time that is left
 
 
+def as_slow_as_one_row(duration_s: float) -> float:
+    """Seconds of a row in a full lane where a lane of one row took so long."""
+    return duration_s / (0.06 + USUAL.item_s) * (0.06 + 20 * USUAL.item_s) / 20
+
+
 def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
-    """The time left uses timed calls: of sixty rows in batches of twenty at 2 s, the run ends at 6 s."""
+    """Of sixty rows in batches of twenty, 2 s each, one is done at 2 s: two are left, and it ends at 6 s."""
     scheduler = full_batches(60)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert scheduler.view.ends_at == pytest.approx(3 * (0.06 + USUAL.in_fours_s(20)), rel=1e-3)
@@ -185,18 +79,19 @@ def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
 
 
 def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
-    """The time left weighs recent calls more: after 2,000 calls of 1 s and 500 of 3 s, the old ones weigh 1 / e."""
-    eta = Eta(Limits(connections=1), 0.0)
+    """Two thousand calls of 1 s, then 500 of 3 s: the old ones have faded to a share of 1 / e, less what was before them."""
+    recent, all_calls = CallTimes(20, remembered=RECENT_CALLS), CallTimes(20)
+    eta = Eta(Limits(connections=1), recent, all_calls, 0.0)
     for duration_s, calls in ((1.0, 2_000), (3.0, 500)):
         for _ in range(calls):
-            eta.call(20, duration_s)
-    ends_at = eta.ends_at([], 20, 50_000, 0, 0.0, 0.0, wide=True, lanes=False)
+            recent.batch_answered(20, duration_s)
+    ends_at = eta.ends_at([], 20, 50_000, 0, 0.0, 0.0, CallKinds("four", lanes=False))
     old, new = exp(-1) * (1 - exp(-4)), 1 - exp(-1)
     assert ends_at == pytest.approx((old + 3 * new) / (old + new), rel=1e-3)
 
 
 def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
-    """Rows of mailboxes that are not open yet count in the time left."""
+    """Twenty rows of the mailbox that is open and 65 to come, at twenty a second."""
     limits = Limits(fanout=20, connections=1, serial_lanes=False)
     scheduler = Scheduler(limits, random.Random(1), rows_left=105)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=0.0))
@@ -206,7 +101,7 @@ def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
 
 
 def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
-    """A wait of the whole app of 30 s comes before the time of the three batches that are left."""
+    """Nothing leaves for 30 s, and then three batches do, as long as usual: nothing has been timed."""
     scheduler = full_batches(60)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 429, wait=30.0), now=1.0)
@@ -214,7 +109,7 @@ def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
 
 
 def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None:
-    """A run with nothing left ends now, even if the last answer asks for a wait of 30 s."""
+    """The last answer says that nothing should be sent for 30 s."""
     scheduler = full_batches(20)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, outer=Reply(200, retry_after_s=30.0)), now=1.0)
@@ -222,15 +117,18 @@ def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None
 
 
 def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> None:
-    """Rows of a closing mailbox that were never sent take no time: of a hundred, sixty need an answer at half a second each."""
+    """A hundred rows in four lanes of twenty, the first of which was denied: sixty need an answer, in three lanes.
+
+    One row took 0.5 s, where 0.06 s and a row were assumed: what is left of the mailbox takes as many times longer than assumed.
+    """
     scheduler = a_scheduler(100, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(lane, CLOSED, rest=Reply(424, "FailedDependency")), now=0.5)
-    assert scheduler.view.ends_at == pytest.approx(0.5 + 60 * 0.5 / 4)
+    assert scheduler.view.ends_at == pytest.approx(0.5 + 60 * as_slow_as_one_row(0.5) / 4)
 
 
 def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
-    """A mailbox that waits for 500 s needs the time of its three rows and of the refusals foreseen for them after the wait."""
+    """Three are left of it; three refusals in 137 rows are foreseen for them."""
     scheduler = full_batches(60, 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     waiting = THROTTLED._replace(retry_after_s=500.0)
@@ -239,7 +137,7 @@ def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
 
 
 def test_a_mailbox_that_waits_ends_no_sooner() -> None:
-    """A mailbox with one row that waits for 500 s ends after its wait, although another one has forty rows.
+    """Told to wait for 500 s with one row left, while the other has forty: a row of it, at four in a second, after the wait.
 
     One refusal in 139 rows is foreseen for what is left.
     """
@@ -250,7 +148,7 @@ def test_a_mailbox_that_waits_ends_no_sooner() -> None:
 
 
 def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
-    """A mailbox with 25 rows and a window of ten in 100 s waits for two windows."""
+    """Ten requests in 100 s (and a second of slack): of 25 rows, ten at once, ten at 103 s, five 101 s later."""
     scheduler = full_batches(25, mailbox_requests=10, mailbox_window_s=100.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 10
@@ -259,20 +157,19 @@ def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
 
 
 def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
-    """Rows of a lane that were not attempted took no time: 1 s for the first row makes 250 s for a thousand rows in four lanes."""
+    """A second for the first of twenty, which broke the lane: a thousand rows, four at once, as many times slower."""
     scheduler = a_scheduler(1_000, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     assert lane.lane
     fault, not_tried = Reply(500, "ErrorInternalServerError"), Reply(424, "FailedDependency")
     scheduler.handle(answer(lane, fault, rest=not_tried), now=1.0)
-    assert scheduler.view.ends_at == pytest.approx(1.0 + 1_000 / 4)
+    assert scheduler.view.ends_at == pytest.approx(1.0 + 1_000 * as_slow_as_one_row(1.0) / 4)
 
 
 def test_where_graph_throttles_the_pace_so_far_holds() -> None:
-    """After a refusal the run's own pace gives the time left: 39 of 100 rows in 100 s leave 156 s.
+    """39 of 100 rows went through in 100 s, and one was refused: 61 take 156 s more, hours for sending, however quick calls are.
 
-    Hours in which the run must not send do not count. The pace is not used in the first minute, which tells little, nor
-    where nothing was refused: then the model knows of the wait.
+    Not in the first minute, which tells little; and not where nothing was refused: then the model knows of the wait.
     """
     for held_s in (0.0, 50.0):
         scheduler = full_batches(100)
@@ -294,7 +191,7 @@ def test_where_graph_throttles_the_pace_so_far_holds() -> None:
 
 
 def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
-    """After lost calls the run's own pace gives the time left: a hundred rows in 110 s make 110 s for the other hundred."""
+    """A hundred rows in five seconds, then two calls without an answer: as much is in store for the other hundred."""
     scheduler = full_batches(200)
     (batch,) = batches(scheduler.handle(now=0.0))
     for done in range(1, 6):
@@ -306,7 +203,7 @@ def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
 
 
 def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_come() -> None:
-    """The run's own pace counts from its start, and its rest includes the rows of mailboxes that are not open yet."""
+    """Begun at 1,000 s: after 60 s, 39 rows are done and one was refused; 401 are left, most of them of mailboxes to come."""
     limits = Limits(fanout=20, connections=1, serial_lanes=False)
     scheduler = Scheduler(limits, random.Random(1), now=1_000.0, rows_left=440)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=1_000.0))
@@ -317,7 +214,7 @@ def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_co
 
 
 def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
-    """The pace of the first minute is not used: 61 rows are estimated with calls of 1 s, although 39 took 25 s."""
+    """25 s for 39 rows, most of it a wait: the other 61 are reckoned with calls of a second, not of ten."""
     scheduler = full_batches(100)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=23.0)), now=1.0)
@@ -327,7 +224,7 @@ def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
 
 
 def test_where_nothing_went_through_there_is_no_pace() -> None:
-    """Without a settled row there is no pace, and the time left is the wait and the calls after it."""
+    """All twenty rows wait for 70 s: they are foreseen to take what they take then, and no time is told that nobody knows."""
     scheduler = full_batches(20)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, rest=THROTTLED._replace(retry_after_s=70.0)), now=1.0)
@@ -336,7 +233,7 @@ def test_where_nothing_went_through_there_is_no_pace() -> None:
 
 
 def test_the_last_moments_of_a_quick_run_are_told() -> None:
-    """The time left may be less than a second."""
+    """Calls of a tenth of a second: what is left takes no second."""
     scheduler = full_batches(40)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch), now=0.1)
@@ -344,7 +241,7 @@ def test_the_last_moments_of_a_quick_run_are_told() -> None:
 
 
 def test_hours_without_sending_come_on_top() -> None:
-    """Hours without sending are added to the time left, which is None if --until comes first."""
+    """Nights of ten hours: twelve hours from 23:00 on are over 26 hours later, in the second night; --until may come first."""
     start = datetime(2026, 1, 1, 23, 0, tzinfo=UTC).timestamp()
     nights = SendingHours(((20 * 60, 6 * 60),), UTC)
     assert seconds_until_done(nights, start, 3_600.0) == 3_600.0
@@ -361,7 +258,7 @@ def test_hours_without_sending_come_on_top() -> None:
 
 @dataclass
 class Hand:
-    """A clock that a test moves; it begins at one minute past midnight."""
+    """A clock that is moved by hand; it is one minute past midnight."""
 
     at: float = 0.0
 
@@ -373,7 +270,7 @@ class Hand:
 
 
 def test_a_wait_is_told_with_whose_it_is() -> None:
-    """The progress line says whether Graph asked for the wait or the run waits by itself, and shows the longer one."""
+    """Graph asked for it, or nobody answers and the next try is ours to wait for; the longer one is told."""
     scheduler, clock = full_batches(400), Hand()
     standing = RunProgress(Tally(400, {}), scheduler, clock=clock)
     sent = batches(scheduler.handle(now=0.0))
@@ -392,7 +289,7 @@ def test_a_wait_is_told_with_whose_it_is() -> None:
 
 
 def test_the_line_tells_the_time_that_is_left_and_looks_every_two_seconds() -> None:
-    """The progress line shows the time left, asks for it every two seconds, and counts down in between."""
+    """Sixty rows, the first batch answered at 2 s: 4 s left. The answer at 3 s is seen at 4, until when the seconds are counted."""
     scheduler, clock, tally = full_batches(60), Hand(), Tally(60, {})
     standing = RunProgress(tally, scheduler, clock=clock)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -410,7 +307,7 @@ def test_the_line_tells_the_time_that_is_left_and_looks_every_two_seconds() -> N
 
 
 def test_the_line_says_when_the_run_will_be_ended_before() -> None:
-    """The progress line says if --until comes before the end of the run."""
+    """--until in a second, and sixty rows to go; or in an hour, which is long enough."""
     scheduler = full_batches(60)
     scheduler.handle(now=10.0)
     standing = RunProgress(Tally(60, {}), scheduler, SendingHours((), UTC, until_utc=71.0), Hand(10.0))
@@ -420,7 +317,7 @@ def test_the_line_says_when_the_run_will_be_ended_before() -> None:
 
 
 class Terminal(io.TextIOWrapper):
-    """A stream that claims to be a terminal, with bytes below and text above, as standard error is."""
+    """Somebody watches; bytes below and text above, as standard error is."""
 
     def __init__(self) -> None:
         self.shown = io.BytesIO()
@@ -431,7 +328,7 @@ class Terminal(io.TextIOWrapper):
 
 
 def test_the_display_suits_who_watches() -> None:
-    """The display is silent, live, for people or for programs, by --quiet, the terminal and the log format."""
+    """Quiet, a terminal, a log for people, a log for programs."""
     assert isinstance(a_display(quiet=True), Silence)
     assert isinstance(a_display(quiet=False, stream=io.StringIO()), Lines)
     assert isinstance(a_display(quiet=False, log_format="json", stream=io.StringIO()), Events)
@@ -441,7 +338,7 @@ def test_the_display_suits_who_watches() -> None:
 
 
 def test_what_is_said_on_a_signal_passes_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sentence on a signal appears on its own line above the progress bar, which is drawn again."""
+    """The bar is taken away, the sentence told on a line of its own, and the bar drawn anew."""
     monkeypatch.setenv("TERM", "xterm")
     terminal, tally = Terminal(), Tally(60, {})
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -456,7 +353,7 @@ def test_what_is_said_on_a_signal_passes_above_the_bar(monkeypatch: pytest.Monke
 
 
 def test_an_event_tells_programs_how_the_run_stands() -> None:
-    """A progress event has the rows, outcomes and time left as one JSON object."""
+    """Rows, outcomes and the time left, as one JSON object."""
     scheduler, clock, tally, log = full_batches(60), Hand(), Tally(60, {Outcome.INVALID: 1}), io.StringIO()
     standing = RunProgress(tally, scheduler, clock=clock)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -475,7 +372,7 @@ def test_an_event_tells_programs_how_the_run_stands() -> None:
 
 
 def test_the_least_time_is_that_of_the_rows_settled_at_latencies_as_timed() -> None:
-    """The least time is that of the settled rows at timed latencies: two batches of 2 s on one connection take 4 s."""
+    """Two batches of 2 s on one connection: 4 s at least, whatever is still in flight."""
     scheduler = full_batches(60)
     assert scheduler.view.closeness == Closeness(0.0, timed=False)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -485,7 +382,7 @@ def test_the_least_time_is_that_of_the_rows_settled_at_latencies_as_timed() -> N
 
 
 def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_back_once() -> None:
-    """The least time does not count rows that a closed mailbox skips, and counts a row that was returned once."""
+    """Twenty of thirty rows of a mailbox that closes were asked for, and twenty of another one, one of them twice: two batches."""
     scheduler = full_batches(30, 20)
     (batch,) = batches(scheduler.handle(now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch, CLOSED), now=2.0))
@@ -498,7 +395,7 @@ def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_
 
 
 def test_a_run_that_resumes_is_measured_by_what_was_left_to_it() -> None:
-    """The least time of a resumed run counts only the rows that were left to it."""
+    """Of sixty rows twenty had been settled, and twenty were in doubt: two batches."""
     doubts = tuple(Attempt(position, 1, 0, True) for position in range(20))
     scheduler = full_batches(MailboxOpened(0, 40, 60, doubts))
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -509,7 +406,7 @@ def test_a_run_that_resumes_is_measured_by_what_was_left_to_it() -> None:
 
 
 def test_the_hours_in_which_it_was_not_to_send_are_counted_once() -> None:
-    """The time in which a run must not send is counted once, even if it is announced twice."""
+    """Held at 1 s, said again at 50, released at 101; held anew at 200."""
     scheduler = full_batches(60)
     scheduler.handle(now=0.0)
     assert scheduler.view.held_s == 0.0
@@ -525,7 +422,7 @@ def test_the_hours_in_which_it_was_not_to_send_are_counted_once() -> None:
 
 
 def summed_up(**more: Any) -> Summary:
-    """Return the summary of a run of 100 s over 60 rows."""
+    """A run of 100 s over 60 rows."""
     values: dict[str, Any] = {
         "ledger": "L", "rows": 60, "outcomes": {Outcome.PURGED: 60}, "waiting": 0, "in_doubt": 0, "complete": True, "calls": 3,
         "requests": 60, "throttled": 0, "lost_calls": 0, "closed_mailboxes": 0, "settled_now": 60, "duration_s": 100.0,
@@ -535,10 +432,7 @@ def summed_up(**more: Any) -> Summary:
 
 
 def test_the_summary_tells_how_close_the_run_came(capsys: pytest.CaptureFixture[str]) -> None:
-    """The summary shows how close the run came to the least time, as text and as JSON.
-
-    Here 80 s of sending are 1.25 times the least time of 64 s.
-    """
+    """100 s of which 20 were not for sending, where 64 s was the least: 1.25 times; in words and as JSON."""
     summary = summed_up(held_s=20.0, closeness=Closeness(64.0, timed=True), throttled=3)
     found = summary.as_json()
     assert (found["least_s"], found["times_the_least"], found["latencies"], found["held_s"]) == (
@@ -555,7 +449,7 @@ def test_the_summary_tells_how_close_the_run_came(capsys: pytest.CaptureFixture[
 
 
 def test_the_summary_says_which_latencies_and_tells_no_ratio_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """The summary says whether latencies were assumed, and shows no ratio if nothing was settled or the run was short."""
+    """Assumed where no call was timed; null where nothing was settled or the run did not begin; short runs tell it as JSON only."""
     assumed = summed_up(closeness=Closeness(50.0, timed=False))
     assert (assumed.as_json()["times_the_least"], assumed.as_json()["latencies"]) == (2.0, "assumed")
     show_summary(assumed, as_json=False)
@@ -570,10 +464,7 @@ def test_the_summary_says_which_latencies_and_tells_no_ratio_of_nothing(capsys: 
 
 
 def test_a_run_over_http_tells_how_close_it_came_and_programs_how_it_stands(tmp_path: Path) -> None:
-    """A run over HTTP shows its ratio in summary and log, and its progress events.
-
-    A repeated run with nothing to settle has no ratio.
-    """
+    """Timed over HTTP, in the summary and the log alike; the same command again has nothing to settle and no ratio."""
     rows = rows_of([400])
     settings = TenantSettings(latency_median_s=0.05, overhead_s=0.05, log=False)
     with a_bench(tmp_path, Tenant(settings, contacts=rows), rows) as bench:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
+from purgeengine.core.forecast.call_times import CallTimes
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.scheduling.critical import CriticalPlan
@@ -16,7 +17,7 @@ class Told(CriticalPlan):
     """A plan with given critical mailboxes (those of so many rows or more) and a given size."""
 
     def __init__(self, critical_rows: int, size: int, *, lanes_allowed: bool = True) -> None:
-        super().__init__(Limits(), Random(1))
+        super().__init__(Limits(), Random(1), CallTimes(20))
         self._critical_rows, self._size, self._lanes_allowed = critical_rows, size, lanes_allowed
 
     def is_critical(self, mailbox: Mailbox, now: float) -> bool:
