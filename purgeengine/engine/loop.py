@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from purgeengine import logs
 from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.graph.encode import encode_batch
-from purgeengine.core.graph.operations import PERMANENT, Deletion
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchLost,
@@ -66,8 +67,10 @@ class Engine:
         clock: Clock,
         watcher: Watcher,
         hours: Hours | None = None,
-        deletion: Deletion = PERMANENT,
+        operation: Operation = PERMANENT,
+        log: Any = None,
     ) -> None:
+        """``log`` is told what happens; that of the process if none is given."""
         self.scheduler = scheduler
         self._mailboxes = mailboxes
         self._ledger = ledger
@@ -78,7 +81,7 @@ class Engine:
         self._hours = hours
         self._look_at = float("-inf") if hours is not None else float("inf")
         self._held = False
-        self._deletion = deletion
+        self._operation = operation
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
         self._errands: set[asyncio.Task[None]] = set()
@@ -96,7 +99,7 @@ class Engine:
         """Why the scheduler stopped the run by itself, if it did."""
         self.stop_reason: str | None = None
         """Why the run was asked to stop, if it was."""
-        self._log = logs.get_logger()
+        self._log = log or logs.get_logger()
         self._traced = logs.tracing()
 
     async def run(self) -> None:
@@ -241,7 +244,7 @@ class Engine:
             self.stop(reason)
 
     def _encode(self, batch: Batch) -> bytes:
-        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._deletion, serial=batch.serial)
+        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, serial=batch.serial)
 
     async def _post(self, batch: Batch, body: bytes) -> None:
         try:
@@ -275,7 +278,7 @@ class Engine:
 
     def _read(self, batch: Batch, raw: RawAnswer, token: str) -> Event:
         try:
-            answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc)
+            answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc, self._operation)
         except Intercepted as error:
             self._tell_of_stranger(str(error))
             return BatchLost(batch.number, sent=True, reason=str(error), running=False, intercepted=True)

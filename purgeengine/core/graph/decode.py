@@ -20,6 +20,7 @@ import msgspec
 from purgeengine.core.graph.claims_challenge import claims_of
 from purgeengine.core.graph.encode import BATCH_ITEMS_MAX
 from purgeengine.core.graph.foreign_answers import is_graphs, sentence
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.graph.redaction import TEXT_LENGTH_MAX, told
 from purgeengine.core.graph.retry_after import retry_after_s
 from purgeengine.core.graph.text import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX, printable
@@ -48,8 +49,15 @@ _INDEX_OF_ID: dict[str | int, int] = {str(index): index for index in range(BATCH
 _INDEX_OF_ID.update({index: index for index in range(BATCH_ITEMS_MAX)})
 
 
-def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: int, now_utc: float) -> Answer:
-    """What an HTTP answer says about a batch of ``size`` rows.
+def decode_answer(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    size: int,
+    now_utc: float,
+    operation: Operation = PERMANENT,
+) -> Answer:
+    """What an HTTP answer says about a batch of ``size`` rows of one operation.
 
     ``headers`` may be spelt in any letter case; ``now_utc`` (seconds since 1970) is when the answer came and serves a
     ``Retry-After`` with a date where the answer has no ``Date``. Raises `NoAnswer` when the call went well by its status and
@@ -57,7 +65,7 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: in
     Graph's. Sub-responses are read whatever the outer status.
     """
     named = _lower_case(headers)
-    replies = _Replies(size, named.get("date"), now_utc)
+    replies = _Replies(size, named.get("date"), now_utc, keeps_body=operation.keeps_body)
     problem = _read_sub_responses(body, replies)
     went_well = 200 <= status < 300
     if problem and went_well:
@@ -81,12 +89,13 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: in
 class _Replies:
     """Gathers what is said of each row, by index; two answers that differ leave None."""
 
-    def __init__(self, size: int, date: str | None, now_utc: float) -> None:
+    def __init__(self, size: int, date: str | None, now_utc: float, *, keeps_body: bool) -> None:
         self.size = size
         self.found: dict[int, Reply | None] = {}
         self.waits: dict[int, float] = {}
         self._date = date
         self._now_utc = now_utc
+        self._keeps_body = keeps_body
 
     def add(self, index: int, status: object, headers: object, body: object) -> None:
         """One sub-response. Without a status that can be read it says nothing, and contradicts what another one says."""
@@ -97,7 +106,7 @@ class _Replies:
         if code == 204:
             reply = PURGED_REPLY
         elif 200 <= code < 300:
-            reply = Reply(code)
+            reply = Reply(code, body=_written(body) if self._keeps_body else b"")
         else:
             reply = Reply(code, *_error_of(body), self._wait_s(headers))
         if code == 429 and reply.retry_after_s is not None:
@@ -186,6 +195,17 @@ def _status_of(status: object) -> int | None:
     if isinstance(status, bool) or not isinstance(status, int | float) or not 100 <= status <= 599:
         return None
     return int(status) if status == int(status) else None
+
+
+def _written(body: object) -> bytes:
+    """The body of an answer that went well, as JSON; empty where there is none."""
+    return b"" if body is None else json.dumps(body).encode("ascii")
+
+
+def found_in(reply: Reply) -> Mapping[str, Any]:
+    """What was found, where an answer went well and its body was kept; empty for any other."""
+    found = lenient_json(reply.body) if reply.body else None
+    return found if isinstance(found, dict) else {}
 
 
 def _parsed(raw: msgspec.Raw) -> object:

@@ -32,7 +32,8 @@ class CircuitBreaker:
         self._failed_at: float | None = None
         self.refused_in_a_row = 0
         """Times that calls were refused as too fast, one after the other, without a success in between."""
-        self._heard = False
+        self.was_heard = False
+        """Whether any answer of the run was Graph's."""
         self.last_failure = Reply(0)
         """What the latest failed call was told, with status 0 where no answer came."""
         self.failing_s = 0.0
@@ -56,11 +57,11 @@ class CircuitBreaker:
     @property
     def walled_off(self) -> bool:
         """Whether not one answer was Graph's, and the latest call was answered by somebody in between."""
-        return not self._heard and not self.last_failure.from_graph
+        return not self.was_heard and not self.last_failure.from_graph
 
     def heard(self) -> None:
         """An answer was Graph's, whatever it says."""
-        self._heard = True
+        self.was_heard = True
 
     def places(self, in_flight: int, now: float) -> int:
         """Batches that may leave now."""
@@ -70,7 +71,7 @@ class CircuitBreaker:
 
     def answered(self) -> None:
         """The service does its work. A wait that it asked for still holds."""
-        self._heard = True
+        self.was_heard = True
         self._failures = 0
         self.refused_in_a_row = 0
         self._backoff_until = -inf

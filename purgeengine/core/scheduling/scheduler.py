@@ -12,7 +12,7 @@ from math import inf
 from typing import assert_never
 
 from purgeengine.core.forecast.eta import Eta
-from purgeengine.core.graph.operations import IdType
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.graph.verdicts import Verdict, judge_batch
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
@@ -45,7 +45,7 @@ from purgeengine.core.scheduling.flight import Flight
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.settlement import Settlement
-from purgeengine.core.scheduling.token_watch import SUSPECTS_MAX, TokenStep, TokenWatch
+from purgeengine.core.scheduling.token_watch import TokenStep, TokenWatch
 from purgeengine.core.scheduling.view import View
 from purgeengine.run_limits import Limits
 
@@ -72,13 +72,14 @@ class Scheduler:
         cooldown: LostCallCooldown | None = None,
         connections: ConcurrencyLimit | None = None,
         rows_left: int = 0,
-        id_type: IdType = IdType.DEFAULT,
+        operation: Operation = PERMANENT,
         token_renewable: bool = True,
     ) -> None:
         """``rows_left`` are all rows that will be told of; the plan needs to know what is still to come.
 
         A token that is not ``token_renewable`` is not renewed for a single mailbox's 401.
         """
+        assert operation.idempotent, "after a lost answer, rows are sent again"
         self._limits = limits
         self._now = now
         self._backoff = Backoff(limits, rng)
@@ -87,7 +88,7 @@ class Scheduler:
         self._breaker.asked_to_wait(now, run_blocked_for_s)
         self._cooldown = cooldown or LostCallCooldown(limits)
         self._token = TokenWatch(renewable=token_renewable)
-        self._settlement = Settlement(limits, self._backoff, id_type, self._token)
+        self._settlement = Settlement(limits, self._backoff, operation.verdicts, self._token)
         self._open_mailboxes = OpenMailboxes(limits)
         self._batching = Batching(
             limits, rng, self._open_mailboxes, self._connections, now=now, first_batch=first_batch, unread=rows_left
@@ -119,7 +120,7 @@ class Scheduler:
         """How many more mailboxes it would open now; bounds its memory."""
         if self._input_ended or self._stopping:
             return 0
-        return self._open_mailboxes.room
+        return self._open_mailboxes.room(len(self._token.suspects))
 
     @property
     def finished(self) -> bool:
@@ -379,7 +380,7 @@ class Scheduler:
         if not suspects or self._stopping or self._token.awaited:
             return
         reply = next(reversed(suspects.values())).refusal
-        if len(suspects) >= SUSPECTS_MAX:
+        if len(suspects) >= self._limits.suspects_max:
             self._halt(HaltReason.UNAUTHORIZED, reply)
         elif not self._flights and self._input_ended and len(suspects) == len(self._open_mailboxes):
             if not self._token.ever_proven or any(mailbox.experience.went_through for mailbox in suspects.values()):
@@ -403,9 +404,11 @@ class Scheduler:
 
     def _halt_on_outage(self) -> None:
         limits = self._limits
-        allowed_s = (
-            min(limits.walled_off_s_max, limits.outage_s_max) if self._breaker.walled_off else limits.outage_s_max
-        )
+        allowed_s = limits.outage_s_max
+        if not self._breaker.was_heard:
+            allowed_s = min(allowed_s, limits.first_outage_s_max)
+        if self._breaker.walled_off:
+            allowed_s = min(allowed_s, limits.walled_off_s_max)
         if self._held_until is None and self._breaker.failing_s > allowed_s:
             self._halt(HaltReason.OUTAGE, self._breaker.last_failure)
 

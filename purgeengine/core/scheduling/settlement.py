@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from purgeengine.core.graph.operations import IdType
-from purgeengine.core.graph.verdicts import Verdict, judge, outcome_when_gone
+from purgeengine.core.graph.verdicts import TABLE, Verdict, VerdictTable, judge, outcome_when_gone
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.fanout import FanoutProbe
 from purgeengine.core.messages import (
@@ -42,13 +41,13 @@ class Settlement:
     """Turns replies into entries, and puts rows back into their mailboxes."""
 
     def __init__(
-        self, limits: Limits, backoff: Backoff, id_type: IdType = IdType.DEFAULT, token: TokenWatch | None = None
+        self, limits: Limits, backoff: Backoff, verdicts: VerdictTable = TABLE, token: TokenWatch | None = None
     ) -> None:
         self._limits = limits
         self._token = token or TokenWatch()
         self._backoff = backoff
         self._learning = Learning(limits, backoff, self._token)
-        self._id_type = id_type
+        self._verdicts = verdicts
         self.said = RunNews()
         self.entries: list[Entry] = []
         self.throttled = 0
@@ -93,7 +92,7 @@ class Settlement:
     def _look_for_proof(self, flight: Flight, replies: dict[int, Reply | None]) -> None:
         """Whether the answer shows that its token is good, before any 401 of it is judged: the order of rows must not matter."""
         for reply in replies.values():
-            if reply is not None and judge(reply, self._id_type) in (Verdict.PURGED, Verdict.GONE):
+            if reply is not None and judge(reply, self._verdicts) in (Verdict.PURGED, Verdict.GONE):
                 self.said.proven = True
                 self._token.proven(flight.token_generation)
                 return
@@ -131,7 +130,7 @@ class Settlement:
         self, flight: Flight, attempt: Attempt, reply: Reply, mailbox: Mailbox, said: MailboxNews, now: float
     ) -> None:
         batch = flight.batch.number
-        verdict = judge(reply, self._id_type)
+        verdict = judge(reply, self._verdicts)
         if verdict is not Verdict.TOKEN_REFUSED and verdict is not Verdict.FAULT:
             self.said.went_through = True
         match verdict:

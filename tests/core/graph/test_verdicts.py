@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purgeengine.core.graph.operations import IdType
+from purgeengine.core.graph.operations import IdType, deletion_by
 from purgeengine.core.graph.verdicts import (
+    IMMUTABLE_TABLE,
     MAILBOX_RULES,
     TABLE,
     Rule,
@@ -177,7 +178,7 @@ any_message = st.text(max_size=20) | st.sampled_from(
 @given(st.integers(0, 999) | st.sampled_from([403, 404]), any_code, any_message, st.sampled_from(IdType))
 def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, message: str, id_type: IdType) -> None:
     """Whatever Graph says: purged is a 204 alone; gone is one code (with immutable ids, two) with its own status and a mailbox."""
-    verdict = judge(Reply(status, code, message), id_type)
+    verdict = judge(Reply(status, code, message), deletion_by(id_type=id_type).verdicts)
     assert (verdict is Verdict.PURGED) == (status == 204)
     gone = {(404, "erroritemnotfound")}
     if id_type is IdType.IMMUTABLE:
@@ -231,15 +232,15 @@ def test_scopes_are_item_mailbox_and_run() -> None:
 def test_only_an_immutable_id_reaches_a_contact_that_is_in_purges() -> None:
     """An object that cannot be deleted is gone with immutable ids; with default ones it is one that exists."""
     reply = Reply(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")
-    assert judge(reply, IdType.IMMUTABLE) is Verdict.GONE
-    assert judge(reply, IdType.DEFAULT) is Verdict.REFUSED
+    assert judge(reply, IMMUTABLE_TABLE) is Verdict.GONE
+    assert judge(reply, TABLE) is Verdict.REFUSED
 
 
 @pytest.mark.parametrize(("status", "code", "message", "verdict"), LINES)
 def test_the_type_of_ids_changes_no_other_verdict(status: int, code: str, message: str, verdict: Verdict) -> None:
     """All other lines are the same for both."""
     if code != "ErrorCannotDeleteObject":
-        assert judge(Reply(status, code, message), IdType.IMMUTABLE) is verdict
+        assert judge(Reply(status, code, message), IMMUTABLE_TABLE) is verdict
 
 
 @pytest.mark.parametrize(
