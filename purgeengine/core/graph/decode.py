@@ -198,13 +198,19 @@ def _status_of(status: object) -> int | None:
 
 
 def _written(body: object) -> bytes:
-    """The body of an answer that went well, as JSON; empty where there is none."""
-    return b"" if body is None else json.dumps(body).encode("ascii")
+    """The body of an answer that went well, as JSON; empty where there is none, or one that nests too deep to be written."""
+    try:
+        return b"" if body is None else json.dumps(body).encode("ascii")
+    except RecursionError:
+        return b""
 
 
 def found_in(reply: Reply) -> Mapping[str, Any]:
     """What was found, where an answer went well and its body was kept; empty for any other."""
-    found = lenient_json(reply.body) if reply.body else None
+    try:
+        found = lenient_json(reply.body) if reply.body else None
+    except UNREADABLE:
+        return {}
     return found if isinstance(found, dict) else {}
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.graph.encode import encode_batch
-from purgeengine.core.graph.operations import PERMANENT, Action, IdType, Operation, deletion_by
+from purgeengine.core.graph.operations import GET_USER, PERMANENT, Action, IdType, Operation, deletion_by
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
 from purgeengine.errors import NoAnswer
 from tests.fuzz.targets import answers
@@ -31,10 +31,10 @@ def vectors(name: str) -> list[Any]:
     return [pytest.param(v, id=v["name"]) for v in json.loads((VECTORS / name).read_text(encoding="utf-8"))]
 
 
-def decoded(vector: dict[str, Any]) -> Answer:
+def decoded(vector: dict[str, Any], operation: Operation = PERMANENT) -> Answer:
     """What the decoder makes of a vector."""
     body = vector["body"].encode("utf-8", "surrogatepass")
-    return decode_answer(vector["status"], vector["headers"], body, vector["size"], vector["now_utc"])
+    return decode_answer(vector["status"], vector["headers"], body, vector["size"], vector["now_utc"], operation)
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
@@ -134,6 +134,16 @@ def test_a_batch_holds_one_to_twenty_rows() -> None:
 def test_an_answer_as_it_has_been_seen(vector: dict[str, Any]) -> None:
     """What each shape of answer says about the rows and about the call."""
     assert as_json(decoded(vector)) == vector["expected"]
+
+
+@pytest.mark.parametrize("vector", [v for v in vectors("answers.json") if "no_answer" not in v.values[0]["expected"]])
+def test_an_answer_to_a_read_is_read_as_that_to_a_purge(vector: dict[str, Any]) -> None:
+    """Statuses, errors and waits are the same; the bodies come with those that went well."""
+    purge, reading = decoded(vector), decoded(vector, GET_USER)
+    assert as_json(reading) == as_json(purge)
+    assert (reading.outer, reading.claims) == (purge.outer, purge.claims)
+    for reply in (reading.replies or {}).values():
+        assert reply is None or not reply.body or 200 <= reply.status < 300
 
 
 @pytest.mark.parametrize("vector", [v for v in vectors("answers.json") if "no_answer" in v.values[0]["expected"]])
