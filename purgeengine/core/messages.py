@@ -212,15 +212,25 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class RenewToken:
-    """Graph refused the token: get another, and report `TokenRenewed`."""
+    """Graph refused the token that ``batch`` left with: get another, and report `TokenRenewed`.
+
+    ``claims`` is what Graph wants of the next one (continuous access evaluation), as JSON for the login, or empty.
+    """
+
+    batch: int
+    claims: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """Stop the run when what is in flight has ended; `StopRequested` is implied."""
+    """Stop the run when what is in flight has ended; `StopRequested` is implied.
+
+    ``claims`` is what Graph wanted of the token that it refused last, as JSON, or empty.
+    """
 
     reason: HaltReason
     reply: Reply
+    claims: str = ""
 
 
 Command = Record | Send | RenewToken | Halt

@@ -1,7 +1,7 @@
 """One loop: carries events to the scheduler and commands to the edges, and decides nothing.
 
-The engine is handed what it needs (`purgeengine.engine.ports`) and imports no edge. Its one promise is the order: the entries of a
-turn are durable before any batch of that turn leaves.
+The engine is handed what it needs (`purgeengine.engine.ports`) and imports no edge. It keeps one promise, which is about order: the
+entries of a turn are durable before any batch of that turn leaves.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from purgeengine import logs
-from purgeengine.core.graph.decode import decode_answer
-from purgeengine.core.graph.encode import encode_batch
 from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.messages import (
     BatchAnswered,
@@ -22,35 +20,30 @@ from purgeengine.core.messages import (
     Entry,
     Event,
     Halt,
-    Held,
     InputEnded,
     MailboxOpened,
     Record,
-    Released,
     RenewToken,
     Send,
     StopRequested,
     TokenRenewed,
 )
-from purgeengine.core.model import PURGED_REPLY, Answer, Batch
-from purgeengine.core.scheduling.flight import runs_of
+from purgeengine.core.model import Batch
 from purgeengine.core.scheduling.scheduler import Scheduler
-from purgeengine.engine.ports import Clock, Hours, LedgerPort, RawAnswer, Tokens, Transport, Watcher
-from purgeengine.errors import Intercepted, NoAnswer, NotSent, PurgeEngineError
+from purgeengine.engine.errands import Errands
+from purgeengine.engine.hours_watch import HoursWatch
+from purgeengine.engine.ports import Clock, Hours, LedgerPort, Tokens, Transport, Watcher
+from purgeengine.engine.sending import BatchSender
+from purgeengine.errors import PurgeEngineError
 
-STRANGERS_TOLD_MAX = 20
-"""Ways in which something else than Graph answers that are told in one run; they differ by status and page."""
 DRAIN_S_MAX = 30.0
-"""How long a stopping run waits for the batches in flight; what has not come by then stays in doubt and is settled on resume."""
-
-ABANDON_S_MAX = 2.0
-"""How long errands may take to end once they are given up: they have nothing to wait for but a connection to be closed."""
+"""Seconds for which a run that stops waits for the batches in flight. Rows without an answer by then stay in doubt; a resumed run
+settles them."""
 TURN_S_MIN = 0.002
-"""Under load, turns are no closer than this: what comes in between shares one commit. A call takes some hundred times longer."""
-LOOK_S_MAX = 60.0
-"""How often the hours are asked anew: the wall clock may be set, and a machine may sleep."""
+"""Seconds from one turn to the next at least, under load: what comes in between shares one commit. A call takes some hundred times
+longer."""
 WAIT_S_MIN = 0.001
-"""Shortest wait for an instant: timers are no finer, and a loop that spins helps nobody."""
+"""Seconds of the shortest wait for an instant: timers are no finer, and a loop that spins helps nobody."""
 
 
 class Engine:
@@ -71,27 +64,27 @@ class Engine:
         log: Any = None,
     ) -> None:
         """``log`` is told what happens; that of the process if none is given."""
+        log = log or logs.get_logger()
         self.scheduler = scheduler
         self._mailboxes = mailboxes
         self._ledger = ledger
-        self._transport = transport
         self._tokens = tokens
         self._clock = clock
         self._watcher = watcher
-        self._hours = hours
-        self._look_at = float("-inf") if hours is not None else float("inf")
-        self._held = False
-        self._operation = operation
+        self._hours = HoursWatch(hours, clock, self.stop)
+        self._errands = Errands(self._fail_at_once)
+        self._sender = BatchSender(
+            scheduler,
+            self._errands,
+            ledger=ledger,
+            transport=transport,
+            tokens=tokens,
+            clock=clock,
+            operation=operation,
+            log=log,
+        )
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
-        self._errands: set[asyncio.Task[None]] = set()
-        self._unsent: set[asyncio.Task[None]] = set()
-        """Those of the errands whose batch waits for a token."""
-        self._refused_token = ""
-        self._claims = ""
-        """What Graph wants of the token after ``_refused_token`` (JSON), or empty."""
-        self._strangers: set[str] = set()
-        self._asked_until = float("-inf")
         self._failure: BaseException | None = None
         self._drain_until: float | None = None
         self._turned_at = float("-inf")
@@ -99,16 +92,19 @@ class Engine:
         """Why the scheduler stopped the run by itself, if it did."""
         self.stop_reason: str | None = None
         """Why the run was asked to stop, if it was."""
-        self._log = log or logs.get_logger()
+        self._log = log
         self._traced = logs.tracing()
 
     async def run(self) -> None:
         """Return when the run has ended or stopped. Raises the `PurgeEngineError` that ended it, once nothing is in flight."""
         try:
             while not self.scheduler.finished:
-                events = [*await self._next_events(), *self._look_at_the_clock()]
+                events = [*await self._next_events(), *self._hours.events()]
                 fanout, connections = self.scheduler.fanout, self.scheduler.connections
                 await self._carry_out(self.scheduler.handle(*events, now=self._clock.monotonic()))
+                for event in events:
+                    if type(event) is BatchAnswered or type(event) is BatchLost:
+                        self._sender.forget(event.batch)
                 if self.scheduler.fanout != fanout:
                     self._log.info(logs.FANOUT_DECIDED, rows=self.scheduler.fanout)
                 if self.scheduler.connections < connections:
@@ -116,7 +112,7 @@ class Engine:
                 if self._drain_is_over():
                     break
         finally:
-            await self._abandon_errands()
+            await self._errands.abandon()
         if self._failure is not None:
             raise self._failure
 
@@ -127,17 +123,13 @@ class Engine:
             self._begin_to_drain()
             self._report(StopRequested())
 
-    def _begin_to_drain(self) -> None:
-        """Wait for the answers to come, and not for batches to leave that have not left. A second reason gives no more time."""
-        if self._drain_until is None:
-            self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
-        for task in self._unsent:
-            task.cancel()
-
     @property
     def claims(self) -> str:
-        """What Graph wanted of a token when it last refused one (continuous access evaluation), as JSON, or empty."""
-        return self._claims
+        """What Graph wanted of the token that it refused last before it halted the run, as JSON (continuous access evaluation).
+
+        Empty where it wanted nothing or the run was not halted.
+        """
+        return "" if self.halted is None else self.halted.claims
 
     # -------------------------------------------------------------------------------------------------------- events in
 
@@ -169,32 +161,8 @@ class Engine:
             events.append(mailbox)
         return events
 
-    def _look_at_the_clock(self) -> list[Event]:
-        """Whether it is a time to send, when that may have changed."""
-        if self._hours is None or self._clock.monotonic() < self._look_at:
-            return []
-        spell = self._hours.at(self._clock.utc())
-        self._look_at = self._clock.monotonic() + min(max(spell.for_s, WAIT_S_MIN), LOOK_S_MAX)
-        if spell.over is not None:
-            self._look_at = float("inf")
-            self.stop(spell.over)
-            return [StopRequested()]
-        if spell.allowed:
-            return self._release()
-        if not self._held:
-            self._held = True
-            self._log.warning(logs.RUN_PAUSED, for_s=round(spell.for_s))
-        return [Held(spell.for_s)]
-
-    def _release(self) -> list[Event]:
-        if not self._held:
-            return []
-        self._held = False
-        self._log.warning(logs.RUN_RELEASED)
-        return [Released()]
-
     async def _wait_for_news(self) -> None:
-        instants = [at for at in (self.scheduler.wake_at(), self._drain_until, self._look_at) if at is not None]
+        instants = [at for at in (self.scheduler.wake_at(), self._drain_until, self._hours.look_at) if at is not None]
         if min(instants) == float("inf"):
             await self._news.wait()
             return
@@ -221,20 +189,20 @@ class Engine:
                 case Send():
                     batches.append(command.batch)
                 case RenewToken():
-                    self._run_errand(self._renew_token())
+                    self._errands.start(self._renew_token(self._sender.token_of(command.batch), command.claims))
                 case Halt():
                     self.halted = command
                     self._begin_to_drain()
-                    self._log.warning(logs.RUN_STOPPED, reason=command.reason.value, **_told(command.reply))
+                    self._log.warning(logs.RUN_STOPPED, reason=command.reason.value, **_logged(command.reply))
         if not entries:
             return
         writing = asyncio.ensure_future(self._ledger.write(entries, round(self._clock.utc() * 1000)))
         try:
-            bodies = [self._encode(batch) for batch in batches]
+            bodies = [self._sender.encode(batch) for batch in batches]
         finally:
             await writing
         for batch, body in zip(batches, bodies, strict=True):
-            self._run_errand(self._post(batch, body))
+            self._errands.start(self._send(batch, body))
         if self._ledger.trouble is not None:
             self._fail(self._ledger.trouble)
         if self._traced:
@@ -243,118 +211,45 @@ class Engine:
         if reason is not None:
             self.stop(reason)
 
-    def _encode(self, batch: Batch) -> bytes:
-        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, serial=batch.serial)
-
-    async def _post(self, batch: Batch, body: bytes) -> None:
+    async def _send(self, batch: Batch, body: bytes) -> None:
         try:
-            token = await self._token_for_a_batch()
-            if self._must_stay(batch):
-                self._report(BatchLost(batch.number, sent=False, reason="The wait came before it left.", held=True))
-                return
-            raw = await self._transport.post(body, batch.client_request_id, token)
-        except NotSent as error:
-            self._report(self._lost(batch, error, sent=False))
-        except NoAnswer as error:
-            self._report(self._lost(batch, error, sent=True))
-        except PurgeEngineError as error:  # no token to send it with
-            self._report(self._lost(batch, error, sent=False))
+            ended = await self._sender.send(batch, body)
+        except PurgeEngineError as error:
+            self._report(self._sender.lost(batch, error, sent=False))
             self._fail(error)
         else:
-            self._report(self._read(batch, raw, token))
+            self._report(ended)
 
-    async def _token_for_a_batch(self) -> str:
-        """The token to send a batch with. Raises `NotSent` when the run is stopped while it waits for one."""
-        task = asyncio.current_task()
-        assert task is not None, "errands are tasks"
-        self._unsent.add(task)
+    async def _renew_token(self, stale: str, claims: str) -> None:
         try:
-            token = await self._tokens.token()
-        except asyncio.CancelledError:
-            raise NotSent("the run was stopped before the batch left") from None
-        finally:
-            self._unsent.discard(task)
-        return token
-
-    def _read(self, batch: Batch, raw: RawAnswer, token: str) -> Event:
-        try:
-            answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc, self._operation)
-        except Intercepted as error:
-            self._tell_of_stranger(str(error))
-            return BatchLost(batch.number, sent=True, reason=str(error), running=False, intercepted=True)
-        except NoAnswer as error:
-            return self._lost(batch, error, sent=True, running=False)
-        if not answer.outer.from_graph:
-            self._tell_of_stranger(answer.outer.message)
-        if _token_refused(answer):
-            if answer.claims or token != self._refused_token:
-                self._claims = answer.claims
-            self._refused_token = token
-        if answer.outer.retry_after_s is not None:
-            self._asked_until = max(self._asked_until, self._clock.monotonic() + answer.outer.retry_after_s)
-        return BatchAnswered(batch.number, answer)
-
-    def _lost(self, batch: Batch, error: Exception, *, sent: bool, running: bool = True) -> BatchLost:
-        """Told at once, with the reason: what is recorded of it is only that no answer came."""
-        self._log.warning(logs.BATCH_LOST, batch=batch.number, reason=str(error))
-        return BatchLost(batch.number, sent=sent, reason=str(error), running=running)
-
-    def _tell_of_stranger(self, said: str) -> None:
-        """At once, and once for each way in which it answers: it may answer every call."""
-        if said not in self._strangers and len(self._strangers) < STRANGERS_TOLD_MAX:
-            self._strangers.add(said)
-            self._log.warning(logs.ANSWER_INTERCEPTED, said=said)
-
-    def _must_stay(self, batch: Batch) -> bool:
-        """Whether, since this was decided on, sending was suspended, or Graph asked everybody or one of its mailboxes to wait."""
-        now = self._clock.monotonic()
-        return self._held or self._asked_until > now or not self.scheduler.may_leave(batch.number, now)
-
-    async def _renew_token(self) -> None:
-        try:
-            await self._tokens.renew(self._refused_token, self._claims)
+            await self._tokens.renew(stale, claims)
         except PurgeEngineError as error:
             self._fail(error)
             return
         self._log.info(logs.TOKEN_RENEWED)
         self._report(TokenRenewed())
 
-    # -------------------------------------------------------------------------------------------------------- its tasks
+    # --------------------------------------------------------------------------------------------------- how a run ends
 
-    def _run_errand(self, errand: object) -> None:
-        task = asyncio.ensure_future(errand)  # type: ignore[call-overload]
-        self._errands.add(task)
-        task.add_done_callback(self._errand_ended)
+    def _begin_to_drain(self) -> None:
+        """Wait for the answers to come, and not for batches that have not left. A second reason to stop gives no more time."""
+        if self._drain_until is None:
+            self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
+        self._errands.recall_unsent()
 
-    def _errand_ended(self, task: asyncio.Task[None]) -> None:
-        self._errands.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._fail(error)  # a mistake of ours: stop rather than wait for an answer that will not come
-            self._drain_until = self._clock.monotonic()
+    def _drain_is_over(self) -> bool:
+        return self._drain_until is not None and self._clock.monotonic() >= self._drain_until
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
         self.stop(str(error))
 
-    def _drain_is_over(self) -> bool:
-        return self._drain_until is not None and self._clock.monotonic() >= self._drain_until
-
-    async def _abandon_errands(self) -> None:
-        for task in list(self._errands):
-            task.cancel()
-        if self._errands:
-            await asyncio.wait(self._errands, timeout=ABANDON_S_MAX)
+    def _fail_at_once(self, error: BaseException) -> None:
+        """End the run after a mistake of ours: an answer that will not come is not waited for."""
+        self._fail(error)
+        self._drain_until = self._clock.monotonic()
 
 
-def _token_refused(answer: Answer) -> bool:
-    if answer.replies is None:
-        return answer.outer.status == 401
-    replies = list(answer.replies.values())
-    if replies.count(PURGED_REPLY) == len(replies):  # nearly always, and seen at a glance
-        return False
-    return any(reply is not None and reply.status == 401 for reply in replies)
-
-
-def _told(reply: object) -> dict[str, object]:
+def _logged(reply: object) -> dict[str, object]:
     return {name: getattr(reply, name) for name in ("status", "code", "message") if getattr(reply, name)}

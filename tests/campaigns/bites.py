@@ -27,6 +27,7 @@ from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.messages import Send
 from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.scheduling import batching, mailbox, settlement
+from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.edges.ledger import ledger
 from purgeengine.edges.ledger.running import journal, unfinished
 from purgeengine.edges.ledger.staging import duplicates
@@ -85,7 +86,7 @@ def _sends_first(patch: Patch) -> None:
     async def wrong(self: Any, commands: Any) -> None:
         for command in commands:
             if isinstance(command, Send):
-                self._run_errand(self._post(command.batch, self._encode(command.batch)))
+                self._errands.start(self._send(command.batch, self._sender.encode(command.batch)))
         await right(self, [command for command in commands if not isinstance(command, Send)])
 
     patch.setattr(Engine, "_carry_out", wrong)
@@ -213,19 +214,22 @@ def _cuts_item_wait(patch: Patch) -> None:
 @mutant("a shorter Retry-After of a call replaces a longer one", 3)
 def _replaces_wait(patch: Patch) -> None:
     patch.setattr(CircuitBreaker, "asked_to_wait", lambda self, now, for_s: setattr(self, "_asked_until", now + for_s))
-    patch.setattr(Engine, "_must_stay", lambda self, batch: False)
+    patch.setattr(Scheduler, "may_leave", lambda self, batch, now: True)
 
 
 @mutant("the Retry-After of a call is ignored", 3)
 def _ignores_call_wait(patch: Patch) -> None:
     patch.setattr(CircuitBreaker, "asked_to_wait", lambda self, now, for_s: None)
-    patch.setattr(Engine, "_must_stay", lambda self, batch: False)
+    patch.setattr(Scheduler, "may_leave", lambda self, batch, now: True)
 
 
 @mutant("a wait is lost where another answer contradicts it", 3)
 def _loses_contradicted_wait(patch: Patch) -> None:
     _around(
-        patch, sys.modules["purgeengine.engine.loop"], "decode_answer", lambda right, *a: replace(right(*a), waits={})
+        patch,
+        sys.modules["purgeengine.engine.sending"],
+        "decode_answer",
+        lambda right, *a: replace(right(*a), waits={}),
     )
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from purgeengine.edges.ledger.store.storage import cause_of
 from purgeengine.engine import loop
+from purgeengine.engine.errands import Errands
 from purgeengine.shortages import FILES, FILES_OF_ALL, MEMORY, TEMPORARY, THREADS, shortage
 from purgeengine.sim.graph.faults import Faults
 from tests.cli.test_processes import QUICK, a_job, ended, posix, until
@@ -120,7 +121,7 @@ def test_a_second_reason_to_stop_gives_no_more_time(monkeypatch: pytest.MonkeyPa
 
     running = object.__new__(loop.Engine)
     monkeypatch.setattr(running, "_clock", Clock(), raising=False)
-    running._drain_until, running._unsent = None, set()
+    running._drain_until, running._errands = None, Errands(running._fail_at_once)
     running._begin_to_drain()
     now[0] += 20.0
     running._begin_to_drain()

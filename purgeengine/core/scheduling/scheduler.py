@@ -32,13 +32,12 @@ from purgeengine.core.messages import (
     MailboxOpened,
     Record,
     Released,
-    RenewToken,
     RunBlocked,
     Send,
     StopRequested,
     TokenRenewed,
 )
-from purgeengine.core.model import NOT_FROM_GRAPH, Reply
+from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Reply
 from purgeengine.core.scheduling.batching import Batching
 from purgeengine.core.scheduling.experience import PATIENT_ANSWERS_MAX
 from purgeengine.core.scheduling.flight import Flight
@@ -53,6 +52,8 @@ NOT_ATTEMPTED_WAIT_S = 1.0
 """Seconds before a call is sent again that was not attempted as a whole (424)."""
 
 
+HEEDED_FIRST = (Verdict.THROTTLED, Verdict.INTERCEPTED)
+"""Verdicts whose wait is heeded where they are carried out."""
 REFUSED_ALONE_MAX = 20
 """Batches of a single row that Graph may refuse as a whole, one after the other, none answered in between. More than a full batch
 of rows that spoil theirs cannot be: it is not the rows then, and the run stops."""
@@ -111,6 +112,8 @@ class Scheduler:
         self._open_mailboxes.wake(self._now)
         self._halt_on_outage()
         self._look_at_suspects()
+        if (renewal := self._token.renewal()) is not None:
+            self._out.append(renewal)
         self._fill()
         commands, self._out = self._out, []
         return commands
@@ -132,9 +135,24 @@ class Scheduler:
         """Batches sent and not yet answered."""
         return len(self._flights)
 
+    def overheard(self, answer: Answer, now: float) -> None:
+        """Heed the wait of an answer that was read, and that `handle` will be given with the next turn.
+
+        A batch that was decided on and has not left must wait as well: see `may_leave`.
+        """
+        if answer.outer.retry_after_s is not None:
+            self._breaker.asked_to_wait(now, answer.outer.retry_after_s)
+
     def may_leave(self, batch: int, now: float) -> bool:
-        """Whether a batch that was decided on before may still be sent: since then, Graph may have told its mailboxes to wait."""
-        return all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].parts)
+        """Whether a batch that was decided on may still be sent at ``now`` (monotonic seconds).
+
+        False where, since then, sending was suspended, or Graph asked the app or one of the batch's mailboxes to wait.
+        """
+        return (
+            self._held_until is None
+            and self._breaker.opens_at <= now
+            and all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].parts)
+        )
 
     @property
     def fanout(self) -> int | None:
@@ -227,7 +245,7 @@ class Scheduler:
         answer = event.answer
         self._settlement.begin(flight, answer.outer.status, answer.request_id)
         if answer.replies is None:
-            self._whole_batch(flight, answer.outer)
+            self._whole_batch(flight, answer.outer, answer.claims)
         else:
             self._breaker.answered()
             self._refused_alone = 0
@@ -237,7 +255,7 @@ class Scheduler:
                 self._wait_for_graph(answer.outer.retry_after_s, answer.outer)
             self._settlement.replies(flight, answer.replies, answer.waits, self._now, self._batching.fanout)
             self._time(flight)
-            self._heed(flight)
+            self._heed(flight, answer.claims)
         self._land(flight)
 
     def _lost(self, event: BatchLost) -> None:
@@ -254,7 +272,7 @@ class Scheduler:
                 mailbox.window.never_arrived(len(attempts))
         self._land(flight)
 
-    def _whole_batch(self, flight: Flight, outer: Reply) -> None:
+    def _whole_batch(self, flight: Flight, outer: Reply, claims: str) -> None:
         """The cases: too fast; token refused; something in the batch is wrong; the app is refused; the service's trouble."""
         verdict = judge_batch(outer)
         if outer.from_graph:
@@ -303,7 +321,9 @@ class Scheduler:
             case _:
                 self._settlement.all_returned(flight, outer, self._now)
                 if verdict is Verdict.TOKEN_REFUSED:
-                    self._token_refused(flight, outer)
+                    self._token_refused(flight, outer, claims)
+        if verdict not in HEEDED_FIRST and outer.retry_after_s is not None:
+            self._wait_for_graph(outer.retry_after_s, outer)
 
     def _in_doubt(self, flight: Flight, reply: Reply, *, running: bool) -> None:
         """Perhaps carried out. While the service may still be at it, its mailboxes wait as long as that may take."""
@@ -316,7 +336,7 @@ class Scheduler:
             if running:
                 self._settlement.cooldown(mailbox, self._now, quarantine_s, lane=lane)
 
-    def _heed(self, flight: Flight) -> None:
+    def _heed(self, flight: Flight, claims: str) -> None:
         """What single replies say about more than their mailbox."""
         said = self._settlement.said
         if said.app_refused is not None:
@@ -326,7 +346,7 @@ class Scheduler:
         if said.proven:
             self._release_suspects()
         if said.token_refused is not None:
-            self._token_refused(flight, said.token_refused)
+            self._token_refused(flight, said.token_refused, claims)
         if said.went_through:
             self._token.went_through()
 
@@ -359,11 +379,8 @@ class Scheduler:
         in_flight = len(self._flights) + 1
         self._connections.answered(self._now, flight.sent_at, expected_s=expected_s, in_flight=in_flight)
 
-    def _token_refused(self, flight: Flight, reply: Reply) -> None:
-        remedy = self._token.refused(flight.token_generation)
-        if remedy is TokenStep.RENEW:
-            self._out.append(RenewToken())
-        elif remedy is TokenStep.GIVE_UP:
+    def _token_refused(self, flight: Flight, reply: Reply, claims: str) -> None:
+        if self._token.refused(flight.token_generation, flight.batch.number, claims) is TokenStep.GIVE_UP:
             self._halt(HaltReason.REFUSED_APP, reply)
 
     def _release_suspects(self) -> None:
@@ -400,7 +417,7 @@ class Scheduler:
     def _halt(self, reason: HaltReason, reply: Reply) -> None:
         if not self._stopping:
             self._stopping = True
-            self._out.append(Halt(reason, reply))
+            self._out.append(Halt(reason, reply, self._token.claims))
 
     def _halt_on_outage(self) -> None:
         limits = self._limits

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import Enum
 from math import inf
 
+from purgeengine.core.messages import RenewToken
 from purgeengine.core.scheduling.mailbox import Mailbox
 
 RENEWALS_WITHOUT_SUCCESS_MAX = 2
@@ -42,6 +43,9 @@ class TokenWatch:
         self._renewable = renewable
         self.generation = 0
         self.awaited = False
+        self.claims = ""
+        """What Graph wanted when it last refused the current token (JSON), or empty."""
+        self._renewal: RenewToken | None = None
         self.suspects: dict[int, Mailbox] = {}
         """The mailboxes that the fresh token is refused for, by number, while nothing has gone through with it."""
         self.ever_proven = False
@@ -50,15 +54,23 @@ class TokenWatch:
         self._renewed_at = -inf
         self._renewals_without_success = 0
 
-    def refused(self, generation: int) -> TokenStep:
-        """Graph refused the token of that generation."""
+    def refused(self, generation: int, batch: int = 0, claims: str = "") -> TokenStep:
+        """Graph refused the token of that generation, which ``batch`` left with, and wants ``claims`` (JSON) of the next one."""
+        if generation == self.generation:
+            self.claims = claims or self.claims
         if self.awaited or generation != self.generation:
             return TokenStep.NOTHING
         if self._renewals_without_success >= RENEWALS_WITHOUT_SUCCESS_MAX:
             return TokenStep.GIVE_UP
         self._renewals_without_success += 1
         self.awaited = True
+        self._renewal = RenewToken(batch)
         return TokenStep.RENEW
+
+    def renewal(self) -> RenewToken | None:
+        """The renewal that `refused` has asked for since the last call, with the claims of all refusals until now; else None."""
+        renewal, self._renewal = self._renewal, None
+        return None if renewal is None else RenewToken(renewal.batch, self.claims)
 
     def blame(self, generation: int, now: float) -> Blame:
         """Whose the 401 for a row is that was sent with the token of that generation."""
@@ -89,6 +101,7 @@ class TokenWatch:
         """Another is in use."""
         self.awaited = False
         self.generation += 1
+        self.claims = ""
         self._proven = False
         self._renewed_at = now
 

@@ -1,0 +1,60 @@
+"""The tasks that run beside the loop: each carries one batch, or renews the token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from purgeengine.errors import NotSent
+
+ABANDON_S_MAX = 2.0
+"""Seconds that tasks may take to end once they are given up. All that is left for them is to close a connection."""
+
+
+class Errands:
+    """The tasks of one run.
+
+    An edge turns whatever the world can do into a `PurgeEngineError`, and a task handles that. Any other exception is a mistake of
+    ours; ``on_mistake`` is called with it.
+    """
+
+    def __init__(self, on_mistake: Callable[[BaseException], None]) -> None:
+        self._on_mistake = on_mistake
+        self._all: set[asyncio.Task[None]] = set()
+        self._before_sending: set[asyncio.Task[Any]] = set()
+
+    def start(self, errand: Coroutine[Any, Any, None]) -> None:
+        """Run it beside the loop."""
+        task = asyncio.ensure_future(errand)
+        self._all.add(task)
+        task.add_done_callback(self._ended)
+
+    async def before_sending(self, waiting: Awaitable[str]) -> str:
+        """Wait for what a batch needs before it leaves. Raises `NotSent` when `recall_unsent` ends the wait."""
+        task = asyncio.current_task()
+        assert task is not None, "errands are tasks"
+        self._before_sending.add(task)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            raise NotSent("the run was stopped before the batch left") from None
+        finally:
+            self._before_sending.discard(task)
+
+    def recall_unsent(self) -> None:
+        """End every wait in `before_sending`: these batches have not left, and a run that stops need not wait for them."""
+        for task in self._before_sending:
+            task.cancel()
+
+    async def abandon(self) -> None:
+        """Cancel all, and wait at most `ABANDON_S_MAX` for them to end."""
+        for task in list(self._all):
+            task.cancel()
+        if self._all:
+            await asyncio.wait(self._all, timeout=ABANDON_S_MAX)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._all.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_mistake(error)

@@ -1,0 +1,52 @@
+"""Looks at the wall clock and tells the scheduler when it may send, where a run is limited to some hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+from purgeengine import logs
+from purgeengine.core.messages import Event, Held, Released, StopRequested
+from purgeengine.engine.ports import Clock, Hours
+
+LOOK_S_MAX = 60.0
+"""Seconds after which the hours are asked again at the latest: the wall clock may be set, and a machine may sleep."""
+LOOK_S_MIN = 0.001
+"""Seconds between two looks at least: timers are no finer, and a loop that spins helps nobody."""
+
+
+class HoursWatch:
+    """Turns what ``hours`` say into events; without hours there are none. ``stop`` is called with the reason when they are over."""
+
+    def __init__(self, hours: Hours | None, clock: Clock, stop: Callable[[str], None]) -> None:
+        self._hours = hours
+        self._clock = clock
+        self._stop = stop
+        self._held = False
+        self._log = logs.get_logger()
+        self.look_at = inf if hours is None else -inf
+        """When `events` should be asked again, in monotonic seconds; `inf` for never."""
+
+    def events(self) -> list[Event]:
+        """What the scheduler must know of the hours now; empty before `look_at`."""
+        if self._hours is None or self._clock.monotonic() < self.look_at:
+            return []
+        window = self._hours.at(self._clock.utc())
+        self.look_at = self._clock.monotonic() + min(max(window.for_s, LOOK_S_MIN), LOOK_S_MAX)
+        if window.over is not None:
+            self.look_at = inf
+            self._stop(window.over)
+            return [StopRequested()]
+        if window.allowed:
+            return self._release()
+        if not self._held:
+            self._held = True
+            self._log.warning(logs.RUN_PAUSED, for_s=round(window.for_s))
+        return [Held(window.for_s)]
+
+    def _release(self) -> list[Event]:
+        if not self._held:
+            return []
+        self._held = False
+        self._log.warning(logs.RUN_RELEASED)
+        return [Released()]

@@ -1,0 +1,100 @@
+"""Carries one batch to Graph: encodes it, fetches its token, posts it, and reads the answer into an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from purgeengine import logs
+from purgeengine.core.graph.decode import decode_answer
+from purgeengine.core.graph.encode import encode_batch
+from purgeengine.core.graph.operations import Operation
+from purgeengine.core.messages import BatchAnswered, BatchLost
+from purgeengine.core.model import Batch
+from purgeengine.core.scheduling.flight import runs_of
+from purgeengine.core.scheduling.scheduler import Scheduler
+from purgeengine.engine.errands import Errands
+from purgeengine.engine.ports import Clock, LedgerPort, RawAnswer, Tokens, Transport
+from purgeengine.errors import Intercepted, NoAnswer, NotSent
+
+INTERCEPTORS_LOGGED_MAX = 20
+"""Different answers of somebody between here and Graph that one run logs; they differ by status and page."""
+
+
+class BatchSender:
+    """Sends batches. The scheduler alone says whether a batch may still leave, and what an answer means."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        errands: Errands,
+        *,
+        ledger: LedgerPort,
+        transport: Transport,
+        tokens: Tokens,
+        clock: Clock,
+        operation: Operation,
+        log: Any,
+    ) -> None:
+        self._scheduler = scheduler
+        self._errands = errands
+        self._ledger = ledger
+        self._transport = transport
+        self._tokens = tokens
+        self._clock = clock
+        self._operation = operation
+        self._left_with: dict[int, str] = {}
+        self._interceptors: set[str] = set()
+        self._log = log
+
+    def encode(self, batch: Batch) -> bytes:
+        """The body of the batch. Raises `LedgerError` where its rows cannot be read."""
+        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, serial=batch.serial)
+
+    async def send(self, batch: Batch, body: bytes) -> BatchAnswered | BatchLost:
+        """Post the batch and return what became of it.
+
+        Raises `PurgeEngineError` where no batch can leave at all: no token can be had, or a proxy refuses every call.
+        """
+        try:
+            token = await self._errands.before_sending(self._tokens.token())
+            if not self._scheduler.may_leave(batch.number, self._clock.monotonic()):
+                return BatchLost(batch.number, sent=False, reason="The wait came before it left.", held=True)
+            self._left_with[batch.number] = token
+            raw = await self._transport.post(body, batch.client_request_id, token)
+        except NotSent as error:
+            return self.lost(batch, error, sent=False)
+        except NoAnswer as error:
+            return self.lost(batch, error, sent=True)
+        return self._read(batch, raw)
+
+    def lost(self, batch: Batch, error: Exception, *, sent: bool, running: bool = True) -> BatchLost:
+        """Log the reason now, because the ledger records only that no answer came, and return the event."""
+        self._log.warning(logs.BATCH_LOST, batch=batch.number, reason=str(error))
+        return BatchLost(batch.number, sent=sent, reason=str(error), running=running)
+
+    def token_of(self, batch: int) -> str:
+        """The token that the batch left with; known until `forget`."""
+        return self._left_with[batch]
+
+    def forget(self, batch: int) -> None:
+        """The scheduler has handled the end of this batch: its token is needed no more."""
+        self._left_with.pop(batch, None)
+
+    def _read(self, batch: Batch, raw: RawAnswer) -> BatchAnswered | BatchLost:
+        try:
+            answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc, self._operation)
+        except Intercepted as error:
+            self._log_interceptor(str(error))
+            return BatchLost(batch.number, sent=True, reason=str(error), running=False, intercepted=True)
+        except NoAnswer as error:
+            return self.lost(batch, error, sent=True, running=False)
+        if not answer.outer.from_graph:
+            self._log_interceptor(answer.outer.message)
+        self._scheduler.overheard(answer, self._clock.monotonic())
+        return BatchAnswered(batch.number, answer)
+
+    def _log_interceptor(self, message: str) -> None:
+        """Log each different answer once: the same one may come for every call."""
+        if message not in self._interceptors and len(self._interceptors) < INTERCEPTORS_LOGGED_MAX:
+            self._interceptors.add(message)
+            self._log.warning(logs.ANSWER_INTERCEPTED, said=message)

@@ -1,0 +1,137 @@
+"""One batch on its way: kept back, lost, answered, and which token it left with."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from purgeengine import logs
+from purgeengine.core.graph.operations import PERMANENT
+from purgeengine.core.messages import BatchAnswered, BatchLost, Held, InputEnded, Send
+from purgeengine.core.model import Batch
+from purgeengine.core.scheduling.scheduler import Scheduler
+from purgeengine.engine.errands import Errands
+from purgeengine.engine.sending import BatchSender
+from purgeengine.errors import NoAnswer, NotSent, RunStopped
+from purgeengine.run_limits import Limits
+from purgeengine.sim.server.simulated_transport import Received
+from tests.simulation.memory_ledger import MemoryLedger
+from tests.simulation.virtual_time import VirtualClock, run_virtually
+
+WAIT = Received(429, {"retry-after": "30"}, b'{"error":{"code":"TooManyRequests","message":"wait"}}', 0.0)
+
+
+class Door:
+    """Two batches that were decided on, and a sender whose edges a test can bend."""
+
+    def __init__(self, post: Callable[[], Awaitable[Received]]) -> None:
+        ledger = MemoryLedger([4, 4])
+        self.scheduler = Scheduler(
+            Limits(fanout=4, serial_lanes=False, connections=2, batch_items_max=4), random.Random(1)
+        )
+        commands = self.scheduler.handle(*ledger.mailboxes(), InputEnded(), now=0.0)
+        self.first, self.second = (command.batch for command in commands if isinstance(command, Send))
+        self.posted = 0
+        door = self
+
+        class Transport:
+            async def post(self, body: bytes, client_request_id: str, token: str) -> Received:
+                door.posted += 1
+                return await post()
+
+        class Tokens:
+            async def token(self) -> str:
+                return "secret"
+
+            async def renew(self, stale: str, claims: str = "") -> str:
+                raise AssertionError("renewing is not the sender's")
+
+        self.sender = BatchSender(
+            self.scheduler,
+            Errands(lambda error: None),
+            ledger=ledger,
+            transport=Transport(),
+            tokens=Tokens(),
+            clock=VirtualClock(asyncio.get_running_loop()),
+            operation=PERMANENT,
+            log=logs.get_logger(),
+        )
+
+    async def send(self, batch: Batch) -> BatchAnswered | BatchLost:
+        return await self.sender.send(batch, self.sender.encode(batch))
+
+
+def test_a_batch_stays_when_another_answer_asked_everybody_to_wait_a_moment_ago() -> None:
+    """The answer was read, and the scheduler has not been given it yet: that is early enough."""
+
+    async def scene() -> None:
+        async def wait() -> Received:
+            return WAIT
+
+        door = Door(wait)
+        assert isinstance(await door.send(door.first), BatchAnswered)
+        kept = await door.send(door.second)
+        assert isinstance(kept, BatchLost)
+        assert (kept.sent, kept.held, door.posted) == (False, True, 1)
+        with pytest.raises(KeyError):  # it left with no token
+            door.sender.token_of(door.second.number)
+
+    run_virtually(scene())
+
+
+def test_a_batch_stays_when_sending_was_suspended_meanwhile() -> None:
+    async def scene() -> None:
+        async def never() -> Received:
+            raise AssertionError("it left")
+
+        door = Door(never)
+        door.scheduler.handle(Held(60.0), now=0.0)
+        kept = await door.send(door.first)
+        assert isinstance(kept, BatchLost)
+        assert kept.held
+
+    run_virtually(scene())
+
+
+@pytest.mark.parametrize(("error", "sent"), [(NotSent("no way out"), False), (NoAnswer("cut off"), True)])
+def test_what_the_transport_raises_says_whether_the_batch_left(error: Exception, sent: bool) -> None:
+    async def scene() -> None:
+        async def fail() -> Received:
+            raise error
+
+        door = Door(fail)
+        lost = await door.send(door.first)
+        assert lost == BatchLost(door.first.number, sent=sent, reason=str(error))
+
+    run_virtually(scene())
+
+
+def test_a_refusal_that_no_batch_can_pass_goes_to_the_engine() -> None:
+    async def scene() -> None:
+        async def fail() -> Received:
+            raise RunStopped("The proxy refuses.")
+
+        door = Door(fail)
+        with pytest.raises(RunStopped):
+            await door.send(door.first)
+
+    run_virtually(scene())
+
+
+def test_the_token_that_a_batch_left_with_is_known_until_its_end_is_handled() -> None:
+    async def scene() -> None:
+        async def refused() -> Received:
+            return Received(401, {}, b'{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}', 0.0)
+
+        door = Door(refused)
+        await door.send(door.first)
+        assert door.sender.token_of(door.first.number) == "secret"
+        door.sender.forget(door.first.number)
+        door.sender.forget(door.first.number)
+        with pytest.raises(KeyError):
+            door.sender.token_of(door.first.number)
+
+    run_virtually(scene())
