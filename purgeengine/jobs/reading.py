@@ -20,6 +20,7 @@ from purgeengine.core.graph.retry_after import http_date_utc
 from purgeengine.core.graph.verdicts import one_line
 from purgeengine.core.messages import Entry, Halt, HaltReason
 from purgeengine.core.model import Item, Reply
+from purgeengine.core.policy.remedies import WAIT_TOO_LONG_SAYS
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.http.transport import HttpTransport
@@ -47,12 +48,13 @@ PATIENT = Limits(
     first_outage_s_max=10.0,
     walled_off_s_max=1.9,
     open_per_connection=40,
-    suspects_max=100,
+    suspects_max=200,
 )
 """For questions before a long run: the waits grow to a minute, so that a mailbox in trouble takes a few. A wait of more than two
 minutes is not sat out. While Graph has never been reached, a few tries must do: a wrong address is likelier than an outage, and
 somebody waits. A read whose answer was lost does not run for long: five seconds are enough before the next. A mailbox has one row
-as a rule, so that forty of them fill two batches."""
+as a rule, so that forty of them fill two batches. A look asks at most a hundred mailboxes, and all of them although each answers
+401: the last may be the one that works."""
 HASTY = replace(
     PATIENT,
     attempts_max=3,
@@ -127,7 +129,14 @@ class ReadSession:
         for reply in replies:
             if reply is not None and not reply.from_graph:
                 raise _intercepted(reply)
-        return [reply or Reply(0) for reply in replies]
+        return [self._in_own_words(row, reply or Reply(0)) for row, reply in zip(rows, replies, strict=True)]
+
+    def _in_own_words(self, row: Item, reply: Reply) -> Reply:
+        """The same reply; one that says that a mailbox's wait is too long for a run says how long it is instead."""
+        left_s = self.waits.left_s(row.user, self._clock.monotonic())
+        if not left_s or not reply.message.startswith(WAIT_TOO_LONG_SAYS):
+            return reply
+        return Reply(reply.status or 429, reply.code, f"The mailbox asked to wait {duration(left_s)}.", left_s)
 
     def _engine(self, operation: Operation, ledger: AnswerLedger, rows: int) -> Engine:
         limits = self._limits

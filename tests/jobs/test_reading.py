@@ -297,6 +297,34 @@ def test_a_mailbox_that_is_throttled_for_ever_is_given_up_within_seconds() -> No
     assert took_s < 10
 
 
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        refusal(503, "ServiceUnavailable"),
+        refusal(503, "ErrorMailboxMoveInProgress"),
+        refusal(503, "MailboxInfoStale"),
+        refusal(429, "TooManyRequests"),
+        refusal(429, "TooManyRequests", **{"Retry-After": "9"}),
+        refusal(429, "TooManyRequests", **{"Retry-After": "600"}),
+        refusal(409, "ErrorIrresolvableConflict"),
+        refusal(424, ""),
+        refusal(404, ""),
+        ON_PREMISES,
+    ],
+)
+@pytest.mark.parametrize("bad", [1, 100])
+def test_a_look_at_a_hundred_mailboxes_ends_in_bounded_time_whatever_they_say(
+    trouble: dict[str, Any], bad: int
+) -> None:
+    """Each is asked three times at most, with short waits between; one that is fine is shown."""
+    users = [f"u{number}" for number in range(101)]
+    graph = ScriptedGraph({user: [trouble] for user in users[:bad]})
+    found, took_s = graph.ask(lambda session: probe(session, rows_of(*users), IdType.DEFAULT))
+    assert [mailbox.standing is Standing.FINE for mailbox in found] == [False] * bad + [True] * (101 - bad)
+    assert max(len(times) for user, times in graph.asked.items() if user in users[:bad]) <= 3
+    assert took_s < 60
+
+
 def rows_of(*users: str) -> list[Item]:
     """A row of each."""
     return [Item(upn(user), "", "AAA=") for user in users]
@@ -323,18 +351,24 @@ def test_no_job_comes_before_a_wait_that_an_earlier_one_was_told() -> None:
     calm = (200, {"request-id": "r", "retry-after": "8"}, json.dumps({"responses": [{"id": "0", **OK}]}).encode())
     graph = ScriptedGraph({"b": [LONG, OK]}, outer=[None, calm])
 
-    async def question(session: ReadSession) -> list[int]:
+    async def question(session: ReadSession) -> list[Reply]:
         found = []
         for user in ("b", "a", "c", "b"):
             (reply,) = await session.read(LIST_CONTACTS, named(user))
-            found.append(reply.status)
+            found.append(reply)
             if user == "a":
                 assert waits_left(session, {}) == [RunBlocked(pytest.approx(8, abs=0.5))]
         return found
 
-    statuses_, _ = graph.ask(question)
-    assert statuses_[:3] == [429, 200, 200]
-    assert statuses_[3] == 0
+    (first, *good, last), _ = graph.ask(question)
+    assert [reply.status for reply in good] == [200, 200]
+    assert (first.status, first.code, first.message) == (
+        429,
+        "ApplicationThrottled",
+        "The mailbox asked to wait 5 min.",
+    )
+    assert (last.status, last.message) == (429, "The mailbox asked to wait 4 min 52 s.")
+    assert last.retry_after_s == pytest.approx(292, abs=1)
     assert len(graph.asked["b"]) == 1
     assert graph.asked["c"][0] >= 8
 

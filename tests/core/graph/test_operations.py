@@ -21,10 +21,12 @@ from purgeengine.core.graph.operations import (
     IdType,
     Method,
     Operation,
+    Resource,
     UrlForm,
     deletion_by,
     get_contact,
 )
+from purgeengine.core.graph.urls import url_start
 from purgeengine.core.graph.verdicts import READ_TABLE, TABLE, Verdict, judge
 from purgeengine.core.model import PURGED_REPLY, FolderRows, Item, Reply
 
@@ -92,6 +94,29 @@ def test_an_operation_on_no_item_takes_no_id(operation: Operation) -> None:
     for rows in (0, 21):
         with pytest.raises(AssertionError):
             requests_of(operation, *[Item("u@x.example", "", "")] * rows)
+
+
+@pytest.mark.parametrize(
+    ("resource", "form", "folder", "url"),
+    [
+        (Resource("message", "messages", "mailFolders"), UrlForm.ITEM, "", "/users/u@x.example/messages/"),
+        (
+            Resource("message", "messages", "mailFolders"),
+            UrlForm.ITEM,
+            "F",
+            "/users/u@x.example/mailFolders/F/messages/",
+        ),
+        (Resource("event", "events", "calendars"), UrlForm.ITEM, "C", "/users/u@x.example/calendars/C/events/"),
+        (Resource("task", "tasks", "todo/lists"), UrlForm.COLLECTION, "L", "/users/u@x.example/todo/lists/L/tasks"),
+        (Resource("contactFolder", "contactFolders"), UrlForm.COLLECTION, "", "/users/u@x.example/contactFolders"),
+    ],
+)
+def test_the_urls_of_sibling_resources_need_a_row_and_no_code(
+    resource: Resource, form: UrlForm, folder: str, url: str
+) -> None:
+    """By their pages in Graph's documentation."""
+    operation = Operation(resource, "get", Method.GET, form, "", IdType.DEFAULT, "", READ_TABLE)
+    assert url_start(operation, "u@x.example", folder) == url
 
 
 # ---------------------------------------------------------------------------------------------------------- the table
