@@ -177,7 +177,7 @@ async def organization(session: ReadSession) -> str:
 
     Raises `TokenError` when Graph refuses the token, and `RunStopped` when it cannot be reached or does not answer.
     """
-    from purgeengine.core.graph.decode import found_in
+    from purgeengine.core.graph.bodies import found_in
     from purgeengine.core.graph.verdicts import one_line
     from purgeengine.core.model import Item
 

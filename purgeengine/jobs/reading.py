@@ -12,8 +12,8 @@ from dataclasses import replace
 from math import inf
 
 from purgeengine import logs
+from purgeengine.core.graph.bodies import json_or_none
 from purgeengine.core.graph.claims_challenge import in_words
-from purgeengine.core.graph.decode import UNREADABLE, lenient_json
 from purgeengine.core.graph.foreign_answers import is_graphs
 from purgeengine.core.graph.operations import Operation
 from purgeengine.core.graph.retry_after import http_date_utc
@@ -190,7 +190,7 @@ class TimedTransport:
         """Post one batch. Raises what the transport raises."""
         started = self._clock.monotonic()
         raw = await self._transport.post(body, client_request_id, token)
-        if is_graphs(raw.status, raw.headers, raw.body, _parsed(raw.body)):
+        if is_graphs(raw.status, raw.headers, raw.body, json_or_none(raw.body)):
             self.latency_s = self._clock.monotonic() - started
             date_utc = http_date_utc(raw.headers.get("date"))
             if date_utc is not None:  # written somewhere between the question and the answer, and cut to a whole second
@@ -202,13 +202,6 @@ class _Nobody:
     """Watches nothing: a read job is not stopped by what it finds."""
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
-        return None
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return lenient_json(body)
-    except UNREADABLE:
         return None
 
 

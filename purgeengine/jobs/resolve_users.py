@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from purgeengine.core.graph.decode import found_in
+from purgeengine.core.graph.bodies import found_in
 from purgeengine.core.graph.identifiers import is_object_id, mailbox_key, user_problem
 from purgeengine.core.graph.operations import GET_USER
 from purgeengine.core.graph.text import printable

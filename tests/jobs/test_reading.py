@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
-from purgeengine.core.graph.decode import found_in
+from purgeengine.core.graph.bodies import found_in
 from purgeengine.core.graph.operations import GET_USER, LIST_CONTACTS, IdType, Operation, get_contact
 from purgeengine.core.messages import MailboxBlocked, RunBlocked
 from purgeengine.core.model import Item, Reply

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from purgeengine.core.graph.decode import decode_answer, found_in
+from purgeengine.core.graph.bodies import found_in
+from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.graph.encode import encode_batch
 from purgeengine.core.graph.operations import (
     CONTACT,

@@ -20,6 +20,7 @@ from unittest import mock
 import msgspec
 
 from purgeengine.core.graph import decode
+from purgeengine.core.graph.bodies import found_in
 from purgeengine.core.graph.operations import GET_USER, PERMANENT, Operation
 from purgeengine.core.graph.retry_after import WAIT_S_MAX
 from purgeengine.core.graph.text import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX
@@ -53,7 +54,7 @@ def check_answer(http_status: int, headers: dict[str, str], body: bytes, rows: i
         assert decoded(http_status, headers, body, rows) == answer, "quick and tolerant reading differ"
         assert decoded(http_status, headers, body, rows, GET_USER) == read, "they differ in a body"
     for reply in ((read and read.replies) or {}).values():
-        assert reply is None or isinstance(decode.found_in(reply), dict)
+        assert reply is None or isinstance(found_in(reply), dict)
     if answer is not None:
         check(answer, http_status, rows)
         check_against_plain_json(answer, body, rows)
