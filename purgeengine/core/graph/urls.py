@@ -20,23 +20,22 @@ def check_contacts(contacts: Sequence[str]) -> None:
 
 def url_start(operation: Operation, user: str, folder: str) -> str:
     """The url of a request up to the id, or up to its query where it names no item. The row must be valid (see `identifiers`)."""
-    resource = operation.resource
     match operation.url_form:
-        case UrlForm.TENANT:
-            return f"/{resource.collection}"
+        case UrlForm.ITEM:
+            return f"{_collection_url(operation.resource, user, folder)}/"
+        case UrlForm.COLLECTION:
+            return _collection_url(operation.resource, user, folder)
         case UrlForm.USER:
             return user_start(user)
-        case UrlForm.COLLECTION:
-            return f"{user_start(user)}{_folder_part(resource, folder)}/{resource.collection}"
-        case UrlForm.ITEM:
-            return f"{user_start(user)}{_folder_part(resource, folder)}/{resource.collection}/"
+        case UrlForm.TENANT:
+            return f"/{operation.resource.collection}"
 
 
-def _folder_part(resource: Resource, folder: str) -> str:
+def _collection_url(resource: Resource, user: str, folder: str) -> str:
     if not folder:
-        return ""
+        return f"{user_start(user)}/{resource.collection}"
     assert is_id(folder), id_problem("folder", folder)
-    return f"/{resource.folders}/{escaped(folder)}"
+    return f"{user_start(user)}/{resource.folders}/{escaped(folder)}/{resource.collection}"
 
 
 def escaped(name: str) -> str:
