@@ -26,6 +26,39 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     """Never sent: its mailbox was closed, or a filter left it out."""
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the contact does not exist any more, and the ledger says so."""
+        return self in (Outcome.PURGED, Outcome.ABSENT)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the row was sent and Graph did not purge it. Such rows count against the thresholds that stop a run."""
+        return self in (Outcome.REFUSED, Outcome.EXHAUSTED)
+
+    @property
+    def worth_retrying(self) -> bool:
+        """Whether another run may settle the row better: it failed, or it was never sent because its mailbox was closed."""
+        return self.failed or self is Outcome.SKIPPED
+
+    @property
+    def ended_badly(self) -> bool:
+        """Whether a run with such a row ends with exit code 1: all but purged, absent, and a duplicate of another row."""
+        return self.worth_retrying or self is Outcome.INVALID
+
+    @property
+    def never_sent(self) -> bool:
+        """Whether the row was left out of a run, which has learned nothing of the contact."""
+        return self in (Outcome.SKIPPED, Outcome.INVALID, Outcome.DUPLICATE)
+
+    @property
+    def may_leave_doubt(self) -> bool:
+        """Whether an earlier attempt may have purged the contact all the same, where no answer to it came.
+
+        Purged and absent say where the contact is; invalid and duplicate rows never had an attempt.
+        """
+        return self.worth_retrying
+
 
 class Item(NamedTuple):
     """A valid row, as Graph will be asked for it.

@@ -26,7 +26,7 @@ from purgeengine.core.limits import window
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.messages import Send
 from purgeengine.core.model import Attempt, Outcome, Reply
-from purgeengine.core.scheduling import batching, mailbox, settlement
+from purgeengine.core.scheduling import batching, judged_rows, mailbox, mailbox_limits, settlement
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.edges.ledger import ledger
 from purgeengine.edges.ledger.running import journal, unfinished
@@ -113,11 +113,10 @@ def _sends_duplicates(patch: Patch) -> None:
 
 @mutant("a row that the answer leaves out is forgotten", 2)
 def _drops_unanswered(patch: Patch) -> None:
-    def wrong(right: Any, self: Any, batch: int, attempt: Attempt, reply: Reply, *rest: Any) -> None:
-        if reply is not settlement.NO_REPLY:
-            right(self, batch, attempt, reply, *rest)
+    def wrong(right: Any, self: Any, *args: Any) -> list[Any]:
+        return [row for row in right(self, *args) if row.reply is not settlement.NO_REPLY]
 
-    _around(patch, settlement.Settlement, "_reply", wrong)
+    _around(patch, settlement.Settler, "_judged", wrong)
 
 
 @mutant("rows to be sent again are forgotten when their mailbox is closed", 2)
@@ -139,10 +138,11 @@ def _counts_424(patch: Patch) -> None:
 
 @mutant("a 429 uses up an attempt", 2)
 def _counts_429(patch: Patch) -> None:
-    def wrong(right: Any, self: Any, batch: int, attempt: Attempt, reply: Reply, *rest: Any, **how: Any) -> None:
-        right(self, batch, attempt, reply, *rest, **{**how, "counted": how.get("counted", True) or reply.status == 429})
+    def wrong(right: Any, self: Any, verdict: Any, attempt: Attempt, reply: Reply, at: float, **how: Any) -> Any:
+        how["counted"] = how.get("counted", True) or reply.status == 429
+        return right(self, verdict, attempt, reply, at, **how)
 
-    _around(patch, settlement.Settlement, "_return", wrong)
+    _around(patch, judged_rows.RowJudge, "again", wrong)
 
 
 @mutant("a refused token leaves its row in doubt", 4)
@@ -183,14 +183,14 @@ def _window_from_sending(patch: Patch) -> None:
 
 @mutant("a lost call frees its mailboxes at once", 3)
 def _no_quarantine(patch: Patch) -> None:
-    patch.setattr(mailbox.Mailbox, "lost", lambda self, at, *, lane: None)
+    patch.setattr(mailbox_limits.MailboxLimits, "cool_down", lambda self, at, *, lane: None)
 
 
 @mutant("a mailbox may be in two batches at once", 3)
 def _two_batches(patch: Patch) -> None:
-    def wrong(right: Any, self: Any, parts: Any, now: float, *rest: Any, **more: Any) -> Any:
-        flight = right(self, parts, now, *rest, **more)
-        for box, _ in parts:
+    def wrong(right: Any, self: Any, shares: Any, now: float, *rest: Any, **more: Any) -> Any:
+        flight = right(self, shares, now, *rest, **more)
+        for box, _ in shares:
             box.slots_taken = 0
             self._open_mailboxes.place(box, now)
         return flight
@@ -200,15 +200,16 @@ def _two_batches(patch: Patch) -> None:
 
 @mutant("the Retry-After of a row is ignored", 3)
 def _ignores_item_wait(patch: Patch) -> None:
-    patch.setattr(mailbox.Mailbox, "block", lambda self, until, *, throttled=False: None)
+    patch.setattr(mailbox_limits.MailboxLimits, "block", lambda self, until, *, throttled=False: None)
 
 
 @mutant("the Retry-After of a row is cut by a hundredth", 3)
 def _cuts_item_wait(patch: Patch) -> None:
-    def wrong(right: Any, self: Any, box: Any, until: float, now: float) -> None:
-        right(self, box, now + 0.99 * (until - now), now)
+    def wrong(right: Any, rows: Any, asked_s: float) -> Any:
+        news = right(rows, asked_s)
+        return news._replace(wait_s=0.99 * news.wait_s)
 
-    _around(patch, settlement.Settlement, "block", wrong)
+    _around(patch, settlement, "mailbox_news", wrong)
 
 
 @mutant("a shorter Retry-After of a call replaces a longer one", 3)
@@ -238,12 +239,12 @@ def _loses_contradicted_wait(patch: Patch) -> None:
 
 @mutant("gone is always absent", 4)
 def _always_absent(patch: Patch) -> None:
-    patch.setattr(settlement, "outcome_when_gone", lambda in_doubt: Outcome.ABSENT)
+    patch.setattr(judged_rows, "outcome_when_gone", lambda in_doubt: Outcome.ABSENT)
 
 
 @mutant("gone is always purged", 4)
 def _always_purged(patch: Patch) -> None:
-    patch.setattr(settlement, "outcome_when_gone", lambda in_doubt: Outcome.PURGED)
+    patch.setattr(judged_rows, "outcome_when_gone", lambda in_doubt: Outcome.PURGED)
 
 
 @mutant("any 404 means gone", 4)
@@ -253,10 +254,10 @@ def _any_404(patch: Patch) -> None:
 
 @mutant("a lost call leaves no doubt", 4)
 def _lost_without_doubt(patch: Patch) -> None:
-    def wrong(right: Any, self: Any, flight: Any, reply: Reply, now: float, *, counted: bool) -> None:
-        self.all_returned(flight, reply, now)
+    def wrong(right: Any, self: Any, *args: Any, in_doubt: bool = False, **how: Any) -> Any:
+        return right(self, *args, **how)
 
-    _around(patch, settlement.Settlement, "all_in_doubt", wrong)
+    _around(patch, settlement.Settler, "_all_again", wrong)
 
 
 @mutant("a row that the answer leaves out is not in doubt", 4)
@@ -271,18 +272,19 @@ def _fault_without_doubt(patch: Patch) -> None:
 
 @mutant("a 429 or 424 forgets an earlier doubt", 4)
 def _forgets_doubt(patch: Patch) -> None:
-    def wrong(right: Any, self: Any, batch: int, attempt: Attempt, *rest: Any, **how: Any) -> None:
-        right(self, batch, attempt._replace(in_doubt=attempt.in_doubt and how.get("counted", True)), *rest, **how)
+    def wrong(right: Any, self: Any, verdict: Any, attempt: Attempt, *rest: Any, **how: Any) -> Any:
+        attempt = attempt._replace(in_doubt=attempt.in_doubt and how.get("counted", True))
+        return right(self, verdict, attempt, *rest, **how)
 
-    _around(patch, settlement.Settlement, "_return", wrong)
+    _around(patch, judged_rows.RowJudge, "again", wrong)
 
 
 @mutant("every 429 and 424 leaves a doubt", 4)
 def _doubts_everything(patch: Patch) -> None:
-    def wrong(right: Any, self: Any, batch: int, attempt: Attempt, *rest: Any, **how: Any) -> None:
-        right(self, batch, attempt._replace(in_doubt=True), *rest, **how)
+    def wrong(right: Any, self: Any, verdict: Any, attempt: Attempt, *rest: Any, **how: Any) -> Any:
+        return right(self, verdict, attempt._replace(in_doubt=True), *rest, **how)
 
-    _around(patch, settlement.Settlement, "_return", wrong)
+    _around(patch, judged_rows.RowJudge, "again", wrong)
 
 
 @mutant("of two answers to a row the last counts", 4)
@@ -344,7 +346,7 @@ def _forgets_flights(patch: Patch) -> None:
 
 
 def _judges(patch: Patch, these: Callable[[Reply], bool], verdict: Verdict) -> None:
-    _around(patch, settlement, "judge", lambda right, reply, *ids: verdict if these(reply) else right(reply, *ids))
+    _around(patch, judged_rows, "judge", lambda right, reply, *ids: verdict if these(reply) else right(reply, *ids))
 
 
 def _now() -> float:

@@ -18,7 +18,8 @@ from purgeengine.core.limits.rate_limit import TokenBucket
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import InputEnded, MailboxOpened, RenewToken, Settled, TokenRenewed
 from purgeengine.core.model import Attempt, Outcome, Reply
-from purgeengine.core.scheduling.mailbox import GOOD_REPLIES_TO_RAISE, Mailbox
+from purgeengine.core.scheduling.mailbox import Mailbox
+from purgeengine.core.scheduling.mailbox_limits import GOOD_REPLIES_TO_RAISE
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.packing import ReadyQueue, choose
 from purgeengine.core.scheduling.scheduler import Scheduler
@@ -117,9 +118,9 @@ def test_a_row_that_travels_alone_uses_one_request_of_the_window() -> None:
     """Exactly one: with two requests left, two such rows may leave and no third."""
     mailbox = a_mailbox(rows=1, requests=2)
     mailbox.give_up()
-    mailbox.alone = [Attempt(0, 1), Attempt(1, 1)]
+    mailbox.send_alone([Attempt(0, 1), Attempt(1, 1)])
     assert mailbox.draw_alone() == (Attempt(1, 2),)
-    mailbox.landed(1, lane=False)
+    mailbox.refused(1, 0.0, lane=False)
     assert mailbox.ready_at(5.0) == 5.0
     mailbox.draw_alone()
     assert mailbox.window.room(5.0) == 0
@@ -377,7 +378,7 @@ def test_timers_that_no_longer_matter_are_swept_out_now_and_then() -> None:
     counts = []
     for until in (90.0, 80.0, 70.0, 60.0):
         for mailbox in waiting:
-            mailbox.blocked_until = until
+            mailbox.blocked_until = until  # a shorter wait than before, which `block` never gives
             (open_mailboxes.place if mailbox.number < len(open_mailboxes) else open_mailboxes.open)(mailbox, 0.0)
             counts.append(len(open_mailboxes._timers))
             open_mailboxes.place(mailbox, 0.0)  # the same instant once more is no second timer

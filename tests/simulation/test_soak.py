@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from purgeengine.core.scheduling.batch_results import BatchResults
 from purgeengine.core.scheduling.flight import Flight
-from purgeengine.core.scheduling.settlement import Settlement
 from purgeengine.edges.http.transport import Timeouts
 from purgeengine.edges.ledger.running import work_rows
 from purgeengine.edges.ledger.store import database
@@ -62,12 +62,12 @@ def test_nothing_grows_in_3_000_rows_over_sockets() -> None:
 def test_a_leak_of_what_a_call_was_about_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever keeps batches that have ended, wherever it is, is found by the blocks of memory that stay."""
     kept: list[Flight] = []
-    begin = Settlement.begin
+    landed = BatchResults._landed
 
-    def leaking(self: Settlement, flight: Flight, *arguments: Any) -> None:
-        begin(self, flight, *arguments)
+    def leaking(self: BatchResults, flight: Flight, *arguments: Any) -> Any:
         kept.append(flight)
+        return landed(self, flight, *arguments)
 
-    monkeypatch.setattr(Settlement, "begin", leaking)
+    monkeypatch.setattr(BatchResults, "_landed", leaking)
     report = soak.simulated(10_000, faults=Faults(), connections=CONNECTIONS, samples=SAMPLES)
     assert any(said.startswith("blocks grew") for said in report.broken(soak.SMALL))

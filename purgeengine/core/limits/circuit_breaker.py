@@ -11,6 +11,7 @@ from math import inf
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.model import Reply
+from purgeengine.run_limits import Limits
 
 FAILURES_TO_CLOSE = 5
 """Failed calls in a row, no success between, that speak of an outage rather than of bad luck."""
@@ -32,7 +33,7 @@ class CircuitBreaker:
         self._failed_at: float | None = None
         self.refused_in_a_row = 0
         """Times that calls were refused as too fast, one after the other, without a success in between."""
-        self.was_heard = False
+        self._heard = False
         """Whether any answer of the run was Graph's."""
         self.last_failure = Reply(0)
         """What the latest failed call was told, with status 0 where no answer came."""
@@ -57,11 +58,20 @@ class CircuitBreaker:
     @property
     def walled_off(self) -> bool:
         """Whether not one answer was Graph's, and the latest call was answered by somebody in between."""
-        return not self.was_heard and not self.last_failure.from_graph
+        return not self._heard and not self.last_failure.from_graph
+
+    def is_outage(self, limits: Limits) -> bool:
+        """Whether calls have failed for longer than a run goes on trying."""
+        allowed_s = limits.outage_s_max
+        if not self._heard:
+            allowed_s = min(allowed_s, limits.first_outage_s_max)
+        if self.walled_off:
+            allowed_s = min(allowed_s, limits.walled_off_s_max)
+        return self.failing_s > allowed_s
 
     def heard(self) -> None:
         """An answer was Graph's, whatever it says."""
-        self.was_heard = True
+        self._heard = True
 
     def places(self, in_flight: int, now: float) -> int:
         """Batches that may leave now."""
@@ -71,7 +81,7 @@ class CircuitBreaker:
 
     def answered(self) -> None:
         """The service does its work. A wait that it asked for still holds."""
-        self.was_heard = True
+        self._heard = True
         self._failures = 0
         self.refused_in_a_row = 0
         self._backoff_until = -inf

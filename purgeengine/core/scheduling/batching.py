@@ -78,7 +78,7 @@ class Batching:
     def landed(self, flight: Flight) -> None:
         """A batch has ended, and its mailboxes know."""
         if flight.batch.serial:
-            self._in_lanes -= sum(not mailbox.lanes for mailbox, _ in flight.parts)
+            self._in_lanes -= sum(not mailbox.lanes for mailbox, _ in flight.shares)
 
     def next_batch(self, now: float, token_generation: int, *, others_in_flight: bool) -> Flight | None:
         """The next batch, taken out of its mailboxes; None where none is ready, or a better one is worth a short wait."""
@@ -139,7 +139,7 @@ class Batching:
 
     def _flight(
         self,
-        parts: list[tuple[Mailbox, Sequence[Attempt]]],
+        shares: list[tuple[Mailbox, Sequence[Attempt]]],
         now: float,
         token_generation: int,
         *,
@@ -148,13 +148,13 @@ class Batching:
         batch = Batch(
             self._next_batch,
             str(UUID(int=self._rng.getrandbits(128), version=4)),
-            tuple(MailboxShare(mailbox.number, attempts) for mailbox, attempts in parts),
+            tuple(MailboxShare(mailbox.number, attempts) for mailbox, attempts in shares),
             serial,
         )
         self._next_batch += 1
         size = batch.size
         assert 1 <= size <= self._limits.batch_items_max, f"a batch of {size}"
         self._bucket.spend(size)
-        for _, attempts in parts:
+        for _, attempts in shares:
             self.fanout.sent(len(attempts))
-        return Flight(batch, parts, now, token_generation, size)
+        return Flight(batch, shares, now, token_generation, size)

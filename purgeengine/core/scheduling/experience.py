@@ -155,3 +155,15 @@ class Experience:
             self._unauthorized_at = now
             self.unauthorized += 1
         return not self.went_through and self.unauthorized >= UNAUTHORIZED_ANSWERS
+
+
+def all_alike(rows: int, reply: Reply) -> Reply:
+    """Why a mailbox is closed that refused its first rows alike, with what it said."""
+    said = f" It said: {reply.message}" if reply.message else ""
+    return reply._replace(message=f"The mailbox refused its first {rows} rows alike and let none through.{said}")
+
+
+def all_trouble(answers: int, reply: Reply) -> Reply:
+    """Why a mailbox is closed that answered nothing but trouble."""
+    said = f" The last one said: {reply.message}" if reply.message else ""
+    return reply._replace(message=f"{answers} answers of the mailbox in a row brought nothing.{said}")

@@ -14,7 +14,8 @@ class Flight:
     """What the scheduler must remember of a batch until it ends: whose rows it carries, since when, with which token."""
 
     batch: Batch
-    parts: list[tuple[Mailbox, Sequence[Attempt]]]
+    shares: list[tuple[Mailbox, Sequence[Attempt]]]
+    """Its rows, by mailbox, in the order of the wire."""
     sent_at: float
     token_generation: int
     size: int

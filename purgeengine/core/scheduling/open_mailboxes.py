@@ -7,7 +7,7 @@ spent), so they are checked again when a mailbox is taken out.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from math import inf
 
@@ -67,8 +67,12 @@ class OpenMailboxes:
         """Take it in."""
         assert mailbox.number not in self._open, f"mailbox {mailbox.number} was opened twice"
         self._open[mailbox.number] = mailbox
-        mailbox.rows = mailbox.remaining
         self.place(mailbox, now)
+
+    def place_all(self, mailboxes: Iterable[Mailbox], now: float) -> None:
+        """Place each of them."""
+        for mailbox in mailboxes:
+            self.place(mailbox, now)
 
     def place(self, mailbox: Mailbox, now: float) -> None:
         """Among the ready if it may send now, onto a timer if only time is missing, away if nothing is left."""
@@ -109,9 +113,9 @@ class OpenMailboxes:
             self._timers = [(at, number) for number, at in self._waiting.items()]
             heapify(self._timers)
 
-    def send_alone(self, mailbox: Mailbox) -> None:
-        """A row of this mailbox must travel in a batch of its own."""
-        self._alone.append(mailbox)
+    def send_alone(self, mailbox: Mailbox, rows: int) -> None:
+        """So many rows of this mailbox must travel in batches of their own."""
+        self._alone.extend([mailbox] * rows)
 
     def alone(self, now: float) -> Iterator[Mailbox]:
         """Yield each mailbox that may now send a row which needs a batch of its own, and take it out of the queue.

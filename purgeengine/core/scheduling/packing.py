@@ -17,14 +17,15 @@ class ReadyQueue:
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Mailbox]] = []
+        self._numbers: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._heap)
 
     def push(self, mailbox: Mailbox) -> None:
         """Add it unless it is in already."""
-        if not mailbox.queued:
-            mailbox.queued = True
+        if mailbox.number not in self._numbers:
+            self._numbers.add(mailbox.number)
             heappush(self._heap, (-mailbox.remaining, mailbox.number, mailbox))
 
     def pop(self) -> Mailbox | None:
@@ -32,7 +33,7 @@ class ReadyQueue:
         if not self._heap:
             return None
         mailbox = heappop(self._heap)[2]
-        mailbox.queued = False
+        self._numbers.discard(mailbox.number)
         return mailbox
 
 

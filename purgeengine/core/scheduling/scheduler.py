@@ -13,7 +13,6 @@ from typing import assert_never
 
 from purgeengine.core.forecast.eta import Eta
 from purgeengine.core.graph.operations import PERMANENT, Operation
-from purgeengine.core.graph.verdicts import Verdict, judge_batch
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
@@ -32,31 +31,20 @@ from purgeengine.core.messages import (
     MailboxOpened,
     Record,
     Released,
-    RunBlocked,
     Send,
     StopRequested,
     TokenRenewed,
 )
-from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Reply
+from purgeengine.core.model import Answer, Reply
+from purgeengine.core.scheduling.batch_results import BatchResults
 from purgeengine.core.scheduling.batching import Batching
-from purgeengine.core.scheduling.experience import PATIENT_ANSWERS_MAX
 from purgeengine.core.scheduling.flight import Flight
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
-from purgeengine.core.scheduling.settlement import Settlement
-from purgeengine.core.scheduling.token_watch import TokenStep, TokenWatch
+from purgeengine.core.scheduling.settlement import Settler
+from purgeengine.core.scheduling.token_watch import TokenWatch
 from purgeengine.core.scheduling.view import View
 from purgeengine.run_limits import Limits
-
-NOT_ATTEMPTED_WAIT_S = 1.0
-"""Seconds before a call is sent again that was not attempted as a whole (424)."""
-
-
-HEEDED_FIRST = (Verdict.THROTTLED, Verdict.INTERCEPTED)
-"""Verdicts whose wait is heeded where they are carried out."""
-REFUSED_ALONE_MAX = 20
-"""Batches of a single row that Graph may refuse as a whole, one after the other, none answered in between. More than a full batch
-of rows that spoil theirs cannot be: it is not the rows then, and the run stops."""
 
 
 class Scheduler:
@@ -89,14 +77,24 @@ class Scheduler:
         self._breaker.asked_to_wait(now, run_blocked_for_s)
         self._cooldown = cooldown or LostCallCooldown(limits)
         self._token = TokenWatch(renewable=token_renewable)
-        self._settlement = Settlement(limits, self._backoff, operation.verdicts, self._token)
+        self._settler = Settler(limits, self._backoff, operation.verdicts, self._token)
         self._open_mailboxes = OpenMailboxes(limits)
         self._batching = Batching(
             limits, rng, self._open_mailboxes, self._connections, now=now, first_batch=first_batch, unread=rows_left
         )
         self._eta = Eta(limits, now)
+        self._results = BatchResults(
+            limits,
+            self._settler,
+            breaker=self._breaker,
+            connections=self._connections,
+            cooldown=self._cooldown,
+            token=self._token,
+            open_mailboxes=self._open_mailboxes,
+            batching=self._batching,
+            eta=self._eta,
+        )
         self._flights: dict[int, Flight] = {}
-        self._refused_alone = 0
         self._input_ended = False
         self._stopping = False
         self._held_until: float | None = None
@@ -151,7 +149,7 @@ class Scheduler:
         return (
             self._held_until is None
             and self._breaker.opens_at <= now
-            and all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].parts)
+            and all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].shares)
         )
 
     @property
@@ -174,7 +172,8 @@ class Scheduler:
             self._eta,
             self._open_mailboxes,
             self._batching,
-            self._settlement,
+            self._results.throttled,
+            self._results.unanswered,
         )
 
     def wake_at(self) -> float | None:
@@ -198,12 +197,13 @@ class Scheduler:
             case InputEnded():
                 self._input_ended = True
             case BatchAnswered():
-                self._answered(event)
+                flight = self._flights.pop(event.batch)
+                self._give(self._results.answered(flight, event.answer, self._now, len(self._flights)))
             case BatchLost():
-                self._lost(event)
+                self._give(self._results.lost(self._flights.pop(event.batch), event, self._now))
             case TokenRenewed():
                 self._token.renewed(self._now)
-                self._release_suspects()
+                self._open_mailboxes.place_all(self._token.released(), self._now)
             case StopRequested():
                 self._stopping = True
             case Held():
@@ -229,164 +229,23 @@ class Scheduler:
             self._cooldown,
             limits.mailbox_concurrent_max,
             event.doubt_end,
+            event.unsettled,
+            self._now,
         )
-        if event.unsettled:
-            mailbox.restore(event.unsettled, self._now)
         self._batching.unread = max(0, self._batching.unread - mailbox.remaining)
         if event.blocked_for_s > limits.retry_after_s_max:
-            self._settlement.give_up(mailbox)
-            self._out.append(Record(tuple(self._settlement.entries)))
+            self._out.append(Record(self._settler.give_up(mailbox).entries))
             return
         mailbox.block(self._now + event.blocked_for_s)
         self._open_mailboxes.open(mailbox, self._now)
 
-    def _answered(self, event: BatchAnswered) -> None:
-        flight = self._flights.pop(event.batch)
-        answer = event.answer
-        self._settlement.begin(flight, answer.outer.status, answer.request_id)
-        if answer.replies is None:
-            self._whole_batch(flight, answer.outer, answer.claims)
-        else:
-            self._breaker.answered()
-            self._refused_alone = 0
-            if self._cooldown.timed(self._now - flight.sent_at):
-                self._open_mailboxes.reconsider(self._now)
-            if answer.outer.retry_after_s is not None:
-                self._wait_for_graph(answer.outer.retry_after_s, answer.outer)
-            self._settlement.replies(flight, answer.replies, answer.waits, self._now, self._batching.fanout)
-            self._time(flight)
-            self._heed(flight, answer.claims)
-        self._land(flight)
-
-    def _lost(self, event: BatchLost) -> None:
-        flight = self._flights.pop(event.batch)
-        self._settlement.begin(flight, None, "")
-        if not event.held:
-            self._breaker.failed(self._now, Reply(0, NOT_FROM_GRAPH if event.intercepted else "", event.reason))
-        if event.sent:
-            self._in_doubt(flight, Reply(0, message=event.reason), running=event.running)
-        else:
-            self._settlement.never_sent(flight, self._now)
-            for mailbox, attempts in flight.parts:
-                self._batching.fanout.lost(len(attempts))
-                mailbox.window.never_arrived(len(attempts))
-        self._land(flight)
-
-    def _whole_batch(self, flight: Flight, outer: Reply, claims: str) -> None:
-        """The cases: too fast; token refused; something in the batch is wrong; the app is refused; the service's trouble."""
-        verdict = judge_batch(outer)
-        if outer.from_graph:
-            self._breaker.heard()
-        self._connections.refused(self._now, flight.sent_at, outer.status)
-        if verdict is Verdict.FAULT:
-            self._breaker.failed(self._now, outer)
-            if outer.retry_after_s is not None:
-                self._wait_for_graph(outer.retry_after_s, outer)
-            self._in_doubt(flight, outer, running=True)
-            return
-        for mailbox, attempts in flight.parts:
-            self._batching.fanout.lost(len(attempts))
-            mailbox.window.answered(len(attempts), self._now)
-        match verdict:
-            case Verdict.THROTTLED:
-                self._wait_for_graph(self._breaker.throttled(self._now, outer, flight.sent_at), outer)
-                self._settlement.all_returned(flight, outer, self._now)
-                if self._breaker.refused_in_a_row >= PATIENT_ANSWERS_MAX:
-                    self._halt(HaltReason.THROTTLED, outer)
-            case Verdict.NOT_ATTEMPTED:
-                self._breaker.failed(self._now, outer)
-                self._settlement.all_returned(flight, outer, self._now, NOT_ATTEMPTED_WAIT_S)
-            case Verdict.REFUSED if flight.batch.serial and flight.size > 1:
-                self._batching.lanes_work = False  # or a row of it is wrong, which an unordered batch will show
-                self._settlement.all_returned(flight, outer, self._now)
-            case Verdict.REFUSED if flight.size > 1:
-                self._settlement.all_alone(flight)
-                for mailbox, attempts in flight.parts:
-                    for _ in attempts:
-                        self._open_mailboxes.send_alone(mailbox)
-            case Verdict.REFUSED if self._refused_alone >= REFUSED_ALONE_MAX:
-                self._settlement.all_returned(flight, outer, self._now)
-                self._halt(HaltReason.BATCHES_REFUSED, outer)
-            case Verdict.REFUSED:
-                self._refused_alone += 1
-                self._settlement.refuse_all(flight, outer)
-            case Verdict.INTERCEPTED:
-                self._breaker.failed(self._now, outer)
-                if outer.retry_after_s is not None:
-                    self._wait_for_graph(outer.retry_after_s, outer)
-                self._settlement.all_intercepted(flight, outer, self._now, counted=not self._breaker.probing)
-            case Verdict.APP_REFUSED:
-                self._settlement.all_returned(flight, outer, self._now)
-                self._halt(HaltReason.REFUSED_APP, outer)
-            case _:
-                self._settlement.all_returned(flight, outer, self._now)
-                if verdict is Verdict.TOKEN_REFUSED:
-                    self._token_refused(flight, outer, claims)
-        if verdict not in HEEDED_FIRST and outer.retry_after_s is not None:
-            self._wait_for_graph(outer.retry_after_s, outer)
-
-    def _in_doubt(self, flight: Flight, reply: Reply, *, running: bool) -> None:
-        """Perhaps carried out. While the service may still be at it, its mailboxes wait as long as that may take."""
-        lane = flight.batch.serial
-        quarantine_s = self._cooldown.length_of_s(lane=lane) if running else 0.0
-        self._settlement.all_in_doubt(flight, reply, self._now, counted=not self._breaker.probing)
-        for mailbox, attempts in flight.parts:
-            self._batching.fanout.lost(len(attempts))
-            mailbox.window.answered(len(attempts), self._now + quarantine_s)
-            if running:
-                self._settlement.cooldown(mailbox, self._now, quarantine_s, lane=lane)
-
-    def _heed(self, flight: Flight, claims: str) -> None:
-        """What single replies say about more than their mailbox."""
-        said = self._settlement.said
-        if said.app_refused is not None:
-            self._halt(HaltReason.REFUSED_APP, said.app_refused)
-        if said.no_such_action is not None:
-            self._halt(HaltReason.NO_SUCH_ACTION, said.no_such_action)
-        if said.proven:
-            self._release_suspects()
-        if said.token_refused is not None:
-            self._token_refused(flight, said.token_refused, claims)
-        if said.went_through:
-            self._token.went_through()
-
-    def _land(self, flight: Flight) -> None:
-        """The batch is history: its mailboxes may be in another."""
-        lane = flight.batch.serial
-        for mailbox, attempts in flight.parts:
-            mailbox.landed(len(attempts), lane=lane)
-            if mailbox.closing is not None and not mailbox.in_flight:
-                self._settlement.close(mailbox)
-        self._batching.landed(flight)
-        self._out.append(Record(tuple(self._settlement.entries)))
-        for mailbox, _ in flight.parts:
-            self._open_mailboxes.place(mailbox, self._now)
-
-    def _time(self, flight: Flight) -> None:
-        """What an answer shows of how long calls take; one that refused rows was quick for another reason."""
-        duration_s, said, pace = self._now - flight.sent_at, self._settlement.said, self._batching.plan.pace
-        if flight.batch.serial:
-            tried = max(1, flight.size - said.unsent)
-            pace.timed_lane(tried, duration_s)
-            self._eta.lane(tried, duration_s)
-            expected_s = pace.assumed_lane_s(tried)
-        elif said.refused:
-            return
-        else:
-            pace.timed(flight.size, duration_s)
-            self._eta.call(flight.size, duration_s)
-            expected_s = pace.assumed_call_s(flight.size)
-        in_flight = len(self._flights) + 1
-        self._connections.answered(self._now, flight.sent_at, expected_s=expected_s, in_flight=in_flight)
-
-    def _token_refused(self, flight: Flight, reply: Reply, claims: str) -> None:
-        if self._token.refused(flight.token_generation, flight.batch.number, claims) is TokenStep.GIVE_UP:
-            self._halt(HaltReason.REFUSED_APP, reply)
-
-    def _release_suspects(self) -> None:
-        """The token is good, or there is another: ask them again."""
-        for mailbox in self._token.released():
-            self._open_mailboxes.place(mailbox, self._now)
+    def _give(self, commands: list[Command]) -> None:
+        """Add commands to the answer; a run halts once, for the first reason."""
+        for command in commands:
+            if isinstance(command, Halt):
+                self._halt(command.reason, command.reply)
+            else:
+                self._out.append(command)
 
     def _look_at_suspects(self) -> None:
         """Decide about the mailboxes that answer 401 to a fresh token, once no other mailbox can show that the token is good.
@@ -404,15 +263,8 @@ class Scheduler:
                 self._halt(HaltReason.UNAUTHORIZED, reply)
                 return
             for mailbox in self._token.released():
-                self._settlement.close_suspect(mailbox)
-                self._out.append(Record(tuple(self._settlement.entries)))
+                self._out.append(Record(self._settler.close_suspect(mailbox).entries))
                 self._open_mailboxes.place(mailbox, self._now)
-
-    def _wait_for_graph(self, for_s: float, reply: Reply) -> None:
-        if for_s > self._limits.retry_after_s_max:
-            self._halt(HaltReason.WAIT_TOO_LONG, reply)
-        self._breaker.asked_to_wait(self._now, for_s)
-        self._settlement.entries.append(RunBlocked(for_s))
 
     def _halt(self, reason: HaltReason, reply: Reply) -> None:
         if not self._stopping:
@@ -420,13 +272,7 @@ class Scheduler:
             self._out.append(Halt(reason, reply, self._token.claims))
 
     def _halt_on_outage(self) -> None:
-        limits = self._limits
-        allowed_s = limits.outage_s_max
-        if not self._breaker.was_heard:
-            allowed_s = min(allowed_s, limits.first_outage_s_max)
-        if self._breaker.walled_off:
-            allowed_s = min(allowed_s, limits.walled_off_s_max)
-        if self._held_until is None and self._breaker.failing_s > allowed_s:
+        if self._held_until is None and self._breaker.is_outage(self._limits):
             self._halt(HaltReason.OUTAGE, self._breaker.last_failure)
 
     # ------------------------------------------------------------------------------------------------ what to send next

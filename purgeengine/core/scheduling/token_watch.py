@@ -12,6 +12,7 @@ from math import inf
 
 from purgeengine.core.messages import RenewToken
 from purgeengine.core.scheduling.mailbox import Mailbox
+from purgeengine.core.scheduling.news import Blame
 
 RENEWALS_WITHOUT_SUCCESS_MAX = 2
 """Tokens that Graph may refuse in a row, nothing going through between, before the run stops."""
@@ -25,15 +26,6 @@ class TokenStep(Enum):
     NOTHING = "it left with a token that is being replaced, or has been"
     RENEW = "get another"
     GIVE_UP = "others were refused as well"
-
-
-class Blame(Enum):
-    """Whose a 401 for a single row is."""
-
-    OLD_TOKEN = "the token is being replaced, or has been: send again"  # noqa: S105 - no secret
-    TOKEN = "the token may have ended: renew it"  # noqa: S105 - no secret
-    UNSETTLED = "the fresh token has not let anything through yet"
-    MAILBOX = "the fresh token lets other mailboxes through"
 
 
 class TokenWatch:
@@ -84,7 +76,7 @@ class TokenWatch:
 
     def suspect(self, mailbox: Mailbox) -> None:
         """Park a mailbox until something goes through, or another token comes."""
-        mailbox.parked = True
+        mailbox.park()
         self.suspects[mailbox.number] = mailbox
 
     def released(self) -> list[Mailbox]:
@@ -94,7 +86,7 @@ class TokenWatch:
         found = list(self.suspects.values())
         self.suspects.clear()
         for mailbox in found:
-            mailbox.parked = False
+            mailbox.release()
         return found
 
     def renewed(self, now: float = 0.0) -> None:

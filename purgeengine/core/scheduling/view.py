@@ -8,7 +8,6 @@ from purgeengine.core.forecast.eta import Closeness, Eta
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.scheduling.batching import Batching
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
-from purgeengine.core.scheduling.settlement import Settlement
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,10 @@ class View:
     eta: Eta
     open_mailboxes: OpenMailboxes
     batching: Batching
-    settlement: Settlement
+    throttled: int
+    """Sub-requests that Graph has refused as too fast so far."""
+    rows_unanswered: int
+    """Sub-requests whose call brought no answer to them so far."""
 
     @property
     def blocked_for_s(self) -> float:
@@ -51,7 +53,7 @@ class View:
             self.open_mailboxes,
             self.batching.unread,
             settled,
-            self.settlement.throttled + self.settlement.unanswered,
+            self.throttled + self.rows_unanswered,
             self.breaker.opens_at,
             self.now,
             **self.batching.ways,
@@ -61,11 +63,6 @@ class View:
     def closeness(self) -> Closeness:
         """The least time that the rows settled so far could have taken."""
         return self.eta.closeness(self.open_mailboxes.settled(), **self.batching.ways)
-
-    @property
-    def throttled(self) -> int:
-        """Sub-requests that Graph has refused as too fast so far."""
-        return self.settlement.throttled
 
     def throttled_mailboxes(self) -> int:
         """Open mailboxes that Graph has told to wait."""

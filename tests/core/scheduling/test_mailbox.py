@@ -11,7 +11,8 @@ from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Attempt, FirstAttempts
 from purgeengine.core.scheduling.flight import neighbours
-from purgeengine.core.scheduling.mailbox import LANE_ROWS_WORTH, Mailbox
+from purgeengine.core.scheduling.mailbox import Mailbox
+from purgeengine.core.scheduling.mailbox_limits import LANE_ROWS_WORTH
 from purgeengine.run_limits import Limits
 
 
@@ -84,15 +85,15 @@ def test_a_row_of_a_batch_takes_a_slot_and_a_lane_takes_one() -> None:
     mailbox.draw(2, 0.0)
     mailbox.draw_lane(10, 0.0)
     assert counted(mailbox) == (68, 32, 2, 4)
-    mailbox.landed(20, lane=True)
+    mailbox.refused(20, 0.0, lane=True)
     assert counted(mailbox) == (68, 12, 1, 3)
-    mailbox.landed(2, lane=False)
+    mailbox.refused(2, 0.0, lane=False)
     assert counted(mailbox) == (68, 10, 1, 1)
-    mailbox.landed(10, lane=True)
+    mailbox.refused(10, 0.0, lane=True)
     assert counted(mailbox) == (68, 0, 0, 0)
     mailbox.draw(20, 0.0)
     assert counted(mailbox) == (48, 20, 0, 4)
-    mailbox.landed(20, lane=False)
+    mailbox.refused(20, 0.0, lane=False)
     assert counted(mailbox) == (48, 0, 0, 0)
 
 
@@ -130,7 +131,7 @@ def test_rows_sent_before_go_first_and_count_their_attempts() -> None:
         Attempt(51, 1, in_doubt=True),
         Attempt(52, 1),
     )
-    mailbox.landed(4, lane=False)
+    mailbox.refused(4, 0.0, lane=False)
     assert mailbox.draw(2, 20.0) == (Attempt(7, 2), Attempt(9, 4, 1, in_doubt=True))
 
 
@@ -144,7 +145,7 @@ def test_how_many_rows_may_share_a_batch() -> None:
     assert mailbox.sendable(5.0, 20) == 8
     mailbox.draw(1, 0.0)
     assert mailbox.sendable(5.0, 20) == 3
-    mailbox.landed(1, lane=False)
+    mailbox.refused(1, 0.0, lane=False)
     for _ in range(2):
         mailbox.was_refused(some_went_through=True, concurrency=True)
     assert mailbox.sendable(5.0, 20) == 3  # its limit is three now, and none of them taken
@@ -155,7 +156,7 @@ def test_how_many_rows_may_share_a_batch() -> None:
 def test_a_row_alone_is_the_last_that_was_set_apart() -> None:
     """It takes one slot and one request, and its attempt is counted."""
     mailbox = a_mailbox(0)
-    mailbox.alone = [Attempt(3, 1), Attempt(5, 2)]
+    mailbox.send_alone([Attempt(3, 1), Attempt(5, 2)])
     assert mailbox.draw_alone() == (Attempt(5, 3),)
     assert counted(mailbox) == (1, 1, 0, 1)
 
@@ -240,18 +241,18 @@ def test_when_it_may_send() -> None:
     mailbox.put_back(Attempt(0, 1), 8.0)
     mailbox.put_back(Attempt(1, 1), 9.0)
     assert mailbox.ready_at(3.0) == 8.0
-    mailbox.alone.append(Attempt(2, 1))
+    mailbox.send_alone([Attempt(2, 1)])
     assert mailbox.ready_at(3.0) == 3.0
     mailbox.block(5.0)
     assert mailbox.ready_at(3.0) == 5.0
 
 
 @pytest.mark.parametrize(("lane", "until"), [(False, 110.0), (True, 120.0)])
-def test_after_a_lost_batch_it_waits_out_the_quarantine(lane: bool, until: float) -> None:
+def test_after_a_lost_batch_it_waits_out_the_cooldown(lane: bool, until: float) -> None:
     """Ten seconds for a batch, twice as long for a lane; and of two losses the one that ends later."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0), slowest_s=10.0 / 3.02, answered=1_000)
     mailbox = Mailbox(7, 0, 10, Window(10_000, 600.0), cooldown, limit_max=4)
-    mailbox.lost(100.0, lane=lane)
+    mailbox.cool_down(100.0, lane=lane)
     assert mailbox.ready_at(101.0) == pytest.approx(until)
-    mailbox.lost(105.0, lane=not lane)
+    mailbox.cool_down(105.0, lane=not lane)
     assert mailbox.ready_at(101.0) == pytest.approx(125.0 if not lane else 120.0)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import FrozenInstanceError
 from random import Random
 
+import pytest
+
 from purgeengine.core.limits.backoff import Backoff
-from purgeengine.core.limits.fanout import FanoutProbe
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
-from purgeengine.core.messages import Returned
-from purgeengine.core.model import PURGED_REPLY, Attempt, Batch, MailboxShare, Outcome, Reply
+from purgeengine.core.messages import MailboxBlocked, Returned, Settled
+from purgeengine.core.model import PURGED_REPLY, Answer, Attempt, Batch, MailboxShare, Outcome, Reply
 from purgeengine.core.scheduling.flight import Flight
 from purgeengine.core.scheduling.mailbox import Mailbox
-from purgeengine.core.scheduling.settlement import Settlement
+from purgeengine.core.scheduling.news import RunNews
+from purgeengine.core.scheduling.settlement import Settler
 from purgeengine.run_limits import Limits
 from tests.support.fixtures import a_scheduler, batches
 
@@ -23,32 +27,35 @@ def a_mailbox() -> Mailbox:
     return Mailbox(0, 0, 1_000, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
 
 
-def flight_of(mailbox: Mailbox, attempts: tuple[Attempt, ...], *, serial: bool = False) -> Flight:
+def flight_of(mailbox: Mailbox, attempts: Sequence[Attempt], *, serial: bool = False) -> Flight:
     """Of these rows alone."""
     return Flight(
         Batch(1, "id", (MailboxShare(0, attempts),), serial=serial), [(mailbox, attempts)], 0.0, 0, len(attempts)
     )
 
 
-def settling_of(flight: Flight) -> Settlement:
-    """One that has begun with this flight."""
-    settlement = Settlement(Limits(), Backoff(Limits(), Random(1)))
-    settlement.begin(flight, 400, "")
-    settlement.entries.clear()
-    return settlement
+def a_settler() -> Settler:
+    return Settler(Limits(), Backoff(Limits(), Random(1)))
+
+
+def answered(replies: dict[int, Reply | None], waits: dict[int, float] | None = None) -> Answer:
+    """An answer with sub-responses."""
+    return Answer(Reply(200), replies, waits=waits or {})
 
 
 def test_rows_of_a_refused_batch_are_returned_unless_their_mailbox_ends_in_the_same_turn() -> None:
     """It ends when nothing else of it is in flight: then they are settled with it, and were not returned."""
     for closing, other_rows, is_returned in ((False, 0, True), (True, 1, True), (True, 0, False)):
         mailbox = a_mailbox()
-        mailbox.draw(other_rows, 0.0)
+        if other_rows:
+            mailbox.draw(other_rows, 0.0)
         attempts = mailbox.draw(3, 0.0)
-        mailbox.closing = (Outcome.SKIPPED, GONE) if closing else None
-        settlement = settling_of(flight_of(mailbox, attempts))
-        settlement.all_alone(flight_of(mailbox, attempts))
-        assert settlement.entries == ([Returned(*attempt) for attempt in attempts] if is_returned else [])
-        assert tuple(mailbox.alone) == attempts
+        if closing:
+            mailbox.close_with(Outcome.SKIPPED, GONE)
+        settlement = a_settler().settle_one_by_one(flight_of(mailbox, attempts), 0.0)
+        assert settlement.entries == (tuple(Returned(*attempt) for attempt in attempts) if is_returned else ())
+        assert mailbox.alone == [*attempts]
+        assert mailbox.closes_now is not is_returned
 
 
 def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes() -> None:
@@ -57,39 +64,73 @@ def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes()
     seen = 0
     for _ in range(8):
         attempts = mailbox.draw_lane(20, 0.0)
-        flight = flight_of(mailbox, attempts, serial=True)
-        settlement = settling_of(flight)
         replies: dict[int, Reply | None] = {0: PURGED_REPLY, 1: GONE, **dict.fromkeys(range(2, 20), NOT_TRIED)}
-        settlement.replies(flight, replies, {}, 0.0, FanoutProbe(4, 4, 20))
-        mailbox.landed(20, lane=True)
+        settlement = a_settler().settle(flight_of(mailbox, attempts, serial=True), answered(replies), 0.0)
         seen += 2
-        assert (settlement.said.unsent, mailbox.window.room(0.0)) == (18, 10_000 - seen)
+        assert (settlement.news.unsent, mailbox.window.room(0.0)) == (18, 10_000 - seen)
     assert not mailbox.lanes_pay
 
 
 def test_a_lane_is_broken_by_any_refusal() -> None:
     """From 400 on; the row behind it was not tried, and travels again as if it had never left."""
     mailbox = a_mailbox()
-    attempts = mailbox.draw_lane(2, 0.0)
-    flight = flight_of(mailbox, attempts, serial=True)
-    settlement = settling_of(flight)
-    settlement.replies(flight, {0: Reply(400, "Bad"), 1: NOT_TRIED}, {}, 0.0, FanoutProbe(4, 4, 20))
-    assert settlement.said.unsent == 1
+    flight = flight_of(mailbox, mailbox.draw_lane(2, 0.0), serial=True)
+    settlement = a_settler().settle(flight, answered({0: Reply(400, "Bad"), 1: NOT_TRIED}), 0.0)
+    assert settlement.news.unsent == 1
     assert Returned(1, 0, 0, False) in settlement.entries
 
 
-def test_rows_that_were_too_fast_are_counted_over_all_mailboxes_of_a_batch() -> None:
-    """One in the first and two in the second."""
-    first, second = (
-        a_mailbox(),
-        Mailbox(1, 1_000, 2_000, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4),
-    )
-    parts = [(first, first.draw(1, 0.0)), (second, second.draw(2, 0.0))]
-    batch = Batch(1, "id", tuple(MailboxShare(mailbox.number, attempts) for mailbox, attempts in parts))
-    flight = Flight(batch, parts, 0.0, 0, batch.size)
-    settlement = settling_of(flight)
-    settlement.replies(flight, dict.fromkeys(range(3), Reply(429, retry_after_s=1.0)), {}, 0.0, FanoutProbe(4, 4, 20))
-    assert settlement.said.refused == 3
+def two_mailboxes() -> Flight:
+    """One row of the first and two of the second."""
+    first = a_mailbox()
+    second = Mailbox(1, 1_000, 2_000, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
+    shares = [(first, first.draw(1, 0.0)), (second, second.draw(2, 0.0))]
+    batch = Batch(1, "id", tuple(MailboxShare(mailbox.number, attempts) for mailbox, attempts in shares))
+    return Flight(batch, shares, 0.0, 0, batch.size)
+
+
+def test_rows_that_were_too_fast_are_told_for_each_mailbox_of_a_batch() -> None:
+    """One in the first and two in the second; nothing where there were none."""
+    throttled = answered(dict.fromkeys(range(3), Reply(429, retry_after_s=1.0)))
+    assert a_settler().settle(two_mailboxes(), throttled, 0.0).news.throttled == (1, 2)
+    assert a_settler().settle(two_mailboxes(), answered(dict.fromkeys(range(3), GONE)), 0.0).news.throttled == ()
+
+
+def test_a_settlement_holds_all_that_came_of_a_batch_and_the_settler_keeps_nothing() -> None:
+    """Two batches through one settler: what the first brought is not in the second, and neither can be changed."""
+    settler = a_settler()
+    told = settler.settle(two_mailboxes(), answered({0: GONE, 1: Reply(429, retry_after_s=9.0)}), 0.0)
+    assert [type(entry) for entry in told.entries] == [Settled, MailboxBlocked, Returned, Returned]
+    again = settler.settle(two_mailboxes(), answered(dict.fromkeys(range(3), PURGED_REPLY)), 0.0)
+    assert [(entry.position, entry.rows) for entry in again.entries if isinstance(entry, Settled)] == [
+        (0, 1),
+        (1_000, 2),
+    ]
+    assert again.news == RunNews(went_through=True, proven=True)
+    with pytest.raises(FrozenInstanceError):
+        told.entries = ()  # type: ignore[misc]
+    assert not [name for name, value in vars(settler).items() if isinstance(value, list | dict)]
+
+
+def test_a_lost_batch_leaves_every_row_in_doubt_and_its_mailboxes_waiting() -> None:
+    """As long as the service may be running it; where it has ended its work, nobody waits."""
+    for cooldown_s, blocked in ((40.0, [MailboxBlocked(0, 40.0), MailboxBlocked(1, 40.0)]), (None, [])):
+        flight = two_mailboxes()
+        told = a_settler().settle_lost(flight, Reply(0), 0.0, counted=True, cooldown_s=cooldown_s)
+        assert [entry for entry in told.entries if isinstance(entry, MailboxBlocked)] == blocked
+        returned = [entry for entry in told.entries if isinstance(entry, Returned)]
+        assert [(entry.in_doubt, entry.failures) for entry in returned] == [(True, 1)] * 3
+        assert told.news.unanswered == 3
+        assert all(mailbox.in_flight is False for mailbox, _ in flight.shares)
+        assert all((mailbox.ready_at(39.9) <= 39.9) is (cooldown_s is None) for mailbox, _ in flight.shares)
+
+
+def test_a_batch_that_never_left_is_no_sending() -> None:
+    """Its rows are sent for the first time next, and its requests are given back to the window."""
+    flight = two_mailboxes()
+    told = a_settler().settle_never_sent(flight, 0.0)
+    assert {(entry.number, entry.in_doubt) for entry in told.entries if isinstance(entry, Returned)} == {(0, False)}
+    assert [mailbox.window.room(0.0) for mailbox, _ in flight.shares] == [10_000, 10_000]
 
 
 def test_where_batches_are_wide_one_mailbox_may_have_lanes_from_the_start() -> None:

@@ -1,0 +1,244 @@
+"""Takes in the result of each batch: sub-responses, a refusal of the whole batch, or no answer.
+
+Rows are settled by the `Settler`, and mailboxes change themselves. What is left is here: what a result says about the whole run.
+The commands that come of it are returned; nothing is kept for later.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from purgeengine.core.forecast.eta import Eta
+from purgeengine.core.graph.verdicts import Verdict, judge_batch
+from purgeengine.core.limits.circuit_breaker import CircuitBreaker
+from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
+from purgeengine.core.limits.lost_calls import LostCallCooldown
+from purgeengine.core.messages import (
+    BatchEnded,
+    BatchLost,
+    Command,
+    Entry,
+    Halt,
+    HaltReason,
+    Record,
+    RunBlocked,
+)
+from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Reply
+from purgeengine.core.scheduling.batching import Batching
+from purgeengine.core.scheduling.experience import PATIENT_ANSWERS_MAX
+from purgeengine.core.scheduling.flight import Flight
+from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
+from purgeengine.core.scheduling.settlement import Settlement, Settler
+from purgeengine.core.scheduling.token_watch import TokenStep, TokenWatch
+from purgeengine.run_limits import Limits
+
+NOT_ATTEMPTED_WAIT_S = 1.0
+"""Seconds before a call is sent again that was not attempted as a whole (424)."""
+REFUSED_ALONE_MAX = 20
+"""Batches of a single row that Graph may refuse as a whole, one after the other, none answered in between. More than a full batch
+of rows that spoil theirs cannot be: it is not the rows then, and the run stops."""
+
+
+class Result(NamedTuple):
+    """What a batch came to: its settlement, waits of the whole run, and why the run must stop."""
+
+    settlement: Settlement
+    waits: tuple[RunBlocked, ...] = ()
+    halts: tuple[Halt, ...] = ()
+
+
+class BatchResults:
+    """Changes what all batches share: circuit breaker, concurrency limit, fanout, cooldown, token, forecast."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        settler: Settler,
+        *,
+        breaker: CircuitBreaker,
+        connections: ConcurrencyLimit,
+        cooldown: LostCallCooldown,
+        token: TokenWatch,
+        open_mailboxes: OpenMailboxes,
+        batching: Batching,
+        eta: Eta,
+    ) -> None:
+        self._limits = limits
+        self._settler = settler
+        self._breaker = breaker
+        self._connections = connections
+        self._cooldown = cooldown
+        self._token = token
+        self._open_mailboxes = open_mailboxes
+        self._batching = batching
+        self._eta = eta
+        self._refused_alone = 0
+        self.throttled = 0
+        """Sub-requests refused as too fast, over the whole run."""
+        self.unanswered = 0
+        """Sub-requests whose call brought no answer to them, over the whole run."""
+
+    def answered(self, flight: Flight, answer: Answer, now: float, in_flight: int) -> list[Command]:
+        """Graph answered the batch; ``in_flight`` counts the other batches."""
+        if answer.replies is None:
+            result = self._refused(flight, answer.outer, answer.claims, now)
+        else:
+            result = self._settled(flight, answer, now, in_flight)
+        ended = BatchEnded(flight.batch.number, answer.outer.status, answer.request_id)
+        return self._landed(flight, ended, result, now)
+
+    def lost(self, flight: Flight, event: BatchLost, now: float) -> list[Command]:
+        """No usable answer came."""
+        if not event.held:
+            self._breaker.failed(now, Reply(0, NOT_FROM_GRAPH if event.intercepted else "", event.reason))
+        if event.sent:
+            settlement = self._in_doubt(flight, Reply(0, message=event.reason), now, running=event.running)
+        else:
+            settlement = self._settler.settle_never_sent(flight, now)
+            self._forget_probes(flight)
+        return self._landed(flight, BatchEnded(flight.batch.number, None, ""), Result(settlement), now)
+
+    def _landed(self, flight: Flight, ended: BatchEnded, result: Result, now: float) -> list[Command]:
+        """The batch is history: its mailboxes may be in another, or close."""
+        news = result.settlement.news
+        self.throttled += sum(news.throttled)
+        self.unanswered += news.unanswered
+        entries: list[Entry] = [ended, *result.waits, *result.settlement.entries]
+        for mailbox, _ in flight.shares:
+            if mailbox.closes_now:
+                entries += self._settler.close(mailbox).entries
+        self._batching.landed(flight)
+        for mailbox, _ in flight.shares:
+            self._open_mailboxes.place(mailbox, now)
+        return [*result.halts, Record(tuple(entries))]
+
+    # ------------------------------------------------------------------------------------------------- sub-responses
+
+    def _settled(self, flight: Flight, answer: Answer, now: float, in_flight: int) -> Result:
+        self._breaker.answered()
+        self._refused_alone = 0
+        if self._cooldown.timed(now - flight.sent_at):
+            self._open_mailboxes.reconsider(now)
+        waits, halts = self._asked_to_wait(answer.outer, now)
+        settlement = self._settler.settle(flight, answer, now)
+        if not flight.batch.serial:
+            throttled = settlement.news.throttled or (0,) * len(flight.shares)
+            for (_, attempts), rows in zip(flight.shares, throttled, strict=True):
+                self._batching.fanout.answered(len(attempts), rows)
+        self._time(flight, settlement, now, in_flight)
+        return Result(settlement, waits, halts + self._heed(flight, settlement, answer.claims, now))
+
+    def _heed(self, flight: Flight, settlement: Settlement, claims: str, now: float) -> tuple[Halt, ...]:
+        """What single replies say about more than their mailbox."""
+        news = settlement.news
+        halts: tuple[Halt, ...] = ()
+        if news.app_refused is not None:
+            halts += (Halt(HaltReason.REFUSED_APP, news.app_refused),)
+        if news.no_such_action is not None:
+            halts += (Halt(HaltReason.NO_SUCH_ACTION, news.no_such_action),)
+        if news.proven:
+            self._open_mailboxes.place_all(self._token.released(), now)
+        if news.token_refused is not None:
+            halts += self._token_refused(flight, news.token_refused, claims)
+        if news.went_through:
+            self._token.went_through()
+        return halts
+
+    def _time(self, flight: Flight, settlement: Settlement, now: float, in_flight: int) -> None:
+        """Learn how long calls take. An answer that refused rows was quick for another reason, and teaches nothing."""
+        duration_s, news, pace = now - flight.sent_at, settlement.news, self._batching.plan.pace
+        if flight.batch.serial:
+            tried = max(1, flight.size - news.unsent)
+            pace.timed_lane(tried, duration_s)
+            self._eta.lane(tried, duration_s)
+            expected_s = pace.assumed_lane_s(tried)
+        elif news.throttled:
+            return
+        else:
+            pace.timed(flight.size, duration_s)
+            self._eta.call(flight.size, duration_s)
+            expected_s = pace.assumed_call_s(flight.size)
+        self._connections.answered(now, flight.sent_at, expected_s=expected_s, in_flight=in_flight + 1)
+
+    # ------------------------------------------------------------------------------------------- the batch as a whole
+
+    def _refused(self, flight: Flight, outer: Reply, claims: str, now: float) -> Result:
+        """Graph, or somebody in between, answered the batch without sub-responses."""
+        verdict = judge_batch(outer)
+        if outer.from_graph:
+            self._breaker.heard()
+        self._connections.refused(now, flight.sent_at, outer.status)
+        if verdict in (Verdict.FAULT, Verdict.INTERCEPTED, Verdict.NOT_ATTEMPTED):
+            self._breaker.failed(now, outer)
+        if verdict is Verdict.THROTTLED:
+            wait_s = self._breaker.throttled(now, outer, flight.sent_at)
+            waits, halts = self._asked_to_wait(outer._replace(retry_after_s=wait_s), now, said=outer)
+        else:
+            waits, halts = self._asked_to_wait(outer, now)
+        if verdict is Verdict.FAULT:
+            return Result(self._in_doubt(flight, outer, now, running=True), waits, halts)
+        self._forget_probes(flight)
+        settlement, more = self._refused_for(verdict, flight, outer, claims, now)
+        # A wait that is too long stops the run, unless the answer says why it must stop whatever the wait.
+        return Result(settlement, waits, halts + more if verdict is Verdict.THROTTLED else more + halts)
+
+    def _refused_for(
+        self, verdict: Verdict, flight: Flight, outer: Reply, claims: str, now: float
+    ) -> tuple[Settlement, tuple[Halt, ...]]:
+        """The cases: too fast; not attempted; something in the batch is wrong; not Graph's; the app or its token is refused."""
+        settler = self._settler
+        match verdict:
+            case Verdict.THROTTLED if self._breaker.refused_in_a_row >= PATIENT_ANSWERS_MAX:
+                return settler.settle_refused(flight, outer, now), (Halt(HaltReason.THROTTLED, outer),)
+            case Verdict.NOT_ATTEMPTED:
+                return settler.settle_refused(flight, outer, now, NOT_ATTEMPTED_WAIT_S), ()
+            case Verdict.REFUSED if flight.batch.serial and flight.size > 1:
+                self._batching.lanes_work = False  # or a row of it is wrong, which an unordered batch will show
+                return settler.settle_refused(flight, outer, now), ()
+            case Verdict.REFUSED if flight.size > 1:
+                settlement = settler.settle_one_by_one(flight, now)
+                for mailbox, attempts in flight.shares:
+                    self._open_mailboxes.send_alone(mailbox, len(attempts))
+                return settlement, ()
+            case Verdict.REFUSED if self._refused_alone >= REFUSED_ALONE_MAX:
+                return settler.settle_refused(flight, outer, now), (Halt(HaltReason.BATCHES_REFUSED, outer),)
+            case Verdict.REFUSED:
+                self._refused_alone += 1
+                return settler.settle_for_good(flight, outer, now), ()
+            case Verdict.INTERCEPTED:
+                return settler.settle_intercepted(flight, outer, now, counted=not self._breaker.probing), ()
+            case Verdict.APP_REFUSED:
+                return settler.settle_refused(flight, outer, now), (Halt(HaltReason.REFUSED_APP, outer),)
+            case Verdict.TOKEN_REFUSED:
+                settlement = settler.settle_refused(flight, outer, now)
+                return settlement, self._token_refused(flight, outer, claims)
+            case _:
+                return settler.settle_refused(flight, outer, now), ()
+
+    def _in_doubt(self, flight: Flight, reply: Reply, now: float, *, running: bool) -> Settlement:
+        """Perhaps carried out. While the service may still be at it, its mailboxes wait as long as that may take."""
+        cooldown_s = self._cooldown.length_of_s(lane=flight.batch.serial) if running else None
+        self._forget_probes(flight)
+        return self._settler.settle_lost(flight, reply, now, counted=not self._breaker.probing, cooldown_s=cooldown_s)
+
+    def _forget_probes(self, flight: Flight) -> None:
+        """The batch has shown nothing of the fanout."""
+        for _, attempts in flight.shares:
+            self._batching.fanout.lost(len(attempts))
+
+    # ------------------------------------------------------------------------------------------------------ the run
+
+    def _asked_to_wait(
+        self, outer: Reply, now: float, said: Reply | None = None
+    ) -> tuple[tuple[RunBlocked, ...], tuple[Halt, ...]]:
+        """Heed a Retry-After of the whole call, whatever else the call says; a wait that is too long stops the run."""
+        for_s = outer.retry_after_s
+        if for_s is None:
+            return (), ()
+        self._breaker.asked_to_wait(now, for_s)
+        too_long = for_s > self._limits.retry_after_s_max
+        return (RunBlocked(for_s),), (Halt(HaltReason.WAIT_TOO_LONG, said or outer),) if too_long else ()
+
+    def _token_refused(self, flight: Flight, reply: Reply, claims: str) -> tuple[Halt, ...]:
+        step = self._token.refused(flight.token_generation, flight.batch.number, claims)
+        return (Halt(HaltReason.REFUSED_APP, reply),) if step is TokenStep.GIVE_UP else ()
