@@ -29,7 +29,7 @@ class Scope(Enum):
 class Verdict(Enum):
     """The judgement of one reply."""
 
-    PURGED = ("settled: 204", Scope.ITEM)
+    DONE = ("it was carried out", Scope.ITEM)
     GONE = ("there is nothing at this address: absent, or purged when an earlier attempt is in doubt", Scope.ITEM)
     REFUSED = ("no for good, for this row", Scope.ITEM)
     UNKNOWN = (
@@ -91,7 +91,7 @@ MAILBOX_RULES = (
 )
 """Codes that close the mailbox under any 4xx but 424 and 429."""
 TABLE: dict[int, tuple[Rule, ...]] = {
-    204: (_rule(V.PURGED),),
+    204: (_rule(V.DONE),),
     400: (
         _rule(V.NO_SUCH_ACTION, message_has=("resource not found for the segment", "'permanentdelete'")),
         _rule(V.REFUSED, "ErrorInvalidIdMalformed", "ErrorInvalidIdEmpty", "RequestBroker--ParseUri"),
@@ -146,7 +146,7 @@ DELETE_TABLES = (TABLE, IMMUTABLE_TABLE)
 """For deletions by default ids, and by immutable ones."""
 READ_TABLE = {
     **TABLE,
-    **{status: (_rule(V.PURGED),) for status in range(200, 300)},
+    **{status: (_rule(V.DONE),) for status in range(200, 300)},
     401: (_rule(V.REFUSED, "NoPermissionsInAccessToken", "OrganizationFromTenantGuidNotFound"), _rule(V.TOKEN_REFUSED)),
     403: (_rule(V.REFUSED, "Authorization_RequestDenied"), *TABLE[403]),
 }

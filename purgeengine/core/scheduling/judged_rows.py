@@ -17,7 +17,7 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.news import Blame, MailboxNews
 from purgeengine.core.scheduling.token_watch import TokenWatch
 
-GOOD = (Verdict.PURGED, Verdict.GONE)
+GOOD = (Verdict.DONE, Verdict.GONE)
 """Verdicts that show that the token and the mailbox are good."""
 
 
@@ -64,7 +64,7 @@ class RowJudge:
         backoff = self._backoff
         verdict = judge(reply, self._verdicts)
         match verdict:
-            case Verdict.PURGED:
+            case Verdict.DONE:
                 return JudgedRow(verdict, attempt, reply, Outcome.PURGED)
             case Verdict.GONE:
                 return JudgedRow(verdict, attempt, reply, outcome_when_gone(attempt.in_doubt))
@@ -136,7 +136,7 @@ def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
         match row.verdict:
             case None:
                 unsent += 1
-            case Verdict.PURGED | Verdict.GONE:
+            case Verdict.DONE | Verdict.GONE:
                 good += 1
             case Verdict.REFUSED:
                 known += 1

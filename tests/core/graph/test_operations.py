@@ -203,8 +203,8 @@ def test_a_purge_keeps_no_body() -> None:
 @pytest.mark.parametrize(
     ("reply", "verdict"),
     [
-        (Reply(200), Verdict.PURGED),
-        (Reply(299), Verdict.PURGED),
+        (Reply(200), Verdict.DONE),
+        (Reply(299), Verdict.DONE),
         (Reply(302), Verdict.FAULT),
         (Reply(401, "NoPermissionsInAccessToken"), Verdict.REFUSED),
         (Reply(401, "OrganizationFromTenantGuidNotFound"), Verdict.REFUSED),

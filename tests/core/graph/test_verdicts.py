@@ -45,7 +45,7 @@ MAILBOX_CODES = [
 """What speaks of the mailbox, whatever the status is."""
 
 LINES = [
-    (204, "", "", Verdict.PURGED),
+    (204, "", "", Verdict.DONE),
     (404, "ErrorItemNotFound", "The specified object was not found in the store.", Verdict.GONE),
     (404, "ErrorItemNotFound", "Default folder Contacts not found.", Verdict.CLOSED),
     (403, "ErrorCannotDeleteObject", "Object cannot be deleted.", Verdict.REFUSED),
@@ -164,7 +164,7 @@ def test_codes_are_read_in_any_letter_case() -> None:
 def test_nothing_but_item_not_found_means_gone(status: int) -> None:
     """No other refusal, known or not, is ever read as a contact that is no longer there."""
     for code in ("", "UnknownError", "ErrorFolderNotFound", "ErrorInvalidUser", "NotFound", "itemNotFound2"):
-        assert judge(Reply(status, code)) not in (Verdict.GONE, Verdict.PURGED)
+        assert judge(Reply(status, code)) not in (Verdict.GONE, Verdict.DONE)
 
 
 CODES = sorted({code for _, code, _, _ in LINES})
@@ -179,7 +179,7 @@ any_message = st.text(max_size=20) | st.sampled_from(
 def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, message: str, id_type: IdType) -> None:
     """Whatever Graph says: purged is a 204 alone; gone is one code (with immutable ids, two) with its own status and a mailbox."""
     verdict = judge(Reply(status, code, message), deletion_by(id_type=id_type).verdicts)
-    assert (verdict is Verdict.PURGED) == (status == 204)
+    assert (verdict is Verdict.DONE) == (status == 204)
     gone = {(404, "erroritemnotfound")}
     if id_type is IdType.IMMUTABLE:
         gone.add((403, "errorcannotdeleteobject"))
@@ -188,7 +188,7 @@ def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, mes
     assert (verdict is Verdict.THROTTLED) == (
         status == 429 or (status, code.lower()) == (500, "errortoomanyobjectsopened")
     )
-    assert judge_batch(Reply(status, code, message)) not in (Verdict.PURGED, Verdict.GONE)
+    assert judge_batch(Reply(status, code, message)) not in (Verdict.DONE, Verdict.GONE)
 
 
 def test_gone_is_purged_only_where_an_attempt_of_ours_is_in_doubt() -> None:
