@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from purgeengine.core.graph.verdicts import DELETE_TABLES, READ_TABLE, VerdictTable
+from purgeengine.core.graph.verdicts import IMMUTABLE_TABLE, READ_TABLE, TABLE, VerdictTable
 
 
 class Action(StrEnum):
@@ -68,7 +68,7 @@ ORGANIZATION = Resource("organization", "organization")
 class Operation:
     """One kind of request; each is a row of `OPERATIONS`, and equal to itself alone.
 
-    ``url_end`` follows the url's form: an action, or a query. ``permission`` is the application permission that it needs.
+    ``url_end`` follows the url's form: an action, or a query. ``permission`` is the least application permission that it needs.
     An ``idempotent`` operation may be sent again after an answer was lost; the scheduler takes no other. One that ``keeps_body``
     hands the bodies of answers that went well to the ledger.
     """
@@ -93,33 +93,34 @@ class Operation:
         return Action(self.name)
 
 
-_WRITE, _READ_BASIC = "Contacts.ReadWrite", "User.ReadBasic.All"
+_DELETING: dict[IdType, VerdictTable] = {IdType.DEFAULT: TABLE, IdType.IMMUTABLE: IMMUTABLE_TABLE}
+_WRITE, _READ = "Contacts.ReadWrite", "Contacts.Read"
 _OF_ITEMS = [
     row
     for ids in IdType
     for row in (
         Operation(
             CONTACT, Action.PERMANENT_DELETE, Method.POST, UrlForm.ITEM, "/permanentDelete",
-            ids, _WRITE, DELETE_TABLES[ids is IdType.IMMUTABLE],
+            ids, _WRITE, _DELETING[ids],
         ),
         Operation(
             CONTACT, Action.DELETE, Method.DELETE, UrlForm.ITEM, "",
-            ids, _WRITE, DELETE_TABLES[ids is IdType.IMMUTABLE],
+            ids, _WRITE, _DELETING[ids],
         ),
         Operation(
             CONTACT, "get", Method.GET, UrlForm.ITEM, "?$select=id",
-            ids, _WRITE, READ_TABLE, keeps_body=True,
+            ids, _READ, READ_TABLE, keeps_body=True,
         ),
     )
 ]  # fmt: skip
 LIST_CONTACTS = Operation(
     CONTACT, "list", Method.GET, UrlForm.COLLECTION, "?$top=1&$select=id",
-    IdType.DEFAULT, _WRITE, READ_TABLE, keeps_body=True,
+    IdType.DEFAULT, _READ, READ_TABLE, keeps_body=True,
 )  # fmt: skip
 """Asks for one contact of a mailbox, whichever it is: whether the app may enter."""
 GET_USER = Operation(
     USER, "get", Method.GET, UrlForm.USER, "?$select=id,userPrincipalName",
-    IdType.DEFAULT, _READ_BASIC, READ_TABLE, keeps_body=True,
+    IdType.DEFAULT, "User.ReadBasic.All", READ_TABLE, keeps_body=True,
 )  # fmt: skip
 """Asks which user goes by a name."""
 LIST_ORGANIZATION = Operation(

@@ -142,8 +142,6 @@ IMMUTABLE_TABLE = TABLE | {403: (_rule(V.GONE, "ErrorCannotDeleteObject"), *TABL
 A default id cannot follow its contact there: with those, "Object cannot be deleted." speaks of one that exists, and the row is
 refused.
 """
-DELETE_TABLES = (TABLE, IMMUTABLE_TABLE)
-"""For deletions by default ids, and by immutable ones."""
 READ_TABLE = {
     **TABLE,
     **{status: (_rule(V.DONE),) for status in range(200, 300)},
