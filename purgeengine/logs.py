@@ -23,7 +23,6 @@ from purgeengine.core.messages import (
     RunBlocked,
     Settled,
 )
-from purgeengine.core.model import Outcome
 from purgeengine.hidden_import import hidden_import
 
 with hidden_import("rich"):  # a sixth of a second of every start
@@ -228,13 +227,10 @@ def _batch_ended(log: Any, entry: BatchEnded, _: _NameOf) -> None:
         log.debug(BATCH_ANSWERED, batch=entry.batch, status=entry.status, request_id=entry.request_id)
 
 
-_ENDED_WELL = (Outcome.PURGED, Outcome.ABSENT)
-
-
 def _settled(log: Any, entry: Settled, _: _NameOf) -> None:
-    if entry.outcome in _ENDED_WELL and _level > _DEBUG:
+    if entry.outcome.is_gone and _level > _DEBUG:
         return
-    tell = log.debug if entry.outcome in _ENDED_WELL else log.info
+    tell = log.debug if entry.outcome.is_gone else log.info
     reply = entry.reply
     for row in entry.each():
         tell(

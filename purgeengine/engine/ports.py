@@ -1,11 +1,12 @@
-"""What the engine is handed: the seams between it and the world. Every edge, and every stand-in of a test, fits one of them."""
+"""The ports: what the engine is handed by the world. Every edge fits one of them, and so does every stand-in of a test."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from purgeengine.core.messages import Entry, SendWindow
+from purgeengine.core.graph.operations import Operation
+from purgeengine.core.messages import Entry, MailboxOpened, SendWindow
 from purgeengine.core.model import FolderRows
 from purgeengine.errors import PurgeEngineError
 
@@ -44,10 +45,11 @@ class Tokens(Protocol):
 
 
 class LedgerPort(Protocol):
-    """Remembers.
+    """Remembers what happens in a run.
 
-    ``write`` returns when the entries are durable, ``stretches`` gives the rows at these positions, ``user_of`` a mailbox's name.
-    ``trouble`` is why the run should stop although everything was written, answers in flight excepted: no room for more.
+    ``write`` returns when the entries are durable. ``folder_rows`` gives the rows at these positions, and ``user_of`` the name of a
+    mailbox. ``trouble`` is why the run should stop although everything was written: there is no room for more than the answers in
+    flight.
     """
 
     @property
@@ -56,6 +58,46 @@ class LedgerPort(Protocol):
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None: ...  # noqa: D102
     def folder_rows(self, runs: Iterable[range]) -> Sequence[FolderRows]: ...  # noqa: D102
     def user_of(self, mailbox: int) -> str: ...  # noqa: D102
+
+
+class PriorRuns(Protocol):
+    """What a ledger knows of the runs before this one; all of it is empty or zero in a new ledger.
+
+    ``now_utc_ms`` is the wall clock in milliseconds since 1970. Every method raises `LedgerError` where the records cannot be read.
+    """
+
+    @property
+    def deletion(self) -> Operation:
+        """How its contacts are deleted."""
+        ...
+
+    @property
+    def next_batch_number(self) -> int:
+        """The first number that no batch has yet."""
+        ...
+
+    def rows_left(self) -> int:
+        """Rows without an outcome: waiting, or in doubt."""
+        ...
+
+    def run_blocked_for_s(self, now_utc_ms: int) -> float:
+        """Seconds left of a wait that Graph asked of the whole app."""
+        ...
+
+    def slowest_call_s(self) -> float | None:
+        """Seconds of the slowest answer so far; None where there was no answer."""
+        ...
+
+    def answered_calls(self) -> int:
+        """Batches that were answered."""
+        ...
+
+    def mailboxes(self, *, now_utc_ms: int, quarantine_s: float, window_s: float) -> Iterator[MailboxOpened]:
+        """Unfinished mailboxes, the largest first: their rows, doubts, waits, and what Graph has seen of them lately.
+
+        The service may run a batch without an answer for ``quarantine_s`` seconds, and counts requests for ``window_s`` seconds.
+        """
+        ...
 
 
 class Clock(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from purgeengine import logs
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
-from purgeengine.core.policy.auto_stop import FAILURES, AbsenceWatch, AutoStop, FailureThreshold
+from purgeengine.core.policy.auto_stop import AbsenceWatch, AutoStop, FailureThreshold
 
 PACE_S = 30.0
 """The rate shown is that of the last half minute: steady enough to read, quick enough to see a throttle."""
@@ -58,10 +58,10 @@ class Tally:
         return self._crossed() or (None if self._auto_stop is None else self._auto_stop.seen(entries, settled))
 
     def _crossed(self) -> str | None:
-        """A row that was skipped was never sent: it is no failure, and no success that would outweigh one."""
+        """Why too many rows have failed. A skipped row is neither a failure nor a success: it was never sent."""
         if self._threshold is None:
             return None
-        failed = sum(self.settled_now[outcome] for outcome in FAILURES)
+        failed = sum(rows for outcome, rows in self.settled_now.items() if outcome.failed)
         return self._threshold.crossed(failed, self.settled_now.total() - self.settled_now[Outcome.SKIPPED])
 
     @property

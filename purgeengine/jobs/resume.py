@@ -1,4 +1,9 @@
-"""Takes up a ledger, new or left by an earlier run: a scheduler that knows what those runs did."""
+"""Takes up a ledger, wherever it was left: new, stopped in order, or after a crash.
+
+The cases need no code of their own. A ledger tells what earlier runs did and what Graph may still count against us (`PriorRuns`),
+and a new ledger tells of nothing. A batch that a dead process had in flight has no end in the ledger: its rows come as unsettled
+and in doubt, and its mailbox waits for as long as the service may still be running it.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +13,20 @@ from collections.abc import Iterator
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.scheduling.scheduler import Scheduler
-from purgeengine.edges.ledger import Ledger
-from purgeengine.engine.ports import Clock
+from purgeengine.engine.ports import Clock, PriorRuns
 from purgeengine.errors import RunStopped
 from purgeengine.run_limits import Limits
 from purgeengine.words import duration
 
 
 def take_up(
-    ledger: Ledger, limits: Limits, clock: Clock, seed: int | None, *, token_renewable: bool = True
+    ledger: PriorRuns, limits: Limits, clock: Clock, seed: int | None, *, token_renewable: bool = True
 ) -> tuple[Scheduler, Iterator[MailboxOpened]]:
-    """A scheduler that knows what earlier runs over this ledger did, and the mailboxes for it.
+    """Return a scheduler that knows what earlier runs over this ledger did, and the mailboxes that it will be given.
 
-    Raises `RunStopped` when Graph asked for a wait that is not over and is longer than the longest wait of a run.
+    The same ``seed`` over the same ledger makes the same decisions; None draws a new seed.
+    Raises `RunStopped` where Graph asked the app to wait, and what is left of it is longer than the longest wait of a run.
+    Raises `LedgerError` where the ledger cannot be read.
     """
     now_utc_ms = round(clock.utc() * 1000)
     blocked_s = ledger.run_blocked_for_s(now_utc_ms)
@@ -29,7 +35,6 @@ def take_up(
             f"Graph asked the app to wait, and {duration(blocked_s)} of that are left. The longest wait of a run is "
             f"{duration(limits.retry_after_s_max)}. The same command goes on after that."
         )
-    counts = ledger.counts()
     cooldown = LostCallCooldown(limits, ledger.slowest_call_s() or 0.0, ledger.answered_calls())
     first_batch = ledger.next_batch_number
     scheduler = Scheduler(
@@ -39,7 +44,7 @@ def take_up(
         first_batch=first_batch,
         run_blocked_for_s=blocked_s,
         cooldown=cooldown,
-        rows_left=counts.waiting + counts.in_doubt,
+        rows_left=ledger.rows_left(),
         operation=ledger.deletion,
         token_renewable=token_renewable,
     )

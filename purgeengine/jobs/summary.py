@@ -13,8 +13,6 @@ from purgeengine.core.policy.absent_rows import Absence
 from purgeengine.core.policy.advice import Advice
 from purgeengine.core.policy.input_words import plain
 
-ENDED_BADLY = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.INVALID, Outcome.SKIPPED)
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -105,4 +103,4 @@ def exit_code_of(outcomes: Mapping[Outcome, int], unfinished: int) -> int:
     """
     if unfinished:
         return 4
-    return 1 if any(outcomes.get(outcome, 0) for outcome in ENDED_BADLY) else 0
+    return 1 if any(rows for outcome, rows in outcomes.items() if outcome.ended_badly) else 0

@@ -131,12 +131,11 @@ def _compare(folder: Path, tenant: Tenant, scratch: Path) -> None:
     with LedgerReader.open(folder) as reader:
         export(reader, out)
     table = pq.read_table(out, columns=["user", "contact", "outcome"])
-    gone = (Outcome.PURGED.value, Outcome.ABSENT.value)
     columns = [table.column(name).to_pylist() for name in ("user", "contact", "outcome")]
     wrong = [
         user
         for user, contact, outcome in zip(*columns, strict=True)
-        if outcome in gone and tenant.truth.exists(user, contact)
+        if Outcome(outcome).is_gone and tenant.truth.exists(user, contact)
     ]
     if wrong:
         are = "is" if len(wrong) == 1 else "are"

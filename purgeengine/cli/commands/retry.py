@@ -24,8 +24,7 @@ from purgeengine.words import counted, number
 if TYPE_CHECKING:
     from purgeengine.edges.ledger import LedgerReader
 
-WORTH_RETRYING = frozenset((Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED))
-"""Purged and absent ended well, a duplicate ends as the row that it repeats, an invalid row would be invalid again."""
+WORTH_RETRYING = frozenset(outcome for outcome in Outcome if outcome.worth_retrying)
 ANSWERS_TOLD = 8
 """What rows were told, named where none is what was asked for."""
 
@@ -171,7 +170,7 @@ def _tell_what_is_of_no_use(found: Counter[Outcome]) -> None:
     """Asked for by name, and done; but nobody should hope for much."""
     if invalid := found[Outcome.INVALID]:
         click.echo(f"{counted(invalid, 'row')} will be invalid again: correct the list, or an export of it.", err=True)
-    if gone := found[Outcome.PURGED] + found[Outcome.ABSENT]:
+    if gone := sum(rows for outcome, rows in found.items() if outcome.is_gone):
         click.echo(f"{counted(gone, 'contact')} should be gone already, and will be asked for once more.", err=True)
 
 

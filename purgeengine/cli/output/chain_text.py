@@ -19,8 +19,6 @@ from purgeengine.core.policy.advice import advice_for
 from purgeengine.edges.ledger import Chain, Failures, Final, absence_over, failures_of, situations_of
 from purgeengine.words import counted, number
 
-FAILED = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED)
-
 
 def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
     """Print it. Raises `LedgerMismatch` where the ledgers do not belong together."""
@@ -69,7 +67,7 @@ def as_plain(chain: Chain, final: Final, endings: Failures, worst: int) -> dict[
         "worst_mailboxes": [
             {
                 "user": mailbox.user,
-                **{outcome.value: mailbox.outcomes[outcome] for outcome in FAILED},
+                **{outcome.value: mailbox.outcomes[outcome] for outcome in Outcome if outcome.worth_retrying},
                 "reason": " ".join(str(word) for word in mailbox.reason[:3] if word),
             }
             for mailbox in endings.worst(worst)
@@ -105,6 +103,6 @@ def _print(final: Final, endings: Failures, worst: int, action: Action) -> None:
         said = f"{number(group.rows)} × {group.told.status or 'no answer'} {group.told.code} {group.told.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")
     for mailbox in endings.worst(worst):
-        failed = mailbox.outcomes[Outcome.REFUSED] + mailbox.outcomes[Outcome.EXHAUSTED]
+        failed = sum(rows for outcome, rows in mailbox.outcomes.items() if outcome.failed)
         skipped = number(mailbox.outcomes[Outcome.SKIPPED])
         click.echo(f"  {printable(mailbox.user)}: {counted(failed, 'failed row')}, {skipped} skipped")

@@ -19,8 +19,6 @@ from purgeengine.core.policy.filters import FILTERED, PROTECTED
 from purgeengine.core.policy.remedies import Remedy, remedy_for
 from purgeengine.core.policy.shell import quoted
 
-RETRIED = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED)
-"""Outcomes whose rows a retry takes where nothing else is asked for."""
 CODES_MAX = 8
 """Codes named in one command: more of them are harder to read than to run again in vain."""
 KINDS_MAX = 3
@@ -164,7 +162,8 @@ def selection_for(told: Sequence[FailedRows]) -> tuple[str, int]:
 
     Rows that a filter left out are never taken along as long as any rows can be chosen without them.
     """
-    present = [outcome for outcome in RETRIED if any(kind.outcome is outcome for kind in told)]
+    retried = [outcome for outcome in Outcome if outcome.worth_retrying]
+    present = [outcome for outcome in retried if any(kind.outcome is outcome for kind in told)]
     choices = [frozenset(some) for size in range(len(present), 0, -1) for some in combinations(present, size)]
     best: tuple[tuple[int, int, int], str, int] | None = None
     for outcomes in choices:
@@ -175,7 +174,7 @@ def selection_for(told: Sequence[FailedRows]) -> tuple[str, int]:
             rank = (-left_out, _worth(taken), -others)
             if _worth(taken) and (best is None or rank > best[0]):
                 only = (
-                    "" if len(outcomes) == len(present) else " --only " + ",".join(o for o in RETRIED if o in outcomes)
+                    "" if len(outcomes) == len(present) else " --only " + ",".join(o for o in retried if o in outcomes)
                 )
                 best = (rank, only + (f" --codes {','.join(codes)}" if codes else ""), others)
     return ("", 0) if best is None else best[1:]

@@ -18,7 +18,6 @@ from purgeengine.errors import UsageProblem
 
 SETTLED_BEFORE_SHARE = 100
 """Rows settled before a share of failures is believed: one failure among the first two is not half of the run."""
-FAILURES = frozenset({Outcome.REFUSED, Outcome.EXHAUSTED})
 
 DENIALS_IN_A_ROW_MAX = 10
 """Mailboxes that deny the app, no row purged or absent in between: by chance, where a third is denied, once in 60,000."""
@@ -78,7 +77,7 @@ class AutoStop:
         """Take in a turn: its entries, and its rows by outcome, skipped ones apart. Answers why the run must stop, if it must."""
         denied = self._take_mailboxes(entries)
         ended = sum(settled.values()) - settled.get(Outcome.SKIPPED, 0)
-        failed = sum(settled.get(outcome, 0) for outcome in FAILURES)
+        failed = sum(rows for outcome, rows in settled.items() if outcome.failed)
         self._denials_in_a_row = len(denied) + (0 if ended > failed else self._denials_in_a_row)
         if ended:
             self._take_rows(ended, failed)

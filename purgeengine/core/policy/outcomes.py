@@ -19,7 +19,6 @@ from purgeengine.core.model import Outcome
 
 ORIGIN_COLUMN = "origin_row"
 """What the number of a row in the first ledger of a chain is called in the later ones."""
-NEVER_SENT = (Outcome.SKIPPED, Outcome.INVALID, Outcome.DUPLICATE)
 
 
 class ChainState(NamedTuple):
@@ -48,6 +47,6 @@ def folded(earlier: ChainState, later: ChainState) -> FoldedState:
         return FoldedState(earlier, False)
     in_doubt = earlier.in_doubt or later.in_doubt
     skipped_again = earlier.outcome is later.outcome is Outcome.SKIPPED
-    if later.outcome in NEVER_SENT and not skipped_again:
+    if later.outcome is not None and later.outcome.never_sent and not skipped_again:
         return FoldedState(ChainState(earlier.outcome, in_doubt), False)
     return FoldedState(ChainState(later.outcome, in_doubt), True)

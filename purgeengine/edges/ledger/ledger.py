@@ -222,6 +222,11 @@ class Ledger:
         """The first number that no batch has yet."""
         return self._number("SELECT coalesce(max(number), 0) + 1 FROM batch")
 
+    def rows_left(self) -> int:
+        """Rows without an outcome: waiting, or in doubt."""
+        counts = self.counts()
+        return counts.waiting + counts.in_doubt
+
     def slowest_call_s(self) -> float | None:
         """Longest time to an answer so far."""
         with self._readable():

@@ -28,9 +28,6 @@ FILES_MAX = 20
 RUNS_MAX = 20
 ID_CHARS_MAX = 200
 
-SENT_BADLY = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED)
-ENDED_WELL = (Outcome.PURGED, Outcome.ABSENT)
-
 
 def findings_of(chain: Chain, final: Final, endings: Failures, most: int, now_s: float | None = None) -> dict[str, Any]:
     """Gather it; lists have at most ``most`` entries. ``now_s`` is the time of the report in seconds since 1970."""
@@ -46,7 +43,7 @@ def findings_of(chain: Chain, final: Final, endings: Failures, most: int, now_s:
         "waiting": counts.waiting,
         "in_doubt": counts.in_doubt,
         "complete": left == 0,
-        "gone": sum(counts.outcomes[outcome] for outcome in ENDED_WELL),
+        "gone": sum(rows for outcome, rows in counts.outcomes.items() if outcome.is_gone),
         "adds_up": sum(counts.outcomes.values()) + left == counts.rows,
         "left_in_doubt": endings.in_doubt,
         "ledgers": [
@@ -133,8 +130,8 @@ def _timeline(timeline: Timeline) -> dict[str, Any]:
         "buckets": [
             {
                 "at_utc": _utc(bucket.at_ms),
-                "well": sum(bucket.rows.get(outcome, 0) for outcome in ENDED_WELL),
-                "badly": sum(bucket.rows.get(outcome, 0) for outcome in SENT_BADLY),
+                "well": sum(rows for outcome, rows in bucket.rows.items() if outcome.is_gone),
+                "badly": sum(rows for outcome, rows in bucket.rows.items() if outcome.worth_retrying),
             }
             for bucket in timeline.buckets
         ],
@@ -170,7 +167,7 @@ def _mailbox(mailbox: FailedMailbox) -> dict[str, Any]:
     reason = mailbox.reason
     return {
         "user": printable(mailbox.user, ID_CHARS_MAX),
-        **{outcome.value: mailbox.outcomes[outcome] for outcome in SENT_BADLY},
+        **{outcome.value: mailbox.outcomes[outcome] for outcome in Outcome if outcome.worth_retrying},
         "reason": _said(reason.status, reason.code, reason.message),
     }
 

@@ -924,7 +924,7 @@ def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
 
 @pytest.mark.parametrize(("mailboxes", "connections"), [(15, 16), (16, 32)])
 def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, connections: int) -> None:
-    """Sixteen places at first: fifteen mailboxes, each in one batch at a time, never take them all."""
+    """Sixteen places at first: fifteen mailboxes, each in one batch of four rows, never take them all."""
     scheduler = a_scheduler(*[100] * mailboxes, fanout=20, connections=64)
     flying = batches(scheduler.handle(now=0.0))
     for answered in range(16):

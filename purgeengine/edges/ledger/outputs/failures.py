@@ -17,7 +17,7 @@ from purgeengine.core.policy import advice
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
 from purgeengine.edges.ledger.outputs.chain import Chain, Final
 
-ENDED_BADLY = (Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED, Outcome.INVALID)
+ENDED_BADLY = tuple(outcome for outcome in Outcome if outcome.ended_badly)
 GROUPS_MAX = 2_000
 """Groups counted one by one; the rest are counted together, since messages may hold ids and so be without number."""
 OTHERS = "others, of which each is rare"

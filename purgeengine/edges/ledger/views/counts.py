@@ -119,7 +119,8 @@ def _in_doubt(connection: sqlite3.Connection) -> int:
 def inherited_doubts(connection: sqlite3.Connection, *, of_closed_mailboxes: bool) -> list[tuple[int, int]]:
     """Rows that an earlier ledger left in doubt and this one never sent, in order: first position, end.
 
-    A mailbox is in one batch at a time, so that what is in flight for the first time begins where the sent rows end.
+    Rows of a mailbox are first sent in the order of their positions. So everything before the end of the last rows in flight for
+    the first time was sent, in however many batches.
     """
     query = (
         "SELECT start, stop FROM (SELECT progress.first + doubt.rows AS stop, max(next, coalesce((SELECT max(fresh.end) FROM fresh "

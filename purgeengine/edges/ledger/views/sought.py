@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import MAILBOX_ROWS_MIN, Absence, Sought, SoughtInMailbox
-from purgeengine.core.policy.advice import RETRIED, FailedRows, Situation
+from purgeengine.core.policy.advice import FailedRows, Situation
 from purgeengine.edges.ledger.store.database import snapshot
 from purgeengine.edges.ledger.store.schema import OUTCOME_CODES, OUTCOMES
 from purgeengine.edges.ledger.views.counts import Counts, skipped_ranges
@@ -23,6 +23,7 @@ TOLD_MAX = 200
 """Kinds of failures that advice is made of; messages may hold ids, so that their number has no bound."""
 
 _ABSENT = OUTCOME_CODES[Outcome.ABSENT]
+_RETRIED = ", ".join(str(OUTCOME_CODES[outcome]) for outcome in Outcome if outcome.worth_retrying)
 _IN_PURGES = "SELECT id FROM detail WHERE status = 403"
 """What absent rows were told whose contacts Graph found, in the Purges folder."""
 
@@ -104,9 +105,9 @@ def told(connection: sqlite3.Connection, counts: Counts) -> list[FailedRows]:
     """What rows that are refused, exhausted or skipped were told, most frequent first, at most `TOLD_MAX` kinds."""
     kinds: list[tuple[Outcome, int, int]] = []
     with snapshot(connection):
-        if any(counts.outcomes[outcome] for outcome in RETRIED):
+        if any(rows for outcome, rows in counts.outcomes.items() if outcome.worth_retrying):
             query = (
-                "SELECT outcome, detail, sum(rows) AS told FROM outcome WHERE outcome IN (3, 4, 7) GROUP BY 1, 2 "
+                f"SELECT outcome, detail, sum(rows) AS told FROM outcome WHERE outcome IN ({_RETRIED}) GROUP BY 1, 2 "  # noqa: S608
                 "ORDER BY told DESC LIMIT ?"
             )
             kinds += [(OUTCOMES[code], *rest) for code, *rest in connection.execute(query, (TOLD_MAX,))]

@@ -1,0 +1,93 @@
+"""A ledger is taken up wherever it was left: what a scheduler is told of it, through the port alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from purgeengine.core.graph.operations import PERMANENT, Operation
+from purgeengine.core.messages import InputEnded, MailboxOpened, Send
+from purgeengine.errors import RunStopped
+from purgeengine.jobs.resume import take_up
+from purgeengine.run_limits import Limits
+
+
+class Clock:
+    """Stands still."""
+
+    def monotonic(self) -> float:
+        return 50.0
+
+    def utc(self) -> float:
+        return 1_000.0
+
+
+@dataclass
+class Left:
+    """What earlier runs left; by default nothing, as in a new ledger."""
+
+    opened: list[MailboxOpened] = field(default_factory=lambda: [MailboxOpened(0, 0, 4)])
+    next_batch_number: int = 1
+    blocked_s: float = 0.0
+    slowest_s: float | None = None
+    answered: int = 0
+    deletion: Operation = PERMANENT
+    asked: dict[str, float] = field(default_factory=dict)
+
+    def rows_left(self) -> int:
+        return sum(mailbox.end - mailbox.next for mailbox in self.opened)
+
+    def run_blocked_for_s(self, now_utc_ms: int) -> float:
+        assert now_utc_ms == 1_000_000
+        return self.blocked_s
+
+    def slowest_call_s(self) -> float | None:
+        return self.slowest_s
+
+    def answered_calls(self) -> int:
+        return self.answered
+
+    def mailboxes(self, *, now_utc_ms: int, quarantine_s: float, window_s: float) -> Iterator[MailboxOpened]:
+        self.asked = {"quarantine_s": quarantine_s, "window_s": window_s}
+        return iter(self.opened)
+
+
+def sent(left: Left, now: float = 50.0, **limits: float) -> list[Send]:
+    """What leaves at once."""
+    scheduler, mailboxes = take_up(left, Limits(**limits), Clock(), seed=1)  # type: ignore[arg-type]
+    return [command for command in scheduler.handle(*mailboxes, InputEnded(), now=now) if isinstance(command, Send)]
+
+
+def test_a_new_ledger_begins_at_once_with_batch_1() -> None:
+    (send,) = sent(Left())
+    assert send.batch.number == 1
+
+
+def test_a_ledger_that_was_left_goes_on_with_the_next_batch_and_other_ids() -> None:
+    """The same seed: what it draws depends on where the ledger stands, so that no two runs choose the same id."""
+    (first,), (later,) = sent(Left()), sent(Left(next_batch_number=7))
+    assert later.batch.number == 7
+    assert later.batch.client_request_id != first.batch.client_request_id
+    assert sent(Left(next_batch_number=7)) == [later]
+
+
+def test_a_wait_of_the_whole_app_still_holds() -> None:
+    """To the second of the clock that the scheduler knows."""
+    assert sent(Left(blocked_s=30.0), now=79.9) == []
+    assert len(sent(Left(blocked_s=30.0), now=80.0)) == 1
+
+
+def test_a_wait_that_is_longer_than_a_run_waits_stops_it_before_it_begins() -> None:
+    with pytest.raises(RunStopped, match="2 h of that are left"):
+        sent(Left(blocked_s=7_200.0), retry_after_s_max=3_600.0)
+
+
+def test_what_earlier_runs_learned_of_the_service_shortens_the_wait_for_lost_calls() -> None:
+    """A thousand answers within a second: nobody waits forty for a batch that a dead process had in flight."""
+    unknown, known = Left(), Left(slowest_s=1.0, answered=1_000)
+    sent(unknown, serial_lanes=False)
+    sent(known, serial_lanes=False)
+    assert unknown.asked == {"quarantine_s": 40.0, "window_s": 601.0}
+    assert known.asked == {"quarantine_s": 5.0, "window_s": 601.0}
