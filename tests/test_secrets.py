@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from purgeengine.cli.main import COMMANDS
-from purgeengine.edges.http.addresses import tls_context
+from purgeengine.edges.http.tls import tls_context
 from purgeengine.sim.graph.faults import Faults
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.login.login_endpoint import LoginEndpoint

@@ -11,9 +11,9 @@ from typing import Any
 import click
 import pytest
 
-from purgeengine.cli import settings as module
+from purgeengine.cli import settings_file
 from purgeengine.cli.main import COMMANDS, cli, run
-from purgeengine.cli.settings import NEVER_PRESET, SELF_CONTAINED, key_of
+from purgeengine.cli.setting_names import NEVER_PRESET, SELF_CONTAINED, key_of
 from tests.cli.test_main import a_tenant
 from tests.support.cli_fixtures import Bench, a_bench, rows_of
 
@@ -26,7 +26,7 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith("PURGEENGINE_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(module, "default_file", lambda: tmp_path / "own.toml")
+    monkeypatch.setattr(settings_file, "default_file", lambda: tmp_path / "own.toml")
 
 
 @pytest.fixture

@@ -48,7 +48,8 @@ def endpoint_from(options: Mapping[str, Any]) -> GraphEndpoint:
     Raises `UsageProblem` for addresses that contradict each other or the cloud, for a cloud without contacts, and for a proxy or
     certificates that cannot be used: before the input is read, which may take long, and before any name is looked up.
     """
-    from purgeengine.edges.http.addresses import address_of, graph_root, proxy_for, tls_context
+    from purgeengine.edges.http.addresses import address_of, graph_root, proxy_for
+    from purgeengine.edges.http.tls import tls_context
 
     cloud = cloud_of(options)
     endpoint = GraphEndpoint(

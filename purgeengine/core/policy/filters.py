@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from purgeengine.core.graph.identifiers import GUID_PATTERN, mailbox_key, user_problem
+from purgeengine.core.graph.identifiers import is_object_id, mailbox_key, user_problem
 from purgeengine.core.model import Reply
 
 PROTECTED = "Protected"
@@ -23,7 +23,6 @@ NOT_NAMED = Reply(0, FILTERED, "--only-users does not name the mailbox.")
 EXCLUDED = Reply(0, FILTERED, "--exclude-users names the mailbox.")
 IS_PROTECTED = Reply(0, PROTECTED, "The mailbox is on the protected list.")
 
-_GUID = re.compile(GUID_PATTERN)
 _STAR = "[^@]*"
 
 
@@ -35,11 +34,6 @@ class Kinds(NamedTuple):
 
 
 NO_KINDS = Kinds()
-
-
-def is_object_id(key: str) -> bool:
-    """Whether a mailbox is named by its object id, which no user principal name can match."""
-    return _GUID.match(key) is not None
 
 
 def entry_problem(entry: str) -> str | None:

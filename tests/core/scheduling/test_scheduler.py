@@ -740,7 +740,7 @@ def test_an_expired_token_is_renewed_once_for_all() -> None:
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(first, 401, "InvalidAuthenticationToken"), now=1.0)
-    assert [c for c in commands if isinstance(c, RenewToken)] == [RenewToken(first.number)]
+    assert [c for c in commands if isinstance(c, RenewToken)] == [RenewToken()]
     assert batches(commands) == []
     commands = scheduler.handle(refusal(second, 401, "InvalidAuthenticationToken"), now=1.1)
     assert [c for c in commands if isinstance(c, RenewToken)] == []
@@ -924,7 +924,7 @@ def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
 
 @pytest.mark.parametrize(("mailboxes", "connections"), [(15, 16), (16, 32)])
 def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, connections: int) -> None:
-    """Sixteen places at first: fifteen mailboxes, each in one batch of four rows, never take them all."""
+    """Sixteen places at first: fifteen mailboxes without lanes, each in a single batch, never take them all."""
     scheduler = a_scheduler(*[100] * mailboxes, fanout=20, connections=64)
     flying = batches(scheduler.handle(now=0.0))
     for answered in range(16):
@@ -932,7 +932,7 @@ def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, c
     assert scheduler.connections == connections
 
 
-def test_without_lanes_a_mailbox_is_in_one_batch_at_a_time() -> None:
+def test_without_lanes_the_rest_of_a_mailbox_waits_for_its_answer() -> None:
     """The last of six has room for one of its three rows, and the others wait for the answer, however long it takes."""
     scheduler = a_scheduler(4, 4, 4, 4, 3, 3, connections=8)
     (batch,) = batches(scheduler.handle(now=0.0))

@@ -2,7 +2,7 @@
 
 1. Every row is settled at most once, and never sent again after that; the batch that settles it had it.
 2. A batch is recorded before it leaves. No mailbox has more than four rows in flight (serial lanes:
-`tests/core/scheduling/test_lanes.py`).
+`tests/core/scheduling/test_batching_lanes.py`).
 3. Nothing leaves before a wait that Graph asked for is over, nor while a token is awaited, nor after a halt; a mailbox whose batch
    was lost waits at least the shortest quarantine.
 4. No mailbox is sent more than its limit in any window, counted from the answers.

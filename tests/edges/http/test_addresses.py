@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-from pathlib import Path
-
 import pytest
-import trustme
 
-from purgeengine.edges.http.addresses import Address, address_of, graph_root, platform_address, proxy_for, tls_context
+from purgeengine.edges.http.addresses import Address, address_of, graph_root, platform_address, proxy_for
 from purgeengine.errors import UsageProblem
-from tests.support.https_server import write_ca
 
 GRAPH = Address("https", "graph.microsoft.com", 443, "")
 
@@ -136,21 +130,3 @@ def test_a_managed_identity_is_nowhere_else(text: str) -> None:
     """A header that is as good as a secret would go there."""
     with pytest.raises(UsageProblem, match="IDENTITY_ENDPOINT"):
         platform_address(text, "IDENTITY_ENDPOINT")
-
-
-async def test_an_intermediate_certificate_may_be_trusted(tmp_path: Path) -> None:
-    """What an organisation hands out for its TLS inspection is often not the root."""
-    intermediate = trustme.CA().create_child_ca()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    intermediate.issue_cert("127.0.0.1").configure_cert(context)
-
-    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as server:
-        port = server.sockets[0].getsockname()[1]
-        trusting = tls_context(write_ca(tmp_path, intermediate))
-        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
-        writer.close()
-        with pytest.raises(ssl.SSLCertVerificationError):
-            await asyncio.open_connection("127.0.0.1", port, ssl=tls_context(None))

@@ -16,10 +16,10 @@ import pytest
 import trustme
 
 from purgeengine.edges.login import LoginPending, LoginUnavailable
+from purgeengine.edges.login.app_login import AppLogin
 from purgeengine.edges.login.credentials import ClientSecret
 from purgeengine.edges.login.device_code import DeviceCodeLogin
 from purgeengine.edges.login.managed_identity import ManagedIdentityLogin
-from purgeengine.edges.login.msal_login import AppLogin
 from purgeengine.errors import TokenError, UsageProblem
 from tests.support.https_server import (
     LOOPBACK,
@@ -378,7 +378,7 @@ async def test_a_code_is_shown_and_waited_for_within_bounds(
         assert (await asyncio.to_thread(login.acquire)).token == "token-1"
     (sentence,) = told
     assert "open https://login.example/device in a browser on any device and enter the code ABCD1234." in sentence
-    assert f"good for {minutes} minutes" in sentence
+    assert f"good for {minutes} min" in sentence
     assert "device-1" not in sentence + repr(login)
 
 

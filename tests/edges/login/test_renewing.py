@@ -9,6 +9,7 @@ import json
 import random
 from typing import Any
 
+import jwt
 import pytest
 
 from purgeengine import logs
@@ -20,7 +21,7 @@ from purgeengine.edges.login import (
     RenewingTokens,
     tokens_from_environment,
 )
-from purgeengine.edges.login.identity import claims_of
+from purgeengine.edges.login.identity import TOKEN_LENGTH_MAX, claims_of
 from purgeengine.errors import TokenError, UsageProblem
 
 HOUR_S = 3600.0
@@ -88,10 +89,7 @@ async def settled(tokens: RenewingTokens) -> None:
 
 def a_jwt(**claims: Any) -> str:
     """A token that says this of itself."""
-    parts = [
-        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": "x"}, claims)
-    ]
-    return ".".join([*parts, "signature"])
+    return jwt.encode(claims, bytes(32), algorithm="HS256")
 
 
 # ----------------------------------------------------------------------------------------------------------- renewing
@@ -350,6 +348,29 @@ def test_what_is_no_token_is_refused(text: str) -> None:
 def test_claims_of_what_is_no_jwt_are_none(token: str) -> None:
     """Opaque tokens are fine; they only say nothing."""
     assert claims_of(token) == {}
+
+
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (jwt.encode({"tid": "T"}, "", algorithm="none"), "without a signature"),
+        (a_jwt(tid="T").rpartition(".")[0] + ".", "without a signature"),
+        ("x" * (TOKEN_LENGTH_MAX + 1), "longer than the 65,536 characters"),
+        (a_jwt(tid="x" * TOKEN_LENGTH_MAX), "longer than the 65,536 characters"),
+    ],
+    ids=["alg none", "no signature", "long", "long claims"],
+)
+def test_a_token_that_graph_can_never_accept_is_refused_before_anything_is_sent(token: str, reason: str) -> None:
+    """The sentence names the variable and the fault, and never the token."""
+    with pytest.raises(TokenError, match=f"PURGEENGINE_ACCESS_TOKEN holds is .*{reason}") as refused:
+        ReadyToken(token)
+    assert token[:20] not in str(refused.value)
+
+
+def test_claims_nested_beyond_measure_are_none() -> None:
+    """Such a token may still be good; nothing is known of it."""
+    header, payload = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b"{}", b"[" * 40_000))
+    assert claims_of(f"{header}.{payload}.c2ln") == {}
 
 
 def test_hostile_claims_do_no_harm() -> None:

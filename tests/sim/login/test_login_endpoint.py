@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 
+import jwt
 import pytest
 
 from purgeengine.errors import UsageProblem
 from purgeengine.sim.login.app import App
+from purgeengine.sim.login.assertions import TOKEN_LENGTH_MAX
 from purgeengine.sim.login.credential_files import Issuer
 from purgeengine.sim.login.login_endpoint import LoginEndpoint
 
@@ -40,10 +42,7 @@ def asked(
 
 def claims_of(token: str) -> dict[str, object]:
     """What stands in the token."""
-    payload = token.split(".")[1]
-    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    assert isinstance(claims, dict)
-    return claims
+    return dict(jwt.decode(token, options={"verify_signature": False}))
 
 
 def test_the_right_secret_gets_a_token() -> None:
@@ -172,6 +171,45 @@ def test_a_tampered_token_is_refused() -> None:
     forged = base64.urlsafe_b64encode(json.dumps({"exp": 9e12, "uti": "99"}).encode()).decode().rstrip("=")
     assert login.accepts(f"{header}.{payload}.{signature}", 0.0)
     assert not login.accepts(f"{header}.{forged}.{signature}", 0.0)
+
+
+def test_a_token_without_a_signature_is_refused() -> None:
+    """``alg: none`` with the very claims of a good token, and a good token whose signature is gone."""
+    login = LoginEndpoint()
+    good = login.issue(0.0)
+    assert not login.accepts(jwt.encode(claims_of(good), "", algorithm="none"), 0.0)
+    assert not login.accepts(good.rpartition(".")[0] + ".", 0.0)
+
+
+@pytest.mark.parametrize(
+    "assertion",
+    [
+        "a.b.c",
+        "..",
+        jwt.encode({"iss": "x" * TOKEN_LENGTH_MAX, "sub": "y"}, bytes(32), algorithm="HS256"),
+        "e30." + base64.urlsafe_b64encode(b"[" * 40_000).decode().rstrip("=") + ".c2ln",
+    ],
+    ids=["nonsense", "empty", "long", "nested"],
+)
+def test_an_odd_assertion_is_malformed(assertion: str) -> None:
+    """It is refused with the service's own number, however it is odd."""
+    assert with_assertion(LoginEndpoint(), assertion)[1]["error_codes"] == [50027]
+
+
+def test_an_assertion_without_a_signature_is_refused() -> None:
+    """``alg: none`` with the claims of one that is trusted."""
+    login = LoginEndpoint()
+    claims = claims_of(Issuer(login).token(login.utc_s(0.0)))
+    status, body = with_assertion(login, jwt.encode(claims, "", algorithm="none"))
+    assert (status, body["error_codes"]) == (401, [700027])
+
+
+def test_a_token_names_the_person_in_whose_name_it_was_issued() -> None:
+    """And nobody where it is the app's own, or no token at all."""
+    login = LoginEndpoint()
+    assert login.user_of(login.issue(0.0, user="ann@x.example")) == "ann@x.example"
+    assert login.user_of(login.issue(0.0)) is None
+    assert login.user_of("no token") is None
 
 
 def test_an_outage_of_the_login_ends() -> None:

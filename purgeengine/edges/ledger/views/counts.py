@@ -119,8 +119,8 @@ def _in_doubt(connection: sqlite3.Connection) -> int:
 def inherited_doubts(connection: sqlite3.Connection, *, of_closed_mailboxes: bool) -> list[tuple[int, int]]:
     """Rows that an earlier ledger left in doubt and this one never sent, in order: first position, end.
 
-    Rows of a mailbox are first sent in the order of their positions. So everything before the end of the last rows in flight for
-    the first time was sent, in however many batches.
+    The rows of a mailbox are drawn in order, into up to four batches at once. So the rows that were never sent begin behind the
+    last row that was drawn, answered or in flight.
     """
     query = (
         "SELECT start, stop FROM (SELECT progress.first + doubt.rows AS stop, max(next, coalesce((SELECT max(fresh.end) FROM fresh "
