@@ -267,7 +267,7 @@ def _mailbox_closed(log: Any, entry: MailboxClosed, user_of: _NameOf) -> None:
 
 
 def _batch_sent(log: Any, entry: BatchSent, _: _NameOf) -> None:
-    rows = sum(len(part.attempts) for part in entry.parts)
+    rows = sum(len(share.attempts) for share in entry.shares)
     log.debug(BATCH_SENT, batch=entry.batch, rows=rows, client_request_id=entry.client_request_id)
 
 

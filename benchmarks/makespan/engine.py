@@ -82,7 +82,7 @@ def play(
         now = max(now, at)
         while answers and answers[0][0] <= now:
             ended_at, _, batch, answer, answered = heappop(answers)
-            service.end(answered.accepted(_loads(batch)), batch.serial)
+            service.end(answered.accepted(_loads(batch)), batch.lane)
             events.append(BatchAnswered(batch.number, answer))
 
 
@@ -99,7 +99,7 @@ def _mailboxes(rows_by_mailbox: list[int]) -> list[MailboxOpened]:
 
 
 def _loads(batch: Batch) -> list[Load]:
-    return [Load(part.mailbox, len(part.attempts)) for part in batch.parts]
+    return [Load(share.mailbox, len(share.attempts)) for share in batch.shares]
 
 
 def _begin(
@@ -109,19 +109,19 @@ def _begin(
     answers: list[tuple[float, int, Batch, Answer, Answered]],
     watcher: Watcher | None,
 ) -> None:
-    answered = service.begin(_loads(batch), batch.serial, now)
+    answered = service.begin(_loads(batch), batch.lane, now)
     answer = ALL_WELL[batch.size]
     if watcher:
         watcher.sends(batch)
-        attempts = (attempt for part in batch.parts for attempt in part.attempts)
+        attempts = (attempt for share in batch.shares for attempt in share.attempts)
         answer = Answer(Reply(200), {index: watcher.reply(attempt) for index, attempt in enumerate(attempts)})
     if answered.turned_away:
         answer = Answer(Reply(429, "TooManyRequests", retry_after_s=CALL_WAIT_S), None)
     elif any(rows for rows, _ in answered.refused):
         replies: dict[int, Reply | None] = dict(answer.replies or {})
         index = 0
-        for part, (rows, wait_s) in zip(batch.parts, answered.refused, strict=True):
-            index += len(part.attempts)
+        for share, (rows, wait_s) in zip(batch.shares, answered.refused, strict=True):
+            index += len(share.attempts)
             for row in range(index - rows, index):
                 replies[row] = Reply(429, "ApplicationThrottled", CONCURRENCY, wait_s)
         answer = Answer(Reply(200), replies)

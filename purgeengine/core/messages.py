@@ -77,7 +77,10 @@ class StopRequested:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """It is not the time to send: nothing leaves until `Released`, expected in ``for_s`` seconds. Said again, it guesses better."""
+    """It is not the time to send: nothing leaves until `Released`.
+
+    ``for_s`` is in how many seconds that is expected; another `Held` corrects it.
+    """
 
     for_s: float
 
@@ -110,7 +113,7 @@ class BatchSent(NamedTuple):
 
     batch: int
     client_request_id: str
-    parts: tuple[MailboxShare, ...]
+    shares: tuple[MailboxShare, ...]
 
 
 class BatchEnded(NamedTuple):

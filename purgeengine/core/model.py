@@ -137,18 +137,18 @@ class MailboxShare(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One POST to ``$batch``. Sub-requests are numbered through the parts, in order, from 0: their ids on the wire."""
+    """One POST to ``$batch``. Sub-requests are numbered through the shares, in order, from 0: their ids on the wire."""
 
     number: int
     client_request_id: str
-    parts: tuple[MailboxShare, ...]
-    serial: bool = False
-    """A lane: each sub-request depends on the one before it, and all are of one mailbox."""
+    shares: tuple[MailboxShare, ...]
+    lane: bool = False
+    """Whether it is a lane: each sub-request depends on the one before it, and all are of one mailbox."""
 
     @property
     def size(self) -> int:
         """Sub-requests in it, 1 to 20."""
-        return sum([len(part.attempts) for part in self.parts])
+        return sum([len(share.attempts) for share in self.shares])
 
 
 NOT_FROM_GRAPH = "NotFromGraph"

@@ -45,7 +45,7 @@ class Tally:
                 self._absence.take(entry)
             elif type(entry) is BatchSent:
                 self.calls += 1
-                self.requests += sum([len(part.attempts) for part in entry.parts])
+                self.requests += sum([len(share.attempts) for share in entry.shares])
             elif type(entry) is BatchEnded:
                 self.lost_calls += entry.status is None
             elif type(entry) is MailboxClosed:

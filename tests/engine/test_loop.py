@@ -183,7 +183,7 @@ def test_a_stop_waits_for_no_batch_that_has_not_left() -> None:
     assert scene.ended_at == pytest.approx(1, abs=0.1)
     assert not any(line.startswith("post") for line in scene.history)
     sent, returned = ([e for e in scene.entries if isinstance(e, kind)] for kind in (BatchSent, Returned))
-    assert [entry.number for entry in returned] == [0] * sum(len(p.attempts) for e in sent for p in e.parts)
+    assert [entry.number for entry in returned] == [0] * sum(len(p.attempts) for e in sent for p in e.shares)
     assert not any(entry.in_doubt for entry in returned)
 
 

@@ -54,8 +54,8 @@ class MemoryLedger:
         for entry in entries:
             if isinstance(entry, BatchSent):
                 self.intents.add(entry.client_request_id)
-                for part in entry.parts:
-                    for attempt in part.attempts:
+                for share in entry.shares:
+                    for attempt in share.attempts:
                         assert attempt.position not in self.settled, "a settled row was sent again"
                         self.sent[attempt.position] += 1
             elif isinstance(entry, Settled):

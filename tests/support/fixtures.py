@@ -78,12 +78,12 @@ def returned(commands: Sequence[Command]) -> dict[int, Returned]:
 
 def positions(batch: Batch) -> list[int]:
     """The rows in a batch, in the order of their sub-requests."""
-    return [attempt.position for part in batch.parts for attempt in part.attempts]
+    return [attempt.position for share in batch.shares for attempt in share.attempts]
 
 
 def mailboxes(batch: Batch) -> list[int]:
     """The mailboxes in a batch, in order."""
-    return [part.mailbox for part in batch.parts]
+    return [share.mailbox for share in batch.shares]
 
 
 def answer(batch: Batch, *replies: Reply | None, rest: Reply = PURGED, outer: Reply | None = None) -> BatchAnswered:

@@ -1,6 +1,6 @@
-"""The way out of the whole run: open, closed for a while, or open for one batch that tries whether the service is back.
+"""The circuit breaker of the whole run: everything may leave, nothing for a while, or one batch that tries the service.
 
-A single failed call says little about the service and stops nobody else. Several in a row do: then the gate closes with
+A single failed call says little about the service and stops nobody else. Several in a row do: then the breaker closes the way with
 growing waits, and one batch at a time probes, so that an outage does not use up the attempts of many rows.
 """
 
@@ -16,7 +16,7 @@ from purgeengine.run_limits import Limits
 FAILURES_TO_CLOSE = 5
 """Failed calls in a row, no success between, that speak of an outage rather than of bad luck."""
 TRYING_S_MAX = 180.0
-"""Longest time from one failure to the next that was spent trying: the gate closes for a minute, and a call takes two at most.
+"""Longest time from one failure to the next that was spent trying: the breaker waits for a minute, and a call takes two at most.
 What is longer was a wait that Graph asked for, or the sleep of a suspended machine, and says nothing about the service."""
 
 
@@ -42,7 +42,7 @@ class CircuitBreaker:
 
     @property
     def opens_at(self) -> float:
-        """The instant before which nothing may leave."""
+        """The instant before which nothing may leave, in monotonic seconds."""
         return max(self._asked_until, self._backoff_until)
 
     @property
@@ -57,7 +57,7 @@ class CircuitBreaker:
 
     @property
     def walled_off(self) -> bool:
-        """Whether not one answer was Graph's, and the latest call was answered by somebody in between."""
+        """True if not one answer was Graph's, and the latest call was answered by somebody in between."""
         return not self._heard and not self.last_failure.from_graph
 
     def is_outage(self, limits: Limits) -> bool:
@@ -102,7 +102,7 @@ class CircuitBreaker:
         if reply.retry_after_s is not None:
             self.asked_to_wait(now, reply.retry_after_s)
         if now < self._backoff_until:
-            return  # it left before the gate closed, and tells nothing new
+            return  # it left before the way was closed, and tells nothing new
         self._failures += 1
         if self.probing:
             wait_s = self._backoff.call_wait_s(self._failures - FAILURES_TO_CLOSE + 1, Reply(reply.status))

@@ -32,7 +32,7 @@ class FanoutProbe:
         self._tally_rows = 0.0
         self._tally_refused = 0.0
         self.decided: int | None = None if fanout == "auto" else min(fanout, wide)
-        """4 or 20 once known."""
+        """Rows of one mailbox that may share a batch, 4 or 20; None while that is not known."""
 
     @property
     def width(self) -> int:
@@ -78,7 +78,7 @@ class FanoutProbe:
             self.decided = self._wide
 
     def lost(self, rows: int) -> None:
-        """No answer: the probe has shown nothing."""
+        """The batch got no answer: the probe has shown nothing."""
         if rows > self._narrow and self.decided is None:
             self._probes_in_flight = max(0, self._probes_in_flight - 1)
 

@@ -1,7 +1,7 @@
 """How long the service may still be running a batch whose answer was lost.
 
 Nothing tells; but a service that has answered every call within two seconds will hardly run one for forty. So the slowest answer
-seen, with a margin that shrinks as answers add up, bounds it; before the first answers the longest quarantine holds.
+seen, with a margin that shrinks as answers add up, bounds it; before the first answers the longest cooldown holds.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ MARGIN = 3.0
 MARGIN_OF_FEW = 20.0
 """Divided by the number of answers and added to the margin: the slowest of a handful says little."""
 LANE_FACTOR = 2.0
-"""A lost serial lane may run longer than the slowest call of the usual kind: its rows come one after the other."""
+"""A lost lane may run longer than the slowest call of the usual kind: its rows come one after the other."""
 WORTH_TELLING = 0.8
-"""A quarantine is called shorter once it is down to this share of what was told last."""
+"""A cooldown is called shorter once it is down to this share of what was told last."""
 
 
 class LostCallCooldown:
@@ -30,7 +30,7 @@ class LostCallCooldown:
         self._told_s = self.length_s
 
     def timed(self, duration_s: float) -> bool:
-        """A call was answered after so many seconds. Answers whether that has made the quarantine notably shorter."""
+        """A call was answered after so many seconds. Returns True if that has made the cooldown notably shorter."""
         self._answered += 1
         self._slowest_s = max(self._slowest_s, duration_s)
         self._learn()
@@ -40,7 +40,7 @@ class LostCallCooldown:
         return shorter
 
     def length_of_s(self, *, lane: bool) -> float:
-        """The same for a call of this kind; a lost serial lane is given longer."""
+        """Seconds of the cooldown after a lost call; a lost lane is given longer."""
         return self.lane_length_s if lane else self.length_s
 
     def _learn(self) -> None:
@@ -52,4 +52,4 @@ class LostCallCooldown:
             likely_s = self._slowest_s * (MARGIN + MARGIN_OF_FEW / self._answered)
             self.length_s = min(longest_s, max(self._limits.quarantine_s_min, likely_s))
         self.lane_length_s = min(longest_s, LANE_FACTOR * self.length_s)
-        """The same for a serial lane."""
+        """Seconds from losing a lane to that moment."""

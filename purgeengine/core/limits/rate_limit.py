@@ -29,5 +29,5 @@ class TokenBucket:
         self._left -= requests
 
     def covers_at(self, requests: int) -> float:
-        """When so many may leave."""
+        """When so many may leave, in monotonic seconds."""
         return self._at + max(0.0, requests - self._left) / self._per_s

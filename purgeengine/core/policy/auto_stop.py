@@ -89,7 +89,7 @@ class AutoStop:
         denied: dict[int, Reply] = {}
         for entry in entries:
             if type(entry) is BatchSent:
-                self._parts_of[entry.batch] = tuple(part.mailbox for part in entry.parts)
+                self._parts_of[entry.batch] = tuple(share.mailbox for share in entry.shares)
             elif type(entry) is BatchEnded:
                 mailboxes = self._parts_of.pop(entry.batch, ())
                 landed += mailboxes if entry.status is not None and entry.status < 300 else ()

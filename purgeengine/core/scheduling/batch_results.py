@@ -105,7 +105,7 @@ class BatchResults:
         self.unanswered += news.unanswered
         entries: list[Entry] = [ended, *result.waits, *result.settlement.entries]
         for mailbox, _ in flight.shares:
-            if mailbox.closes_now:
+            if mailbox.closing is not None and mailbox.closes_now:
                 entries += self._settler.close(mailbox).entries
         self._batching.landed(flight)
         for mailbox, _ in flight.shares:
@@ -121,10 +121,10 @@ class BatchResults:
             self._open_mailboxes.reconsider(now)
         waits, halts = self._asked_to_wait(answer.outer, now)
         settlement = self._settler.settle(flight, answer, now)
-        if not flight.batch.serial:
-            throttled = settlement.news.throttled or (0,) * len(flight.shares)
-            for (_, attempts), rows in zip(flight.shares, throttled, strict=True):
-                self._batching.fanout.answered(len(attempts), rows)
+        if not flight.batch.lane:
+            throttled = settlement.news.throttled
+            for index, (_, attempts) in enumerate(flight.shares):
+                self._batching.fanout.answered(len(attempts), throttled[index] if throttled else 0)
         self._time(flight, settlement, now, in_flight)
         return Result(settlement, waits, halts + self._heed(flight, settlement, answer.claims, now))
 
@@ -147,7 +147,7 @@ class BatchResults:
     def _time(self, flight: Flight, settlement: Settlement, now: float, in_flight: int) -> None:
         """Learn how long calls take. An answer that refused rows was quick for another reason, and teaches nothing."""
         duration_s, news, pace = now - flight.sent_at, settlement.news, self._batching.plan.pace
-        if flight.batch.serial:
+        if flight.batch.lane:
             tried = max(1, flight.size - news.unsent)
             pace.timed_lane(tried, duration_s)
             self._eta.lane(tried, duration_s)
@@ -192,7 +192,7 @@ class BatchResults:
                 return settler.settle_refused(flight, outer, now), (Halt(HaltReason.THROTTLED, outer),)
             case Verdict.NOT_ATTEMPTED:
                 return settler.settle_refused(flight, outer, now, NOT_ATTEMPTED_WAIT_S), ()
-            case Verdict.REFUSED if flight.batch.serial and flight.size > 1:
+            case Verdict.REFUSED if flight.batch.lane and flight.size > 1:
                 self._batching.lanes_work = False  # or a row of it is wrong, which an unordered batch will show
                 return settler.settle_refused(flight, outer, now), ()
             case Verdict.REFUSED if flight.size > 1:
@@ -217,7 +217,7 @@ class BatchResults:
 
     def _in_doubt(self, flight: Flight, reply: Reply, now: float, *, running: bool) -> Settlement:
         """Perhaps carried out. While the service may still be at it, its mailboxes wait as long as that may take."""
-        cooldown_s = self._cooldown.length_of_s(lane=flight.batch.serial) if running else None
+        cooldown_s = self._cooldown.length_of_s(lane=flight.batch.lane) if running else None
         self._forget_probes(flight)
         return self._settler.settle_lost(flight, reply, now, counted=not self._breaker.probing, cooldown_s=cooldown_s)
 

@@ -1,6 +1,6 @@
 """What leaves next: batches drawn from the mailboxes that may send, as wide as the fanout allows and as quick as the plan wants.
 
-Rows that must travel alone go first, then serial lanes and small batches for critical mailboxes, then full batches. A batch that is
+Rows that must travel alone go first, then lanes and small batches for critical mailboxes, then full batches. A batch that is
 not full may wait a moment for company.
 """
 
@@ -40,7 +40,7 @@ class Batching:
         self.fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self.plan = CriticalPlan(limits, rng)
         self.lanes_work = limits.serial_lanes
-        """Whether serial lanes may be used: until one is refused as a whole."""
+        """Whether lanes may be used. They may not once Graph has refused one as a whole."""
         self.unread = unread
         """Rows of mailboxes that are not open yet."""
         self._limits = limits
@@ -50,7 +50,7 @@ class Batching:
         burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
         self._bucket = TokenBucket(limits.requests_per_s, burst, now)
         self._in_lanes = 0
-        """Mailboxes that have serial lanes in flight."""
+        """Mailboxes that have lanes in flight."""
         self._next_batch = first_batch
         self._fill_until: float | None = None
 
@@ -61,7 +61,7 @@ class Batching:
 
     @property
     def wakes_at(self) -> float:
-        """When it may have a batch, while there are places, that it has not now; infinity where only news changes that."""
+        """The next time a batch could be sent, in monotonic seconds; `inf` if only an event can change that."""
         allowed_at = inf if self.allowed else self._bucket.covers_at(self._limits.batch_items_max)
         return min(allowed_at, inf if self._fill_until is None else self._fill_until)
 
@@ -76,8 +76,8 @@ class Batching:
         self._bucket.refill(now)
 
     def landed(self, flight: Flight) -> None:
-        """A batch has ended, and its mailboxes know."""
-        if flight.batch.serial:
+        """A batch has ended; its mailboxes know it already."""
+        if flight.batch.lane:
             self._in_lanes -= sum(not mailbox.lanes for mailbox, _ in flight.shares)
 
     def next_batch(self, now: float, token_generation: int, *, others_in_flight: bool) -> Flight | None:
@@ -98,8 +98,8 @@ class Batching:
             self._open_mailboxes.place(mailbox, now)
         if chosen.lane is not None:
             self._in_lanes += not chosen.lane.lanes
-            lane = [(chosen.lane, chosen.lane.draw_lane(self.plan.lane_rows_max, now))]
-            flight = self._flight(lane, now, token_generation, serial=True)
+            shares = [(chosen.lane, chosen.lane.draw_lane(self.plan.lane_rows_max, now))]
+            flight = self._flight(shares, now, token_generation, lane=True)
             self._open_mailboxes.place(chosen.lane, now)
             return flight
         if not chosen.shares:
@@ -143,13 +143,13 @@ class Batching:
         now: float,
         token_generation: int,
         *,
-        serial: bool = False,
+        lane: bool = False,
     ) -> Flight:
         batch = Batch(
             self._next_batch,
             str(UUID(int=self._rng.getrandbits(128), version=4)),
             tuple(MailboxShare(mailbox.number, attempts) for mailbox, attempts in shares),
-            serial,
+            lane,
         )
         self._next_batch += 1
         size = batch.size

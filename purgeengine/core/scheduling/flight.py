@@ -24,7 +24,7 @@ class Flight:
 
 def runs_of(batch: Batch) -> Iterator[range]:
     """The positions of its rows, in the order of the wire; neighbours that were sent equally often are together."""
-    return (range(first, first + rows) for part in batch.parts for first, rows, _ in neighbours(part.attempts))
+    return (range(first, first + rows) for share in batch.shares for first, rows, _ in neighbours(share.attempts))
 
 
 def neighbours(attempts: Sequence[Attempt]) -> Iterator[tuple[int, int, int]]:

@@ -156,7 +156,7 @@ class MailboxLimits(MailboxRows):
 
     def draw(self, count: int, now: float) -> Sequence[Attempt]:
         """Take ``count`` rows to send now, those sent before first; the caller asked `sendable`."""
-        again = self._again(count, now)
+        again = self._again(count, now) if self._retries else ()
         fresh = self._draw_fresh(count - len(again))
         self._take_off(count, lane=False)
         return (*again, *fresh) if again else fresh

@@ -41,7 +41,7 @@ class ReadyQueue:
 class Chosen:
     """What goes into the next batch.
 
-    ``lane`` is the mailbox that a serial lane is for, or None for an unordered batch of ``shares``: so many rows of each mailbox.
+    ``lane`` is the mailbox that a lane is for, or None for an unordered batch of ``shares``: so many rows of each mailbox.
     ``urgent`` batches are for critical mailboxes. ``stale`` are those met on the way that could not send after all.
     """
 

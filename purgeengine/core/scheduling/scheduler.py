@@ -1,8 +1,7 @@
-"""The state machine: what to send next, to whom, and what an answer means for the rows it speaks of.
+"""The state machine: takes events and the time, and answers with commands.
 
-Told events and `now`, it answers with commands. It knows counts and positions, never names or ids; it reads no clock and sleeps on
-nothing: a wait is an instant, and `wake_at` says which comes next. Same events, same `now`, same seed: same commands. What
-Graph says is data; what we did wrong is an assertion.
+It knows counts and positions, never names or ids. It reads no clock and never sleeps: a wait is an instant, and `wake_at` says
+which comes next. The same events, times and seed give the same commands. What Graph says is data; our mistakes are assertions.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ from purgeengine.run_limits import Limits
 
 
 class Scheduler:
-    """Feed it with `handle`; carry out what it answers, in order."""
+    """Give it events with `handle`, and carry out the commands that it returns, in their order."""
 
     def __init__(
         self,
@@ -64,9 +63,9 @@ class Scheduler:
         operation: Operation = PERMANENT,
         token_renewable: bool = True,
     ) -> None:
-        """``rows_left`` are all rows that will be told of; the plan needs to know what is still to come.
+        """``rows_left`` counts the rows of all mailboxes that will be opened; the plan needs to know what is still to come.
 
-        A token that is not ``token_renewable`` is not renewed for a single mailbox's 401.
+        A token that is not ``token_renewable`` is not renewed for a single mailbox's 401. Times are monotonic seconds.
         """
         assert operation.idempotent, "after a lost answer, rows are sent again"
         self._limits = limits
@@ -103,7 +102,7 @@ class Scheduler:
     # ------------------------------------------------------------------------------------------------ what it is asked
 
     def handle(self, *events: Event, now: float) -> list[Command]:
-        """Take in what happened until ``now`` (which never runs backwards) and answer what to do."""
+        """Take in what happened until ``now`` (monotonic seconds, never running backwards) and return what to do."""
         self._now = max(self._now, now)
         for event in events:
             self._take(event)
@@ -119,9 +118,7 @@ class Scheduler:
     @property
     def room(self) -> int:
         """How many more mailboxes it would open now; bounds its memory."""
-        if self._input_ended or self._stopping:
-            return 0
-        return self._open_mailboxes.room(len(self._token.suspects))
+        return 0 if self._input_ended or self._stopping else self._open_mailboxes.room(len(self._token.suspects))
 
     @property
     def finished(self) -> bool:
@@ -177,7 +174,7 @@ class Scheduler:
         )
 
     def wake_at(self) -> float | None:
-        """The next instant that matters, or None when only news can move us."""
+        """The next instant that matters, in monotonic seconds; None if only an event can change anything."""
         if self._stopping or self._token.awaited:
             return None
         at = self._open_mailboxes.next_timer_at()
@@ -287,7 +284,7 @@ class Scheduler:
             batch = flight.batch
             self._flights[batch.number] = flight
             assert len(self._flights) <= self._limits.connections, "more batches in flight than connections"
-            self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.parts),)))
+            self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.shares),)))
             self._out.append(Send(batch))
 
     def _may_send(self) -> bool:

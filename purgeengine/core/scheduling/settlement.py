@@ -8,7 +8,7 @@ says about a mailbox, the `Mailbox` takes in itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from purgeengine.core.graph.verdicts import TABLE, Verdict, VerdictTable
 from purgeengine.core.limits.backoff import Backoff
@@ -34,10 +34,10 @@ WAIT_TOO_LONG = Reply(0, message=f"{WAIT_TOO_LONG_SAYS}.")
 """For a mailbox that an earlier run was told to leave alone for so long."""
 FAILED_DEPENDENCY = 424
 NOTHING_SAID = RunNews()
+ALL_PURGED = RunNews(went_through=True, proven=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What the end of a batch leaves: entries for the ledger, in their order, and what it says about the run."""
 
     entries: tuple[Entry, ...]
@@ -97,13 +97,13 @@ class Settler:
     def _all_purged(self, flight: Flight, now: float) -> Settlement:
         """Every row of the batch was purged; neighbours share an entry."""
         self._token.proven(flight.token_generation)
-        batch, lane = flight.batch.number, flight.batch.serial
+        batch, lane = flight.batch.number, flight.batch.lane
         entries = []
         for mailbox, attempts in flight.shares:
             for first, count, sendings in neighbours(attempts):
                 entries.append(Settled(first, Outcome.PURGED, sendings, False, batch, PURGED_REPLY, count))
             mailbox.purged(len(attempts), now, lane=lane)
-        return Settlement(tuple(entries), RunNews(went_through=True, proven=True))
+        return Settlement(tuple(entries), ALL_PURGED)
 
     def _judged(
         self,
@@ -123,13 +123,13 @@ class Settler:
                 unsent = attempt._replace(number=attempt.number - 1)
                 judged.append(JudgedRow(None, unsent, reply, again_at=now))
                 continue
-            broken = broken or (flight.batch.serial and reply.status >= 400 and reply.status != FAILED_DEPENDENCY)
+            broken = broken or (flight.batch.lane and reply.status >= 400 and reply.status != FAILED_DEPENDENCY)
             judged.append(self._rows.judge(flight, mailbox, attempt, reply, now))
         return judged
 
     def _taken_in(self, flight: Flight, mailbox: Mailbox, news: MailboxNews, now: float) -> list[Entry]:
         """Let the mailbox take in what its replies say; the entries of that."""
-        lane = flight.batch.serial
+        lane = flight.batch.lane
         mailbox.answered(news, flight.sent_at, now, lane=lane, limits=self._limits, backoff=self._backoff)
         if news.blame is Blame.UNSETTLED:
             self._token.suspect(mailbox)
@@ -145,20 +145,20 @@ class Settler:
     def settle_refused(self, flight: Flight, reply: Reply, now: float, wait_s: float = 0.0) -> Settlement:
         """Graph refused the batch as a whole and carried nothing out, which is not these rows' fault: all are sent again."""
         for mailbox, attempts in flight.shares:
-            mailbox.refused(len(attempts), now, lane=flight.batch.serial)
+            mailbox.refused(len(attempts), now, lane=flight.batch.lane)
         return Settlement(self._all_again(flight, reply, lambda attempt: now + wait_s, counted=False))
 
     def settle_intercepted(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> Settlement:
         """Somebody in between said no, and Graph did not get it. ``counted`` is False while nothing else goes through either."""
         for mailbox, attempts in flight.shares:
-            mailbox.refused(len(attempts), now, lane=flight.batch.serial)
+            mailbox.refused(len(attempts), now, lane=flight.batch.lane)
         return Settlement(self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted))
 
     def settle_one_by_one(self, flight: Flight, now: float) -> Settlement:
         """Graph refused the batch as a whole because of one of its rows: each travels alone from now on, to find that row."""
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
-            mailbox.refused(len(attempts), now, lane=flight.batch.serial)
+            mailbox.refused(len(attempts), now, lane=flight.batch.lane)
             mailbox.send_alone(attempts)
             entries += _returned(mailbox, attempts)
         return Settlement(tuple(entries))
@@ -167,7 +167,7 @@ class Settler:
         """Graph refused the batch, and it held a single row: that row is refused."""
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
-            mailbox.refused(len(attempts), now, lane=flight.batch.serial)
+            mailbox.refused(len(attempts), now, lane=flight.batch.lane)
             entries += [settled(attempt, Outcome.REFUSED, flight.batch.number, reply) for attempt in attempts]
         return Settlement(tuple(entries))
 
@@ -180,7 +180,7 @@ class Settler:
         batch for ``cooldown_s`` seconds, and its mailboxes wait; None where it has ended its work.
         """
         for mailbox, attempts in flight.shares:
-            mailbox.lost(len(attempts), now, lane=flight.batch.serial, cooldown_s=cooldown_s)
+            mailbox.lost(len(attempts), now, lane=flight.batch.lane, cooldown_s=cooldown_s)
         entries = self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted, in_doubt=True)
         if cooldown_s is not None:
             entries += tuple(MailboxBlocked(mailbox.number, cooldown_s) for mailbox, _ in flight.shares)
@@ -190,7 +190,7 @@ class Settler:
         """The batch did not reach Graph, so that this was no sending."""
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
-            mailbox.never_sent(len(attempts), lane=flight.batch.serial)
+            mailbox.never_sent(len(attempts), lane=flight.batch.lane)
             unsent = [attempt._replace(number=attempt.number - 1) for attempt in attempts]
             for attempt in unsent:
                 mailbox.put_back(attempt, now)

@@ -27,12 +27,12 @@ class View:
 
     @property
     def blocked_for_s(self) -> float:
-        """Seconds for which nothing at all may leave."""
+        """Seconds for which nothing may leave; 0 while batches may."""
         return max(0.0, self.breaker.opens_at - self.now)
 
     @property
     def unanswered(self) -> bool:
-        """Whether that is because calls failed, and not because Graph asked for it."""
+        """True if nothing may leave because calls failed, and not because Graph asked for a wait."""
         return self.breaker.on_its_own
 
     @property

@@ -255,7 +255,7 @@ def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
     """A second for the first of twenty, which broke the lane: a thousand rows, four at once, take 250 s."""
     scheduler = a_scheduler(1_000, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
-    assert lane.serial
+    assert lane.lane
     fault, not_tried = Reply(500, "ErrorInternalServerError"), Reply(424, "FailedDependency")
     scheduler.handle(answer(lane, fault, rest=not_tried), now=1.0)
     assert scheduler.view.ends_at == pytest.approx(1.0 + 1_000 / 4)

@@ -56,7 +56,7 @@ def test_a_mailbox_in_quarantine_is_let_out_when_the_service_turns_out_to_be_qui
     assert batches(commands) == []
     assert scheduler.wake_at() == pytest.approx(quarantine_s)
     (again,) = batches(scheduler.handle(now=quarantine_s))
-    assert [part.mailbox for part in again.parts] == [part.mailbox for part in first.parts]
+    assert [share.mailbox for share in again.shares] == [share.mailbox for share in first.shares]
 
 
 def test_a_lost_lane_is_given_longer() -> None:

@@ -115,11 +115,11 @@ def played(
 def answered(batch: Batch, tenant: Tenant, now: float, asked: Counter[int]) -> Answer:
     """The wire's answer, read by our own decoder. In a lane, what follows the first refusal is not attempted."""
     said, broken = [], False
-    for part in batch.parts:
-        for attempt in part.attempts:
+    for share in batch.shares:
+        for attempt in share.attempts:
             asked[attempt.position] += not broken
-            one = {"status": 424, "body": None} if broken else tenant(part.mailbox, attempt, now)
-            broken = broken or (batch.serial and int(str(one["status"])) >= 400)
+            one = {"status": 424, "body": None} if broken else tenant(share.mailbox, attempt, now)
+            broken = broken or (batch.lane and int(str(one["status"])) >= 400)
             said.append({"id": str(len(said)), **one})
     return decode_answer(200, {}, json.dumps({"responses": said}).encode(), batch.size, 0.0)
 

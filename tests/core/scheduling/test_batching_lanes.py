@@ -50,22 +50,22 @@ def lanes(*rows: int, **limits: Any) -> tuple[Scheduler, list[Batch]]:
 def test_a_mailbox_that_decides_the_end_gets_four_lanes_of_twenty() -> None:
     """A single mailbox uses its four slots for four serial batches, rows in order."""
     _, sent = lanes(1_000)
-    assert [(batch.serial, batch.size) for batch in sent] == [(True, 20)] * 4
+    assert [(batch.lane, batch.size) for batch in sent] == [(True, 20)] * 4
     assert [row for batch in sent for row in positions(batch)] == list(range(80))
 
 
 def test_many_small_mailboxes_need_no_lanes() -> None:
     """Where the connections decide the end, full unordered batches are cheapest."""
     _, sent = lanes(*[10] * 200, connections=4)
-    assert [(batch.serial, batch.size) for batch in sent] == [(False, 20)] * 4
+    assert [(batch.lane, batch.size) for batch in sent] == [(False, 20)] * 4
 
 
 def test_a_giant_gets_lanes_and_the_others_share_full_batches() -> None:
     """The largest mailbox would end last; it gets its lanes first, and the connections left carry the others."""
     _, sent = lanes(5_000, *[12] * 100)
-    assert [batch.serial for batch in sent] == [True] * 4 + [False] * 4
-    assert {part.mailbox for batch in sent[:4] for part in batch.parts} == {0}
-    assert 0 not in {part.mailbox for batch in sent[4:] for part in batch.parts}
+    assert [batch.lane for batch in sent] == [True] * 4 + [False] * 4
+    assert {share.mailbox for batch in sent[:4] for share in batch.shares} == {0}
+    assert 0 not in {share.mailbox for batch in sent[4:] for share in batch.shares}
 
 
 @pytest.mark.parametrize(("connections", "in_lanes"), [(8, {0}), (11, {0, 1}), (16, {0, 1, 2})])
@@ -74,9 +74,9 @@ def test_mailboxes_get_lanes_as_connections_allow_and_the_others_full_batches(
 ) -> None:
     """Three that are critical, where batches are wide: four connections for each in lanes, and one for each of the others."""
     _, sent = lanes(1_000, 1_000, 1_000, fanout=20, connections=connections)
-    assert {batch.parts[0].mailbox for batch in sent if batch.serial} == in_lanes
-    assert [batch.parts[0].mailbox for batch in sent if not batch.serial] == sorted({0, 1, 2} - in_lanes)
-    assert sum(batch.serial for batch in sent) == 4 * len(in_lanes)
+    assert {batch.shares[0].mailbox for batch in sent if batch.lane} == in_lanes
+    assert [batch.shares[0].mailbox for batch in sent if not batch.lane] == sorted({0, 1, 2} - in_lanes)
+    assert sum(batch.lane for batch in sent) == 4 * len(in_lanes)
 
 
 def test_a_mailbox_gets_lanes_when_those_of_another_have_ended() -> None:
@@ -84,18 +84,18 @@ def test_a_mailbox_gets_lanes_when_those_of_another_have_ended() -> None:
     scheduler, flying = lanes(100, 100, fanout=20, connections=4)
     had_lanes = []
     for now in range(1, 9):
-        running = {batch.parts[0].mailbox for batch in flying if batch.serial}
+        running = {batch.shares[0].mailbox for batch in flying if batch.lane}
         assert len(running) <= 1
         had_lanes += [mailbox for mailbox in running if mailbox not in had_lanes]
         flying += batches(scheduler.handle(answer(flying.pop(0)), now=float(now)))
-    assert {batch.parts[0].mailbox for batch in flying if batch.serial} == {1}
+    assert {batch.shares[0].mailbox for batch in flying if batch.lane} == {1}
     assert had_lanes == [0]
 
 
 def test_a_critical_mailbox_uses_its_slots_in_two_batches_where_one_has_no_room() -> None:
     """Narrow batches of rows that are in a hurry: two rows of the smaller mailbox in one, and its other two in the next."""
     _, sent = lanes(5, 9, connections=11, seed=30)
-    assert [{part.mailbox: len(part.attempts) for part in batch.parts} for batch in sent] == [{1: 4, 0: 2}, {0: 2}]
+    assert [{share.mailbox: len(share.attempts) for share in batch.shares} for batch in sent] == [{1: 4, 0: 2}, {0: 2}]
 
 
 def test_the_last_rows_are_shared_out_over_the_lanes() -> None:
@@ -107,7 +107,7 @@ def test_the_last_rows_are_shared_out_over_the_lanes() -> None:
 def test_lanes_are_not_used_where_they_are_switched_off() -> None:
     """``serial_lanes=False`` sends unordered batches only."""
     _, sent = lanes(1_000, serial_lanes=False)
-    assert [(batch.serial, batch.size) for batch in sent] == [(False, 4)]
+    assert [(batch.lane, batch.size) for batch in sent] == [(False, 4)]
 
 
 def test_rows_behind_the_one_that_broke_a_lane_were_no_attempt() -> None:
@@ -188,7 +188,7 @@ def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
     scheduler, sent = lanes(1_000)
     commands = [scheduler.handle(refusal(lane, 400, "BadRequest"), now=0.5) for lane in sent]
     after = [batch for said in commands for batch in batches(said)]
-    assert [(batch.serial, batch.size) for batch in after] == [(False, 4)]
+    assert [(batch.lane, batch.size) for batch in after] == [(False, 4)]
     assert positions(after[0]) == [0, 1, 2, 3]
 
 
@@ -197,7 +197,7 @@ def test_a_refused_lane_of_one_row_says_that_the_row_is_wrong() -> None:
     scheduler, (first, *_) = lanes(60)
     scheduler.handle(answer(first, *[PURGED] * (first.size - 1), FAULT), now=0.5)
     (alone,) = batches(scheduler.handle(now=scheduler.wake_at() or 0.0))
-    assert (alone.serial, positions(alone)) == (True, [first.size - 1])
+    assert (alone.lane, positions(alone)) == (True, [first.size - 1])
     commands = scheduler.handle(refusal(alone, 400, "BadRequest"), now=5.0)
     assert outcomes(commands) == {first.size - 1: Outcome.REFUSED}
     assert returned(commands) == {}
@@ -207,7 +207,7 @@ def test_a_refused_lane_of_two_rows_says_no_more_than_one_of_twenty() -> None:
     """They go together into an unordered batch."""
     scheduler, sent = lanes(100, batch_items_max=2)
     after = batches(scheduler.handle(*(refusal(lane, 400, "BadRequest") for lane in sent), now=0.5))
-    assert (after[0].serial, positions(after[0])) == (False, [0, 1])
+    assert (after[0].lane, positions(after[0])) == (False, [0, 1])
 
 
 def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -> None:
@@ -217,7 +217,7 @@ def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -
     for _ in range(60):
         now += 0.2
         sent += batches(scheduler.handle(answer(sent.pop(0), GONE, rest=NOT_TRIED), now=now))
-    assert not any(batch.serial for batch in sent)
+    assert not any(batch.lane for batch in sent)
 
 
 def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() -> None:
@@ -228,9 +228,9 @@ def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() ->
     for step in range(400):
         taken: dict[int, int] = {}
         for batch in flying.values():
-            kinds.add(batch.serial)
-            for part in batch.parts:
-                taken[part.mailbox] = taken.get(part.mailbox, 0) + (1 if batch.serial else len(part.attempts))
+            kinds.add(batch.lane)
+            for share in batch.shares:
+                taken[share.mailbox] = taken.get(share.mailbox, 0) + (1 if batch.lane else len(share.attempts))
         assert max(taken.values()) <= 4
         ended = flying.pop(min(flying))
         for batch in batches(scheduler.handle(answer(ended), now=0.05 * (step + 1))):
@@ -305,4 +305,4 @@ def test_batches_that_were_kept_back_say_nothing_of_the_service() -> None:
     assert scheduler.view.blocked_for_s == 0.0
     again = batches(commands)
     assert len(again) == 8
-    assert {attempt.number for batch in again for part in batch.parts for attempt in part.attempts} == {1}
+    assert {attempt.number for batch in again for share in batch.shares for attempt in share.attempts} == {1}

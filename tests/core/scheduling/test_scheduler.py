@@ -58,7 +58,7 @@ def test_a_mailbox_gives_four_rows_and_others_fill_the_batch() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 20
     assert UUID(batch.client_request_id).version == 4
-    assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 4]
+    assert [len(share.attempts) for share in batch.shares] == [4, 4, 4, 4, 4]
 
 
 def test_the_heaviest_mailboxes_go_first() -> None:
@@ -80,7 +80,7 @@ def test_it_is_recorded_before_it_is_sent() -> None:
     record, send = commands
     assert isinstance(record, Record)
     assert isinstance(send, Send)
-    assert record.entries == (BatchSent(1, send.batch.client_request_id, send.batch.parts),)
+    assert record.entries == (BatchSent(1, send.batch.client_request_id, send.batch.shares),)
 
 
 def test_rows_come_in_order_and_end_purged() -> None:
@@ -141,7 +141,10 @@ def test_the_same_events_give_the_same_commands() -> None:
 def probe(scheduler: object, now: float) -> list[int]:
     """The rows of mailbox 0 in each batch sent now."""
     return [
-        len(part.attempts) for batch in batches(scheduler.handle(now=now)) for part in batch.parts if part.mailbox == 0
+        len(share.attempts)
+        for batch in batches(scheduler.handle(now=now))
+        for share in batch.shares
+        if share.mailbox == 0
     ]
 
 
@@ -162,7 +165,7 @@ def test_the_probe_is_tried_on_one_mailbox_of_a_batch() -> None:
     """The heaviest gives eight rows; whatever fills the batch up stays at four."""
     scheduler = a_scheduler(30, 20, 20, 20, connections=1, fanout="auto")
     (batch,) = batches(scheduler.handle(now=0.0))
-    assert [len(part.attempts) for part in batch.parts] == [8, 4, 4, 4]
+    assert [len(share.attempts) for share in batch.shares] == [8, 4, 4, 4]
 
 
 def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
@@ -685,10 +688,10 @@ def test_rows_alone_end_with_their_mailbox() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
     commands = scheduler.handle(answer(single, Reply(404, "ErrorInvalidUser", "No such user.")), now=2.0)
-    mailbox = single.parts[0].mailbox
+    mailbox = single.shares[0].mailbox
     assert [entry.mailbox for entry in entries(commands, MailboxClosed)] == [mailbox]
     while sent := batches(commands):
-        assert [part.mailbox for part in sent[0].parts] == [1 - mailbox]
+        assert [share.mailbox for share in sent[0].shares] == [1 - mailbox]
         commands = scheduler.handle(answer(sent[0]), now=3.0)
     assert scheduler.finished
 
@@ -936,7 +939,7 @@ def test_without_lanes_the_rest_of_a_mailbox_waits_for_its_answer() -> None:
     """The last of six has room for one of its three rows, and the others wait for the answer, however long it takes."""
     scheduler = a_scheduler(4, 4, 4, 4, 3, 3, connections=8)
     (batch,) = batches(scheduler.handle(now=0.0))
-    assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 3, 1]
+    assert [len(share.attempts) for share in batch.shares] == [4, 4, 4, 4, 3, 1]
     assert batches(scheduler.handle(now=10.0)) == []
     (rest,) = batches(scheduler.handle(answer(batch), now=11.0))
     assert positions(rest) == [20, 21]

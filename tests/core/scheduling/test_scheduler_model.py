@@ -146,16 +146,16 @@ class SchedulerModel(RuleBasedStateMachine):
         """A batch in flight comes to its end; its requests leave the window some time after that."""
         batch = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
         if arrived:
-            for part in batch.parts:
-                self.seen[part.mailbox].append((self.now, len(part.attempts)))
+            for share in batch.shares:
+                self.seen[share.mailbox].append((self.now, len(share.attempts)))
         return batch
 
     def lose(self, batch: Batch) -> None:
         """Nobody knows: every row is in doubt, and the service may still be at it."""
         for position in positions(batch):
             self.doubt_after(position)
-        for part in batch.parts:
-            self.block(part.mailbox, LIMITS.quarantine_s_min)
+        for share in batch.shares:
+            self.block(share.mailbox, LIMITS.quarantine_s_min)
 
     def doubt_after(self, position: int) -> None:
         self.doubt.add(position)
@@ -164,7 +164,7 @@ class SchedulerModel(RuleBasedStateMachine):
         """Every wait that was asked for."""
         if outer.retry_after_s is not None:
             self.block(None, outer.retry_after_s)
-        owners = [part.mailbox for part in batch.parts for _ in part.attempts]
+        owners = [share.mailbox for share in batch.shares for _ in share.attempts]
         for mailbox, reply in zip(owners, said, strict=False):
             if reply is not None and reply.status in (429, 500, 503) and reply.retry_after_s is not None:
                 self.block(mailbox, reply.retry_after_s)
@@ -248,17 +248,17 @@ class SchedulerModel(RuleBasedStateMachine):
         assert 1 <= batch.size <= LIMITS.batch_items_max
         taken = Counter[int]()
         for other in self.flying.values():
-            taken.update({part.mailbox: len(part.attempts) for part in other.parts})
-        for part in batch.parts:
-            assert taken[part.mailbox] + len(part.attempts) <= LIMITS.mailbox_concurrent_max, "over four at once"
-            assert part.mailbox not in self.closed
-            assert self.now >= self.blocked_until[part.mailbox], "sent although the mailbox had to wait"
-            assert part.attempts
+            taken.update({share.mailbox: len(share.attempts) for share in other.shares})
+        for share in batch.shares:
+            assert taken[share.mailbox] + len(share.attempts) <= LIMITS.mailbox_concurrent_max, "over four at once"
+            assert share.mailbox not in self.closed
+            assert self.now >= self.blocked_until[share.mailbox], "sent although the mailbox had to wait"
+            assert share.attempts
             since = self.now - LIMITS.mailbox_window_s
-            recent = sum(rows for at, rows in self.seen[part.mailbox] if at > since)
-            assert recent + len(part.attempts) <= LIMITS.mailbox_requests, "over the limit of the window"
-            for attempt in part.attempts:
-                assert attempt.position in self.opened[part.mailbox]
+            recent = sum(rows for at, rows in self.seen[share.mailbox] if at > since)
+            assert recent + len(share.attempts) <= LIMITS.mailbox_requests, "over the limit of the window"
+            for attempt in share.attempts:
+                assert attempt.position in self.opened[share.mailbox]
                 assert attempt.position not in self.outcome, "sent although it was settled"
                 assert attempt.in_doubt == (attempt.position in self.doubt)
                 self.sendings[attempt.position] += 1
@@ -280,8 +280,8 @@ class SchedulerModel(RuleBasedStateMachine):
                 self.tell(TokenRenewed())
             elif self.flying:
                 batch = self.flying.pop(min(self.flying))
-                for part in batch.parts:
-                    self.seen[part.mailbox].append((self.now, len(part.attempts)))
+                for share in batch.shares:
+                    self.seen[share.mailbox].append((self.now, len(share.attempts)))
                 self.tell(answer(batch), ended=(batch, dict.fromkeys(positions(batch), Reply(204))))
             else:
                 at = self.scheduler.wake_at()

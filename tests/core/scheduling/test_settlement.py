@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import FrozenInstanceError
 from random import Random
 
 import pytest
@@ -27,11 +26,9 @@ def a_mailbox() -> Mailbox:
     return Mailbox(0, 0, 1_000, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
 
 
-def flight_of(mailbox: Mailbox, attempts: Sequence[Attempt], *, serial: bool = False) -> Flight:
+def flight_of(mailbox: Mailbox, attempts: Sequence[Attempt], *, lane: bool = False) -> Flight:
     """Of these rows alone."""
-    return Flight(
-        Batch(1, "id", (MailboxShare(0, attempts),), serial=serial), [(mailbox, attempts)], 0.0, 0, len(attempts)
-    )
+    return Flight(Batch(1, "id", (MailboxShare(0, attempts),), lane=lane), [(mailbox, attempts)], 0.0, 0, len(attempts))
 
 
 def a_settler() -> Settler:
@@ -65,7 +62,7 @@ def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes()
     for _ in range(8):
         attempts = mailbox.draw_lane(20, 0.0)
         replies: dict[int, Reply | None] = {0: PURGED_REPLY, 1: GONE, **dict.fromkeys(range(2, 20), NOT_TRIED)}
-        settlement = a_settler().settle(flight_of(mailbox, attempts, serial=True), answered(replies), 0.0)
+        settlement = a_settler().settle(flight_of(mailbox, attempts, lane=True), answered(replies), 0.0)
         seen += 2
         assert (settlement.news.unsent, mailbox.window.room(0.0)) == (18, 10_000 - seen)
     assert not mailbox.lanes_pay
@@ -74,7 +71,7 @@ def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes()
 def test_a_lane_is_broken_by_any_refusal() -> None:
     """From 400 on; the row behind it was not tried, and travels again as if it had never left."""
     mailbox = a_mailbox()
-    flight = flight_of(mailbox, mailbox.draw_lane(2, 0.0), serial=True)
+    flight = flight_of(mailbox, mailbox.draw_lane(2, 0.0), lane=True)
     settlement = a_settler().settle(flight, answered({0: Reply(400, "Bad"), 1: NOT_TRIED}), 0.0)
     assert settlement.news.unsent == 1
     assert Returned(1, 0, 0, False) in settlement.entries
@@ -107,7 +104,7 @@ def test_a_settlement_holds_all_that_came_of_a_batch_and_the_settler_keeps_nothi
         (1_000, 2),
     ]
     assert again.news == RunNews(went_through=True, proven=True)
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         told.entries = ()  # type: ignore[misc]
     assert not [name for name, value in vars(settler).items() if isinstance(value, list | dict)]
 
@@ -136,4 +133,4 @@ def test_a_batch_that_never_left_is_no_sending() -> None:
 def test_where_batches_are_wide_one_mailbox_may_have_lanes_from_the_start() -> None:
     """With as few connections as its four slots need."""
     scheduler = a_scheduler(1_000, serial_lanes=True, fanout=20, connections=4)
-    assert [batch.serial for batch in batches(scheduler.handle(now=0.0))] == [True] * 4
+    assert [batch.lane for batch in batches(scheduler.handle(now=0.0))] == [True] * 4

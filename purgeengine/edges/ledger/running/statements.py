@@ -156,7 +156,7 @@ class Statements:
         client_request_id = packed(entry.client_request_id)
         self._batches.append((entry.batch, client_request_id, self._at_ms, crc_of(client_request_id)))
         fresh_ranges = []
-        for mailbox, attempts in entry.parts:
+        for mailbox, attempts in entry.shares:
             fresh = self._fresh_tail(attempts)
             for attempt in attempts[: len(attempts) - len(fresh)]:
                 change = self._change(attempt)
