@@ -30,7 +30,7 @@ BODY_BYTES_MAX = 64 * 2**20
 """Bytes of all bodies that one job keeps. A user has 150 of them and a page of a thousand contacts about a million."""
 
 
-class Waits:
+class GraphWaits:
     """Until when Graph wants to be left alone, over several jobs: an instant for each mailbox, and one for the whole app.
 
     Mailboxes are known by the one spelling of their names. Memory grows with the mailboxes that were told to wait.
@@ -60,7 +60,7 @@ class Waits:
 class AnswerLedger:
     """Remembers one read job. It keeps replies, not outcomes: the names of outcomes are those of a purge."""
 
-    def __init__(self, rows: Sequence[Item], waits: Waits, clock: Clock) -> None:
+    def __init__(self, rows: Sequence[Item], waits: GraphWaits, clock: Clock) -> None:
         assert len(rows) <= ROWS_MAX, f"{len(rows)} rows in one read job"
         self._rows = rows
         self._waits = waits

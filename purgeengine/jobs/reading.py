@@ -26,7 +26,7 @@ from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.http.transport import HttpTransport
 from purgeengine.edges.login import AccessTokens
 from purgeengine.edges.login.ready import READY_METHOD
-from purgeengine.engine.answer_ledger import AnswerLedger, Waits
+from purgeengine.engine.answer_ledger import AnswerLedger, GraphWaits
 from purgeengine.engine.loop import Engine
 from purgeengine.engine.ports import Clock, RawAnswer, Tokens, Transport
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
@@ -91,7 +91,7 @@ class ReadSession:
         self._limits = limits
         self._rng = rng or random.Random()
         self._token_renewable = token_renewable
-        self.waits = Waits()
+        self.waits = GraphWaits()
         """For how long Graph asked to be left alone."""
 
     @property
@@ -105,7 +105,7 @@ class ReadSession:
         return self._transport.skew_s
 
     def now(self) -> float:
-        """Monotonic seconds, as `Waits` wants them."""
+        """Monotonic seconds, as `GraphWaits` wants them."""
         return self._clock.monotonic()
 
     async def read(self, operation: Operation, rows: Sequence[Item]) -> list[Reply]:

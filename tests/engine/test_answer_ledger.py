@@ -6,7 +6,7 @@ import asyncio
 
 from purgeengine.core.messages import BatchEnded, Entry, MailboxBlocked, MailboxClosed, RunBlocked, Settled
 from purgeengine.core.model import FolderRows, Item, Outcome, Reply
-from purgeengine.engine.answer_ledger import AnswerLedger, Waits
+from purgeengine.engine.answer_ledger import AnswerLedger, GraphWaits
 
 ROWS = [Item("a@x", "", "1"), Item("b@x", "F", "2"), Item("A@x", "", "3"), Item("b@x", "F", "4"), Item("c@x", "", "5")]
 
@@ -39,7 +39,7 @@ def settled(position: int, reply: Reply, rows: int = 1, batch: int = 1) -> Settl
 
 def test_rows_of_one_mailbox_are_neighbours_however_their_names_are_spelt() -> None:
     """The limit of four is the mailbox's, not the name's."""
-    ledger = AnswerLedger(ROWS, Waits(), StillClock())
+    ledger = AnswerLedger(ROWS, GraphWaits(), StillClock())
     assert [(box.mailbox, box.next, box.end) for box in ledger.mailboxes()] == [(0, 0, 2), (1, 2, 4), (2, 4, 5)]
     assert ledger.folder_rows([range(5)]) == [
         FolderRows("a@x", "", ["1"]),
@@ -53,7 +53,7 @@ def test_rows_of_one_mailbox_are_neighbours_however_their_names_are_spelt() -> N
 
 def test_replies_come_back_in_the_order_of_the_rows() -> None:
     """A row that was never asked has that of its closed mailbox, and one that was asked keeps its own."""
-    ledger = AnswerLedger(ROWS, Waits(), StillClock())
+    ledger = AnswerLedger(ROWS, GraphWaits(), StillClock())
     assert ledger.replies() == [None] * 5
     good, closed = Reply(200, body=b'{"id":"x"}'), Reply(403, "ErrorAccessDenied")
     written(
@@ -66,14 +66,14 @@ def test_replies_come_back_in_the_order_of_the_rows() -> None:
 def test_a_batch_that_was_refused_as_a_whole_is_told_from_a_row_that_was() -> None:
     """By the status of the call."""
     refused = Reply(400, "BadRequest")
-    ledger = written(AnswerLedger(ROWS, Waits(), StillClock()), BatchEnded(1, 200, ""), settled(0, refused))
+    ledger = written(AnswerLedger(ROWS, GraphWaits(), StillClock()), BatchEnded(1, 200, ""), settled(0, refused))
     assert ledger.refused_batch is None
     assert written(ledger, BatchEnded(2, 400, ""), settled(1, refused, batch=2)).refused_batch == refused
 
 
 def test_waits_outlive_a_job_and_the_longer_one_holds() -> None:
     """By the name in any letter case; what is over is none."""
-    waits, clock = Waits(), StillClock()
+    waits, clock = GraphWaits(), StillClock()
     assert (waits.left_s("B@X", 100.0), waits.app_left_s(100.0)) == (0.0, 0.0)
     written(
         AnswerLedger(ROWS, waits, clock),
