@@ -69,11 +69,12 @@ class Settler:
         everything: list[JudgedRow] = []
         throttled: list[int] = []
         token_refused = None
+        first = 0
         for mailbox, attempts in flight.shares:
-            first = len(everything)
             rows = self._judged(flight, mailbox, attempts, replies, first, now)
             everything += rows
-            asked_s = max([answer.waits.get(index, 0.0) for index in range(first, len(everything))])
+            asked_s = max([answer.waits.get(index, 0.0) for index in range(first, first + len(attempts))])
+            first += len(attempts)
             news = mailbox_news(rows, asked_s)
             if news.unauthorized is not None:
                 news = news._replace(blame=self._token.blame(flight.token_generation, now))
