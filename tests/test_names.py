@@ -1,4 +1,4 @@
-"""Names and places: no name for two things, no overfull folder, tests that name their module, no circle of imports."""
+"""Tests of names and places: no name for two things, no overfull folder, tests that name their module, no circle of imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGE = ROOT / "purgeengine"
 TESTS = ROOT / "tests"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 FOLDER_MODULES_MAX = 16
-"""More than fit on a screen; a folder that grows over it has two nouns in it."""
+"""The most modules in a folder, because more do not fit on a screen and are about more than one noun."""
 
 CLASSES_TWICE: Mapping[str, str] = {}
 """Class names that stand for two things, each with the reason."""
@@ -38,18 +38,18 @@ TESTS_OF_NO_MODULE = {
     "test_pages.py": "the pages of docs/",
     "test_secrets.py": "secrets in whatever the program writes",
 }
-"""Test files that are about no single module, each with what they are about."""
+"""Test files that are not about a single module, each with its subject."""
 WHOLE_ENGINE = "simulation/"
-"""The folder whose tests play whole runs, in virtual time; they are about no single module."""
+"""The folder of tests that play whole runs in virtual time and are not about a single module."""
 
 
 def parsed(path: Path) -> ast.Module:
-    """A module's syntax tree."""
+    """Return a module's syntax tree."""
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def shown(path: Path) -> str:
-    """A module's path below the package."""
+    """Return a module's path below the package."""
     return path.relative_to(PACKAGE).as_posix()
 
 
@@ -57,7 +57,7 @@ def shown(path: Path) -> str:
 
 
 def places_of_classes() -> dict[str, list[str]]:
-    """Each class name with the modules that define it."""
+    """Return each class name with the modules that define it."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in MODULES:
         for node in ast.walk(parsed(path)):
@@ -67,7 +67,7 @@ def places_of_classes() -> dict[str, list[str]]:
 
 
 def places_of_files() -> dict[str, list[str]]:
-    """Each name of a module file with its places."""
+    """Return each name of a module file with its places."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in MODULES:
         if path.stem not in ("__init__", "__main__"):
@@ -79,15 +79,15 @@ def places_of_files() -> dict[str, list[str]]:
     ("places", "allowed"), [(places_of_classes(), CLASSES_TWICE), (places_of_files(), FILES_TWICE)]
 )
 def test_no_name_stands_for_two_things(places: Mapping[str, list[str]], allowed: Mapping[str, str]) -> None:
-    """Two classes, or two modules, of one name are mistaken for each other; and no exception outlives its need."""
+    """No two classes and no two modules have the same name, except for listed ones, and every listed exception is needed."""
     twice = {name: where for name, where in places.items() if len(where) > 1}
     assert {name: where for name, where in twice.items() if name not in allowed} == {}
     assert set(allowed) - set(twice) == set()
-    assert len(places) > 100  # that something was looked at
+    assert len(places) > 100  # so that the test cannot pass without looking at anything
 
 
 def test_no_folder_holds_more_than_can_be_looked_over() -> None:
-    """Split it by noun."""
+    """No folder has more modules than the limit; a fuller one should be split by noun."""
     counts: dict[str, int] = defaultdict(int)
     for path in MODULES:
         if path.name != "__init__.py":
@@ -99,7 +99,7 @@ def test_no_folder_holds_more_than_can_be_looked_over() -> None:
 
 
 def is_about_a_module(path: Path) -> bool:
-    """Whether ``test_x.py`` or ``test_x_aspect.py`` has a module or package ``x`` in the folder that its own stands for."""
+    """Return True if ``test_x.py`` or ``test_x_aspect.py`` has a module or package ``x`` in the matching folder."""
     words = path.stem.removeprefix("test_").split("_")
     names = {"_".join(words[:count]) for count in range(1, len(words) + 1)}
     beside = PACKAGE / path.parent.relative_to(TESTS)
@@ -107,7 +107,7 @@ def is_about_a_module(path: Path) -> bool:
 
 
 def test_each_test_file_names_the_module_that_it_is_about() -> None:
-    """Whoever changes a module finds its tests by its name; and no exception outlives its need."""
+    """Every test file has the name of its module, except for listed ones, and every listed exception is needed."""
     files = {path.relative_to(TESTS).as_posix(): path for path in TESTS.rglob("test_*.py")}
     unplaced = {name for name, path in files.items() if not (name.startswith(WHOLE_ENGINE) or is_about_a_module(path))}
     assert unplaced - set(TESTS_OF_NO_MODULE) == set()
@@ -119,7 +119,7 @@ def test_each_test_file_names_the_module_that_it_is_about() -> None:
 
 
 def name_of(path: Path) -> str:
-    """A module's dotted name."""
+    """Return a module's dotted name."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -128,7 +128,7 @@ NAMES = {name_of(path): path for path in MODULES}
 
 
 def imported(tree: ast.AST, *, typing_too: bool) -> Iterator[str]:
-    """The modules of the package that are imported anywhere in a module, in functions as well."""
+    """Yield the modules of the package that are imported anywhere in a module, also within functions."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) and not typing_too:
             for branch in node.orelse:
@@ -144,7 +144,7 @@ def imported(tree: ast.AST, *, typing_too: bool) -> Iterator[str]:
 
 
 def graph(*, typing_too: bool) -> dict[str, set[str]]:
-    """Each module with those that it imports."""
+    """Return each module with the modules that it imports."""
     return {
         name: {other for other in imported(parsed(path), typing_too=typing_too) if other in NAMES and other != name}
         for name, path in NAMES.items()
@@ -152,7 +152,7 @@ def graph(*, typing_too: bool) -> dict[str, set[str]]:
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
-    """The strongly connected components of more than one module (Tarjan's algorithm)."""
+    """Return the strongly connected components of more than one module, by Tarjan's algorithm."""
     number: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []
@@ -181,13 +181,13 @@ def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
 
 @pytest.mark.parametrize("typing_too", [False, True], ids=["at run time", "for types too"])
 def test_no_modules_import_each_other_in_a_circle(typing_too: bool) -> None:
-    """Imports within functions count; those for type checkers alone are looked at beside the others."""
+    """No modules import each other in a circle, within functions too, with and without imports for type checkers."""
     arrows = graph(typing_too=typing_too)
     assert sum(map(len, arrows.values())) > 500
     assert circles(arrows) == []
 
 
 def test_a_circle_would_be_found() -> None:
-    """Of two, and of three beside it."""
+    """The search finds a circle of two modules and one of three."""
     arrows = {"a": {"b"}, "b": {"a", "c"}, "c": {"d"}, "d": {"e"}, "e": {"c"}, "f": {"a"}}
     assert circles(arrows) == [["c", "d", "e"], ["a", "b"]]

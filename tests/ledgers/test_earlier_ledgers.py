@@ -1,4 +1,7 @@
-"""Ledgers made by earlier versions: counted, exported, resumed and retried as if they had been made today. See README.md."""
+"""Tests of ledgers that earlier versions made: each is counted, exported, resumed and retried like a new one.
+
+See README.md.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ WELL = {"purged", "absent", "duplicate"}
 
 @dataclass(frozen=True)
 class Earlier:
-    """A ledger in a folder of its own, and what the code that made it said of it."""
+    """A ledger in its own folder, with the counts and export of the code that made it."""
 
     folder: Path
     status: dict[str, Any]
@@ -32,11 +35,11 @@ class Earlier:
 
     @property
     def rows(self) -> list[dict[str, str]]:
-        """The rows of its export."""
+        """The rows of the ledger's export."""
         return list(csv.DictReader(self.export.splitlines()))
 
     def rows_that(self, *, ended_well: bool) -> list[dict[str, str]]:
-        """Its rows whose contact is gone, or the others that could be sent."""
+        """Return the rows that ended well, or the other rows that could be sent."""
         return [
             row
             for row in self.rows
@@ -45,7 +48,7 @@ class Earlier:
 
 
 def unpacked(commit: str, name: str, tmp_path: Path) -> Earlier:
-    """One of the ledgers."""
+    """Unpack one of the ledgers."""
     with zipfile.ZipFile(HERE / commit / f"{name}.zip") as packed:
         packed.extractall(tmp_path)
     status = json.loads((tmp_path / "status.json").read_text("utf-8"))
@@ -53,7 +56,7 @@ def unpacked(commit: str, name: str, tmp_path: Path) -> Earlier:
 
 
 def a_tenant(rows: list[dict[str, str]]) -> Tenant:
-    """A tenant that still has the contacts of these rows, and logs what is asked of it."""
+    """Return a tenant that has the contacts of these rows and logs its requests."""
     tenant = Tenant(TenantSettings(latency_median_s=0.0, overhead_s=0.0))
     for row in rows:
         tenant.truth.add(row["user"], row["folder"], row["contact"])
@@ -61,7 +64,7 @@ def a_tenant(rows: list[dict[str, str]]) -> Tenant:
 
 
 def counted(bench: Bench, ledger: Path) -> dict[str, Any]:
-    """What `status` counts now."""
+    """Return what `status` counts now."""
     said = bench.here("status", str(ledger), "--json").json
     return {name: said[name] for name in ("rows", "outcomes", "waiting", "in_doubt")}
 
@@ -71,7 +74,7 @@ def counted(bench: Bench, ledger: Path) -> dict[str, Any]:
 def test_an_earlier_ledger_is_counted_and_exported_as_by_the_code_that_made_it(
     commit: str, name: str, tmp_path: Path
 ) -> None:
-    """The same counts, and the same export to the byte."""
+    """An earlier ledger has the counts of the code that made it, and its export is equal byte by byte."""
     earlier = unpacked(commit, name, tmp_path)
     with a_bench(tmp_path, a_tenant([]), []) as bench:
         assert counted(bench, earlier.folder) == earlier.status
@@ -81,7 +84,7 @@ def test_an_earlier_ledger_is_counted_and_exported_as_by_the_code_that_made_it(
 
 @pytest.mark.parametrize("commit", COMMITS)
 def test_an_earlier_run_that_was_killed_is_resumed(commit: str, tmp_path: Path) -> None:
-    """Every row has its outcome, and only the rows without one are sent: those in doubt among them."""
+    """A killed run of an earlier version is resumed: only rows without an outcome are sent, and all rows are purged."""
     earlier = unpacked(commit, "killed", tmp_path)
     open_rows = earlier.rows_that(ended_well=False)
     tenant = a_tenant(open_rows)
@@ -98,7 +101,7 @@ def test_an_earlier_run_that_was_killed_is_resumed(commit: str, tmp_path: Path) 
 @pytest.mark.parametrize("name", ENDED)
 @pytest.mark.parametrize("commit", COMMITS)
 def test_an_earlier_run_that_has_ended_sends_nothing_when_it_is_resumed(commit: str, name: str, tmp_path: Path) -> None:
-    """And leaves the ledger as it was."""
+    """A finished run of an earlier version sends nothing when it is resumed, and its ledger keeps its counts."""
     earlier = unpacked(commit, name, tmp_path)
     tenant = a_tenant(earlier.rows)
     with a_bench(tmp_path, tenant, []) as bench:
@@ -110,7 +113,7 @@ def test_an_earlier_run_that_has_ended_sends_nothing_when_it_is_resumed(commit: 
 
 @pytest.mark.parametrize("commit", COMMITS)
 def test_the_failed_rows_of_an_earlier_run_are_retried(commit: str, tmp_path: Path) -> None:
-    """In a new ledger, which holds them and no others; here their contacts can be found, and are purged."""
+    """A retry of an earlier version's ledger has exactly its failed rows, and purges them."""
     earlier = unpacked(commit, "finished", tmp_path)
     failed = earlier.rows_that(ended_well=False)
     tenant = a_tenant(failed)
@@ -126,7 +129,7 @@ def test_the_failed_rows_of_an_earlier_run_are_retried(commit: str, tmp_path: Pa
 
 
 def resumed(bench: Bench, earlier: Earlier) -> Any:
-    """`run` on the ledger alone, which knows its input."""
+    """Call `run` with the ledger alone, which knows its input."""
     arguments = bench.run_arguments()
     arguments.remove(str(bench.input))
     arguments[arguments.index("--ledger") + 1] = str(earlier.folder)

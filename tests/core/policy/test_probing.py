@@ -1,4 +1,4 @@
-"""The look at a few mailboxes before a run, without a tenant: what the replies mean and what to do."""
+"""Tests of probing a few mailboxes before a run, without a tenant: what is concluded and advised."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from purgeengine.errors import RunStopped, TokenError, UsageProblem
 
 
 def found(*standings: Standing) -> list[Probed]:
-    """Mailboxes that stand so: u0, u1 and so on."""
+    """Return mailboxes u0, u1 and so on with these standings."""
     return [Probed(f"u{number}", standing, Reply(0)) for number, standing in enumerate(standings)]
 
 
@@ -46,12 +46,12 @@ def found(*standings: Standing) -> list[Probed]:
 def test_a_mailbox_stands_by_the_reply_that_decides(
     mailbox: Reply, contact: Reply, standing: Standing, decisive: str
 ) -> None:
-    """The contact's is looked at only where the mailbox answered, and the deciding one is kept, for what it says."""
+    """The standing of a mailbox follows its own reply first and then the contact's, and keeps the reply that decides."""
     assert probed("u", mailbox, contact) == Probed("u", standing, mailbox if decisive == "mailbox" else contact)
 
 
 def test_nobody_is_looked_at_where_nobody_is_wanted_and_the_largest_may_be_the_first() -> None:
-    """None of none; the first alone where it is the largest, and then others."""
+    """Probing none gives none, and the first mailbox may also be the largest."""
     assert spread([5, 1], 0, random.Random(1)) == []
     assert spread([], 5, random.Random(1)) == []
     assert spread([1], 1, random.Random(1)) == [0]
@@ -63,7 +63,10 @@ def test_nobody_is_looked_at_where_nobody_is_wanted_and_the_largest_may_be_the_f
 
 
 def test_conclusions_name_the_worst_first_a_few_users_and_a_remedy() -> None:
-    """Those that are fine are counted and not named; of many, five are."""
+    """The conclusions begin with the worst standing, name at most five users each and give a remedy.
+
+    Good mailboxes are only counted.
+    """
     assert conclusions([]) == []
     many = found(Standing.FINE, *[Standing.DENIED] * (NAMED_MAX + 1), Standing.NO_ANSWER)
     assert conclusions(many) == [
@@ -91,7 +94,7 @@ def test_conclusions_name_the_worst_first_a_few_users_and_a_remedy() -> None:
     ],
 )
 def test_a_run_is_refused_where_nothing_can_be_purged(standings: list[Standing], kind: type[Exception] | None) -> None:
-    """By the kind of what stands in the way, so that its exit code tells; one mailbox that answers is enough to begin."""
+    """A run is refused if no probed mailbox can be purged, with the exit code of the reason."""
     problem = refusal(found(*standings))
     assert type(problem) is (type(None) if kind is None else kind)
     assert problem is None or str(problem).startswith(
@@ -100,7 +103,7 @@ def test_a_run_is_refused_where_nothing_can_be_purged(standings: list[Standing],
 
 
 def test_a_refusal_says_everything_that_was_seen() -> None:
-    """One sentence after another."""
+    """A refusal has one sentence for each standing that was seen."""
     assert str(refusal(found(Standing.BAD_ID, Standing.NO_MAILBOX))) == (
         "Not one of the mailboxes looked at can be purged, so nothing was sent. "
         "1 of 2 names has no mailbox in this tenant (u1). Is this a list of another tenant? "
@@ -130,7 +133,7 @@ def test_a_refusal_says_everything_that_was_seen() -> None:
     ],
 )
 def test_advice_follows_the_code_then_the_status(status: int, code: str, begins: str, worth_retrying: bool) -> None:
-    """Whatever is in no line of the tables gets advice as well."""
+    """Advice follows the code and then the status, and every status has some."""
     remedy = remedy_for(status, code)
     assert remedy.sentence.startswith(begins)
     assert remedy.worth_retrying is worth_retrying

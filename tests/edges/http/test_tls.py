@@ -1,4 +1,4 @@
-"""Whom to trust: a PEM file, the system's own verifier, OpenSSL's paths, or the system's bundle; for the login and for Graph."""
+"""Tests of trust for login and Graph: a PEM file, the system's own verifier, OpenSSL's paths or the system's bundle."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="no test may put
 
 @pytest.fixture(autouse=True)
 def a_plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither proxies nor certificates of the machine that runs the tests."""
+    """Hides the proxies and certificates of the machine that runs the tests."""
     for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "https_proxy", "all_proxy", "no_proxy", *tls.TRUST_VARIABLES):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def ca_file(tmp_path: Path) -> Path:
-    """The CA of the servers here."""
+    """Return a file with the CA that signs the certificates of these servers."""
     return write_ca(tmp_path)
 
 
 @pytest.fixture
 def system_verifies(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], None]:
-    """The system's verifier is asked here too; the function makes it trust what a variable of OpenSSL's names."""
+    """Makes this platform ask the system's verifier, and returns a function that sets what the verifier trusts."""
     monkeypatch.setattr(tls, "SYSTEM_VERIFIES_ON", (sys.platform,))
-    monkeypatch.setattr(tls, "TRUST_VARIABLES", ())  # on Linux they are how truststore finds a store of our own
+    monkeypatch.setattr(tls, "TRUST_VARIABLES", ())  # how truststore finds our store on Linux
     return lambda variable, path: monkeypatch.setenv(variable, str(path))
 
 
 def hashed_folder(tmp_path: Path, ca_file: Path) -> Path:
-    """A folder of certificates as OpenSSL wants it."""
+    """Return a folder of certificates in the form that OpenSSL reads."""
     if shutil.which("openssl") is None:
         pytest.skip("the names of files in such a folder are made by openssl")
     asked = ["openssl", "x509", "-hash", "-noout", "-in", str(ca_file)]
@@ -61,27 +61,27 @@ def hashed_folder(tmp_path: Path, ca_file: Path) -> Path:
 
 
 async def post(url: str, ca_file: Path | None = None) -> int:
-    """The status of a batch that is posted there."""
+    """Post a batch to this URL and return the status of the answer."""
     async with HttpTransport.open(graph_url=url, connections=2, ca_file=ca_file) as transport:
         return (await transport.post(b"{}", "11111111-2222", "token")).status
 
 
 def login_status(url: str) -> int:
-    """The status that the login's session gets there."""
+    """Ask this URL with the login's session and return the status of the answer."""
     session = LoginHttp(address_of(url, "The URL"), clock=Still(), allowed=https_only, timeout_s=(5.0, 5.0))
     with session:
         return session.request("GET", url).status_code
 
 
 class Still:
-    """A clock that stands."""
+    """A clock that always shows zero."""
 
     def monotonic(self) -> float:
-        """Always the same."""
+        """Return zero."""
         return 0.0
 
     def utc(self) -> float:
-        """Always the same."""
+        """Return zero."""
         return 0.0
 
 
@@ -93,7 +93,7 @@ class Still:
 async def test_what_the_system_trusts_is_trusted_by_graph_and_login(
     variable: str, tmp_path: Path, ca_file: Path, system_verifies: Callable[[str, Path], None]
 ) -> None:
-    """Through truststore, whose context aiohttp and requests both take: a call is answered, and a token is issued."""
+    """Certificates that the system trusts are accepted from Graph and the login: aiohttp and requests both use truststore."""
     system_verifies(variable, ca_file if variable == "SSL_CERT_FILE" else hashed_folder(tmp_path, ca_file))
     assert isinstance(tls_context(None), truststore.SSLContext)
     async with serving(answering()) as server:
@@ -107,7 +107,7 @@ async def test_what_the_system_trusts_is_trusted_by_graph_and_login(
 async def test_the_system_verifies_on_uvloop_and_through_a_proxy_too(
     ca_file: Path, system_verifies: Callable[[str, Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The context wraps buffers there, and not sockets."""
+    """The system's verifier works on uvloop and through a proxy, where its context wraps buffers instead of sockets."""
     uvloop = pytest.importorskip("uvloop")
     system_verifies("SSL_CERT_FILE", ca_file)
     async with serving(answering()) as server, proxying(server.port) as proxy:
@@ -121,7 +121,7 @@ async def test_the_system_verifies_on_uvloop_and_through_a_proxy_too(
 async def test_what_the_system_does_not_trust_is_refused_with_the_way_out(
     system_verifies: Callable[[str, Path], None], tmp_path: Path
 ) -> None:
-    """On every platform: nothing is sent, and the sentence names --ca-file."""
+    """A certificate that the system does not trust is refused before anything is sent, with a hint to --ca-file."""
     system_verifies("SSL_CERT_FILE", write_ca(tmp_path, trustme.CA()))
     endpoint = Endpoint(granted())
     async with serving(endpoint) as server:
@@ -133,7 +133,7 @@ async def test_what_the_system_does_not_trust_is_refused_with_the_way_out(
 
 
 async def test_a_ca_file_is_trusted_alone(ca_file: Path, system_verifies: Callable[[str, Path], None]) -> None:
-    """The system is not asked as well, which trusts many more."""
+    """With a CA file only its certificates are trusted, and the system is not asked."""
     context = tls_context(ca_file)
     assert not isinstance(context, truststore.SSLContext)
     assert context.cert_store_stats()["x509"] == 1
@@ -145,7 +145,7 @@ async def test_a_ca_file_is_trusted_alone(ca_file: Path, system_verifies: Callab
 def test_who_tells_openssl_whom_to_trust_is_obeyed_everywhere(
     variable: str, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On macOS and Windows the system's verifier would not look there."""
+    """A variable of OpenSSL that names certificates is obeyed on every platform: the system's verifier would ignore it."""
     monkeypatch.setattr(tls, "SYSTEM_VERIFIES_ON", (sys.platform,))
     monkeypatch.setenv(variable, str(ca_file))
     assert not isinstance(tls_context(None), truststore.SSLContext)
@@ -155,7 +155,7 @@ def test_who_tells_openssl_whom_to_trust_is_obeyed_everywhere(
 async def test_openssl_verifies_where_truststore_cannot_be_used(
     broken: str, ca_file: Path, system_verifies: Callable[[str, Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not installed, or the system is too old for it."""
+    """OpenSSL verifies if truststore is not installed or the system is too old for it."""
 
     def refuse(*_: Any) -> None:
         raise OSError("this system has no such function")
@@ -170,7 +170,7 @@ async def test_openssl_verifies_where_truststore_cannot_be_used(
 
 
 def test_the_system_is_asked_on_macos_and_windows_only() -> None:
-    """Elsewhere truststore would read the whole bundle again for each connection."""
+    """The system's verifier is used on macOS and Windows only: elsewhere it would read the bundle for each connection."""
     uses_it = isinstance(tls_context(None), truststore.SSLContext)
     assert uses_it == (sys.platform in ("darwin", "win32"))
 
@@ -182,7 +182,10 @@ def test_the_system_is_asked_on_macos_and_windows_only() -> None:
 async def test_the_systems_bundle_is_found_where_openssl_looks_in_the_wrong_place(
     tmp_path: Path, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with a Python that was built on another system. What is missing or holds no certificates is passed over."""
+    """The system's bundle is found if OpenSSL looks in the wrong place, as in a Python built on another system.
+
+    Bundles that are missing or hold no certificates are skipped.
+    """
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr(tls, "_is_told_whom_to_trust", lambda: False)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
@@ -198,7 +201,7 @@ async def test_the_systems_bundle_is_found_where_openssl_looks_in_the_wrong_plac
 def test_no_bundle_is_added_to_what_openssl_was_told(
     said_by: str, tmp_path: Path, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A variable of a person's, even where nothing stands there; and a folder, which OpenSSL reads when it needs to."""
+    """No bundle is added if a variable names certificates, even missing ones, or if OpenSSL's folder holds some."""
     monkeypatch.setattr(tls, "BUNDLES", (ca_file,))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
     (tmp_path / "folder").mkdir()
@@ -213,7 +216,7 @@ def test_no_bundle_is_added_to_what_openssl_was_told(
 
 
 async def test_an_intermediate_certificate_may_be_trusted(tmp_path: Path) -> None:
-    """What an organisation hands out for its TLS inspection is often not the root."""
+    """A CA file may hold an intermediate certificate: organisations that inspect TLS often hand out no root certificate."""
     intermediate = trustme.CA().create_child_ca()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     intermediate.issue_cert("127.0.0.1").configure_cert(context)
