@@ -749,7 +749,7 @@ def test_an_expired_token_is_renewed_once_for_all() -> None:
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(first, 401, "InvalidAuthenticationToken"), now=1.0)
-    assert [c for c in commands if isinstance(c, RenewToken)] == [RenewToken()]
+    assert [c for c in commands if isinstance(c, RenewToken)] == [RenewToken(first.number)]
     assert batches(commands) == []
     commands = scheduler.handle(refusal(second, 401, "InvalidAuthenticationToken"), now=1.1)
     assert [c for c in commands if isinstance(c, RenewToken)] == []
