@@ -1,4 +1,4 @@
-"""Tests of settlement: what happens to rows whose batch has ended, in cases that a whole scheduler reaches only by chance."""
+"""What becomes of rows when their batch has ended, where a whole scheduler would be needed to come to it by chance."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def answered(replies: dict[int, Reply | None], waits: dict[int, float] | None = 
 
 
 def test_rows_of_a_refused_batch_are_returned_unless_their_mailbox_ends_in_the_same_turn() -> None:
-    """Rows of a refused batch are returned, unless their mailbox ends in the same turn because nothing else of it is in flight."""
+    """It ends when nothing else of it is in flight: then they are settled with it, and were not returned."""
     for closing, other_rows, is_returned in ((False, 0, True), (True, 1, True), (True, 0, False)):
         mailbox = a_mailbox()
         if other_rows:
@@ -56,7 +56,7 @@ def test_rows_of_a_refused_batch_are_returned_unless_their_mailbox_ends_in_the_s
 
 
 def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes() -> None:
-    """Rows that a lane did not attempt are given back to the request window and count against lanes, which are soon given up."""
+    """The second of twenty broke it, time and again: two requests a lane in the window, and soon no lanes any more."""
     mailbox = a_mailbox()
     seen = 0
     for _ in range(8):
@@ -69,7 +69,7 @@ def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes()
 
 
 def test_a_lane_is_broken_by_any_refusal() -> None:
-    """Any status from 400 on breaks a lane, and the row after it is returned as never sent."""
+    """From 400 on; the row behind it was not tried, and travels again as if it had never left."""
     mailbox = a_mailbox()
     flight = flight_of(mailbox, mailbox.draw_lane(2, 0.0), lane=True)
     settlement = a_settler().settle(flight, answered({0: Reply(400, "Bad"), 1: NOT_TRIED}), 0.0)
@@ -131,6 +131,6 @@ def test_a_batch_that_never_left_is_no_sending() -> None:
 
 
 def test_where_batches_are_wide_one_mailbox_may_have_lanes_from_the_start() -> None:
-    """Where batches are wide, one mailbox has lanes from the start, with as many connections as it has slots."""
+    """With as few connections as its four slots need."""
     scheduler = a_scheduler(1_000, serial_lanes=True, fanout=20, connections=4)
     assert [batch.lane for batch in batches(scheduler.handle(now=0.0))] == [True] * 4
