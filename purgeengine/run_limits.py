@@ -55,13 +55,21 @@ class Limits:
     """How long a partly filled batch waits for company while others are in flight: 13 % fewer calls for 0.3 % of time."""
     retry_after_s_max: float = 21_600.0
     """A longer wait asked for by Graph ends the mailbox (or the run) instead: nobody waits for it, and it is not undercut."""
+    own_wait_s_max: float = inf
+    """Longest wait that Graph did not ask for, where each kind of failure has none that is shorter."""
     outage_s_max: float = 900.0
     """No usable answer for so long stops the run, resumable."""
+    first_outage_s_max: float = inf
+    """The same while Graph has not answered at all since the run began, where that is shorter."""
     walled_off_s_max: float = 30.0
     """The same where something between here and Graph has answered every call since the run began: a block page or a network's
     sign-in page, which a person must see to, and who is likely to be waiting."""
+    open_per_connection: int = 8
+    """Mailboxes held open for each connection: with 4 to 8 no connection starves, more only costs memory."""
     open_mailboxes_max: int = 10_000
     """Mailboxes held in memory at once, throttled ones included; about 1 KB each."""
+    suspects_max: int = 10
+    """Mailboxes that a fresh token is refused for, nothing going through, before the run stops: it is the token, or the app."""
 
     def validate(self) -> None:
         """Raise `UsageProblem` naming the first setting that cannot be used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from purgeengine.cli.terminal import ask
-from purgeengine.core.graph.operations import Action, Deletion, IdType
+from purgeengine.core.graph.operations import Action, IdType, Operation, deletion_by
 from purgeengine.errors import RunStopped, UsageProblem
 from purgeengine.words import counted
 
@@ -23,12 +23,12 @@ MEANS_TWICE = (
 )
 
 
-def confirm(preview: Preview, tenant: str, deletion: Deletion, *, yes: bool) -> None:
+def confirm(preview: Preview, tenant: str, deletion: Operation, *, yes: bool) -> None:
     """Have the number of rows typed at the terminal. Raises when another is typed, or nobody can be asked."""
     if yes:
         return
     deletes, contacts = DELETES[deletion.action], counted(preview.rows, "contact")
-    twice = f"\n{MEANS_TWICE}" if deletion == Deletion(Action.DELETE, IdType.IMMUTABLE) else ""
+    twice = f"\n{MEANS_TWICE}" if deletion == deletion_by(Action.DELETE, IdType.IMMUTABLE) else ""
     typed = ask(
         f"This {deletes} {contacts} in {counted(preview.mailboxes, 'mailbox')} of tenant {tenant}.\n"
         f"{MEANS[deletion.action]}{twice}",

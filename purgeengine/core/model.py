@@ -61,7 +61,10 @@ class Outcome(StrEnum):
 
 
 class Item(NamedTuple):
-    """A valid row, as Graph will be asked for it. ``folder`` is empty for a contact addressed through its mailbox alone."""
+    """A valid row, as Graph will be asked for it.
+
+    ``folder`` is empty for a contact addressed through its mailbox alone; ``contact`` too where the operation names no item.
+    """
 
     user: str
     folder: str
@@ -157,13 +160,14 @@ class Reply(NamedTuple):
 
     ``status`` is the HTTP status, ``code`` and ``message`` those of ``error`` (empty where absent), ``retry_after_s`` the
     wait asked for in seconds or None. Where somebody between here and Graph said it instead, the code is `NOT_FROM_GRAPH` and the
-    message says who, as far as it shows.
+    message says who, as far as it shows. ``body`` is what was found, as JSON, where it went well and the operation keeps it.
     """
 
     status: int
     code: str = ""
     message: str = ""
     retry_after_s: float | None = None
+    body: bytes = b""
 
     @property
     def from_graph(self) -> bool:

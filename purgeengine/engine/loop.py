@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from purgeengine import logs
-from purgeengine.core.graph.operations import PERMANENT, Deletion
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchLost,
@@ -59,8 +60,11 @@ class Engine:
         clock: Clock,
         watcher: Watcher,
         hours: Hours | None = None,
-        deletion: Deletion = PERMANENT,
+        operation: Operation = PERMANENT,
+        log: Any = None,
     ) -> None:
+        """``log`` is told what happens; that of the process if none is given."""
+        log = log or logs.get_logger()
         self.scheduler = scheduler
         self._mailboxes = mailboxes
         self._ledger = ledger
@@ -76,7 +80,8 @@ class Engine:
             transport=transport,
             tokens=tokens,
             clock=clock,
-            deletion=deletion,
+            operation=operation,
+            log=log,
         )
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
@@ -87,7 +92,7 @@ class Engine:
         """Why the scheduler stopped the run by itself, if it did."""
         self.stop_reason: str | None = None
         """Why the run was asked to stop, if it was."""
-        self._log = logs.get_logger()
+        self._log = log
         self._traced = logs.tracing()
 
     async def run(self) -> None:

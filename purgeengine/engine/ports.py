@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from purgeengine.core.graph.operations import Deletion
+from purgeengine.core.graph.operations import Operation
 from purgeengine.core.messages import Entry, MailboxOpened, SendWindow
 from purgeengine.core.model import FolderRows
 from purgeengine.errors import PurgeEngineError
@@ -73,7 +73,7 @@ class PriorRuns(Protocol):
     """
 
     @property
-    def deletion(self) -> Deletion:
+    def deletion(self) -> Operation:
         """How its contacts are deleted."""
         ...
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from purgeengine import logs
 from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.graph.encode import encode_batch
-from purgeengine.core.graph.operations import Deletion
+from purgeengine.core.graph.operations import Operation
 from purgeengine.core.messages import BatchAnswered, BatchLost
 from purgeengine.core.model import Batch
 from purgeengine.core.scheduling.flight import runs_of
@@ -30,7 +32,8 @@ class BatchSender:
         transport: Transport,
         tokens: Tokens,
         clock: Clock,
-        deletion: Deletion,
+        operation: Operation,
+        log: Any,
     ) -> None:
         self._scheduler = scheduler
         self._errands = errands
@@ -38,14 +41,14 @@ class BatchSender:
         self._transport = transport
         self._tokens = tokens
         self._clock = clock
-        self._deletion = deletion
+        self._operation = operation
         self._left_with: dict[int, str] = {}
         self._interceptors: set[str] = set()
-        self._log = logs.get_logger()
+        self._log = log
 
     def encode(self, batch: Batch) -> bytes:
         """The body of the batch. Raises `LedgerError` where its rows cannot be read."""
-        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._deletion, serial=batch.lane)
+        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, serial=batch.lane)
 
     async def send(self, batch: Batch, body: bytes) -> BatchAnswered | BatchLost:
         """Post the batch and return what became of it.
@@ -79,7 +82,7 @@ class BatchSender:
 
     def _read(self, batch: Batch, raw: RawAnswer) -> BatchAnswered | BatchLost:
         try:
-            answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc)
+            answer = decode_answer(raw.status, raw.headers, raw.body, batch.size, raw.received_utc, self._operation)
         except Intercepted as error:
             self._log_interceptor(str(error))
             return BatchLost(batch.number, sent=True, reason=str(error), running=False, intercepted=True)

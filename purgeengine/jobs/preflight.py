@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from purgeengine.core.graph.operations import Action
+from purgeengine.core.graph.operations import GET_USER, LIST_ORGANIZATION, PERMANENT, Action
 from purgeengine.core.graph.text import printable
 from purgeengine.errors import RunStopped
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
@@ -14,13 +14,13 @@ from purgeengine.run_limits import CLOUDS, UNKNOWN_CLOUD
 from purgeengine.words import duration
 
 if TYPE_CHECKING:
-    from purgeengine.edges.http.reading import GraphReader
     from purgeengine.edges.login import AccessTokens, Identity
+    from purgeengine.jobs.reading import ReadSession
 
-PERMISSION = "Contacts.ReadWrite"
+PERMISSION = PERMANENT.permission
 SHARED_PERMISSION = "Contacts.ReadWrite.Shared"
 """Another permission, which permanentDelete does not know (permissions of contact: permanentDelete)."""
-LOOKUP_PERMISSION = "User.ReadBasic.All"
+LOOKUP_PERMISSION = GET_USER.permission
 """What --resolve-users needs (Graph's list of permissions); each of `LOOKUP_PERMISSIONS` does as well."""
 LOOKUP_PERMISSIONS = frozenset({LOOKUP_PERMISSION, "User.Read.All", "User.ReadWrite.All", "Directory.Read.All"})
 NEEDED = frozenset({PERMISSION, LOOKUP_PERMISSION, "User.Read", "User.Read.All"})
@@ -172,17 +172,18 @@ def warn(findings: Iterable[Finding]) -> None:
             logs.get_logger().warning(logs.PREFLIGHT_WARNED, topic=finding.topic, said=finding.text)
 
 
-async def organization(reader: GraphReader) -> str:
+async def organization(session: ReadSession) -> str:
     """The tenant's name, empty where the app may not read it; in any case Graph has answered, or an error was raised.
 
     Raises `TokenError` when Graph refuses the token, and `RunStopped` when it cannot be reached or does not answer.
     """
-    from purgeengine.core.graph.queries import ORGANIZATION_URL
-    from purgeengine.edges.http.reading import told
+    from purgeengine.core.graph.bodies import found_in
+    from purgeengine.core.graph.verdicts import one_line
+    from purgeengine.core.model import Item
 
-    (said,) = await reader.read([ORGANIZATION_URL])
-    if said.reply.status == 0 or said.reply.status >= 429:
-        raise RunStopped(f"Graph gives no proper answer ({told(said.reply)}). Try again when it does.")
-    tenants = said.body.get("value")
+    (reply,) = await session.read(LIST_ORGANIZATION, [Item("", "", "")])
+    if reply.status == 0 or reply.status >= 429:
+        raise RunStopped(f"Graph gives no proper answer ({one_line(reply)}). Try again when it does.")
+    tenants = found_in(reply).get("value")
     first = tenants[0] if isinstance(tenants, list) and tenants else None
     return printable(first.get("displayName"), 200) if isinstance(first, dict) else ""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from purgeengine.core.graph.operations import IdType
-from purgeengine.core.graph.queries import contacts_url, one_contact_url
+from purgeengine.core.graph.operations import LIST_CONTACTS, IdType, get_contact
 from purgeengine.core.graph.text import printable
+from purgeengine.core.messages import Entry, MailboxBlocked, RunBlocked
 from purgeengine.core.model import Item
-from purgeengine.core.policy.probing import Probed, Standing, conclusions, probed, refusal, spread
-from purgeengine.edges.http.reading import TRIES_MAX, GraphReader
-from purgeengine.edges.http.transport import HttpTransport
+from purgeengine.core.policy.probing import Probed, Standing, conclusions, probed, refusal, spread, went_well
+from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.login import AccessTokens
 from purgeengine.engine.event_loop import run_loop
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.preflight import Finding, Level, about_clock, warn
+from purgeengine.jobs.reading import PATIENT, ReadSession, read_session
 
 if TYPE_CHECKING:
     from purgeengine.edges.ledger import Ledger
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 
 QUESTIONS = 2
 """Asked of each mailbox."""
-REQUESTS_MAX = QUESTIONS * TRIES_MAX
+REQUESTS_MAX = QUESTIONS * PATIENT.sends_max
 """Requests that a look may cost a mailbox, out of the 10,000 that it grants in ten minutes."""
 
 
-async def probe(reader: GraphReader, items: Sequence[Item], id_type: IdType, *, hasty: bool = False) -> list[Probed]:
-    """Look at the mailboxes of these rows, ``hasty`` as `GraphReader.read` has it.
+async def probe(session: ReadSession, items: Sequence[Item], id_type: IdType) -> list[Probed]:
+    """Look at the mailboxes of these rows: first whether each lets the app in, then whether it holds the row's contact.
 
-    Raises `TokenError` and `RunStopped` as the reader does.
+    A mailbox that did not let the app in is asked nothing more. Raises `TokenError` and `RunStopped` as the session does.
     """
-    urls = [url for item in items for url in (contacts_url(item.user), one_contact_url(item))]
-    said = await reader.read(urls, id_type, hasty=hasty)
-    replies = [answer.reply for answer in said]
+    mailboxes = await session.read(LIST_CONTACTS, [Item(item.user, "", "") for item in items])
+    entered = [item for item, reply in zip(items, mailboxes, strict=True) if went_well(reply)]
+    contacts = iter(await session.read(get_contact(id_type), entered))
     return [
-        probed(item.user, mailbox, contact)
-        for item, mailbox, contact in zip(items, replies[::QUESTIONS], replies[1::QUESTIONS], strict=True)
+        probed(item.user, reply, next(contacts) if went_well(reply) else reply)
+        for item, reply in zip(items, mailboxes, strict=True)
     ]
 
 
@@ -61,14 +61,19 @@ def sample_input(source: Source, most: int, seed: int | None) -> list[Item]:
     return [firsts[number] for number in spread(mailboxes.rows, most, random.Random(seed))]
 
 
-def sample_ledger(ledger: Ledger, most: int, seed: int | None) -> list[Item]:
-    """Rows still to be purged: of the mailbox with most, and of others at random."""
+def sample_ledger(ledger: Ledger, most: int, seed: int | None) -> dict[int, Item]:
+    """Rows still to be purged, by the number of their mailbox: of the mailbox with most, and of others at random."""
     open_rows = [
-        (mailbox.end - mailbox.next, mailbox.next if mailbox.next < mailbox.end else mailbox.unsettled[0].position)
+        (
+            mailbox.mailbox,
+            mailbox.end - mailbox.next,
+            mailbox.next if mailbox.next < mailbox.end else mailbox.unsettled[0].position,
+        )
         for mailbox in ledger.mailboxes(now_utc_ms=0, quarantine_s=0.0, window_s=0.0)
     ]
-    chosen = spread([rows for rows, _ in open_rows], most, random.Random(seed))
-    return ledger.items([open_rows[number][1] for number in chosen])
+    chosen = [open_rows[index] for index in spread([rows for _, rows, _ in open_rows], most, random.Random(seed))]
+    items = ledger.items([position for _, _, position in chosen])
+    return {mailbox: item for (mailbox, _, _), item in zip(chosen, items, strict=True)}
 
 
 def look_first(
@@ -83,10 +88,13 @@ def look_first(
 ) -> None:
     """Look at mailboxes of a ledger and tell how they stand: what is bad in the log, what is fine by `tell`.
 
-    Raises the error that says why, where not one of them could be purged, and `TokenError` and `RunStopped` as the reader does.
+    Waits that Graph asked for go into the ledger, so that the run keeps them. Raises the error that says why, where not one of the
+    mailboxes could be purged, and `TokenError` and `RunStopped` as the session does.
     """
     items = sample_ledger(ledger, most, seed)
-    found = run_loop(_look(items, tokens, endpoint, ledger.deletion.id_type))
+    found, waits = run_loop(_look(items, tokens, endpoint, ledger.deletion.id_type))
+    if waits:
+        ledger.write(waits, round(SystemClock().utc() * 1000))
     error = refusal(found)
     if error is not None:
         raise error
@@ -97,9 +105,20 @@ def look_first(
             tell(printable(sentence, 2_000))
 
 
-async def _look(items: Sequence[Item], tokens: AccessTokens, endpoint: GraphEndpoint, id_type: IdType) -> list[Probed]:
-    async with HttpTransport.open(graph_url=endpoint.graph_url, connections=1, ca_file=endpoint.ca_file) as transport:
-        reader = GraphReader(transport, tokens)
-        found = await probe(reader, items, id_type)
-        warn([about_clock(reader.skew_s)])
-        return found
+async def _look(
+    items: Mapping[int, Item], tokens: AccessTokens, endpoint: GraphEndpoint, id_type: IdType
+) -> tuple[list[Probed], list[Entry]]:
+    async with read_session(tokens, endpoint) as session:
+        found = await probe(session, list(items.values()), id_type)
+        warn([about_clock(session.skew_s)])
+        return found, waits_left(session, items)
+
+
+def waits_left(session: ReadSession, items: Mapping[int, Item]) -> list[Entry]:
+    """The waits that Graph asked for and that are not over, as entries for the ledger that has these mailboxes."""
+    now = session.now()
+    of_mailboxes = {mailbox: session.waits.left_s(item.user, now) for mailbox, item in items.items()}
+    found: list[Entry] = [MailboxBlocked(mailbox, for_s) for mailbox, for_s in of_mailboxes.items() if for_s]
+    if (for_s := session.waits.app_left_s(now)) > 0:
+        found.append(RunBlocked(for_s))
+    return found

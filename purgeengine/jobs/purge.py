@@ -152,7 +152,7 @@ class Purge:
                     clock=clock,
                     watcher=tally,
                     hours=self.hours,
-                    deletion=self.ledger.deletion,
+                    operation=self.ledger.deletion,
                 )
                 return scheduler, await self._watched(engine, tally)
         finally:

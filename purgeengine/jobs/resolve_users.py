@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from purgeengine.core.graph.bodies import found_in
 from purgeengine.core.graph.identifiers import is_object_id, mailbox_key, user_problem
-from purgeengine.core.graph.queries import user_url
+from purgeengine.core.graph.operations import GET_USER
 from purgeengine.core.graph.text import printable
-from purgeengine.core.graph.verdicts import Verdict, judge
-from purgeengine.edges.http.reading import GraphReader, QueryAnswer, told
-from purgeengine.edges.http.transport import HttpTransport
+from purgeengine.core.graph.verdicts import Verdict, judge, one_line
+from purgeengine.core.model import Item, Reply
+from purgeengine.core.policy.probing import went_well
 from purgeengine.edges.ledger.staging.names import Names, Resolve, User
 from purgeengine.edges.login import AccessTokens
+from purgeengine.engine.answer_ledger import ROWS_MAX
 from purgeengine.engine.event_loop import run_loop
 from purgeengine.errors import RunStopped, TokenError
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
+from purgeengine.jobs.reading import read_session
 from purgeengine.words import counted, number
-
-NAMES_AT_ONCE = 2_000
-"""Looked up before something is said of it: a hundred calls, about half a minute."""
 
 
 def resolver(tokens: AccessTokens, endpoint: GraphEndpoint, *, quiet: bool, tell: Callable[[str], None]) -> Resolve:
@@ -42,32 +42,35 @@ async def _look_up(
     ledger that was made with half of the answers could not be mended.
     """
     names: dict[str, User | None] = {}
-    async with HttpTransport.open(graph_url=endpoint.graph_url, connections=1, ca_file=endpoint.ca_file) as transport:
-        reader = GraphReader(transport, tokens)
-        for start in range(0, len(users), NAMES_AT_ONCE):
-            some = users[start : start + NAMES_AT_ONCE]
-            said = await reader.read([user_url(user) for user in some])
-            names.update({mailbox_key(user): _user(user, answer) for user, answer in zip(some, said, strict=True)})
-            if not quiet and len(users) > NAMES_AT_ONCE:
+    async with read_session(tokens, endpoint) as session:
+        for start in range(0, len(users), ROWS_MAX):
+            some = users[start : start + ROWS_MAX]
+            replies = await session.read(GET_USER, [Item(user, "", "") for user in some])
+            names.update({mailbox_key(user): user_in(user, reply) for user, reply in zip(some, replies, strict=True)})
+            if not quiet and len(users) > ROWS_MAX:
                 tell(f"Looking up users: {number(len(names))} of {number(len(users))}")
     return names
 
 
-def _user(name: str, said: QueryAnswer) -> User | None:
-    """The cases: found; nobody goes by that name; the app may not ask; no answer that says anything."""
-    if said.went_well:
-        object_id, upn = said.body.get("id"), said.body.get("userPrincipalName")
+def user_in(name: str, reply: Reply) -> User | None:
+    """The user that Graph's reply tells of; None where nobody goes by that name.
+
+    Raises `TokenError` where the app may not ask, and `RunStopped` for a reply that says nothing.
+    """
+    if went_well(reply):
+        found = found_in(reply)
+        object_id, upn = found.get("id"), found.get("userPrincipalName")
         if isinstance(object_id, str) and is_object_id(object_id):
             return User(object_id, upn if isinstance(upn, str) and user_problem(upn) is None else "")
-    elif said.reply.status in (401, 403):
+    elif reply.status in (401, 403):
         raise TokenError(
-            f"Graph does not let the app look up users ({told(said.reply)}). Grant it the application permission "
-            "User.ReadBasic.All with admin consent, or leave --resolve-users out. Nothing was sent."
+            f"Graph does not let the app look up users ({one_line(reply)}). Grant it the application permission "
+            f"{GET_USER.permission} with admin consent, or leave --resolve-users out. Nothing was sent."
         )
-    elif said.reply.status in (400, 404) and judge(said.reply) is not Verdict.UNCLEAR:
+    elif reply.status in (400, 404) and judge(reply, GET_USER.verdicts) is not Verdict.UNCLEAR:
         return None
     raise RunStopped(
-        f"The user {printable(name)} could not be looked up: {told(said.reply) or 'no answer came'}. Nothing was sent. The same "
+        f"The user {printable(name)} could not be looked up: {one_line(reply) or 'no answer came'}. Nothing was sent. The same "
         "command tries again."
     )
 

@@ -45,7 +45,7 @@ def take_up(
         run_blocked_for_s=blocked_s,
         cooldown=cooldown,
         rows_left=ledger.rows_left(),
-        id_type=ledger.deletion.id_type,
+        operation=ledger.deletion,
         token_renewable=token_renewable,
     )
     mailboxes = ledger.mailboxes(

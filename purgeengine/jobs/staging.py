@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from purgeengine import logs
-from purgeengine.core.graph.operations import PERMANENT, Deletion
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.ledger.staging.names import Resolve
 from purgeengine.edges.ledger.staging.survey import Input, Reading
@@ -22,7 +22,7 @@ def staged_ledger(
     tenant_id: str,
     *,
     on_progress: Callable[[int], None] | None = None,
-    deletion: Deletion = PERMANENT,
+    deletion: Operation = PERMANENT,
     resolve: Resolve | None = None,
     given: Mapping[str, Any] | None = None,
     reading: Reading | None = None,

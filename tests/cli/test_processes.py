@@ -28,7 +28,7 @@ import pytest
 
 from purgeengine.cli.signals import heeded_signals
 from purgeengine.cli.standard_streams import reader_has_gone
-from purgeengine.core.graph.operations import Action, Deletion
+from purgeengine.core.graph.operations import Action, deletion_by
 from purgeengine.edges.ledger import Ledger, LedgerReader
 from purgeengine.edges.source import open_source
 from purgeengine.edges.threads import beside_the_loop
@@ -202,7 +202,7 @@ def test_another_input_tenant_or_action_changes_no_byte_of_a_ledger(tmp_path: Pa
         assert files_of(bench.ledger) == before
         for about, word, its in (
             ({"tenant_id": "another"}, "tenant", "another"),
-            ({"deletion": Deletion(Action.DELETE)}, "action", "delete"),
+            ({"deletion": deletion_by(Action.DELETE)}, "action", "delete"),
         ):
             made = Path(tmp_path / word)
             kept: dict[str, Any] = {"tenant_id": bench.server.login.app.tenant_id, **about}

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from purgeengine.core.graph.operations import IdType
+from purgeengine.core.graph.operations import IdType, deletion_by
 from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.circuit_breaker import FAILURES_TO_CLOSE, TRYING_S_MAX, CircuitBreaker
@@ -374,9 +374,9 @@ def test_mailboxes_that_wait_make_room_for_others_until_they_are_ready() -> None
     mailbox = a_mailbox(rows=5)
     mailbox.block(10.0)
     open_mailboxes.open(mailbox, 0.0)
-    assert open_mailboxes.room == 8
+    assert open_mailboxes.room() == 8
     open_mailboxes.wake(10.0)
-    assert open_mailboxes.room == 7
+    assert open_mailboxes.room() == 7
 
 
 def test_timers_that_no_longer_matter_are_swept_out_now_and_then() -> None:
@@ -578,7 +578,7 @@ def test_an_item_with_a_refused_token_is_sent_again_and_never_in_doubt() -> None
 )
 def test_the_scheduler_judges_by_the_type_of_its_ids(id_type: IdType, outcome: Outcome) -> None:
     """A contact in Purges is absent with immutable ids, because only those reach it, and refused with default ids."""
-    scheduler = Scheduler(Limits(fanout=4, serial_lanes=False), Random(1), id_type=id_type)
+    scheduler = Scheduler(Limits(fanout=4, serial_lanes=False), Random(1), operation=deletion_by(id_type=id_type))
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 1), InputEnded(), now=0.0))
     commands = scheduler.handle(
         answer(batch, Reply(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")), now=1.0

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from purgeengine import logs
 from purgeengine.core.graph.operations import PERMANENT
 from purgeengine.core.messages import BatchAnswered, BatchLost, Held, InputEnded, Send
 from purgeengine.core.model import Batch
@@ -55,7 +56,8 @@ class Door:
             transport=Transport(),
             tokens=Tokens(),
             clock=VirtualClock(asyncio.get_running_loop()),
-            deletion=PERMANENT,
+            operation=PERMANENT,
+            log=logs.get_logger(),
         )
 
     async def send(self, batch: Batch) -> BatchAnswered | BatchLost:

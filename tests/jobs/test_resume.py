@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from purgeengine.core.graph.operations import PERMANENT, Deletion
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.messages import InputEnded, MailboxOpened, Send
 from purgeengine.errors import RunStopped
 from purgeengine.jobs.resume import take_up
@@ -33,7 +33,7 @@ class Left:
     blocked_s: float = 0.0
     slowest_s: float | None = None
     answered: int = 0
-    deletion: Deletion = PERMANENT
+    deletion: Operation = PERMANENT
     asked: dict[str, float] = field(default_factory=dict)
 
     def rows_left(self) -> int:

@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from purgeengine.core.graph.operations import Deletion, IdType
+from purgeengine.core.graph.operations import IdType, deletion_by
 from purgeengine.core.messages import BatchEnded, Entry, Settled
 from purgeengine.core.model import Item, Outcome
 from purgeengine.core.scheduling.scheduler import Scheduler
@@ -154,7 +154,7 @@ class World:
         if scenario is None:
             scenario = Scenario(**{**more, "rows_by_mailbox": tuple(more.get("rows_by_mailbox", (100,)))})
         self.scenario = scenario
-        self.deletion = Deletion(scenario.action, scenario.id_type)
+        self.deletion = deletion_by(scenario.action, scenario.id_type)
         rng = Random(scenario.seed)
         self.rows = input_of(scenario, rng)
         self.contacts = list(dict.fromkeys(Item(*row) for row in self.rows if row[2]))
@@ -283,7 +283,7 @@ class World:
             clock=clock,
             watcher=self.tally,
             hours=self.hours,
-            deletion=ledger.deletion,
+            operation=ledger.deletion,
         )
         try:
             await self.engine.run()

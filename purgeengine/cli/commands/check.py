@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -150,25 +149,21 @@ class Report:
     async def ask_graph(self, tokens: AccessTokens, items: list[Any]) -> None:
         """Reach Graph, compare the clocks, look at the mailboxes. Raises `TokenError`, `RunStopped`, or why no row can end well."""
         from purgeengine.core.policy.probing import Standing, conclusions, refusal
-        from purgeengine.edges.http.reading import GraphReader
-        from purgeengine.edges.http.transport import HttpTransport
         from purgeengine.jobs.preflight import about_clock, organization
         from purgeengine.jobs.probe import probe
+        from purgeengine.jobs.reading import HASTY, read_session
 
-        async with HttpTransport.open(
-            graph_url=self.endpoint.graph_url, connections=1, ca_file=self.endpoint.ca_file
-        ) as transport:
-            reader = GraphReader(transport, tokens, rng=random.Random())
-            self.tenant_name = await organization(reader)
-            self.latency_s, self.skew_s = reader.latency_s, reader.skew_s
+        async with read_session(tokens, self.endpoint, HASTY) as session:
+            self.tenant_name = await organization(session)
+            self.latency_s, self.skew_s = session.latency_s, session.skew_s
             self.proxy = _proxy(self.endpoint)
             via = f", through the proxy {self.proxy}" if self.proxy else ""
-            took_ms = 1000 * (reader.latency_s or 0.0)
+            took_ms = 1000 * (self.latency_s or 0.0)
             self.findings.append(Finding(Level.OK, "graph", f"Graph answered within {took_ms:.0f} ms{via}."))
-            self.findings.append(about_clock(reader.skew_s))
+            self.findings.append(about_clock(self.skew_s))
             if not items:
                 return
-            self.probed = await probe(reader, items, self.id_type, hasty=True)
+            self.probed = await probe(session, items, self.id_type)
         error = refusal(self.probed)
         if error is not None:
             raise error

@@ -11,7 +11,7 @@ from purgeengine.cli.options.clouds import cloud_of
 from purgeengine.cli.options.filter_options import filter_options
 from purgeengine.cli.options.hour_options import hour_options
 from purgeengine.core.graph.identifiers import user_problem
-from purgeengine.core.graph.operations import PERMANENT, Action, Deletion, IdType
+from purgeengine.core.graph.operations import PERMANENT, Action, IdType, Operation, deletion_by
 from purgeengine.core.graph.text import escaped
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
@@ -142,9 +142,9 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
     return command
 
 
-def deletion_from(options: Mapping[str, Any]) -> Deletion:
+def deletion_from(options: Mapping[str, Any]) -> Operation:
     """What is to be done to the contacts. Raises `UsageProblem` where the cloud has no permanentDelete."""
-    deletion = Deletion(Action(options["action"]), IdType(options["id_type"]))
+    deletion = deletion_by(Action(options["action"]), IdType(options["id_type"]))
     cloud = cloud_of(options)
     if deletion.action is Action.PERMANENT_DELETE and cloud.has_permanent_delete is False:
         raise UsageProblem(

@@ -8,21 +8,17 @@ Sources: the documentation of JSON batching, and the threads about answers that 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
 
 import msgspec
 
+from purgeengine.core.graph.bodies import UNREADABLE, body_to_keep, error_in, json_or_none, lenient_json
 from purgeengine.core.graph.claims_challenge import claims_of
 from purgeengine.core.graph.encode import BATCH_ITEMS_MAX
 from purgeengine.core.graph.foreign_answers import is_graphs, sentence
-from purgeengine.core.graph.redaction import TEXT_LENGTH_MAX, told
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.graph.retry_after import retry_after_s
-from purgeengine.core.graph.text import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX, printable
+from purgeengine.core.graph.text import CODE_LENGTH_MAX, printable
 from purgeengine.core.model import NOT_FROM_GRAPH, PURGED_REPLY, Answer, Reply
 from purgeengine.errors import Intercepted, NoAnswer
 
@@ -41,15 +37,19 @@ class _Responses(msgspec.Struct):
 
 
 _decode_quickly = msgspec.json.Decoder(_Responses).decode
-_decode_strictly = msgspec.json.Decoder().decode
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What the decoder raises for bytes that are not what it expects: other JSON, no JSON, bad UTF-8, absurd nesting."""
 _INDEX_OF_ID: dict[str | int, int] = {str(index): index for index in range(BATCH_ITEMS_MAX)}
 _INDEX_OF_ID.update({index: index for index in range(BATCH_ITEMS_MAX)})
 
 
-def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: int, now_utc: float) -> Answer:
-    """What an HTTP answer says about a batch of ``size`` rows.
+def decode_answer(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    size: int,
+    now_utc: float,
+    operation: Operation = PERMANENT,
+) -> Answer:
+    """What an HTTP answer says about a batch of ``size`` rows of one operation.
 
     ``headers`` may be spelt in any letter case; ``now_utc`` (seconds since 1970) is when the answer came and serves a
     ``Retry-After`` with a date where the answer has no ``Date``. Raises `NoAnswer` when the call went well by its status and
@@ -57,7 +57,7 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: in
     Graph's. Sub-responses are read whatever the outer status.
     """
     named = _lower_case(headers)
-    replies = _Replies(size, named.get("date"), now_utc)
+    replies = _Replies(size, named.get("date"), now_utc, keeps_body=operation.keeps_body)
     problem = _read_sub_responses(body, replies)
     went_well = 200 <= status < 300
     if problem and went_well:
@@ -81,12 +81,13 @@ def decode_answer(status: int, headers: Mapping[str, str], body: bytes, size: in
 class _Replies:
     """Gathers what is said of each row, by index; two answers that differ leave None."""
 
-    def __init__(self, size: int, date: str | None, now_utc: float) -> None:
+    def __init__(self, size: int, date: str | None, now_utc: float, *, keeps_body: bool) -> None:
         self.size = size
         self.found: dict[int, Reply | None] = {}
         self.waits: dict[int, float] = {}
         self._date = date
         self._now_utc = now_utc
+        self._keeps_body = keeps_body
 
     def add(self, index: int, status: object, headers: object, body: object) -> None:
         """One sub-response. Without a status that can be read it says nothing, and contradicts what another one says."""
@@ -97,9 +98,9 @@ class _Replies:
         if code == 204:
             reply = PURGED_REPLY
         elif 200 <= code < 300:
-            reply = Reply(code)
+            reply = Reply(code, body=body_to_keep(body) if self._keeps_body else b"")
         else:
-            reply = Reply(code, *_error_of(body), self._wait_s(headers))
+            reply = Reply(code, *error_in(body), self._wait_s(headers))
         if code == 429 and reply.retry_after_s is not None:
             self.waits[index] = max(self.waits.get(index, 0.0), reply.retry_after_s)
         self.found[index] = _agreed(self.found[index], reply) if index in self.found else reply
@@ -190,12 +191,7 @@ def _status_of(status: object) -> int | None:
 
 def _parsed(raw: msgspec.Raw) -> object:
     """The value, or None where it is absent or cannot be read: the status alone then speaks."""
-    if not len(memoryview(raw)):
-        return None
-    try:
-        return lenient_json(raw)
-    except UNREADABLE:
-        return None
+    return json_or_none(raw) if len(memoryview(raw)) else None
 
 
 # --------------------------------------------------------------------------------------------------------------- errors
@@ -203,79 +199,17 @@ def _parsed(raw: msgspec.Raw) -> object:
 
 def _outer_error(status: int, headers: Mapping[str, str], body: bytes, *, has_rows: bool) -> Reply:
     """The whole call was refused; its body may be anything, a proxy's page included."""
-    parsed = _json_or_none(body)
+    parsed = json_or_none(body)
     if not has_rows and not is_graphs(status, headers, body, parsed):
         return Reply(status, NOT_FROM_GRAPH, sentence(status, headers, body))
-    return Reply(status, *_error_of(parsed))
+    return Reply(status, *error_in(parsed))
 
 
 def _unreadable(status: int, headers: Mapping[str, str], body: bytes, problem: str) -> NoAnswer:
     """Graph's answers come cut short at times; a page, and anything else that is no JSON, is somebody else's."""
-    if is_graphs(status, headers, body, _json_or_none(body)):
+    if is_graphs(status, headers, body, json_or_none(body)):
         return NoAnswer(f"Graph answered {status}, and {problem}")
     return Intercepted(f"{sentence(status, headers, body)}; {problem}")
-
-
-def _json_or_none(body: bytes) -> object:
-    try:
-        return lenient_json(body)
-    except UNREADABLE:
-        return None
-
-
-def _error_of(body: object) -> tuple[str, str]:
-    """Code and message of an error body: an object, or one written as a string or in base64. Empty where absent.
-
-    Neither holds anything secret: a service may repeat the token that it was sent, and both are kept and shown.
-    """
-    if isinstance(body, str):
-        body = _unpacked(body)
-    if not isinstance(body, dict):
-        return "", ""
-    error = body.get("error")
-    if isinstance(error, str):  # as the login endpoint writes it
-        return _told(error, CODE_LENGTH_MAX), _told(body.get("error_description"))
-    if not isinstance(error, dict):
-        return "", ""
-    message: Any = error.get("message")
-    if isinstance(message, dict):  # as older OData services write it
-        message = message.get("value")
-    return _told(error.get("code"), CODE_LENGTH_MAX), _told(message)
-
-
-def _told(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
-    """The text without secrets. Most errors are the same few sentences, so that what was made of them is kept."""
-    return _told_once(text[:TEXT_LENGTH_MAX], length_max) if isinstance(text, str) else ""
-
-
-_told_once = lru_cache(maxsize=256)(told)  # of texts of at most 4,000 characters: about a megabyte
-
-
-def _unpacked(text: str) -> object:
-    """A body that came as a string: JSON in base64, or JSON itself; None when it is neither."""
-    packed = text.encode("utf-8", "replace").strip()
-    try:
-        if not packed.startswith(b"{"):
-            packed = base64.b64decode(packed, validate=True)
-        return lenient_json(packed)
-    except (*UNREADABLE, binascii.Error):
-        return None
-
-
-def lenient_json(body: bytes | msgspec.Raw) -> object:
-    """Any JSON; raises one of `UNREADABLE` for anything else.
-
-    What the strict decoder rejects (half an emoji where a message was cut, a byte order mark, UTF-16) may pass the standard
-    library's. Bytes that are no text spoil the word they stand in, and not what is said of the other rows.
-    """
-    try:
-        return _decode_strictly(body)
-    except UNREADABLE:
-        whole = bytes(body)
-    try:
-        return json.loads(whole)
-    except UnicodeDecodeError:
-        return json.loads(whole.decode("utf-8", "replace"))
 
 
 def _lower_case(headers: Mapping[str, str]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from purgeengine.core.graph.operations import PERMANENT, Action, Deletion, IdType
-from purgeengine.core.graph.urls import check_contacts, contacts_prefix, escaped
+from purgeengine.core.graph.operations import OPERATIONS, PERMANENT, IdType, Method, Operation, UrlForm
+from purgeengine.core.graph.urls import check_contacts, escaped, url_start
 from purgeengine.core.model import FolderRows
 
 BATCH_ITEMS_MAX = 20
@@ -21,7 +21,7 @@ PREFER_IMMUTABLE = 'IdType="ImmutableId"'
 
 
 class _Form(NamedTuple):
-    """What stands around the addresses of contacts in a body; made once for each kind of deletion, so that rows are not.
+    """What stands around the addresses of rows in a body; made once for each operation, so that rows are not.
 
     ``before`` has what comes before each address, the end of the sub-request in front of it included, and ``after`` what comes
     behind the last one. ``serial`` is for lanes: every sub-request but the first depends on the one before it.
@@ -32,42 +32,46 @@ class _Form(NamedTuple):
     after: str
 
 
-def _form(deletion: Deletion) -> _Form:
-    """A POST has a content type and an empty body, although the action takes none: without them Graph refuses the whole batch."""
-    permanent = deletion.action is Action.PERMANENT_DELETE
-    headers = {"Content-Type": "application/json"} if permanent else {}
-    if deletion.id_type is IdType.IMMUTABLE:
+def _form(operation: Operation) -> _Form:
+    """A POST has a content type and an empty body, although actions take none: without them Graph refuses the whole batch."""
+    posts = operation.method is Method.POST
+    headers = {"Content-Type": "application/json"} if posts else {}
+    if operation.id_type is IdType.IMMUTABLE:
         headers["Prefer"] = PREFER_IMMUTABLE
     rest = f',"headers":{msgspec.json.encode(headers).decode()}' if headers else ""
-    after = f'/permanentDelete"{rest},"body":{{}}}}' if permanent else f'"{rest}}}'
-    ask = f'"method":"{"POST" if permanent else "DELETE"}","url":"'
+    after = f'{operation.url_end}"{rest}' + (',"body":{}}' if posts else "}")
+    ask = f'"method":"{operation.method}","url":"'
     first = f'{{"requests":[{{"id":"0",{ask}'
     others = (f'{after},{{"id":"{index}",{ask}' for index in range(1, BATCH_ITEMS_MAX))
     chained = (f'{after},{{"id":"{index}","dependsOn":["{index - 1}"],{ask}' for index in range(1, BATCH_ITEMS_MAX))
     return _Form((first, *others), (first, *chained), f"{after}]}}")
 
 
-_FORMS = {deletion: _form(deletion) for deletion in (Deletion(a, i) for a in Action for i in IdType)}
+_FORMS = {operation: _form(operation) for operation in OPERATIONS}
 
 
-def encode_batch(folder_rows: Iterable[FolderRows], deletion: Deletion = PERMANENT, *, serial: bool = False) -> bytes:
-    """The body of a ``$batch`` request that purges these rows; the sub-requests have the ids ``"0"``, ``"1"`` and so on.
+def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMANENT, *, serial: bool = False) -> bytes:
+    """The body of a ``$batch`` request that does this to these rows; the sub-requests have the ids ``"0"``, ``"1"`` and so on.
 
     In a ``serial`` one each depends on the one before it, all the way: Graph refuses a batch that is neither that nor unordered.
 
-    Takes 1 to 20 valid rows; anything else is a mistake of ours and trips an assertion. The JSON is put together by hand: a
-    url holds only characters that `quote` leaves or makes, none of which JSON escapes.
+    Takes 1 to 20 valid rows; anything else is a mistake of ours and trips an assertion. Rows of an operation that names no item
+    have no id. The JSON is put together by hand: a url holds only characters that `quote` leaves or makes, none of which JSON
+    escapes.
     """
-    urls: list[str] = []
-    contacts: list[str] = []
+    starts: list[str] = []
+    ids: list[str] = []
     for user, folder, some in folder_rows:
-        urls += [contacts_prefix(user, folder)] * len(some)
-        contacts += some
-    rows = len(contacts)
+        starts += [url_start(operation, user, folder)] * len(some)
+        ids += some
+    rows = len(ids)
     assert 1 <= rows <= BATCH_ITEMS_MAX, f"a batch of {rows}"
-    check_contacts(contacts)
-    form = _FORMS[deletion]
+    if operation.url_form is UrlForm.ITEM:
+        check_contacts(ids)
+    else:
+        assert not any(ids), "an id, for an operation that names no item"
+    form = _FORMS[operation]
     pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; behind them all
     pieces[: 3 * rows : 3] = (form.serial if serial else form.before)[:rows]
-    pieces[1::3], pieces[2::3] = urls, contacts
+    pieces[1::3], pieces[2::3] = starts, ids
     return escaped("".join(pieces)).encode("ascii")  # nothing but an id has what needs it

@@ -7,13 +7,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from purgeengine.core.graph.identifiers import ID_LENGTH_MAX, id_problem, is_id, of_id_characters, user_problem
-from purgeengine.core.model import Item
-
-
-def contact_url(item: Item) -> str:
-    """Where the row's contact is, relative to the version's root. The row must be valid (see `identifiers`)."""
-    check_contacts([item.contact])
-    return contacts_prefix(item.user, item.folder) + escaped(item.contact)
+from purgeengine.core.graph.operations import Operation, Resource, UrlForm
 
 
 def check_contacts(contacts: Sequence[str]) -> None:
@@ -24,12 +18,24 @@ def check_contacts(contacts: Sequence[str]) -> None:
     assert right, next(filter(None, (id_problem("contact", contact) for contact in contacts)))
 
 
-def contacts_prefix(user: str, folder: str) -> str:
-    """How urls of the contacts in this folder begin."""
+def url_start(operation: Operation, user: str, folder: str) -> str:
+    """The url of a request up to the id, or up to its query where it names no item. The row must be valid (see `identifiers`)."""
+    match operation.url_form:
+        case UrlForm.ITEM:
+            return f"{_collection_url(operation.resource, user, folder)}/"
+        case UrlForm.COLLECTION:
+            return _collection_url(operation.resource, user, folder)
+        case UrlForm.USER:
+            return user_start(user)
+        case UrlForm.TENANT:
+            return f"/{operation.resource.collection}"
+
+
+def _collection_url(resource: Resource, user: str, folder: str) -> str:
     if not folder:
-        return f"{user_prefix(user)}/contacts/"
+        return f"{user_start(user)}/{resource.collection}"
     assert is_id(folder), id_problem("folder", folder)
-    return f"{user_prefix(user)}/contactFolders/{escaped(folder)}/contacts/"
+    return f"{user_start(user)}/{resource.folders}/{escaped(folder)}/{resource.collection}"
 
 
 def escaped(name: str) -> str:
@@ -38,8 +44,8 @@ def escaped(name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def user_prefix(user: str) -> str:
-    """How urls of this mailbox begin. Every segment is percent-encoded once (a guest's ``#EXT#`` becomes ``%23EXT%23``).
+def user_start(user: str) -> str:
+    """How urls of this user and mailbox begin. Every segment is percent-encoded once (a guest's ``#EXT#`` becomes ``%23EXT%23``).
 
     A name that begins with ``$`` would be read as part of the query language and needs the form ``users('…')``, in which
     an apostrophe is doubled before it is encoded.

@@ -10,11 +10,11 @@ captured on the live service.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
 from purgeengine.core.graph.foreign_answers import may_be_carried_out
-from purgeengine.core.graph.operations import IdType
 from purgeengine.core.model import Outcome, Reply
 
 
@@ -29,7 +29,7 @@ class Scope(Enum):
 class Verdict(Enum):
     """The judgement of one reply."""
 
-    PURGED = ("settled: 204", Scope.ITEM)
+    DONE = ("it was carried out", Scope.ITEM)
     GONE = ("there is nothing at this address: absent, or purged when an earlier attempt is in doubt", Scope.ITEM)
     REFUSED = ("no for good, for this row", Scope.ITEM)
     UNKNOWN = (
@@ -68,6 +68,10 @@ class Rule(NamedTuple):
         return (self.codes is None or code in self.codes) and all(words in message for words in self.message_has)
 
 
+VerdictTable = Mapping[int, tuple[Rule, ...]]
+"""What the answers to one kind of request mean, by HTTP status; the first rule that covers an answer decides."""
+
+
 def _rule(verdict: Verdict, *codes: str, message_has: tuple[str, ...] = ()) -> Rule:
     return Rule(frozenset(code.lower() for code in codes) if codes else None, verdict, message_has)
 
@@ -87,7 +91,7 @@ MAILBOX_RULES = (
 )
 """Codes that close the mailbox under any 4xx but 424 and 429."""
 TABLE: dict[int, tuple[Rule, ...]] = {
-    204: (_rule(V.PURGED),),
+    204: (_rule(V.DONE),),
     400: (
         _rule(V.NO_SUCH_ACTION, message_has=("resource not found for the segment", "'permanentdelete'")),
         _rule(V.REFUSED, "ErrorInvalidIdMalformed", "ErrorInvalidIdEmpty", "RequestBroker--ParseUri"),
@@ -138,7 +142,13 @@ IMMUTABLE_TABLE = TABLE | {403: (_rule(V.GONE, "ErrorCannotDeleteObject"), *TABL
 A default id cannot follow its contact there: with those, "Object cannot be deleted." speaks of one that exists, and the row is
 refused.
 """
-_TABLES = {IdType.DEFAULT: TABLE, IdType.IMMUTABLE: IMMUTABLE_TABLE}
+READ_TABLE = {
+    **TABLE,
+    **{status: (_rule(V.DONE),) for status in range(200, 300)},
+    401: (_rule(V.REFUSED, "NoPermissionsInAccessToken", "OrganizationFromTenantGuidNotFound"), _rule(V.TOKEN_REFUSED)),
+    403: (_rule(V.REFUSED, "Authorization_RequestDenied"), *TABLE[403]),
+}
+"""For requests that only read. Nothing is at stake: an app that may not read one thing is told so, and may read another."""
 
 
 _GENERAL = frozenset({"", "unknownerror"})
@@ -156,10 +166,16 @@ def unwrapped(reply: Reply) -> Reply:
     return reply._replace(code=code[1], message=message[1] if message else "")
 
 
-def judge(reply: Reply, id_type: IdType = IdType.DEFAULT) -> Verdict:
-    """The verdict on the reply to one sub-request that named its contact by an id of this type."""
+def one_line(reply: Reply) -> str:
+    """Status, code and message for people; those of the service behind Graph where it was that one's error."""
+    reply = unwrapped(reply)
+    return " ".join(str(part) for part in (reply.status or "", reply.code, reply.message) if part)
+
+
+def judge(reply: Reply, table: VerdictTable = TABLE) -> Verdict:
+    """The verdict on the reply to one sub-request, by the table of its operation; a deletion by default ids if none is given."""
     inner = unwrapped(reply)
-    verdict = _judge(inner, id_type)
+    verdict = _judge(inner, table)
     # That a contact is gone must be said by Graph itself, and in so many words.
     return Verdict.UNKNOWN if verdict is Verdict.GONE and inner is not reply else verdict
 
@@ -170,10 +186,10 @@ def closes_by_name(reply: Reply) -> bool:
     return any(rule.covers(inner.code.lower(), inner.message.lower()) for rule in MAILBOX_RULES)
 
 
-def _judge(reply: Reply, id_type: IdType) -> Verdict:
+def _judge(reply: Reply, table: VerdictTable) -> Verdict:
     code, message = reply.code.lower(), reply.message.lower()
     refused = 400 <= reply.status < 500
-    rules = _TABLES[id_type].get(reply.status, ())
+    rules = table.get(reply.status, ())
     if refused and reply.status not in STATUSES_FIRST:
         rules = MAILBOX_RULES + rules
     for rule in rules:

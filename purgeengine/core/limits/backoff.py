@@ -60,6 +60,7 @@ class Backoff:
 
     def __init__(self, limits: Limits, rng: random.Random) -> None:
         def exponential(first_s: float, longest_s: float) -> wait_base:
+            longest_s = min(longest_s, limits.own_wait_s_max)
             return wait_at_least_retry_after(
                 wait_seeded_jitter(wait_exponential(multiplier=first_s, max=longest_s), rng)
             )

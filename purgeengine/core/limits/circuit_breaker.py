@@ -11,6 +11,7 @@ from math import inf
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.model import Reply
+from purgeengine.run_limits import Limits
 
 FAILURES_TO_CLOSE = 5
 """Failed calls in a row, no success between, that speak of an outage rather than of bad luck."""
@@ -33,6 +34,7 @@ class CircuitBreaker:
         self.refused_in_a_row = 0
         """Times that calls were refused as too fast, one after the other, without a success in between."""
         self._heard = False
+        """Whether any answer of the run was Graph's."""
         self.last_failure = Reply(0)
         """What the latest failed call was told, with status 0 where no answer came."""
         self.failing_s = 0.0
@@ -57,6 +59,15 @@ class CircuitBreaker:
     def walled_off(self) -> bool:
         """True if not one answer was Graph's, and the latest call was answered by somebody in between."""
         return not self._heard and not self.last_failure.from_graph
+
+    def is_outage(self, limits: Limits) -> bool:
+        """Whether calls have failed for longer than a run goes on trying."""
+        allowed_s = limits.outage_s_max
+        if not self._heard:
+            allowed_s = min(allowed_s, limits.first_outage_s_max)
+        if self.walled_off:
+            allowed_s = min(allowed_s, limits.walled_off_s_max)
+        return self.failing_s > allowed_s
 
     def heard(self) -> None:
         """An answer was Graph's, whatever it says."""

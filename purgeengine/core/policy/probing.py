@@ -84,9 +84,14 @@ class Probed(NamedTuple):
     reply: Reply
 
 
+def went_well(reply: Reply) -> bool:
+    """Whether Graph found what was asked for."""
+    return 200 <= reply.status < 300
+
+
 def probed(user: str, mailbox: Reply, contact: Reply) -> Probed:
     """How a mailbox stands by its two replies."""
-    if not 200 <= mailbox.status < 300:
+    if not went_well(mailbox):
         return Probed(user, _closed(mailbox), mailbox)
     return Probed(user, _contact(contact), contact)
 
@@ -109,7 +114,7 @@ def _closed(reply: Reply) -> Standing:
 
 
 def _contact(reply: Reply) -> Standing:
-    if 200 <= reply.status < 300:
+    if went_well(reply):
         return Standing.FINE
     if judge(reply) is Verdict.GONE:
         return Standing.NOT_FOUND

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, assert_never
 
-from purgeengine.core.graph.operations import IdType
-from purgeengine.core.graph.verdicts import Verdict, judge, outcome_when_gone
+from purgeengine.core.graph.verdicts import Verdict, VerdictTable, judge, outcome_when_gone
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.messages import Settled
 from purgeengine.core.model import Attempt, Outcome, Reply
@@ -18,7 +17,7 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.news import Blame, MailboxNews
 from purgeengine.core.scheduling.token_watch import TokenWatch
 
-GOOD = (Verdict.PURGED, Verdict.GONE)
+GOOD = (Verdict.DONE, Verdict.GONE)
 """Verdicts that show that the token and the mailbox are good."""
 
 
@@ -51,21 +50,21 @@ def settled(attempt: Attempt, outcome: Outcome, batch: int, reply: Reply) -> Set
 class RowJudge:
     """Judges rows by the table of verdicts; waits and bounds on attempts are those of ``backoff``."""
 
-    def __init__(self, backoff: Backoff, id_type: IdType, token: TokenWatch) -> None:
+    def __init__(self, backoff: Backoff, verdicts: VerdictTable, token: TokenWatch) -> None:
         self._backoff = backoff
-        self._id_type = id_type
+        self._verdicts = verdicts
         self._token = token
 
     def is_good(self, reply: Reply) -> bool:
         """Whether the reply says that the contact is gone."""
-        return judge(reply, self._id_type) in GOOD
+        return judge(reply, self._verdicts) in GOOD
 
     def judge(self, flight: Flight, mailbox: Mailbox, attempt: Attempt, reply: Reply, now: float) -> JudgedRow:
         """Judge the reply to one row of ``mailbox``."""
         backoff = self._backoff
-        verdict = judge(reply, self._id_type)
+        verdict = judge(reply, self._verdicts)
         match verdict:
-            case Verdict.PURGED:
+            case Verdict.DONE:
                 return JudgedRow(verdict, attempt, reply, Outcome.PURGED)
             case Verdict.GONE:
                 return JudgedRow(verdict, attempt, reply, outcome_when_gone(attempt.in_doubt))
@@ -137,7 +136,7 @@ def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
         match row.verdict:
             case None:
                 unsent += 1
-            case Verdict.PURGED | Verdict.GONE:
+            case Verdict.DONE | Verdict.GONE:
                 good += 1
             case Verdict.REFUSED:
                 known += 1

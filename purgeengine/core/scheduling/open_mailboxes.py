@@ -15,9 +15,6 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.packing import ReadyQueue
 from purgeengine.run_limits import Limits
 
-OPEN_PER_CONNECTION = 8
-"""Mailboxes held open for each connection: with 4 to 8 no connection starves, more only costs memory."""
-
 STALE_TIMERS_MAX = 64
 """Timers of instants that no longer matter, beside as many as there are others, before they are swept out."""
 
@@ -32,16 +29,15 @@ class OpenMailboxes:
         self._waiting: dict[int, float] = {}
         self._alone: deque[Mailbox] = deque()
         self._settled: Counter[int] = Counter()
-        self._wanted = OPEN_PER_CONNECTION * limits.connections
+        self._wanted = limits.open_per_connection * limits.connections
         self._open_max = limits.open_mailboxes_max
 
     def __len__(self) -> int:
         return len(self._open)
 
-    @property
-    def room(self) -> int:
-        """How many more may be opened; those that wait do not count, up to the bound on memory."""
-        return max(0, min(self._wanted + len(self._waiting), self._open_max) - len(self._open))
+    def room(self, parked: int = 0) -> int:
+        """How many more may be opened; those that wait or are ``parked`` do not count, up to the bound on memory."""
+        return max(0, min(self._wanted + len(self._waiting) + parked, self._open_max) - len(self._open))
 
     @property
     def has_ready(self) -> bool:

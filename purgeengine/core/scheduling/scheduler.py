@@ -12,7 +12,7 @@ from typing import assert_never
 
 from purgeengine.core.forecast.call_times import RECENT_CALLS, CallTimes
 from purgeengine.core.forecast.eta import Eta
-from purgeengine.core.graph.operations import IdType
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
@@ -42,7 +42,7 @@ from purgeengine.core.scheduling.flight import Flight
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.settlement import Settler
-from purgeengine.core.scheduling.token_watch import SUSPECTS_MAX, TokenWatch
+from purgeengine.core.scheduling.token_watch import TokenWatch
 from purgeengine.core.scheduling.view import View
 from purgeengine.run_limits import Limits
 
@@ -61,13 +61,14 @@ class Scheduler:
         cooldown: LostCallCooldown | None = None,
         connections: ConcurrencyLimit | None = None,
         rows_left: int = 0,
-        id_type: IdType = IdType.DEFAULT,
+        operation: Operation = PERMANENT,
         token_renewable: bool = True,
     ) -> None:
         """``rows_left`` counts the rows of all mailboxes that will be opened; the plan needs to know what is still to come.
 
         A token that is not ``token_renewable`` is not renewed for a single mailbox's 401. Times are monotonic seconds.
         """
+        assert operation.idempotent, "after a lost answer, rows are sent again"
         self._limits = limits
         self._now = now
         self._backoff = Backoff(limits, rng)
@@ -76,7 +77,7 @@ class Scheduler:
         self._breaker.asked_to_wait(now, run_blocked_for_s)
         self._cooldown = cooldown or LostCallCooldown(limits)
         self._token = TokenWatch(renewable=token_renewable)
-        self._settler = Settler(limits, self._backoff, id_type, self._token)
+        self._settler = Settler(limits, self._backoff, operation.verdicts, self._token)
         self._open_mailboxes = OpenMailboxes(limits)
         recent_calls = CallTimes(limits.batch_items_max, remembered=RECENT_CALLS)
         all_calls = CallTimes(limits.batch_items_max)
@@ -128,7 +129,7 @@ class Scheduler:
     @property
     def room(self) -> int:
         """How many more mailboxes it would open now; bounds its memory."""
-        return 0 if self._input_ended or self._stopping else self._open_mailboxes.room
+        return 0 if self._input_ended or self._stopping else self._open_mailboxes.room(len(self._token.suspects))
 
     @property
     def finished(self) -> bool:
@@ -263,7 +264,7 @@ class Scheduler:
         if not suspects or self._stopping or self._token.awaited:
             return
         reply = next(reversed(suspects.values())).refusal
-        if len(suspects) >= SUSPECTS_MAX:
+        if len(suspects) >= self._limits.suspects_max:
             self._halt(HaltReason.UNAUTHORIZED, reply)
         elif not self._flights and self._input_ended and len(suspects) == len(self._open_mailboxes):
             if not self._token.ever_proven or any(mailbox.experience.went_through for mailbox in suspects.values()):
@@ -279,10 +280,7 @@ class Scheduler:
             self._out.append(Halt(reason, reply, self._token.claims))
 
     def _halt_on_outage(self) -> None:
-        allowed_s = self._limits.outage_s_max
-        if self._breaker.walled_off:
-            allowed_s = min(allowed_s, self._limits.walled_off_s_max)
-        if self._held_until is None and self._breaker.failing_s > allowed_s:
+        if self._held_until is None and self._breaker.is_outage(self._limits):
             self._halt(HaltReason.OUTAGE, self._breaker.last_failure)
 
     # ------------------------------------------------------------------------------------------------ what to send next

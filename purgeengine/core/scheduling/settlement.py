@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from purgeengine.core.graph.operations import IdType
-from purgeengine.core.graph.verdicts import Verdict
+from purgeengine.core.graph.verdicts import TABLE, Verdict, VerdictTable
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.messages import (
     BATCH_OF_LAST_SENDING,
@@ -49,12 +48,12 @@ class Settler:
     """Settles ended batches, one call for each. It keeps nothing from one batch to the next."""
 
     def __init__(
-        self, limits: Limits, backoff: Backoff, id_type: IdType = IdType.DEFAULT, token: TokenWatch | None = None
+        self, limits: Limits, backoff: Backoff, verdicts: VerdictTable = TABLE, token: TokenWatch | None = None
     ) -> None:
         self._limits = limits
         self._backoff = backoff
         self._token = token or TokenWatch()
-        self._rows = RowJudge(backoff, id_type, self._token)
+        self._rows = RowJudge(backoff, verdicts, self._token)
 
     def settle(self, flight: Flight, answer: Answer, now: float) -> Settlement:
         """Settle a batch by its sub-responses. A row that was not answered, or answered in two ways, is in doubt."""

@@ -18,8 +18,6 @@ RENEWALS_WITHOUT_SUCCESS_MAX = 2
 """Tokens that Graph may refuse in a row, nothing going through between, before the run stops."""
 FRESH_S = 300.0
 """Seconds for which a renewed token is certainly valid: tokens live for an hour, and a wrong clock costs some minutes at most."""
-SUSPECTS_MAX = 10
-"""Mailboxes that a fresh token is refused for, nothing going through, before the run stops: it is the token, or the app."""
 
 
 class TokenStep(Enum):

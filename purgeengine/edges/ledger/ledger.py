@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from purgeengine.core.graph.operations import PERMANENT, Deletion
+from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import FolderRows, Item
 from purgeengine.core.policy.filters import UserFilter
@@ -75,7 +75,7 @@ class Ledger:
         source: Input | None,
         *,
         tenant_id: str | None = None,
-        deletion: Deletion = PERMANENT,
+        deletion: Operation = PERMANENT,
         resolve: Resolve | None = None,
         on_progress: Progress | None = None,
         given: Mapping[str, Any] | None = None,

@@ -12,7 +12,7 @@ import pytest
 
 from purgeengine.cli.options.connection_options import endpoint_from
 from purgeengine.cli.options.purge_options import deletion_from
-from purgeengine.core.graph.operations import Action, Deletion
+from purgeengine.core.graph.operations import Action, deletion_by
 from purgeengine.core.model import Reply
 from purgeengine.core.policy.probing import Standing, probed, spread
 from purgeengine.edges.login import Identity
@@ -251,9 +251,9 @@ def test_each_cloud_has_its_own_login_and_graph(cloud: object) -> None:
         "bleu": ("https://graph.svc.sovcloud.fr", "https://login.sovcloud-identity.fr"),
         "delos": ("https://graph.svc.sovcloud.de", "https://login.sovcloud-identity.de"),
     }[endpoint.cloud]
-    assert deletion_from(options(endpoint.cloud, action="delete")) == Deletion(Action.DELETE)
+    assert deletion_from(options(endpoint.cloud, action="delete")) == deletion_by(Action.DELETE)
     if endpoint.cloud == "global":
-        assert deletion_from(options(endpoint.cloud)) == Deletion()
+        assert deletion_from(options(endpoint.cloud)) == deletion_by()
     else:
         with pytest.raises(UsageProblem, match=r"no contact permanentDelete.*--action delete"):
             deletion_from(options(endpoint.cloud))

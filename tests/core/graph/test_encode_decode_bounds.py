@@ -9,8 +9,7 @@ import pytest
 
 from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.graph.encode import BATCH_ITEMS_MAX, _form, encode_batch
-from purgeengine.core.graph.operations import Action, Deletion, IdType
-from purgeengine.core.graph.queries import decode_reads
+from purgeengine.core.graph.operations import GET_USER, Action, IdType, Operation, deletion_by
 from purgeengine.core.model import NOT_FROM_GRAPH, PURGED_REPLY, Answer, Item, Reply
 from purgeengine.errors import NoAnswer
 from tests.support.fixtures import stretches_of
@@ -43,23 +42,23 @@ def replies(*said: dict[str, Any]) -> dict[int, Reply | None]:
     ("deletion", "method", "url", "rest"),
     [
         (
-            Deletion(Action.PERMANENT_DELETE, IdType.DEFAULT),
+            deletion_by(Action.PERMANENT_DELETE, IdType.DEFAULT),
             "POST",
             "/x/permanentDelete",
             {"headers": {"Content-Type": "application/json"}, "body": {}},
         ),
         (
-            Deletion(Action.PERMANENT_DELETE, IdType.IMMUTABLE),
+            deletion_by(Action.PERMANENT_DELETE, IdType.IMMUTABLE),
             "POST",
             "/x/permanentDelete",
             {"headers": {"Content-Type": "application/json", "Prefer": 'IdType="ImmutableId"'}, "body": {}},
         ),
-        (Deletion(Action.DELETE, IdType.DEFAULT), "DELETE", "/x", {}),
-        (Deletion(Action.DELETE, IdType.IMMUTABLE), "DELETE", "/x", {"headers": {"Prefer": 'IdType="ImmutableId"'}}),
+        (deletion_by(Action.DELETE, IdType.DEFAULT), "DELETE", "/x", {}),
+        (deletion_by(Action.DELETE, IdType.IMMUTABLE), "DELETE", "/x", {"headers": {"Prefer": 'IdType="ImmutableId"'}}),
     ],
 )
 def test_what_stands_around_an_address(
-    deletion: Deletion, method: str, url: str, rest: dict[str, Any], serial: bool
+    deletion: Operation, method: str, url: str, rest: dict[str, Any], serial: bool
 ) -> None:
     """Twenty sub-requests of each action and id type are encoded exactly.
 
@@ -173,9 +172,8 @@ def test_of_a_body_that_python_will_not_read_the_status_alone_counts() -> None:
     """A body with a number of 5,000 digits, which Python refuses, leaves its row with the status alone."""
     body = b'{"responses":[{"id":"0","status":403,"body":%s},{"id":"1","status":204}]}' % (b"9" * 5_000)
     assert decode_answer(200, {}, body, 2, NOON_UTC).replies == {0: Reply(403), 1: PURGED_REPLY}
-    found = decode_reads(200, {}, body.replace(b"403", b"200"), 2, NOON_UTC)
-    assert found.bodies == {}
-    assert found.answer.replies == {0: Reply(200), 1: PURGED_REPLY}
+    found = decode_answer(200, {}, body.replace(b"403", b"200"), 2, NOON_UTC, GET_USER)
+    assert found.replies == {0: Reply(200), 1: PURGED_REPLY}
 
 
 @pytest.mark.parametrize("among", [(), (ODD,)], ids=["quick", "tolerant"])

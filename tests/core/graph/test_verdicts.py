@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purgeengine.core.graph.operations import IdType
+from purgeengine.core.graph.operations import IdType, deletion_by
 from purgeengine.core.graph.verdicts import (
+    IMMUTABLE_TABLE,
     MAILBOX_RULES,
     TABLE,
     Rule,
@@ -44,7 +45,7 @@ MAILBOX_CODES = [
 """The codes that concern a mailbox under every status of the table."""
 
 LINES = [
-    (204, "", "", Verdict.PURGED),
+    (204, "", "", Verdict.DONE),
     (404, "ErrorItemNotFound", "The specified object was not found in the store.", Verdict.GONE),
     (404, "ErrorItemNotFound", "Default folder Contacts not found.", Verdict.CLOSED),
     (403, "ErrorCannotDeleteObject", "Object cannot be deleted.", Verdict.REFUSED),
@@ -166,7 +167,7 @@ def test_codes_are_read_in_any_letter_case() -> None:
 def test_nothing_but_item_not_found_means_gone(status: int) -> None:
     """No other code than ErrorItemNotFound, known or not, means that a contact is gone."""
     for code in ("", "UnknownError", "ErrorFolderNotFound", "ErrorInvalidUser", "NotFound", "itemNotFound2"):
-        assert judge(Reply(status, code)) not in (Verdict.GONE, Verdict.PURGED)
+        assert judge(Reply(status, code)) not in (Verdict.GONE, Verdict.DONE)
 
 
 CODES = sorted({code for _, code, _, _ in LINES})
@@ -180,8 +181,8 @@ any_message = st.text(max_size=20) | st.sampled_from(
 @given(st.integers(0, 999) | st.sampled_from([403, 404]), any_code, any_message, st.sampled_from(IdType))
 def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, message: str, id_type: IdType) -> None:
     """Every reply has a verdict: only 204 is purged, and only one code (two with immutable ids) with its status is gone."""
-    verdict = judge(Reply(status, code, message), id_type)
-    assert (verdict is Verdict.PURGED) == (status == 204)
+    verdict = judge(Reply(status, code, message), deletion_by(id_type=id_type).verdicts)
+    assert (verdict is Verdict.DONE) == (status == 204)
     gone = {(404, "erroritemnotfound")}
     if id_type is IdType.IMMUTABLE:
         gone.add((403, "errorcannotdeleteobject"))
@@ -190,7 +191,7 @@ def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, mes
     assert (verdict is Verdict.THROTTLED) == (
         status == 429 or (status, code.lower()) == (500, "errortoomanyobjectsopened")
     )
-    assert judge_batch(Reply(status, code, message)) not in (Verdict.PURGED, Verdict.GONE)
+    assert judge_batch(Reply(status, code, message)) not in (Verdict.DONE, Verdict.GONE)
 
 
 def test_gone_is_purged_only_where_an_attempt_of_ours_is_in_doubt() -> None:
@@ -234,15 +235,15 @@ def test_scopes_are_item_mailbox_and_run() -> None:
 def test_only_an_immutable_id_reaches_a_contact_that_is_in_purges() -> None:
     """ErrorCannotDeleteObject means gone with immutable ids, because only those reach Purges; with default ids it is a refusal."""
     reply = Reply(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")
-    assert judge(reply, IdType.IMMUTABLE) is Verdict.GONE
-    assert judge(reply, IdType.DEFAULT) is Verdict.REFUSED
+    assert judge(reply, IMMUTABLE_TABLE) is Verdict.GONE
+    assert judge(reply, TABLE) is Verdict.REFUSED
 
 
 @pytest.mark.parametrize(("status", "code", "message", "verdict"), LINES)
 def test_the_type_of_ids_changes_no_other_verdict(status: int, code: str, message: str, verdict: Verdict) -> None:
     """The id type changes no other verdict."""
     if code != "ErrorCannotDeleteObject":
-        assert judge(Reply(status, code, message), IdType.IMMUTABLE) is verdict
+        assert judge(Reply(status, code, message), IMMUTABLE_TABLE) is verdict
 
 
 @pytest.mark.parametrize(

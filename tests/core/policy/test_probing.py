@@ -1,89 +1,20 @@
-"""Tests of probing a few mailboxes before a run, without a tenant: what is asked, read, concluded and advised."""
+"""Tests of probing a few mailboxes before a run, without a tenant: what is concluded and advised."""
 
 from __future__ import annotations
 
-import json
 import random
 
 import pytest
 
-from purgeengine.core.graph.operations import IdType
-from purgeengine.core.graph.queries import contacts_url, decode_reads, encode_reads, one_contact_url, user_url
-from purgeengine.core.model import Item, Reply
+from purgeengine.core.model import Reply
 from purgeengine.core.policy.probing import NAMED_MAX, Probed, Standing, conclusions, probed, refusal, spread
 from purgeengine.core.policy.remedies import remedy_for
 from purgeengine.errors import RunStopped, TokenError, UsageProblem
-
-HEADERS = {"Date": "Tue, 24 Nov 2026 12:00:00 GMT", "request-id": "r1"}
 
 
 def found(*standings: Standing) -> list[Probed]:
     """Return mailboxes u0, u1 and so on with these standings."""
     return [Probed(f"u{number}", standing, Reply(0)) for number, standing in enumerate(standings)]
-
-
-def read(*responses: object, size: int = 3) -> dict[int, object]:
-    """Return the bodies in an answer with these sub-responses."""
-    body = json.dumps({"responses": responses}).encode()
-    return dict(decode_reads(200, HEADERS, body, size, 0.0).bodies)
-
-
-# ------------------------------------------------------------------------------------------------ questions and answers
-
-
-def test_questions_name_the_user_and_ask_for_no_more_than_is_needed() -> None:
-    """A question names the user, escaped as in a purge, and selects no more fields than needed."""
-    assert user_url("a#b@x.example") == "/users/a%23b@x.example?$select=id,userPrincipalName"
-    assert contacts_url("u@x.example") == "/users/u@x.example/contacts?$top=1&$select=id"
-    assert one_contact_url(Item("u@x.example", "", "AAA=")) == "/users/u@x.example/contacts/AAA=?$select=id"
-
-
-def test_a_batch_of_questions_only_reads_and_asks_for_immutable_ids_where_the_list_has_them() -> None:
-    """A batch of questions only reads, has 1 to 20 questions, and asks for immutable ids if the list has them."""
-    sent = json.loads(encode_reads(["/a", "/b"]))
-    assert sent == {"requests": [{"id": "0", "method": "GET", "url": "/a"}, {"id": "1", "method": "GET", "url": "/b"}]}
-    (first, *others) = json.loads(encode_reads(["/a"] * 20, IdType.IMMUTABLE))["requests"]
-    assert first["headers"] == {"Prefer": 'IdType="ImmutableId"'}
-    assert len(others) == 19
-    assert len(json.loads(encode_reads(["/a"]))["requests"]) == 1
-    for wrong in ([], ["/a"] * 21):
-        with pytest.raises(AssertionError):
-            encode_reads(wrong)
-
-
-def test_bodies_are_those_of_questions_that_went_well() -> None:
-    """The bodies are those of successful questions, by index in any order; a refusal or unreadable answer has none."""
-    person = {"id": "p"}
-    assert read({"id": "2", "status": 200, "body": person}, {"id": "0", "status": 200, "body": {}}) == {
-        2: person,
-        0: {},
-    }
-    strange: tuple[object, ...] = (
-        {"id": "0", "status": 404, "body": {"error": {"code": "ErrorItemNotFound"}}},
-        {"id": "1", "status": 200, "body": "text"},
-        {"id": "1", "status": 200},
-        {"id": "3", "status": 200, "body": person},
-        {"status": 200, "body": person},
-        {"id": "x", "status": 200, "body": person},
-        "text",
-    )
-    for one in strange:
-        assert read(one, {"id": "2", "status": 200, "body": person}) == {2: person}
-
-
-def test_the_answer_to_questions_is_read_as_that_to_a_purge() -> None:
-    """The answer to questions is read like that to a purge, with status, code, request id and wait."""
-    body = json.dumps({"responses": [{"id": "0", "status": 404, "body": {"error": {"code": "ErrorInvalidUser"}}}]})
-    answer = decode_reads(200, HEADERS, body.encode(), 1, 0.0).answer
-    assert (answer.outer.status, answer.request_id) == (200, "r1")
-    assert answer.replies is not None
-    reply = answer.replies[0]
-    assert reply is not None
-    assert (reply.status, reply.code) == (404, "ErrorInvalidUser")
-    for headers, now_utc in ((HEADERS, 0.0), ({}, 1_795_521_600.0)):
-        asked = {**headers, "Retry-After": "Tue, 24 Nov 2026 12:00:30 GMT"}
-        refused = decode_reads(429, asked, b"", 1, now_utc)
-        assert (refused.answer.outer.retry_after_s, refused.bodies) == (31.0, {})
 
 
 # ---------------------------------------------------------------------------------------------------- what they mean

@@ -64,17 +64,21 @@ def played(
 ) -> Ended:
     """Play a run over mailboxes of so many rows to its end, with each call answered after half a second."""
     scheduler = Scheduler(Limits(**limits), Random(1), token_renewable=renewable)  # type: ignore[arg-type]
-    events: list[object] = []
+    to_open: list[object] = []
     first = 0
     for number, rows in enumerate(sizes):
-        events.append(MailboxOpened(number, first, first + rows))
+        to_open.append(MailboxOpened(number, first, first + rows))
         first += rows
-    events.append(InputEnded())
+    to_open += [InputEnded()]
+    events: list[object] = []
     now, asked, settled, closed = 0.0, Counter[int](), dict[int, Settled](), dict[int, MailboxClosed]()
     halts: list[Halt] = []
     renewals = 0
     due: list[tuple[float, Batch]] = []
     for _ in range(TURNS_MAX):
+        room = scheduler.room
+        events += to_open[:room]
+        del to_open[:room]
         commands = scheduler.handle(*events, now=now)  # type: ignore[arg-type]
         events = []
         for command in commands:
@@ -96,7 +100,7 @@ def played(
                 halts.append(command)
         if scheduler.finished:
             return Ended(settled, closed, asked, renewals, halts, now)
-        if events:
+        if events or (to_open and scheduler.room):
             continue
         wake = scheduler.wake_at()
         instants = [at for at, _ in due] + ([wake] if wake is not None else [])
@@ -432,6 +436,19 @@ def test_a_401_of_one_mailbox_closes_that_mailbox(code: str, sizes: tuple[int, .
     assert {row.outcome for p, row in ended.outcomes.items() if p in bad and ended.asked[p]} == {Outcome.REFUSED}
     assert sum(ended.asked[position] for position in bad) <= 80
     assert len([position for position in bad if ended.asked[position]]) <= 20
+
+
+@pytest.mark.parametrize("connections", [1, 64])
+def test_mailboxes_that_are_parked_keep_no_others_from_being_opened(connections: int) -> None:
+    """Nine that answer 401, and with one connection eight are held open: the tenth, which is good, shows whose the 401 is."""
+    ended = played(
+        lambda mailbox, attempt, now: OK if mailbox == 9 else error(401, "SomethingNew"),
+        (2,) * 10,
+        connections=connections,
+    )
+    assert not ended.halts
+    assert len(ended.closed) == 9
+    assert {position for position, row in ended.outcomes.items() if row.outcome is Outcome.PURGED} == {18, 19}
 
 
 @pytest.mark.parametrize("code", ["", "InvalidAuthenticationToken"])

@@ -249,7 +249,7 @@ def test_when_it_may_send() -> None:
 
 @pytest.mark.parametrize(("lane", "until"), [(False, 110.0), (True, 120.0)])
 def test_after_a_lost_batch_it_waits_out_the_cooldown(lane: bool, until: float) -> None:
-    """Ten seconds for a batch, twice as long for a lane; and of two losses the one that ends later."""
+    """A mailbox waits 10 s after a lost batch and 20 s after a lost lane. Of two losses the later end counts."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0), slowest_s=10.0 / 3.02, answered=1_000)
     mailbox = Mailbox(7, 0, 10, Window(10_000, 600.0), cooldown, limit_max=4)
     mailbox.cool_down(100.0, lane=lane)

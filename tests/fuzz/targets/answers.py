@@ -7,17 +7,21 @@ An input is a line with the HTTP status, the number of rows asked about and a ``
    in the body; one of which it says nothing is left out.
 3. The quick and the tolerant way of reading agree.
 4. Texts are printable and bounded, statuses and waits are within theirs.
+5. An operation that keeps bodies is told the same, and what it keeps can be read again.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
 import msgspec
 
 from purgeengine.core.graph import decode
+from purgeengine.core.graph.bodies import found_in
+from purgeengine.core.graph.operations import GET_USER, PERMANENT, Operation
 from purgeengine.core.graph.retry_after import WAIT_S_MAX
 from purgeengine.core.graph.text import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX
 from purgeengine.core.model import Answer, Reply
@@ -44,17 +48,32 @@ def case(data: bytes) -> None:
 def check_answer(http_status: int, headers: dict[str, str], body: bytes, rows: int) -> None:
     """See above."""
     answer = decoded(http_status, headers, body, rows)
+    read = decoded(http_status, headers, body, rows, GET_USER)
+    assert without_bodies(read) == answer, "a read is told something else than a purge"
     with mock.patch.object(decode, "_decode_quickly", side_effect=msgspec.ValidationError):
         assert decoded(http_status, headers, body, rows) == answer, "quick and tolerant reading differ"
+        assert decoded(http_status, headers, body, rows, GET_USER) == read, "they differ in a body"
+    for reply in ((read and read.replies) or {}).values():
+        assert reply is None or isinstance(found_in(reply), dict)
     if answer is not None:
         check(answer, http_status, rows)
         check_against_plain_json(answer, body, rows)
 
 
-def decoded(status: int, headers: dict[str, str], body: bytes, rows: int) -> Answer | None:
+def without_bodies(answer: Answer | None) -> Answer | None:
+    """The same answer, as an operation is told it that keeps none."""
+    if answer is None or answer.replies is None:
+        return answer
+    replies = {index: reply and reply._replace(body=b"") for index, reply in answer.replies.items()}
+    return replace(answer, replies=replies)
+
+
+def decoded(
+    status: int, headers: dict[str, str], body: bytes, rows: int, operation: Operation = PERMANENT
+) -> Answer | None:
     """What the decoder says; None where it says that nobody knows."""
     try:
-        return decode.decode_answer(status, headers, body, rows, NOW_UTC)
+        return decode.decode_answer(status, headers, body, rows, NOW_UTC, operation)
     except NoAnswer as error:
         assert 200 <= status < 300, "a refused call is an answer, whatever its body"
         assert str(error).isprintable()

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from purgeengine.core.graph.operations import Action, Deletion, IdType
+from purgeengine.core.graph.operations import Action, IdType, Operation, deletion_by
 from purgeengine.edges.ledger.store.reserve import is_out_of_room
 from purgeengine.edges.ledger.store.schema import APPLICATION_ID, TABLES, VERSION
 from purgeengine.edges.ledger.store.storage import DATABASE, DATABASE_NEW, appear, translated
@@ -215,6 +215,6 @@ def read_meta(connection: sqlite3.Connection) -> About:
     return msgspec.convert(found, About)
 
 
-def deletion_of(about: About) -> Deletion:
+def deletion_of(about: About) -> Operation:
     """How the contacts of a ledger are deleted."""
-    return Deletion(about["action"], about["id_type"])
+    return deletion_by(about["action"], about["id_type"])

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from purgeengine.core.graph.operations import Action, Deletion, IdType
+from purgeengine.core.graph.operations import Action, IdType, deletion_by
 from purgeengine.core.model import Item, Outcome
 from purgeengine.core.policy.filters import UserFilter
 from purgeengine.edges.ledger import Ledger, LedgerReader
@@ -292,9 +292,9 @@ def test_another_input_tenant_or_action_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         LedgerMismatch, match=r"action permanentDelete, not delete\..*, or give --action permanentDelete to"
     ):
-        open_ledger(tmp_path / "L", a_source(2), deletion=Deletion(Action.DELETE))
+        open_ledger(tmp_path / "L", a_source(2), deletion=deletion_by(Action.DELETE))
     with pytest.raises(LedgerMismatch, match=r"id type default, not immutable.*--id-type default to resume"):
-        open_ledger(tmp_path / "L", a_source(2), deletion=Deletion(id_type=IdType.IMMUTABLE))
+        open_ledger(tmp_path / "L", a_source(2), deletion=deletion_by(id_type=IdType.IMMUTABLE))
     open_ledger(tmp_path / "L", a_source(2)).close()
 
 

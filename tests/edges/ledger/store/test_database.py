@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from purgeengine.core.graph.operations import Action, Deletion, IdType
+from purgeengine.core.graph.operations import Action, IdType, deletion_by
 from purgeengine.edges.ledger.store import database, schema
 from purgeengine.errors import LedgerError
 from tests.support.ledger_fixtures import a_source, open_ledger
@@ -46,7 +46,7 @@ class Broken:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Make a staged ledger that was closed cleanly."""
-    open_ledger(tmp_path / "L", a_source(3, 2), deletion=Deletion(Action.DELETE, IdType.IMMUTABLE)).close()
+    open_ledger(tmp_path / "L", a_source(3, 2), deletion=deletion_by(Action.DELETE, IdType.IMMUTABLE)).close()
     return tmp_path / "L"
 
 
@@ -155,7 +155,7 @@ def test_where_there_is_no_database_there_is_no_ledger(tmp_path: Path, folder: P
 def test_a_ledger_knows_how_its_contacts_are_deleted(folder: Path) -> None:
     """A ledger knows the action and the kind of ids that it was staged with."""
     connection = database.connect_to_read(folder)
-    assert database.deletion_of(database.read_meta(connection)) == Deletion(Action.DELETE, IdType.IMMUTABLE)
+    assert database.deletion_of(database.read_meta(connection)) == deletion_by(Action.DELETE, IdType.IMMUTABLE)
     connection.close()
 
 

@@ -1,0 +1,100 @@
+"""The bodies of answers: JSON read leniently, the error in one that was refused, and what is kept of one that went well."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from purgeengine.core.graph.redaction import TEXT_LENGTH_MAX, told
+from purgeengine.core.graph.text import CODE_LENGTH_MAX, MESSAGE_LENGTH_MAX
+from purgeengine.core.model import Reply
+
+_decode_strictly = msgspec.json.Decoder().decode
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What the decoder raises for bytes that are not what it expects: other JSON, no JSON, bad UTF-8, absurd nesting."""
+
+
+def lenient_json(body: bytes | msgspec.Raw) -> object:
+    """Any JSON; raises one of `UNREADABLE` for anything else.
+
+    What the strict decoder rejects (half an emoji where a message was cut, a byte order mark, UTF-16) may pass the standard
+    library's. Bytes that are no text spoil the word they stand in, and not what is said of the other rows.
+    """
+    try:
+        return _decode_strictly(body)
+    except UNREADABLE:
+        whole = bytes(body)
+    try:
+        return json.loads(whole)
+    except UnicodeDecodeError:
+        return json.loads(whole.decode("utf-8", "replace"))
+
+
+def json_or_none(body: bytes | msgspec.Raw) -> object:
+    """Any JSON, or None for anything else."""
+    try:
+        return lenient_json(body)
+    except UNREADABLE:
+        return None
+
+
+def error_in(body: object) -> tuple[str, str]:
+    """Code and message of an error body: an object, or one written as a string or in base64. Empty where absent.
+
+    Neither holds anything secret: a service may repeat the token that it was sent, and both are kept and shown.
+    """
+    if isinstance(body, str):
+        body = _unpacked(body)
+    if not isinstance(body, dict):
+        return "", ""
+    error = body.get("error")
+    if isinstance(error, str):  # as the login endpoint writes it
+        return _told(error, CODE_LENGTH_MAX), _told(body.get("error_description"))
+    if not isinstance(error, dict):
+        return "", ""
+    message: Any = error.get("message")
+    if isinstance(message, dict):  # as older OData services write it
+        message = message.get("value")
+    return _told(error.get("code"), CODE_LENGTH_MAX), _told(message)
+
+
+def _told(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
+    """The text without secrets. Most errors are the same few sentences, so that what was made of them is kept."""
+    return _told_once(text[:TEXT_LENGTH_MAX], length_max) if isinstance(text, str) else ""
+
+
+_told_once = lru_cache(maxsize=256)(told)  # of texts of at most 4,000 characters: about a megabyte
+
+
+def _unpacked(text: str) -> object:
+    """A body that came as a string: JSON in base64, or JSON itself; None when it is neither."""
+    packed = text.encode("utf-8", "replace").strip()
+    try:
+        if not packed.startswith(b"{"):
+            packed = base64.b64decode(packed, validate=True)
+        return lenient_json(packed)
+    except (*UNREADABLE, binascii.Error):
+        return None
+
+
+def body_to_keep(body: object) -> bytes:
+    """The body of an answer that went well, as JSON; empty where there is none, or one that nests too deep to be written."""
+    try:
+        return b"" if body is None else json.dumps(body).encode("ascii")
+    except RecursionError:
+        return b""
+
+
+def found_in(reply: Reply) -> Mapping[str, Any]:
+    """What was found, where an answer went well and its body was kept; empty for any other."""
+    try:
+        found = lenient_json(reply.body) if reply.body else None
+    except UNREADABLE:
+        return {}
+    return found if isinstance(found, dict) else {}

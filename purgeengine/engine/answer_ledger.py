@@ -1,0 +1,137 @@
+"""A ledger in memory, for operations that only read: it keeps what was answered, and for how long Graph asked to wait.
+
+Nothing of it outlives the process, because nothing was changed: whoever needs the answers again asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from math import inf
+
+from purgeengine.core.graph.identifiers import mailbox_key
+from purgeengine.core.graph.verdicts import Verdict, judge_batch
+from purgeengine.core.messages import (
+    BatchEnded,
+    Entry,
+    MailboxBlocked,
+    MailboxClosed,
+    MailboxOpened,
+    RunBlocked,
+    Settled,
+)
+from purgeengine.core.model import FolderRows, Item, Reply
+from purgeengine.engine.ports import Clock
+from purgeengine.errors import RunStopped
+
+ROWS_MAX = 2_000
+"""Rows of one job: a hundred batches, and about half a minute. Longer lists are read in several jobs."""
+BODY_BYTES_MAX = 64 * 2**20
+"""Bytes of all bodies that one job keeps. A user has 150 of them and a page of a thousand contacts about a million."""
+
+
+class GraphWaits:
+    """Until when Graph wants to be left alone, over several jobs: an instant for each mailbox, and one for the whole app.
+
+    Mailboxes are known by the one spelling of their names. Memory grows with the mailboxes that were told to wait.
+    """
+
+    def __init__(self) -> None:
+        self._of_mailbox: dict[str, float] = {}
+        self._of_app = -inf
+
+    def block(self, key: str, until: float) -> None:
+        """Send nothing to this mailbox before ``until``; a shorter wait never replaces a longer one."""
+        self._of_mailbox[key] = max(until, self._of_mailbox.get(key, -inf))
+
+    def block_app(self, until: float) -> None:
+        """Send nothing at all before ``until``."""
+        self._of_app = max(until, self._of_app)
+
+    def left_s(self, user: str, now: float) -> float:
+        """Seconds left of the wait of a user's mailbox; 0 if there is none."""
+        return max(0.0, self._of_mailbox.get(mailbox_key(user), -inf) - now)
+
+    def app_left_s(self, now: float) -> float:
+        """Seconds left of the wait of the whole app; 0 if there is none."""
+        return max(0.0, self._of_app - now)
+
+
+class AnswerLedger:
+    """Remembers one read job. It keeps replies, not outcomes: the names of outcomes are those of a purge."""
+
+    def __init__(self, rows: Sequence[Item], waits: GraphWaits, clock: Clock) -> None:
+        assert len(rows) <= ROWS_MAX, f"{len(rows)} rows in one read job"
+        self._rows = rows
+        self._waits = waits
+        self._clock = clock
+        by_mailbox: dict[str, list[int]] = {}
+        for number, row in enumerate(rows):
+            by_mailbox.setdefault(mailbox_key(row.user), []).append(number)
+        self._keys = list(by_mailbox)
+        self._number_at = [number for numbers in by_mailbox.values() for number in numbers]
+        """The row at each position: rows of one mailbox are neighbours."""
+        self._ranges: list[range] = []
+        for numbers in by_mailbox.values():
+            first = self._ranges[-1].stop if self._ranges else 0
+            self._ranges.append(range(first, first + len(numbers)))
+        self._replies: dict[int, Reply] = {}
+        self._body_bytes = 0
+        self._outer = Reply(0)
+        self.refused_batch: Reply | None = None
+        """What Graph said of a batch that it refused as a whole, though it held a single row."""
+        self.trouble: RunStopped | None = None
+        """Why the job should stop although all was kept: the bodies are more than is kept in memory."""
+
+    def mailboxes(self) -> Iterator[MailboxOpened]:
+        """All of them, in the order of their first rows, with what is left of their waits."""
+        for number, (key, rows) in enumerate(zip(self._keys, self._ranges, strict=True)):
+            left_s = self._waits.left_s(key, self._clock.monotonic())
+            yield MailboxOpened(number, rows.start, rows.stop, blocked_for_s=left_s)
+
+    def folder_rows(self, runs: Iterable[range]) -> list[FolderRows]:
+        """The rows at these positions, in their order."""
+        rows = [self._rows[self._number_at[position]] for run in runs for position in run]
+        folders = groupby(rows, key=lambda row: (row.user, row.folder))
+        return [FolderRows(user, folder, [row.contact for row in some]) for (user, folder), some in folders]
+
+    def user_of(self, mailbox: int) -> str:
+        """The name of a mailbox, for people."""
+        return self._rows[self._number_at[self._ranges[mailbox].start]].user
+
+    async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
+        """Keep the entries."""
+        now = self._clock.monotonic()
+        for entry in entries:
+            match entry:
+                case BatchEnded():
+                    self._outer = Reply(entry.status or 0)
+                case Settled():
+                    for position in range(entry.position, entry.position + entry.rows):
+                        self._keep(position, entry.reply)
+                    if entry.reply.status == self._outer.status and judge_batch(entry.reply) is Verdict.REFUSED:
+                        self.refused_batch = entry.reply
+                case MailboxClosed():
+                    for position in self._ranges[entry.mailbox]:
+                        if position not in self._replies:
+                            self._keep(position, entry.reply)
+                case MailboxBlocked():
+                    self._waits.block(self._keys[entry.mailbox], now + entry.for_s)
+                case RunBlocked():
+                    self._waits.block_app(now + entry.for_s)
+
+    def replies(self) -> list[Reply | None]:
+        """The last reply to each row, in the order of the rows given; None for one that has no answer."""
+        found: list[Reply | None] = [None] * len(self._rows)
+        for position, reply in self._replies.items():
+            found[self._number_at[position]] = reply
+        return found
+
+    def _keep(self, position: int, reply: Reply) -> None:
+        self._replies[position] = reply
+        self._body_bytes += len(reply.body)
+        if self._body_bytes > BODY_BYTES_MAX and self.trouble is None:
+            self.trouble = RunStopped(
+                f"Graph's answers are longer than the {BODY_BYTES_MAX // 2**20} MiB that are kept in memory. Nothing was changed. "
+                "Ask for fewer at once."
+            )

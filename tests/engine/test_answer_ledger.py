@@ -1,0 +1,89 @@
+"""The ledger in memory: rows of one mailbox side by side, replies in the order of the rows, and waits that outlive a job."""
+
+from __future__ import annotations
+
+import asyncio
+
+from purgeengine.core.messages import BatchEnded, Entry, MailboxBlocked, MailboxClosed, RunBlocked, Settled
+from purgeengine.core.model import FolderRows, Item, Outcome, Reply
+from purgeengine.engine.answer_ledger import AnswerLedger, GraphWaits
+
+ROWS = [Item("a@x", "", "1"), Item("b@x", "F", "2"), Item("A@x", "", "3"), Item("b@x", "F", "4"), Item("c@x", "", "5")]
+
+
+class StillClock:
+    """Stands still at an instant."""
+
+    def __init__(self, now: float = 100.0) -> None:
+        self.now = now
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return self.now
+
+    def utc(self) -> float:
+        """Seconds since 1970."""
+        return self.now
+
+
+def written(ledger: AnswerLedger, *entries: Entry) -> AnswerLedger:
+    """The same ledger, with these entries."""
+    asyncio.run(ledger.write(entries, 0))
+    return ledger
+
+
+def settled(position: int, reply: Reply, rows: int = 1, batch: int = 1) -> Settled:
+    """A row that has its reply."""
+    return Settled(position, Outcome.PURGED, 1, False, batch, reply, rows)
+
+
+def test_rows_of_one_mailbox_are_neighbours_however_their_names_are_spelt() -> None:
+    """The limit of four is the mailbox's, not the name's."""
+    ledger = AnswerLedger(ROWS, GraphWaits(), StillClock())
+    assert [(box.mailbox, box.next, box.end) for box in ledger.mailboxes()] == [(0, 0, 2), (1, 2, 4), (2, 4, 5)]
+    assert ledger.folder_rows([range(5)]) == [
+        FolderRows("a@x", "", ["1"]),
+        FolderRows("A@x", "", ["3"]),
+        FolderRows("b@x", "F", ["2", "4"]),
+        FolderRows("c@x", "", ["5"]),
+    ]
+    assert ledger.folder_rows([range(4, 5), range(1)]) == [FolderRows("c@x", "", ["5"]), FolderRows("a@x", "", ["1"])]
+    assert [ledger.user_of(number) for number in range(3)] == ["a@x", "b@x", "c@x"]
+
+
+def test_replies_come_back_in_the_order_of_the_rows() -> None:
+    """A row that was never asked has that of its closed mailbox, and one that was asked keeps its own."""
+    ledger = AnswerLedger(ROWS, GraphWaits(), StillClock())
+    assert ledger.replies() == [None] * 5
+    good, closed = Reply(200, body=b'{"id":"x"}'), Reply(403, "ErrorAccessDenied")
+    written(
+        ledger, BatchEnded(1, 200, ""), settled(0, good, rows=2), settled(2, Reply(404)), MailboxClosed(1, closed, 1)
+    )
+    assert ledger.replies() == [good, Reply(404), good, closed, None]
+    assert ledger.refused_batch is None
+
+
+def test_a_batch_that_was_refused_as_a_whole_is_told_from_a_row_that_was() -> None:
+    """By the status of the call."""
+    refused = Reply(400, "BadRequest")
+    ledger = written(AnswerLedger(ROWS, GraphWaits(), StillClock()), BatchEnded(1, 200, ""), settled(0, refused))
+    assert ledger.refused_batch is None
+    assert written(ledger, BatchEnded(2, 400, ""), settled(1, refused, batch=2)).refused_batch == refused
+
+
+def test_waits_outlive_a_job_and_the_longer_one_holds() -> None:
+    """By the name in any letter case; what is over is none."""
+    waits, clock = GraphWaits(), StillClock()
+    assert (waits.left_s("B@X", 100.0), waits.app_left_s(100.0)) == (0.0, 0.0)
+    written(
+        AnswerLedger(ROWS, waits, clock),
+        MailboxBlocked(1, 30.0),
+        MailboxBlocked(1, 5.0),
+        RunBlocked(7.0),
+        RunBlocked(2.0),
+    )
+    assert (waits.left_s("B@X", 110.0), waits.left_s("a@x", 110.0), waits.app_left_s(101.0)) == (20.0, 0.0, 6.0)
+    clock.now = 125.0
+    boxes = AnswerLedger(ROWS, waits, clock).mailboxes()
+    assert [box.blocked_for_s for box in boxes] == [0.0, 5.0, 0.0]
+    assert waits.app_left_s(125.0) == 0.0
