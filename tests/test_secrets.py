@@ -236,7 +236,7 @@ def test_the_context_verifies_whatever_python_does_by_default() -> None:
 def test_no_line_of_ours_leaves_verification_out() -> None:
     """Whoever needs it to be off has to say so here first: Service Fabric's certificate is believed by its thumbprint alone."""
     package = Path(__file__).parent.parent / "purgeengine"
-    pinned = package / "edges" / "tokens" / "platforms.py"
+    pinned = package / "edges" / "login" / "platforms.py"
     assert "assert_fingerprint=self._thumbprint" in pinned.read_text(encoding="utf-8")
     lines = [
         line

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import aiohttp
 from yarl import URL
 
-from purgeengine import __version__
 from purgeengine.core.graph.text import printable
 from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
 from purgeengine.edges.clock import SystemClock
@@ -30,6 +29,7 @@ from purgeengine.edges.http.skew import SkewWatch
 from purgeengine.edges.http.time_limits import TimeLimits
 from purgeengine.engine.ports import Clock
 from purgeengine.errors import NoAnswer, NotSent, RunStopped
+from purgeengine.version import __version__
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """Bytes read of an answer; twenty replies with the longest errors take under 40 KB."""
