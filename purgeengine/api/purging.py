@@ -33,9 +33,10 @@ def purge(
     """Purge what the request asks for; answers when the run has ended, or stopped.
 
     Nothing is sent unless the request says ``yes=True`` or ``confirm``, shown the preview, answers True. ``on_progress`` is told
-    how the run stands, at most every 2 seconds and once at its end. ``stop`` stops the run in order from another thread. All
-    callbacks are called in this thread. What one of them raises stops the run in order, and is raised then; so is what is raised in this
-    thread meanwhile, such as KeyboardInterrupt; a second one leaves at once. The ledger is true and resumable in each case.
+    how the run stands, at most every 2 seconds and once at its end. ``stop`` stops the run in order from another thread.
+
+    Callbacks are called in this thread. What one of them raises stops the run in order, and is raised then. So is what is raised
+    in this thread meanwhile, such as KeyboardInterrupt; a second one leaves at once. The ledger is true and resumable in each case.
 
     No signal handler is installed. Log events go to the logger ``purgeengine`` of Python's logging, unless structlog is set up.
 
@@ -55,23 +56,23 @@ def purge(
     of_caller = CallbacksOfCaller(stop, inbox.put)
     start = partial(_refuse_awaitable, of_caller)
     done = in_a_thread(partial(_purged, request, of_caller, stop, confirm, on_progress, start), lambda: inbox.put(None))
-    raised: BaseException | None = None
+    try:
+        _serve(inbox)
+    except BaseException as error:  # Ctrl-C, or what a signal handler of the caller's raised
+        stop.stop(f"{type(error).__name__} was raised in the thread that called purge")
+        _serve(inbox)
+        raise
+    return _answer(done, of_caller)
+
+
+def _serve(inbox: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    """Call what the purge's thread wants to have called, until it has ended."""
     while True:
-        try:
+        with suppress(queue.Empty):
             call = inbox.get(timeout=LOOK_FOR_SIGNALS_S)
             if call is None:
-                break
+                return
             call()
-        except queue.Empty:
-            continue
-        except BaseException as error:  # Ctrl-C, or what a signal handler of the caller's raised
-            if raised is not None:
-                raise
-            raised = error
-            stop.stop(f"{type(error).__name__} was raised in the thread that called purge")
-    if raised is not None:
-        raise raised
-    return _answer(done, of_caller)
 
 
 async def purge_async(
