@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 from purgeengine.core.graph.identifiers import user_problem
 from purgeengine.core.graph.operations import Action, Deletion, IdType
 from purgeengine.core.graph.text import escaped, printable
-from purgeengine.core.policy.auto_stop import FailureThreshold
 from purgeengine.core.policy.filters import UserFilter, UserList, entry_problem
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint, endpoint_of
@@ -20,6 +19,8 @@ from purgeengine.words import Spelling, as_fields
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from purgeengine.core.policy.auto_stop import FailureThreshold
 
 PROBES_MAX = 100
 """Mailboxes that may be looked at first; each costs it a few requests."""
@@ -207,6 +208,8 @@ class PurgeRequest:
         """How many rows may fail. Raises `UsageProblem` for what is neither a number nor a share."""
         if self.max_failures is None:
             return None
+        from purgeengine.core.policy.auto_stop import FailureThreshold  # not needed to answer --help
+
         return FailureThreshold.parse(str(self.max_failures), self.spelling)
 
     def user_filter(self) -> UserFilter:

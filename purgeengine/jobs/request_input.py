@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from purgeengine.core.graph.text import printable
-from purgeengine.core.policy.input_words import warnings_of
 from purgeengine.edges.ledger.store.storage import translated
 from purgeengine.edges.paths import GIVEN_ROWS, SCRATCH_PREFIX
 from purgeengine.errors import InputError, PurgeEngineError, UsageProblem
@@ -119,6 +118,8 @@ def refuse_reading_in_part(source: Source | None, request: PurgeRequest) -> None
     """Raise `UsageProblem` where nobody is asked, and some files of a folder are not read, and nobody has allowed that."""
     if source is None or not request.yes or request.allow_unread or not source.ignored:
         return
+    from purgeengine.core.policy.input_words import warnings_of
+
     left = warnings_of({"left_alone": source.reading()["left_alone"]})
     raise UsageProblem(
         f"{left[0]} With {request.spelling('yes')} nobody can confirm this before the run begins. Name the files that you want, "
