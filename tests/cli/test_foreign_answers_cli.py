@@ -159,7 +159,7 @@ def the_app(authority_url: str, folder: Path, *arguments: str, **environment: st
         "--ca-file",
         str(write_ca(folder)),
     ]
-    return command("check", *endpoint, *arguments, **{**APP, **environment})
+    return command_here("check", *endpoint, *arguments, **{**APP, **environment})
 
 
 @pytest.mark.parametrize(

@@ -155,14 +155,14 @@ def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed:
 
 def test_a_larger_input_than_allowed_is_refused(bench: Bench) -> None:
     """--max-items 9 refuses 10 rows: exit 2, nothing sent."""
-    ended = bench.run("--max-items", "9")
+    ended = bench.run_here("--max-items", "9")
     assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
     assert "10 rows" in ended.err
 
 
 def test_dry_run_sends_nothing(bench: Bench) -> None:
     """It tells what would be sent, needs no credentials and makes no ledger."""
-    ended = bench.run("--dry-run", AZURE_CLIENT_SECRET="")
+    ended = bench.run_here("--dry-run", AZURE_CLIENT_SECRET="")
     assert ended.code == 0, ended.err
     assert ended.json["to_send"] == 10
     assert not bench.ledger.exists()
@@ -172,14 +172,14 @@ def test_dry_run_sends_nothing(bench: Bench) -> None:
 @pytest.mark.parametrize("missing", ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"])
 def test_missing_credentials_are_named(bench: Bench, missing: str) -> None:
     """Exit 3, and the sentence names the variable."""
-    ended = bench.run(**{missing: ""})
+    ended = bench.run_here(**{missing: ""})
     assert ended.code == 3
     assert missing in ended.err
 
 
 def test_a_wrong_secret_is_refused_and_not_repeated(bench: Bench) -> None:
     """Exit 3 with a sentence; the secret stands nowhere."""
-    ended = bench.run(AZURE_CLIENT_SECRET="wrong-secret-1234")
+    ended = bench.run_here(AZURE_CLIENT_SECRET="wrong-secret-1234")
     assert ended.code == 3
     assert "AADSTS" in ended.err
     assert "wrong-secret-1234" not in ended.out + ended.err
@@ -190,7 +190,7 @@ def test_an_unknown_certificate_authority_is_a_sentence(bench: Bench, tmp_path: 
     """Without the CA file the login cannot be trusted: exit 3, no traceback."""
     arguments = bench.run_arguments()
     at = arguments.index("--ca-file")
-    ended = bench.command(
+    ended = bench.here(
         *arguments[:at], *arguments[at + 2 :], REQUESTS_CA_BUNDLE="", SSL_CERT_FILE="", CURL_CA_BUNDLE=""
     )
     assert ended.code == 3
@@ -222,7 +222,7 @@ def test_unusable_inputs_are_refused_before_anything(bench: Bench, tmp_path: Pat
     wrong.write_text("name,phone\nAnn,1\n", encoding="utf-8")
     for path in (tmp_path / "nowhere.csv", wrong):
         for command in (["plan", str(path)], ["run", str(path), "--ledger", str(tmp_path / "l"), "--yes"]):
-            ended = bench.command(*command)
+            ended = bench.here(*command)
             assert ended.code == 2
             assert path.name in ended.err
             assert "Traceback" not in ended.err
@@ -233,7 +233,7 @@ def test_a_wait_that_outlives_the_run_is_told_and_not_cut_short(bench: Bench) ->
     source = open_source([bench.input])
     with Ledger.open(bench.ledger, source, tenant_id=bench.server.login.app.tenant_id) as ledger:
         ledger.write([RunBlocked(1e8)], round(time.time() * 1000))
-    ended = bench.run()
+    ended = bench.run_here()
     assert (ended.code, bench.server.tenant.counters.calls) == (4, 0)
     assert "1157 d" in ended.json["stopped"]
 
@@ -241,7 +241,7 @@ def test_a_wait_that_outlives_the_run_is_told_and_not_cut_short(bench: Bench) ->
 def test_status_and_export_of_a_folder_that_is_no_ledger(bench: Bench, tmp_path: Path) -> None:
     """Exit 5 and a sentence."""
     for command in (["status", str(tmp_path)], ["export", str(tmp_path), str(tmp_path / "out.csv")]):
-        ended = bench.command(*command)
+        ended = bench.here(*command)
         assert ended.code == 5
         assert "ledger" in ended.err
         assert "Traceback" not in ended.err
@@ -250,7 +250,7 @@ def test_status_and_export_of_a_folder_that_is_no_ledger(bench: Bench, tmp_path:
 def test_a_cloud_without_permanent_delete_is_refused(bench: Bench) -> None:
     """Exit 2 before anything is read."""
     for more in ([], ["--dry-run"]):
-        ended = bench.run("--cloud", "usgov", *more)
+        ended = bench.run_here("--cloud", "usgov", *more)
         assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
         assert "--action delete" in ended.err
 
@@ -262,7 +262,7 @@ def test_max_failures_stops_the_run(tmp_path: Path) -> None:
     for user, _, _ in rows:
         tenant.truth.mailbox(user).trouble = Trouble.DENIED
     with a_bench(tmp_path, tenant, rows) as bench:
-        ended = bench.run("--max-failures", "30", "--connections", "1")
+        ended = bench.run_here("--max-failures", "30", "--connections", "1")
         assert ended.code == 4, ended.err
         assert "--max-failures" in ended.json["stopped"]
         assert ended.json["waiting"] > 0
@@ -275,13 +275,13 @@ def test_an_export_of_failed_rows_is_an_input(tmp_path: Path) -> None:
     user = rows[0][0]
     tenant.truth.mailbox(user).trouble = Trouble.DENIED
     with a_bench(tmp_path, tenant, rows) as bench:
-        assert bench.run().code == 1
+        assert bench.run_here().code == 1
         failed = tmp_path / "failed.csv"
-        assert bench.command("export", str(bench.ledger), str(failed), "--only", "refused,skipped").code == 0
+        assert bench.here("export", str(bench.ledger), str(failed), "--only", "refused,skipped").code == 0
         tenant.truth.mailbox(user).trouble = None
         arguments = bench.run_arguments()
         arguments[1], arguments[3] = str(failed), str(tmp_path / "second")
-        ended = bench.command(*arguments)
+        ended = bench.here(*arguments)
     assert ended.code == 0, ended.err
     assert ended.json["outcomes"]["purged"] == 10
     assert tenant.truth.remaining() == 0
@@ -290,11 +290,11 @@ def test_an_export_of_failed_rows_is_an_input(tmp_path: Path) -> None:
 def test_every_kind_of_bad_row_is_told_and_none_is_sent(bench: Bench) -> None:
     """The sample with all bad rows: plan counts them, run gives them their outcome, exit 1."""
     sample = Path(__file__).parents[2] / "sample_inputs" / "every-bad-row.csv"
-    plan = bench.command("plan", str(sample), "--json")
+    plan = bench.here("plan", str(sample), "--json")
     assert plan.code == 0, plan.err
     arguments = bench.run_arguments()
     arguments[1] = str(sample)
-    ended = bench.command(*arguments)
+    ended = bench.here(*arguments)
     assert ended.code == 1
     assert ended.json["outcomes"]["invalid"] == sum(plan.json["invalid"].values()) > 5
     assert bench.server.tenant.violations == []
@@ -303,7 +303,7 @@ def test_every_kind_of_bad_row_is_told_and_none_is_sent(bench: Bench) -> None:
 def test_no_secret_is_left_anywhere(bench: Bench, tmp_path: Path) -> None:
     """Neither the secret nor a token stands in the output or in any file of the ledger."""
     arguments = [argument for argument in bench.run_arguments("--verbose") if argument != "--quiet"]
-    ended = bench.command(*arguments)
+    ended = bench.here(*arguments)
     assert ended.code == 0, ended.err
     for event in ("ledger.opened", "run.started", "batch.sent", "batch.answered", "item.settled", "run.ended"):
         assert event in ended.err
@@ -330,7 +330,7 @@ def test_output_that_cannot_be_written_is_a_sentence(bench: Bench) -> None:
 )
 def test_help_has_examples(bench: Bench, command: str) -> None:
     """Every command explains itself: examples of its own, each on a line of its own, and no mark that click was to take out."""
-    ended = bench.command(*command.split(), "--help")
+    ended = bench.here(*command.split(), "--help")
     assert ended.code == 0
     _, _, examples = ended.out.partition("Examples:\n")
     lines = [line.strip() for line in examples.partition("\n\n")[0].splitlines()]
@@ -342,6 +342,6 @@ def test_help_has_examples(bench: Bench, command: str) -> None:
 def test_wrong_usage_is_exit_two(bench: Bench) -> None:
     """Unknown commands and options are told, with exit 2."""
     for arguments in (["nonsense"], ["run"], ["plan", "x", "--nonsense"], ["export", "a", "b", "--only", "gone"]):
-        ended = bench.command(*arguments)
+        ended = bench.here(*arguments)
         assert ended.code == 2, arguments
         assert "Traceback" not in ended.err

@@ -118,10 +118,10 @@ def files_of(ledger: Path) -> dict[str, bytes]:
 
 
 def test_real_kills_break_no_promise() -> None:
-    """At least twenty deaths by SIGKILL in jobs that are given again until done: nothing lost, nothing sent again, all true."""
-    with ThreadPoolExecutor(8) as jobs:
-        counts = sum(jobs.map(kills.case, range(1, 9)), Counter[str]())
-    assert counts["kills"] >= 20, counts
+    """At least eight deaths by SIGKILL in jobs that are given again until done: nothing lost, nothing sent again, all true."""
+    with ThreadPoolExecutor(4) as jobs:
+        counts = sum(jobs.map(kills.case, range(1, 5)), Counter[str]())
+    assert counts["kills"] >= 8, counts
 
 
 # -------------------------------------------------------------------------------------------------- two at the same time

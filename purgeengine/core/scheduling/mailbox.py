@@ -156,7 +156,7 @@ class Mailbox:
     @property
     def _unsent(self) -> int:
         """Rows that may be sent for the first time: none while the mailbox is in trouble and others can ask whether it is back."""
-        return 0 if self.experience.cautious and self._retries else self.end - self.next
+        return 0 if self._retries and self.experience.cautious else self.end - self.next
 
     def sendable(self, now: float, most: int) -> int:
         """Rows that may share a batch now: at most ``most``, and no more than there are free slots unless all are."""

@@ -113,10 +113,15 @@ def is_header(record: CsvRecord, override: Mapping[str, str]) -> bool:
     return has_roles(names_of(record), override)
 
 
-def rows_of(records: Sequence[CsvRecord], table: CsvTableRows, widths: Widths) -> Rows:
-    """Sort out what is no row, and find what is wrong with the others. Raises `InputError` for a header of other columns."""
+def rows_of(records: Sequence[CsvRecord], table: CsvTableRows, widths: Widths, blank: Noted | None = None) -> Rows:
+    """Sort out what is no row, and find what is wrong with the others. Raises `InputError` for a header of other columns.
+
+    ``blank`` notes the rows of empty cells between these records that were passed over before.
+    """
     layout, width = table.layout, len(table.layout.names)
     noted = _Noting()
+    if blank:
+        noted.notes[NoteKind.EMPTY_ROWS] = blank
     rows: list[Sequence[bytes | str | None]] = []
     lines: list[int] = []
     problems: dict[int, str] = {}
@@ -152,7 +157,7 @@ class _Noting:
         """Count one more of this kind. ``line`` (from 1) and ``example`` are kept if it is the first one."""
         known = self.notes.get(kind)
         if known:
-            self.notes[kind] = known._replace(times=known.times + 1)
+            self.notes[kind] = known._replace(times=known.times + 1, line=min(known.line, line))
         else:
             self.notes[kind] = Noted(1, line, printable(text_of(example), EXAMPLE_CHARS))
 

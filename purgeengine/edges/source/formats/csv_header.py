@@ -31,6 +31,7 @@ _SEP = re.compile(rb'(?:\xef\xbb\xbf)*"?sep=([^\r\n]?)"?[,;\t]*', re.IGNORECASE)
 _NO_DELIMITERS = frozenset(b"\"'@.-_=+/\\ ")
 """Printable characters that stand in addresses, in ids or around cells: between cells they would tell nothing."""
 _LINE = re.compile(rb"([^\r\n]*)(?:\r\n|\r|\n)?")
+_ALIAS_KEYS = {role: frozenset(map(name_key, names)) for role, names in ALIASES.items()}
 
 
 class Header(NamedTuple):
@@ -98,7 +99,7 @@ def has_roles(names: Sequence[str], override: Mapping[str, str]) -> bool:
     """Whether these are names of columns, those for the user and for the contact among them."""
     keys = set(map(name_key, names))
     return all(
-        not keys.isdisjoint(map(name_key, [override[role]] if role in override else ALIASES[role]))
+        not keys.isdisjoint((name_key(override[role]),) if role in override else _ALIAS_KEYS[role])
         for role in ("user", "contact")
     )
 

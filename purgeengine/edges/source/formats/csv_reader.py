@@ -21,6 +21,7 @@ from purgeengine.edges.source.csv_dialect import Watched, refuse_two_readings
 from purgeengine.edges.source.csv_hints import header_hint
 from purgeengine.edges.source.files.found_files import Kind, size_of
 from purgeengine.edges.source.files.streams import is_utf16, text_pieces
+from purgeengine.edges.source.formats.csv_blank import blank_rows
 from purgeengine.edges.source.formats.csv_cells import CsvTableRows, Rows, Widths, is_header, rows_of
 from purgeengine.edges.source.formats.csv_header import Header, read_header
 from purgeengine.edges.source.formats.csv_lines import Blocks, after_last_line
@@ -86,10 +87,12 @@ class CsvTable:
                 records, at = self._rest_of_record(data, scanner)
                 end = after_last_line(data)
                 plain = self._plain(data[at:end], scanner) if at < end and not scanner.open else None
+                blank: Noted | None = None
                 if plain is None:
-                    at = _take_records(data, at, end, scanner, records)
-                if records or notes:
-                    rows = rows_of(records, CsvTableRows(self.path, self._header, self.layout, self._override), widths)
+                    at, blank = _take_records(data, at, end, scanner, records, self._header.delimiter)
+                if records or notes or blank:
+                    table = CsvTableRows(self.path, self._header, self.layout, self._override)
+                    rows = rows_of(records, table, widths, blank)
                     if rows.row_count or rows.notes or notes:
                         yield self._careful_cells(rows, notes)
                     notes = {}
@@ -175,13 +178,27 @@ class CsvTable:
         return Cells(columns[layout.user], folder, columns[layout.contact], extras, line, problems, in_doubt, notes)
 
 
-def _take_records(data: bytes, at: int, end: int, scanner: Scanner, records: list[CsvRecord]) -> int:
-    """Read all records that begin before ``end``; the last one may reach beyond it, and beyond the data."""
+def _take_records(
+    data: bytes, at: int, end: int, scanner: Scanner, records: list[CsvRecord], delimiter: bytes
+) -> tuple[int, Noted | None]:
+    """Take all records that begin before ``end``; the last one may reach beyond it, and beyond the data.
+
+    Returns the place after them, and what is to be noted of blank rows that were passed over.
+    """
+    times, first = 0, 0
+    may_begin_blank = frozenset(b' \t\v\f\r\n"' + delimiter)
     while at < end:
+        if data[at] in may_begin_blank and not scanner.open and (blank := blank_rows(data, at, end, delimiter)):
+            if blank.with_cells:
+                first = first or scanner.line + blank.first_with_cells
+                times += blank.with_cells
+            scanner.line += blank.lines
+            at = blank.end
+            continue
         record, at = scanner.read(data, at)
         if record:
             records.append(record)
-    return at
+    return at, Noted(times, first) if times else None
 
 
 def _may_hold_no_rows(columns: Columns, layout: Layout, override: Mapping[str, str]) -> bool:

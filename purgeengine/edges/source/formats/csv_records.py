@@ -128,6 +128,9 @@ class Scanner:
         """
         end = len(data)
         if not self.open:
+            line_end = _LINE_END.search(data, at)
+            if line_end and (record := self._plain_line(data[at : line_end.start()])):
+                return record, line_end.end()
             self._first = self._opened = self.line
         while at < end:
             self.open = True
@@ -160,6 +163,16 @@ class Scanner:
                 if record:
                     return record, at
         return None, end
+
+    def _plain_line(self, text: bytes) -> CsvRecord | None:
+        """The record that a short line without quotes is; None for any other line. Most lines of most files are such lines."""
+        if len(text) > CELL_BYTES_MAX or b'"' in text:
+            return None
+        cells = text.split(self._delimiter)
+        if len(cells) > CELLS_MAX:
+            return None
+        self.line += 1
+        return CsvRecord(cells, len(cells), self.line - 1)
 
     def finish(self) -> None:
         """The text ends here, after a line end. Raises `QuotingError` where that line end lies in a quoted cell."""
@@ -203,9 +216,11 @@ class Scanner:
             self._end_cell()
             self._add(cells[1:-1], size - len(cells[0]) - len(cells[-1]))
         else:
-            for cell in cells[:-1]:
+            kept = max(CELLS_MAX - len(self._cells), 1)  # the first cell may have begun in an earlier block
+            for cell in cells[:-1][:kept]:
                 self._take(cell)
                 self._end_cell()
+            self._count += max(len(cells) - 1 - kept, 0)
         if cells[-1]:
             self._state = _State.UNQUOTED
             self._take(cells[-1])

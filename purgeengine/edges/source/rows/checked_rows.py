@@ -112,7 +112,8 @@ def _batch(cells: Cells, schema: pa.Schema, source: int, first_row: int, start: 
     user, contact = cells.user.slice(start, count), cells.contact.slice(start, count)
     folder = cells.folder.slice(start, count) if cells.folder is not None else pa.repeat(_EMPTY, count)
     line = _numbers(cells.line + start, count) if isinstance(cells.line, int) else cells.line.slice(start, count)
-    problems = {index - start: text for index, text in (cells.problems or {}).items() if start <= index < start + count}
+    known = cells.problems or {}
+    problems = {index - start: known[index] for index in range(start, start + count) if index in known} if known else {}
     if problems or _valid(user, folder, contact).true_count < count:
         user, folder, contact = (pc.utf8_trim_whitespace(column) for column in (user, folder, contact))
         reason = reasons(user, folder, contact, problems)
@@ -214,7 +215,8 @@ def reasons(user: Text, folder: Text, contact: Text, problems: Mapping[int, str]
     found: list[str | None] = [None] * len(user)
     cells = (column.take(suspects).to_pylist() for column in (user, folder, contact))
     for index, *row in zip(suspects.to_pylist(), *cells, strict=True):
-        found[index] = row_problem(*row)
+        if index not in problems:
+            found[index] = row_problem(*row)
     for index, text in problems.items():
         found[index] = text
     return pa.array(found, pa.string())

@@ -8,8 +8,8 @@ from tests.disk.faults import KINDS
 from tests.disk.playing import JOB, calls_of, play_fault
 from tests.disk.worlds import needs_sqlite_calls
 
-IN_TURN = 24
-"""Of the calls that can fail in one way, every 24th is tried here, from another one on for each; the campaign tries all."""
+IN_TURN = 48
+"""Of the calls that can fail in one way, every 48th is tried here, from another one on for each; the campaign tries all."""
 
 
 @needs_sqlite_calls

@@ -1,0 +1,150 @@
+"""The pages hold together: their links lead somewhere, and the files, commands and options that they name exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from purgeengine.cli.main import COMMANDS, cli
+from purgeengine.core.model import Outcome
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "RESULTS.md"])
+NAMES = [str(page.relative_to(ROOT).as_posix()) for page in PAGES]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+NAMED_PATH = re.compile(r"`((?:tests|purgeengine|benchmarks|docs|sample_inputs)/[\w./-]*)`")
+FENCE = re.compile(r"^\s*```(\w*)\n(.*?)^\s*```$", re.MULTILINE | re.DOTALL)
+FIRST_SCREEN_LINES_MAX = 50
+"""Lines of the README before its demo line: what it is, the danger and the reasons fit on a screen."""
+OTHERS_OPTIONS = frozenset(
+    {
+        "--quiet",
+        "--full",
+        "--others",
+        "--without",
+        "--seeds",
+        "--first",
+        "--only",
+        "--seconds",
+        "--keep",
+        "--run",
+        "--fail-under",
+    }
+)
+"""Options of benchmarks, campaigns, pip and coverage, which stand on the pages as well."""
+
+
+def text_of(name: str) -> str:
+    """A page, from its path below the root."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors that GitHub makes of a page's headings: lower case, no punctuation, spaces to hyphens."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def commands_of(page: str) -> list[list[str]]:
+    """The words of every `purgeengine …` line in the shell blocks of a page, and of every one in backticks."""
+    lines = [
+        line for kind, body in FENCE.findall(page) if kind == "bash" for line in body.replace("\\\n", " ").split("\n")
+    ]
+    lines += re.findall(r"`(purgeengine [^`\n]+)`", FENCE.sub("", page))
+    said = [line.strip().split(" #")[0] for line in lines]
+    return [shlex.split(line.replace("\\|", " "), posix=False)[1:] for line in said if line.startswith("purgeengine ")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_within_the_repository_leads_somewhere(name: str) -> None:
+    """The file exists, and it has the heading that the anchor names."""
+    broken = []
+    for target in LINK.findall(FENCE.sub("", text_of(name))):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (ROOT / name).parent / path if path else ROOT / name
+        if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_file_that_a_page_names_exists(name: str) -> None:
+    """A file that moved, or was renamed, fails here until the page says so."""
+    assert [path for path in NAMED_PATH.findall(text_of(name)) if not (ROOT / path).exists()] == []
+
+
+def options_of(command: click.Command) -> set[str]:
+    """Every spelling of the options of a command."""
+    spelt = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    return spelt | {"-h", "--help", "--version"}
+
+
+def unknown_in(words: list[str]) -> list[str]:
+    """What of the words after `purgeengine` is no command and no option; other words are values.
+
+    `config show` takes the options of any command, and is not looked at.
+    """
+    command: click.Command = cli
+    unknown = []
+    for word in words:
+        if isinstance(command, click.Group) and not word.startswith("-"):
+            found = command.get_command(click.Context(command), word)
+            if found is None:
+                return [word]
+            command = found
+        elif option := re.fullmatch(r"[\[(]*(-o|--[a-z][a-z-]*)[\])]*", word):
+            free = command.context_settings.get("ignore_unknown_options", False)
+            unknown += [option[1]] if option[1] not in options_of(command) and not free else []
+    return unknown
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if commands_of(text_of(name))])
+def test_every_command_that_a_page_shows_exists_with_its_options(name: str) -> None:
+    """A renamed command or option fails here until the page says so."""
+    assert [words for words in commands_of(text_of(name)) if unknown_in(words)] == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("CONTRIBUTING.md", "benchmarks/RESULTS.md")])
+def test_every_option_in_running_text_is_one_of_some_command(name: str) -> None:
+    """Those of the program, that is: lines of other programs (pip, docker, pytest) are passed over."""
+    known = OTHERS_OPTIONS.union(*(options_of(one) for one in every_command()))
+    quoted = [text for text in re.findall(r"`([^`\n]+)`", FENCE.sub("", text_of(name))) if text.startswith("--")]
+    assert [text for text in quoted if re.split(r"[ =|]", text)[0].rstrip("\\") not in known] == []
+
+
+def every_command() -> list[click.Command]:
+    """All commands, those of groups included."""
+    found = [cli.get_command(click.Context(cli), name) for name in COMMANDS]
+    whole = [command for command in found if command is not None]
+    return whole + [one for group in whole if isinstance(group, click.Group) for one in group.commands.values()]
+
+
+def test_the_readme_opens_with_what_a_newcomer_needs() -> None:
+    """The danger and the reasons come before the demo, and the demo is near enough to be seen at once."""
+    readme = text_of("README.md")
+    demo = readme.index("<!-- demo -->")
+    assert readme.index("Warning") < readme.index("## Why not a loop") < demo < readme.index("<!-- test -->")
+    assert readme[:demo].count("\n") <= FIRST_SCREEN_LINES_MAX
+
+
+def test_the_readme_tells_every_command_outcome_and_exit_code() -> None:
+    """They are the contract with those who script the program."""
+    readme = text_of("README.md")
+    assert [name for name in COMMANDS if f"| `purgeengine {name}" not in readme] == []
+    assert [outcome.value for outcome in Outcome if f"| `{outcome.value}` |" not in readme] == []
+    assert re.findall(r"^\| (\d) \|", readme, re.MULTILINE) == list("012345")
+
+
+def test_the_checks_find_something() -> None:
+    """Expressions that match nothing would pass every other test."""
+    assert unknown_in(["run", "--leger", "x"]) == ["--leger"]
+    assert unknown_in(["purge"]) == ["purge"]
+    assert sum(len(commands_of(text_of(name))) for name in NAMES) > 40
+    assert sum(len(LINK.findall(text_of(name))) for name in NAMES) > 60
+    assert sum(len(NAMED_PATH.findall(text_of(name))) for name in NAMES) > 30
