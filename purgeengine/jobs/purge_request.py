@@ -13,7 +13,7 @@ from purgeengine.core.graph.text import escaped, printable
 from purgeengine.core.policy.filters import UserFilter, UserList, entry_problem
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint, endpoint_of
-from purgeengine.jobs.sending_hours import SendingHours
+from purgeengine.jobs.sending_hours import DAY_MINUTES, SendingHours
 from purgeengine.run_limits import Auth, Limits
 from purgeengine.words import Spelling, as_fields
 
@@ -159,6 +159,13 @@ class PurgeRequest:
         for name in ("max_items", "max_items_per_mailbox"):
             if (most := getattr(self, name)) is not None and most < 0:
                 raise UsageProblem(f"{spell(name)} must not be negative, and is {most}.")
+        for window in self.hours.windows if self.hours is not None else ():
+            first, end = window
+            if not (0 <= first < DAY_MINUTES and 0 <= end <= DAY_MINUTES and first != end):
+                raise UsageProblem(
+                    f"{spell('hours')} has the window {window}. A window is two minutes of the day, such as (1200, 360) for 20:00 to "
+                    f"06:00: the first from 0 to {DAY_MINUTES - 1}, the end up to {DAY_MINUTES}, and not the same."
+                )
         self.threshold()
         self.limits.validate(spell)
 

@@ -18,6 +18,7 @@ from purgeengine.core.graph.operations import Action, Deletion, IdType
 from purgeengine.core.policy.filters import EXCLUDED, IS_PROTECTED, NOT_NAMED
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.purge_request import PurgeRequest
+from purgeengine.jobs.sending_hours import SendingHours
 from purgeengine.run_limits import Limits
 
 WRONG: list[tuple[dict[str, Any], str, str]] = [
@@ -39,6 +40,8 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"max_items_per_mailbox": -1}, "max_items_per_mailbox", "--max-items-per-mailbox"),
     ({"max_failures": "half"}, "max_failures", "--max-failures"),
     ({"max_failures": "101%"}, "max_failures", "--max-failures"),
+    ({"hours": SendingHours(((1_440, 10),))}, "hours", "--hours"),
+    ({"hours": SendingHours(((60, 60),))}, "hours", "--hours"),
     ({"limits": Limits(connections=0)}, "connections", "--connections"),
     ({"limits": Limits(requests_per_s=0)}, "requests_per_s", "--rate"),
 ]
