@@ -163,8 +163,8 @@ class PurgeRequest:
             first, end = window
             if not (0 <= first < DAY_MINUTES and 0 <= end <= DAY_MINUTES and first != end):
                 raise UsageProblem(
-                    f"{spell('hours')} has the window {window}. A window is two minutes of the day, such as (1200, 360) for 20:00 to "
-                    f"06:00: the first from 0 to {DAY_MINUTES - 1}, the end up to {DAY_MINUTES}, and not the same."
+                    f"{spell('hours')} has the window {window}. A window is two minutes of the day, such as (1200, 360) for 20:00 "
+                    f"to 06:00: the first from 0 to {DAY_MINUTES - 1}, the end up to {DAY_MINUTES}, and not the same."
                 )
         self.threshold()
         self.limits.validate(spell)
