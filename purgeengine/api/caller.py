@@ -24,7 +24,10 @@ Post = Callable[[Callable[[], None]], None]
 
 
 def in_a_thread(work: Callable[[], Any], ended: Callable[[], None]) -> Future[Any]:
-    """Carry out ``work`` in a thread, in the context of the caller; ``ended`` is called there afterwards."""
+    """Carry out ``work`` in a thread, in the context of the caller; ``ended`` is called there afterwards.
+
+    It is called here where the thread could not be started, or where that was interrupted.
+    """
     done: Future[Any] = Future()
     context = contextvars.copy_context()
 
@@ -37,7 +40,13 @@ def in_a_thread(work: Callable[[], Any], ended: Callable[[], None]) -> Future[An
             done.set_result(result)
         ended()
 
-    threading.Thread(target=carry_out, name="purge", daemon=True).start()  # whoever leaves at once need not wait for it
+    try:
+        threading.Thread(
+            target=carry_out, name="purge", daemon=True
+        ).start()  # whoever leaves at once need not wait for it
+    except BaseException:
+        ended()
+        raise
     return done
 
 

@@ -55,8 +55,9 @@ def purge(
     inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     of_caller = CallbacksOfCaller(stop, inbox.put)
     start = partial(_refuse_awaitable, of_caller)
-    done = in_a_thread(partial(_purged, request, of_caller, stop, confirm, on_progress, start), lambda: inbox.put(None))
+    work = partial(_purged, request, of_caller, stop, confirm, on_progress, start)
     try:
+        done = in_a_thread(work, lambda: inbox.put(None))
         _serve(inbox)
     except BaseException as error:  # Ctrl-C, or what a signal handler of the caller's raised
         stop.stop(f"{type(error).__name__} was raised in the thread that called purge")
