@@ -128,7 +128,7 @@ def played(heading: str, folder: Path, **names: Any) -> dict[str, Any]:
 
 def test_the_page_has_a_short_block_for_each_place() -> None:
     """Ten lines or so of code: what is longer belongs into a function of the package."""
-    assert {"Notebook", "Airflow", "Azure Functions", "Azure Automation", "Reading a ledger"} == set(BLOCKS)
+    assert {"Notebook", "Airflow", "Azure Functions", "Azure Automation", "Read a ledger"} == set(BLOCKS)
     for heading, block in BLOCKS.items():
         assert len([line for line in block.splitlines() if line.strip()]) <= LINES_MAX, heading
 
@@ -183,7 +183,7 @@ def test_a_ledger_is_read(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFi
     """Counts, and the rows that did not end well."""
     bench.server.tenant.truth.mailbox("ceo@contoso.example").trouble = Trouble.DENIED
     purgeengine.purge(purgeengine.PurgeRequest(inputs="contacts.csv", ledger="cleanup", yes=True))
-    played("Reading a ledger", tmp_path)
+    played("Read a ledger", tmp_path)
     told = capsys.readouterr().out
     assert "'user': 'ceo@contoso.example'" in told
     assert "'code': 'ErrorAccessDenied'" in told
