@@ -23,9 +23,11 @@ def times(factor: float) -> str:
     return f"{factor:,.{digits}f} times"
 
 
-def duration(seconds: float) -> str:
-    """About two units: 45 s, 3 min 20 s, 2 h 5 min, 3 d 4 h."""
+def duration(seconds: float, *, tenths: bool = False) -> str:
+    """A time in two units at most: 45 s, 3 min 20 s, 2 h 5 min, 3 d 4 h. With ``tenths``, 4.5 s where it is under ten seconds."""
     whole = max(0, round(seconds))
+    if tenths and seconds < 10:
+        return f"{round(max(0.0, seconds), 1):g} s"
     if whole < 60:
         return f"{whole} s"
     for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):

@@ -1,4 +1,4 @@
-"""For every test: a log that goes nowhere, properties that are tried the same way each time, processes that start quickly."""
+"""Settings for every test: a silent log, reproducible property tests, and processes that start quickly."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ import tests.support.properties  # noqa: F401 - the profiles of Hypothesis, befo
 from purgeengine import logs
 from purgeengine.cli.signals import NAMES
 
-# A shell's background job and nohup start their children deaf to some signals, and so would be every process under test.
+# A shell's background job and nohup start their children with some signals ignored, and so would be every process under
+# test.
 for name in NAMES:
     number = getattr(signal, name, None)
     if number is not None and signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
 
-# Hundreds of processes are started, and each would compile the program anew where it may not keep what it has compiled.
+# Hundreds of processes are started, and each would compile the program again if compiled files could not be kept.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: much of the suite waits for processes and for time to pass."""
+    """Return one more than the number of cores, because many tests wait for processes or for time to pass."""
     return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: nobody need look through it for garbage again, some thousand times."""
+    """Exclude what is imported from garbage collection, which would otherwise look through it thousands of times."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 50)
@@ -39,5 +40,5 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _quiet_log() -> None:
-    """Whatever a test logs goes nowhere; tests about the log set it up themselves."""
+    """Silences the log; tests of the log set it up themselves."""
     logs.configure_logs("console", quiet=True, stream=io.StringIO())

@@ -1,4 +1,4 @@
-"""The map is true: what `docs/architecture.md` names exists."""
+"""Tests of the map: every path and class that `docs/architecture.md` names exists."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ WORDS_MIN = 30
 
 
 def exists(name: str) -> bool:
-    """Whether the path is one of the repository or, as the map writes most of them, one below the package."""
+    """Return True if the path exists in the repository or in the package."""
     return (ROOT / name).exists() or (PACKAGE / name).exists()
 
 
 def defined() -> set[str]:
-    """Every class of the package."""
+    """Return the names of all classes of the package."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -36,23 +36,23 @@ def defined() -> set[str]:
 
 @pytest.mark.parametrize("name", PATHS)
 def test_every_path_that_the_map_quotes_exists(name: str) -> None:
-    """A file that moved, or was renamed, fails here until the map says so."""
+    """Every path that the map quotes exists, so that a moved file fails here."""
     assert exists(name), name
 
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_path_in_a_drawing_exists(name: str) -> None:
-    """The drawings have no backticks, and are held to the same."""
+    """Every path in a drawing of the map exists."""
     assert exists(name) or list(PACKAGE.rglob(name)) or (ROOT / "tests" / name).exists(), name
 
 
 def test_every_class_that_the_map_quotes_exists() -> None:
-    """A renamed class fails here."""
+    """Every class that the map quotes exists."""
     assert not set(CLASSES) - defined()
 
 
 def test_the_map_is_whole() -> None:
-    """It names enough to be of use: a regular expression that finds nothing would pass every other test."""
+    """The map names enough paths, classes, stages and words: an expression that finds nothing would pass every other test."""
     assert len(PATHS) > 30
     assert len(CLASSES) >= 5
     rows = re.findall(r"^\| (\d+) \| \*\*", MAP, re.MULTILINE)
@@ -62,7 +62,7 @@ def test_the_map_is_whole() -> None:
 
 
 def test_the_glossary_names_every_outcome() -> None:
-    """The outcomes are a contract; the map must not leave one out."""
+    """The glossary names every outcome, because the outcomes are a contract."""
     from purgeengine.core.model import Outcome
 
     glossary = MAP[MAP.index("## Glossary") :]

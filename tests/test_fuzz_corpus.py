@@ -1,4 +1,4 @@
-"""Every input that fuzzing found worth keeping, played through the same targets without a fuzzer."""
+"""Tests of the kept fuzz inputs, played through their targets without a fuzzer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PER_TEST = 25
 
 
 def kept() -> list[object]:
-    """The corpus by target, a handful at a time."""
+    """Return the corpus as test parameters, by target and a few inputs each."""
     found: list[object] = []
     for name in NAMES:
         paths = sorted((CORPUS / name).iterdir())
@@ -24,7 +24,7 @@ def kept() -> list[object]:
 
 @pytest.mark.parametrize(("name", "paths"), kept())
 def test_no_kept_input_breaks_its_target(name: str, paths: list) -> None:
-    """What once broke something, and what reaches the odd corners of the code, holds today."""
+    """A kept input, which once broke something or reaches rare code, does not break its target."""
     case = import_module(f"tests.fuzz.targets.{name}").case
     for path in paths:
         try:
@@ -34,7 +34,7 @@ def test_no_kept_input_breaks_its_target(name: str, paths: list) -> None:
 
 
 def test_every_target_has_inputs_and_a_dictionary() -> None:
-    """A target without a corpus would be played by nobody, and libFuzzer refuses a dictionary that it cannot read."""
+    """Every target has kept inputs and tokens, and the dictionary is one that libFuzzer can read."""
     assert [name for name in NAMES if not any((CORPUS / name).iterdir())] == []
     assert as_dictionary((b'a"\n\xff',)) == '"\\x61\\x22\\x0a\\xff"\n'
     for name in NAMES:
@@ -42,5 +42,5 @@ def test_every_target_has_inputs_and_a_dictionary() -> None:
 
 
 def test_the_corpus_stays_small() -> None:
-    """It is played with every test run."""
+    """The corpus stays below 300 kB, because every test run plays it."""
     assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < 300_000

@@ -1,14 +1,13 @@
-"""Hostile and broken input, all the way: file, ledger, bodies of batches, export, and what the user is shown.
+"""Tests of hostile and broken input in file, ledger, batches and export, and in what the user is shown.
 
-1. Every bad row has its reason and its line, and the good rows around it are untouched.
-2. Every file that cannot be used is refused with a sentence and exit code 2, by ``plan`` and by ``run`` alike.
-3. No url has another shape than the two of the contract, no cell of an export runs in a spreadsheet, and nothing that a
-   file or Graph says reaches a terminal or a log unescaped.
+1. Every bad row has its reason and its line, and the good rows around it are not changed.
+2. Every unusable file is refused with a sentence and exit code 2, by ``plan`` and by ``run``.
+3. Every URL has one of the two forms of the contract, no cell of an export runs in a spreadsheet, and no text from a
+   file or from Graph reaches a terminal or a log unescaped.
 """
 
 from __future__ import annotations
 
-import base64
 import gzip
 import io
 import json
@@ -18,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jwt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -36,7 +36,7 @@ from tests.support.source_fixtures import CONTACT, FOLDER, USER, a_file, records
 
 @pytest.fixture(autouse=True)
 def _nothing_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No power is lost here, and some hundred ledgers are made, each of which would wait for the disk a dozen times."""
+    """Makes no test wait for the disk: no power is lost here, and some hundred ledgers are made."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -66,14 +66,14 @@ VALID = None
 
 
 def cells(count: int) -> str:
-    """The reason of a row with so many cells."""
+    """Return the reason for a row with so many cells."""
     return f"the row has {count} cell{'s' if count > 1 else ''} where the header has 4"
 
 
 class Hostile(NamedTuple):
-    """Some lines of a file, and what must come of them: the reason of each row by its line, counted from 0, None where valid.
+    """Lines of a file, and the reason of each row by its line counted from 0; None if the row is valid.
 
-    ``lines`` is how many lines they are; the good row after them stands there.
+    ``lines`` is the number of lines, after which a good row stands.
     """
 
     name: str
@@ -83,19 +83,19 @@ class Hostile(NamedTuple):
 
 
 def quoted(text: str) -> str:
-    """A cell as any CSV writer quotes it."""
+    """Return a cell quoted as CSV writers do."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def lines_in(text: str) -> int:
-    """Line ends, of any kind."""
+    """Return the number of line ends of any kind."""
     return len((text + "x").encode("utf-8", "surrogatepass").splitlines()) - 1
 
 
 def a_row(
     name: str, reason: str | None, user: str = "eve@x.example", folder: str = "", contact: str = "E", note: str = "n"
 ) -> Hostile:
-    """One row with all cells quoted, so that whatever stands in them belongs to the cell."""
+    """Return one row with all cells quoted, so that any text stays in its cell."""
     text = ",".join(map(quoted, (user, folder, contact, note))) + "\n"
     return Hostile(name, text.encode("utf-8", "surrogatepass"), {0: reason}, 1 + lines_in(text[:-1]))
 
@@ -169,7 +169,7 @@ TRICKS = {
     "space-inside": "A B",
 }
 ALLOWED_AS_ID: frozenset[str] = frozenset()
-"""Tricks that are ids by their characters: none. ``formula`` is refused for its ``+`` only where it is not one."""
+"""Tricks that are ids by their characters: none."""
 
 FORMULAS = {
     "equals": "=cmd|' /C calc'!A0",
@@ -243,7 +243,7 @@ USER_REASONS = {
     "user-mailto": "the user begins with 'mailto:'; --clean removes it",
     "user-guid-in-braces": "the user is in braces; --clean removes it",
 }
-"""Users of which the cause is known; of the others nothing is."""
+"""The reasons for users with a known cause; other users have the general reason."""
 ID_CAUSES = {
     **dict.fromkeys(ENCODED_TRICKS, f"is {ENCODED}"),
     **dict.fromkeys(("at", "at-formula"), "is an address; no Graph id holds '@'"),
@@ -252,7 +252,7 @@ ID_CAUSES = {
     **{f"inside-{name}": cause for name, cause in INVISIBLE.items()},
     "absolute-url": "is a URL: the id is what stands behind its last '/'",
 }
-"""The same for ids."""
+"""The causes for ids that are refused."""
 
 
 def _user_rows() -> list[Hostile]:
@@ -301,7 +301,7 @@ def _user_rows() -> list[Hostile]:
 
 
 FINE_AS_USER = {"fragment", "ampersand", "batch", "star", "sql"}
-"""Tricks of which Entra allows every character in a name, or that need a test of their own."""
+"""Tricks of which Entra ID allows every character in a name, or that need their own test."""
 
 
 def _id_rows(what: str, bad: str, long: str) -> list[Hostile]:
@@ -366,7 +366,7 @@ UTF_16_INSIDE = [
     Hostile("utf-16-cell", b"eve@x.example,," + "E".encode("utf-16-le") + b",n\n", {0: HAS_NUL}),
     Hostile("utf-32-line", "eve@x.example,,E,n\n".encode("utf-32-be"), {0: HAS_NUL}),
 ]
-"""What ``>>`` of Windows PowerShell appends to a file in UTF-8. A line end in it leaves a NUL to the next line."""
+"""Bytes that ``>>`` of Windows PowerShell appends to a UTF-8 file. A line end in them leaves a NUL to the next line."""
 
 SHAPES = [
     Hostile("no-delimiter", b"just text\n", {0: cells(1)}),
@@ -411,7 +411,7 @@ ROWS = [
 
 
 def by_name(cases: list[Any]) -> pytest.MarkDecorator:
-    """One test for each, called after what it shows."""
+    """Make one test for each case, with its name as the id."""
     assert len({case.name for case in cases}) == len(cases), "two cases of one name"
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
@@ -421,7 +421,7 @@ def by_name(cases: list[Any]) -> pytest.MarkDecorator:
 
 @by_name(ROWS)
 def test_a_hostile_row_is_judged_and_its_neighbours_live(tmp_path: Path, case: Hostile) -> None:
-    """Its rows have the outcome and the line they must have, and the good rows before and after wait to be sent."""
+    """A hostile row has its outcome and line, and the good rows before and after it wait to be sent."""
     good = f"{USER},{FOLDER},{CONTACT}%d,fine\n".encode()
     path = a_file(tmp_path, HEADER + good % 1 + case.text + good % 2 + good % 3)
     found = the_whole_way(tmp_path, [path])
@@ -443,7 +443,7 @@ def test_a_hostile_row_is_judged_and_its_neighbours_live(tmp_path: Path, case: H
 
 
 def test_hostile_notes_survive_the_round_trip(tmp_path: Path) -> None:
-    """What an export neutralises is given back as it was when it is read again."""
+    """A hostile note comes back unchanged from an export that is read again."""
     notes = [*NOTES.values(), *FORMULAS.values()]
     rows = [a_row("x", VALID, contact=f"E{number}", note=note).text for number, note in enumerate(notes)]
     the_whole_way(tmp_path, [a_file(tmp_path, HEADER + b"".join(rows))])
@@ -451,7 +451,7 @@ def test_hostile_notes_survive_the_round_trip(tmp_path: Path) -> None:
 
 
 def expected_reasons(cases: list[Hostile], first_line: int) -> dict[int, str | None]:
-    """The reason by the line, for these cases one behind the other."""
+    """Return the reason for each line of these cases, one after another."""
     expected: dict[int, str | None] = {}
     for case in cases:
         reasons = {
@@ -463,7 +463,7 @@ def expected_reasons(cases: list[Hostile], first_line: int) -> dict[int, str | N
 
 
 def test_all_hostile_rows_together_are_judged_as_each_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One file with every row of the table: each keeps its line and its reason, and ``plan`` counts them by reason."""
+    """One file with every hostile row gives each row its own line and reason, and ``plan`` counts them by reason."""
     path = a_file(tmp_path, HEADER + b"".join(case.text for case in ROWS))
     expected = expected_reasons(ROWS, 2)
     found = {row["line"]: row["reason"] for row in records(open_source([path]))}
@@ -476,7 +476,7 @@ def test_all_hostile_rows_together_are_judged_as_each_alone(tmp_path: Path, caps
 
 
 class Accepted(NamedTuple):
-    """A file that is odd and fine: its name and bytes, how many of its rows are valid and invalid, and its other columns."""
+    """An unusual file that is accepted: name, bytes, numbers of valid and invalid rows, and extra columns."""
 
     name: str
     file: str
@@ -495,24 +495,24 @@ def zstd(data: bytes) -> bytes:
 
 
 def parquet(columns: dict[str, Any] | pa.Table) -> bytes:
-    """A table as a file."""
+    """Return the table as a Parquet file."""
     sink = io.BytesIO()
     pq.write_table(columns if isinstance(columns, pa.Table) else pa.table(columns), sink)
     return sink.getvalue()
 
 
 def renamed(*names: str) -> bytes:
-    """A Parquet file whose columns have these names."""
+    """Return a Parquet file whose columns have these names."""
     return parquet(pa.Table.from_arrays([pa.array(["x"])] * len(names), list(names)))
 
 
 def wide_header(others: int, prefix: str = "c") -> bytes:
-    """A header with so many columns besides user and contact."""
+    """Return a header with so many extra columns."""
     return ("user,contact" + "".join(f",{prefix}{n}" for n in range(others)) + "\n").encode()
 
 
 def wide_parquet(others: int) -> bytes:
-    """One good row with so many other columns."""
+    """Return a Parquet file of one good row with so many extra columns."""
     return parquet({"user": [USER], "contact": ["A"], **{f"c{n}": [f"={n}"] for n in range(others)}})
 
 
@@ -594,7 +594,7 @@ ACCEPTED = [
 
 @by_name(ACCEPTED)
 def test_an_odd_file_is_read(tmp_path: Path, case: Accepted) -> None:
-    """Every row of it, and its other columns under names that an export can bear."""
+    """An unusual file is read with all rows, and its extra columns have names that an export can use."""
     path = a_file(tmp_path, case.content, case.file)
     assert open_source([path]).extra_columns == case.extras
     outcomes = [row["outcome"] for row in the_whole_way(tmp_path, [path])]
@@ -603,7 +603,7 @@ def test_an_odd_file_is_read(tmp_path: Path, case: Accepted) -> None:
 
 
 class Refused(NamedTuple):
-    """A file that cannot be used, and what the sentence says."""
+    """A file that cannot be used, and words of the sentence that refuses it."""
 
     name: str
     file: str
@@ -728,7 +728,7 @@ REFUSED = [
 
 
 def test_a_table_that_has_fewer_rows_than_it_says_is_refused(tmp_path: Path) -> None:
-    """Rows that went missing without another trace are not passed over in silence; those that are there come first."""
+    """A Parquet file with fewer rows than it declares is refused after the rows that it has."""
     footer = bytes(PLAIN_PARQUET).replace(b"\x16\xe8\x07", b"\x16\xea\x07", 1)  # 500 as Thrift writes it, and 501
     source = open_source([a_file(tmp_path, footer, "a.parquet")])
     batches = source.batches()
@@ -742,7 +742,10 @@ def test_a_table_that_has_fewer_rows_than_it_says_is_refused(tmp_path: Path) -> 
 def test_a_file_that_cannot_be_used_is_refused_with_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, case: Refused, command: str
 ) -> None:
-    """Exit code 2, the file's name, what is wrong; no traceback, nothing that steers a terminal, and no ledger to send from."""
+    """An unusable file ends plan and run with exit code 2, its name and the fault.
+
+    The output controls no terminal, and no ledger is made.
+    """
     monkeypatch.setenv("PURGEENGINE_ACCESS_TOKEN", a_token())
     path = a_file(tmp_path, case.content, case.file)
     more = [] if command == "plan" else ["--ledger", str(tmp_path / "L"), "--yes", "--log-format", "json"]
@@ -757,13 +760,13 @@ def test_a_file_that_cannot_be_used_is_refused_with_a_sentence(
 
 
 def a_token() -> str:
-    """A token of nobody's, that need not be asked for."""
-    parts = ({"alg": "none"}, {"tid": "11111111-2222-4333-8444-555555555555", "exp": 4_000_000_000}, {})
-    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    """Return a token that belongs to nobody and needs no login."""
+    said = {"tid": "11111111-2222-4333-8444-555555555555", "exp": 4_000_000_000}
+    return jwt.encode(said, bytes(32), algorithm="HS256")
 
 
 def test_every_cut_of_a_small_file_is_read_or_refused(tmp_path: Path) -> None:
-    """A Parquet, gzip and zstd file cut at every length: a sentence, or the rows; never anything else."""
+    """A Parquet, gzip or zstd file cut at any length gives its rows or a sentence, and never wrong rows."""
     small = parquet({"user": [USER], "contact": ["A"]})
     for whole, name in (
         (small, "a.parquet"),
@@ -785,7 +788,7 @@ def test_every_cut_of_a_small_file_is_read_or_refused(tmp_path: Path) -> None:
 
 
 class Table(NamedTuple):
-    """Columns of a Parquet file that is read: the reason of each row, and what its other column comes to."""
+    """Columns of a Parquet file: the reason for each row, and the text of its extra column."""
 
     name: str
     columns: dict[str, Any]
@@ -794,12 +797,12 @@ class Table(NamedTuple):
 
 
 def raw_strings(*texts: bytes) -> pa.Array:
-    """Strings whose bytes nobody has checked."""
+    """Return strings with unchecked bytes."""
     return pa.StringArray.from_buffers(len(texts), *pa.array(texts, pa.binary()).buffers()[1:])
 
 
 def beside(name: str, column: Any, *other: str | None) -> Table:
-    """Two good rows with one more column."""
+    """Return a table of two good rows with one extra column."""
     return Table(f"other-{name}", {"user": [USER] * 2, "contact": ["A", "B"], "x": column}, [VALID] * 2, list(other))
 
 
@@ -899,9 +902,9 @@ TABLES = [
 
 @by_name(TABLES)
 def test_a_hostile_table_is_judged_row_by_row(tmp_path: Path, case: Table) -> None:
-    """Every row has its reason and its number, and odd values of other columns cost nobody his row."""
+    """Every row of a hostile table has its reason and number, and odd values in extra columns make no row invalid."""
     pq.write_table(pa.table(case.columns), tmp_path / "a.parquet")
-    if case.reasons and all(case.reasons):  # nothing is staged of a list without a row that can be sent
+    if case.reasons and all(case.reasons):  # a list without a valid row is not staged
         assert [row["reason"] for row in records(open_source([tmp_path / "a.parquet"]))] == case.reasons
         with pytest.raises(InputError, match=f"No row of the list can be sent .*{re.escape(str(case.reasons[0]))}"):
             the_whole_way(tmp_path, [tmp_path / "a.parquet"])
@@ -914,7 +917,7 @@ def test_a_hostile_table_is_judged_row_by_row(tmp_path: Path, case: Table) -> No
 
 
 def test_line_ends_and_marks_in_names_of_a_table_are_smoothed(tmp_path: Path) -> None:
-    """So that an export of it, as CSV, has one header line and can be read again."""
+    """Line ends and byte order marks in column names are removed, so that a CSV export has one header line."""
     table = pa.Table.from_arrays(
         [pa.array([USER]), pa.array(["A"]), pa.array(["n"])], ["\ufeffuser", " contact\n", "my\r\n note"]
     )
@@ -927,7 +930,7 @@ def test_line_ends_and_marks_in_names_of_a_table_are_smoothed(tmp_path: Path) ->
 
 
 def strangers(folder: Path) -> None:
-    """A folder as people leave it."""
+    """Make a folder as people leave it."""
     for name, content in {
         "b.csv": NARROW + f"{USER},B\n".encode(),
         "A.CSV": NARROW + f"{USER},A\n".encode(),
@@ -948,7 +951,7 @@ def strangers(folder: Path) -> None:
 
 
 def test_a_folder_with_strangers_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its inputs are read, in order; shadows, other files and folders that are called like a file are left alone."""
+    """A folder with foreign files is read in order, and hidden files, other files and subfolders are ignored."""
     folder = tmp_path / "in"
     folder.mkdir()
     strangers(folder)
@@ -958,7 +961,7 @@ def test_a_folder_with_strangers_in_it(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_files_of_different_encodings_in_one_folder(tmp_path: Path) -> None:
-    """Each is read by its own mark; of one in a third encoding, the cells that nobody needs are replaced."""
+    """Each file of a folder is read in its own encoding; in another encoding, bad cells of extra columns are replaced."""
     folder = tmp_path / "in"
     folder.mkdir()
     text = "user,contact,note\nann@x,%s,caf\u00e9\n"
@@ -972,7 +975,7 @@ def test_files_of_different_encodings_in_one_folder(tmp_path: Path) -> None:
 
 
 def test_other_columns_of_many_files_are_too_many_together(tmp_path: Path) -> None:
-    """An export has the columns of all files, and must be an input itself."""
+    """The extra columns of all files together are limited to a thousand, because an export has them all and is itself an input."""
     first, second = a_file(tmp_path, wide_header(600, "a"), "a.csv"), a_file(tmp_path, wide_header(401, "b"), "b.csv")
     with pytest.raises(InputError, match="together 1,001 columns besides those of a ledger"):
         open_source([first, second])
@@ -981,7 +984,7 @@ def test_other_columns_of_many_files_are_too_many_together(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".parquet"])
 def test_an_export_of_an_export_is_an_input_as_often_as_one_likes(tmp_path: Path, ending: str) -> None:
-    """The widest input, with names and cells that are neutralised: from the second time on, nothing changes any more."""
+    """An export of the widest input can be exported again and again in each format, and nothing changes."""
     names = [f"{'=' * (n % 2)}c{n}" for n in range(1_000)]
     path = a_file(
         tmp_path, parquet({"user": [USER], "contact": ["=A"], **{name: [f"'{name}"] for name in names}}), "a.parquet"
@@ -998,7 +1001,7 @@ def test_an_export_of_an_export_is_an_input_as_often_as_one_likes(tmp_path: Path
 
 
 def test_rows_of_a_table_that_no_line_could_hold(tmp_path: Path) -> None:
-    """A cell of many lines and a row of many bytes come back from an export; of a row beyond the limit, other columns are cut."""
+    """A cell of many lines and a row of many bytes come back from an export; in a row beyond the limit, extra cells are cut."""
     fits = {f"c{n:02d}": ['"' * 32_000] for n in range(8)}
     tables = [
         {"user": [USER], "contact": ["A"], "c00": ["line\n" * 6_000]},
@@ -1015,7 +1018,7 @@ def test_rows_of_a_table_that_no_line_could_hold(tmp_path: Path) -> None:
 
 
 def test_one_bad_file_of_a_folder_refuses_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing is guessed: the sentence names the file that cannot be used."""
+    """One bad file refuses its folder, and the sentence names the file."""
     strangers(tmp_path)
     (tmp_path / "z.csv").write_bytes(b"")
     assert run(["plan", str(tmp_path)]) == 2
@@ -1028,7 +1031,7 @@ def test_one_bad_file_of_a_folder_refuses_the_folder(tmp_path: Path, capsys: pyt
     ids=lambda n: ascii(n)[:20],
 )
 def test_a_name_that_is_no_file_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """Missing, without input, impossible, too long, of an unknown user: exit code 2 and a sentence."""
+    """A file name that is missing, impossible, too long or of an unknown user ends with exit code 2 and a sentence."""
     (tmp_path / "empty").mkdir()
     path = name if name.startswith("~") else str(tmp_path / "empty" / name)
     assert run(["plan", path]) == 2
@@ -1036,7 +1039,7 @@ def test_a_name_that_is_no_file_is_refused(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_nul_in_a_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No shell can pass one; a program that calls us can."""
+    """A NUL in a file name is refused with a sentence in every place that takes a name, because a program can pass one."""
     path = a_file(tmp_path, NARROW + LINE)
     name = tmp_path / "a\0b.csv"
     with pytest.raises(InputError, match="cannot be used as a file name"):
@@ -1056,7 +1059,7 @@ def test_a_nul_in_a_name_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_file_with_a_hostile_name_steers_no_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    """``plan`` names the lines of its bad rows, and the name cannot do more than be read."""
+    """A file name with control characters is shown escaped by ``plan``."""
     path = tmp_path / name
     path.write_bytes(NARROW + b"nobody,A\n" + LINE)
     assert run(["plan", str(path)]) == 0
@@ -1086,7 +1089,7 @@ HOSTILE_TEXTS = [
 def test_a_hostile_answer_is_shown_and_does_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, log_format: Any
 ) -> None:
-    """Code and message of a refusal reach ledger, log, ``status`` and export as text that steers nothing and runs nowhere."""
+    """A hostile code and message of a refusal reach ledger, log, status and export as harmless text."""
     body = json.dumps(
         {"responses": [{"id": "0", "status": 403, "body": {"error": {"code": text, "message": text}}}]}
     ).encode()
@@ -1112,6 +1115,6 @@ def test_a_hostile_answer_is_shown_and_does_nothing(
 
 
 def test_there_are_enough_cases() -> None:
-    """The table is the promise's size or more."""
+    """The tables have at least 150 hostile rows and 300 cases in all."""
     assert len(ROWS) >= 150
     assert len(ROWS) + len(ACCEPTED) + len(REFUSED) + len(TABLES) >= 300

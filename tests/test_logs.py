@@ -1,4 +1,4 @@
-"""What the log says, to whom, and what it must never say."""
+"""Tests of the log: what it says at each level, and what it must never show."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ ENTRIES: list[Entry] = [
 
 @pytest.fixture(autouse=True)
 def unconfigured_afterwards() -> Iterator[None]:
-    """Leave the process as it was."""
+    """Resets the log after the test."""
     yield
     logs.configure_logs()
     structlog.reset_defaults()
 
 
 def logged(**options: Any) -> tuple[Any, io.StringIO]:
-    """A logger that was made before the log was set up, and what it writes to."""
+    """Return a logger that was made before the log was set up, and the stream that it writes to."""
     log, out = logs.get_logger(), io.StringIO()
     logs.configure_logs(**{"format": "json", "stream": out, **options})
     return log, out
 
 
 def events(out: io.StringIO) -> list[dict[str, Any]]:
-    """The events written."""
+    """Return the written events."""
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
 def test_an_event_is_one_line_of_json_with_the_time() -> None:
-    """UTC, ISO 8601, the level and the values given."""
+    """An event is one line of JSON with level, values and a UTC time in ISO 8601."""
     log, out = logged()
     log.info(logs.RUN_STARTED, rows=5)
     (event,) = events(out)
@@ -73,7 +73,7 @@ def test_an_event_is_one_line_of_json_with_the_time() -> None:
     [({}, ["info", "warning"]), ({"quiet": True}, ["warning"]), ({"verbose": True}, ["debug", "info", "warning"])],
 )
 def test_how_much_is_told(options: dict[str, bool], levels: list[str]) -> None:
-    """Warnings always, news by default, everything on request."""
+    """Warnings are always logged, information by default, and debug events with --verbose."""
     log, out = logged(**options)
     log.debug("a.told")
     log.info("a.told")
@@ -105,7 +105,7 @@ def test_how_much_is_told(options: dict[str, bool], levels: list[str]) -> None:
     ],
 )
 def test_what_is_told_of_a_turn(options: dict[str, bool], told: list[str]) -> None:
-    """Batches and rows that end well are millions, and told on request only."""
+    """Batches and rows that ended well are logged only with --verbose, because there are millions."""
     log, out = logged(**options)
     logs.trace(log, ENTRIES, "user{}@contoso.example".format)
     assert [event["event"] for event in events(out)] == told
@@ -113,7 +113,7 @@ def test_what_is_told_of_a_turn(options: dict[str, bool], told: list[str]) -> No
 
 
 def test_a_failed_row_is_told_with_its_reason() -> None:
-    """Enough to look it up in the ledger."""
+    """A failed row is logged with enough details to find it in the ledger."""
     log, out = logged()
     logs.trace(log, [ENTRIES[4]], str)
     (event,) = events(out)
@@ -155,7 +155,7 @@ def test_a_failed_row_is_told_with_its_reason() -> None:
     ],
 )
 def test_secrets_do_not_reach_the_log(format_: str, name: str, value: object, secret: str) -> None:
-    """By the name of a value, or by its looks; however deep it lies."""
+    """A secret is redacted by the name of its value or by its shape, at any depth."""
     log, out = logged(format=format_)
     log.warning("a.told", **{name: value})
     log.warning(f"told {JWT}")
@@ -165,7 +165,7 @@ def test_secrets_do_not_reach_the_log(format_: str, name: str, value: object, se
 
 
 def test_what_is_no_secret_is_told() -> None:
-    """Numbers, words that only resemble, and short texts stay."""
+    """Numbers, short texts and words that only resemble a secret are not redacted."""
     log, out = logged()
     log.info(logs.TOKEN_RENEWED, tokens=3, reason="The bearer of this.", ratio=0.5, none=None, ok=True)
     (event,) = events(out)
@@ -176,7 +176,7 @@ def test_what_is_no_secret_is_told() -> None:
 
 @pytest.mark.parametrize("format_", ["json", "console"])
 def test_hostile_text_steers_no_terminal(format_: str) -> None:
-    """Control characters, line separators and marks that turn the direction of writing are escaped."""
+    """Control characters, line separators and direction marks are escaped in the log."""
     log, out = logged(format=format_)
     log.warning("a.told", message="a\x1b[2Jb\r\nc\x85d\u202ee\u2028f", **{"k\x1b": "v"})
     text = out.getvalue()
@@ -185,22 +185,22 @@ def test_hostile_text_steers_no_terminal(format_: str) -> None:
 
 
 def test_a_long_value_is_cut() -> None:
-    """A line stays a line."""
+    """A long value is cut."""
     log, out = logged()
     log.info("a.told", message="x" * 100_000)
     assert len(events(out)[0]["message"]) == logs.VALUE_LENGTH_MAX
 
 
 class Terminal(io.StringIO):
-    """Looks like a terminal."""
+    """A text stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """It does."""
+        """Return True, as a terminal does."""
         return True
 
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not for files, and not with NO_COLOR."""
+    """Colours are used for a terminal only, and not with NO_COLOR."""
     for stream, no_colour, coloured in ((Terminal(), "", True), (Terminal(), "1", False), (io.StringIO(), "", False)):
         monkeypatch.setenv("NO_COLOR", no_colour)
         log, _ = logged(format="console", stream=stream)
@@ -210,7 +210,7 @@ def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatc
 
 
 def test_names_are_a_noun_and_a_participle() -> None:
-    """Something to search for, and all different."""
+    """The names of events are unique, and each is a noun and a participle."""
     names = [value for name, value in vars(logs).items() if name.isupper() and isinstance(value, str) and "." in value]
     assert len(names) == len(set(names))
     for name in names:

@@ -1,4 +1,4 @@
-"""The pages hold together: their links lead somewhere, and the files, commands and options that they name exist."""
+"""Tests of the pages: every link leads somewhere, and every file, command and option that a page names exists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 NAMED_PATH = re.compile(r"`((?:tests|purgeengine|benchmarks|docs|sample_inputs)/[\w./-]*)`")
 FENCE = re.compile(r"^\s*```(\w*)\n(.*?)^\s*```$", re.MULTILINE | re.DOTALL)
 FIRST_SCREEN_LINES_MAX = 50
-"""Lines of the README before its demo line: what it is, the danger and the reasons fit on a screen."""
+"""The most lines of the README before its demo, so that summary, danger and reasons fit on a screen."""
 OTHERS_OPTIONS = frozenset(
     {
         "--quiet",
@@ -35,22 +35,22 @@ OTHERS_OPTIONS = frozenset(
         "--fail-under",
     }
 )
-"""Options of benchmarks, campaigns, pip and coverage, which stand on the pages as well."""
+"""Options of benchmarks, campaigns, pip and coverage that the pages name too."""
 
 
 def text_of(name: str) -> str:
-    """A page, from its path below the root."""
+    """Return a page by its path below the root."""
     return (ROOT / name).read_text(encoding="utf-8")
 
 
 def anchors(page: str) -> set[str]:
-    """The anchors that GitHub makes of a page's headings: lower case, no punctuation, spaces to hyphens."""
+    """Return the anchors that GitHub makes of a page's headings: lower case, no punctuation, hyphens for spaces."""
     headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def commands_of(page: str) -> list[list[str]]:
-    """The words of every `purgeengine …` line in the shell blocks of a page, and of every one in backticks."""
+    """Return the words of every `purgeengine …` line in a page's shell blocks and of every one in backticks."""
     lines = [
         line for kind, body in FENCE.findall(page) if kind == "bash" for line in body.replace("\\\n", " ").split("\n")
     ]
@@ -61,7 +61,7 @@ def commands_of(page: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_link_within_the_repository_leads_somewhere(name: str) -> None:
-    """The file exists, and it has the heading that the anchor names."""
+    """The target of every link within the repository exists, and has the heading that the anchor names."""
     broken = []
     for target in LINK.findall(FENCE.sub("", text_of(name))):
         if "://" in target:
@@ -75,20 +75,20 @@ def test_every_link_within_the_repository_leads_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_file_that_a_page_names_exists(name: str) -> None:
-    """A file that moved, or was renamed, fails here until the page says so."""
+    """Every file that a page names exists, so that a moved file fails here."""
     assert [path for path in NAMED_PATH.findall(text_of(name)) if not (ROOT / path).exists()] == []
 
 
 def options_of(command: click.Command) -> set[str]:
-    """Every spelling of the options of a command."""
+    """Return every spelling of the options of a command."""
     spelt = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     return spelt | {"-h", "--help", "--version"}
 
 
 def unknown_in(words: list[str]) -> list[str]:
-    """What of the words after `purgeengine` is no command and no option; other words are values.
+    """Return the words after `purgeengine` that are neither a command nor an option nor a value.
 
-    `config show` takes the options of any command, and is not looked at.
+    The command `config show` takes the options of any command, and its words are not checked.
     """
     command: click.Command = cli
     unknown = []
@@ -106,27 +106,27 @@ def unknown_in(words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if commands_of(text_of(name))])
 def test_every_command_that_a_page_shows_exists_with_its_options(name: str) -> None:
-    """A renamed command or option fails here until the page says so."""
+    """Every command that a page shows exists with its options."""
     assert [words for words in commands_of(text_of(name)) if unknown_in(words)] == []
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("CONTRIBUTING.md", "benchmarks/RESULTS.md")])
 def test_every_option_in_running_text_is_one_of_some_command(name: str) -> None:
-    """Those of the program, that is: lines of other programs (pip, docker, pytest) are passed over."""
+    """Every option in running text is an option of a command of the program or a listed one of another program."""
     known = OTHERS_OPTIONS.union(*(options_of(one) for one in every_command()))
     quoted = [text for text in re.findall(r"`([^`\n]+)`", FENCE.sub("", text_of(name))) if text.startswith("--")]
     assert [text for text in quoted if re.split(r"[ =|]", text)[0].rstrip("\\") not in known] == []
 
 
 def every_command() -> list[click.Command]:
-    """All commands, those of groups included."""
+    """Return all commands, with those of groups."""
     found = [cli.get_command(click.Context(cli), name) for name in COMMANDS]
     whole = [command for command in found if command is not None]
     return whole + [one for group in whole if isinstance(group, click.Group) for one in group.commands.values()]
 
 
 def test_the_readme_opens_with_what_a_newcomer_needs() -> None:
-    """The danger and the reasons come before the demo, and the demo is near enough to be seen at once."""
+    """The README shows the danger and the reasons before the demo, and the demo is on the first screen."""
     readme = text_of("README.md")
     demo = readme.index("<!-- demo -->")
     assert readme.index("Warning") < readme.index("## Why not a loop") < demo < readme.index("<!-- test -->")
@@ -134,7 +134,7 @@ def test_the_readme_opens_with_what_a_newcomer_needs() -> None:
 
 
 def test_the_readme_tells_every_command_outcome_and_exit_code() -> None:
-    """They are the contract with those who script the program."""
+    """The README names every command, outcome and exit code, because scripts depend on them."""
     readme = text_of("README.md")
     assert [name for name in COMMANDS if f"| `purgeengine {name}" not in readme] == []
     assert [outcome.value for outcome in Outcome if f"| `{outcome.value}` |" not in readme] == []
@@ -142,7 +142,10 @@ def test_the_readme_tells_every_command_outcome_and_exit_code() -> None:
 
 
 def test_the_checks_find_something() -> None:
-    """Expressions that match nothing would pass every other test."""
+    """The checks of this file find enough links, paths and commands.
+
+    Expressions that match nothing would pass every other test.
+    """
     assert unknown_in(["run", "--leger", "x"]) == ["--leger"]
     assert unknown_in(["purge"]) == ["purge"]
     assert sum(len(commands_of(text_of(name))) for name in NAMES) > 40

@@ -1,4 +1,4 @@
-"""No secret ends up where it does not belong: not in a file, not in any output, not at another address, not in a core dump."""
+"""Tests that no secret is in a file, in any output, at another address or in a core dump."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from purgeengine.cli.main import COMMANDS
-from purgeengine.edges.http.addresses import tls_context
+from purgeengine.edges.http.tls import tls_context
 from purgeengine.sim.graph.faults import Faults
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.login.login_endpoint import LoginEndpoint
@@ -44,35 +44,35 @@ main(sys.argv[1:])
 
 
 class RememberingLogin(LoginEndpoint):
-    """Remembers every token that it has given out."""
+    """A login that remembers every token that it gave."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tokens: list[str] = []
 
     def issue(self, now: float, audience: str = "https://graph.microsoft.com", user: str | None = None) -> str:
-        """As every login."""
+        """Give a token, as every login does."""
         self.tokens.append(super().issue(now, audience, user))
         return self.tokens[-1]
 
 
 @contextlib.contextmanager
 def a_proxy(to_port: int) -> Iterator[Server]:
-    """The proxy in a thread of its own, which lets in our user only."""
+    """Run a proxy in a thread, which accepts only our user."""
     pair = base64.b64encode(f"{PROXY_USER}:{PROXY_PASSWORD}".encode()).decode()
     with in_a_thread(lambda: proxying(to_port, authorization=f"Basic {pair}")) as server:
         yield server
 
 
 def by_proxy(bench: Bench, command: str, *more: str) -> list[str]:
-    """A command that goes through the proxy: its tenant has a name that nothing else knows the way to."""
+    """Return a command that goes through the proxy: only the proxy knows the tenant's host name."""
     root = f"https://{PROXY_NAME}"
     endpoint = ["--graph-url", root, "--authority", root, "--ca-file", str(bench.server.ca_file)]
     return [command, *more, *endpoint]
 
 
 def traces_of(secret: str) -> set[bytes]:
-    """The secret as it is, escaped, and in base64 wherever it may begin in what is encoded."""
+    """Return the secret as it is, escaped, and in base64 at each offset."""
     plain = secret.encode()
     traces = {plain, quote(secret, safe="").encode()}
     for shift in range(3):
@@ -82,7 +82,7 @@ def traces_of(secret: str) -> set[bytes]:
 
 
 def leaks(secrets: dict[str, str], places: dict[str, bytes]) -> list[str]:
-    """Which secret is found where."""
+    """Return which secret is found in which place."""
     return [
         f"{name} in {place}"
         for name, secret in secrets.items()
@@ -93,7 +93,7 @@ def leaks(secrets: dict[str, str], places: dict[str, bytes]) -> list[str]:
 
 
 def files_under(folder: Path, *but: Path) -> dict[str, bytes]:
-    """What stands in every file, Parquet unpacked."""
+    """Return the content of every file, with Parquet files also unpacked."""
     found: dict[str, bytes] = {}
     for path in folder.rglob("*"):
         if path.is_file() and path not in but:
@@ -103,9 +103,9 @@ def files_under(folder: Path, *but: Path) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.timeout(300)  # seven processes one after the other
+@pytest.mark.timeout(300)  # seven processes, one after another
 def test_nothing_that_is_written_or_said_holds_a_secret(tmp_path: Path) -> None:
-    """Runs with throttling and faults, refusals that repeat the secret, a crash of ours, and every command that reads a ledger."""
+    """Runs with faults, refusals that repeat a secret, a crash and every command that reads a ledger show and store no secret."""
     rows, login = rows_of([12] * 5), RememberingLogin()
     settings = TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.2)
     tenant = Tenant(settings, contacts=rows, faults=FAULTS, seed=5)
@@ -159,14 +159,14 @@ def test_nothing_that_is_written_or_said_holds_a_secret(tmp_path: Path) -> None:
 
 
 def crashed(bench: Bench, arguments: list[str], **environment: str) -> Ended:
-    """The command line with a transport that fails as only a mistake of ours could."""
+    """Run the command line with a transport that fails as only a mistake of ours could."""
     with bench.start(*arguments, program=["-c", CRASH], **environment) as process:
         out, err = process.communicate(timeout=100)
     return Ended(process.returncode, out, err)
 
 
 def test_one_proxy_serves_login_and_graph_alike(tmp_path: Path) -> None:
-    """With its user and password; the name of the tenant is one that only the proxy knows the way to."""
+    """Login and Graph are reached through one proxy with its user and password, and NO_PROXY keeps both from it."""
     with a_server(tmp_path) as server, a_proxy(int(server.graph_url.rpartition(":")[2])) as proxy:
         bench = Bench(tmp_path, server, one_row(tmp_path))
         url = f"http://{PROXY_USER}:{quote(PROXY_PASSWORD)}@{LOOPBACK}:{proxy.port}"
@@ -174,7 +174,7 @@ def test_one_proxy_serves_login_and_graph_alike(tmp_path: Path) -> None:
         ended = bench.command(*by_proxy(bench, *run), HTTPS_PROXY=url)
         assert ended.code == 0, ended.err
         assert {request.target for request in proxy.requests} == {f"{PROXY_NAME}:443"}
-        assert len(proxy.requests) >= 2  # the login's connection, and Graph's
+        assert len(proxy.requests) >= 2  # the login's connection and Graph's
         proxy.requests.clear()
         with bench.start(*by_proxy(bench, *run), HTTPS_PROXY=url, NO_PROXY=PROXY_NAME) as process:
             assert process.stderr is not None
@@ -186,14 +186,14 @@ def test_one_proxy_serves_login_and_graph_alike(tmp_path: Path) -> None:
 
 
 def one_row(folder: Path) -> Path:
-    """The shortest input."""
+    """Write an input of one row and return its path."""
     path = folder / "input.csv"
     path.write_text("user,contact\nann@contoso.example,AAA\n", encoding="utf-8")
     return path
 
 
 def keys_in(path: Path) -> list[str]:
-    """The keys of connections; aiohttp and requests open the file for contexts of their own, which we do not use."""
+    """Return the keys of connections in the file. aiohttp and requests open it for contexts that we do not use."""
     lines = path.read_text(encoding="ascii").splitlines() if path.exists() else []
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -205,7 +205,7 @@ UNSAFE = {
 
 
 def test_nothing_in_the_environment_turns_verification_off(tmp_path: Path) -> None:
-    """Nor adds to --ca-file: a login whose certificate another CA signed is refused, and no keys are written for a sniffer."""
+    """No environment variable switches off the check of certificates, adds to --ca-file or has keys written for a sniffer."""
     with a_server(tmp_path) as server:
         bench = Bench(tmp_path, server, one_row(tmp_path))
         (tmp_path / "other").mkdir()
@@ -219,14 +219,14 @@ def test_nothing_in_the_environment_turns_verification_off(tmp_path: Path) -> No
         endpoint = ["--graph-url", server.graph_url, "--authority", server.authority_url]
         arguments = ["run", str(bench.input), "--yes", "--quiet", "--ledger", str(bench.ledger), *endpoint]
         bundles = {name: right for name in trusting if name != "SSL_CERT_FILE"}
-        assert bench.command(*arguments, **bundles).code == 3  # names of other programs', which mean nothing here
+        assert bench.command(*arguments, **bundles).code == 3  # these variables of other programs have no effect here
         ended = bench.command(*arguments, SSL_CERT_FILE=right, SSLKEYLOGFILE=str(tmp_path / "keys"))
-        assert ended.code == 0, ended.err  # the system's store, for login and Graph alike
+        assert ended.code == 0, ended.err  # the system's store counts for login and Graph
         assert keys_in(tmp_path / "keys") == []
 
 
 def test_the_context_verifies_whatever_python_does_by_default() -> None:
-    """Certificates and host names, and nothing older than TLS 1.2."""
+    """The TLS context checks certificates and host names, and refuses versions before TLS 1.2."""
     context = tls_context(None)
     assert context.check_hostname
     assert (context.verify_mode.name, context.minimum_version.name) == ("CERT_REQUIRED", "TLSv1_2")
@@ -234,7 +234,7 @@ def test_the_context_verifies_whatever_python_does_by_default() -> None:
 
 
 def test_no_line_of_ours_leaves_verification_out() -> None:
-    """Whoever needs it to be off has to say so here first: Service Fabric's certificate is believed by its thumbprint alone."""
+    """No line of the package switches off verification, except for Service Fabric, whose thumbprint is checked."""
     package = Path(__file__).parent.parent / "purgeengine"
     pinned = package / "edges" / "login" / "platforms.py"
     assert "assert_fingerprint=self._thumbprint" in pinned.read_text(encoding="utf-8")
@@ -250,7 +250,7 @@ def test_no_line_of_ours_leaves_verification_out() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_process_that_holds_a_token_leaves_no_core_dump(tmp_path: Path) -> None:
-    """Even where the limits of the shell allow one."""
+    """A process that holds a token leaves no core dump, even if the shell's limits allow one."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)

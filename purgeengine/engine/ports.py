@@ -11,7 +11,10 @@ from purgeengine.errors import PurgeEngineError
 
 
 class RawAnswer(Protocol):
-    """What the transport brings back: header names in lower case, ``received_utc`` in seconds since 1970."""
+    """What a transport brings back: header names in lower case, ``received_utc`` in seconds since 1970.
+
+    A protocol, because the simulated tenant imports nothing of the program and returns a type of its own.
+    """
 
     @property
     def status(self) -> int: ...  # noqa: D102
@@ -34,13 +37,16 @@ class Transport(Protocol):
 
 
 class Tokens(Protocol):
-    """Hands out the current token, renewed ahead of its end, and a fresh one when Graph refuses ``stale``.
+    """Hands out access tokens. Both methods raise `TokenError` when no token can be had."""
 
-    ``claims`` is what Graph wants of the fresh one (JSON), or empty.
-    """
+    async def token(self) -> str:
+        """The current token, which is good for a while yet."""
 
-    async def token(self) -> str: ...  # noqa: D102
-    async def renew(self, stale: str, claims: str = "") -> str: ...  # noqa: D102
+    async def renew(self, stale: str, claims: str = "") -> str:
+        """Another token, because Graph refused ``stale``. It is the current one if that is another already.
+
+        ``claims`` is what Graph wants of the new token (a claims challenge, JSON), or empty.
+        """
 
 
 class LedgerPort(Protocol):

@@ -40,7 +40,8 @@ def endpoint_of(
     Raises `UsageProblem` for addresses that contradict each other or the cloud, for a cloud without contacts, and for a proxy or
     certificates that cannot be used: before the input is read, which may take long, and before any name is looked up.
     """
-    from purgeengine.edges.http.addresses import address_of, graph_root, proxy_for, tls_context
+    from purgeengine.edges.http.addresses import address_of, graph_root, proxy_for
+    from purgeengine.edges.http.tls import tls_context
 
     chosen = cloud_of(cloud, graph_url, authority_url, spelling)
     endpoint = GraphEndpoint(

@@ -1,4 +1,4 @@
-"""The real command line, against a server that gives answers as they were captured: whom the run blames, and how it ends."""
+"""Tests of the command line against a server with captured answers: what the run blames, and how it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.https_server import Request, answering, serving, write_ca
 
 
 class Graph:
-    """Says ``bad`` to the mailbox whose name begins so, the first ``times`` times at most, and purges everything else."""
+    """A Graph that answers ``bad`` to mailboxes whose name begins with "bad", at most ``times`` times, and purges all others."""
 
     def __init__(self, bad: dict[str, object], times: int = 1_000_000) -> None:
         self._bad = bad
@@ -44,7 +44,7 @@ def rows_of(**mailboxes: int) -> list[Row]:
 
 
 def commanded(folder: Path, graph: Graph, *arguments: str) -> tuple[int, str, str]:
-    """A command in a process of its own, with a token from the environment: exit code, stdout, stderr."""
+    """Run a command as a process with a token in its environment, and return exit code, stdout and stderr."""
 
     async def run() -> tuple[int, str, str]:
         ca_file = write_ca(folder)
@@ -73,7 +73,10 @@ def environment() -> dict[str, str]:
 
 
 def test_a_401_of_one_mailbox_ends_with_that_mailbox_and_not_with_the_run(tmp_path: Path) -> None:
-    """A code of the mailbox's and one that nobody knows; the same command again sends nothing."""
+    """A 401 for one mailbox closes that mailbox and not the run, whether its code is known or not.
+
+    The same command again sends nothing.
+    """
     for code in ("AuthenticationError", "SomethingNew"):
         graph = Graph(error(401, code, "Error authenticating with resource"))
         source = write_csv(tmp_path / "list.csv", rows_of(good=5, bad=3, other=5))
@@ -90,7 +93,7 @@ def test_a_401_of_one_mailbox_ends_with_that_mailbox_and_not_with_the_run(tmp_pa
 
 
 def test_check_shows_the_mailbox_that_answers_401_and_not_the_token(tmp_path: Path) -> None:
-    """The others are reachable, so it is not the token."""
+    """The check shows the mailbox that answers 401 and does not blame the token, because other mailboxes are reachable."""
     graph = Graph(error(401, "SomethingNew", "Error authenticating with resource"))
     source = write_csv(tmp_path / "list.csv", rows_of(good=5, bad=3, other=5))
     exit_code, out, err = commanded(tmp_path, graph, "check", str(source), "--probe", "3")
@@ -101,7 +104,7 @@ def test_check_shows_the_mailbox_that_answers_401_and_not_the_token(tmp_path: Pa
 
 
 def test_a_graph_without_the_action_stops_the_run_and_says_what_to_do(tmp_path: Path) -> None:
-    """Exit 3, nothing about a permission to check, and no row with an outcome."""
+    """A Graph without permanentDelete stops the run with exit code 3 and the right remedy, and no row gets an outcome."""
     graph = Graph(error(400, "BadRequest", "Resource not found for the segment 'permanentDelete'."))
     source = write_csv(tmp_path / "list.csv", rows_of(bad=3))
     arguments = ("run", str(source), "--ledger", str(tmp_path / "L"), "--yes", "--json", "--quiet")
@@ -114,7 +117,7 @@ def test_a_graph_without_the_action_stops_the_run_and_says_what_to_do(tmp_path: 
 
 
 def test_a_mailbox_that_cannot_be_located_for_a_moment_goes_on(tmp_path: Path) -> None:
-    """One answer of trouble: its rows wait as one, and are purged, none in doubt."""
+    """A mailbox that cannot be located for a moment has its rows wait together, and they are all purged."""
     graph = Graph(error(503, "MailboxInfoStale", "currently on backend 'Unknown'"), times=4)
     source = write_csv(tmp_path / "list.csv", rows_of(good=5, bad=30))
     arguments = ("run", str(source), "--ledger", str(tmp_path / "L"), "--yes", "--json", "--quiet", "--fanout", "4")

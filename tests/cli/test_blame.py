@@ -1,4 +1,4 @@
-"""Whom a message blames, what it tells to do next, and that nothing secret stands in it."""
+"""Tests of error messages: what they blame, what they tell the user to do, and that they show no secret."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from tests.support.cli_fixtures import write_csv
 
 
 def a_token() -> str:
-    """Like one of Entra ID's: three parts in base64, the first two JSON."""
+    """Return a token like those of Entra ID: three base64 sections, the first two of them JSON."""
     parts = (b'{"typ":"JWT","alg":"RS256"}', b'{"aud":"https://graph.microsoft.com","tid":"t"}', b"signature" * 9)
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
 
 
 def test_a_token_in_an_answer_is_kept_nowhere(tmp_path: Path) -> None:
-    """It is in the code, in the message or in an error that is a text; ledger, export and report have none of it."""
+    """A token in an answer's code, message or text is stored nowhere: not in the ledger, the export or the report."""
     token = a_token()
     bad: list[dict[str, object]] = [
         error(403, "Denied", f"Token {token} is not accepted"),
@@ -69,7 +69,7 @@ def test_a_token_in_an_answer_is_kept_nowhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [503, 302, 409])
 def test_check_shows_the_other_mailboxes_where_one_never_answers_well(tmp_path: Path, status: int) -> None:
-    """It is asked three times for each of two questions, and the others are shown."""
+    """A mailbox that never answers well is asked three times for each of its two questions, and the other mailboxes are shown."""
     graph = Graph(error(status, "Trouble", "try later"))
     source = write_csv(tmp_path / "list.csv", rows_of(good=5, bad=3, other=5))
     code, out, err = commanded(tmp_path, graph, "check", str(source), "--probe", "3")
@@ -80,7 +80,7 @@ def test_check_shows_the_other_mailboxes_where_one_never_answers_well(tmp_path: 
 
 
 def test_check_asks_a_mailbox_no_more_that_asks_for_a_long_wait(tmp_path: Path) -> None:
-    """Once for each question; the wait of ten minutes is not sat out."""
+    """A mailbox that asks for a wait of ten minutes is asked once for each question, and the check does not wait."""
     answer = {**error(429, "ApplicationThrottled", "wait"), "headers": {"Retry-After": "600"}}
     graph = Graph(answer)
     source = write_csv(tmp_path / "list.csv", rows_of(good=5, bad=3, other=5))
@@ -92,7 +92,7 @@ def test_check_asks_a_mailbox_no_more_that_asks_for_a_long_wait(tmp_path: Path) 
 
 
 def test_a_refusal_for_an_unknown_reason_is_not_called_a_matter_of_scope() -> None:
-    """Only the codes that say so are; the verb agrees with the number."""
+    """A refusal with an unknown code is not reported as denied access, and the verb agrees with the number."""
     assert probed("u", Reply(403, "Novelty"), Reply(200)).standing is Standing.REFUSED
     assert probed("u", Reply(403, "ErrorAccessDenied"), Reply(200)).standing is Standing.DENIED
     assert Standing.DENIED.clause(1) == "mailboxes denies the app"
@@ -116,7 +116,7 @@ def test_a_refusal_for_an_unknown_reason_is_not_called_a_matter_of_scope() -> No
 def test_a_proxy_that_is_written_wrong_is_told_what_is_wrong(
     proxy: str, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The password is not shown."""
+    """A badly written proxy is refused with its fault, and without its password."""
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(UsageProblem) as caught:
         proxy_for(address_of("https://graph.microsoft.com", "The Graph URL"))
@@ -126,13 +126,13 @@ def test_a_proxy_that_is_written_wrong_is_told_what_is_wrong(
 
 @pytest.mark.parametrize("proxy", ["proxy.example:1", "http://httpproxy:1", "http://ann:a%5Cb@proxy.example:1"])
 def test_a_proxy_that_is_written_right_is_taken(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where its name begins like a scheme."""
+    """A well written proxy is accepted, even if its name begins like a scheme."""
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     assert proxy_for(address_of("https://graph.microsoft.com", "The Graph URL")) is not None
 
 
 def test_a_proxy_that_does_not_speak_http_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the login and by the way to Graph."""
+    """A proxy that does not speak HTTP stops both the transport and the login at once, with its name."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("HTTPS_PROXY", url)
@@ -166,7 +166,7 @@ def test_a_proxy_that_does_not_speak_http_is_named_at_once(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", ["garbage", ":/nonexistent", "Europe/Berlln", "/etc"])
 def test_a_zone_of_the_environment_that_nobody_knows_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system would take UTC without a word."""
+    """An unknown time zone in TZ is refused for --window, because the system would silently use UTC."""
     monkeypatch.setenv("TZ", name)
     options = {"window": ("20:00-06:00",), "until": None, "time_zone": None}
     with pytest.raises(
@@ -182,7 +182,7 @@ def test_a_zone_of_the_environment_that_nobody_knows_is_refused(name: str, monke
     "name", ["", "UTC", "Europe/Berlin", ":Europe/Berlin", "CET-1CEST,M3.5.0,M10.5.0/3", "<+03>-3"]
 )
 def test_a_zone_of_the_environment_that_is_known_holds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By name, or written out."""
+    """A known time zone in TZ is used, by its name or written out."""
     monkeypatch.setenv("TZ", name)
     assert hours_from({"window": ("20:00-06:00",), "until": None, "time_zone": None}, 0.0) is not None
 
@@ -196,7 +196,7 @@ def test_a_zone_of_the_environment_that_is_known_holds(name: str, monkeypatch: p
     ids=["by its header", "by its beginning"],
 )
 def test_an_answer_that_cannot_be_unpacked_is_not_called_cut_short(headers: dict[str, str], body: bytes) -> None:
-    """By the header that names the packing, or by how the body begins."""
+    """An answer that cannot be unpacked is reported as such, by its header or its first bytes, and not as cut short."""
     with pytest.raises(NoAnswer, match=r"could not be unpacked \(gzip\)"):
         decode_answer(200, {"request-id": "r", **headers}, body, 1, 0.0)
 
@@ -205,7 +205,7 @@ LONGER_WAIT = "Graph asked for a wait that is longer than the longest wait of a 
 
 
 def test_advice_on_a_redirect_and_on_a_wait_that_is_too_long() -> None:
-    """The one does not come from Graph as a rule; the other only needs its time."""
+    """A redirect has its own remedy, and so has a too long wait, which only needs its time."""
     assert "answered with a redirect" in remedy_for(302, "", "").sentence
     assert remedy_for(
         429, "ApplicationThrottled", "Graph asked for a wait that is longer than the longest wait of a run (25 hours)."
@@ -216,7 +216,7 @@ def test_advice_on_a_redirect_and_on_a_wait_that_is_too_long() -> None:
 
 
 def test_rows_of_a_mailbox_that_asks_for_too_long_a_wait_keep_status_and_code(tmp_path: Path) -> None:
-    """429 and its code are in the export, with the sentence that says why they were given up."""
+    """The rows of a mailbox that asks for a too long wait keep 429 and its code in the export, with the reason."""
     graph = Graph({**error(429, "ApplicationThrottled", "wait"), "headers": {"Retry-After": "90000"}})
     source = write_csv(tmp_path / "list.csv", rows_of(good=2, bad=3))
     ledger, out = tmp_path / "ledger", tmp_path / "out.csv"
@@ -230,7 +230,7 @@ def test_rows_of_a_mailbox_that_asks_for_too_long_a_wait_keep_status_and_code(tm
 
 
 def test_a_run_that_stops_for_too_long_a_wait_says_how_long_it_is() -> None:
-    """The wait that Graph asked for stands in hours before what Graph said; without one, only what Graph said."""
+    """A run that stops for a too long wait says how long it is, before Graph's own words, if Graph gave the time."""
     longer = "Graph asked the app for a wait that is longer than the longest wait of a run"
     then = "The same command resumes it after that time."
     asked = Reply(429, "TooManyRequests", "Wait.", 90_000.0)
@@ -240,7 +240,7 @@ def test_a_run_that_stops_for_too_long_a_wait_says_how_long_it_is() -> None:
 
 
 def test_a_wrong_tenant_is_told_as_such_without_the_json_around_it() -> None:
-    """After one call nobody says that each new token was refused as well."""
+    """An unknown tenant is reported as such, without the JSON around Graph's words."""
     nested = '{"error":{"code":"OrganizationFromTenantGuidNotFound","message":"The tenant does not exist."}}'
     for reply in (Reply(401, "UnknownError", nested), Reply(401, "OrganizationFromTenantGuidNotFound", "No tenant.")):
         said = str(halted(Halt(HaltReason.REFUSED_APP, reply)))
@@ -252,13 +252,13 @@ def test_a_wrong_tenant_is_told_as_such_without_the_json_around_it() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
 def test_a_ledger_in_a_place_of_the_systems_own_cannot_be_made_there() -> None:
-    """Nothing is missing, and there is no copy to restore."""
+    """A ledger in a place of the system's own, where no folder can be made, is refused as such."""
     with pytest.raises(LedgerError, match="cannot be made there"):
         make_folder(Path("/proc/purgeengine-ledger"))
 
 
 def test_a_stop_of_a_command_without_a_ledger_does_not_promise_to_resume() -> None:
-    """Only run and retry resume."""
+    """The message after a stop promises to resume only for commands with a ledger."""
     assert _after_stop(["check", "run.csv"]) == "The same command begins again."
     assert _after_stop(["run", "list.csv"]) == "The same command resumes where it was."
 
@@ -267,7 +267,7 @@ def test_a_stop_of_a_command_without_a_ledger_does_not_promise_to_resume() -> No
     "seconds", [0, 951_782_399, 951_868_799, 1_709_164_800, 1_735_689_599, 1_700_000_000, 4_107_542_400]
 )
 def test_the_date_of_a_challenge_is_that_of_the_calendar(seconds: int) -> None:
-    """As Python's own calendar has it, around leap days and the ends of years."""
+    """The date in a claims challenge is converted as Python's calendar does, around leap days and year ends."""
     shown = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
     said = in_words("", f'{{"access_token":{{"nbf":{{"value":"{seconds}"}}}}}}')
     assert said == f"Graph wants a token issued after {shown}"

@@ -1,4 +1,4 @@
-"""Whose fault it is, over the real command line: block pages, proxies and claims challenges between here and Graph."""
+"""Tests of the command line behind block pages, proxies and claims challenges: the message names whoever is to blame."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ APP = {"AZURE_TENANT_ID": "contoso.example", "AZURE_CLIENT_ID": "client-1", "AZU
 
 
 def run(folder: Path, graph_url: str, *more: str, here: bool = False, **environment: str) -> Any:
-    """``run`` over the list in the folder with a ready token."""
+    """Call ``run`` on the list in the folder with a ready token."""
     arguments = [
         "run",
         str(a_list(folder)),
@@ -41,7 +41,7 @@ def run(folder: Path, graph_url: str, *more: str, here: bool = False, **environm
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process, a run behind a block page waits for a second and not for half a minute."""
+    """Make a run in this process wait for one second behind a block page instead of half a minute."""
     limits_from = request_options.limits_from
     monkeypatch.setattr(
         request_options, "limits_from", lambda options: replace(limits_from(options), walled_off_s_max=1.0)
@@ -51,7 +51,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_block_page_is_an_outage_and_not_a_refusal_of_the_app(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Case 13: told at once and once, by whom; stopped soon, resumable; and the row is not in doubt."""
+    """A block page is logged once with its sender and stops the run, resumable and without doubt.
+
+    It is not a refusal of the app.
+    """
     impatient(monkeypatch)
     page = answering(403, ZSCALER, "Content-Type: text/html", "Server: Zscaler/6.2")
     with served(page) as graph:
@@ -90,7 +93,7 @@ def test_a_block_page_is_an_outage_and_not_a_refusal_of_the_app(
         (511, b"<html>Network Authentication Required</html>", (), 0),
     ],
 )
-def test_nothing_that_is_not_graphs_refuses_a_row_or_the_app(  # what a proxy, a portal or a gateway says
+def test_nothing_that_is_not_graphs_refuses_a_row_or_the_app(  # answers of proxies, portals and gateways
     status: int,
     body: bytes,
     headers: tuple[str, ...],
@@ -98,7 +101,10 @@ def test_nothing_that_is_not_graphs_refuses_a_row_or_the_app(  # what a proxy, a
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every row is left to the next run, in doubt only where Graph may have got it; the sentence says who answered."""
+    """An answer that is not Graph's leaves every row to the next run, and names who answered.
+
+    A row is in doubt only if Graph may have got it.
+    """
     impatient(monkeypatch)
     with served(answering(status, body, *headers)) as graph:
         ended = run(tmp_path, graph.url, here=True)
@@ -126,7 +132,7 @@ def test_nothing_that_is_not_graphs_refuses_a_row_or_the_app(  # what a proxy, a
 def test_what_graph_refuses_is_what_it_was(
     status: int, error: dict[str, Any], headers: tuple[str, ...], code: int, tmp_path: Path
 ) -> None:
-    """Graph's own errors still end the run, or the row, at once."""
+    """Graph's own errors end the run or refuse the row at once, and are not blamed on a proxy."""
     with served(
         answering(status, json.dumps({"error": error}).encode(), "Content-Type: application/json", *headers)
     ) as graph:
@@ -136,7 +142,7 @@ def test_what_graph_refuses_is_what_it_was(
 
 
 def test_check_says_who_answered(tmp_path: Path) -> None:
-    """Within seconds, with exit 4: the login page of a network that Graph's address was led to."""
+    """The check behind a login page of a network ends with exit code 4, names its host and shows no secret of its address."""
     page = answering(302, b"", "Location: https://portal.hotel.example/login?session=hunter2", "Server: captive")
     with served(page) as graph:
         arguments = ["check", "--graph-url", graph.url, "--ca-file", str(write_ca(tmp_path))]
@@ -150,7 +156,7 @@ def test_check_says_who_answered(tmp_path: Path) -> None:
 
 
 def the_app(authority_url: str, folder: Path, *arguments: str, **environment: str) -> Any:
-    """``check`` of an app with a secret, whose login and Graph have names that only a proxy could find."""
+    """Call ``check`` for an app with a secret, whose login and Graph have names that only a proxy could find."""
     endpoint = [
         "--authority",
         authority_url,
@@ -177,7 +183,7 @@ def the_app(authority_url: str, folder: Path, *arguments: str, **environment: st
 def test_a_proxy_that_refuses_the_login_is_told_at_once(
     status: int, headers: tuple[str, ...], told: str, tmp_path: Path
 ) -> None:
-    """Case 15: without a second try of the login, with the proxy's name and what it wants."""
+    """A proxy that refuses the login is reported after one try of the login, with its name and what it wants."""
     with served(answering(status, b"<h1>No</h1>", *headers, close=True), tls=False) as proxy:
         ended = the_app("https://login.contoso.example", tmp_path, HTTPS_PROXY=f"http://{LOOPBACK}:{proxy.port}")
     assert ended.code == 3
@@ -191,7 +197,7 @@ def test_a_proxy_that_refuses_the_login_is_told_at_once(
 
 
 def test_a_proxy_that_refuses_graph_is_told_at_once(tmp_path: Path) -> None:
-    """The same for Graph, where the token needed no login; the run can be resumed."""
+    """A proxy that refuses Graph stops the run after one try, resumable, if a ready token needed no login."""
     with served(answering(407, b"", "Proxy-Authenticate: NTLM", close=True), tls=False) as proxy:
         ended = run(tmp_path, "https://graph.contoso.example", HTTPS_PROXY=f"http://{LOOPBACK}:{proxy.port}")
     assert ended.code == 4, ended.err
@@ -210,8 +216,11 @@ def test_a_proxy_that_refuses_graph_is_told_at_once(tmp_path: Path) -> None:
 def test_a_proxy_password_that_ends_in_the_middle_is_refused(
     name: str, password: str, arguments: tuple[str, ...]
 ) -> None:
-    """Case 17: exit 2 with the remedy, no part of the password, and nothing was looked up: the list is not even opened."""
-    if password != "P@ss#1" and (name, arguments[0]) != ("HTTPS_PROXY", "check"):  # a process each costs a second
+    """A proxy password with a character that ends it in a URL is refused with exit code 2.
+
+    It is not shown, and the input is not opened.
+    """
+    if password != "P@ss#1" and (name, arguments[0]) != ("HTTPS_PROXY", "check"):  # each process takes a second
         return
     ended = command(*arguments, **APP, **{name: f"http://svc:{password}@proxy.contoso.example:8080"})
     assert ended.code == 2
@@ -222,7 +231,7 @@ def test_a_proxy_password_that_ends_in_the_middle_is_refused(
 
 
 class ChallengingGraph:
-    """Refuses every token but those that hold what it wants, as continuous access evaluation does."""
+    """A Graph that refuses every token but ``good`` with a claims challenge, as continuous access evaluation does."""
 
     def __init__(self, header: str, good: str) -> None:
         self.header = header
@@ -243,13 +252,13 @@ class ChallengingGraph:
 
 
 def challenge(claims: dict[str, Any]) -> str:
-    """The header that asks for these claims."""
+    """Return the header that asks for these claims."""
     packed = base64.b64encode(json.dumps(claims).encode()).decode()
     return f'Bearer realm="", client_id="00000003-0000-0000-c000-000000000000", error="insufficient_claims", claims="{packed}"'
 
 
 def a_login(tokens: list[str], claims: list[Any]) -> Behaviour:
-    """Gives out these tokens, the last one for ever; keeps the claims that it was asked for."""
+    """Return a login that gives these tokens, repeats the last one, and records the claims that it was asked for."""
 
     async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
         from urllib.parse import parse_qs
@@ -275,7 +284,7 @@ def a_login(tokens: list[str], claims: list[Any]) -> Behaviour:
 
 
 def test_what_graph_wants_of_a_token_is_handed_to_the_login(tmp_path: Path) -> None:
-    """The claims of the challenge, beside our own capability; with the token that it gives for them the run ends well."""
+    """The claims of a challenge go to the login beside our own capability, and the token for them ends the run well."""
     claims: list[Any] = []
     old, new = a_jwt(n=1), a_jwt(n=2)
     with served(a_login([old, new], claims)) as login, served(ChallengingGraph(challenge(CLAIMS), new)) as graph:
@@ -286,7 +295,7 @@ def test_what_graph_wants_of_a_token_is_handed_to_the_login(tmp_path: Path) -> N
 
 
 def test_a_challenge_that_lasts_says_what_it_wants(tmp_path: Path) -> None:
-    """Two renewals do not help: the stop names the reason that Graph gives, and what the next token must hold."""
+    """A challenge that two renewals do not satisfy stops the run with Graph's reason and what the next token must hold."""
     with (
         served(a_login([a_jwt(n=n) for n in range(4)], [])) as login,
         served(ChallengingGraph(challenge(CLAIMS), "")) as graph,
@@ -301,7 +310,7 @@ def test_a_challenge_that_lasts_says_what_it_wants(tmp_path: Path) -> None:
 
 
 def test_a_ready_token_cannot_answer_a_challenge(tmp_path: Path) -> None:
-    """There is no login to ask: it says so, and what Graph wants."""
+    """A ready token cannot satisfy a challenge: the run stops and says what Graph wants."""
     with served(ChallengingGraph(challenge(CLAIMS), "")) as graph:
         ended = run(tmp_path, graph.url)
     assert ended.code == 3
@@ -312,5 +321,5 @@ def test_a_ready_token_cannot_answer_a_challenge(tmp_path: Path) -> None:
 
 
 def test_no_name_of_the_tests_own_machine_is_used() -> None:
-    """The environment of these processes is theirs alone."""
+    """The environment of these processes hides the machine's own proxy and identity variables."""
     assert {"HTTPS_PROXY", "MSI_ENDPOINT", "MSI_SECRET", "IDENTITY_SERVER_THUMBPRINT"} <= set(NONE_SET)

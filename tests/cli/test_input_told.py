@@ -1,4 +1,4 @@
-"""What is read of an input, what is left alone, and what is wrong with a cell: told before anything is sent."""
+"""Tests of what is reported of an input: what is read, what is ignored, and what is wrong with a cell, before anything is sent."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ REAL = "AAMkAGI2" + "THVSAAA" * 17 + "0="
     ],
 )
 def test_a_refused_user_is_told_with_its_cause(tmp_path: Path, user: str, cause: str, is_mended: bool) -> None:
-    """The reason holds no value, so that rows of one cause count together, and names --clean where that helps."""
+    """A refused user gets a reason with its cause and without its value, and the reason names --clean if that helps."""
     problem = user_problem(user) or ""
     assert cause in problem
     assert ("--clean" in problem) is is_mended
@@ -80,12 +80,12 @@ def test_a_refused_user_is_told_with_its_cause(tmp_path: Path, user: str, cause:
     ],
 )
 def test_a_refused_id_is_told_with_its_cause(value: str, cause: str) -> None:
-    """As people meet them."""
+    """A refused id gets a reason with its cause, for the forms that people meet."""
     assert cause in (id_problem("contact", value) or "")
 
 
 def test_what_is_cleaned_is_counted_and_duplicates_are_those_of_clean_rows(tmp_path: Path) -> None:
-    """The first place is kept, with what stood there."""
+    """Cleaned cells are counted with the first place and value, and duplicates are found among cleaned rows."""
     path = a_file(tmp_path, f"user,contact\n{USER},{CONTACT}\nSMTP:{USER},{CONTACT}\n{USER},\u200b{CONTACT}\n")
     source = open_source([path], clean=True)
     assert {(row["user"], row["contact"]) for row in records(source)} == {(USER, CONTACT)}
@@ -96,7 +96,10 @@ def test_what_is_cleaned_is_counted_and_duplicates_are_those_of_clean_rows(tmp_p
 
 @pytest.mark.parametrize("word", ["NULL", "nan", "None", "<NA>", "\\N", "#N/A", "n/a", "-", " null ", "NaT"])
 def test_a_word_for_a_missing_folder_is_no_folder(tmp_path: Path, word: str) -> None:
-    """One rule for all of them, and told; as a contact it makes its row invalid."""
+    """A word for a missing value in the folder column means no folder and is noted.
+
+    In the contact column it makes the row invalid.
+    """
     path = a_file(
         tmp_path, f"user,folder,contact\n{USER},{word},{CONTACT}\n{USER},{FOLDER},{CONTACT}\n{USER},,{word}\n"
     )
@@ -125,7 +128,10 @@ def test_a_word_for_a_missing_folder_is_no_folder(tmp_path: Path, word: str) -> 
     ],
 )
 def test_contacts_that_no_contact_has_are_told(tmp_path: Path, contact: str, kind: Unlikely | None) -> None:
-    """Each with the number of rows and the first value; the rows stay valid, since only Graph can know."""
+    """A contact id that no contact can have is reported with its number of rows.
+
+    The rows stay valid, because only Graph knows.
+    """
     assert unlikely(contact) is kind
     source = open_source([a_file(tmp_path, f"user,contact\n{USER},{REAL}\n{USER},{contact}\n")])
     assert all(row["reason"] is None for row in records(source))
@@ -134,7 +140,7 @@ def test_contacts_that_no_contact_has_are_told(tmp_path: Path, contact: str, kin
 
 
 def test_a_partitioned_dataset_is_read_as_pyarrow_reads_it(tmp_path: Path) -> None:
-    """Folders such as user=ann%40contoso.example are columns; pyarrow wrote them, and says what is in them."""
+    """Folders such as user=ann%40contoso.example are read as columns, as pyarrow does."""
     table = pa.table(
         {"user": [USER, "bob@contoso.example", USER], "region": ["a b", "c", None], "contact": [REAL, CONTACT, CONTACT]}
     )
@@ -155,7 +161,7 @@ def test_a_partitioned_dataset_is_read_as_pyarrow_reads_it(tmp_path: Path) -> No
 
 
 def test_a_column_without_values_is_empty_whatever_its_type(tmp_path: Path) -> None:
-    """As pandas makes one of a column of missing values; with a value, it is no folder."""
+    """A column without values counts as empty, whatever its type, and one with a number is refused as a folder."""
     for kind in (pa.float64(), pa.int32(), pa.bool_(), pa.timestamp("ms"), pa.list_(pa.string()), pa.null()):
         table = pa.table({"user": [USER], "folder": pa.nulls(1, kind), "contact": [CONTACT]})
         pq.write_table(table, tmp_path / "a.parquet")
@@ -170,7 +176,7 @@ def test_a_column_without_values_is_empty_whatever_its_type(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("ending", "compress"), [("bz2", bz2.compress), ("xz", lzma.compress)])
 def test_bzip2_and_xz_are_read_and_a_cut_one_is_refused(tmp_path: Path, ending: str, compress: object) -> None:
-    """Several streams in one file too; what is cut or has something behind it is not taken for whole."""
+    """Files of bzip2 and xz with several streams are read, and cut or extended ones are refused."""
     pack = bz2.compress if ending == "bz2" else lzma.compress
     text = "user,contact\n" + "".join(f"{USER},AAMkAGI2TG{number:06d}\n" for number in range(50_000))
     packed = pack(text[:100_000].encode()) + pack(text[100_000:].encode())
@@ -198,14 +204,14 @@ FOREIGN = {
 
 @pytest.mark.parametrize(("what", "head"), FOREIGN.items(), ids=FOREIGN)
 def test_what_cannot_be_read_is_named(tmp_path: Path, what: str, head: bytes) -> None:
-    """With what to do about it, whatever it is called."""
+    """A file of a known other format is refused with the format's name, whatever the file's name is."""
     for name in ("a.csv", "a"):
         with pytest.raises(InputError, match=what):
             open_source([a_file(tmp_path, head + b" " * 600, name)])
 
 
 def test_one_mailbox_needs_no_column_for_its_user(tmp_path: Path) -> None:
-    """What Get-MgUserContact | Export-Csv gives; a list that has users is refused, since one of two would be ignored."""
+    """A list of one mailbox needs no user column if --user is given, and a list with users refuses that option."""
     text = f"DisplayName,Id,ParentFolderId\nBob,{CONTACT},{FOLDER}\n"
     (row,) = rows_of(tmp_path, text, user=USER)
     assert (row.user, row.folder, row.contact, row.reason) == (USER, FOLDER, CONTACT, None)
@@ -218,7 +224,7 @@ def test_one_mailbox_needs_no_column_for_its_user(tmp_path: Path) -> None:
 
 
 def test_the_columns_are_shown_for_each_choice_of_them(tmp_path: Path) -> None:
-    """Files alike are one entry; a first value beside each."""
+    """The reading shows the columns of each kind of file, with the first value of each."""
     a_file(tmp_path, f"upn,id\n{USER},{CONTACT}\n", "a.csv")
     a_file(tmp_path, f"UPN,id\n{USER},{CONTACT}\n", "b.csv")
     a_file(tmp_path, f"id,upn\n{CONTACT},{USER}\n", "c.csv")
@@ -235,7 +241,7 @@ def test_the_columns_are_shown_for_each_choice_of_them(tmp_path: Path) -> None:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """A tenant with one contact."""
+    """Open a bench with one contact."""
     row = (USER, "", REAL)
     with a_bench(
         tmp_path,
@@ -247,7 +253,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 @pytest.fixture
 def exports(tmp_path: Path) -> Path:
-    """A folder that is read in part."""
+    """Make a folder with one input, a subfolder and a file that is not read."""
     folder = tmp_path / "exports"
     (folder / "2026-11").mkdir(parents=True)
     a_file(folder, f"user,contact\n{USER},{REAL}\n", "a.csv")
@@ -256,7 +262,7 @@ def exports(tmp_path: Path) -> Path:
 
 
 def test_what_a_folder_leaves_alone_is_told_by_plan(bench: Bench, exports: Path) -> None:
-    """On the screen and in --json."""
+    """The command ``plan`` reports what a folder leaves unread, as text and as JSON."""
     ended = bench.here("plan", str(exports))
     assert ended.code == 0
     assert "2 entries" in ended.err
@@ -269,7 +275,10 @@ def test_what_a_folder_leaves_alone_is_told_by_plan(bench: Bench, exports: Path)
 
 
 def test_a_folder_that_is_read_in_part_is_refused_unless_told(bench: Bench, exports: Path) -> None:
-    """With --yes nobody would see it; the ledger and its report keep what was left alone."""
+    """A run on a folder that is read in part is refused without --allow-unread.
+
+    The report later shows what was left unread.
+    """
     bench = replace(bench, input=exports)
     for more in ((), ("--dry-run",)):
         refused = bench.run_here(*more)
@@ -278,14 +287,14 @@ def test_a_folder_that_is_read_in_part_is_refused_unless_told(bench: Bench, expo
         assert not bench.ledger.exists()
     ended = bench.run_here("--allow-unread")
     assert (ended.code, ended.json["left_alone"][0]["entries"]) == (0, 2)
-    assert bench.run_here().code == 0  # a resumption: it was agreed to
+    assert bench.run_here().code == 0  # a resumed run keeps the agreement
     found = bench.here("report", str(bench.ledger), "--json").json["asked"]
     assert found["left_alone"][0]["names"] == ["2026-11/", "b.txt"]
     assert found["columns"][0]["user"]["first"] == USER
 
 
 def test_a_run_of_one_mailbox_resumes_with_the_same_options(bench: Bench, tmp_path: Path) -> None:
-    """Without them it says which are missing, and not that the input is another."""
+    """A run with --user and --clean resumes only with both, and the message names the missing one."""
     bench = replace(bench, input=a_file(tmp_path, f"id\n\u200b{REAL}\n", "one.csv"))
     assert bench.run_here("--user", USER, "--clean").code == 0
     assert bench.run_here("--user", USER, "--clean").code == 0
@@ -301,7 +310,10 @@ def test_a_run_of_one_mailbox_resumes_with_the_same_options(bench: Bench, tmp_pa
 
 
 def test_a_list_without_a_usable_row_is_no_list(bench: Bench, tmp_path: Path) -> None:
-    """Plan shows the reasons and ends with 2, as run does before anything is sent; check warns, and --strict counts that."""
+    """A list without a valid row ends plan and run with exit code 2 and the reasons.
+
+    The check warns, and fails with --strict.
+    """
     path = a_file(tmp_path, f"user,contact\nmailto:{USER},{REAL}\nSMTP:{USER},{REAL}\n", "list.csv")
     ended = bench.here("plan", str(path))
     assert ended.code == 2
@@ -318,7 +330,7 @@ def test_a_list_without_a_usable_row_is_no_list(bench: Bench, tmp_path: Path) ->
 
 
 def test_an_export_of_json_rows_is_an_input_again(bench: Bench, tmp_path: Path) -> None:
-    """Keys that no ledger column has come back with their values, nested ones as JSON."""
+    """The export of a JSON input is an input with the same extra values, nested ones as JSON."""
     text = json.dumps([{"user": USER, "id": REAL, "@odata.etag": 'W/"A"', "emails": [{"address": "=x"}]}])
     bench = replace(bench, input=a_file(tmp_path, text, "list.json"))
     assert bench.run_here().code == 0
@@ -331,7 +343,7 @@ def test_an_export_of_json_rows_is_an_input_again(bench: Bench, tmp_path: Path) 
 
 @pytest.mark.parametrize("text", ["user,contact\n", "user;contact\n;\n;\n", "[]"])
 def test_a_list_without_a_row_is_no_list(bench: Bench, tmp_path: Path, text: str) -> None:
-    """A header alone, blank rows alone, an empty array: plan and run end with 2 and make no ledger; check warns."""
+    """A list without any row ends plan and run with exit code 2 and makes no ledger; the check warns."""
     path = a_file(tmp_path, text, "list.csv")
     bench = replace(bench, input=path)
     for ended in (bench.here("plan", str(path)), bench.run_here(), bench.run_here("--dry-run")):

@@ -1,4 +1,4 @@
-"""What the command line says of inputs and options that do not fit, each thing once and under the name that people know."""
+"""Tests of messages about inputs and options that do not fit: each fault once, under the name that users know."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ REAL = "AAMkAGI2" + "THVSAAA" * 17 + "0="
 
 @pytest.fixture(name="bench")
 def a_bench_with_one_contact(tmp_path: Path) -> Iterator[Bench]:
-    """A tenant with one contact."""
+    """Open a bench with one contact."""
     row = (USER, "", REAL)
     with a_bench(tmp_path, Tenant(TenantSettings(), contacts=[row], seed=5), [row]) as bench:
         yield bench
 
 
 def piped(bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str) -> Bench:
-    """The bench with ``-`` as its input, and this text on standard input."""
+    """Return the bench with ``-`` as its input and this text on standard input."""
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
     return replace(bench, input=Path("-"))
 
@@ -46,7 +46,7 @@ def piped(bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str) -> Bench:
     ],
 )
 def test_standard_input_is_called_so(bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """Whatever is wrong with it, and whenever that is found: the place of the copy is nobody's business."""
+    """Faults of standard input name it as such, and never the temporary copy."""
     for command in (["plan", "-"], bench.run_arguments()):
         said = piped(bench, monkeypatch, text).here(*["-" if word == str(bench.input) else word for word in command])
         assert said.code == 2
@@ -55,7 +55,7 @@ def test_standard_input_is_called_so(bench: Bench, monkeypatch: pytest.MonkeyPat
 
 
 def test_another_standard_input_is_refused_under_its_name(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger keeps the place of a copy that is long gone."""
+    """Another standard input than the ledger's is refused under that name."""
     text = f"user,contact\n{USER},{REAL}\n"
     assert piped(bench, monkeypatch, text).run_here().code == 0
     said = piped(bench, monkeypatch, f"{text}{USER},{REAL}1\n").run_here()
@@ -63,7 +63,7 @@ def test_another_standard_input_is_refused_under_its_name(bench: Bench, monkeypa
 
 
 def test_the_mailbox_that_a_ledger_was_made_with_is_told(bench: Bench, tmp_path: Path) -> None:
-    """To whoever gives another one, and to whoever gives none and is told that a column is missing."""
+    """The mailbox that a ledger was made with is named to a user who gives another --user or none."""
     bench = replace(bench, input=a_file(tmp_path, f"id\n{REAL}\n", "one.csv"))
     assert bench.run_here("--user", USER).code == 0
     said = bench.run_here("--user", "bob@contoso.example")
@@ -76,7 +76,10 @@ def test_the_mailbox_that_a_ledger_was_made_with_is_told(bench: Bench, tmp_path:
 
 
 def test_a_dry_run_needs_no_ledger(bench: Bench, tmp_path: Path) -> None:
-    """It says the same with one that is new and without; a run without one, and nothing to look at, are refused."""
+    """A dry run gives the same result with and without a new ledger.
+
+    A run without a ledger, and a dry run without an input, are refused.
+    """
     path = str(a_file(tmp_path, f"user,contact\n{USER},{REAL}\n", "one.csv"))
     without = bench.here("run", path, "--dry-run", "--json")
     with_one = bench.here("run", path, "--dry-run", "--json", "--ledger", str(bench.ledger))
@@ -89,7 +92,7 @@ def test_a_dry_run_needs_no_ledger(bench: Bench, tmp_path: Path) -> None:
 
 
 def test_a_list_without_a_usable_row_is_told_once(bench: Bench, tmp_path: Path) -> None:
-    """The error says that nothing can be sent; the figures above it do not say so too."""
+    """A list without a valid row is reported once, as the error."""
     ended = bench.here("plan", str(a_file(tmp_path, f"user,contact\nx,{REAL}\n", "one.csv")))
     assert ended.code == 2
     assert "Nothing to purge" not in ended.out
@@ -97,15 +100,18 @@ def test_a_list_without_a_usable_row_is_told_once(bench: Bench, tmp_path: Path) 
 
 
 class Screen(io.StringIO):
-    """A terminal that nobody sits at."""
+    """A text stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
-        """As a terminal answers."""
+        """Return True, as a terminal does."""
         return True
 
 
 def test_nothing_found_is_told_once_on_a_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the summary. Where the log or the summary is for programs, or goes elsewhere, the log has the event too."""
+    """On a screen, a run that found no contact says so in the summary only.
+
+    If log or summary is JSON, the log has the event too.
+    """
     rows = rows_of([2])
     with a_bench(tmp_path, a_tenant(rows, gone=2), rows) as bench:
         told = [word for word in bench.run_arguments() if word != "--json"]

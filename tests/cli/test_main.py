@@ -1,4 +1,4 @@
-"""The real command line against the simulated tenant over real HTTP and TLS: what an administrator would see."""
+"""Tests of the real command line against the simulated tenant over HTTP and TLS, as an administrator sees it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ COLUMNS = [
 
 
 def a_tenant(rows: list[Row], gone: int = 0, faults: Faults | None = None, settings: TenantSettings = QUICK) -> Tenant:
-    """A tenant with every contact of the list but the last ``gone`` ones."""
+    """Return a tenant with every contact of the list but the last ``gone`` ones."""
     tenant = Tenant(settings, contacts=rows[: len(rows) - gone], faults=faults, seed=5)
     for user, _, _ in rows:
         tenant.truth.add_mailbox(user)
@@ -38,7 +38,7 @@ def a_tenant(rows: list[Row], gone: int = 0, faults: Faults | None = None, setti
 
 
 def test_four_thousand_sorted_rows_end_purged_in_full_calls(tmp_path: Path) -> None:
-    """150 skewed mailboxes: exit 0, at most 320 calls, nothing refused for concurrency or rate, nothing early."""
+    """A run of 4,000 rows in 150 skewed mailboxes purges all in at most 320 calls, with no request refused or early."""
     rows = rows_of(zipf(4_000, 150))
     tenant = a_tenant(rows)
     with a_bench(tmp_path, tenant, rows) as bench:
@@ -57,10 +57,10 @@ def test_four_thousand_sorted_rows_end_purged_in_full_calls(tmp_path: Path) -> N
 
 
 def test_the_ledger_equals_the_truth_whatever_goes_wrong(tmp_path: Path) -> None:
-    """Most faults at once, contacts gone before, one mailbox denied, one missing: exit 1, and every row is true."""
+    """With many faults, absent contacts and two mailboxes in trouble, the run ends with 1 and the export is true in every row."""
     rows = rows_of(zipf(600, 40))
     gone = {contact for _, _, contact in rows[-50:]}
-    faults = Faults(  # no more often than this: a row that fails again and again waits twice as long each time, to a minute
+    faults = Faults(  # rare, because a row that fails again and again waits up to a minute
         item_throttled_before=0.02, item_error_before=0.005, item_error_after=0.005, item_missing=0.005, item_repeated=0.005,
         call_throttled=0.02, call_error_before=0.01, reset_before=0.01, reset_after=0.01, truncated=0.01, html_page=0.01,
         empty_body=0.01, expired_token=0.01, odd_body=0.1, retry_after_s_max=1,
@@ -87,7 +87,7 @@ def test_the_ledger_equals_the_truth_whatever_goes_wrong(tmp_path: Path) -> None
 
 
 def test_a_service_that_runs_batches_at_once_is_adapted_to(tmp_path: Path) -> None:
-    """All rows purged, and far fewer than a tenth of the requests refused."""
+    """With a service that runs whole batches at once, the run decides on a fanout of 4, purges all rows, and has few refusals."""
     rows = rows_of(zipf(1_500, 60))
     tenant = a_tenant(rows, settings=TenantSettings(dispatch="all", latency_median_s=0.02, overhead_s=0.01))
     with a_bench(tmp_path, tenant, rows) as bench:
@@ -100,7 +100,7 @@ def test_a_service_that_runs_batches_at_once_is_adapted_to(tmp_path: Path) -> No
 
 
 def test_tokens_that_expire_and_an_outage_cost_no_row(tmp_path: Path) -> None:
-    """Tokens live 2 s and Graph is out for 3 s in the middle: exit 0."""
+    """Tokens that live for 2 s and an outage of 3 s cost no row, and the run ends with exit code 0."""
     rows = rows_of([40] * 60)
     outage = Faults(outage=(1.5, 4.5))
     tenant = a_tenant(rows, faults=outage, settings=TenantSettings(latency_median_s=0.05, overhead_s=0.02))
@@ -117,14 +117,14 @@ def test_tokens_that_expire_and_an_outage_cost_no_row(tmp_path: Path) -> None:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> object:
-    """A small job."""
+    """Open a bench with two mailboxes of five contacts."""
     rows = rows_of([5, 5])
     with a_bench(tmp_path, a_tenant(rows), rows) as bench:
         yield bench
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_sent(bench: Bench) -> None:
-    """Nobody can be asked: exit 2 and a sentence."""
+    """A run without --yes and without a terminal ends with exit code 2 and sends nothing."""
     arguments = [argument for argument in bench.run_arguments() if argument != "--yes"]
     ended = bench.command(*arguments)
     assert ended.code == 2
@@ -135,7 +135,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_sent(bench: Bench) -> Non
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
 @pytest.mark.parametrize(("typed", "code", "purged"), [("10", 0, 10), ("9", 4, 0), ("", 4, 0)])
 def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed: str, code: int, purged: int) -> None:
-    """The question names rows, mailboxes and tenant; the right number goes on, anything else sends nothing."""
+    """On a terminal the number of contacts must be typed: the right one starts the run, and anything else sends nothing."""
     import pty
 
     arguments = [argument for argument in bench.run_arguments() if argument != "--yes"]
@@ -154,14 +154,14 @@ def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed:
 
 
 def test_a_larger_input_than_allowed_is_refused(bench: Bench) -> None:
-    """--max-items 9 refuses 10 rows: exit 2, nothing sent."""
+    """A run with more rows than --max-items ends with exit code 2 and sends nothing."""
     ended = bench.run_here("--max-items", "9")
     assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
     assert "10 rows" in ended.err
 
 
 def test_dry_run_sends_nothing(bench: Bench) -> None:
-    """It tells what would be sent, needs no credentials and makes no ledger."""
+    """A dry run counts the rows without credentials, and makes no ledger."""
     ended = bench.run_here("--dry-run", AZURE_CLIENT_SECRET="")
     assert ended.code == 0, ended.err
     assert ended.json["to_send"] == 10
@@ -171,14 +171,14 @@ def test_dry_run_sends_nothing(bench: Bench) -> None:
 
 @pytest.mark.parametrize("missing", ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"])
 def test_missing_credentials_are_named(bench: Bench, missing: str) -> None:
-    """Exit 3, and the sentence names the variable."""
+    """A missing credential ends the run with exit code 3 and the name of its variable."""
     ended = bench.run_here(**{missing: ""})
     assert ended.code == 3
     assert missing in ended.err
 
 
 def test_a_wrong_secret_is_refused_and_not_repeated(bench: Bench) -> None:
-    """Exit 3 with a sentence; the secret stands nowhere."""
+    """A wrong secret ends the run with exit code 3 and a sentence without the secret."""
     ended = bench.run_here(AZURE_CLIENT_SECRET="wrong-secret-1234")
     assert ended.code == 3
     assert "AADSTS" in ended.err
@@ -187,7 +187,7 @@ def test_a_wrong_secret_is_refused_and_not_repeated(bench: Bench) -> None:
 
 
 def test_an_unknown_certificate_authority_is_a_sentence(bench: Bench, tmp_path: Path) -> None:
-    """Without the CA file the login cannot be trusted: exit 3, no traceback."""
+    """A login with an unknown certificate ends the run with exit code 3 and a sentence that names --ca-file."""
     arguments = bench.run_arguments()
     at = arguments.index("--ca-file")
     ended = bench.here(
@@ -204,7 +204,7 @@ def test_an_unknown_certificate_authority_is_a_sentence(bench: Bench, tmp_path: 
 def test_certificates_that_cannot_be_used_are_told_before_anything(
     bench: Bench, tmp_path: Path, content: str | None, says: str
 ) -> None:
-    """Not after a long list has been staged: exit 2, and no ledger."""
+    """An unusable CA file ends the run with exit code 2 before the list is staged."""
     path = tmp_path / "other.pem"
     if content is not None:
         path.write_text(content, encoding="utf-8")
@@ -217,7 +217,7 @@ def test_certificates_that_cannot_be_used_are_told_before_anything(
 
 
 def test_unusable_inputs_are_refused_before_anything(bench: Bench, tmp_path: Path) -> None:
-    """A missing file and one without the columns: exit 2, a sentence with the file's name."""
+    """A missing input, and one without the columns, end plan and run with exit code 2 and the file's name."""
     wrong = tmp_path / "wrong.csv"
     wrong.write_text("name,phone\nAnn,1\n", encoding="utf-8")
     for path in (tmp_path / "nowhere.csv", wrong):
@@ -229,7 +229,7 @@ def test_unusable_inputs_are_refused_before_anything(bench: Bench, tmp_path: Pat
 
 
 def test_a_wait_that_outlives_the_run_is_told_and_not_cut_short(bench: Bench) -> None:
-    """Graph asked for three years: the next run says so, sends nothing and ends at once, resumable."""
+    """A recorded wait of three years stops the run at once with exit code 4, the time and nothing sent."""
     source = open_source([bench.input])
     with Ledger.open(bench.ledger, source, tenant_id=bench.server.login.app.tenant_id) as ledger:
         ledger.write([RunBlocked(1e8)], round(time.time() * 1000))
@@ -239,7 +239,7 @@ def test_a_wait_that_outlives_the_run_is_told_and_not_cut_short(bench: Bench) ->
 
 
 def test_status_and_export_of_a_folder_that_is_no_ledger(bench: Bench, tmp_path: Path) -> None:
-    """Exit 5 and a sentence."""
+    """The commands status and export on a folder without a ledger end with exit code 5 and a sentence."""
     for command in (["status", str(tmp_path)], ["export", str(tmp_path), str(tmp_path / "out.csv")]):
         ended = bench.here(*command)
         assert ended.code == 5
@@ -248,7 +248,7 @@ def test_status_and_export_of_a_folder_that_is_no_ledger(bench: Bench, tmp_path:
 
 
 def test_a_cloud_without_permanent_delete_is_refused(bench: Bench) -> None:
-    """Exit 2 before anything is read."""
+    """A run in a cloud without permanentDelete ends with exit code 2 and names the alternative."""
     for more in ([], ["--dry-run"]):
         ended = bench.run_here("--cloud", "usgov", *more)
         assert (ended.code, bench.server.tenant.counters.calls) == (2, 0)
@@ -256,7 +256,7 @@ def test_a_cloud_without_permanent_delete_is_refused(bench: Bench) -> None:
 
 
 def test_max_failures_stops_the_run(tmp_path: Path) -> None:
-    """A denied mailbox after another: the run stops itself with exit 4, resumable."""
+    """With many denied mailboxes, --max-failures stops the run with exit code 4 and rows left to resume."""
     rows = rows_of([20] * 60)
     tenant = a_tenant(rows)
     for user, _, _ in rows:
@@ -269,7 +269,7 @@ def test_max_failures_stops_the_run(tmp_path: Path) -> None:
 
 
 def test_an_export_of_failed_rows_is_an_input(tmp_path: Path) -> None:
-    """What a denied mailbox refused is exported, and purged once access is given."""
+    """The export of a denied mailbox's rows is an input, and its run purges them after access was given."""
     rows = rows_of([10, 10])
     tenant = a_tenant(rows)
     user = rows[0][0]
@@ -288,7 +288,7 @@ def test_an_export_of_failed_rows_is_an_input(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_bad_row_is_told_and_none_is_sent(bench: Bench) -> None:
-    """The sample with all bad rows: plan counts them, run gives them their outcome, exit 1."""
+    """Every kind of bad row is counted by plan, gets its outcome in a run with exit code 1, and is not sent."""
     sample = Path(__file__).parents[2] / "sample_inputs" / "every-bad-row.csv"
     plan = bench.here("plan", str(sample), "--json")
     assert plan.code == 0, plan.err
@@ -301,7 +301,7 @@ def test_every_kind_of_bad_row_is_told_and_none_is_sent(bench: Bench) -> None:
 
 
 def test_no_secret_is_left_anywhere(bench: Bench, tmp_path: Path) -> None:
-    """Neither the secret nor a token stands in the output or in any file of the ledger."""
+    """Neither the secret nor a token stands in the output or in any file of the ledger, even with --verbose."""
     arguments = [argument for argument in bench.run_arguments("--verbose") if argument != "--quiet"]
     ended = bench.here(*arguments)
     assert ended.code == 0, ended.err
@@ -316,7 +316,7 @@ def test_no_secret_is_left_anywhere(bench: Bench, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 def test_output_that_cannot_be_written_is_a_sentence(bench: Bench) -> None:
-    """A full disk behind stdout: exit 5 and no traceback. A reader that has gone is its right: exit 0."""
+    """Output to a full disk ends with exit code 5 and no traceback, and a reader that has gone ends with 0."""
     plan = f"{sys.executable} -m purgeengine plan {bench.input}"
     for command, code in ((f"{plan} --json > /dev/full", 5), (f"set -o pipefail; {plan} | true", 0)):
         ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
@@ -329,7 +329,7 @@ def test_output_that_cannot_be_written_is_a_sentence(bench: Bench) -> None:
     ["", "plan", "check", "run", "status", "export", "retry", "report", "simulate", "config show", "demo"],
 )
 def test_help_has_examples(bench: Bench, command: str) -> None:
-    """Every command explains itself: examples of its own, each on a line of its own, and no mark that click was to take out."""
+    """Every command's help has examples of its own, each on its own line, and no control marks."""
     ended = bench.here(*command.split(), "--help")
     assert ended.code == 0
     _, _, examples = ended.out.partition("Examples:\n")
@@ -340,7 +340,7 @@ def test_help_has_examples(bench: Bench, command: str) -> None:
 
 
 def test_wrong_usage_is_exit_two(bench: Bench) -> None:
-    """Unknown commands and options are told, with exit 2."""
+    """Unknown commands and options end with exit code 2 and no traceback."""
     for arguments in (["nonsense"], ["run"], ["plan", "x", "--nonsense"], ["export", "a", "b", "--only", "gone"]):
         ended = bench.here(*arguments)
         assert ended.code == 2, arguments

@@ -1,4 +1,4 @@
-"""Real processes: killed, stopped, suspended, orphaned, without their streams or their terminal, and two at a time.
+"""Tests of real processes: killed, stopped, suspended, without parent, streams or terminal, and two at a time.
 
 Each is the real command line against the simulated tenant over TLS.
 """
@@ -44,7 +44,7 @@ posix = pytest.mark.skipif(
 )
 
 SLOW = TenantSettings(latency_median_s=0.05, overhead_s=0.02, latency_s_max=0.2)
-"""A call of it takes a second at most."""
+"""A tenant whose calls take one second at most."""
 QUICK = TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.1)
 IN_A_HURRY = ("--quarantine-s", "1")
 
@@ -53,7 +53,7 @@ IN_A_HURRY = ("--quarantine-s", "1")
 def a_job(
     folder: Path, *mailboxes: int, settings: TenantSettings = SLOW, login: LoginEndpoint | None = None
 ) -> Iterator[Bench]:
-    """A bench whose tenant has every contact of the list."""
+    """Open a bench whose tenant has every contact of the list."""
     rows = rows_of(mailboxes or [40] * 15)
     with a_bench(folder, Tenant(settings, contacts=rows, seed=5), rows, login) as bench:
         yield bench
@@ -61,7 +61,7 @@ def a_job(
 
 @contextmanager
 def running(bench: Bench, *more: str, after: int = 60, **how: Any) -> Iterator[subprocess.Popen[str]]:
-    """A run that has purged ``after`` more contacts than were gone before."""
+    """Start a run, and yield its process after it has purged ``after`` more contacts."""
     counters = bench.server.tenant.counters
     enough = counters.purged + after
     with bench.start(*bench.run_arguments(*IN_A_HURRY, "--connections", "2", *more), how=how) as process:
@@ -73,21 +73,21 @@ def running(bench: Bench, *more: str, after: int = 60, **how: Any) -> Iterator[s
 
 
 def until(seen: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Look until it is seen; a process that has ended will not show it."""
+    """Wait until the condition holds, or fail if the process has ended."""
     while not seen():
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
 
 
 def stopped_by(number: signal.Signals, start: Callable[[], subprocess.Popen[str]], seen: Callable[[], bool]) -> str:
-    """What a process says that gets a signal as soon as this is seen of it, and ends with exit 4.
+    """Send the signal as soon as the condition holds, and return what the process says before it ends with exit code 4.
 
-    Where everything else is slow, a quick process has ended before anybody has looked, and another has to be started.
+    On a slow machine a process may end before the signal is sent; then another one is started.
     """
     for _ in range(20):
         with start() as process:
             until(lambda: seen() or process.poll() is not None, process)
-            process.send_signal(signal.SIGSTOP)  # so that it cannot end before it is asked to
+            process.send_signal(signal.SIGSTOP)  # so that it cannot end before the signal comes
             process.send_signal(number)
             process.send_signal(signal.SIGCONT)
             code, _, err = ended(process)
@@ -97,19 +97,19 @@ def stopped_by(number: signal.Signals, start: Callable[[], subprocess.Popen[str]
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Its exit code, and what it said."""
+    """Wait for the process, and return its exit code and output."""
     out, err = process.communicate(timeout=60)
     assert "Traceback" not in (err or "")
     return process.returncode, out, err
 
 
 def sent_twice(tenant: Tenant) -> set[str]:
-    """Contacts that the tenant was asked for more than once."""
+    """Return the contacts that the tenant was asked for more than once."""
     return {contact for contact, count in Counter(seen.contact for seen in tenant.log).items() if count > 1}
 
 
 def files_of(ledger: Path) -> dict[str, bytes]:
-    """Every byte of a ledger; what SQLite keeps in ``-shm`` is memory that readers share, who may also leave an empty log."""
+    """Return every byte of a ledger, without ``-shm`` and empty files: SQLite's readers share and leave those."""
     found = {str(path.relative_to(ledger)): path.read_bytes() for path in sorted(ledger.rglob("*")) if path.is_file()}
     return {name: content for name, content in found.items() if not name.endswith("-shm") and content}
 
@@ -118,7 +118,7 @@ def files_of(ledger: Path) -> dict[str, bytes]:
 
 
 def test_real_kills_break_no_promise() -> None:
-    """At least eight deaths by SIGKILL in jobs that are given again until done: nothing lost, nothing sent again, all true."""
+    """At least eight kills by SIGKILL, each followed by the same command, lose nothing and send nothing again."""
     with ThreadPoolExecutor(4) as jobs:
         counts = sum(jobs.map(kills.case, range(1, 5)), Counter[str]())
     assert counts["kills"] >= 8, counts
@@ -128,11 +128,14 @@ def test_real_kills_break_no_promise() -> None:
 
 
 def test_a_second_run_is_refused_and_onlookers_see_a_ledger_that_adds_up(tmp_path: Path) -> None:
-    """Exit 5 and a sentence; the first ends as if nothing had been; status and export meanwhile are whole and true."""
+    """A second run on the same ledger ends with exit code 5.
+
+    Status and export meanwhile add up, and the first run ends well.
+    """
     with a_job(tmp_path) as bench:
         tenant = bench.server.tenant
         with running(bench) as first:
-            tenant.set_faults(Faults(call_throttled=1.0, retry_after_s_max=1))  # it must not end before it is looked at
+            tenant.set_faults(Faults(call_throttled=1.0, retry_after_s_max=1))  # so that it does not end yet
             second = bench.run()
             assert (second.code, second.out) == (5, "")
             assert "in use by another process" in second.err
@@ -160,13 +163,13 @@ def _look(bench: Bench, tenant: Tenant) -> None:
 
 
 def test_status_and_export_while_the_input_is_read(tmp_path: Path) -> None:
-    """There is nothing to see yet: exit 5 and a sentence, and the run does not mind."""
+    """The commands status and export end with exit code 5 while the input is staged, and the run continues."""
     with a_job(tmp_path, *[1_000] * 100) as bench:
         with bench.start(*bench.run_arguments("--max-items", "0")) as process:
             until(bench.ledger.exists, process)
             for command in (["status", str(bench.ledger)], ["export", str(bench.ledger), str(tmp_path / "out.csv")]):
                 look = bench.command(*command)
-                assert look.code in (0, 5), look.err  # 0 when staging was quick
+                assert look.code in (0, 5), look.err  # 0 if staging was quick
                 assert "Traceback" not in look.err
             code, _, err = ended(process)
         assert code == 2, err
@@ -175,7 +178,7 @@ def test_status_and_export_while_the_input_is_read(tmp_path: Path) -> None:
 
 @posix
 def test_a_lock_that_a_dead_process_held_holds_nobody_up(tmp_path: Path) -> None:
-    """The file stays behind, and the lock is gone with the process."""
+    """The lock of a killed process does not stop the next run: its file stays, but the lock is released."""
     with a_job(tmp_path) as bench:
         with running(bench) as process:
             process.kill()
@@ -186,7 +189,7 @@ def test_a_lock_that_a_dead_process_held_holds_nobody_up(tmp_path: Path) -> None
 
 @posix
 def test_another_input_tenant_or_action_changes_no_byte_of_a_ledger(tmp_path: Path) -> None:
-    """Exit 2, nothing sent, and every file of the ledger as a killed run left it."""
+    """Another input, tenant or action ends with exit code 2, sends nothing, and changes no byte of the ledger."""
     with a_job(tmp_path, 40, 40) as bench:
         with running(bench, after=20) as process:
             process.kill()
@@ -216,7 +219,7 @@ def test_another_input_tenant_or_action_changes_no_byte_of_a_ledger(tmp_path: Pa
 
 
 def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock file that stands for a lock would outlive a killed run."""
+    """A file system without locks is refused, because a lock that is a mere file would outlive a killed run."""
     fcntl = pytest.importorskip("fcntl", reason="Windows locks otherwise")
 
     def missing(*_: object) -> None:
@@ -234,7 +237,10 @@ def test_a_file_system_without_locks_is_refused(tmp_path: Path, monkeypatch: pyt
 
 @posix
 def test_sigint_sigterm_and_sighup_drain_and_the_same_command_resumes(tmp_path: Path) -> None:
-    """Exit 4 each time with nothing in doubt; the fourth run ends the job, and no contact was ever asked for twice."""
+    """Runs that get SIGINT, SIGTERM or SIGHUP finish their calls and end with exit code 4.
+
+    The fourth run finishes the job, and no contact was sent twice.
+    """
     with a_job(tmp_path) as bench:
         tenant = bench.server.tenant
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -255,7 +261,10 @@ def test_sigint_sigterm_and_sighup_drain_and_the_same_command_resumes(tmp_path: 
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_second_signal_leaves_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    """While a call hangs that would be waited for: exit 4, in doubt, and the same command settles it."""
+    """A second signal while a call hangs ends the run at once with exit code 4.
+
+    The same command settles the rows in doubt.
+    """
     with a_job(tmp_path, *[8] * 5) as bench:
         tenant = bench.server.tenant
         tenant.set_faults(Faults(hang_after=1.0))
@@ -277,7 +286,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, number: signal.Signals) 
 
 @posix
 def test_two_signals_reach_a_run_that_is_held_up_by_its_own_output(tmp_path: Path) -> None:
-    """Nobody empties the pipe that it writes to, so that nothing goes on: it leaves all the same."""
+    """Two signals end a run that is blocked by its own output, because nobody reads the pipe."""
     with a_job(tmp_path, *[40] * 30, settings=QUICK) as bench:
         arguments = [a for a in bench.run_arguments("--verbose", *IN_A_HURRY) if a != "--quiet"]
         with bench.start(*arguments) as process:
@@ -286,7 +295,7 @@ def test_two_signals_reach_a_run_that_is_held_up_by_its_own_output(tmp_path: Pat
                 time.sleep(1.0)  # until a second passes without progress
                 assert process.poll() is None
             process.send_signal(signal.SIGTERM)
-            # One in the same instant may go to another thread, which interrupts no write of the main one.
+            # A signal in the same instant may go to another thread, which interrupts no write of the main one.
             time.sleep(0.5)
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=60) == 4
@@ -297,7 +306,7 @@ def test_two_signals_reach_a_run_that_is_held_up_by_its_own_output(tmp_path: Pat
 @posix
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_while_the_login_hangs_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
-    """Exit 4 and a sentence, while the connection is still open that nothing comes from."""
+    """A signal while the login hangs ends the run at once with exit code 4 and one sentence, and makes no ledger."""
     rows = write_csv(tmp_path / "in.csv", rows_of([1]))
     with a_job(tmp_path, 1) as bench, socket.create_server(("127.0.0.1", 0)) as silent:
         authority = f"https://127.0.0.1:{silent.getsockname()[1]}"
@@ -314,7 +323,7 @@ def test_a_signal_while_the_login_hangs_ends_at_once(tmp_path: Path, number: sig
 
 @posix
 def test_a_signal_while_the_input_is_read_is_an_orderly_stop(tmp_path: Path) -> None:
-    """Exit 4 and a sentence; the unstaged ledger is no obstacle to the same command."""
+    """A signal while the input is staged ends the run with exit code 4 and a sentence, and the same command stages it again."""
     with a_job(tmp_path, *[1_000] * 200) as bench:
 
         def start() -> subprocess.Popen[str]:
@@ -331,7 +340,7 @@ def test_a_signal_while_the_input_is_read_is_an_orderly_stop(tmp_path: Path) -> 
 
 @posix
 def test_a_signal_during_an_export_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Exit 4; neither the file nor its beginning is there."""
+    """A signal during an export ends it with exit code 4 and leaves no file."""
     out = tmp_path / "out" / "all.csv"
     out.parent.mkdir()
     with a_job(tmp_path, *[1_000] * 200) as bench:
@@ -348,7 +357,7 @@ def test_a_signal_during_an_export_leaves_nothing_behind(tmp_path: Path) -> None
 
 @posix
 def test_signals_that_were_ignored_from_the_start_stay_ignored(tmp_path: Path) -> None:
-    """Nohup ignores SIGHUP and a script's background job SIGINT: neither stops the run; SIGTERM would."""
+    """Signals that were ignored at the start stay ignored: SIGHUP under nohup, and SIGINT in a script's background job."""
 
     def ignored() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -362,7 +371,7 @@ def test_signals_that_were_ignored_from_the_start_stay_ignored(tmp_path: Path) -
 
 
 def test_ctrl_c_during_the_first_imports_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Exit 4, no traceback."""
+    """Ctrl-C during the first imports ends with exit code 4 and one sentence."""
     from purgeengine.__main__ import main
 
     def interrupted(name: str, *_: object) -> None:
@@ -377,14 +386,14 @@ def test_ctrl_c_during_the_first_imports_is_a_sentence(monkeypatch: pytest.Monke
 
 
 def test_only_signals_of_the_platform_are_heeded() -> None:
-    """Ctrl-Break where there is one, a closed session where there is one."""
+    """Each platform heeds the signals that it has: SIGBREAK on Windows and SIGHUP elsewhere."""
     names = {number.name for number in heeded_signals()}
     assert {"SIGINT", "SIGTERM"} <= names
     assert ("SIGBREAK" in names, "SIGHUP" in names) == ((True, False) if sys.platform == "win32" else (False, True))
 
 
 def test_a_blocking_call_that_nobody_waits_for_holds_nobody_up() -> None:
-    """The loop ends while the call still hangs; another answers, and a third raises."""
+    """A blocking call beside the loop returns or raises, and one that hangs does not keep the loop from ending."""
     release = threading.Event()
 
     async def main() -> None:
@@ -403,7 +412,7 @@ def test_a_blocking_call_that_nobody_waits_for_holds_nobody_up() -> None:
 
 
 def nobody_reads() -> int:
-    """The end of a pipe to write to whose other end is closed."""
+    """Return the writing end of a pipe whose reading end is closed."""
     reading, writing = os.pipe()
     os.close(reading)
     return writing
@@ -412,9 +421,9 @@ def nobody_reads() -> int:
 @posix
 @pytest.mark.parametrize("closed", ["", "2>&-", ">&- 2>&- <&-", "2>/dev/full"])
 def test_every_command_does_its_work_without_its_streams(tmp_path: Path, closed: str) -> None:
-    """Output unread or without an end, talk unwritable: each does its work, with the exit code of that.
+    """Every command does its work and gives its own exit code if its streams are unread, closed or full.
 
-    And no file of the ledger has taken the place of a stream that was closed.
+    No file of the ledger takes the place of a closed stream.
     """
     bad = Path(__file__).parents[2] / "sample_inputs" / "every-bad-row.csv"
     with a_job(tmp_path, 6, 6, settings=QUICK) as bench:
@@ -442,7 +451,7 @@ def test_every_command_does_its_work_without_its_streams(tmp_path: Path, closed:
 
 
 def _without(bench: Bench, closed: str, arguments: list[str]) -> tuple[int, str]:
-    """The exit code, and what Python itself complained of."""
+    """Return the exit code and the lines in which Python itself complains."""
     command = ["bash", "-c", f'exec "$@" {closed}', "bash", sys.executable, "-m", "purgeengine", *arguments]
     stdout = nobody_reads()
     try:
@@ -456,7 +465,7 @@ def _without(bench: Bench, closed: str, arguments: list[str]) -> tuple[int, str]
 
 
 def test_a_reader_that_has_gone_is_told_from_a_full_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Also on Windows, where a closed pipe says that an argument is invalid."""
+    """A reader that has gone is distinguished from a full disk, also on Windows, where a closed pipe is an invalid argument."""
     assert reader_has_gone(BrokenPipeError(32, "Broken pipe"))
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as pipe, os.fdopen(reading):
@@ -475,7 +484,10 @@ def test_a_reader_that_has_gone_is_told_from_a_full_disk(monkeypatch: pytest.Mon
 @posix
 @pytest.mark.parametrize("its_own", [True, False], ids=["its-own-terminal", "inherited-terminal"])
 def test_a_terminal_that_goes_away_spoils_no_run(tmp_path: Path, its_own: bool) -> None:
-    """Its own sends SIGHUP: the run drains, exit 4, and is resumed. One that it only writes to is written to in vain: exit 0."""
+    """A run whose own terminal closes gets SIGHUP, ends with exit code 4 and is resumed.
+
+    Another terminal that closes does not stop it.
+    """
     import fcntl
     import pty
     import termios
@@ -509,14 +521,14 @@ def test_a_terminal_that_goes_away_spoils_no_run(tmp_path: Path, its_own: bool) 
 
 @posix
 def test_a_run_whose_parent_died_goes_on_to_its_end(tmp_path: Path) -> None:
-    """It looks after itself: a script that is killed takes neither the run nor what it has recorded with it."""
+    """A run whose parent was killed continues to its end."""
     with a_job(tmp_path, *[40] * 5) as bench:
         arguments = bench.run_arguments(*IN_A_HURRY, "--connections", "2")
         script = f'{sys.executable} -m purgeengine "$@" & wait'
         with bench.start(command=["bash", "-c", script, "bash", *arguments]) as parent:
             until(lambda: bench.server.tenant.counters.purged >= 40, parent)
             parent.kill()
-            out, err = parent.communicate(timeout=60)  # the run holds the other ends of these until it ends
+            out, err = parent.communicate(timeout=60)  # the run holds the other ends of these pipes until it ends
         assert json.loads(out)["outcomes"]["purged"] == 200, err
         assert bench.server.tenant.truth.remaining() == 0
 
@@ -531,12 +543,12 @@ SHORT_OF_PATIENCE = textwrap.dedent("""
     from purgeengine.cli.main import main
     main(sys.argv[1:])
 """)
-"""The command line with calls that may take 1.5 s instead of 30."""
+"""The command line with calls that may take 1.5 s instead of 30 s."""
 
 
 @posix
 def test_a_run_that_was_suspended_goes_on(tmp_path: Path) -> None:
-    """Stopped for longer than a call, a token, a wait and a quarantine last: all purged, and no mailbox is asked too early."""
+    """A run that was suspended for longer than a call, a token, a wait and a cooldown last purges every row."""
     with a_job(tmp_path, *[40] * 8, login=LoginEndpoint(lifetime_s=2.0)) as bench:
         tenant = bench.server.tenant
         tenant.set_faults(Faults(item_throttled_before=0.05, call_throttled=0.05, retry_after_s_max=1))
@@ -555,7 +567,7 @@ def test_a_run_that_was_suspended_goes_on(tmp_path: Path) -> None:
 
 
 def test_the_zone_of_the_machine_changes_no_byte(tmp_path: Path) -> None:
-    """Times are UTC throughout, so that daylight saving does not matter."""
+    """Exports in two time zones are equal byte by byte, because all times are UTC."""
     with a_job(tmp_path, 6, 6, settings=QUICK) as bench:
         assert bench.run(TZ="America/New_York").code == 0
         files = []

@@ -1,4 +1,4 @@
-"""Settings from a file and the environment: which wins, where each comes from, and what is refused."""
+"""Tests of settings from a file and the environment: which one wins, where each comes from, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 import click
 import pytest
 
-from purgeengine.cli import settings as module
+from purgeengine.cli import settings_file
 from purgeengine.cli.main import COMMANDS, cli, run
-from purgeengine.cli.settings import NEVER_PRESET, SELF_CONTAINED, key_of
+from purgeengine.cli.setting_names import NEVER_PRESET, SELF_CONTAINED, key_of
 from tests.cli.test_main import a_tenant
 from tests.support.cli_fixtures import Bench, a_bench, rows_of
 
@@ -22,22 +22,22 @@ Show = Callable[..., dict[str, Any]]
 
 @pytest.fixture(autouse=True)
 def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither this machine's environment nor its user's file."""
+    """Hides the settings in this machine's environment and the user's own file."""
     for name in list(os.environ):
         if name.startswith("PURGEENGINE_"):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(module, "default_file", lambda: tmp_path / "own.toml")
+    monkeypatch.setattr(settings_file, "default_file", lambda: tmp_path / "own.toml")
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A configuration file, to be written."""
+    """Return the path of a configuration file that a test writes."""
     return tmp_path / "cleanup.toml"
 
 
 @pytest.fixture
 def show(file: Path, capsys: pytest.CaptureFixture[str]) -> Show:
-    """What ``config show`` says: key to (value, source), the protected list apart."""
+    """Return a function that calls ``config show`` and returns each setting's value and source by its key."""
 
     def shown(*arguments: str, command: str = "run") -> dict[str, Any]:
         code = run(["config", "show", "--json", "--config", str(file), command, *arguments])
@@ -52,7 +52,7 @@ def show(file: Path, capsys: pytest.CaptureFixture[str]) -> Show:
 
 @pytest.fixture
 def refused(file: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """The sentence with which a file is refused, by the commands that would use it."""
+    """Return a function that returns the sentence with which the commands refuse a file."""
 
     def sentence(text: str | bytes) -> str:
         file.write_bytes(text.encode() if isinstance(text, str) else text)
@@ -73,7 +73,10 @@ def refused(file: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., str
 def test_options_win_over_the_environment_and_that_over_the_file(
     file: Path, show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a command's own table over what stands above it; each value says where it comes from."""
+    """An option wins over the environment, that over a command's table in the file, and that over the file's top.
+
+    Each shows its source.
+    """
     file.write_text('connections = 5\nrate = 7\nfanout = 4\nlog_format = "json"\n[run]\nrate = 9\n[plan]\nrate = 8\n')
     monkeypatch.setenv("PURGEENGINE_CONNECTIONS", "6")
     monkeypatch.setenv("PURGEENGINE_QUIET", "true")
@@ -91,7 +94,7 @@ def test_options_win_over_the_environment_and_that_over_the_file(
 def test_every_option_of_every_command_can_be_set_in_the_file_and_the_environment(
     file: Path, show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those that others add later included; what confirms a purge is the exception."""
+    """Every option of every command can be set in the file and the environment, but for those that confirm a purge."""
     ctx = click.Context(cli)
     for name in COMMANDS:
         command = cli.get_command(ctx, name)
@@ -122,7 +125,7 @@ def _a_value_for(option: click.Option) -> Any:
 
 
 def test_paths_in_the_file_are_meant_from_its_folder(file: Path, show: Show) -> None:
-    """Wherever the command was started."""
+    """A relative path in the file is taken from the file's folder."""
     file.write_text('ledger = "ledgers/one"\nonly_users = ["pilot.txt", "/elsewhere/b.txt"]\n')
     found = show()
     assert found["ledger"][0] == str(file.parent / "ledgers" / "one")
@@ -132,7 +135,10 @@ def test_paths_in_the_file_are_meant_from_its_folder(file: Path, show: Show) -> 
 def test_the_users_own_file_is_read_unasked_and_one_in_the_working_directory_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Another named by the variable takes its place."""
+    """The user's own file is read without asking, unless a variable names another one.
+
+    A file in the working folder is not read.
+    """
     monkeypatch.chdir(tmp_path)
     for name in ("purgeengine.toml", "config.toml"):
         (tmp_path / name).write_text("rate = 1\n")
@@ -157,7 +163,7 @@ def test_the_users_own_file_is_read_unasked_and_one_in_the_working_directory_is_
 def test_the_protected_list_adds_up_over_every_source(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No flag takes away what the file or the environment protects."""
+    """The protected lists of file, environment and options add up, so that no option removes a protection."""
     file.write_text('protected_users = ["ceo@x.example", "*@board.x.example"]\nprotected_users_file = "p.txt"\n')
     monkeypatch.setenv("PURGEENGINE_PROTECTED_USERS", str(tmp_path / "e.txt"))
     assert run(["config", "show", "--json", "--config", str(file), "run", "--protected-users", "flag.txt"]) == 0
@@ -171,7 +177,7 @@ def test_the_protected_list_adds_up_over_every_source(
 
 
 def test_what_is_protected_by_any_source_is_not_purged(bench: Bench, tmp_path: Path) -> None:
-    """One mailbox by a name in the file, one by a file of it, one by the environment, one by the option; the fifth is purged."""
+    """Mailboxes protected by the file, a file that it names, the environment or an option are not purged, and the fifth one is."""
     names = [f"user{number:04d}@contoso.example" for number in range(5)]
     for name, text in (("p.txt", names[1]), ("e.txt", names[2]), ("o.txt", names[3])):
         (tmp_path / name).write_text(text + "\n")
@@ -188,14 +194,14 @@ def test_what_is_protected_by_any_source_is_not_purged(bench: Bench, tmp_path: P
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """Five mailboxes of two contacts."""
+    """Open a bench with five mailboxes of two contacts."""
     rows = rows_of([2] * 5)
     with a_bench(tmp_path, a_tenant(rows), rows) as bench:
         yield bench
 
 
 def test_a_limit_in_the_file_holds_a_run_back(bench: Bench, tmp_path: Path) -> None:
-    """As the option would, and the option wins."""
+    """A limit in the file refuses a run as the option does, and the option wins over it."""
     file = tmp_path / "c.toml"
     file.write_text("[run]\nmax_items = 9\n")
     ended = bench.run("--config", str(file))
@@ -236,7 +242,7 @@ def test_a_limit_in_the_file_holds_a_run_back(bench: Bench, tmp_path: Path) -> N
     ],
 )
 def test_what_is_not_understood_is_an_error(refused: Callable[..., str], text: str | bytes, says: str) -> None:
-    """Exit 2 with the key, what it should be, and the nearest name."""
+    """A setting that is not understood ends with exit code 2 and names the key, the right form or the nearest name."""
     assert says in refused(text)
 
 
@@ -244,14 +250,14 @@ def test_what_is_not_understood_is_an_error(refused: Callable[..., str], text: s
     "key", ["client_secret", "password", "AZURE_CLIENT_SECRET", "access_token", "run.secret", "[x]\nPassphrase"]
 )
 def test_a_secret_in_the_file_is_refused_and_not_repeated(refused: Callable[..., str], key: str) -> None:
-    """Whatever the table; it points to the environment."""
+    """A secret in the file is refused in any table with a hint to the environment, and is not repeated."""
     said = refused(f"{key} = 'hunter2-hunter2'")
     assert "environment" in said
     assert "hunter2" not in said
 
 
 def test_a_file_that_was_named_must_be_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """A guard in a file that is not found would be no guard. A folder is no file."""
+    """A named configuration file that is missing or a folder is refused, because a protection in it would be lost."""
     for path in (tmp_path / "nowhere.toml", tmp_path):
         assert run(["plan", "x.csv", "--config", str(path)]) == 2
         assert path.name in capsys.readouterr().err
@@ -267,7 +273,7 @@ def test_a_file_that_was_named_must_be_there(capsys: pytest.CaptureFixture[str],
 def test_an_unknown_variable_of_ours_is_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, variable: str, says: str
 ) -> None:
-    """A misspelt guard protects nobody. Variables of other commands are known."""
+    """An unknown variable that begins with PURGEENGINE_ is refused, because a misspelled protection protects nobody."""
     monkeypatch.setenv("PURGEENGINE_WORST", "3")
     monkeypatch.setenv("PURGEENGINE_ACCESS_TOKEN", "t")
     assert run(["config", "show"]) == 0
@@ -280,7 +286,7 @@ def test_an_unknown_variable_of_ours_is_an_error(
 def test_a_bad_value_in_the_environment_is_an_error(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told with the variable that it comes from, for nobody has typed the option; one that was typed, with the option."""
+    """A bad value from the environment is reported with its variable, and a typed one with its option."""
     monkeypatch.setenv("PURGEENGINE_CONNECTIONS", "many")
     assert run(["plan", "x.csv"]) == 2
     said = capsys.readouterr().err
@@ -292,7 +298,7 @@ def test_a_bad_value_in_the_environment_is_an_error(
 def test_demo_and_simulate_take_only_what_is_meant_for_them(
     file: Path, show: Show, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ledger of a real purge is not the place for a demo."""
+    """Settings at the top of the file do not reach demo and simulate: a demo must not use the ledger of a real purge."""
     file.write_text('ledger = "real"\nseed = 3\nmailbox_requests = 5\n[demo]\nseed = 4\n')
     monkeypatch.setenv("PURGEENGINE_LEDGER", "real-too")
     found = show(command="demo")
@@ -302,7 +308,7 @@ def test_demo_and_simulate_take_only_what_is_meant_for_them(
 
 
 def test_the_example_of_the_manual_is_understood(file: Path, show: Show) -> None:
-    """Every key in it."""
+    """Every key in the example of the manual is accepted."""
     manual = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
     file.write_text(manual.split("<!-- example -->\n```toml\n")[1].split("```")[0], encoding="utf-8")
     found = show()
@@ -311,6 +317,6 @@ def test_the_example_of_the_manual_is_understood(file: Path, show: Show) -> None
 
 
 def test_no_password_of_an_address_is_shown(file: Path, show: Show) -> None:
-    """An address may hold one."""
+    """A password in an address is not shown by ``config show``."""
     file.write_text('graph_url = "https://ann:hunter2@graph.example"\n')
     assert "hunter2" not in str(show())

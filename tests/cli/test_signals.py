@@ -1,4 +1,7 @@
-"""How a process ends: by its own exit code, in time whatever hangs, with one sentence where the machine is short of something."""
+"""Tests of the end of a process.
+
+Its exit code, its end in time whatever hangs, and its sentence if the machine lacks something.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from tests.disk.full import SPOKEN, NoSuchDisk, play_small_disk
 from tests.support.cli_fixtures import Ended, rows_of, write_csv
 
 SIGNALS_AT_THE_END = 4
-"""Runs that get a signal after their summary; the campaign of signals sends some hundred."""
+"""Runs that get a signal after their summary; the campaign of signals sends some hundreds."""
 
 
 @pytest.mark.parametrize(
@@ -31,7 +34,10 @@ SIGNALS_AT_THE_END = 4
     [("run", 3_200), ("run", 3_904), ("export.csv.gz", 512), ("export.parquet", 1_024)],
 )
 def test_a_full_disk_is_a_sentence_and_nothing_else(tmp_path: Path, command: str, kib: int) -> None:
-    """At the stages where a writer of another library was still open; `python -m tests.campaigns small_disks` plays them all."""
+    """A full disk gives one sentence, at the stages where another library's writer is still open.
+
+    ``python -m tests.campaigns small_disks`` plays all stages.
+    """
     try:
         play_small_disk(tmp_path, command, kib)
     except NoSuchDisk as reason:
@@ -40,7 +46,7 @@ def test_a_full_disk_is_a_sentence_and_nothing_else(tmp_path: Path, command: str
 
 @posix
 def test_a_file_that_may_not_grow_is_a_sentence_and_nothing_else(tmp_path: Path) -> None:
-    """The same without a small disk: the limit for one file. Staging fails, and so do standard input's copy and an export."""
+    """A limit for the size of files gives one sentence and exit code 5, like a small disk."""
     with a_job(tmp_path, *[400] * 10, settings=QUICK) as bench:
         for blocks in (0, 16, 64):
             limited = ["sh", "-c", f'ulimit -f {blocks}; exec "$@"', "sh", sys.executable, "-m", "purgeengine"]
@@ -54,7 +60,7 @@ def test_a_file_that_may_not_grow_is_a_sentence_and_nothing_else(tmp_path: Path)
 
 @posix
 def test_a_signal_after_the_summary_changes_nothing(tmp_path: Path) -> None:
-    """Whatever the process still has to do, and however late the signal comes."""
+    """A signal after the summary changes neither the exit code nor the output."""
     rng = random.Random(5)
     with a_job(tmp_path, 3, 3, settings=QUICK) as bench:
         assert bench.run().code == 0
@@ -84,13 +90,13 @@ HANGING = textwrap.dedent("""
     from purgeengine.cli.main import main
     main(sys.argv[2:])
 """)
-"""The command line with a short drain, and with something that never ends."""
+"""The command line with a short drain and one thing that never ends."""
 
 
 @posix
 @pytest.mark.parametrize("what", ["answer", "closing", "name"])
 def test_a_stop_ends_in_time_whatever_hangs(tmp_path: Path, what: str) -> None:
-    """Exit 4, while answers, the lookup of a name or the closing of the ledger would take for ever."""
+    """A stop ends in time with exit code 4, even if an answer, a name's lookup or the ledger's closing hangs."""
     with a_job(tmp_path, 8, 8, settings=QUICK) as bench:
         bench.server.tenant.set_faults(Faults(hang_after=1.0))
         arguments = bench.run_arguments()
@@ -111,7 +117,7 @@ def test_a_stop_ends_in_time_whatever_hangs(tmp_path: Path, what: str) -> None:
 
 
 def test_a_second_reason_to_stop_gives_no_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that Graph halts while it drains took up to twice as long as a stop may."""
+    """A second reason to stop does not extend the drain: such a run once took twice as long as a stop may."""
     now = [100.0]
 
     class Clock:
@@ -145,7 +151,7 @@ def test_a_second_reason_to_stop_gives_no_more_time(monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_what_is_short_is_named(error: Exception, sentence: str | None) -> None:
-    """Also where another error came of it, and where a ledger tells it."""
+    """A lack of memory, threads, files or temporary space is named, also if it is the cause of another error."""
     outer = RuntimeError("it could not be done")
     outer.__cause__ = error
     assert shortage(error) == shortage(outer) == sentence
@@ -154,7 +160,7 @@ def test_what_is_short_is_named(error: Exception, sentence: str | None) -> None:
 
 
 def limited(bench_arguments: list[str], limit: str, scratch: Path) -> Ended:
-    """A command under a limit of the shell."""
+    """Run a command under a limit of the shell."""
     command = ["sh", "-c", f'{limit}; exec "$@"', "sh", sys.executable, "-m", "purgeengine", *bench_arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=scratch, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)
@@ -171,7 +177,7 @@ def limited(bench_arguments: list[str], limit: str, scratch: Path) -> Ended:
     ],
 )
 def test_a_command_under_a_low_limit_is_a_sentence(tmp_path: Path, limit: str, sentence: str) -> None:
-    """From the import of the command line on; nothing is made, and no library ends the process by itself."""
+    """A command under a low limit of memory or files ends with exit code 4 and one sentence, and makes nothing."""
     rows = write_csv(tmp_path / "in.csv", rows_of([3]))
     found = limited(["run", str(rows), "--ledger", str(tmp_path / "L"), "--yes"], limit, tmp_path)
     assert (found.code, found.err) == (4, f"purgeengine: {sentence}\n")
@@ -181,7 +187,7 @@ def test_a_command_under_a_low_limit_is_a_sentence(tmp_path: Path, limit: str, s
 @posix
 @pytest.mark.parametrize("zone", [":/nonexistent", "garbage!!"])
 def test_an_odd_zone_or_a_folder_that_is_gone_is_no_obstacle(tmp_path: Path, zone: str) -> None:
-    """The zone of the machine is used for nothing, and the folder that a command starts in only for names below it."""
+    """An unknown time zone or a deleted working folder does not disturb ``plan``."""
     rows = write_csv(tmp_path / "in.csv", rows_of([3]))
     gone = tmp_path / "gone"
     gone.mkdir()
@@ -203,7 +209,7 @@ LOCALES = {
     ("locale", "name"), [("C", "Löschung".encode()), ("unknown", b"L\xf6schung"), ("UTF-8", b"x\xff\xfe %3f#?")]
 )
 def test_a_name_that_the_locale_cannot_spell_works(tmp_path: Path, locale: str, name: bytes) -> None:
-    """As an input, a ledger, a CA file, an export and its ending, a report: the bytes are the name, whatever they mean."""
+    """Names that the locale cannot decode work for input, ledger, CA file, export and report."""
     with a_job(tmp_path, 2, 2, settings=QUICK) as bench:
         base = os.fsencode(tmp_path) + b"/" + name
         source, ledger, authority = base + b".csv", base, base + b".pem"
@@ -232,7 +238,7 @@ def test_a_name_that_the_locale_cannot_spell_works(tmp_path: Path, locale: str, 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text elsewhere")
 def test_a_name_that_cannot_even_be_asked_for_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    """Out of a file of settings, which is UTF-8 in every locale: exit 2, and the name of what holds it."""
+    """A name from a settings file that the locale cannot encode is refused with exit code 2 before anything is made."""
     rows = write_csv(tmp_path / "in.csv", rows_of([3]))
     settings = tmp_path / "purgeengine.toml"
     settings.write_text('[run]\nledger = "Löschung"\n', encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a command line has in memory when it starts: as little as it needs."""
+"""Tests of the start of a command line: it loads as little as it needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEAVY = {"aiohttp", "msal", "pyarrow", "rich", "structlog", "uvloop"}
 
 
 def left_by(*arguments: str, say: str, **environment: str) -> str:
-    """What Python can say of itself when a command has ended."""
+    """Run a command and return the value that Python prints of this expression at its end."""
     script = (
         f"import atexit, os, sys\natexit.register(lambda: print({say}))\nfrom purgeengine.cli.main import main\n"
         f"main({list(arguments)!r})"
@@ -30,7 +30,7 @@ def left_by(*arguments: str, say: str, **environment: str) -> str:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["retry", "--help"]])
 def test_help_is_told_without_what_a_run_needs(arguments: list[str]) -> None:
-    """Such libraries take most of a start, and nobody has asked for anything yet."""
+    """Help and version load none of the heavy libraries, which take most of the time of a start."""
     loaded = left_by(*arguments, say="*{name.partition('.')[0] for name in sys.modules}").split()
     assert "click" in loaded
     assert HEAVY.isdisjoint(loaded)
@@ -40,14 +40,14 @@ def test_help_is_told_without_what_a_run_needs(arguments: list[str]) -> None:
 def test_arrow_takes_its_memory_from_the_system_unless_told_otherwise(
     tmp_path: Path, asked: dict[str, str], used: str
 ) -> None:
-    """Whatever reads an input."""
+    """Arrow uses the system's memory pool unless the environment names another."""
     rows = write_csv(tmp_path / "in.csv", rows_of([3]))
     pool = "sys.modules['pyarrow'].default_memory_pool().backend_name"
     assert left_by("plan", str(rows), say=pool, **asked) == used
 
 
 def test_cycles_are_looked_for_rarely_and_not_in_what_was_imported() -> None:
-    """From the start of any command on."""
+    """The garbage collector runs rarely and skips what was imported, from the start of any command."""
     assert left_by("--version", say="__import__('gc').get_threshold()[0] >= 100_000") == "True"
     assert left_by("--version", say="__import__('gc').get_freeze_count() > 10_000") == "True"
 
@@ -56,7 +56,7 @@ def test_cycles_are_looked_for_rarely_and_not_in_what_was_imported() -> None:
 def test_a_command_that_does_not_exist_is_told_with_the_one_that_may_be_meant(
     typed: str, meant: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As it is for options; where nothing is like it, nothing is guessed."""
+    """An unknown command is refused with the nearest command, if there is one."""
     assert run([typed]) == 2
     said = capsys.readouterr().err
     assert f"No such command {typed!r}." in said

@@ -1,1 +1,1 @@
-"""Clients that others wrote, unchanged, against the simulated tenant: each runs its documented batch in a process of its own."""
+"""Clients of other authors, unchanged, against the simulated tenant: each runs its documented batch in its own process."""

@@ -1,6 +1,6 @@
-"""Batches as the samples of msgraph-core write them (samples/batch_requests), over the client that msgraph-sdk makes.
+"""A script that sends batches as the samples of msgraph-core do, with the client of msgraph-sdk.
 
-Run as a script: the argument is a JSON object with ``url``, ``token``, ``user`` and the ids to use; prints what it was told.
+Its argument is a JSON object with ``url``, ``token``, ``user`` and the ids to use. It prints the answers as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FAR = 4_102_444_800
 
 
 class StaticToken:
-    """A credential that has its token already."""
+    """A credential with a ready token."""
 
     def __init__(self, token: str) -> None:
         self._token = AccessToken(token, FAR)
@@ -34,7 +34,7 @@ class StaticToken:
 
 
 def request(method: str, url: str, content: bytes | None = None) -> RequestInformation:
-    """As in batch_request_with_content.py."""
+    """Return a request as in batch_request_with_content.py of the samples."""
     information = RequestInformation()
     information.http_method = method
     information.url = url
@@ -46,12 +46,12 @@ def request(method: str, url: str, content: bytes | None = None) -> RequestInfor
 
 
 def told(response: Any) -> dict[str, Any]:
-    """What the client exposes of a sub-response. Its current release gives no body that is a JSON object."""
+    """Return what the client shows of a sub-response. Its current release gives no body that is a JSON object."""
     return {"status": response.status, "headers": response.headers, "content_type": response.content_type}
 
 
 async def main(task: dict[str, Any]) -> dict[str, Any]:
-    """A batch with every kind of request, a collection that is split, and a single request."""
+    """Send a batch with every kind of request, a collection that is split, and a single request."""
     provider = AzureIdentityAuthenticationProvider(
         StaticToken(task["token"]), scopes=["https://graph.microsoft.com/.default"]
     )

@@ -1,6 +1,6 @@
-"""Batches as office365-rest-python-client documents them (its 2.3.2 notes, `GraphClient.execute_batch`).
+"""A script that sends batches as office365-rest-python-client documents them (2.3.2, `GraphClient.execute_batch`).
 
-Run as a script: the argument is a JSON object with ``url``, ``token``, ``user`` and the ids to use; prints what it was told.
+Its argument is a JSON object with ``url``, ``token``, ``user`` and the ids to use. It prints the answers as JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from office365.graph_client import GraphClient
 
 
 def main(task: dict[str, Any]) -> dict[str, Any]:
-    """A batch that reads, one that deletes, one that is a chain, and one in which a row fails."""
+    """Send a batch that reads, one that deletes, and one that is a chain in which a row fails."""
     _ENDPOINTS[AzureEnvironment.Global]["graph"] = task["url"]
     client = GraphClient(token_callback=lambda: {"token_type": "Bearer", "access_token": task["token"]})
 

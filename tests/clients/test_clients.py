@@ -1,7 +1,8 @@
-"""Three clients of Graph, unchanged, run the batches of their own documentation against the simulated tenant, over TLS.
+"""Tests of three unchanged clients of Graph, each with the batches of its own documentation.
 
-They come with the extra ``clients`` and with ``npm install @microsoft/microsoft-graph-client`` (found by NODE_PATH). Where one is
-not installed its test is skipped, unless CLIENTS_REQUIRED names it.
+Each client runs against the simulated tenant over TLS. The clients come with the extra ``clients`` and with ``npm
+install @microsoft/microsoft-graph-client`` (found by NODE_PATH). The test of a missing client is skipped, unless
+CLIENTS_REQUIRED names the client.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ NPM_PACKAGE = "@microsoft/microsoft-graph-client"
 
 @pytest.fixture
 def sim() -> Iterator[SimulatedTenant]:
-    """One mailbox with 60 contacts, without latency."""
+    """Serve a tenant with one mailbox of 60 contacts, without latency."""
     rows = [(USER, "", f"c-{n}") for n in range(CONTACTS)]
     with in_background(SimulatedTenant(Tenant(TenantSettings(latency_median_s=0, overhead_s=0), contacts=rows))) as sim:
         yield sim
 
 
 def need(name: str, installed: bool, how: str) -> None:
-    """Skip the test of a client that is not there, or fail where it has to be."""
+    """Skip the test of a client that is not installed, or fail if the client is required."""
     if installed:
         return
     if name in os.environ.get("CLIENTS_REQUIRED", "").split():
@@ -49,7 +50,7 @@ def need(name: str, installed: bool, how: str) -> None:
 
 
 def run(sim: SimulatedTenant, command: list[str], many: int) -> dict[str, Any]:
-    """What a client's script was told. ``many`` contacts are given to it to delete."""
+    """Run a client's script and return what it prints. It gets ``many`` contacts to delete."""
     task = {**TASK, "url": sim.graph_url, "token": sim.login.issue(0.0), "many": many_of(many)}
     trust = dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"), str(sim.ca_file))
     ended = subprocess.run(
@@ -66,18 +67,18 @@ def run(sim: SimulatedTenant, command: list[str], many: int) -> dict[str, Any]:
 
 
 def many_of(count: int) -> list[str]:
-    """Contacts that a client is to delete."""
+    """Return the contacts that a client must delete."""
     return [f"c-{n}" for n in range(10, 10 + count)]
 
 
 def assert_purged(sim: SimulatedTenant, many: int) -> None:
-    """The tenant's truth: what the client asked for is gone, and nothing else."""
+    """Check that the contacts that the client deleted are gone from the tenant, and no others."""
     there = {f"c-{n}" for n in range(CONTACTS)} - {TASK["delete"], TASK["purge"], *many_of(many)}
     assert set(sim.tenant.truth.mailbox(USER).contacts) == there
 
 
 def test_msgraph_core(sim: SimulatedTenant) -> None:
-    """Ids, statuses and headers are as sent, a collection of 25 is split, and a page has its link."""
+    """With msgraph-core, ids, statuses and headers are as sent, a collection of 25 is split, and a page has its link."""
     need("msgraph", find_spec("msgraph_core") is not None, "pip install -e '.[clients]'")
     said = run(sim, [sys.executable, str(HERE / "msgraph_script.py")], 25)
     statuses = {"me": 400, "users": 200, "list": 200, "read": 200, "delete": 204, "purge": 204, "absent": 404}
@@ -92,7 +93,10 @@ def test_msgraph_core(sim: SimulatedTenant) -> None:
 
 
 def test_office365_rest_python_client(sim: SimulatedTenant) -> None:
-    """Objects are filled from the sub-responses, 25 deletions go in two batches, and a chain stops at its first failure."""
+    """The client office365-rest-python-client fills its objects from sub-responses and deletes 25 contacts.
+
+    Its chain stops at the first failure.
+    """
     need("office365", find_spec("office365") is not None, "pip install -e '.[clients]'")
     said = run(sim, [sys.executable, str(HERE / "office365_script.py")], 25)
     box = sim.tenant.truth.mailbox(USER)
@@ -104,7 +108,7 @@ def test_office365_rest_python_client(sim: SimulatedTenant) -> None:
 
 
 def test_microsoft_graph_client(sim: SimulatedTenant) -> None:
-    """Every sub-response makes a Response with its body and headers, a chain of 20 runs, and pages are followed to the end."""
+    """The client microsoft-graph-client makes a Response of every sub-response, runs a chain of 20, and follows all pages."""
     node = shutil.which("node")
     found = (
         node is not None

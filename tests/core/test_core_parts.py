@@ -1,4 +1,4 @@
-"""The small parts of the core, each alone: what raises and lowers a limit, closes the gate, narrows the fanout, ends a token."""
+"""Tests of small parts of the core, each alone: limits of a mailbox, circuit breaker, fanout, open mailboxes, tokens, settling."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def a_breaker(connections: int = 16) -> CircuitBreaker:
 
 
 def test_two_crowded_answers_in_a_row_lower_the_limit_by_one_each_time() -> None:
-    """One may be chance; after two the count begins anew, and one request is always left."""
+    """Two answers one after the other with concurrency refusals lower a mailbox's limit by one, down to one."""
     mailbox = a_mailbox()
     limits = []
     for _ in range(10):
@@ -64,7 +64,7 @@ def test_two_crowded_answers_in_a_row_lower_the_limit_by_one_each_time() -> None
 
 
 def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
-    """Crowded, otherwise refused, crowded: that is not two in a row, but the next one makes it so."""
+    """A refusal for another reason interrupts a series of concurrency refusals."""
     mailbox = a_mailbox()
     for concurrency in (True, False, True):
         mailbox.was_refused(some_went_through=True, concurrency=concurrency)
@@ -74,7 +74,7 @@ def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
 
 
 def test_a_good_answer_ends_the_row_of_crowded_ones() -> None:
-    """Crowded, good, crowded: that is one and one, not two."""
+    """A good answer interrupts a series of concurrency refusals."""
     mailbox = a_mailbox()
     mailbox.was_refused(some_went_through=True, concurrency=True)
     mailbox.went_well(1)
@@ -83,7 +83,7 @@ def test_a_good_answer_ends_the_row_of_crowded_ones() -> None:
 
 
 def test_refusals_are_counted_until_something_goes_through() -> None:
-    """They choose the back-off: 1, 2, then 0 as soon as one row of the answer went through."""
+    """Refusals of a mailbox are counted until a row goes through."""
     mailbox = a_mailbox()
     counts = []
     for went_through in (False, False, True, False):
@@ -95,7 +95,7 @@ def test_refusals_are_counted_until_something_goes_through() -> None:
 
 
 def test_a_lowered_limit_recovers_after_forty_good_replies_in_a_row() -> None:
-    """39 are not enough, a refusal between makes them count from zero, and it never rises above what it was."""
+    """A lowered limit rises by one after forty good replies in a row, up to its first value; a refusal resets the count."""
     mailbox = a_mailbox()
     for _ in range(4):
         mailbox.was_refused(some_went_through=True, concurrency=True)
@@ -114,7 +114,7 @@ def test_a_lowered_limit_recovers_after_forty_good_replies_in_a_row() -> None:
 
 
 def test_a_row_that_travels_alone_uses_one_request_of_the_window() -> None:
-    """Exactly one: with two requests left, two such rows may leave and no third."""
+    """A row that is sent alone uses one request of the window: with room for two requests, two such rows leave."""
     mailbox = a_mailbox(rows=1, requests=2)
     mailbox.give_up()
     mailbox.alone = [Attempt(0, 1), Attempt(1, 1)]
@@ -126,7 +126,10 @@ def test_a_row_that_travels_alone_uses_one_request_of_the_window() -> None:
 
 
 def test_what_graph_asked_for_is_told_apart_from_what_we_wait_by_ourselves() -> None:
-    """Both block; only the first is shown as throttling, and a shorter wait never replaces a longer one."""
+    """Both Graph's waits and our own block a mailbox, but only Graph's count as throttling.
+
+    A shorter wait never replaces a longer one.
+    """
     mailbox = a_mailbox()
     mailbox.block(10.0)
     assert (mailbox.blocked_until, mailbox.throttled_until) == (10.0, -inf)
@@ -137,11 +140,11 @@ def test_what_graph_asked_for_is_told_apart_from_what_we_wait_by_ourselves() -> 
     assert (mailbox.blocked_until, mailbox.throttled_until) == (20.0, 20.0)
 
 
-# ---------------------------------------------------------------------------------------------------------------- gate
+# ----------------------------------------------------------------------------------------------------- circuit breaker
 
 
 def test_the_gate_closes_at_the_fifth_failure_in_a_row_and_lets_one_probe_through() -> None:
-    """Four say nothing; at the fifth nothing leaves for a while, and then one batch at a time."""
+    """After five failures in a row the circuit breaker holds all calls, and then lets one batch at a time try."""
     breaker = a_breaker()
     for _ in range(FAILURES_TO_CLOSE - 1):
         breaker.failed(10.0, FAILED)
@@ -159,7 +162,7 @@ def test_the_gate_closes_at_the_fifth_failure_in_a_row_and_lets_one_probe_throug
 
 
 def test_each_probe_that_fails_closes_the_gate_for_twice_as_long() -> None:
-    """One to two seconds at first, then two to four, and so on; a probe that fails in the very moment of opening counts."""
+    """Each failed trial call makes the circuit breaker hold the calls twice as long, from 1 to 2 s on."""
     breaker = a_breaker()
     for _ in range(FAILURES_TO_CLOSE - 1):
         breaker.failed(10.0, FAILED)
@@ -171,7 +174,7 @@ def test_each_probe_that_fails_closes_the_gate_for_twice_as_long() -> None:
 
 
 def test_failures_that_left_before_the_gate_closed_change_nothing() -> None:
-    """Sixteen batches in flight when the service went away close the gate once, for the shortest wait."""
+    """Failures of batches that left before the circuit breaker held the calls change only the time of the outage."""
     breaker, other = a_breaker(), a_breaker()
     for _ in range(FAILURES_TO_CLOSE):
         breaker.failed(10.0, FAILED)
@@ -184,7 +187,7 @@ def test_failures_that_left_before_the_gate_closed_change_nothing() -> None:
 
 
 def test_only_time_spent_trying_counts_as_an_outage() -> None:
-    """Between two failures lay a day (a wait that Graph asked for, or a machine asleep): three minutes of it count."""
+    """At most three minutes between two failures count as time of an outage: the machine may have slept."""
     breaker = a_breaker()
     breaker.failed(10.0, FAILED)
     breaker.failed(86_410.0, FAILED)
@@ -194,7 +197,7 @@ def test_only_time_spent_trying_counts_as_an_outage() -> None:
 
 
 def test_a_pause_with_nothing_to_send_is_no_outage() -> None:
-    """Failures count from anew after it: what was before and the pause itself are forgotten."""
+    """A pause with nothing to send resets the time of the outage."""
     breaker = a_breaker()
     breaker.failed(10.0, FAILED)
     breaker.failed(40.0, FAILED)
@@ -207,7 +210,7 @@ def test_a_pause_with_nothing_to_send_is_no_outage() -> None:
 
 
 def test_four_calls_that_are_too_fast_are_no_outage() -> None:
-    """Each counts once: only the fifth makes the next batch a probe."""
+    """Four throttled calls one after the other are no outage, and with the fifth one batch at a time tries the service."""
     breaker = a_breaker()
     for _ in range(FAILURES_TO_CLOSE - 1):
         breaker.throttled(0.0, THROTTLED)
@@ -217,7 +220,7 @@ def test_four_calls_that_are_too_fast_are_no_outage() -> None:
 
 
 def test_a_call_that_is_too_fast_counts_as_a_failure_and_waits_as_told() -> None:
-    """A Retry-After is kept to the second; without one the waits grow; five in a row make a probe of the next."""
+    """A throttled call counts as a failure and waits as Graph asks, or longer each time without a Retry-After."""
     breaker = a_breaker()
     assert breaker.throttled(0.0, Reply(429, retry_after_s=7.0)) >= 7.0
     assert breaker.places(0, 6.9) == 0
@@ -225,7 +228,7 @@ def test_a_call_that_is_too_fast_counts_as_a_failure_and_waits_as_told() -> None
     assert breaker.probing
     assert waits[-1] > waits[0]
     breaker.answered()
-    assert breaker.opens_at >= 7.0  # asked for is asked for, whatever went well in between
+    assert breaker.opens_at >= 7.0  # Graph's wait holds, whatever went well meanwhile
 
 
 # -------------------------------------------------------------------------------------------------------------- fanout
@@ -241,7 +244,10 @@ def a_wide_fanout() -> FanoutProbe:
 
 
 def test_a_wide_fanout_narrows_when_more_than_a_fifth_is_refused_for_long() -> None:
-    """Five of every twenty refused, over more than two hundred rows; three of twenty, for ever, do not."""
+    """A wide fanout goes back to four if more than a fifth of over two hundred rows is refused.
+
+    Three of twenty never suffice.
+    """
     probe = a_wide_fanout()
     batches = 0
     while probe.decided == 20:
@@ -258,7 +264,7 @@ def test_a_wide_fanout_narrows_when_more_than_a_fifth_is_refused_for_long() -> N
 
 
 def test_a_probe_whose_answer_was_lost_is_made_again() -> None:
-    """Narrow batches that are lost are no probes; of three wide ones each that is lost may be tried once more."""
+    """A probe whose answer was lost is made again, and a lost narrow batch is no probe."""
     probe = FanoutProbe("auto", 4, 20)
     probe.sent(8)
     probe.lost(4)
@@ -279,7 +285,7 @@ def test_a_probe_whose_answer_was_lost_is_made_again() -> None:
 
 
 def test_a_narrow_batch_shows_nothing_and_one_of_five_something() -> None:
-    """Four rows are safe on any service, refused or not; a fifth that goes through is a clean probe."""
+    """A batch of four rows proves nothing, and one of five that goes through is a clean probe."""
     probe = FanoutProbe("auto", 4, 20)
     for refused in (0, 1, 3, 4):
         probe.sent(4)
@@ -291,7 +297,7 @@ def test_a_narrow_batch_shows_nothing_and_one_of_five_something() -> None:
 
 
 def test_three_unclear_probes_decide_and_two_do_not() -> None:
-    """Half of what a service must refuse that runs all at once: a third time is enough."""
+    """Three unclear probes keep the fanout at four, and two do not decide."""
     probe = FanoutProbe("auto", 4, 20)
     decided = []
     for _ in range(3):
@@ -302,7 +308,7 @@ def test_three_unclear_probes_decide_and_two_do_not() -> None:
 
 
 def test_a_third_of_a_wide_probe_refused_is_no_reason_to_stay_narrow() -> None:
-    """A service that runs all at once would refuse sixteen of twenty; six have another cause."""
+    """Six of twenty rows refused are no reason for a narrow fanout: a service that runs whole batches would refuse sixteen."""
     probe = FanoutProbe("auto", 4, 20)
     for rows, refused in ((8, 0), *[(20, 6)] * WIDE_PROBES):
         probe.sent(rows)
@@ -311,7 +317,10 @@ def test_a_third_of_a_wide_probe_refused_is_no_reason_to_stay_narrow() -> None:
 
 
 def test_a_long_good_time_does_not_outweigh_a_bad_one() -> None:
-    """After twenty thousand rows without a refusal, eight of twenty refused are noticed within some twenty batches."""
+    """A long time without refusals does not hide a bad one.
+
+    Eight of twenty refused narrow the fanout within some twenty batches.
+    """
     probe = a_wide_fanout()
     for _ in range(1_000):
         probe.answered(20, 0)
@@ -321,7 +330,7 @@ def test_a_long_good_time_does_not_outweigh_a_bad_one() -> None:
 
 
 def test_a_bad_minute_fades() -> None:
-    """A good part of two hundred rows refused, then many good ones, then as bad again: neither alone narrows it."""
+    """Short bad times with long good ones between them do not narrow the fanout."""
     probe = a_wide_fanout()
     for _ in range(20):
         for _ in range(6):
@@ -331,11 +340,11 @@ def test_a_bad_minute_fades() -> None:
     assert probe.decided == 20
 
 
-# -------------------------------------------------------------------------------------------------------------- roster
+# ------------------------------------------------------------------------------------------------------ open mailboxes
 
 
 def test_mailboxes_that_graph_throttles_are_counted_while_they_wait() -> None:
-    """Two of three, one of them until its own end comes; what waits for another reason is not counted."""
+    """Mailboxes that Graph throttles are counted while they wait; those that wait for another reason are not."""
     open_mailboxes = OpenMailboxes(Limits())
     for number, throttled_s in enumerate((10.0, 30.0, 0.0)):
         mailbox = Mailbox(number, 0, 5, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
@@ -347,7 +356,7 @@ def test_mailboxes_that_graph_throttles_are_counted_while_they_wait() -> None:
 
 
 def test_a_mailbox_that_has_left_is_not_woken() -> None:
-    """It waited, then its last rows were given up: its timer finds nobody."""
+    """A mailbox that ended while it waited is not woken."""
     open_mailboxes = OpenMailboxes(Limits())
     mailbox = a_mailbox(rows=5)
     mailbox.block(10.0)
@@ -359,7 +368,7 @@ def test_a_mailbox_that_has_left_is_not_woken() -> None:
 
 
 def test_mailboxes_that_wait_make_room_for_others_until_they_are_ready() -> None:
-    """One connection wants eight: one that waits is not counted among them, one that is ready is."""
+    """A waiting mailbox does not take room, and a ready one does: one connection has room for eight."""
     open_mailboxes = OpenMailboxes(Limits(connections=1))
     mailbox = a_mailbox(rows=5)
     mailbox.block(10.0)
@@ -370,7 +379,7 @@ def test_mailboxes_that_wait_make_room_for_others_until_they_are_ready() -> None
 
 
 def test_timers_that_no_longer_matter_are_swept_out_now_and_then() -> None:
-    """A hundred mailboxes, each waiting for an ever earlier instant: twice as many timers as needed and 64, then as many."""
+    """Timers that no longer matter are removed once there are 64 more than twice as many as needed."""
     open_mailboxes = OpenMailboxes(Limits())
     cooldown = LostCallCooldown(Limits())
     waiting = [Mailbox(number, 0, 5, Window(10_000, 600.0), cooldown, limit_max=4) for number in range(100)]
@@ -380,19 +389,19 @@ def test_timers_that_no_longer_matter_are_swept_out_now_and_then() -> None:
             mailbox.blocked_until = until
             (open_mailboxes.place if mailbox.number < len(open_mailboxes) else open_mailboxes.open)(mailbox, 0.0)
             counts.append(len(open_mailboxes._timers))
-            open_mailboxes.place(mailbox, 0.0)  # the same instant once more is no second timer
+            open_mailboxes.place(mailbox, 0.0)  # a second timer for the same instant is not set
             assert len(open_mailboxes._timers) == counts[-1]
     assert (max(counts), counts[264]) == (264, 100)
     open_mailboxes.wake(59.9)
     assert (open_mailboxes.has_ready, open_mailboxes.next_timer_at()) == (False, 60.0)
     open_mailboxes.wake(60.0)
     assert len(open_mailboxes.ready) == 100
-    open_mailboxes.wake(90.0)  # whatever stale ones are left find nobody
+    open_mailboxes.wake(90.0)  # the stale timers that are left find nothing
     assert (len(open_mailboxes.ready), open_mailboxes.next_timer_at()) == (100, inf)
 
 
 def test_a_mailbox_whose_turn_comes_while_it_must_wait_sends_nothing() -> None:
-    """It was ready when it was queued; whoever takes it out looks again."""
+    """A mailbox that must wait when its turn comes gives no rows."""
     queue, mailbox = ReadyQueue(), a_mailbox()
     queue.push(mailbox)
     mailbox.block(50.0)
@@ -401,7 +410,7 @@ def test_a_mailbox_whose_turn_comes_while_it_must_wait_sends_nothing() -> None:
 
 
 def test_the_scheduler_tells_how_many_mailboxes_are_throttled() -> None:
-    """One of two, for the display."""
+    """The scheduler's view has the number of throttled mailboxes."""
     scheduler = a_scheduler(8, 8, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, THROTTLED_ITEM), now=0.0)
@@ -412,7 +421,7 @@ def test_the_scheduler_tells_how_many_mailboxes_are_throttled() -> None:
 
 
 def test_one_renewal_answers_all_refusals_of_the_same_token() -> None:
-    """Refusals that left with an older token ask for nothing; a third token refused in a row ends the run."""
+    """One renewal serves all refusals of the same token, and a third refused token in a row ends the run."""
     watch = TokenWatch()
     assert watch.refused(0) is TokenStep.RENEW
     assert watch.refused(0) is TokenStep.NOTHING
@@ -428,7 +437,7 @@ def test_one_renewal_answers_all_refusals_of_the_same_token() -> None:
 
 
 def test_the_allowance_says_when_it_will_cover_a_batch() -> None:
-    """10 a second, 5 at once: after 5 the sixth may leave a tenth of a second later, and waiting does not heap up more than 5."""
+    """The token bucket gives the time at which it covers a batch, and never holds more than its burst."""
     bucket = TokenBucket(10.0, 5.0, now=100.0)
     assert bucket.covers(5)
     assert not bucket.covers(6)
@@ -444,7 +453,7 @@ def test_the_allowance_says_when_it_will_cover_a_batch() -> None:
 
 
 def test_patience_counts_quick_answers_in_a_row_from_zero() -> None:
-    """One quick answer is not two; a slow one between, or a wait that ran out, begins anew; a quarter of the wait is quick."""
+    """The adaptive timeout is halved by quick answers in a row; a slow answer or a time-out resets the count."""
     adaptive_timeout = AdaptiveTimeout(10.0, 80.0)
     adaptive_timeout.answered(0.0, 1.0)
     adaptive_timeout.ran_out(2.0, 40.0)
@@ -463,18 +472,18 @@ def test_patience_counts_quick_answers_in_a_row_from_zero() -> None:
 
 
 def test_an_answer_at_the_very_moment_of_sending_does_not_excuse_a_hang() -> None:
-    """Only an answer that came later than the call left shows that the service was there."""
+    """An answer at the moment when a call was sent does not excuse that call: if it hangs, the timeout is doubled."""
     adaptive_timeout = AdaptiveTimeout(10.0, 80.0)
     adaptive_timeout.answered(1.0, 5.0)
     adaptive_timeout.ran_out(5.0, 10.0)
     assert adaptive_timeout.current_s == 20.0
 
 
-# ------------------------------------------------------------------------------------------------------------ settling
+# ---------------------------------------------------------------------------------------------------------- settlement
 
 
 def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:
-    """Refused alone, refused with its batch, or given up: the ledger is told which call said what."""
+    """An outcome has the answer and the call that decided it."""
     scheduler = a_scheduler(4, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     refused = Reply(400, "ErrorInvalidId", "Id is malformed.")
@@ -484,7 +493,7 @@ def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:
 
 
 def test_a_purged_row_is_in_no_doubt_whatever_was_before() -> None:
-    """204 says where the contact is, for a row in doubt as for any other, alone or in a full batch."""
+    """A purged row is not in doubt, even if it was before."""
     scheduler = a_scheduler(2, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, rest=FAILED), now=0.0)
@@ -495,7 +504,7 @@ def test_a_purged_row_is_in_no_doubt_whatever_was_before() -> None:
 
 
 def test_a_row_that_alone_spoils_its_batch_is_refused_with_what_was_said_of_the_batch() -> None:
-    """A 400 of the whole call, met by a row on its own, is that row's answer, with that call."""
+    """A row that is sent alone and whose call is refused with 400 gets that refusal as its own."""
     scheduler = a_scheduler(1, connections=1)
     (alone,) = batches(scheduler.handle(now=0.0))
     (done,) = entries(scheduler.handle(refusal(alone, 400, "BadRequest", "Malformed."), now=2.0), Settled)
@@ -504,7 +513,7 @@ def test_a_row_that_alone_spoils_its_batch_is_refused_with_what_was_said_of_the_
 
 
 def test_a_row_that_is_given_up_keeps_its_last_answer() -> None:
-    """After eight faults: exhausted, in doubt, with the status and the call of the eighth."""
+    """A row that is given up after eight faults keeps the last answer and its call."""
     scheduler = a_scheduler(1, connections=1)
     now, settled = 0.0, []
     commands = scheduler.handle(now=now)
@@ -520,7 +529,7 @@ def test_a_row_that_is_given_up_keeps_its_last_answer() -> None:
 
 
 def test_a_row_given_up_for_a_lost_call_says_how_it_was_lost() -> None:
-    """No answer decided it: status 0, and the words of the transport."""
+    """A row that is given up after a lost call has status 0 and the reason of the loss."""
     scheduler = a_scheduler(1, attempts_max=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (done,) = entries(scheduler.handle(lost(batch), now=1.0), Settled)
@@ -528,7 +537,7 @@ def test_a_row_given_up_for_a_lost_call_says_how_it_was_lost() -> None:
 
 
 def test_forty_good_replies_among_others_raise_a_lowered_limit() -> None:
-    """They are counted row by row: with three in each answer, the fourteenth makes it four again."""
+    """Forty good replies raise a lowered limit of a mailbox: with three in each answer, the fourteenth does it."""
     scheduler = a_scheduler(100, connections=1)
     crowded = Reply(429, "ApplicationThrottled", "over its MailboxConcurrency limit.", 0.0)
     gone = Reply(404, "ErrorItemNotFound", "Not found.")
@@ -544,7 +553,7 @@ def test_forty_good_replies_among_others_raise_a_lowered_limit() -> None:
 
 
 def test_refusals_for_speed_are_counted_one_by_one() -> None:
-    """Two of four: the summary says two."""
+    """Throttled rows are counted one by one in the scheduler's view."""
     scheduler = a_scheduler(4, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, THROTTLED_ITEM, THROTTLED_ITEM), now=1.0)
@@ -552,7 +561,7 @@ def test_refusals_for_speed_are_counted_one_by_one() -> None:
 
 
 def test_an_item_with_a_refused_token_is_sent_again_and_never_in_doubt() -> None:
-    """One renewal, and the row that was told 401 leaves again with the new token; its attempts are not used up."""
+    """A row with 401 is sent again after one renewal, without doubt and without counting a failure."""
     scheduler = a_scheduler(2, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, Reply(401, "InvalidAuthenticationToken")), now=1.0)
@@ -567,7 +576,7 @@ def test_an_item_with_a_refused_token_is_sent_again_and_never_in_doubt() -> None
     ("id_type", "outcome"), [(IdType.IMMUTABLE, Outcome.ABSENT), (IdType.DEFAULT, Outcome.REFUSED)]
 )
 def test_the_scheduler_judges_by_the_type_of_its_ids(id_type: IdType, outcome: Outcome) -> None:
-    """A contact in Purges can be reached by an immutable id only, and is gone."""
+    """A contact in Purges is absent with immutable ids, because only those reach it, and refused with default ids."""
     scheduler = Scheduler(Limits(fanout=4, serial_lanes=False), Random(1), id_type=id_type)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 1), InputEnded(), now=0.0))
     commands = scheduler.handle(

@@ -1,4 +1,4 @@
-"""The loop between scheduler and edges: order, failures and stopping, in simulated time."""
+"""Tests of the loop between scheduler and edges, in simulated time: order, failures and stops."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.simulation.virtual_time import VirtualClock, run_virtually
 
 
 def all_purged(body: bytes) -> Received:
-    """204 for everything."""
+    """Return an answer with 204 for every sub-request."""
     count = body.count(b'"method"')
     answers = ",".join(f'{{"id":"{index}","status":204}}' for index in range(count))
     return Received(200, {}, f'{{"responses":[{answers}]}}'.encode(), 0.0)
@@ -32,7 +32,7 @@ def all_purged(body: bytes) -> Received:
 
 @dataclass
 class Scene:
-    """An engine with edges that a test can bend; ``history`` is what happened, in order."""
+    """An engine with edges that a test can change; ``history`` has the events in order."""
 
     rows: int = 40
     post: Callable[[bytes], Awaitable[Received]] | None = None
@@ -42,12 +42,12 @@ class Scene:
     before_token: Callable[[], Awaitable[None]] | None = None
     hours: Hours | None = None
     token_s: float = 0.0
-    """How long the login takes."""
+    """Seconds that the login takes."""
     history: list[str] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
 
     def run(self, meanwhile: Callable[[Engine], Awaitable[None]] | None = None) -> Scene:
-        """To the end."""
+        """Run the engine to its end."""
         run_virtually(self._run(meanwhile))
         return self
 
@@ -107,12 +107,12 @@ class Scene:
 
     @property
     def settled(self) -> int:
-        """Rows with an outcome."""
+        """The number of rows with an outcome."""
         return sum(entry.rows for entry in self.entries if isinstance(entry, Settled))
 
 
 def test_every_intent_is_durable_before_its_batch_leaves() -> None:
-    """For each batch, the record stands before the post."""
+    """Every batch is recorded before it is posted."""
     history = Scene().run().history
     posts = [line.split()[1] for line in history if line.startswith("post")]
     assert len(posts) == 10
@@ -121,7 +121,7 @@ def test_every_intent_is_durable_before_its_batch_leaves() -> None:
 
 
 def test_nothing_leaves_when_the_intent_cannot_be_recorded() -> None:
-    """A full disk stops the run with the ledger's own error, and no batch of that turn is sent."""
+    """If a batch cannot be recorded, the run stops with the ledger's error and the batch is not sent."""
 
     def full(entries: Sequence[Entry]) -> None:
         if any(isinstance(entry, BatchSent) and entry.batch == 3 for entry in entries):
@@ -134,7 +134,7 @@ def test_nothing_leaves_when_the_intent_cannot_be_recorded() -> None:
 
 
 def test_a_ledger_short_of_room_takes_in_what_is_in_flight() -> None:
-    """What was written into the last room is sent and its answers recorded; then the run ends with the ledger's error."""
+    """A ledger without room for new batches still records the answers in flight, and then ends the run with its error."""
     scene = Scene(trouble=LedgerError("The ledger has no room left."))
     with pytest.raises(LedgerError, match="no room left"):
         scene.run()
@@ -144,7 +144,7 @@ def test_a_ledger_short_of_room_takes_in_what_is_in_flight() -> None:
 
 
 def test_a_stop_takes_in_what_is_in_flight() -> None:
-    """Nothing more is sent, the answer that was under way is recorded, and the engine says why it stopped."""
+    """A stop sends nothing more and records the answers in flight, and the engine keeps its reason."""
 
     async def stop(engine: Engine) -> None:
         await asyncio.sleep(0.15)
@@ -157,7 +157,7 @@ def test_a_stop_takes_in_what_is_in_flight() -> None:
 
 
 def test_a_stop_does_not_wait_for_ever() -> None:
-    """A batch that gets no answer is left in doubt after the longest drain."""
+    """A stop ends after the longest drain, even if an answer never comes; that batch has no end in the ledger."""
 
     async def never(body: bytes) -> Received:
         await asyncio.sleep(10_000)
@@ -173,7 +173,7 @@ def test_a_stop_does_not_wait_for_ever() -> None:
 
 
 def test_a_stop_waits_for_no_batch_that_has_not_left() -> None:
-    """The login hangs: what was to be sent is given back at once, was never sent, and is not in doubt."""
+    """A stop does not wait for batches that have not left, as while the login hangs: their rows are returned as never sent."""
 
     async def stop(engine: Engine) -> None:
         await asyncio.sleep(1)
@@ -188,7 +188,7 @@ def test_a_stop_waits_for_no_batch_that_has_not_left() -> None:
 
 
 def test_a_mistake_of_ours_ends_the_run_instead_of_hanging() -> None:
-    """An exception that no edge may raise comes out of `run`."""
+    """An exception that no edge may raise ends the run instead of hanging it."""
 
     async def broken(body: bytes) -> Received:
         raise ZeroDivisionError
@@ -198,7 +198,7 @@ def test_a_mistake_of_ours_ends_the_run_instead_of_hanging() -> None:
 
 
 def test_without_a_token_the_run_stops_and_no_row_is_in_doubt() -> None:
-    """The rows return as never sent."""
+    """A run that gets no token stops, and its rows are never sent and not in doubt."""
     scene = Scene(token_error=TokenError("No token."))
     with pytest.raises(TokenError, match="No token"):
         scene.run()
@@ -207,7 +207,7 @@ def test_without_a_token_the_run_stops_and_no_row_is_in_doubt() -> None:
 
 
 def test_a_token_that_cannot_be_renewed_stops_the_run() -> None:
-    """401 with a ready token: the token's own error comes out."""
+    """A refused token that cannot be renewed stops the run with the token's own error."""
 
     async def refused(body: bytes) -> Received:
         return Received(401, {}, b'{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}', 0.0)
@@ -217,7 +217,7 @@ def test_a_token_that_cannot_be_renewed_stops_the_run() -> None:
 
 
 def test_a_lost_batch_is_told_with_the_reason() -> None:
-    """Whatever became of it; one that was kept back by a wait is not lost."""
+    """Every lost batch is logged with its reason, and a batch kept back by a wait is not logged as lost."""
     misfortunes = iter([NotSent("no way out"), NoAnswer("cut off"), Received(200, {}, b"{", 0.0)])
 
     async def unlucky(body: bytes) -> Received:
@@ -235,7 +235,7 @@ def test_a_lost_batch_is_told_with_the_reason() -> None:
 
 
 def test_an_answer_that_cannot_be_read_needs_no_quarantine() -> None:
-    """The service has ended its work: the rows go again at once, in doubt, and are settled within seconds."""
+    """Unreadable answers give no cooldown, because the service has ended its work: the rows are settled within seconds."""
     answers = iter([b"<html>", b"{", b""])
 
     async def garbled(body: bytes) -> Received:

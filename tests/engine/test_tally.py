@@ -1,4 +1,4 @@
-"""Counts, thresholds and words: the figures that people act on."""
+"""Tests of the tally: counts, thresholds, and numbers in words."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from purgeengine.words import counted, duration, number, rate, times
     ],
 )
 def test_the_exit_code_tells_how_the_run_ended(outcomes: dict[Outcome, int], unfinished: int, code: int) -> None:
-    """0 when all is well, 1 when a row did not end well, 4 while rows are open."""
+    """The exit code is 0 if all rows ended well, 1 if one did not, and 4 while rows have no outcome."""
     assert exit_code_of(outcomes, unfinished) == code
 
 
 def test_a_tally_adds_up() -> None:
-    """Outcomes, calls, requests, lost calls and the rows that a closed mailbox skips."""
+    """A tally adds up outcomes, calls, requests, lost calls and the rows that a closed mailbox skips."""
     tally = Tally(10, {Outcome.INVALID: 1})
     sent = BatchSent(1, "id", (MailboxShare(0, (Attempt(0, 1), Attempt(1, 1))), MailboxShare(1, (Attempt(5, 1),))))
     settled = Settled(0, Outcome.PURGED, 1, False, 1, Reply(204))
@@ -46,7 +46,7 @@ def test_a_tally_adds_up() -> None:
 
 
 def test_the_rate_is_that_of_the_last_half_minute() -> None:
-    """100 rows in the first 10 s, none afterwards: 10/s, then 0."""
+    """The rate is that of the last half minute: 10 rows a second after 100 rows in 10 s, and 0 later."""
     tally = Tally(1_000, {})
     tally.seen([Settled(row, Outcome.PURGED, 1, False, 1, Reply(204)) for row in range(60)])
     tally.seen([Settled(60, Outcome.PURGED, 1, False, 1, Reply(204), rows=40)])
@@ -55,7 +55,7 @@ def test_the_rate_is_that_of_the_last_half_minute() -> None:
 
 
 def test_thresholds_by_count_and_by_share() -> None:
-    """More than N, or more than P per cent once a hundred rows are settled."""
+    """A threshold is crossed by more than N failures, or by more than P per cent once a hundred rows are settled."""
     count, share = FailureThreshold.parse("5"), FailureThreshold.parse("10%")
     assert FailureThreshold.parse("100%").share == 1.0
     assert count.crossed(5, 5) is None
@@ -67,7 +67,7 @@ def test_thresholds_by_count_and_by_share() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "5 %%", "101%", "1.5"])
 def test_a_threshold_that_makes_no_sense_is_refused(text: str) -> None:
-    """As a sentence that says what to write."""
+    """A threshold that makes no sense is refused with a sentence that says what to write."""
     with pytest.raises(UsageProblem, match="max_failures takes"):
         FailureThreshold.parse(text)
     with pytest.raises(UsageProblem, match="--max-failures takes"):
@@ -79,7 +79,7 @@ def test_a_threshold_that_makes_no_sense_is_refused(text: str) -> None:
     [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (277_200, "3 d 5 h")],
 )
 def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
-    """Two units at most."""
+    """A duration has at most two units."""
     assert duration(seconds) == text
 
 
@@ -96,7 +96,7 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
     ],
 )
 def test_rates_read_as_people_say_them(per_s: float, text: str) -> None:
-    """A slow run has a rate as well."""
+    """A rate is shown by the second, or by the minute if it is slow."""
     assert rate(per_s) == text
 
 
@@ -105,12 +105,12 @@ def test_rates_read_as_people_say_them(per_s: float, text: str) -> None:
     [(0.994, "0.99"), (1.99, "1.99"), (1.996, "2.0"), (9.94, "9.9"), (9.96, "10"), (114.23, "114"), (3093.3, "3,093")],
 )
 def test_ratios_have_the_digits_that_matter(factor: float, text: str) -> None:
-    """Few where they are large."""
+    """A ratio has fewer digits the larger it is."""
     assert times(factor) == f"{text} times"
 
 
 def test_counts_read_as_people_say_them() -> None:
-    """Singular, plural, separators."""
+    """A count has its separators and the right singular or plural."""
     assert (number(1_234_567), counted(1, "row"), counted(2_000, "mailbox")) == (
         "1,234,567",
         "1 row",
@@ -119,7 +119,7 @@ def test_counts_read_as_people_say_them() -> None:
 
 
 def test_limits_that_make_no_sense_are_refused() -> None:
-    """Each as a sentence that names the field; on the command line, the option."""
+    """A limit that makes no sense is refused with the name of its field; on the command line, of its option."""
     for limits, name in (
         (Limits(connections=0), "connections"),
         (Limits(connections=600), "connections"),
@@ -138,7 +138,7 @@ def test_limits_that_make_no_sense_are_refused() -> None:
 
 @pytest.mark.parametrize(("asked_s", "shortest_s"), [(40.0, 5.0), (3_600.0, 5.0), (5.0, 5.0), (1.0, 1.0)])
 def test_a_quarantine_below_the_shortest_makes_that_shorter_as_well(asked_s: float, shortest_s: float) -> None:
-    """--quarantine-s is the longest, and nothing is kept waiting for longer than that."""
+    """A --quarantine-s below the shortest cooldown also lowers that one, because the option is the longest of all."""
     context = run.make_context("run", ["input.csv", "--ledger", "ledger", "--quarantine-s", str(asked_s)])
     limits = limits_from(context.params)
     assert (limits.quarantine_s, limits.quarantine_s_min) == (asked_s, shortest_s)

@@ -9,7 +9,8 @@ import click
 import msgspec
 from click.core import ParameterSource
 
-from purgeengine.cli.settings import PROTECTED_NAMES, key_of, loaded, protected_by_environment, variable_of
+from purgeengine.cli.setting_names import PROTECTED_NAMES, key_of, variable_of
+from purgeengine.cli.settings import loaded, protected_by_environment
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.errors import UsageProblem
 from purgeengine.logs import without_secrets

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from purgeengine.core.command_words import EXCLUDE_USERS, ONLY_USERS
-from purgeengine.core.graph.identifiers import GUID_PATTERN, mailbox_key, user_problem
+from purgeengine.core.graph.identifiers import is_object_id, mailbox_key, user_problem
 from purgeengine.core.model import Reply
 
 PROTECTED = "Protected"
@@ -24,7 +24,6 @@ NOT_NAMED = Reply(0, FILTERED, f"{ONLY_USERS} does not name the mailbox.")
 EXCLUDED = Reply(0, FILTERED, f"{EXCLUDE_USERS} names the mailbox.")
 IS_PROTECTED = Reply(0, PROTECTED, "The mailbox is on the protected list.")
 
-_GUID = re.compile(GUID_PATTERN)
 _STAR = "[^@]*"
 
 
@@ -36,11 +35,6 @@ class Kinds(NamedTuple):
 
 
 NO_KINDS = Kinds()
-
-
-def is_object_id(key: str) -> bool:
-    """Whether a mailbox is named by its object id, which no user principal name can match."""
-    return _GUID.match(key) is not None
 
 
 def entry_problem(entry: str) -> str | None:

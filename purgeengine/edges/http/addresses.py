@@ -10,9 +10,7 @@ import base64
 import ipaddress
 import os
 import re
-import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -191,31 +189,6 @@ def _basic(parts: SplitResult) -> str | None:
         return None
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return "Basic " + base64.b64encode(pair.encode("utf-8")).decode("ascii")
-
-
-# ---------------------------------------------------------------------------------------------------------- certificates
-
-
-def tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Trust in the certificates of the PEM file, or in the system's when there is none. Raises `UsageProblem` for a bad file.
-
-    Certificates and host names are always verified. An intermediate certificate may be named as well as a root. Not
-    `ssl.create_default_context`: that one writes the keys of every connection, tokens and all, to the file of
-    ``SSLKEYLOGFILE``.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        if ca_file is None:
-            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        else:
-            context.load_verify_locations(cafile=str(ca_file))
-        return context
-    except ssl.SSLError as error:
-        raise UsageProblem(f"The CA file {ca_file} holds no certificates in PEM form. Nothing was sent.") from error
-    except OSError as error:
-        raise UsageProblem(f"The CA file {ca_file} cannot be read: {error.strerror}. Nothing was sent.") from error
 
 
 # --------------------------------------------------------------------------------------------------------------- details

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from purgeengine.core.graph.text import printable
-from purgeengine.edges.http.addresses import Address, Proxy, tls_context
+from purgeengine.edges.http.addresses import Address, Proxy
+from purgeengine.edges.http.tls import tls_context
 
 ASK_S = 10.0
 """How long the proxy is given to say once more what it wants; it has just answered."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from purgeengine import logs
 from purgeengine.core.graph.retry_after import http_date_utc
+from purgeengine.words import duration
 
 SKEW_S_MAX = 300.0
 """A larger difference is told. The login grants five minutes to the times in an assertion."""
@@ -37,4 +38,4 @@ def skew_in_words(skew_s: float | None) -> str:
     """A sentence for people when the difference is large, else nothing."""
     if skew_s is None or abs(skew_s) <= SKEW_S_MAX:
         return ""
-    return f" This machine's clock is {abs(skew_s) / 60:.0f} minutes {'ahead of' if skew_s > 0 else 'behind'} the service's."
+    return f" This machine's clock is {duration(abs(skew_s))} {'ahead of' if skew_s > 0 else 'behind'} the service's."

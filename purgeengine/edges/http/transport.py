@@ -7,9 +7,6 @@ idempotent methods (``client.py``, ``IDEMPOTENT_METHODS``), of which POST is non
 
 from __future__ import annotations
 
-import os
-import socket
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,14 +16,15 @@ from typing import Any, NamedTuple
 import aiohttp
 from yarl import URL
 
-from purgeengine.core.graph.text import printable
 from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
 from purgeengine.edges.clock import SystemClock
-from purgeengine.edges.http.addresses import Proxy, graph_root, proxy_for, tls_context
+from purgeengine.edges.http.addresses import Proxy, graph_root, proxy_for
+from purgeengine.edges.http.connection_failures import why_no_answer, why_no_connection, without_secrets
 from purgeengine.edges.http.name_lookup import a_resolver
 from purgeengine.edges.http.proxy_refusals import is_final, not_http, refusal, schemes_of
 from purgeengine.edges.http.skew import SkewWatch
 from purgeengine.edges.http.time_limits import TimeLimits
+from purgeengine.edges.http.tls import tls_context
 from purgeengine.engine.ports import Clock
 from purgeengine.errors import NoAnswer, NotSent, RunStopped
 from purgeengine.version import __version__
@@ -190,7 +188,7 @@ class HttpTransport:
                     _leave_connection(response)
                 return HttpAnswer(response.status, _kept(response), content, self._clock.utc())
         except (aiohttp.ClientError, OSError) as error:
-            raise self._translated(error, started, wait_s) from _without_secrets(error)
+            raise self._translated(error, started, wait_s) from without_secrets(error)
 
     def _timeout(self, wait_s: float) -> aiohttp.ClientTimeout:
         """Silence is only timed where that ends a call sooner than its own limit does: each of aiohttp's timers costs CPU."""
@@ -211,11 +209,11 @@ class HttpTransport:
         if isinstance(
             error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
         ):
-            return NotSent(_why_no_connection(error, self._host, self._timeouts.connect_s, self._via))
+            return NotSent(why_no_connection(error, self._host, self._timeouts.connect_s, self._via))
         if isinstance(error, TimeoutError):
             self._adaptive_timeout.ran_out(started, wait_s)
             return NoAnswer(f"{self._host} did not answer in time")
-        return NoAnswer(_why_no_answer(error, self._host))
+        return NoAnswer(why_no_answer(error, self._host))
 
     def _refused_by_proxy(self, error: aiohttp.ClientHttpProxyError, proxy: Proxy) -> NotSent | RunStopped:
         if not is_final(error.status):
@@ -258,56 +256,3 @@ def _leave_connection(response: aiohttp.ClientResponse) -> None:
     connection = getattr(response, "used", None)
     if connection is not None:
         connection.close()
-
-
-# --------------------------------------------------------------------------------------------------------- reasons in words
-
-
-def _why_no_connection(error: Exception, host: str, connect_s: float, proxy: Proxy | None) -> str:
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        via = f"through the proxy {proxy.url} " if proxy else ""
-        return f"{host} did not accept a connection {via}within {connect_s:g} s"
-    assert isinstance(error, aiohttp.ClientConnectorError)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause = error.certificate_error
-        why = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else type(cause).__name__
-        return f"the certificate of {host} is not trusted ({printable(why)}); name your CA's certificate with --ca-file"
-    what = f"{error.host}:{error.port}"
-    if isinstance(error, aiohttp.ClientProxyConnectionError):
-        what = f"the proxy {what}"
-    if isinstance(error, aiohttp.ClientSSLError):
-        return f"no TLS connection to {what} ({_os_words(error.os_error)})"
-    if isinstance(error.os_error, socket.gaierror):
-        of = "of the proxy " if isinstance(error, aiohttp.ClientProxyConnectionError) else ""
-        return f"the name {of}{error.host} could not be resolved"
-    return f"{what} could not be reached ({_os_words(error.os_error)})"
-
-
-def _why_no_answer(error: Exception, host: str) -> str:
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return f"{host} closed the connection before it answered"
-    if isinstance(error, aiohttp.ClientPayloadError) and "content-encoding" in str(error).lower():
-        return f"the answer of {host} could not be unpacked (it is damaged, or not packed as it says)"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return f"the connection to {host} ended before the answer did"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{host} answered something that is not HTTP"
-    if isinstance(error, OSError):
-        return f"the connection to {host} broke ({_os_words(error)})"
-    return f"the call to {host} failed ({type(error).__name__})"
-
-
-def _os_words(error: BaseException) -> str:
-    """What the system calls the failure, where it can without the addresses that asyncio adds."""
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return printable(error.reason.replace("_", " ").lower(), 100)
-    if isinstance(error, OSError) and error.errno and not (words := os.strerror(error.errno)).startswith("Unknown"):
-        return words
-    if isinstance(error, OSError) and error.strerror:
-        return printable(error.strerror, 100)
-    return type(error).__name__
-
-
-def _without_secrets(error: Exception) -> Exception | None:
-    """The cause to keep for whoever debugs; a proxy's answer holds our headers, and is dropped."""
-    return None if isinstance(error, aiohttp.ClientResponseError) else error

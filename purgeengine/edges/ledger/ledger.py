@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from purgeengine.core.graph.operations import PERMANENT, Deletion
-from purgeengine.core.graph.text import printable
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import FolderRows, Item
 from purgeengine.core.policy.filters import UserFilter
@@ -23,11 +22,10 @@ from purgeengine.edges.ledger.staging.folder import (
     FolderState,
     finish,
     prepare,
-    refuse_other_input,
-    refuse_other_options,
     state_of,
 )
 from purgeengine.edges.ledger.staging.names import Resolve
+from purgeengine.edges.ledger.staging.purpose import refuse_other_purge, refuse_other_purpose
 from purgeengine.edges.ledger.staging.stage import stage
 from purgeengine.edges.ledger.staging.survey import Input, Progress, Reading, users_of
 from purgeengine.edges.ledger.store import database
@@ -39,7 +37,7 @@ from purgeengine.edges.ledger.store.storage import make_folder, reading_records,
 from purgeengine.edges.ledger.views import counts as status
 from purgeengine.edges.ledger.views.preview import Preview, closings, preview
 from purgeengine.edges.ledger.views.sought import Review, review_of
-from purgeengine.errors import LedgerError, LedgerMismatch
+from purgeengine.errors import LedgerError
 
 CLOSE_MS_MAX = 1_000
 """How long closing waits for readers, so that the log can be moved into the database."""
@@ -118,7 +116,7 @@ class Ledger:
                 digest = Beside(source.digest) if source is not None else None
                 with translated(f"The ledger in {folder} cannot be read"):
                     check(folder)
-                _compare(folder, source, digest, about, given or {})
+                refuse_other_purge(folder, source, digest, about, given or {})
             with translated(f"The scratch space of the ledger in {folder} cannot be removed"):
                 finish(folder)  # also where its last step was cut short
             return cls(folder, lock)
@@ -292,46 +290,9 @@ def _stage(
     earlier = source.earlier
     if earlier is not None:
         which = f"The ledger in {source.files[0]}, from which the rows are,"
-        _refuse_other_purpose(which, earlier.about, about, "A retry needs the same")
+        refuse_other_purpose(which, earlier.about, about, "A retry needs the same")
     about = {**about, "files": [path.name for path in source.files], "extra_columns": list(source.extra_columns)}
     names = resolve(users_of(source)) if resolve is not None else None
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
         stage(folder, source, about, earlier, on_progress, names, reading)
-
-
-def _compare(
-    folder: Path, source: Input | None, digest: Beside[str] | None, about: dict[str, Any], given: Mapping[str, Any]
-) -> None:
-    """Refuse to mix two purges in one ledger."""
-    with reading_records(folder):
-        connection = database.connect_to_read(folder)
-        try:
-            kept = database.read_meta(connection)
-        finally:
-            connection.close()
-    ours = about if source is not None else {name: value for name, value in about.items() if value is not None}
-    _refuse_other_purpose(f"The ledger in {folder}", kept, ours, "Use another folder for this purge")
-    if about["resolve_users"] and not kept["resolve_users"]:
-        raise LedgerMismatch(
-            f"The ledger in {folder} was made without --resolve-users, and its rows have their mailboxes already. Nothing was "
-            "sent. Leave the option out to resume, or use another folder for this purge."
-        )
-    if source is not None and digest is not None:
-        refuse_other_options(folder, kept.get("given", {}), given)
-        refuse_other_input(folder, kept, source, digest.result())
-
-
-def _refuse_other_purpose(which: str, kept: Mapping[str, Any], about: Mapping[str, Any], advice: str) -> None:
-    """Tenant, action and kind of ids, as far as they are said, must be the same."""
-    for what, name, option in (
-        ("tenant", "tenant_id", ""),
-        ("action", "action", "--action"),
-        ("id type", "id_type", "--id-type"),
-    ):
-        its = kept[name]
-        if name in about and its != about[name]:
-            cure = f", or give {option} {its} to resume the old one" if option else ""
-            raise LedgerMismatch(
-                f"{which} belongs to the {what} {printable(its)}, not {about[name]}. Nothing was sent. {advice}{cure}."
-            )

@@ -17,6 +17,7 @@ from purgeengine.edges.login.identity import is_token
 from purgeengine.edges.login.msal_login import EntraLogin
 from purgeengine.edges.login.renewing import Issued, LoginPending
 from purgeengine.errors import TokenError
+from purgeengine.words import duration
 
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]{1,100}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._-]{0,40}){0,5}")
 """Where a person is sent: a short address; Entra ID's is https://microsoft.com/devicelogin."""
@@ -79,7 +80,7 @@ class DeviceCodeLogin(EntraLogin):
         self._flow, self._flow_ends_at = flow, self._clock.monotonic() + good_for_s
         self._tell(
             f"To sign in, open {where} in a browser on any device and enter the code {code}. It is good for "
-            f"{good_for_s / 60:.0f} minutes. Everything is then done in the name of whoever signs in."
+            f"{duration(good_for_s)}. Everything is then done in the name of whoever signs in."
         )
         raise LoginPending(flow["interval"])
 

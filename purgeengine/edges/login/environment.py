@@ -86,7 +86,7 @@ def _entra_login(
         from purgeengine.edges.login.device_code import DeviceCodeLogin
 
         return DeviceCodeLogin(tell or _tell_on_stderr, **options)
-    from purgeengine.edges.login.msal_login import AppLogin
+    from purgeengine.edges.login.app_login import AppLogin
 
     return AppLogin(_credential(endpoint, given), **options)
 

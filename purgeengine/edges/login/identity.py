@@ -1,15 +1,15 @@
-"""What the rest of the program knows of tokens: a seam of three methods, and who we are."""
+"""What the rest of the program knows of tokens: where they come from, and who we are."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import msgspec
-
 from purgeengine.core.graph.text import printable
+from purgeengine.engine.ports import Tokens
+
+TOKEN_LENGTH_MAX = 64 * 1024
+"""Characters of the longest token that is used; those of Entra ID have a few thousand, and servers refuse headers of this size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,8 @@ class Identity:
     """How far this machine's clock is ahead of the login's, in seconds; negative when it is behind."""
 
 
-class AccessTokens(Protocol):
-    """Hands out the token that is current."""
-
-    async def token(self) -> str:
-        """A token that is good for a while yet. Raises `TokenError` when none can be had."""
-
-    async def renew(self, stale: str, claims: str = "") -> str:
-        """Another token, because Graph refused ``stale``; the current one where that is another already.
-
-        ``claims`` is what Graph wants of it (a claims challenge, JSON), or empty.
-
-        Raises `TokenError` when none can be had.
-        """
+class AccessTokens(Tokens, Protocol):
+    """The engine's `Tokens`, which can also say whose they are."""
 
     def describe(self) -> Identity:
         """Who we are; most is known once a token has been had."""
@@ -58,15 +47,36 @@ def is_token(text: str) -> bool:
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """What a token says of itself if it is a JWT, *unverified*: for people to read and for its expiry, never to decide on trust."""
-    parts = token.split(".")
-    if len(parts) != 3:
+    """What a token says of itself if it is a JWT. Empty for an opaque token, and for one that is longer than `TOKEN_LENGTH_MAX`.
+
+    The signature is *not* verified: the claims are for people to read and for the expiry, never for a decision on trust.
+    """
+    if token.count(".") != 2 or len(token) > TOKEN_LENGTH_MAX:
         return {}
+    import jwt  # takes a while, and most commands read no token
+
     try:
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError, msgspec.MsgspecError, RecursionError):
+        return dict(jwt.decode(token, options={"verify_signature": False}))
+    except (jwt.PyJWTError, ValueError, RecursionError):  # the last two come out of older versions
         return {}
-    return claims if isinstance(claims, dict) else {}
+
+
+def fault_of(token: str) -> str | None:
+    """Why Graph can never accept this token, as half a sentence, or None where it may."""
+    if len(token) > TOKEN_LENGTH_MAX:
+        return f"is longer than the {TOKEN_LENGTH_MAX:,} characters that a token may have"
+    if not is_token(token):
+        return "is no token: it is empty, or holds a character that no token has"
+    if token.count(".") != 2:
+        return None
+    import jwt
+
+    try:
+        algorithm = jwt.get_unverified_header(token).get("alg")
+    except (jwt.PyJWTError, ValueError, RecursionError):
+        return None
+    unsigned = token.endswith(".") or str(algorithm).lower() == "none"
+    return "is a token without a signature, and Graph accepts only signed ones" if unsigned else None
 
 
 def described(token: str, method: str, tenant_id: str = "", client_id: str = "") -> Identity:

@@ -12,8 +12,9 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 
-from purgeengine.edges.http.addresses import Address, Proxy, tls_context
+from purgeengine.edges.http.addresses import Address, Proxy
 from purgeengine.edges.http.skew import SkewWatch
+from purgeengine.edges.http.tls import tls_context
 from purgeengine.engine.ports import Clock
 from purgeengine.errors import TokenError
 

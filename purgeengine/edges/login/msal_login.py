@@ -14,7 +14,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import msal  # type: ignore[import-untyped]
 import requests
 
 from purgeengine.core.graph.foreign_answers import is_page, marks
@@ -25,7 +24,6 @@ from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.http.addresses import Address, Proxy, address_of, proxy_for
 from purgeengine.edges.http.proxy_refusals import is_final, not_http, refusal, speaks_http, what_it_wants
 from purgeengine.edges.http.skew import skew_in_words
-from purgeengine.edges.login.credentials import Credential, MsalForm
 from purgeengine.edges.login.identity import is_token
 from purgeengine.edges.login.login_http import LoginHttp, https_only
 from purgeengine.edges.login.refusals import refusal_sentence, will_pass
@@ -160,7 +158,7 @@ class MsalLogin:
     def _unreachable(self, error: requests.RequestException) -> LoginUnavailable | TokenError:
         """Certificates and proxies that refuse need a person; the rest may pass."""
         text = str(error).lower()
-        if "certificate" in text and "verify" in text:
+        if "sslcertverificationerror" in text:  # the rest of it is the system's, in its own language
             return TokenError(
                 f"The certificate of {self._place} is not trusted. Where a proxy of your own inspects TLS, name its CA's "
                 "certificate with --ca-file." + skew_in_words(self.skew_s)
@@ -237,49 +235,6 @@ class EntraLogin(MsalLogin):
             f"The login at {self.host} answered {said}{failure}. Check --authority and the proxy "
             "settings: something else than Microsoft's login may have answered."
         )
-
-
-class AppLogin(EntraLogin):
-    """An app that signs in as itself, with a secret, a certificate or another issuer's token."""
-
-    def __init__(self, credential: Credential, **options: Any) -> None:
-        super().__init__(**options)
-        self.method = credential.method
-        self._credential = credential
-        self._form: MsalForm | None = None
-        self._app: Any = None
-
-    @property
-    def credential(self) -> str:  # type: ignore[override]
-        """What may be shown of it, for people."""
-        return self._credential.told
-
-    def acquire(self) -> Issued:
-        """As every login. A credential that was replaced while the login refused the old one is tried at once."""
-        try:
-            return super().acquire()
-        except TokenError:
-            self._app = None  # and with it an assertion that was signed for the refused request
-            if self._form is None or self._credential.read() == self._form:
-                raise
-        return super().acquire()
-
-    def _ask(self) -> Any:
-        self._remembered.clear()  # refusals are kept for a minute, and would answer our next try
-        form = self._credential.read()
-        if self._app is None or form != self._form:
-            self._app, self._form = None, form  # should the next line fail, nobody must go on with the old credential
-            self._app = msal.ConfidentialClientApplication(
-                self.client_id,
-                client_credential=form,
-                azure_region=msal.ConfidentialClientApplication.DISABLE_MSAL_FORCE_REGION,
-                **self._app_options(),
-            )
-        self._app.remove_tokens_for_client()  # a token that Graph refused must not come back
-        return self._app.acquire_token_for_client(scopes=[self._scope], claims_challenge=self.claims or None)
-
-    def _secrets(self) -> tuple[str, ...]:
-        return self._credential.secrets
 
 
 def _headers_of(answer: requests.Response) -> dict[str, str]:

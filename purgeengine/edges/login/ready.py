@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from purgeengine.core.graph.claims_challenge import in_words
 from purgeengine.edges.clock import SystemClock
-from purgeengine.edges.login.identity import Identity, described, is_token
+from purgeengine.edges.login.identity import Identity, described, fault_of
 from purgeengine.engine.ports import Clock
 from purgeengine.errors import TokenError
 
@@ -32,8 +32,8 @@ class ReadyToken:
     ) -> None:
         self._named = named
         token = re.sub(r"^Bearer(\s+|$)", "", token.strip())
-        if not is_token(token):
-            raise TokenError(f"{named} holds something that is no token. " + _REMEDY)
+        if (fault := fault_of(token)) is not None:
+            raise TokenError(f"What {named} holds {fault}. {_REMEDY}")
         self._token = token
         self._clock = clock or SystemClock()
         self._identity = replace(described(token, READY_METHOD), chosen_because=chosen_because)

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from purgeengine.edges.ledger.outputs.exporting import appearing
 from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.edges.report_page import charts
+from purgeengine.words import duration
 
 TEMPLATE = "report.html.j2"
 
@@ -65,19 +66,8 @@ def _number(value: float) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    """In the two largest units that matter; a number stays on the line of its unit."""
-    if seconds is None:
-        return "–"
-    return _in_units(seconds).replace(" ", "\u00a0")
-
-
-def _in_units(seconds: float) -> str:
-    whole = max(0, round(seconds))
-    for size, unit, smaller, name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
-    return f"{round(seconds, 1):g} s" if seconds < 10 else f"{whole} s"
+    """A dash where it is not known. No-break spaces keep each number on the line of its unit."""
+    return "–" if seconds is None else duration(seconds, tenths=True).replace(" ", "\u00a0")
 
 
 def _moment(text: str | None) -> str:

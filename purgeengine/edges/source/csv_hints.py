@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from purgeengine.core.graph.identifiers import is_id, is_user
 from purgeengine.core.graph.unlikely_ids import unlikely
 from purgeengine.edges.source.formats.csv_header import DELIMITERS, TITLE_ROWS_MAX, Header, has_roles
-from purgeengine.edges.source.rows.columns import Roles, plain_name
+from purgeengine.edges.source.rows.column_names import plain_name
+from purgeengine.edges.source.rows.columns import Roles
 
 LINES_MAX = 2_000
 """Lines in which a header is looked for that stands too low: titles are not longer."""

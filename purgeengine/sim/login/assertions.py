@@ -19,6 +19,10 @@ from purgeengine.sim.login.app import Refused
 
 LEEWAY_S = 300.0
 """What the real service grants to the times in an assertion."""
+TOKEN_LENGTH_MAX = 64 * 1024
+"""Characters of the longest token or assertion that is looked at; honest ones have a few thousand."""
+UNCHECKED_CLAIMS: Any = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
+"""For PyJWT: it checks the signature alone, and we the claims, by the simulated time and with the service's own refusals."""
 EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
 
 
@@ -43,11 +47,14 @@ class Assertions:
 
     def check(self, assertion: str, client_id: str, token_endpoint: str, utc_s: float) -> None:
         """Raise `Refused` unless the assertion is good for the app, at this endpoint, now."""
+        malformed = Refused(401, "invalid_client", 50027, "JWT token is invalid or malformed.")
+        if len(assertion) > TOKEN_LENGTH_MAX:
+            raise malformed
         try:
             header = jwt.get_unverified_header(assertion)
             claims = jwt.decode(assertion, options={"verify_signature": False})
-        except jwt.PyJWTError as error:
-            raise Refused(401, "invalid_client", 50027, "JWT token is invalid or malformed.") from error
+        except (jwt.PyJWTError, ValueError, RecursionError) as error:  # the last two come out of older versions
+            raise malformed from error
         if claims.get("iss") == claims.get("sub"):
             self._check_own(assertion, header, claims, client_id, token_endpoint)
         else:
@@ -106,8 +113,7 @@ def _decoded(thumbprint: object) -> bytes | None:
 
 def _verify(assertion: str, key: rsa.RSAPublicKey, algorithms: list[str]) -> None:
     try:
-        unchecked = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
-        jwt.decode(assertion, key, algorithms=algorithms, options=unchecked)  # type: ignore[arg-type]
+        jwt.decode(assertion, key, algorithms=algorithms, options=UNCHECKED_CLAIMS)
     except jwt.PyJWTError as error:
         text = "Client assertion contains an invalid signature."
         raise Refused(401, "invalid_client", 700027, text) from error

@@ -6,19 +6,17 @@ Graph. Error bodies and their AADSTS numbers are those of the real service; MSAL
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import secrets
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
+import jwt
 
 from purgeengine.errors import UsageProblem
 from purgeengine.sim.login.app import App, LoginAnswer, Refused, base64url
-from purgeengine.sim.login.assertions import Assertions
+from purgeengine.sim.login.assertions import TOKEN_LENGTH_MAX, UNCHECKED_CLAIMS, Assertions
 from purgeengine.sim.login.people import People
 from purgeengine.sim.tenant_settings import UTC_AT_ZERO_S
 from purgeengine.sim.wire.answers import BAD_TOKEN, FOREIGN_TOKEN, NO_JWT, NO_TOKEN, SubResponse, encode, http_date
@@ -27,6 +25,8 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 DEVICE_PATH = "/devicelogin"
 """Where people enter a device code."""
+_ALGORITHM = "HS256"
+"""How access tokens are signed. The real service uses RS256; nobody but the simulated Graph has to check these."""
 _CHECKED_TOKENS_MAX = 64
 """Tokens whose signature has been checked and need not be again; a client has one at a time."""
 
@@ -65,7 +65,7 @@ class LoginEndpoint:
         self._scripted: deque[Refused] = deque()
         self._key = secrets.token_bytes(32)
         self._revoked_to = 0
-        self._checked: dict[str, tuple[float, int]] = {}
+        self._checked: dict[str, tuple[float, int, str | None]] = {}
 
     def __repr__(self) -> str:
         return f"Login(issued={self.issued}, refused={self.refused})"
@@ -89,8 +89,7 @@ class LoginEndpoint:
             **whose, "iat": int(utc_s), "nbf": int(utc_s), "exp": utc_s + self.lifetime_s,
             "uti": str(self.issued), "ver": "1.0",
         }  # fmt: skip
-        signed = f"{base64url(encode({'typ': 'JWT', 'alg': 'HS256'}))}.{base64url(encode(claims))}"
-        return f"{signed}.{self._signature(signed)}"
+        return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
     def accepts(self, token: str, now: float) -> bool:
         """Whether the token is this login's, neither expired nor revoked."""
@@ -106,14 +105,13 @@ class LoginEndpoint:
             self._checked[token] = known
             if len(self._checked) > _CHECKED_TOKENS_MAX:
                 del self._checked[next(iter(self._checked))]
-        expires_utc_s, number = known
+        expires_utc_s, number, _ = known
         return None if number > self._revoked_to and self.utc_s(now) < expires_utc_s else BAD_TOKEN
 
     def user_of(self, token: str) -> str | None:
         """The person in whose name a token that is accepted was issued; None where it is the app's own."""
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(token.split(".")[1] + "=="), type=dict[str, Any])
-        user = claims.get("upn")
-        return user if isinstance(user, str) else None
+        known = self._checked.get(token) or self._read(token)
+        return known[2] if known is not None else None
 
     def revoke_all(self) -> None:
         """Refuse every token issued so far."""
@@ -125,17 +123,18 @@ class LoginEndpoint:
         """Refuse the next requests for a token with this AADSTS number, whatever they hold."""
         self._scripted.extend(Refused(status, error, number, text) for _ in range(times))
 
-    def _read(self, token: str) -> tuple[float, int] | None:
-        """When the token expires (UTC seconds) and its number, or None when it is not this login's."""
-        signed, _, signature = token.rpartition(".")
-        if not signed or not token.isascii() or not hmac.compare_digest(signature, self._signature(signed)):
-            return None
-        payload = signed.partition(".")[2]
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return float(claims["exp"]), int(claims["uti"])
+    def _read(self, token: str) -> tuple[float, int, str | None] | None:
+        """When the token expires (UTC seconds), its number and its person, or None when it is not this login's.
 
-    def _signature(self, signed: str) -> str:
-        return base64url(hmac.digest(self._key, signed.encode("utf-8"), hashlib.sha256))
+        Only signatures of our own algorithm count, so that ``alg: none`` is as good as a forged token.
+        """
+        if len(token) > TOKEN_LENGTH_MAX or not token.isascii():
+            return None
+        try:
+            claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM], options=UNCHECKED_CLAIMS)
+        except (jwt.PyJWTError, ValueError, RecursionError):  # the last two come out of older versions
+            return None
+        return float(claims["exp"]), int(claims["uti"]), claims.get("upn")
 
     # ------------------------------------------------------------------------------------------------- endpoints
 
@@ -215,7 +214,7 @@ class LoginEndpoint:
         return {
             "refresh_token": self.people.refresh_token(user),
             "client_info": base64url(encode(client_info)),
-            "id_token": f"{base64url(encode({'alg': 'none'}))}.{base64url(encode(claims))}.",
+            "id_token": jwt.encode(claims, "", algorithm="none"),
             "scope": " ".join(self.app.scopes),
         }
 

@@ -1,4 +1,4 @@
-"""`check`, and the look at a few mailboxes before a run, by the real command line against the simulated tenant."""
+"""Tests of ``check`` and of the look at a few mailboxes before a run, by the real command line against the simulated tenant."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ QUICK = TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.5
 
 
 def a_tenant(rows: list[Row], troubles: dict[int, Trouble] | None = None, settings: TenantSettings = QUICK) -> Tenant:
-    """A tenant with the contacts of the list, and trouble in some of its mailboxes."""
+    """Return a tenant with the contacts of the list and trouble in some of its mailboxes."""
     tenant = Tenant(settings, contacts=rows, seed=5)
     for number, user in enumerate(dict.fromkeys(user for user, _, _ in rows)):
         tenant.truth.add_mailbox(user, (troubles or {}).get(number))
@@ -39,14 +39,14 @@ def a_tenant(rows: list[Row], troubles: dict[int, Trouble] | None = None, settin
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """Three mailboxes with two contacts each."""
+    """Open a bench with three mailboxes of two contacts each."""
     rows = rows_of([2, 2, 2])
     with a_bench(tmp_path, a_tenant(rows), rows) as found:
         yield found
 
 
 def way_of(bench: Bench) -> list[str]:
-    """The addresses of the tenant."""
+    """Return the options with the tenant's addresses."""
     server = bench.server
     return ["--graph-url", server.graph_url, "--authority", server.authority_url, "--ca-file", str(server.ca_file)]
 
@@ -55,7 +55,7 @@ def way_of(bench: Bench) -> list[str]:
 
 
 def test_check_tells_who_asks_and_that_graph_answers(bench: Bench) -> None:
-    """Tenant, app, roles, way to sign in and clock, for people and for programs; nothing is deleted and no warning given."""
+    """The check shows tenant, app, roles, way to sign in and clock, as text and as JSON, and deletes nothing."""
     said = bench.here("check", *way_of(bench), "--json", "--strict")
     assert said.code == 0, said.err
     app = bench.server.login.app
@@ -76,7 +76,7 @@ def test_check_tells_who_asks_and_that_graph_answers(bench: Bench) -> None:
 
 
 def test_check_with_an_input_looks_at_its_mailboxes_and_changes_nothing(bench: Bench) -> None:
-    """Two reads for each mailbox, at most two of them at once in one mailbox."""
+    """A check with an input reads twice in each mailbox, at most two requests at once in one mailbox, and changes nothing."""
     said = bench.here("check", str(bench.input), "--probe", "3", *way_of(bench), "--json")
     assert said.code == 0, said.err
     assert [mailbox["standing"] for mailbox in said.json["probed"]] == ["reachable"] * 3
@@ -87,7 +87,10 @@ def test_check_with_an_input_looks_at_its_mailboxes_and_changes_nothing(bench: B
 
 
 def test_a_missing_role_is_a_warning_with_its_reason(tmp_path: Path) -> None:
-    """RBAC for Applications may grant what no token shows: exit 0, and 1 with --strict; other powers are noted."""
+    """A missing role is a warning with exit code 0, and 1 with --strict, because RBAC for Applications may grant it.
+
+    Other roles are noted.
+    """
     rows = rows_of([1])
     with a_bench(tmp_path, a_tenant(rows), rows, LoginEndpoint(App(roles=("Mail.ReadWrite",)))) as bench:
         said = bench.here("check", *way_of(bench))
@@ -117,7 +120,7 @@ def test_a_missing_role_is_a_warning_with_its_reason(tmp_path: Path) -> None:
 def test_a_list_of_which_nothing_can_be_purged_is_refused(
     tmp_path: Path, trouble: Trouble, code: int, told: str
 ) -> None:
-    """Check and run say so with the same exit code, and the run sends nothing."""
+    """A list of which nothing can be purged gives the same exit code for check and run, and the run sends nothing."""
     rows = rows_of([1, 1])
     with a_bench(tmp_path, a_tenant(rows, {0: trouble, 1: trouble}), rows) as bench:
         checked = bench.here("check", str(bench.input), *way_of(bench))
@@ -130,7 +133,7 @@ def test_a_list_of_which_nothing_can_be_purged_is_refused(
 
 
 def test_run_looks_first_and_goes_on_where_some_mailbox_answers(tmp_path: Path) -> None:
-    """One of two mailboxes denies the app: the run says so before it begins, and purges the other."""
+    """A run in which one of two mailboxes denies the app says so before it begins, and purges the other."""
     rows = rows_of([3, 2])
     with a_bench(tmp_path, a_tenant(rows, {1: Trouble.DENIED}), rows) as bench:
         run = bench.run_here("--probe", "2")
@@ -140,7 +143,7 @@ def test_run_looks_first_and_goes_on_where_some_mailbox_answers(tmp_path: Path) 
 
 
 def test_what_cannot_be_checked_is_said(bench: Bench) -> None:
-    """No token is exit 3, no Graph exit 4, and a number without an input wrong usage; JSON comes all the same."""
+    """A refused token ends the check with exit code 3 and JSON all the same; wrong usage and a missing file end it with 2."""
     refused = bench.here("check", *way_of(bench), "--json", AZURE_CLIENT_SECRET="wrong")
     assert refused.code == refused.json["exit_code"] == 3
     assert refused.json["findings"][-1]["level"] == "failed"
@@ -148,11 +151,11 @@ def test_what_cannot_be_checked_is_said(bench: Bench) -> None:
     assert bench.here("check", str(bench.folder / "none.csv"), *way_of(bench)).code == 2
 
 
-# -------------------------------------------------------------------------------------------------------------- its parts
+# -------------------------------------------------------------------------------------------------------------- its steps
 
 
 def test_the_standing_of_a_mailbox_by_its_two_replies() -> None:
-    """Whatever can be wrong with a mailbox or an id has its own sentence, and what is unclear is called that."""
+    """The two replies of a probed mailbox decide its standing: fine, one of several faults, or no answer."""
     fine, gone = Reply(200), Reply(404, "ErrorItemNotFound", "The specified object was not found in the store.")
     assert probed("u", fine, fine).standing is Standing.FINE
     assert probed("u", fine, gone).standing is Standing.NOT_FOUND
@@ -172,7 +175,7 @@ def test_the_standing_of_a_mailbox_by_its_two_replies() -> None:
 
 
 def test_mailboxes_looked_at_are_spread_over_the_list() -> None:
-    """The first, the largest and others at random, all different, the same for the same seed."""
+    """The probed mailboxes are the first, the largest and random others, all different, and the same for the same seed."""
     sizes = [1, 2, 9, 1, 1, 1]
     assert spread(sizes, 1, random.Random(1)) == [0]
     assert spread(sizes, 2, random.Random(1)) == [0, 2]
@@ -188,12 +191,12 @@ def test_mailboxes_looked_at_are_spread_over_the_list() -> None:
     ("skew_s", "level"), [(0.0, Level.OK), (-60.0, Level.OK), (61.0, Level.WARNING), (-4000.0, Level.WARNING)]
 )
 def test_a_clock_that_is_off_is_a_warning(skew_s: float, level: Level) -> None:
-    """In both directions, from a minute on."""
+    """A clock that is wrong by more than a minute is a warning, in both directions."""
     assert about_clock(skew_s).level is level
 
 
 def an_identity(**more: Any) -> Identity:
-    """Who asks, with an hour left."""
+    """Return an identity whose token has an hour left."""
     return Identity(**{"tenant_id": "t", "client_id": "c", "method": "client secret", "expires_utc": 3_600.0, **more})
 
 
@@ -210,13 +213,13 @@ def an_identity(**more: Any) -> Identity:
     ],
 )
 def test_what_a_token_says_of_itself(identity: Identity, claims: dict[str, Any], level: Level, told: str) -> None:
-    """Audience, permission, person, powers and life are read, and what makes trouble is a warning."""
+    """The audience, permissions, person and lifetime of a token are read, and each problem is a warning or a note."""
     found = list(about_token(identity, claims, endpoint_from(options("global")), now_utc=0.0))
     assert [finding.level for finding in found if told in finding.text] == [level], found
 
 
 def test_a_check_in_a_cloud_without_permanent_delete_says_so() -> None:
-    """It is a warning, since nothing is to be deleted yet, and none for a plain delete."""
+    """A check in a cloud without permanentDelete warns of it, and does not for a plain delete."""
     endpoint = endpoint_from(options("dod"))
     assert about_cloud(endpoint, Action.PERMANENT_DELETE).level is Level.WARNING
     assert about_cloud(endpoint, Action.DELETE).level is Level.OK
@@ -238,7 +241,7 @@ def deletion_from(options: dict[str, str | None]) -> Deletion:
 
 
 def options(cloud: str | None, **more: str | None) -> dict[str, str | None]:
-    """The options that say where and what."""
+    """Return the options for this cloud."""
     nothing = {"graph_url": None, "authority": None, "ca_file": None, "auth": "auto"}
     return {"cloud": cloud, "action": "permanentDelete", "id_type": "default", **nothing, **more}
 
@@ -247,7 +250,10 @@ def options(cloud: str | None, **more: str | None) -> dict[str, str | None]:
     "cloud", [cloud for cloud in CLOUDS.values() if cloud.has_contacts], ids=lambda cloud: cloud.name
 )
 def test_each_cloud_has_its_own_login_and_graph(cloud: object) -> None:
-    """As Microsoft lists them; permanentDelete is refused outside the global one, with the alternative written out."""
+    """Each cloud has the login and Graph that Microsoft lists.
+
+    Outside the global one permanentDelete is refused, with the alternative.
+    """
     assert cloud is CLOUDS[cloud.name]  # type: ignore[attr-defined]
     endpoint = endpoint_from(options(cloud.name))  # type: ignore[attr-defined]
     assert (endpoint.graph_url, endpoint.authority_url) == {
@@ -281,14 +287,14 @@ def test_each_cloud_has_its_own_login_and_graph(cloud: object) -> None:
     ],
 )
 def test_the_address_of_another_cloud_is_refused(cloud: str | None, more: dict[str, str]) -> None:
-    """What a cloud can do is decided by its name: its address must not come in under another."""
+    """An address that belongs to another cloud than the named one is refused, because the name decides what a cloud can do."""
     with pytest.raises(UsageProblem, match="belongs to the"):
         endpoint_from(options(cloud, **more))
 
 
 @pytest.mark.parametrize("more", [{}, {"graph_url": "https://graph.svc.sovcloud.sg/"}])
 def test_a_cloud_without_contacts_is_refused(more: dict[str, str]) -> None:
-    """GovSG's Graph has none, whether the cloud is named or its address is."""
+    """The cloud govsg is refused by its name and by its address, because its Graph has no contacts."""
     with pytest.raises(UsageProblem, match=r"govsg cloud has no contacts"):
         endpoint_from(options(None if more else "govsg", action="delete", **more))
 
@@ -305,7 +311,10 @@ def test_a_cloud_without_contacts_is_refused(more: dict[str, str]) -> None:
     ],
 )
 def test_the_cloud_is_known_by_its_graph_address(graph_url: str, cloud: str) -> None:
-    """Without --cloud: the login is that cloud's as well, and permanentDelete is refused where it is not offered."""
+    """Without --cloud, the Graph address gives the cloud and its login.
+
+    Outside the global cloud permanentDelete is refused.
+    """
     endpoint = endpoint_from(options(None, graph_url=graph_url))
     assert (endpoint.cloud, endpoint.authority_url) == (cloud, CLOUDS[cloud].authority_url)
     if cloud != "global":
@@ -315,7 +324,10 @@ def test_the_cloud_is_known_by_its_graph_address(graph_url: str, cloud: str) -> 
 
 
 def test_an_address_of_no_cloud_is_never_called_global() -> None:
-    """Nobody knows what it can do, and check says so; whoever names the cloud behind it is believed; this machine is a test."""
+    """An address of no known cloud gives the cloud ``unknown`` and a warning, unless the user names one.
+
+    This machine counts as global.
+    """
     endpoint = endpoint_from(
         options(None, graph_url="https://graph.contoso.example", authority="https://login.contoso.example")
     )
@@ -331,7 +343,7 @@ def test_an_address_of_no_cloud_is_never_called_global() -> None:
 
 
 def test_a_shared_permission_is_another_one() -> None:
-    """Contacts.ReadWrite.Shared permits no permanentDelete, not even of the user's own contacts."""
+    """The role Contacts.ReadWrite.Shared is reported as not enough for permanentDelete."""
     endpoint = endpoint_from(options(None))
     for roles in (("Contacts.ReadWrite.Shared",), ("Contacts.Read", "Contacts.ReadWrite.Shared")):
         identity = Identity("T", "C", "ready token", roles)
@@ -349,7 +361,7 @@ def test_a_shared_permission_is_another_one() -> None:
     [((), True), (("User.ReadBasic.All",), False), (("User.Read.All",), False), (("User.Read",), True)],
 )
 def test_looking_users_up_needs_its_own_permission(more: tuple[str, ...], lacks: bool) -> None:
-    """User.ReadBasic.All or one that includes it; User.Read is the signed-in person only."""
+    """Looking up users needs User.ReadBasic.All or a permission that includes it, and User.Read is not enough."""
     identity = Identity("T", "C", "secret", ("Contacts.ReadWrite", *more))
     (said,) = [
         found.text for found in about_token(identity, {}, endpoint_from(options(None)), 0.0) if found.topic == "roles"
@@ -358,7 +370,7 @@ def test_looking_users_up_needs_its_own_permission(more: tuple[str, ...], lacks:
 
 
 def test_an_address_that_no_cloud_has_is_taken_as_it_is() -> None:
-    """A simulated tenant under any cloud; one login serves two clouds."""
+    """An address that no cloud has is used under the named cloud, and one login may serve two clouds."""
     assert endpoint_from(options("china", graph_url="https://127.0.0.1:8443")).graph_url == "https://127.0.0.1:8443"
     assert endpoint_from(options("dod", authority="https://login.microsoftonline.us")).cloud == "dod"
 
@@ -368,7 +380,10 @@ def test_an_address_that_no_cloud_has_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize(("action", "id_type"), [("permanentDelete", "immutable"), ("delete", "default")])
 def test_a_ledger_says_how_its_contacts_were_deleted(tmp_path: Path, action: str, id_type: str) -> None:
-    """Summary and status name the action, a plain delete is never called permanent, and another one does not resume it."""
+    """Summary and status name the ledger's action, and never call a plain delete permanent.
+
+    Another action does not resume it.
+    """
     rows = rows_of([3, 1])
     settings = TenantSettings(latency_median_s=0.01, overhead_s=0.01, immutable_ids=id_type == "immutable")
     with a_bench(tmp_path, a_tenant(rows, settings=settings), rows) as bench:
@@ -391,7 +406,7 @@ def test_a_ledger_says_how_its_contacts_were_deleted(tmp_path: Path, action: str
 
 
 def test_ids_of_the_other_type_purge_nothing_and_are_never_called_gone(tmp_path: Path) -> None:
-    """Graph calls them malformed; every row is refused, with its code."""
+    """With ids of the other type every row is refused with ErrorInvalidIdMalformed, and the check advises --id-type."""
     rows = rows_of([3])
     settings = TenantSettings(latency_median_s=0.01, overhead_s=0.01, immutable_ids=True)
     with a_bench(tmp_path, a_tenant(rows, settings=settings), rows) as bench:

@@ -1,4 +1,4 @@
-"""``purgeengine report``: one page for people and the same as JSON, about one ledger or several, whatever stands in them."""
+"""Tests of ``report``: one page for people and the same data as JSON, for one ledger or several, with any text in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VOID = {"meta", "line", "br", "rect"}
 
 
 class Page(HTMLParser):
-    """Reads a page as a browser would, and keeps its elements, its text and what it asks for."""
+    """Parses a page as a browser would, and keeps its elements, attributes and text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Page(HTMLParser):
 def reported(
     capsys: pytest.CaptureFixture[str], out: Path, *folders: Path, more: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Make the report; answers its JSON, which is that of the page as well."""
+    """Make the report, and return its JSON, which equals the JSON embedded in the page."""
     capsys.readouterr()
     assert main.run(["report", *map(str, folders), "-o", str(out), "--json", *more]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -67,14 +67,14 @@ def reported(
 
 
 def text_of(out: Path) -> str:
-    """What one can read on the page, with single spaces."""
+    """Return the visible text of the page, with single spaces."""
     page = Page(out.read_text(encoding="utf-8"))
     assert not page.open, "elements that are never closed"
     return " ".join(page.text.split())
 
 
 def a_bad_day(ledger: Ledger, reply: Reply = DENIED) -> None:
-    """Ten purged, one absent, two refused, one exhausted in doubt, the other six skipped; the mailbox had to wait once."""
+    """Write ten purged rows, one absent, two refused, one exhausted in doubt and six skipped, with one wait of the mailbox."""
     gone = Reply(404, "ErrorItemNotFound")
     ending(
         ledger, 0, *[(Outcome.PURGED, Reply(204), False)] * 10, (Outcome.ABSENT, gone, False),
@@ -85,7 +85,7 @@ def a_bad_day(ledger: Ledger, reply: Reply = DENIED) -> None:
 
 
 def test_the_page_tells_what_became_of_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Counts that add up, failures with a remedy, mailboxes, invalid rows by reason, duplicates, runs and calls."""
+    """The page shows counts that add up, failures with a remedy, mailboxes, invalid rows by reason, duplicates, runs and calls."""
     rows = [*rows_of("a", 20), ("nobody", "", "x"), ("", "", "y"), ("nobody2", "", "x"), rows_of("a", 1)[0]]
     with open_ledger(tmp_path / "L", FakeSource(rows)) as ledger:
         a_bad_day(ledger)
@@ -118,7 +118,7 @@ def test_the_page_tells_what_became_of_every_row(tmp_path: Path, capsys: pytest.
 
 
 def test_the_page_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No address, no script that runs, no form; a browser is told so as well."""
+    """The page loads nothing and has no link, form or running script, and its content policy says so."""
     with open_ledger(tmp_path / "L", a_source(20)) as ledger:
         a_bad_day(ledger)
     reported(capsys, tmp_path / "r.html", tmp_path / "L")
@@ -132,7 +132,7 @@ def test_the_page_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_hostile_text_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Codes, messages, names of files and columns, users and the folder: nothing of them is markup or steers anything."""
+    """Hostile text in codes, messages, names, users and the folder is shown as text and never becomes markup."""
     rows = [*rows_of("a", 20), (HOSTILE.replace("\0", ""), "", "x")]
     name = "a<b>&{{x}}"
     source = FakeSource([(*row, "v") for row in rows], ("<script>x</script>",), (Path("<svg onload=alert(3)>.csv"),))
@@ -152,7 +152,7 @@ def test_hostile_text_is_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_lists_are_cut_and_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Thirty mailboxes denied in thirty ways, of which the page names three each."""
+    """A list on the page is cut to the given length and says how many entries are left out."""
     with open_ledger(tmp_path / "L", a_source(*[2] * 26)) as ledger:
         for mailbox in range(26):
             reply = Reply(403, f"Code{mailbox}", "No.")
@@ -169,7 +169,7 @@ def test_lists_are_cut_and_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_unfinished_and_new_ledgers_have_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing sent yet; some in flight; an empty list; all well."""
+    """A new ledger, one with rows in flight, a finished one and an empty one each have a page."""
     with open_ledger(tmp_path / "new", a_source(3)) as ledger:
         assert reported(capsys, tmp_path / "r.html", tmp_path / "new")["waiting"] == 3
         ledger.write([sent(1, (0, [0, 1]))], NOW)
@@ -186,7 +186,7 @@ def test_unfinished_and_new_ledgers_have_a_page(tmp_path: Path, capsys: pytest.C
 
 
 def test_a_chain_is_one_report(chain: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
-    """Three ledgers: the sum, and what each has the last word on; the same words as status has."""
+    """A chain of three ledgers gives one report with the sum and each ledger's share."""
     found = reported(capsys, tmp_path / "r.html", *chain)
     assert (found["rows"], found["outcomes"]["purged"], found["waiting"]) == (11, 7, 3)
     assert [ledger["last_word_on"] for ledger in found["ledgers"]] == [
@@ -208,7 +208,7 @@ def test_a_chain_is_one_report(chain: list[Path], tmp_path: Path, capsys: pytest
 def test_what_cannot_be_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
 ) -> None:
-    """The exit codes of every command, no traceback, and no half a page."""
+    """An unusable call of ``report`` ends with the usual exit code and a sentence, and leaves no incomplete page."""
     open_ledger(tmp_path / "L", a_source(1)).close()
     named = [word.replace("{L}", str(tmp_path / "L")).replace("{T}", str(tmp_path)) for word in arguments]
     assert main.run(["report", *named]) == code
@@ -219,7 +219,7 @@ def test_what_cannot_be_is_a_sentence(
 
 
 def test_every_code_that_closes_a_mailbox_has_a_remedy_of_its_own() -> None:
-    """The table of verdicts and that of remedies speak of the same codes."""
+    """Every code that closes a mailbox in the table of verdicts has its own remedy."""
     general = {remedy_for(403, "?"), remedy_for(404, "?"), remedy_for(500, "?")}
     for status, rules in TABLE.items():
         for rule in rules:
@@ -229,7 +229,7 @@ def test_every_code_that_closes_a_mailbox_has_a_remedy_of_its_own() -> None:
 
 
 def test_a_bar_is_filled_and_shows_what_is_rare() -> None:
-    """Segments lie side by side over the whole width, and none is too narrow to be seen."""
+    """The segments of a bar fill its whole width, and the smallest is wide enough to be seen."""
     bar = charts.segments({"purged": 10_000_000, "refused": 1, "skipped": 0, "invalid": 3})
     assert [segment.name for segment in bar] == ["purged", "refused", "invalid"]
     assert min(segment.width for segment in bar) >= charts.SLIVER
@@ -249,7 +249,7 @@ def test_a_bar_is_filled_and_shows_what_is_rare() -> None:
     ],
 )
 def test_a_course_is_measured_in_numbers_as_people_write_them(rows: int, bucket_s: float, labels: list[str]) -> None:
-    """Two lines, at the next round number above the most rows a second and at half of it; no power of ten among the words."""
+    """The scale of the chart has two round numbers: one above the highest rate and its half."""
     bucket = {"at_utc": "2026-11-25T23:15:29+00:00", "well": rows, "badly": 0}
     course = charts.course({"buckets": [bucket], "bucket_s": bucket_s})
     assert course is not None
@@ -270,5 +270,5 @@ def test_a_course_is_measured_in_numbers_as_people_write_them(rows: int, bucket_
     ],
 )
 def test_a_duration_on_the_page_is_told_in_two_units_at_most(seconds: float | None, text: str) -> None:
-    """And never torn from its unit by the end of a line."""
+    """A duration on the page has at most two units, joined by spaces that do not break."""
     assert _duration(seconds) == text.replace(" ", "\u00a0")

@@ -1,4 +1,4 @@
-"""``purgeengine retry`` and runs on exports: chains of ledgers against the tenant's truth, by the real command line."""
+"""Tests of ``retry`` and of runs on exports: chains of ledgers against the tenant's truth, by the real command line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MALFORMED = Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")
 
 
 def retry(bench: Bench, old: str, new: str, *more: str, **environment: str) -> Ended:
-    """``retry`` with the addresses of the tenant; folders are named below the bench's."""
+    """Call ``retry`` with the tenant's addresses; the folders are below the bench's."""
     endpoint = bench.run_arguments()[4:]
     return bench.here(
         "retry", str(bench.folder / old), "--ledger", str(bench.folder / new), *endpoint, *more, **environment
@@ -34,20 +34,20 @@ def retry(bench: Bench, old: str, new: str, *more: str, **environment: str) -> E
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """A digest of every file of a ledger that holds something of it."""
+    """Return a digest of every file of a ledger that holds its data."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.endswith(("-shm", "-wal")))
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def by_hand(bench: Bench, name: str, write: Callable[[Ledger], None]) -> None:
-    """A ledger of the bench's input and tenant whose history a test writes itself."""
+    """Make a ledger of the bench's input and tenant whose entries a test writes itself."""
     source = open_source([bench.input])
     with Ledger.open(bench.folder / name, source, tenant_id=bench.server.login.app.tenant_id) as ledger:
         write(ledger)
 
 
 def ending(ledger: Ledger, first: int, *fates: tuple[Outcome, Reply, bool], at_ms: int = NOW) -> None:
-    """Send the rows of mailbox 0 from this position on in one batch, and settle them so."""
+    """Send the rows of mailbox 0 from this position on in one batch, and settle them with these outcomes."""
     batch = ledger.next_batch_number
     positions = range(first, first + len(fates))
     ledger.write([sent(batch, (0, positions))], at_ms)
@@ -61,14 +61,14 @@ def ending(ledger: Ledger, first: int, *fates: tuple[Outcome, Reply, bool], at_m
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    """One mailbox of six rows; the tenant has them all."""
+    """Open a bench with one mailbox of six rows, all of which the tenant has."""
     rows = rows_of([6])
     with a_bench(tmp_path, a_tenant(rows), rows) as found:
         yield found
 
 
 def a_mixed_ledger(ledger: Ledger) -> None:
-    """Purged, absent, refused in doubt, exhausted in doubt, refused, and a row skipped with its mailbox."""
+    """Write a ledger with rows purged, absent, refused in doubt, exhausted in doubt, refused, and one skipped with its mailbox."""
     lost = Reply(0, message="The connection was reset.")
     ending(
         ledger, 0, (Outcome.PURGED, Reply(204), False), (Outcome.ABSENT, Reply(404, "ErrorItemNotFound"), False),
@@ -81,7 +81,7 @@ def a_mixed_ledger(ledger: Ledger) -> None:
 
 
 def test_what_did_not_end_well_is_retried_and_the_old_ledger_stays(bench: Bench) -> None:
-    """Four of six rows; each keeps its number, and the old ledger's files are byte for byte the same."""
+    """A retry runs the four of six rows that did not end well, with their row numbers, and leaves the old ledger unchanged."""
     by_hand(bench, "old", a_mixed_ledger)
     before = contents(bench.folder / "old")
     again = retry(bench, "old", "new")
@@ -96,7 +96,7 @@ def test_what_did_not_end_well_is_retried_and_the_old_ledger_stays(bench: Bench)
 
 
 def test_what_was_in_doubt_and_is_gone_was_purged(tmp_path: Path) -> None:
-    """Rows that the first run left in doubt: found gone, they are purged by it, and no other one is."""
+    """A row that the first run left in doubt and that is gone counts as purged, and any other gone row as absent."""
     rows = rows_of([6])
     with a_bench(tmp_path, a_tenant(rows, gone=6), rows) as bench:
         by_hand(bench, "old", a_mixed_ledger)
@@ -129,8 +129,8 @@ def test_what_was_in_doubt_and_is_gone_was_purged(tmp_path: Path) -> None:
 def test_rows_are_chosen_by_outcome_and_by_what_they_were_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, only: str | None, codes: str | None, origins: list[int]
 ) -> None:
-    """Codes in any letter case, statuses, classes of them, and the lack of an answer; counting agrees with reading."""
-    monkeypatch.setattr(stage, "INPUT_GROUP_ROWS", 1)  # the rows are numbered on from group to group
+    """Rows are selected by outcome and by their answer, and the count agrees with the rows read."""
+    monkeypatch.setattr(stage, "INPUT_GROUP_ROWS", 1)  # row numbers continue over row groups
     with open_ledger(tmp_path / "old", a_source(6)) as ledger:
         a_mixed_ledger(ledger)
     outcomes = outcomes_named(only) if only else WORTH_RETRYING
@@ -143,7 +143,7 @@ def test_rows_are_chosen_by_outcome_and_by_what_they_were_told(
 
 
 def test_dry_run_counts_and_sends_nothing(bench: Bench) -> None:
-    """It needs no credentials and makes no ledger."""
+    """A dry run of a retry counts the rows without credentials, and makes no ledger."""
     by_hand(bench, "old", a_mixed_ledger)
     command = ("retry", str(bench.folder / "old"), "--ledger", str(bench.folder / "new"), "--dry-run")
     told = bench.here(*command, "--codes", "403", AZURE_CLIENT_SECRET="")
@@ -154,7 +154,7 @@ def test_dry_run_counts_and_sends_nothing(bench: Bench) -> None:
 
 
 def test_dry_run_heeds_the_filters_and_what_would_be_refused(bench: Bench) -> None:
-    """What a list leaves out is not among the rows to purge; a threshold of size is told as the run would tell it."""
+    """A dry run leaves out the rows that a user list excludes, and reports a threshold that the run would refuse."""
     by_hand(bench, "old", a_mixed_ledger)
     everybody = bench.folder / "everybody.txt"
     everybody.write_text("*@contoso.example\n")
@@ -168,7 +168,7 @@ def test_dry_run_heeds_the_filters_and_what_would_be_refused(bench: Bench) -> No
 
 
 def test_the_same_retry_again_resumes_and_another_one_is_refused(bench: Bench) -> None:
-    """Stopped by a threshold of size first; then it ends the job; other rows need another ledger."""
+    """A retry that a threshold stopped is resumed by the same command; other options on its ledger are refused."""
     by_hand(bench, "old", a_mixed_ledger)
     assert retry(bench, "old", "new", "--max-items", "3").code == 2
     assert retry(bench, "old", "new").code == 0
@@ -183,7 +183,7 @@ def test_the_same_retry_again_resumes_and_another_one_is_refused(bench: Bench) -
 
 
 def test_a_folder_for_itself_is_refused(bench: Bench) -> None:
-    """The old ledger, a folder in it, and the ledger of something else."""
+    """A retry into the old ledger, a folder inside it or another job's ledger is refused."""
     by_hand(bench, "old", a_mixed_ledger)
     open_ledger(bench.folder / "strange", a_source(2)).close()
     for name, said in (("old", "of its own"), ("old/inside", "inside it"), ("strange", "tenant")):
@@ -194,7 +194,10 @@ def test_a_folder_for_itself_is_refused(bench: Bench) -> None:
 
 
 def test_an_unfinished_ledger_is_to_be_resumed_first(bench: Bench) -> None:
-    """Exit 2 with a sentence; --unfinished takes what has ended, as long as nobody is at the rest."""
+    """A retry of an unfinished ledger is refused.
+
+    With --unfinished it takes the finished rows, unless another process uses the ledger.
+    """
     by_hand(bench, "old", lambda ledger: ending(ledger, 0, (Outcome.REFUSED, DENIED, False)))
     refused = retry(bench, "old", "new")
     assert refused.code == 2
@@ -208,7 +211,7 @@ def test_an_unfinished_ledger_is_to_be_resumed_first(bench: Bench) -> None:
 
 
 def test_nothing_to_retry_is_well_only_where_all_ended_well(bench: Bench) -> None:
-    """Exit 0 after a good run; exit 2, naming what there is, where other rows were meant."""
+    """A retry without rows ends with exit code 0 after a good run, and with 2 if the selection fits none of the failed rows."""
     assert bench.run_here().code == 0
     nothing = retry(bench, "ledger", "new")
     assert (nothing.code, nothing.json["rows"], nothing.json["exit_code"]) == (0, 0, 0)
@@ -221,7 +224,7 @@ def test_nothing_to_retry_is_well_only_where_all_ended_well(bench: Bench) -> Non
 
 
 def test_another_tenant_is_refused(bench: Bench) -> None:
-    """Rows of one tenant are never asked for in another."""
+    """A retry in another tenant is refused, and nothing is sent."""
     with open_ledger(bench.folder / "old", a_source(6)) as ledger:
         a_mixed_ledger(ledger)
     refused = retry(bench, "old", "new")
@@ -235,14 +238,14 @@ def test_another_tenant_is_refused(bench: Bench) -> None:
 
 @pytest.mark.parametrize("text", ["", "403,", "x" * 101])
 def test_codes_must_be_words(text: str) -> None:
-    """A sentence that says which are understood."""
+    """A list of codes with an empty or too long word is refused with a sentence that shows the form."""
     with pytest.raises(UsageProblem, match="ErrorAccessDenied,429,5xx"):
         AnswerFilter.parse(text)
 
 
 @pytest.mark.parametrize("arguments", [["--only", "gone"], ["--codes", ""]])
 def test_wrong_usage_is_told_before_anything(bench: Bench, arguments: list[str]) -> None:
-    """Exit 2, no traceback."""
+    """Wrong options of a retry end with exit code 2 and without a traceback."""
     refused = retry(bench, "old", "new", *arguments)
     assert refused.code == 2
     assert "Traceback" not in refused.err
@@ -252,7 +255,7 @@ def test_wrong_usage_is_told_before_anything(bench: Bench, arguments: list[str])
 
 
 def test_waits_and_recent_requests_hold_for_the_retry(tmp_path: Path) -> None:
-    """A wait of the mailbox and of the app, and what the window still counts, over two retries in a row."""
+    """Waits of the mailbox and the app and the recent requests hold in a retry and in a retry of it."""
     with open_ledger(tmp_path / "a", a_source(3)) as ledger:
         ending(ledger, 0, *[(Outcome.REFUSED, DENIED, False)] * 3)
         ledger.write([MailboxBlocked(0, 90.0), RunBlocked(30.0)], NOW)
@@ -267,7 +270,7 @@ def test_waits_and_recent_requests_hold_for_the_retry(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_was_lost_with_the_old_run_is_waited_out(tmp_path: Path) -> None:
-    """The service may still be at it, though the rows to retry are others of the mailbox."""
+    """A batch that was lost with the old run gives its mailbox a cooldown in the retry, even if the retried rows are others."""
     with open_ledger(tmp_path / "a", a_source(3)) as ledger:
         ending(ledger, 0, (Outcome.REFUSED, DENIED, False))
         ledger.write([sent(2, (0, [1, 2]))], NOW + 1_000)
@@ -286,7 +289,7 @@ def retried(old: Path, new: Path, now_ms: int = NOW + 6_000) -> None:
 
 
 def test_rows_of_no_use_are_retried_when_they_are_named(tmp_path: Path) -> None:
-    """Purged rows are found gone, which changes nothing; invalid ones are invalid again. Both are told beforehand."""
+    """Purged and invalid rows can be retried if they are named: they become absent and invalid again, and both are announced."""
     rows = [*rows_of([2]), ("nobody", "", "x")]
     with a_bench(tmp_path, a_tenant(rows[:2]), rows) as bench:
         assert bench.run_here().code == 1
@@ -299,7 +302,10 @@ def test_rows_of_no_use_are_retried_when_they_are_named(tmp_path: Path) -> None:
 
 
 def test_the_digest_of_a_ledgers_rows_needs_no_open_ledger(tmp_path: Path) -> None:
-    """It is asked for in a thread, while whoever refuses the retry for another reason closes the ledger: that ended in a crash."""
+    """The digest of a ledger's rows can be computed after the ledger was closed.
+
+    It is asked for in a thread, while a refused retry may close it.
+    """
     open_ledger(tmp_path / "a", a_source(3)).close()
     with LedgerReader.open(tmp_path / "a") as reader:
         rows = LedgerRows(reader, Selection(frozenset([Outcome.REFUSED])), Limits())

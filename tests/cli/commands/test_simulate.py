@@ -1,4 +1,4 @@
-"""``purgeengine simulate`` as a user calls it."""
+"""Tests of ``simulate`` as a user calls it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def called(*arguments: str) -> Result:
 
 
 def test_json_says_what_to_use_it_with(tmp_path: Path) -> None:
-    """One object on stdout, talk and counters on stderr."""
+    """With --json, stdout has one object with addresses and credentials, and stderr has messages and counters."""
     ca_file = tmp_path / "ca.pem"
     result = called("--json", "--ca-file", str(ca_file))
     said = json.loads(result.stdout)
@@ -39,7 +39,7 @@ def test_json_says_what_to_use_it_with(tmp_path: Path) -> None:
 
 
 def test_shell_lines_are_for_bash_and_powershell() -> None:
-    """Both environments and the options, ready to paste."""
+    """Without --json, stdout has environment and options for bash and PowerShell, ready to paste."""
     result = called("--no-tls", "--login-port", "0")
     for line in (
         "# bash",
@@ -54,7 +54,7 @@ def test_shell_lines_are_for_bash_and_powershell() -> None:
 
 
 def test_a_path_with_an_apostrophe_is_quoted_for_each_shell(tmp_path: Path) -> None:
-    """Bash closes and reopens the quotes, PowerShell doubles the apostrophe."""
+    """A path with an apostrophe is quoted for bash and for PowerShell, each in its way."""
     folder = tmp_path / "o'neil"
     folder.mkdir()
     result = called("--ca-file", str(folder / "ca.pem"))
@@ -73,13 +73,13 @@ def test_a_path_with_an_apostrophe_is_quoted_for_each_shell(tmp_path: Path) -> N
     ],
 )
 def test_values_that_make_no_sense_are_refused(arguments: tuple[str, str]) -> None:
-    """With a sentence, not with a traceback."""
+    """Options that make no sense raise `UsageProblem`."""
     result = CliRunner().invoke(simulate, [*arguments], standalone_mode=False)
     assert isinstance(result.exception, UsageProblem)
 
 
 def test_the_input_is_what_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Contacts of the valid rows exist, and nothing else does."""
+    """With an input, the contacts of its valid rows exist, and no others."""
     from purgeengine.cli.commands import simulate as module
 
     source = tmp_path / "contacts.csv"
@@ -97,7 +97,7 @@ def test_the_input_is_what_exists(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_way_to_sign_in_is_offered(tmp_path: Path) -> None:
-    """A certificate and a federated token are written for their owner, and a managed identity is served."""
+    """A certificate and a federated token are written readable for their owner only, and a managed identity is served."""
     folder = tmp_path / "simulated"
     said = json.loads(called("--json", "--credentials", str(folder), "--identity-port", "0").stdout)
     ways = said["other_ways"]
@@ -117,7 +117,7 @@ def test_every_way_to_sign_in_is_offered(tmp_path: Path) -> None:
 
 
 def test_an_app_without_permission_can_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request is refused as Exchange and the directory refuse it."""
+    """With --without-permission, Exchange and the directory refuse every request with their codes."""
     from purgeengine.cli.commands import simulate as command
     from tests.support.sim_fixtures import ANN, ask, batch_asking
 

@@ -1,4 +1,4 @@
-"""How a run goes beside the model: the time that is left, and how close it came to the least time. Worked out by hand."""
+"""Tests of the time left in a run and of how close it came to the least time, calculated by hand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CLOSED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 
 
 def full_batches(*mailboxes: int | MailboxOpened, **limits: Any) -> Scheduler:
-    """One connection, and batches of twenty rows of one mailbox: easy to reckon with."""
+    """Make a scheduler with one connection and batches of twenty rows of one mailbox, which are easy to calculate."""
     return a_scheduler(*mailboxes, **{"fanout": 20, "connections": 1, **limits})
 
 
@@ -50,7 +50,7 @@ def full_batches(*mailboxes: int | MailboxOpened, **limits: Any) -> Scheduler:
 
 
 def test_ways_are_as_assumed_until_calls_are_timed() -> None:
-    """Lanes at 0.205 s a row, and full batches of one mailbox that take all four slots for 1.1 s."""
+    """Before calls are timed, shapes have the assumed latencies: lanes at 0.205 s a row, and full batches of 1.1 s."""
     timing = Timing(20, EVEN)
     ways = timing.ways(LIMITS, wide=True, lanes=True)
     assert not timing.timed
@@ -61,7 +61,10 @@ def test_ways_are_as_assumed_until_calls_are_timed() -> None:
 
 
 def test_what_was_not_timed_is_as_much_slower_as_what_was() -> None:
-    """Ten rows took 3.5 s instead of 0.7: full batches and lanes take five times as long, too."""
+    """Sizes that were not timed count as slower by the same factor as those that were.
+
+    Ten rows in 3.5 s instead of 0.7 s make all five times slower.
+    """
     timing = Timing(20, EVEN)
     timing.call(10, 5 * (0.1 + 3 * 0.2))
     ways = timing.ways(LIMITS, wide=True, lanes=True)
@@ -71,7 +74,7 @@ def test_what_was_not_timed_is_as_much_slower_as_what_was() -> None:
 
 
 def test_five_calls_of_a_size_have_a_mean_of_their_own() -> None:
-    """Full batches at 2.2 s: with four of them and four of ten rows at usual speed, what is common holds; with five, their own."""
+    """With five calls of a size, that size has its own mean; with four it has the common factor."""
     timing = Timing(20, EVEN)
     for _ in range(4):
         timing.call(20, 2.2)
@@ -85,7 +88,10 @@ def test_five_calls_of_a_size_have_a_mean_of_their_own() -> None:
 
 
 def test_lanes_are_timed_by_their_rows_and_tell_of_batches_where_there_were_none() -> None:
-    """Twenty rows in 7 s and ten in 2.225: 0.3075 s a row, half as much again as usual; a full batch would take 1.65 s."""
+    """Lanes are timed by their rows: 0.3075 s a row, half more than usual.
+
+    Batches that were not timed are then half slower too.
+    """
     timing = Timing(20, EVEN)
     timing.lane(20, 7.0)
     timing.lane(10, 2.225)
@@ -96,7 +102,7 @@ def test_lanes_are_timed_by_their_rows_and_tell_of_batches_where_there_were_none
 
 
 def test_lanes_have_times_of_their_own_beside_those_of_batches() -> None:
-    """Batches as usual, and twenty rows of a lane in 8.2 s, twice as long: only rows of lanes take twice as long."""
+    """A slow lane makes only lanes slower if batches were timed too."""
     timing = Timing(20, EVEN)
     timing.call(20, 1.1)
     timing.lane(20, 8.2)
@@ -106,7 +112,7 @@ def test_lanes_have_times_of_their_own_beside_those_of_batches() -> None:
 
 
 def test_older_lanes_fade() -> None:
-    """Ten rows in 1 s and then ten in 4 s, with a fade of a half: 4.5 s for 15 rows."""
+    """Older lanes lose weight: with a fade of one half, ten rows in 1 s and then ten in 4 s give 4.5 s for 15 rows."""
     timing = Timing(20, EVEN, fade=0.5)
     timing.lane(10, 1.0)
     timing.lane(10, 4.0)
@@ -120,7 +126,7 @@ def test_older_lanes_fade() -> None:
 def test_smaller_batches_pay_only_where_batches_run_at_once_and_lanes_are_used(
     wide: bool, lanes: bool, sizes: list[int]
 ) -> None:
-    """At usual latencies; each takes its slot for as long as its slowest row, and the connection for a share of that."""
+    """Smaller batches are worth their call only where batches run at once and lanes are used, at usual latencies."""
     hull = Timing(20).ways(LIMITS, wide=wide, lanes=lanes).hull
     assert [shape.rows for shape in hull] == sizes
     for shape in hull if not wide else ():
@@ -128,7 +134,7 @@ def test_smaller_batches_pay_only_where_batches_run_at_once_and_lanes_are_used(
 
 
 def test_batches_of_two_pay_where_they_are_quick() -> None:
-    """Five of them in 0.02 s each, all others as usual: nothing is better."""
+    """Batches of two are the best shape if five of them took 0.02 s each."""
     timing = Timing(20)
     for _ in range(100):
         timing.call(20, USUAL.overhead_s + USUAL.longest_of_s(20))
@@ -138,7 +144,7 @@ def test_batches_of_two_pay_where_they_are_quick() -> None:
 
 
 def test_older_calls_fade() -> None:
-    """With a fade of a half, 1 s and then 4 s average to (0.5 + 4) / 1.5 = 3 s; a hundred at 2 s forget both."""
+    """Older calls lose weight: with a fade of one half, 1 s and then 4 s average to 3 s, and a hundred at 2 s replace both."""
     timing = Timing(20, EVEN, fade=0.5)
     timing.call(1, 1.0)
     timing.call(1, 4.0)
@@ -149,23 +155,24 @@ def test_older_calls_fade() -> None:
 
 
 def test_a_window_tells_when_the_last_of_many_may_leave() -> None:
-    """Ten in 100 s. Six left in second 0 and two in second 3: two may leave now, six more at 101, two more at 104."""
+    """A request window tells when the last of many requests may leave.
+
+    With ten in 100 s, two may leave now, six more at 101 s and two at 104 s.
+    """
     window = Window(10, 100.0)
     window.sent(8)
     window.answered(6, 0.0)
     window.answered(2, 3.0)
     for requests, at in ((0, 5.0), (2, 5.0), (3, 101.0), (8, 101.0), (9, 104.0), (10, 104.0)):
         assert window.carries_at(requests, 5.0) == at
-    assert (
-        window.carries_at(12 + 10, 5.0) == 5.0 + 200.0
-    )  # the two of now leave the window no sooner than after its length
+    assert window.carries_at(12 + 10, 5.0) == 5.0 + 200.0  # the two of now leave the window after its whole length
 
 
 # ------------------------------------------------------------------------------------------------ the time that is left
 
 
 def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
-    """Of sixty rows in batches of twenty, 2 s each, one is done at 2 s: two are left, and it ends at 6 s."""
+    """The time left uses timed calls: of sixty rows in batches of twenty at 2 s, the run ends at 6 s."""
     scheduler = full_batches(60)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert scheduler.view.ends_at == pytest.approx(3 * (0.06 + USUAL.in_fours_s(20)), rel=1e-3)
@@ -178,7 +185,7 @@ def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
 
 
 def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
-    """Two thousand calls of 1 s, then 500 of 3 s: the old ones have faded to a share of 1 / e, less what was before them."""
+    """The time left weighs recent calls more: after 2,000 calls of 1 s and 500 of 3 s, the old ones weigh 1 / e."""
     eta = Eta(Limits(connections=1), 0.0)
     for duration_s, calls in ((1.0, 2_000), (3.0, 500)):
         for _ in range(calls):
@@ -189,7 +196,7 @@ def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
 
 
 def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
-    """Twenty rows of the mailbox that is open and 65 to come, at twenty a second."""
+    """Rows of mailboxes that are not open yet count in the time left."""
     limits = Limits(fanout=20, connections=1, serial_lanes=False)
     scheduler = Scheduler(limits, random.Random(1), rows_left=105)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=0.0))
@@ -199,7 +206,7 @@ def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
 
 
 def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
-    """Nothing leaves for 30 s, and then three batches do, as long as usual: nothing has been timed."""
+    """A wait of the whole app of 30 s comes before the time of the three batches that are left."""
     scheduler = full_batches(60)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 429, wait=30.0), now=1.0)
@@ -207,7 +214,7 @@ def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
 
 
 def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None:
-    """The last answer says that nothing should be sent for 30 s."""
+    """A run with nothing left ends now, even if the last answer asks for a wait of 30 s."""
     scheduler = full_batches(20)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, outer=Reply(200, retry_after_s=30.0)), now=1.0)
@@ -215,7 +222,7 @@ def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None
 
 
 def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> None:
-    """A hundred rows in four lanes of twenty, the first of which was denied: sixty need an answer, at half a second each."""
+    """Rows of a closing mailbox that were never sent take no time: of a hundred, sixty need an answer at half a second each."""
     scheduler = a_scheduler(100, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(lane, CLOSED, rest=Reply(424, "FailedDependency")), now=0.5)
@@ -223,7 +230,7 @@ def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> N
 
 
 def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
-    """Three are left of it; three refusals in 137 rows are foreseen for them."""
+    """A mailbox that waits for 500 s needs the time of its three rows and of the refusals foreseen for them after the wait."""
     scheduler = full_batches(60, 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     waiting = THROTTLED._replace(retry_after_s=500.0)
@@ -232,7 +239,7 @@ def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
 
 
 def test_a_mailbox_that_waits_ends_no_sooner() -> None:
-    """Told to wait for 500 s with one row left, while the other has forty: a row of it, at four in a second, after the wait.
+    """A mailbox with one row that waits for 500 s ends after its wait, although another one has forty rows.
 
     One refusal in 139 rows is foreseen for what is left.
     """
@@ -243,7 +250,7 @@ def test_a_mailbox_that_waits_ends_no_sooner() -> None:
 
 
 def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
-    """Ten requests in 100 s (and a second of slack): of 25 rows, ten at once, ten at 103 s, five 101 s later."""
+    """A mailbox with 25 rows and a window of ten in 100 s waits for two windows."""
     scheduler = full_batches(25, mailbox_requests=10, mailbox_window_s=100.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 10
@@ -252,7 +259,7 @@ def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
 
 
 def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
-    """A second for the first of twenty, which broke the lane: a thousand rows, four at once, take 250 s."""
+    """Rows of a lane that were not attempted took no time: 1 s for the first row makes 250 s for a thousand rows in four lanes."""
     scheduler = a_scheduler(1_000, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     assert lane.serial
@@ -262,9 +269,10 @@ def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
 
 
 def test_where_graph_throttles_the_pace_so_far_holds() -> None:
-    """39 of 100 rows went through in 100 s, and one was refused: 61 take 156 s more, hours for sending, however quick calls are.
+    """After a refusal the run's own pace gives the time left: 39 of 100 rows in 100 s leave 156 s.
 
-    Not in the first minute, which tells little; and not where nothing was refused: then the model knows of the wait.
+    Hours in which the run must not send do not count. The pace is not used in the first minute, which tells little, nor
+    where nothing was refused: then the model knows of the wait.
     """
     for held_s in (0.0, 50.0):
         scheduler = full_batches(100)
@@ -286,7 +294,7 @@ def test_where_graph_throttles_the_pace_so_far_holds() -> None:
 
 
 def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
-    """A hundred rows in five seconds, then two calls without an answer: as much is in store for the other hundred."""
+    """After lost calls the run's own pace gives the time left: a hundred rows in 110 s make 110 s for the other hundred."""
     scheduler = full_batches(200)
     (batch,) = batches(scheduler.handle(now=0.0))
     for done in range(1, 6):
@@ -298,7 +306,7 @@ def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
 
 
 def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_come() -> None:
-    """Begun at 1,000 s: after 60 s, 39 rows are done and one was refused; 401 are left, most of them of mailboxes to come."""
+    """The run's own pace counts from its start, and its rest includes the rows of mailboxes that are not open yet."""
     limits = Limits(fanout=20, connections=1, serial_lanes=False)
     scheduler = Scheduler(limits, random.Random(1), now=1_000.0, rows_left=440)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=1_000.0))
@@ -309,7 +317,7 @@ def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_co
 
 
 def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
-    """25 s for 39 rows, most of it a wait: the other 61 are reckoned with calls of a second, not of ten."""
+    """The pace of the first minute is not used: 61 rows are estimated with calls of 1 s, although 39 took 25 s."""
     scheduler = full_batches(100)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=23.0)), now=1.0)
@@ -319,7 +327,7 @@ def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
 
 
 def test_where_nothing_went_through_there_is_no_pace() -> None:
-    """All twenty rows wait for 70 s: they are foreseen to take what they take then, and no time is told that nobody knows."""
+    """Without a settled row there is no pace, and the time left is the wait and the calls after it."""
     scheduler = full_batches(20)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, rest=THROTTLED._replace(retry_after_s=70.0)), now=1.0)
@@ -328,7 +336,7 @@ def test_where_nothing_went_through_there_is_no_pace() -> None:
 
 
 def test_the_last_moments_of_a_quick_run_are_told() -> None:
-    """Calls of a tenth of a second: what is left takes no second."""
+    """The time left may be less than a second."""
     scheduler = full_batches(40)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch), now=0.1)
@@ -336,7 +344,7 @@ def test_the_last_moments_of_a_quick_run_are_told() -> None:
 
 
 def test_hours_without_sending_come_on_top() -> None:
-    """Nights of ten hours: twelve hours from 23:00 on are over 26 hours later, in the second night; --until may come first."""
+    """Hours without sending are added to the time left, which is None if --until comes first."""
     start = datetime(2026, 1, 1, 23, 0, tzinfo=UTC).timestamp()
     nights = SendingHours(((20 * 60, 6 * 60),), UTC)
     assert seconds_until_done(nights, start, 3_600.0) == 3_600.0
@@ -353,7 +361,7 @@ def test_hours_without_sending_come_on_top() -> None:
 
 @dataclass
 class Hand:
-    """A clock that is moved by hand; it is one minute past midnight."""
+    """A clock that a test moves; it begins at one minute past midnight."""
 
     at: float = 0.0
 
@@ -365,7 +373,7 @@ class Hand:
 
 
 def test_a_wait_is_told_with_whose_it_is() -> None:
-    """Graph asked for it, or nobody answers and the next try is ours to wait for; the longer one is told."""
+    """The progress line says whether Graph asked for the wait or the run waits by itself, and shows the longer one."""
     scheduler, clock = full_batches(400), Hand()
     standing = RunProgress(Tally(400, {}), scheduler, clock=clock)
     sent = batches(scheduler.handle(now=0.0))
@@ -384,7 +392,7 @@ def test_a_wait_is_told_with_whose_it_is() -> None:
 
 
 def test_the_line_tells_the_time_that_is_left_and_looks_every_two_seconds() -> None:
-    """Sixty rows, the first batch answered at 2 s: 4 s left. The answer at 3 s is seen at 4, until when the seconds are counted."""
+    """The progress line shows the time left, asks for it every two seconds, and counts down in between."""
     scheduler, clock, tally = full_batches(60), Hand(), Tally(60, {})
     standing = RunProgress(tally, scheduler, clock=clock)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -402,7 +410,7 @@ def test_the_line_tells_the_time_that_is_left_and_looks_every_two_seconds() -> N
 
 
 def test_the_line_says_when_the_run_will_be_ended_before() -> None:
-    """--until in a second, and sixty rows to go; or in an hour, which is long enough."""
+    """The progress line says if --until comes before the end of the run."""
     scheduler = full_batches(60)
     scheduler.handle(now=10.0)
     standing = RunProgress(Tally(60, {}), scheduler, SendingHours((), UTC, until_utc=71.0), Hand(10.0))
@@ -412,7 +420,7 @@ def test_the_line_says_when_the_run_will_be_ended_before() -> None:
 
 
 class Terminal(io.TextIOWrapper):
-    """Somebody watches; bytes below and text above, as standard error is."""
+    """A stream that claims to be a terminal, with bytes below and text above, as standard error is."""
 
     def __init__(self) -> None:
         self.shown = io.BytesIO()
@@ -423,7 +431,7 @@ class Terminal(io.TextIOWrapper):
 
 
 def test_the_display_suits_who_watches() -> None:
-    """Quiet, a terminal, a log for people, a log for programs."""
+    """The display is silent, live, for people or for programs, by --quiet, the terminal and the log format."""
     assert isinstance(a_display(quiet=True), Silence)
     assert isinstance(a_display(quiet=False, stream=io.StringIO()), Lines)
     assert isinstance(a_display(quiet=False, log_format="json", stream=io.StringIO()), Events)
@@ -433,7 +441,7 @@ def test_the_display_suits_who_watches() -> None:
 
 
 def test_what_is_said_on_a_signal_passes_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bar is taken away, the sentence told on a line of its own, and the bar drawn anew."""
+    """A sentence on a signal appears on its own line above the progress bar, which is drawn again."""
     monkeypatch.setenv("TERM", "xterm")
     terminal, tally = Terminal(), Tally(60, {})
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -448,7 +456,7 @@ def test_what_is_said_on_a_signal_passes_above_the_bar(monkeypatch: pytest.Monke
 
 
 def test_an_event_tells_programs_how_the_run_stands() -> None:
-    """Rows, outcomes and the time left, as one JSON object."""
+    """A progress event has the rows, outcomes and time left as one JSON object."""
     scheduler, clock, tally, log = full_batches(60), Hand(), Tally(60, {Outcome.INVALID: 1}), io.StringIO()
     standing = RunProgress(tally, scheduler, clock=clock)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -467,7 +475,7 @@ def test_an_event_tells_programs_how_the_run_stands() -> None:
 
 
 def test_the_least_time_is_that_of_the_rows_settled_at_latencies_as_timed() -> None:
-    """Two batches of 2 s on one connection: 4 s at least, whatever is still in flight."""
+    """The least time is that of the settled rows at timed latencies: two batches of 2 s on one connection take 4 s."""
     scheduler = full_batches(60)
     assert scheduler.view.closeness == Closeness(0.0, timed=False)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -477,7 +485,7 @@ def test_the_least_time_is_that_of_the_rows_settled_at_latencies_as_timed() -> N
 
 
 def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_back_once() -> None:
-    """Twenty of thirty rows of a mailbox that closes were asked for, and twenty of another one, one of them twice: two batches."""
+    """The least time does not count rows that a closed mailbox skips, and counts a row that was returned once."""
     scheduler = full_batches(30, 20)
     (batch,) = batches(scheduler.handle(now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch, CLOSED), now=2.0))
@@ -490,7 +498,7 @@ def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_
 
 
 def test_a_run_that_resumes_is_measured_by_what_was_left_to_it() -> None:
-    """Of sixty rows twenty had been settled, and twenty were in doubt: two batches."""
+    """The least time of a resumed run counts only the rows that were left to it."""
     doubts = tuple(Attempt(position, 1, 0, True) for position in range(20))
     scheduler = full_batches(MailboxOpened(0, 40, 60, doubts))
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -501,7 +509,7 @@ def test_a_run_that_resumes_is_measured_by_what_was_left_to_it() -> None:
 
 
 def test_the_hours_in_which_it_was_not_to_send_are_counted_once() -> None:
-    """Held at 1 s, said again at 50, released at 101; held anew at 200."""
+    """The time in which a run must not send is counted once, even if it is announced twice."""
     scheduler = full_batches(60)
     scheduler.handle(now=0.0)
     assert scheduler.view.held_s == 0.0
@@ -517,7 +525,7 @@ def test_the_hours_in_which_it_was_not_to_send_are_counted_once() -> None:
 
 
 def summed_up(**more: Any) -> Summary:
-    """A run of 100 s over 60 rows."""
+    """Return the summary of a run of 100 s over 60 rows."""
     values: dict[str, Any] = {
         "ledger": "L", "rows": 60, "outcomes": {Outcome.PURGED: 60}, "waiting": 0, "in_doubt": 0, "complete": True, "calls": 3,
         "requests": 60, "throttled": 0, "lost_calls": 0, "closed_mailboxes": 0, "settled_now": 60, "duration_s": 100.0,
@@ -527,7 +535,10 @@ def summed_up(**more: Any) -> Summary:
 
 
 def test_the_summary_tells_how_close_the_run_came(capsys: pytest.CaptureFixture[str]) -> None:
-    """100 s of which 20 were not for sending, where 64 s was the least: 1.25 times; in words and as JSON."""
+    """The summary shows how close the run came to the least time, as text and as JSON.
+
+    Here 80 s of sending are 1.25 times the least time of 64 s.
+    """
     summary = summed_up(held_s=20.0, closeness=Closeness(64.0, timed=True), throttled=3)
     found = summary.as_json()
     assert (found["least_s"], found["times_the_least"], found["latencies"], found["held_s"]) == (
@@ -544,7 +555,7 @@ def test_the_summary_tells_how_close_the_run_came(capsys: pytest.CaptureFixture[
 
 
 def test_the_summary_says_which_latencies_and_tells_no_ratio_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Assumed where no call was timed; null where nothing was settled or the run did not begin; short runs tell it as JSON only."""
+    """The summary says whether latencies were assumed, and shows no ratio if nothing was settled or the run was short."""
     assumed = summed_up(closeness=Closeness(50.0, timed=False))
     assert (assumed.as_json()["times_the_least"], assumed.as_json()["latencies"]) == (2.0, "assumed")
     show_summary(assumed, as_json=False)
@@ -559,7 +570,10 @@ def test_the_summary_says_which_latencies_and_tells_no_ratio_of_nothing(capsys: 
 
 
 def test_a_run_over_http_tells_how_close_it_came_and_programs_how_it_stands(tmp_path: Path) -> None:
-    """Timed over HTTP, in the summary and the log alike; the same command again has nothing to settle and no ratio."""
+    """A run over HTTP shows its ratio in summary and log, and its progress events.
+
+    A repeated run with nothing to settle has no ratio.
+    """
     rows = rows_of([400])
     settings = TenantSettings(latency_median_s=0.05, overhead_s=0.05, log=False)
     with a_bench(tmp_path, Tenant(settings, contacts=rows), rows) as bench:

@@ -1,4 +1,4 @@
-"""Claims challenges are read in every spelling that is seen, and said in words; nonsense is none."""
+"""Tests of claims challenges: they are read in every known spelling, said in words, and ignored if unreadable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ URL_SAFE = base64.urlsafe_b64encode(TEXT.encode()).decode()
     ],
 )
 def test_claims_are_found_in_every_spelling(header: str) -> None:
-    """Padded or not, url-safe or not, in any place of the header, and of several the first that can be read."""
+    """Claims are found with or without padding, in both base64 alphabets, in any place of the header.
+
+    The first readable ones count.
+    """
     assert json.loads(claims_of(header)) == CLAIMS
 
 
@@ -48,7 +51,10 @@ def test_claims_are_found_in_every_spelling(header: str) -> None:
     ],
 )
 def test_what_cannot_be_read_is_no_challenge(header: str | None) -> None:
-    """The token is then renewed as usual; the login library would fail on half a JSON text."""
+    """An unreadable challenge gives no claims, so that the token is renewed as usual.
+
+    The login library would fail on broken JSON.
+    """
     assert claims_of(header) == ""
 
 
@@ -70,5 +76,5 @@ def test_what_cannot_be_read_is_no_challenge(header: str | None) -> None:
     ],
 )
 def test_a_challenge_in_words(message: str, claims: dict[str, Any] | str, said: str) -> None:
-    """What Graph says of it, then what the next token must hold; nothing where there was no challenge."""
+    """The words of a challenge are Graph's reason and what the next token must hold; without a challenge there are none."""
     assert in_words(message, json.dumps(claims) if claims else "") == said

@@ -1,4 +1,4 @@
-"""The JSON of Graph's batches: rows to bytes, and answers to replies, whatever they look like."""
+"""Tests of the JSON of Graph's batches: rows become bytes, and answers of any form become replies."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ NOW_UTC = 1_767_225_600.0
 
 
 def vectors(name: str) -> list[Any]:
-    """The vectors of a file, as test parameters named after what they show."""
+    """Return the vectors of a file as test parameters, with their names as ids."""
     return [pytest.param(v, id=v["name"]) for v in json.loads((VECTORS / name).read_text(encoding="utf-8"))]
 
 
 def decoded(vector: dict[str, Any]) -> Answer:
-    """What the decoder makes of a vector."""
+    """Decode the answer of a vector."""
     body = vector["body"].encode("utf-8", "surrogatepass")
     return decode_answer(vector["status"], vector["headers"], body, vector["size"], vector["now_utc"])
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """An answer in the form of the vectors."""
+    """Return an answer in the form of the vectors."""
     replies = None if answer.replies is None else {str(i): r and list(r) for i, r in sorted(answer.replies.items())}
     waits = {str(index): wait for index, wait in answer.waits.items()}
     return {"outer": list(answer.outer), "replies": replies, "waits": waits, "request_id": answer.request_id}
@@ -50,7 +50,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
 
 @pytest.mark.parametrize("vector", vectors("urls.json"))
 def test_the_url_of_a_row(vector: dict[str, Any]) -> None:
-    """Every segment is percent-encoded once, and a name that begins with $ takes its own form."""
+    """A row's URL has every segment percent-encoded once, and a user name that begins with $ in its own form."""
     item = Item(*vector["item"])
     assert f"{contact_url(item)}/permanentDelete" == vector["url"]
 
@@ -67,13 +67,16 @@ def test_the_url_of_a_row(vector: dict[str, Any]) -> None:
     ],
 )
 def test_an_invalid_row_is_a_mistake_of_ours(item: Item) -> None:
-    """Rows are checked when they are read; one that gets this far must not leave."""
+    """An invalid row is refused as our mistake, because rows are checked when they are read."""
     with pytest.raises(AssertionError):
         encode_batch(stretches_of([item]))
 
 
 def test_a_batch_as_graph_wants_it() -> None:
-    """Ids count from 0; each sub-request has a content type and an empty body, without which Graph refuses the whole batch."""
+    """A batch has ids from 0, and each sub-request has a content type and an empty body.
+
+    Without them Graph refuses the whole batch.
+    """
     ben = Item("ben@contoso.example", "F+", "B=")
     assert json.loads(encode_batch(stretches_of([ANN, ben]))) == {
         "requests": [
@@ -96,7 +99,7 @@ def test_a_batch_as_graph_wants_it() -> None:
 
 
 def test_a_plain_delete_has_no_body_and_no_headers() -> None:
-    """``--action delete`` is a DELETE of the contact itself."""
+    """With ``--action delete``, a sub-request is a DELETE of the contact without body and headers."""
     assert json.loads(encode_batch(stretches_of([ANN, ANN]), Deletion(Action.DELETE))) == {
         "requests": [
             {"id": "0", "method": "DELETE", "url": "/users/ann@contoso.example/contacts/AAMkAGI2"},
@@ -107,7 +110,7 @@ def test_a_plain_delete_has_no_body_and_no_headers() -> None:
 
 @pytest.mark.parametrize("action", Action)
 def test_immutable_ids_are_announced_in_every_sub_request(action: Action) -> None:
-    """The header speaks for the sub-request in which it stands, and for no other; nothing else of it changes."""
+    """With immutable ids, every sub-request has the header Prefer and is otherwise unchanged."""
     plain = json.loads(encode_batch(stretches_of([ANN] * 20), Deletion(action)))["requests"]
     immutable = json.loads(encode_batch(stretches_of([ANN] * 20), Deletion(action, IdType.IMMUTABLE)))["requests"]
     assert [request["headers"].pop("Prefer") for request in immutable] == ['IdType="ImmutableId"'] * 20
@@ -115,7 +118,7 @@ def test_immutable_ids_are_announced_in_every_sub_request(action: Action) -> Non
 
 
 def test_a_batch_holds_one_to_twenty_rows() -> None:
-    """Graph's limit; the scheduler keeps it, and the codec insists."""
+    """A batch has 1 to 20 rows, and other numbers are refused as our mistake."""
     assert len(json.loads(encode_batch(stretches_of([ANN] * 20)))["requests"]) == 20
     for count in (0, 21):
         with pytest.raises(AssertionError):
@@ -127,19 +130,19 @@ def test_a_batch_holds_one_to_twenty_rows() -> None:
 
 @pytest.mark.parametrize("vector", [v for v in vectors("answers.json") if "no_answer" not in v.values[0]["expected"]])
 def test_an_answer_as_it_has_been_seen(vector: dict[str, Any]) -> None:
-    """What each shape of answer says about the rows and about the call."""
+    """Each known form of answer gives the expected replies, waits and outer reply."""
     assert as_json(decoded(vector)) == vector["expected"]
 
 
 @pytest.mark.parametrize("vector", [v for v in vectors("answers.json") if "no_answer" in v.values[0]["expected"]])
 def test_an_answer_that_cannot_be_read_is_none(vector: dict[str, Any]) -> None:
-    """The call went well and nobody knows what it did: the rows are in doubt, none is lost."""
+    """An unreadable answer to a successful call raises `NoAnswer`, so that its rows are in doubt."""
     with pytest.raises(NoAnswer, match=vector["expected"]["no_answer"]):
         decoded(vector)
 
 
 def test_every_success_is_one_object() -> None:
-    """Nearly all replies are a 204; they cost one reference each."""
+    """All 204 replies share one object, because nearly all replies are a 204."""
     body = json.dumps({"responses": [{"id": str(n), "status": 204} for n in range(20)]}).encode()
     replies = decode_answer(200, {}, body, 20, NOW_UTC).replies
     assert replies is not None
@@ -148,7 +151,7 @@ def test_every_success_is_one_object() -> None:
 
 
 def test_quick_and_tolerant_reading_agree() -> None:
-    """One odd element sends the whole answer the slow way; the others must read the same there."""
+    """The fast and the tolerant reading agree: one odd element sends the whole answer the tolerant way."""
     plain = json.loads((VECTORS / "answers.json").read_text(encoding="utf-8"))[0]
     odd = json.loads(plain["body"])
     odd["responses"].append({"id": None})
@@ -156,13 +159,13 @@ def test_quick_and_tolerant_reading_agree() -> None:
 
 
 def test_half_a_character_in_an_error_breaks_nothing() -> None:
-    """A body written as a string that was cut within an emoji: the status speaks."""
+    """An error body cut within a character leaves the reply with its status alone."""
     body = b'{"responses":[{"id":"0","status":500,"body":"\\ud83d"}]}'
     assert decode_answer(200, {}, body, 1, NOW_UTC).replies == {0: Reply(500)}
 
 
 def test_an_error_that_cannot_be_read_leaves_the_status_to_speak() -> None:
-    """Broken UTF-8 within one error: its row has a status without a code, and its neighbour is purged."""
+    """Broken UTF-8 in an error leaves its row with the status, and does not change its neighbour."""
     body = b'{"responses":[{"id":"0","status":404,"body":{"error":{"code":"\xff"}}},{"id":"1","status":204}]}'
     replies = decode_answer(200, {}, body, 2, NOW_UTC).replies
     assert replies is not None
@@ -172,7 +175,7 @@ def test_an_error_that_cannot_be_read_leaves_the_status_to_speak() -> None:
 @examples(200)
 @given(st.binary(max_size=200), st.integers(100, 599))
 def test_no_bytes_break_the_decoder(body: bytes, status: int) -> None:
-    """Any bytes are an answer or none; see the target for what must hold."""
+    """Random bytes are decoded into an answer or raise `NoAnswer`; ``answers.check_answer`` checks what must hold."""
     answers.check_answer(status, {"Retry-After": "x"}, body, 20)
 
 
@@ -199,7 +202,7 @@ ODD_SUB_RESPONSE = st.fixed_dictionaries(
 @examples(300)
 @given(st.lists(ODD_SUB_RESPONSE | ANY_JSON, max_size=6), st.sampled_from([200, 424, 429, 503]))
 def test_no_json_breaks_the_decoder(sub_responses: list[Any], status: int) -> None:
-    """Whatever the sub-responses are, only rows of the batch are spoken of, none is lost, and texts are fit to be kept."""
+    """Random sub-responses give replies only for rows of the batch, lose none, and keep only texts that can be stored."""
     answers.check_answer(status, {}, json.dumps({"responses": sub_responses}).encode(), 3)
 
 
@@ -208,7 +211,7 @@ SEEN = json.loads((VECTORS / "answers.json").read_text(encoding="utf-8"))
 
 @st.composite
 def mutilated(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
-    """An answer as it has been seen, with something in it replaced, left out or repeated, or its bytes cut or changed."""
+    """Draw a known answer with a part replaced, left out or repeated, or with its bytes cut or changed."""
     vector = draw(st.sampled_from(SEEN))
     body = vector["body"].encode("utf-8", "surrogatepass")
     if draw(st.booleans()):
@@ -224,7 +227,7 @@ def mutilated(draw: st.DrawFn) -> tuple[dict[str, Any], bytes]:
 
 
 def change_something(draw: st.DrawFn, inside: Any) -> None:
-    """Go down as far as chance will, and change one member there."""
+    """Change one random member at a random depth."""
     while isinstance(inside, dict | list) and inside:
         place = draw(st.sampled_from(sorted(inside) if isinstance(inside, dict) else range(len(inside))))
         if isinstance(inside[place], dict | list) and inside[place] and draw(st.integers(0, 3)):
@@ -242,7 +245,7 @@ def change_something(draw: st.DrawFn, inside: Any) -> None:
 @examples(300)
 @given(mutilated())
 def test_no_mutilated_answer_breaks_the_decoder(answer: tuple[dict[str, Any], bytes]) -> None:
-    """What has been seen, with one thing wrong: an answer, or none where the call went well; no row that is spoken of is lost."""
+    """A known answer with a random change is decoded or raises `NoAnswer`, and loses no row that it speaks of."""
     vector, body = answer
     answers.check_answer(vector["status"], vector["headers"], body, vector["size"])
 
@@ -250,7 +253,7 @@ def test_no_mutilated_answer_breaks_the_decoder(answer: tuple[dict[str, Any], by
 @examples(100)
 @given(st.sampled_from(SEEN), st.randoms(use_true_random=False))
 def test_the_order_of_the_responses_says_nothing(vector: dict[str, Any], rng: Any) -> None:
-    """Where no id comes twice, any order is the same answer."""
+    """The order of the responses does not matter unless an id occurs twice."""
     try:
         shuffled = json.loads(vector["body"])
         ids = [str(said["id"]).strip() for said in shuffled["responses"]]
@@ -271,7 +274,7 @@ USERS = st.sampled_from(["ann@contoso.example", "$x'y@contoso.example", "g#EXT#@
     st.data(),
 )
 def test_what_is_sent_is_what_is_answered(items: list[Item], rng: Any, data: st.DataObject) -> None:
-    """Whatever order a service answers in, each row gets the status that its own sub-request was given."""
+    """Each row gets the status of its own sub-request, in whatever order the service answers."""
     check_urls(items)
     requests = json.loads(encode_batch(stretches_of(items)))["requests"]
     assert [request["url"] for request in requests] == [f"{contact_url(item)}/permanentDelete" for item in items]

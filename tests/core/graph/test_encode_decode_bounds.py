@@ -1,4 +1,4 @@
-"""Where each rule of the codec begins and ends: the first and last value that it holds for, and the first that it does not."""
+"""Tests of the limits of each decoding rule: the first and last value for which it holds, and the next one."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ NOON_UTC = 1_767_268_800.0
 NOON, MINUTE_LATER = "Thu, 01 Jan 2026 12:00:00 GMT", "Thu, 01 Jan 2026 12:01:00 GMT"
 ERROR = {"error": {"code": "Code", "message": "Message."}}
 ODD: dict[str, Any] = {"id": None}
-"""One of these among the sub-responses, and the whole answer is read the tolerant way."""
+"""An odd sub-response, which makes the decoder read the whole answer in the tolerant way."""
 
 
 def answer(*said: dict[str, Any], size: int = 2, headers: dict[str, str] | None = None) -> Answer:
-    """What an answer with these sub-responses says."""
+    """Decode an answer with these sub-responses."""
     return decode_answer(200, headers or {}, json.dumps({"responses": said}).encode(), size, NOON_UTC)
 
 
 def replies(*said: dict[str, Any]) -> dict[int, Reply | None]:
-    """What it says of the rows."""
+    """Return the replies to an answer with these sub-responses."""
     found = answer(*said).replies
     assert found is not None
     return dict(found)
@@ -61,7 +61,10 @@ def replies(*said: dict[str, Any]) -> dict[int, Reply | None]:
 def test_what_stands_around_an_address(
     deletion: Deletion, method: str, url: str, rest: dict[str, Any], serial: bool
 ) -> None:
-    """Twenty sub-requests of each kind, word for word; in a serial batch each but the first waits for the one before it."""
+    """Twenty sub-requests of each action and id type are encoded exactly.
+
+    In a lane each but the first depends on the one before.
+    """
     form = _form(deletion)
     body = "".join(f"{before}/x" for before in (form.serial if serial else form.before)) + form.after
     made = json.loads(body)["requests"]
@@ -72,7 +75,10 @@ def test_what_stands_around_an_address(
 
 
 def test_a_serial_batch_is_chained_all_the_way() -> None:
-    """Graph refuses a batch that is neither unordered nor one chain."""
+    """A lane is one chain over all its sub-requests, because Graph refuses partial chains.
+
+    A plain batch has no dependencies.
+    """
     depends = [
         request.get("dependsOn")
         for request in json.loads(encode_batch(stretches_of([ANN] * 20), serial=True))["requests"]
@@ -86,7 +92,7 @@ def test_a_serial_batch_is_chained_all_the_way() -> None:
 
 @pytest.mark.parametrize("among", [(), (ODD,)], ids=["quick", "tolerant"])
 def test_only_204_is_the_purge_confirmed(among: tuple[dict[str, Any], ...]) -> None:
-    """Its neighbours are kept as they are: no other status may end a row as purged."""
+    """Only 204 gives the reply of a purge; 205 is kept as it is."""
     said = [{"id": "0", "status": 204}, {"id": "1", "status": 205}]
     assert replies(*said, *among) == {0: PURGED_REPLY, 1: Reply(205)}
 
@@ -101,7 +107,7 @@ def test_only_204_is_the_purge_confirmed(among: tuple[dict[str, Any], ...]) -> N
     ],
 )
 def test_an_error_is_read_where_the_status_is_no_success(status: int, reply: Reply) -> None:
-    """From 200 to 299 the body is what was asked for, and no error whatever it holds."""
+    """An error is read from the body unless the status is 200 to 299."""
     assert replies({"id": "0", "status": status, "body": ERROR}) == {0: reply}
 
 
@@ -121,12 +127,15 @@ def test_an_error_is_read_where_the_status_is_no_success(status: int, reply: Rep
     ],
 )
 def test_what_is_a_status(status: object, read: int | None) -> None:
-    """A whole number from 100 to 599, or its digits in ten characters at most."""
+    """A status is a whole number from 100 to 599, or its digits in at most ten characters."""
     assert replies({"id": "0", "status": status}, ODD) == {0: read and Reply(read)}
 
 
 def test_the_outer_status_is_a_success_up_to_299() -> None:
-    """An unreadable answer to a call that went well leaves it unknown; after a refusal it is a page of somebody's."""
+    """An unreadable answer with an outer status of 200 to 299 raises `NoAnswer`.
+
+    With another status it counts as not from Graph.
+    """
     for status in (200, 299):
         with pytest.raises(NoAnswer):
             decode_answer(status, {}, b"<html>", 1, NOON_UTC)
@@ -136,7 +145,7 @@ def test_the_outer_status_is_a_success_up_to_299() -> None:
 
 
 def test_a_call_that_went_well_has_no_error_of_its_own() -> None:
-    """A word beside the responses is nothing said of the call."""
+    """An error beside the responses is ignored in a successful call, and is read in a failed one."""
     body = json.dumps({"responses": [{"id": "0", "status": 204}], **ERROR}).encode()
     assert decode_answer(200, {}, body, 1, NOON_UTC).outer == Reply(200)
     assert decode_answer(503, {}, body, 1, NOON_UTC).outer == Reply(503, "Code", "Message.")
@@ -151,7 +160,7 @@ def test_a_call_that_went_well_has_no_error_of_its_own() -> None:
     ],
 )
 def test_why_an_answer_is_none(body: bytes, why: str) -> None:
-    """A whole sentence, for the log."""
+    """`NoAnswer` has a whole sentence with the reason, for the log."""
     with pytest.raises(NoAnswer) as caught:
         decode_answer(200, {}, body, 1, NOON_UTC)
     assert str(caught.value) == f"Graph answered 200, and {why}"
@@ -161,7 +170,7 @@ def test_why_an_answer_is_none(body: bytes, why: str) -> None:
 
 
 def test_of_a_body_that_python_will_not_read_the_status_alone_counts() -> None:
-    """A number of 5,000 digits is JSON, and more than Python makes a number of: a denial it is all the same, and no mailbox."""
+    """A body with a number of 5,000 digits, which Python refuses, leaves its row with the status alone."""
     body = b'{"responses":[{"id":"0","status":403,"body":%s},{"id":"1","status":204}]}' % (b"9" * 5_000)
     assert decode_answer(200, {}, body, 2, NOON_UTC).replies == {0: Reply(403), 1: PURGED_REPLY}
     found = decode_reads(200, {}, body.replace(b"403", b"200"), 2, NOON_UTC)
@@ -171,7 +180,7 @@ def test_of_a_body_that_python_will_not_read_the_status_alone_counts() -> None:
 
 @pytest.mark.parametrize("among", [(), (ODD,)], ids=["quick", "tolerant"])
 def test_what_is_not_of_this_batch_is_passed_over(among: tuple[dict[str, Any], ...]) -> None:
-    """An id past the last row, or none of ours, says nothing; what follows it is read."""
+    """A sub-response with an id outside the batch is ignored, and later ones are read."""
     said = [{"id": "2", "status": 204}, {"id": "x", "status": 204}, {"id": "1", "status": 404}]
     assert replies(*said, *among) == {1: Reply(404)}
 
@@ -182,7 +191,7 @@ def test_what_is_not_of_this_batch_is_passed_over(among: tuple[dict[str, Any], .
 @pytest.mark.parametrize("waits", [("9", "3"), ("3", "9")])
 @pytest.mark.parametrize("among", [(), (ODD,)], ids=["quick", "tolerant"])
 def test_of_two_waits_for_one_row_the_longer_counts(waits: tuple[str, str], among: tuple[dict[str, Any], ...]) -> None:
-    """Said twice, in any order, and the wait is not cut short; nor where the two contradict each other otherwise."""
+    """If a row has two waits, the longer counts, in any order, and also beside a contradicting status."""
     said = [{"id": "0", "status": 429, "headers": {"Retry-After": wait}} for wait in waits]
     assert answer(*said, *among).waits == {0: 9.0}
     assert replies(*said, *among) == {0: Reply(429, "", "", 9.0)}
@@ -206,7 +215,7 @@ def test_of_two_waits_for_one_row_the_longer_counts(waits: tuple[str, str], amon
 )
 @pytest.mark.parametrize("among", [(), (ODD,)], ids=["quick", "tolerant"])
 def test_the_wait_of_a_row(headers: object, wait_s: float | None, among: tuple[dict[str, Any], ...]) -> None:
-    """Seconds or a date, one or several; what are no headers asks for nothing."""
+    """A row's wait may be seconds or a date, one or several; a value that is not a header gives no wait."""
     said = {"id": "0", "status": 429, "headers": headers}
     found = answer(said, *among, headers={"date": "Thu, 01 Jan 2026 12:00:30 GMT"})
     assert found.replies == {0: Reply(429, "", "", wait_s)}
@@ -214,7 +223,7 @@ def test_the_wait_of_a_row(headers: object, wait_s: float | None, among: tuple[d
 
 @pytest.mark.parametrize(("date", "wait_s"), [({}, 61.0), ({"DATE": "Thu, 01 Jan 2026 12:00:30 GMT"}, 31.0)])
 def test_the_wait_of_a_call(date: dict[str, str], wait_s: float) -> None:
-    """A date counts from the answer's own, or from when it came."""
+    """A call's wait with a date counts from the answer's date, or from the time of its arrival."""
     headers = {"Retry-after": MINUTE_LATER, **date}
     assert decode_answer(503, headers, b"", 1, NOON_UTC).outer == Reply(503, "", "", wait_s)
 
@@ -223,7 +232,7 @@ def test_the_wait_of_a_call(date: dict[str, str], wait_s: float) -> None:
 
 
 def test_codes_and_request_ids_are_kept_to_a_hundred_characters() -> None:
-    """A hostile service cannot fill the ledger with them; a message has three hundred."""
+    """Codes and request ids are cut to 100 characters and messages to 300, so that a hostile service cannot fill the ledger."""
     long = "x" * 500
     for error in ({"code": long, "message": long}, long):
         body = {"error": error, "error_description": long}

@@ -1,4 +1,4 @@
-"""The allow-list of users and ids, by value and by column, which have to agree."""
+"""Tests of the allowed users and ids, checked one by one and by column, which must agree."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ any_text = st.text(max_size=12)
     ],
 )
 def test_users_that_entra_allows_are_accepted(user: str) -> None:
-    """Names, guests, apostrophes, dollar signs and object ids can all be asked for."""
+    """Every user name that Entra ID allows is accepted, as are object ids."""
     assert user_problem(user) is None
 
 
@@ -73,31 +73,31 @@ def test_users_that_entra_allows_are_accepted(user: str) -> None:
     ],
 )
 def test_users_that_graph_could_take_for_something_else_are_refused(user: str) -> None:
-    """A path, a query, an escape, a line end or a name that is no address is never asked for."""
+    """A user that could be a path, query, escape or line end, or that is no address, is refused."""
     assert user_problem(user) is not None
 
 
 @pytest.mark.parametrize("value", ["A", "AAMk-_=", "AAMk+", "x" * 512])
 def test_ids_of_graphs_alphabet_are_accepted(value: str) -> None:
-    """URL-safe base64 up to 512 characters is an id."""
+    """An id of up to 512 characters of URL-safe base64 is accepted."""
     assert id_problem("contact", value) is None
 
 
 @pytest.mark.parametrize("value", ["", "..", "a.b", "a b", "a%2Fb", "a?b", "a\\b", "a\n", "a\0", "ä", "x" * 513])
 def test_ids_with_anything_else_are_refused(value: str) -> None:
-    """Dots, escapes, spaces, control characters and overlong ids are never asked for."""
+    """An id with dots, escapes, spaces or control characters, or a too long one, is refused."""
     assert id_problem("contact", value) is not None
 
 
 def test_an_id_of_exchange_web_services_is_told_from_other_mistakes() -> None:
-    """The slash of an EWS id gets a reason of its own, because it can be translated."""
+    """An id of Exchange Web Services with a slash has its own reason, because it can be translated."""
     for value in ("AAMk/AA=", "/" * 512):
         assert "Exchange Web Services" in (id_problem("contact", value) or "")
     assert id_problem("contact", "AAMk/A.A=") == "the contact id holds a character that no Graph id has"
 
 
 def test_a_row_needs_no_folder() -> None:
-    """An empty folder is fine, a malformed one is not, and the user's problem is told first."""
+    """A row needs no folder, a malformed folder is refused, and the user's problem is named first."""
     assert row_problem("ann@x", "", CONTACT) is None
     assert row_problem("ann@x", "..", CONTACT) == "the folder id holds a character that no Graph id has"
     assert row_problem("", "..", "") == "the user is empty"
@@ -105,12 +105,12 @@ def test_a_row_needs_no_folder() -> None:
 
 
 def test_mailboxes_compare_without_case() -> None:
-    """Two spellings of one user principal name are one mailbox."""
+    """Two spellings of a user name that differ in case mean one mailbox."""
     assert mailbox_key("Ann@Contoso.Example") == mailbox_key("ann@contoso.example") == "ann@contoso.example"
 
 
 def test_an_object_id_is_told_from_a_name() -> None:
-    """Only a whole GUID is one, in any letter case."""
+    """Only a whole GUID counts as an object id, in any letter case."""
     assert is_object_id(GUID)
     assert is_object_id(GUID.upper())
     assert not is_object_id("ann@contoso.example")
@@ -132,13 +132,13 @@ half_characters = st.text(st.characters(), max_size=12)
     legal_ids | ids_as_people_write_them | half_characters,
 )
 def test_any_row_is_refused_or_has_an_url_that_speaks_of_it_alone(user: str, folder: str, contact: str) -> None:
-    """Taken apart again by a reader that knows nothing of us, the url gives the same row, and nothing more."""
+    """A random row is refused or has a URL that an independent reader takes apart into the same row and nothing more."""
     addresses.check_row(user, folder, contact)
 
 
 @given(legal_users, st.just("") | legal_ids, legal_ids)
 def test_what_entra_and_graph_allow_is_not_refused(user: str, folder: str, contact: str) -> None:
-    """The allow-list lets through what it is for; a word for a missing value, which has the same characters, is not."""
+    """Rows with allowed users and ids are accepted, except for words that mean a missing value."""
     assume(not is_missing_word(contact) and not is_missing_word(folder))
     assert row_problem(user, folder, contact) is None
 
@@ -164,5 +164,5 @@ def test_a_column_is_judged_as_each_of_its_values(cells: list[tuple[str, str, st
 
 @given(st.one_of(st.text(max_size=600), st.from_regex(ID_PATTERN), st.just("A" * 512), st.just("A" * 513)))
 def test_the_quick_check_agrees_with_the_pattern(value: str) -> None:
-    """`is_id` says what `ID_PATTERN` says, for any text."""
+    """`is_id` agrees with `ID_PATTERN` for any text."""
     assert is_id(value) == (re.fullmatch(ID_PATTERN, value) is not None)

@@ -1,4 +1,4 @@
-"""A token in any field of any answer of a login or a metadata endpoint is shown nowhere: the proof of the one redacting door."""
+"""Tests of redaction: a token in any field of an answer of a login or metadata endpoint is shown nowhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OF_PLATFORM = ("instance", "app service", "arc", "machine learning", "cloud shel
 
 
 def answers_with(token: str, *, each: bool) -> Iterator[tuple[int, bytes, tuple[str, ...]]]:
-    """Answers that hold the token everywhere, in three shapes; with ``each``, also in one place alone."""
+    """Yield answers that hold the token in all fields, in three forms. With ``each``, also in one field alone."""
     base = {"error": "invalid_request", "error_description": "AADSTS1: No."}
     kind = ("Content-Type: application/json",)
     for shape in (token, {"code": token, "message": f"token {token}"}, [token]):
@@ -49,7 +49,7 @@ def answers_with(token: str, *, each: bool) -> Iterator[tuple[int, bytes, tuple[
 
 
 def a_login(answer: tuple[int, bytes, tuple[str, ...]], at: str) -> Behaviour:
-    """A login whose answer to one kind of request is this; the others are as they should be."""
+    """Return a login that gives this answer to one kind of request and correct answers to the others."""
 
     async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
         root = f"https://{request.headers['host']}/contoso.example"
@@ -71,7 +71,7 @@ def a_login(answer: tuple[int, bytes, tuple[str, ...]], at: str) -> Behaviour:
 
 
 def offered(flow: str, url: str, folder: Path) -> dict[str, str]:
-    """The environment that chooses this flow."""
+    """Return the environment that chooses this way to sign in."""
     app = {"AZURE_TENANT_ID": "contoso.example", "AZURE_CLIENT_ID": "client-1"}
     match flow:
         case "secret":
@@ -103,7 +103,7 @@ def offered(flow: str, url: str, folder: Path) -> dict[str, str]:
 
 
 def check(flow: str, url: str, folder: Path) -> Ended:
-    """``check`` by this flow, in this process."""
+    """Call ``check`` with this way to sign in, in this process."""
     auth = "managed-identity" if flow in OF_PLATFORM else flow
     endpoint = [
         "--authority",
@@ -116,7 +116,7 @@ def check(flow: str, url: str, folder: Path) -> Ended:
 
 
 def assert_silent(ended: Ended, token: str, answer: object) -> None:
-    """Neither the token nor a good part of it stands in what was said."""
+    """Check that neither the token nor a part of it is in the output."""
     said = ended.out + ended.err
     assert ended.code == 3, (answer, said)
     for part in {token, token[:20], token[-20:], *token.split(".")}:
@@ -125,14 +125,14 @@ def assert_silent(ended: Ended, token: str, answer: object) -> None:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A login that is out is asked once."""
+    """Makes a login that is out be asked once only."""
     monkeypatch.setattr(renewing, "TRIES_MAX", 1)
 
 
 @pytest.mark.parametrize("token", PLANTED, ids=["jwt", "opaque"])
 @pytest.mark.parametrize("flow", OF_LOGIN)
 def test_no_token_of_a_logins_answer_is_shown(flow: str, token: str, tmp_path: Path) -> None:
-    """In the discovery, for a code, or for a token: in any field, in a page, in any header."""
+    """A token in any field, page or header of a login's answer is not shown, for discovery, device codes and tokens."""
     places = (
         ["token", "openid-configuration"]
         if flow == "secret"
@@ -157,7 +157,7 @@ def test_no_token_of_a_logins_answer_is_shown(flow: str, token: str, tmp_path: P
 @pytest.mark.parametrize("token", PLANTED, ids=["jwt", "opaque"])
 @pytest.mark.parametrize("flow", OF_PLATFORM)
 def test_no_token_of_a_metadata_answer_is_shown(flow: str, token: str, tmp_path: Path) -> None:
-    """Of each platform's endpoint, the ones that are asked without MSAL included."""
+    """A token in a metadata endpoint's answer is not shown, for every platform, including those asked without MSAL."""
     answer: list[Any] = [None]
 
     async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -173,7 +173,7 @@ def test_no_token_of_a_metadata_answer_is_shown(flow: str, token: str, tmp_path:
 
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_no_token_of_a_renewal_reaches_log_ledger_or_report(form: str, tmp_path: Path) -> None:
-    """Graph refuses the first token in the run, and the login's answer to the next question holds one in every field."""
+    """A token in the answer to a renewal during a run is in neither log, ledger nor report."""
     good, asked = a_jwt(n=1), [0]
 
     async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -211,7 +211,7 @@ def test_no_token_of_a_renewal_reaches_log_ledger_or_report(form: str, tmp_path:
         assert not any(token.encode() in content for token in (*PLANTED, good)), path
 
 
-# --------------------------------------------------------------------------------------------------------------- the door
+# ----------------------------------------------------------------------------------------------------- redaction of texts
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_no_token_of_a_renewal_reaches_log_ledger_or_report(form: str, tmp_path:
     ],
 )
 def test_words_and_ids_pass_the_door(text: str) -> None:
-    """What a person needs is left as it is."""
+    """Words and ids that a person needs are not redacted."""
     assert told(text) == text
 
 
@@ -243,12 +243,15 @@ def test_words_and_ids_pass_the_door(text: str) -> None:
     ],
 )
 def test_secrets_do_not_pass_the_door(text: str, said: str) -> None:
-    """By shape, by the scheme before them, or by the name that they go by; and what comes out is printable."""
+    """A secret is redacted by its shape, its scheme or its name, and the result is printable."""
     assert told(text) == said
 
 
 def test_the_door_is_bounded_and_knows_our_own_secrets() -> None:
-    """A long text is cut, a text of another kind is none, and a secret of ours is cut out whatever it looks like."""
+    """Redacted text is cut to 300 characters, and a value that is not text gives none.
+
+    Our own secrets are removed whatever their shape.
+    """
     assert len(told("word " * 100_000)) <= 300
     assert told({"a": 1}) == told(None) == ""
     assert told("The value h~1 is odd.", secrets=("h~1", "")) == f"The value {REDACTED} is odd."
@@ -256,11 +259,11 @@ def test_the_door_is_bounded_and_knows_our_own_secrets() -> None:
 
 @pytest.mark.parametrize("name", ["invalid_client", "interaction_required", "ManagedIdentityNotFound", "odd"])
 def test_names_of_errors_pass(name: str) -> None:
-    """Of OAuth and of the platforms."""
+    """Known names of errors of OAuth and the platforms are shown."""
     assert told_name(name) == name
 
 
 @pytest.mark.parametrize("name", [*PLANTED, "", None, 7, "a" * 61, "q7f3", "two\nlines", {"code": "x"}])
 def test_what_is_no_name_of_an_error_does_not(name: object) -> None:
-    """It may be anything."""
+    """A value that is not like the name of an error is not shown."""
     assert told_name(name) == ""

@@ -1,4 +1,4 @@
-"""How long Graph asks to wait."""
+"""Tests of Retry-After: how long Graph asks to wait."""
 
 from __future__ import annotations
 
@@ -63,18 +63,21 @@ NOON_UTC = 1_767_268_800.0
     ],
 )
 def test_the_wait_asked_for(header: object, expected: float | None) -> None:
-    """Seconds whole or not, dates in their three forms, several values; garbage is no wait, and the past is none left."""
+    """A wait may be whole or decimal seconds, a date in three forms, or several values.
+
+    Other text gives no wait, and a past date 0 s.
+    """
     assert retry_after_s(header, NOON, 0.0) == expected
 
 
 def test_a_date_counts_from_our_clock_where_the_answer_has_no_date() -> None:
-    """With a second more, for dates have no fractions."""
+    """A date counts from our clock if the answer has no date, with one second more, because dates have no fractions."""
     assert retry_after_s("Thu, 01 Jan 2026 12:00:30 GMT", None, NOON_UTC + 0.5) == 30.5
     assert retry_after_s("Thu, 01 Jan 2026 12:00:30 GMT", "yesterday", NOON_UTC) == 31.0
 
 
 def test_an_http_date() -> None:
-    """Seconds since 1970, whatever zone this machine is in."""
+    """An HTTP date becomes seconds since 1970, whatever this machine's time zone; other text gives None."""
     assert http_date_utc(NOON) == NOON_UTC
     assert http_date_utc("12:00") is None
     assert http_date_utc("Thu, 01 Xyz 2026 12:00:00 GMT") is None
@@ -96,7 +99,7 @@ def test_an_http_date() -> None:
     ],
 )
 def test_a_date_is_one_that_a_calendar_and_a_clock_have(text: str, means_something: bool) -> None:
-    """Up to the 31st, 23:59, a leap second, and 64 characters."""
+    """A date must exist in the calendar and on the clock, with leap seconds, and have at most 64 characters."""
     assert (http_date_utc(text) is not None) == means_something
 
 
@@ -112,11 +115,11 @@ values = st.lists(numbers | dates | dates_about_now | garbage, min_size=1, max_s
 @examples(300)
 @given(values, st.sampled_from([",", ", ", " ,\t"]), dates_about_now | garbage)
 def test_no_wait_is_shorter_than_any_value_asks_for(some: list[str], between: str, date: str) -> None:
-    """Numbers, decimals and dates, alone or among garbage, from our clock or the answer's; never negative, never without bound."""
+    """A wait is at least as long as every value of the header asks, never negative, and bounded."""
     waits.check_wait(between.join(some), date)
 
 
 @given(st.text(max_size=80) | st.from_regex(r"(Mon|Thu), [0-9]{2} [A-Z][a-z]{2} [0-9]{2,5} [0-9:]{5,8} [A-Z+0-9]{2,5}"))
 def test_no_header_breaks_the_reader(header: str) -> None:
-    """Any text is a wait within bounds or none."""
+    """Any text gives a bounded wait or none."""
     waits.check_wait(header, header)

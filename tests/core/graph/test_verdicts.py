@@ -1,4 +1,4 @@
-"""The verdict table, line by line."""
+"""Tests of the verdict table, line by line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MAILBOX_CODES = [
     "QuotaExceededException",
     "quotaLimitReached",
 ]
-"""What speaks of the mailbox, whatever the status is."""
+"""The codes that concern a mailbox under every status of the table."""
 
 LINES = [
     (204, "", "", Verdict.PURGED),
@@ -122,12 +122,15 @@ LINES = [
 
 @pytest.mark.parametrize(("status", "code", "message", "verdict"), LINES)
 def test_every_status_and_code_has_its_verdict(status: int, code: str, message: str, verdict: Verdict) -> None:
-    """A reply is judged by status and code, as the table says."""
+    """A reply with this status, code and message has the verdict of the table."""
     assert judge(Reply(status, code, message)) is verdict
 
 
 def test_every_code_of_the_table_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take any one away, or the words it asks for, and some answer is judged otherwise. What holds by default is left out."""
+    """Every code and message in the table is needed: without it some reply has another verdict.
+
+    Rules that equal the default are left out.
+    """
 
     def with_one_change(rule: Rule) -> list[list[Rule]]:
         fewer = [[rule._replace(codes=rule.codes - {code})] for code in sorted(rule.codes or ())]
@@ -149,19 +152,19 @@ def test_every_code_of_the_table_is_needed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_code_of_a_mailbox_is_needed() -> None:
-    """The same for the codes that count under any status from 400 on, and no other code is among them."""
+    """The codes of a mailbox in the rules are exactly those in this file."""
     in_table = {code for rule in MAILBOX_RULES for code in rule.codes or ()}
     assert in_table == {code.lower() for code in MAILBOX_CODES}
 
 
 def test_codes_are_read_in_any_letter_case() -> None:
-    """The service spells codes in more than one way."""
+    """Codes are compared without case, because the service spells them in several ways."""
     assert judge(Reply(404, "errorItemNotFound")) is Verdict.GONE
 
 
 @pytest.mark.parametrize("status", [400, 404, 408, 500, 503, 599, 302])
 def test_nothing_but_item_not_found_means_gone(status: int) -> None:
-    """No other refusal, known or not, is ever read as a contact that is no longer there."""
+    """No other code than ErrorItemNotFound, known or not, means that a contact is gone."""
     for code in ("", "UnknownError", "ErrorFolderNotFound", "ErrorInvalidUser", "NotFound", "itemNotFound2"):
         assert judge(Reply(status, code)) not in (Verdict.GONE, Verdict.PURGED)
 
@@ -176,7 +179,7 @@ any_message = st.text(max_size=20) | st.sampled_from(
 @examples(500)
 @given(st.integers(0, 999) | st.sampled_from([403, 404]), any_code, any_message, st.sampled_from(IdType))
 def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, message: str, id_type: IdType) -> None:
-    """Whatever Graph says: purged is a 204 alone; gone is one code (with immutable ids, two) with its own status and a mailbox."""
+    """Every reply has a verdict: only 204 is purged, and only one code (two with immutable ids) with its status is gone."""
     verdict = judge(Reply(status, code, message), id_type)
     assert (verdict is Verdict.PURGED) == (status == 204)
     gone = {(404, "erroritemnotfound")}
@@ -191,7 +194,7 @@ def test_every_reply_has_a_verdict_and_few_mean_gone(status: int, code: str, mes
 
 
 def test_gone_is_purged_only_where_an_attempt_of_ours_is_in_doubt() -> None:
-    """Absent means that it was gone before we first asked."""
+    """A contact that is gone counts as purged if an attempt is in doubt, and as absent otherwise."""
     assert outcome_when_gone(in_doubt=True) is Outcome.PURGED
     assert outcome_when_gone(in_doubt=False) is Outcome.ABSENT
 
@@ -217,19 +220,19 @@ def test_gone_is_purged_only_where_an_attempt_of_ours_is_in_doubt() -> None:
     ],
 )
 def test_an_answer_without_sub_responses_speaks_for_the_batch(status: int, verdict: Verdict) -> None:
-    """The outer status alone decides about all rows."""
+    """An answer without sub-responses is judged by its outer status alone, for the whole batch."""
     assert judge_batch(Reply(status)) is verdict
 
 
 def test_scopes_are_item_mailbox_and_run() -> None:
-    """Each verdict says how far it reaches."""
+    """A verdict has the scope of an item, a mailbox or the run."""
     assert Verdict.GONE.scope is Scope.ITEM
     assert Verdict.CLOSED.scope is Verdict.THROTTLED.scope is Verdict.HELD_BACK.scope is Scope.MAILBOX
     assert Verdict.APP_REFUSED.scope is Verdict.TOKEN_REFUSED.scope is Scope.RUN
 
 
 def test_only_an_immutable_id_reaches_a_contact_that_is_in_purges() -> None:
-    """An object that cannot be deleted is gone with immutable ids; with default ones it is one that exists."""
+    """ErrorCannotDeleteObject means gone with immutable ids, because only those reach Purges; with default ids it is a refusal."""
     reply = Reply(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")
     assert judge(reply, IdType.IMMUTABLE) is Verdict.GONE
     assert judge(reply, IdType.DEFAULT) is Verdict.REFUSED
@@ -237,7 +240,7 @@ def test_only_an_immutable_id_reaches_a_contact_that_is_in_purges() -> None:
 
 @pytest.mark.parametrize(("status", "code", "message", "verdict"), LINES)
 def test_the_type_of_ids_changes_no_other_verdict(status: int, code: str, message: str, verdict: Verdict) -> None:
-    """All other lines are the same for both."""
+    """The id type changes no other verdict."""
     if code != "ErrorCannotDeleteObject":
         assert judge(Reply(status, code, message), IdType.IMMUTABLE) is verdict
 
@@ -252,5 +255,8 @@ def test_the_type_of_ids_changes_no_other_verdict(status: int, code: str, messag
     ],
 )  # fmt: skip
 def test_what_is_not_graphs_refuses_nothing_for_good(status: int, verdict: Verdict) -> None:
-    """An outage; in doubt only where Graph may have got the call."""
+    """An answer that is not Graph's never refuses rows for good.
+
+    It counts as intercepted, or as a fault or throttling by its status.
+    """
     assert judge_batch(Reply(status, NOT_FROM_GRAPH, "Something.")) is verdict

@@ -1,4 +1,4 @@
-"""How long an answer is waited for."""
+"""Tests of the adaptive timeout: how long an answer is waited for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from purgeengine.core.limits.adaptive_timeout import QUICK_ANSWERS, AdaptiveTime
 
 
 def test_a_wait_that_ran_out_doubles_the_next_up_to_a_bound() -> None:
-    """30, 60, 120, and no more; many that ran out together count as one."""
+    """A call that timed out doubles the next timeout up to the bound, and several that timed out together count once."""
     adaptive_timeout = AdaptiveTimeout(30.0, 120.0)
     for _ in range(16):
         adaptive_timeout.ran_out(0.0, 30.0)
@@ -17,7 +17,7 @@ def test_a_wait_that_ran_out_doubles_the_next_up_to_a_bound() -> None:
 
 
 def test_a_call_that_hung_while_others_were_answered_says_nothing() -> None:
-    """Somebody got an answer after it was sent: the service is as quick as it was."""
+    """A call that timed out changes nothing if another call was answered after it was sent."""
     adaptive_timeout = AdaptiveTimeout(30.0, 120.0)
     adaptive_timeout.answered(4.0, 5.0)
     adaptive_timeout.ran_out(0.0, 30.0)
@@ -27,7 +27,7 @@ def test_a_call_that_hung_while_others_were_answered_says_nothing() -> None:
 
 
 def test_quick_answers_in_a_row_halve_it_down_to_a_bound() -> None:
-    """Two answers within a quarter of the wait bring 60 s back to 30 s, and 30 s stays."""
+    """Quick answers in a row halve the timeout down to its lower bound."""
     adaptive_timeout = AdaptiveTimeout(30.0, 120.0)
     adaptive_timeout.ran_out(0.0, 30.0)
     for step in range(2 * QUICK_ANSWERS):
@@ -36,7 +36,7 @@ def test_quick_answers_in_a_row_halve_it_down_to_a_bound() -> None:
 
 
 def test_a_slow_service_keeps_the_long_wait() -> None:
-    """Answers after 65 s of 120 s are what the long wait is for."""
+    """Answers after 65 s of 120 s keep the long timeout."""
     adaptive_timeout = AdaptiveTimeout(30.0, 120.0)
     adaptive_timeout.ran_out(0.0, 60.0)
     for step in range(100):

@@ -1,4 +1,4 @@
-"""How long is waited where Graph names no wait: each kind doubles, up to its own longest."""
+"""Tests of waits that Graph does not name: each kind doubles up to its longest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAILED = Reply(503)
 
 
 class Drawn(Random):
-    """Draws one end of what it is asked for."""
+    """A generator that draws the upper or the lower end of every range."""
 
     def __init__(self, *, longest: bool) -> None:
         super().__init__()
@@ -37,7 +37,10 @@ class Drawn(Random):
 def test_each_wait_doubles_up_to_its_longest(
     wait_s: Callable[[Backoff, int, Reply], float], longest: list[float]
 ) -> None:
-    """Drawn between half of it and all. What Graph asked for is a floor; the first wait is that, and half a second at least."""
+    """Each wait doubles up to its longest and is drawn from its upper half.
+
+    Graph's own wait is a lower limit, and gives the first wait.
+    """
     most, least = (Backoff(Limits(), Drawn(longest=end)) for end in (True, False))
     counts = range(1, len(longest) + 1)
     assert [wait_s(most, count, FAILED) for count in counts] == longest
@@ -50,13 +53,13 @@ def test_each_wait_doubles_up_to_its_longest(
 
 
 def test_a_row_that_is_refused_again_and_again_waits_longer_than_its_mailbox() -> None:
-    """Not for the first sendings, which a throttled mailbox costs anyway."""
+    """A row that is refused often waits longer than its mailbox, but not for its first four sendings."""
     backoff = Backoff(Limits(), Drawn(longest=True))
     assert [backoff.throttled_row_wait_s(sends) for sends in (1, 4, 5, 6, 9, 20)] == [0.0, 0.0, 2.0, 4.0, 32.0, 60.0]
 
 
 def test_a_row_is_given_up_after_its_attempts() -> None:
-    """Eight for a fault, four for an answer without a reason; a hundred sendings whatever the cause."""
+    """A row is given up after eight faults, four answers without a reason, or a hundred sendings."""
     backoff = Backoff(Limits(attempts_max=8, unclear_attempts_max=4, sends_max=100), Random(1))
     assert [backoff.gives_up(failures, failures, unclear=False) for failures in (7, 8)] == [False, True]
     assert [backoff.gives_up(failures, failures, unclear=True) for failures in (3, 4)] == [False, True]

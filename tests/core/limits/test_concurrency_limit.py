@@ -1,4 +1,4 @@
-"""How many batches may be in flight: it grows while answers come as quickly as before, and falls at signs of load only."""
+"""Tests of the concurrency limit: it grows while answers stay quick, and falls only at signs of load."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ EXPECTED_S = 0.9
 
 
 class Service:
-    """Answers calls in rounds, each as many as are allowed."""
+    """A service that answers calls in rounds, each with as many calls as are allowed."""
 
     def __init__(self, most: int) -> None:
         self.connections = ConcurrencyLimit(most)
         self.now = 0.0
 
     def round(self, *, slower: float = 1.0, in_flight: int | None = None) -> int:
-        """All calls in flight are sent now and answered together; answers the limit after it."""
+        """Send and answer all calls of one round, and return the limit after it."""
         sent_at, limit = self.now, self.connections.limit
         self.now += EXPECTED_S * slower
         for _ in range(limit):
@@ -31,13 +31,13 @@ class Service:
         return self.connections.limit
 
     def refuse(self, status: int = 429, *, age_s: float = 0.0) -> int:
-        """A call is refused that was sent so long ago."""
+        """Refuse a call that was sent this long ago, and return the limit after it."""
         self.connections.refused(self.now, self.now - age_s, status)
         return self.connections.limit
 
 
 def test_it_starts_with_what_a_careful_person_would_allow_and_doubles() -> None:
-    """16, 32, 64, 100, and no further."""
+    """The limit starts at 16 and doubles each round up to the most."""
     service = Service(100)
     assert service.connections.limit == START == 16
     assert [service.round() for _ in range(4)] == [32, 64, 100, 100]
@@ -45,7 +45,7 @@ def test_it_starts_with_what_a_careful_person_would_allow_and_doubles() -> None:
 
 
 def test_growing_costs_what_the_missing_calls_of_each_round_would_have_carried() -> None:
-    """To 64: three quarters of the first round and half of the second. To 16 or fewer: nothing."""
+    """Growing to 64 costs three quarters of a round and half of one; growing to 16 or fewer costs nothing."""
     assert [rounds_to_grow(most) for most in (1, 16, 32, 64, 100)] == [
         0.0,
         0.0,
@@ -56,14 +56,14 @@ def test_growing_costs_what_the_missing_calls_of_each_round_would_have_carried()
 
 
 def test_a_limit_that_is_not_reached_is_not_raised() -> None:
-    """Where few mailboxes are left, nothing is learned about more connections."""
+    """A limit that the calls in flight do not reach is not raised."""
     service = Service(64)
     assert service.round(in_flight=15) == 16
     assert service.round(in_flight=16) == 32
 
 
 def test_a_round_has_as_many_answers_as_calls_may_be_in_flight() -> None:
-    """The sixteenth answer raises it, then the 32nd; a round in which not all places were taken does not, nor does a new one."""
+    """A round has as many answers as the limit, and raises it if the limit was reached at least once in it."""
     connections = ConcurrencyLimit(64)
 
     def answers_until(limit: int, in_flight: int) -> int:
@@ -82,7 +82,7 @@ def test_a_round_has_as_many_answers_as_calls_may_be_in_flight() -> None:
 
 
 def test_after_a_cut_a_round_begins_anew() -> None:
-    """Ten answers and the places that were taken before it count no more."""
+    """After a cut a new round begins, and earlier answers do not count."""
     connections = ConcurrencyLimit(64)
     for _ in range(10):
         connections.answered(1.0, 0.0, expected_s=1.0, in_flight=16)
@@ -99,7 +99,7 @@ def test_after_a_cut_a_round_begins_anew() -> None:
 
 
 def a_measure(*slowness: tuple[int, float]) -> ConcurrencyLimit:
-    """A limit that nothing moves, told of so many calls that took so many times what they were expected to take."""
+    """Return a limit that stays at one, after calls that were this many times slower than expected."""
     connections = ConcurrencyLimit(1)
     for calls, slower in slowness:
         for _ in range(calls):
@@ -108,7 +108,7 @@ def a_measure(*slowness: tuple[int, float]) -> ConcurrencyLimit:
 
 
 def test_slowness_is_not_judged_by_fewer_than_64_calls() -> None:
-    """With 64 the least is noted, and what comes later is held against it."""
+    """Slowness is not judged by fewer than 64 calls; from then on later calls are compared with the least."""
     few, enough = a_measure((63, 1.0)), a_measure((64, 1.0))
     assert few._slower(0.0) == enough._slower(0.0) == 1.0
     for connections in (few, enough):
@@ -124,7 +124,7 @@ def test_slowness_is_not_judged_by_fewer_than_64_calls() -> None:
 
 
 def test_older_calls_fade_from_what_is_compared() -> None:
-    """Of the first 256 calls the n-th weighs n; later each takes a 256th from those before it."""
+    """Older calls lose weight: of the first 256 calls the n-th weighs n, and each later one takes a 256th of the whole."""
     connections = a_measure((64, 1.0))
     connections._slower(0.0)
     for _ in range(64):
@@ -139,7 +139,7 @@ def test_older_calls_fade_from_what_is_compared() -> None:
 
 
 def test_the_least_slowness_doubles_in_half_an_hour() -> None:
-    """Noted at 100 s; twice as slow is 1.41 times a quarter of an hour later, and the least of its own after half an hour."""
+    """The least slowness doubles in half an hour, so that a lasting slowdown becomes the new normal."""
     connections = a_measure((1_000, 1.0))
     connections._slower(100.0)
     for _ in range(5_000):
@@ -151,7 +151,7 @@ def test_the_least_slowness_doubles_in_half_an_hour() -> None:
 
 
 def test_slower_answers_stay_the_growth_and_it_is_slow_from_then_on() -> None:
-    """A third slower: neither more nor fewer; then as quick as before, a sixteenth more a round."""
+    """Slower answers stop the growth, and later growth is by a sixteenth each round."""
     service = Service(200)
     for _ in range(3):
         service.round()
@@ -167,7 +167,7 @@ def test_slower_answers_stay_the_growth_and_it_is_slow_from_then_on() -> None:
 
 
 def test_slow_answers_do_not_raise_what_refusals_brought_down() -> None:
-    """Four connections stay four: the start is no floor for them."""
+    """Slow answers do not raise a limit that refusals brought below the start."""
     service = Service(64)
     for _ in range(4):
         service.now += 1.0
@@ -185,7 +185,7 @@ def test_slow_answers_do_not_raise_what_refusals_brought_down() -> None:
 
 @pytest.mark.parametrize("status", [429, 503, 504])
 def test_a_refused_call_cuts_it_and_growth_is_slow_from_then_on(status: int) -> None:
-    """64, then 44, then one sixteenth more a round."""
+    """A refused call cuts the limit from 64 to 44, and growth is then by a sixteenth each round."""
     service = Service(64)
     for _ in range(2):
         service.round()
@@ -196,23 +196,23 @@ def test_a_refused_call_cuts_it_and_growth_is_slow_from_then_on(status: int) -> 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 500, 502])
 def test_trouble_of_another_kind_does_not_cut_it(status: int) -> None:
-    """A failed call may be anything; only what speaks of load counts."""
+    """A failed call with another status does not cut the limit, because it is no sign of load."""
     assert Service(64).refuse(status) == 16
 
 
 def test_calls_sent_before_a_cut_do_not_cut_again() -> None:
-    """All calls in flight may be refused at once, which is one sign and not many."""
+    """Calls sent before a cut do not cut again, because all calls in flight may be refused for one reason."""
     service = Service(64)
     service.round()
     assert service.refuse(age_s=0.5) == 22
     assert service.refuse(age_s=0.5) == 22
     service.now += 1.0
     assert service.refuse(age_s=0.5) == 15
-    assert service.refuse() == 10  # sent when it was cut
+    assert service.refuse() == 10  # sent at the time of the cut
 
 
 def test_refusals_bring_it_down_to_one_and_no_further() -> None:
-    """A service that allowed an app four calls in all would be met."""
+    """Refusals bring the limit down to one and no further, and it grows again from there."""
     service = Service(64)
     limits = []
     for _ in range(12):
@@ -223,7 +223,7 @@ def test_refusals_bring_it_down_to_one_and_no_further() -> None:
 
 
 def test_slow_answers_stop_growth_and_then_cut_it_but_not_below_the_start() -> None:
-    """From 1.25 times as slow as at best it stays, from 1.5 times it falls; 16 connections are not what makes a service slow."""
+    """Slow answers stop the growth and then cut the limit, but not below the start of 16."""
     service = Service(200)
     for _ in range(3):
         service.round()  # 16 + 32 + 64 calls: enough to compare with
@@ -237,7 +237,7 @@ def test_slow_answers_stop_growth_and_then_cut_it_but_not_below_the_start() -> N
 
 
 def test_a_few_slow_answers_prove_nothing() -> None:
-    """Before there are enough to compare, and where only the kind of call has changed."""
+    """A few slow answers change nothing while there are too few to compare, or after the kind of call changed."""
     service = Service(64)
     assert service.round(slower=3.0) == 32
     assert CALLS_TO_COMPARE > 16 + 32
@@ -250,7 +250,7 @@ def test_a_few_slow_answers_prove_nothing() -> None:
 
 
 def test_what_was_best_is_forgotten_in_time() -> None:
-    """A service twice as slow as it was half an hour ago is as it is now, and may be asked for more."""
+    """The best slowness is forgotten with time, so that a service that stays twice as slow gets more calls again."""
     service = Service(64)
     for _ in range(6):
         service.round()
@@ -266,7 +266,7 @@ def test_what_was_best_is_forgotten_in_time() -> None:
 
 
 def test_until_a_sign_comes_all_are_expected() -> None:
-    """The plan counts on what will be there, not on what is there in the first second."""
+    """Until the first sign of load the plan expects the most connections, and afterwards the present limit."""
     service = Service(64)
     assert service.connections.expected == 64
     service.refuse()
@@ -284,7 +284,7 @@ def test_until_a_sign_comes_all_are_expected() -> None:
 def test_whatever_happens_it_stays_between_one_and_the_most(
     most: int, events: list[tuple[str, float, float, int]]
 ) -> None:
-    """Any times, any number in flight."""
+    """The limit stays between one and the most, for random times and numbers in flight."""
     connections, now = ConcurrencyLimit(most), 0.0
     for what, step_s, took_s, in_flight in events:
         now += step_s
@@ -299,7 +299,7 @@ def test_whatever_happens_it_stays_between_one_and_the_most(
 
 
 def test_a_clock_that_stands_still_proves_nothing() -> None:
-    """Answers in no time at all, then usual ones."""
+    """Answers that take no time, as with a clock that stands still, do not break the limit."""
     service = Service(64)
     for _ in range(4):
         service.round(slower=0.0)

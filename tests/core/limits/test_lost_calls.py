@@ -1,4 +1,4 @@
-"""How long a lost batch keeps its mailboxes."""
+"""Tests of the cooldown: how long a mailbox sends nothing after a lost call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.fixtures import a_scheduler, answer, batches, lost
 
 
 def test_without_evidence_the_longest_quarantine_holds() -> None:
-    """Two answers prove nothing."""
+    """With fewer than three answers the cooldown has its longest time."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0))
     for _ in range(2):
         cooldown.timed(0.1)
@@ -18,7 +18,7 @@ def test_without_evidence_the_longest_quarantine_holds() -> None:
 
 
 def test_it_shrinks_with_the_number_of_answers_and_grows_with_the_slowest() -> None:
-    """Ten answers within 2 s: 10 s; a hundred: 6.4 s; one of 5 s: 16 s; never more than the longest."""
+    """The cooldown shrinks with the number of answers, grows with the slowest one, and never exceeds its longest time."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=5.0))
     for _ in range(10):
         cooldown.timed(2.0)
@@ -33,19 +33,19 @@ def test_it_shrinks_with_the_number_of_answers_and_grows_with_the_slowest() -> N
 
 
 def test_a_shorter_quarantine_is_told_once() -> None:
-    """The third quick answer makes it notably shorter, the fourth does not; what nobody measured is not assumed."""
+    """A clearly shorter cooldown is reported once, with the third quick answer."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=0.1))
     assert [cooldown.timed(0.3) for _ in range(4)] == [False, False, True, False]
     assert cooldown.length_s == pytest.approx(0.3 * (3.0 + 20.0 / 4))
 
 
 def test_what_an_earlier_run_learned_counts() -> None:
-    """A resumed run does not begin with the longest quarantine."""
+    """A resumed run begins with the cooldown that earlier runs learned."""
     assert LostCallCooldown(Limits(quarantine_s_min=5.0), slowest_s=1.0, answered=500).length_s == 5.0
 
 
 def test_a_mailbox_in_quarantine_is_let_out_when_the_service_turns_out_to_be_quick() -> None:
-    """Lost before any answer, it would wait 40 s; three quick answers later it waits seven."""
+    """A mailbox in its cooldown is released early when quick answers of others make the cooldown shorter."""
     scheduler = a_scheduler(*[4] * 20, connections=1, quarantine_s=40.0, quarantine_s_min=5.0)
     (first,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(lost(first), now=0.0)
@@ -60,7 +60,7 @@ def test_a_mailbox_in_quarantine_is_let_out_when_the_service_turns_out_to_be_qui
 
 
 def test_a_lost_lane_is_given_longer() -> None:
-    """Its rows come one after the other: twice the length, and never more than the longest."""
+    """A lost lane has twice the cooldown, because its rows run one after the other, but never more than the longest."""
     limits = Limits(quarantine_s=40.0, quarantine_s_min=5.0)
     known = LostCallCooldown(limits, slowest_s=1.0, answered=1_000)
     assert known.length_of_s(lane=True) == 2 * known.length_of_s(lane=False) == 2 * known.length_s == 10.0

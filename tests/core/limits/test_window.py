@@ -1,4 +1,4 @@
-"""The sliding window of a mailbox."""
+"""Tests of the request window of a mailbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_it_spends_the_whole_limit_and_not_one_more() -> None:
 
 
 def test_the_time_of_a_request_starts_with_its_answer() -> None:
-    """A request sent at 0 and answered at 30.5 leaves the window after second 30 has aged by its length."""
+    """A request counts from its answer: one answered at 30.5 s leaves the window of 600 s at 631 s."""
     window = Window(1, 600.0)
     window.sent(1)
     window.answered(1, 30.5)
@@ -28,7 +28,7 @@ def test_the_time_of_a_request_starts_with_its_answer() -> None:
 
 
 def test_requests_that_never_arrived_are_given_back() -> None:
-    """A refused connection costs nothing."""
+    """A request that never arrived is given back to the window."""
     window = Window(4, 600.0)
     window.sent(4)
     window.never_arrived(4)
@@ -36,7 +36,7 @@ def test_requests_that_never_arrived_are_given_back() -> None:
 
 
 def test_answers_of_one_second_leave_together_and_later_ones_later() -> None:
-    """Three and four in the sixth second, five in the ninth: each is in the window for its whole length, and then is not."""
+    """Answers of the same second leave the window together, each after its whole length."""
     window = Window(20, 600.0)
     for requests, at in ((3, 5.2), (4, 5.7), (5, 8.0)):
         window.sent(requests)
@@ -45,7 +45,7 @@ def test_answers_of_one_second_leave_together_and_later_ones_later() -> None:
 
 
 def test_more_answers_than_requests_are_a_mistake_of_ours() -> None:
-    """Whatever was sent in one or two calls may come back, and not one more."""
+    """More answers than requests are refused as our mistake."""
     window = Window(20, 600.0)
     window.sent(2)
     window.sent(3)
@@ -55,7 +55,7 @@ def test_more_answers_than_requests_are_a_mistake_of_ours() -> None:
 
 
 def test_requests_of_an_earlier_process_count() -> None:
-    """After a restart the window still knows what was sent before, and may be over its limit."""
+    """After a restart the window counts the requests of earlier runs, and may be over its limit."""
     window = Window(5, 600.0)
     window.restore(6, -100.0)
     assert window.room(now=0.0) == -1
@@ -70,7 +70,7 @@ def test_requests_of_an_earlier_process_count() -> None:
     st.integers(5, 20),
 )
 def test_no_stretch_of_the_length_sees_more_than_the_limit(steps: list[tuple[float, int, float]], limit: int) -> None:
-    """Whatever the rhythm, the service never sees more than the limit in any window, arrivals being anywhere before the answer."""
+    """In any period of the window's length, the service sees at most the limit, wherever requests arrive before their answers."""
     window, now, arrivals = Window(limit, 60.0), 0.0, []
     for pause, wanted, takes in steps:
         now += pause

@@ -1,4 +1,4 @@
-"""Contacts that were not found under their ids: the rule, the queries against plain counting, and what every command says."""
+"""Tests of contacts that were not found under their ids: the rule, the queries, and what each command says."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ NOT_ONE = "Not one of the {} contacts that Graph looked for was found under its 
     ],
 )  # fmt: skip
 def test_nothing_or_nearly_nothing(found: int, not_found: int, nothing: bool) -> None:
-    """Nothing at any size; nearly nothing is a tenth at most, once ten were not found."""
+    """A run found nothing or nearly nothing if no contact was found, or at most a tenth while ten or more were not."""
     assert Sought(found, not_found).nothing is nothing
 
 
 def test_a_mailbox_with_one_contact_that_is_gone_is_ordinary() -> None:
-    """Two of two are not."""
+    """A mailbox with its only contact gone is ordinary; one with two of two gone is not."""
     assert not SoughtInMailbox("a", Sought(0, 1)).nothing
     assert SoughtInMailbox("a", Sought(0, 2)).nothing
 
@@ -56,7 +56,7 @@ def test_a_mailbox_with_one_contact_that_is_gone_is_ordinary() -> None:
     ],
 )
 def test_the_sentence_has_its_plurals_right_and_accuses_nobody(sought: Sought, finished: bool, begins: str) -> None:
-    """An earlier run that purged them is the first cause it names."""
+    """The sentence has correct plurals, and names an earlier run as the first possible cause."""
     absence = Absence(sought, [SoughtInMailbox("a@x", Sought(0, 20))], 1, finished)
     one = sought == Sought(0, 1)
     cause = "it. If no earlier run did, the id is wrong" if one else "them. If no earlier run did, the ids are wrong"
@@ -66,7 +66,7 @@ def test_the_sentence_has_its_plurals_right_and_accuses_nobody(sought: Sought, f
 
 
 def test_few_mailboxes_are_named_and_the_rest_counted() -> None:
-    """Five at most; none where the sentence speaks of the whole run."""
+    """At most five mailboxes are named and the others counted; none is named if the sentence is about the whole run."""
     mailboxes = [SoughtInMailbox(f"u{n}@x", Sought(0, 20)) for n in range(7)]
     assert Absence(Sought(500, 140), mailboxes, 9).lines() == [
         *(f"u{n}@x: 20 not found, 0 found" for n in range(5)),
@@ -87,7 +87,7 @@ FATES: dict[str, Fate] = {
 
 
 def write_fates(ledger: Ledger, fates: list[str], mailbox_of: list[int]) -> None:
-    """Send each row in a batch of its own, and settle it so; ``waiting`` ones are left alone."""
+    """Send each row in its own batch and settle it with its fate; rows with the fate ``waiting`` are not sent."""
     for position, fate in enumerate(fates):
         if fate == "waiting":
             continue
@@ -99,7 +99,7 @@ def write_fates(ledger: Ledger, fates: list[str], mailbox_of: list[int]) -> None
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_query_agrees_with_counting_row_by_row(tmp_path: Path, seed: int) -> None:
-    """Mailboxes of all sizes with every mixture of fates; an unfinished ledger is said to be one."""
+    """The query gives the figures of counting row by row, for random mailboxes and fates, and knows an unfinished ledger."""
     chance = random.Random(seed)
     sizes = [chance.choice((1, 2, 3, 12)) for _ in range(12)]
     mailbox_of = [number for number, size in enumerate(sizes) for _ in range(size)]
@@ -138,7 +138,7 @@ def test_the_query_agrees_with_counting_row_by_row(tmp_path: Path, seed: int) ->
 
 
 def test_a_ledger_in_which_all_was_found_has_nothing_to_tell(tmp_path: Path) -> None:
-    """One that is empty, and one in which each contact was purged or lay in Purges already."""
+    """A ledger without rows, and one whose contacts were purged or already in Purges, report nothing."""
     open_ledger(tmp_path / "empty", FakeSource([])).close()
     with open_ledger(tmp_path / "L", FakeSource(rows_of_user("a", 20))) as ledger:
         write_fates(ledger, ["in purges"] * 19 + ["purged"], [0] * 20)
@@ -148,7 +148,7 @@ def test_a_ledger_in_which_all_was_found_has_nothing_to_tell(tmp_path: Path) -> 
 
 
 def test_a_chain_counts_every_row_once(tmp_path: Path) -> None:
-    """The retry finds mailboxes 0 and 1; 2 was purged at once, 3 lay in Purges, and 4 is not found though asked for twice."""
+    """A chain counts every row once: a retry that finds the contacts of two mailboxes leaves one mailbox to report."""
     rows = rows_of([3, 5, 3, 2, 4])
     with a_bench(tmp_path, a_tenant(rows, gone=4), rows) as bench:
         tenant_id = bench.server.login.app.tenant_id
@@ -175,7 +175,7 @@ def test_a_chain_counts_every_row_once(tmp_path: Path) -> None:
 
 
 def all_that_tells(bench: Bench, capsys: pytest.CaptureFixture[str]) -> list[tuple[dict[str, Any] | None, str]]:
-    """For status and report (the second of them with the page's text): ``nothing_found``, and the text for people."""
+    """Return ``nothing_found`` and the text for people, of status and of report."""
     folder = str(bench.ledger)
     page = bench.folder / "r.html"
     found = reported(capsys, page, bench.ledger)
@@ -189,7 +189,7 @@ def all_that_tells(bench: Bench, capsys: pytest.CaptureFixture[str]) -> list[tup
 def test_a_run_that_found_nothing_says_so_everywhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], sizes: list[int]
 ) -> None:
-    """At any size: summary, ``--json``, log, status and report. The exit code stays 0, and the same command says it again."""
+    """A run that found nothing says so in summary, JSON, log, status and report, and in a retry; its exit code stays 0."""
     rows = rows_of(sizes)
     many = len(rows)
     with a_bench(tmp_path, a_tenant(rows, gone=many), rows) as bench:
@@ -219,7 +219,7 @@ def test_a_run_that_found_nothing_says_so_everywhere(
 
 
 def test_one_mailbox_in_which_nothing_was_found_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Beside good ones, with its numbers; a mailbox with one contact gone is not."""
+    """One mailbox in which nothing was found is named with its numbers, and one with a single contact gone is not."""
     rows = rows_of([20, 20, 1, 12])
     tenant = a_tenant(rows[:20] + rows[41:])
     for user, _, _ in rows:
@@ -240,7 +240,7 @@ def test_one_mailbox_in_which_nothing_was_found_is_named(tmp_path: Path, capsys:
 
 
 def test_nearly_nothing_is_told_and_an_old_list_is_not(tmp_path: Path) -> None:
-    """Two of sixty found is told; half of them is what an old list looks like."""
+    """A run that found 2 of 60 contacts reports it, and one that found half does not: that is what an old list looks like."""
     rows = rows_of([1] * 60)
     for found, told in ((2, True), (30, False)):
         folder = tmp_path / str(found)
@@ -253,7 +253,7 @@ def test_nearly_nothing_is_told_and_an_old_list_is_not(tmp_path: Path) -> None:
 
 
 def test_a_name_from_a_foreign_ledger_steers_no_terminal() -> None:
-    """It is printable in the lines that the summary and status print."""
+    """A user name from a foreign ledger is printable in the lines of summary and status."""
     absence = Absence(Sought(50, 20), [SoughtInMailbox("\x1b[31mevil\u202e@contoso.example", Sought(0, 20))], 1)
     lines = absence_lines(absence)
     assert all(line.isprintable() for line in lines)

@@ -1,4 +1,4 @@
-"""What to do next: only what can work is advised, and every command that is named is given here, as it stands."""
+"""Tests of advice: only what can work is advised, and every advised command is called as it stands."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ INVALID: Row = ("mailto:ann@contoso.example", "", rows_of([1])[0][2])
 
 
 def failed(outcome: Outcome, reply: Reply, rows: int = 1) -> FailedRows:
-    """Rows that ended so."""
+    """Return rows that ended with this outcome and reply."""
     return FailedRows(outcome, reply.status, reply.code, reply.message, rows)
 
 
 def commands(advice: list[Advice]) -> list[str]:
-    """All that are named."""
+    """Return all advised commands."""
     return [command for one in advice for command in one.commands]
 
 
 def advised(*told: FailedRows, invalid: int = 0, unfinished: int = 0, folder: str = "L") -> list[str]:
-    """The commands for one ledger."""
+    """Return the advised commands for one ledger."""
     return commands(advice_for([Situation(folder, unfinished, invalid, told)], windows=False))
 
 
@@ -50,7 +50,7 @@ def advised(*told: FailedRows, invalid: int = 0, unfinished: int = 0, folder: st
 
 
 def test_a_retry_is_advised_for_rows_that_may_go_through_and_no_others() -> None:
-    """Invalid rows are exported and corrected; an id that is none of a contact has a remedy and no command; an end needs none."""
+    """A retry is advised for rows that may succeed, an export and a run for invalid rows, and nothing for wrong ids or success."""
     correct = ["purgeengine export L bad.csv --only invalid", "purgeengine run bad.csv --ledger CORRECTED-FOLDER"]
     retry_all = "purgeengine retry L --ledger NEW-FOLDER"
     assert advised() == []
@@ -67,12 +67,12 @@ def test_a_retry_is_advised_for_rows_that_may_go_through_and_no_others() -> None
 
 
 def test_an_unfinished_ledger_is_resumed_first() -> None:
-    """A retry of it would be refused."""
+    """For an unfinished ledger the advice is to resume it, because a retry would be refused."""
     assert advised(failed(R, DENIED), unfinished=2) == ["purgeengine run --ledger L"]
 
 
 def test_what_a_filter_left_out_is_not_retried() -> None:
-    """Neither alone nor beside rows that are worth it: a retry of them would purge whom the filter was to keep."""
+    """Rows that a filter left out are not in an advised retry, because it would purge users whom the filter keeps."""
     assert advised(failed(S, EXCLUDED, 5), failed(S, IS_PROTECTED, 2)) == []
     (command,) = advised(failed(S, EXCLUDED, 5), failed(S, DENIED, 5), failed(R, DENIED))
     assert command.endswith(" --codes ErrorAccessDenied")
@@ -94,7 +94,7 @@ REPLIES = (
 
 
 def test_what_a_retry_would_take_is_what_the_command_itself_takes() -> None:
-    """Random ledgers against `AnswerFilter`, which the command uses: nothing left out is taken where that can be avoided."""
+    """For random ledgers the advised options select what `AnswerFilter` selects, and no row left out if that can be avoided."""
     chance = random.Random(4)
     for _ in range(400):
         told = list({failed(chance.choice((R, E, S)), chance.choice(REPLIES)) for _ in range(chance.randint(1, 6))})
@@ -123,7 +123,7 @@ def test_what_a_retry_would_take_is_what_the_command_itself_takes() -> None:
 
 
 def test_a_chain_names_the_ledger_that_has_the_last_word() -> None:
-    """And each of several."""
+    """In a chain the advice names the ledger that has the last word, and each of several such ledgers."""
     first = Situation("first", 0, 0, [failed(R, DENIED)])
     second = Situation("second", 0, 0, [failed(E, Reply(0), 2)])
     done = Situation("first", 0, 0, [])
@@ -135,7 +135,7 @@ def test_a_chain_names_the_ledger_that_has_the_last_word() -> None:
 
 
 def test_advice_is_short_however_many_kinds_of_failures_there_are() -> None:
-    """Three remedies, one line that tells of more, and no command longer than one can read."""
+    """With many kinds of failures there are at most six pieces of advice, and no command has 500 characters."""
     told = [failed(R, Reply(400 + n, f"Error{n}", "x" * 300), 100 - n) for n in range(90)]
     told += [failed(R, MALFORMED), failed(R, DENIED), failed(R, Reply(507)), failed(E, Reply(0)), failed(E, Reply(500))]
     advice = advice_for([Situation("L", 0, 0, told)], windows=False)
@@ -154,7 +154,7 @@ NAMES = (
 @pytest.mark.skipif(sys.platform == "win32", reason="asks a POSIX shell")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_posix_shell_reads_the_name_that_was_meant(name: str) -> None:
-    """The shell itself says so; a name that begins with a dash is one of a folder, not an option."""
+    """A POSIX shell reads the quoted name as it was meant, and a name that begins with a dash is not an option."""
     word = quoted(name, windows=False)
     said = subprocess.run(["/bin/sh", "-c", f"printf %s {word}"], capture_output=True, check=True).stdout.decode()
     assert said == (f"./{name}" if name.startswith("-") else name)
@@ -168,12 +168,12 @@ def test_a_posix_shell_reads_the_name_that_was_meant(name: str) -> None:
     ],
 )  # fmt: skip
 def test_windows_names_are_quoted_for_powershell_and_cmd(name: str, word: str) -> None:
-    """In double quotes, but where PowerShell would look into them."""
+    """On Windows a name is in double quotes, and in single quotes if PowerShell would expand it."""
     assert quoted(name, windows=True) == word
 
 
 def test_a_name_that_cannot_be_shown_is_not_shown() -> None:
-    """Control characters and bytes that are no text: the command has a word to fill in."""
+    """A name with control characters or bytes that are not text is replaced by a word to fill in."""
     for name in ("a\nb", "\x1b[31m", "a\udce4", "a\u202eb"):
         assert quoted(name, windows=False) is None
         assert advised(failed(R, DENIED), folder=name) == ["purgeengine retry LEDGER-FOLDER --ledger NEW-FOLDER"]
@@ -183,19 +183,19 @@ def test_a_name_that_cannot_be_shown_is_not_shown() -> None:
 
 
 def named_in(text: str) -> list[list[str]]:
-    """The commands that stand on lines of their own, in words."""
+    """Return the commands on lines of their own, split into words."""
     return [shlex.split(line)[1:] for line in re.findall(r"^ *(purgeengine .*)$", text, re.M)]
 
 
 def give(bench: Bench, words: list[str]) -> Ended:
-    """A command that was named, with the options that were given before, where it takes them."""
+    """Call an advised command with the options of the run, if it takes them."""
     more = bench.run_arguments()[4:] if words[0] in ("run", "retry") else []
     return bench.command(*words, *more)
 
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    """Two mailboxes, one of them denied, and an invalid row; the current folder is the bench's."""
+    """Open a bench with a good mailbox, a denied one and an invalid row, and make its folder the current one."""
     rows = [*rows_of([3, 4]), INVALID]
     tenant = a_tenant(rows[:-1])
     tenant.truth.mailbox(rows[0][0]).trouble = Trouble.DENIED
@@ -205,14 +205,14 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
 
 
 def run_for_people(bench: Bench, ledger: str, *more: str) -> Ended:
-    """``run`` without ``--json``, with a ledger of this name."""
+    """Call ``run`` without ``--json``, with a ledger of this name."""
     arguments = [word for word in bench.run_arguments(*more) if word != "--json"]
     arguments[3] = ledger
     return bench.command(*arguments)
 
 
 def test_every_command_that_is_named_works(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    """From the summary, status (of a chain too) and the report: none exits with 2, and in the end every contact is gone."""
+    """Every command that summary, status and report advise works, and in the end every contact is gone."""
     ran = run_for_people(bench, "a ledger's")
     assert ran.code == 1
     named = named_in(ran.out)
@@ -245,7 +245,7 @@ def test_every_command_that_is_named_works(bench: Bench, capsys: pytest.CaptureF
 def test_a_list_of_which_only_invalid_rows_are_left_is_told_to_be_corrected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By status, report, and by the retry that somebody tries all the same, which exits with 2; so does one that asks for them."""
+    """A list with only invalid rows left gets the advice to correct them, from status, report and a retry, which ends with 2."""
     with open_ledger(tmp_path / "L", FakeSource([INVALID, *rows_of([1]), INVALID])) as ledger:
         ending(ledger, 0, (Outcome.PURGED, Reply(204), False))
     with a_bench(tmp_path, a_tenant(rows_of([1])), rows_of([1])) as bench:
@@ -266,7 +266,7 @@ def test_a_list_of_which_only_invalid_rows_are_left_is_told_to_be_corrected(
 
 
 def test_a_run_that_was_stopped_is_resumed_by_the_command_it_names(bench: Bench) -> None:
-    """Also where the ledger is that of a retry."""
+    """A stopped run is resumed by the command that status advises."""
     tenant_id = bench.server.login.app.tenant_id
     with Ledger.open(bench.folder / "old", open_source([bench.input]), tenant_id=tenant_id) as ledger:
         ending(ledger, 0, (E, Reply(0), False))
@@ -280,7 +280,7 @@ def test_a_run_that_was_stopped_is_resumed_by_the_command_it_names(bench: Bench)
 
 
 def test_a_protected_mailbox_is_no_reason_to_retry(bench: Bench) -> None:
-    """The summary says that it was left out; a retry without the filter would purge it."""
+    """A run that left out a mailbox says so, and does not advise a retry, which would purge it."""
     bench.server.tenant.truth.mailbox(rows_of([1])[0][0]).trouble = None
     keep = bench.folder / "keep.txt"
     keep.write_text(f"{rows_of([1])[0][0]}\n", encoding="utf-8")
@@ -293,7 +293,7 @@ def test_a_protected_mailbox_is_no_reason_to_retry(bench: Bench) -> None:
 
 
 def test_an_export_of_no_rows_says_which_there_are_none_of(bench: Bench) -> None:
-    """A file with a header alone is no success that anybody wanted."""
+    """An export without rows says which outcomes no row has."""
     assert run_for_people(bench, "L").code == 1
     out = bench.folder / "out.csv"
     made = bench.here("export", "L", str(out), "--only", "exhausted,absent")
@@ -303,7 +303,7 @@ def test_an_export_of_no_rows_says_which_there_are_none_of(bench: Bench) -> None
 
 
 def test_the_page_knows_no_success_of_an_empty_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nor of one whose mailboxes were all closed, with a reason that nobody knows."""
+    """The report of an empty list, or of one whose mailboxes were all closed, does not call it a success."""
     open_ledger(tmp_path / "empty", FakeSource([])).close()
     reported(capsys, tmp_path / "r.html", tmp_path / "empty")
     head = text_of(tmp_path / "r.html").split("What became of the rows")[0]

@@ -1,4 +1,4 @@
-"""When a run stops by itself because it looks wrong, and when it does not."""
+"""Tests of the automatic stop: when a run stops because it looks wrong, and when it does not."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ DENIED = Reply(403, "ErrorAccessDenied", "Access to OData is disabled.")
 
 
 def rows(outcome: Outcome, count: int = 1) -> list[Entry]:
-    """So many rows that ended alike."""
+    """Return entries of so many rows with this outcome."""
     return [Settled(0, outcome, 1, False, 1, Reply(0)) for _ in range(count)]
 
 
 def answered(batch: int, mailboxes: range, denied: int = 0, reply: Reply = DENIED) -> list[Entry]:
-    """A batch that came back with one row of each mailbox, of which the first ``denied`` were closed."""
+    """Return the entries of a batch with one row of each mailbox, of which the first ``denied`` were closed."""
     parts = tuple(MailboxShare(mailbox, (Attempt(mailbox),)) for mailbox in mailboxes)
     closed = [MailboxClosed(mailbox, reply, 5) for mailbox in list(mailboxes)[:denied]]
     return [BatchSent(batch, "id", parts), BatchEnded(batch, 200, ""), *closed]
 
 
 def a_tally() -> Tally:
-    """A tally that stops by itself."""
+    """Return a tally with an automatic stop."""
     return Tally(1_000_000, {}, None, AutoStop())
 
 
 def test_denials_in_a_row_stop_the_run_and_say_what_graph_said() -> None:
-    """One less does not."""
+    """Ten denied mailboxes in a row stop the run with Graph's own words, and nine do not."""
     tally = a_tally()
     for mailbox in range(DENIALS_IN_A_ROW_MAX - 1):
         assert tally.seen([*answered(mailbox, range(mailbox, mailbox + 1), 1), *rows(Outcome.REFUSED)]) is None
@@ -53,7 +53,7 @@ def test_denials_in_a_row_stop_the_run_and_say_what_graph_said() -> None:
 
 
 def test_what_graph_said_is_told_to_its_last_letter() -> None:
-    """Without its full stop, for the sentence has one of its own."""
+    """The reason has the whole of Graph's message, without its full stop."""
     stop = AutoStop()
     reply = DENIED._replace(message="Blocked by policy X.")
     reason = stop.seen([MailboxClosed(number, reply, 5) for number in range(10)], {}) or ""
@@ -63,7 +63,7 @@ def test_what_graph_said_is_told_to_its_last_letter() -> None:
 
 
 def test_after_a_row_that_went_well_it_takes_as_many_denials_as_at_first() -> None:
-    """Nine after it do not stop the run, and the tenth does."""
+    """After a purged row it takes ten more denials to stop the run."""
     stop = AutoStop()
     stop.seen([], {Outcome.PURGED: 1})
     reasons = [stop.seen([MailboxClosed(number, DENIED, 5)], {Outcome.REFUSED: 1}) for number in range(10)]
@@ -72,7 +72,7 @@ def test_after_a_row_that_went_well_it_takes_as_many_denials_as_at_first() -> No
 
 @pytest.mark.parametrize("outcome", [Outcome.PURGED, Outcome.ABSENT])
 def test_a_row_that_went_well_begins_the_count_anew(outcome: Outcome) -> None:
-    """The app can reach mailboxes, and some of a list lie outside of its scope."""
+    """A purged or absent row resets the count of denials, because some of a list may be outside the app's scope."""
     tally = a_tally()
     for mailbox in range(3 * DENIALS_IN_A_ROW_MAX):
         closed = [MailboxClosed(mailbox, DENIED, 5), *rows(Outcome.REFUSED)]
@@ -81,14 +81,14 @@ def test_a_row_that_went_well_begins_the_count_anew(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("reply", [Reply(404, "ErrorInvalidUser"), Reply(403, "ErrorQuotaExceeded"), Reply(507)])
 def test_mailboxes_that_are_missing_or_full_are_no_denials(reply: Reply) -> None:
-    """They say nothing about the app."""
+    """A mailbox that is missing or full does not count as a denial, because it says nothing about the app."""
     tally = a_tally()
     for mailbox in range(3 * DENIALS_IN_A_ROW_MAX):
         assert tally.seen([MailboxClosed(mailbox, reply, 5), *rows(Outcome.REFUSED)]) is None
 
 
 def test_half_of_the_mailboxes_denied_stop_the_run_though_others_are_purged() -> None:
-    """Judged once fifty have been answered; a third may be denied for ever."""
+    """Half of the last fifty mailboxes denied stop the run, even if others are purged; three of ten never do."""
     half, third = a_tally(), a_tally()
     stopped_at = None
     for batch in range(1, 200):
@@ -102,7 +102,7 @@ def test_half_of_the_mailboxes_denied_stop_the_run_though_others_are_purged() ->
 
 
 def test_only_the_mailboxes_answered_last_are_weighed() -> None:
-    """Fifty that answered, then some that deny, five with each batch: 20 and 24 of the last fifty do not stop the run, 25 do."""
+    """Only the last fifty answered mailboxes count: 20 and 24 denials do not stop the run, and 25 do."""
     stop = AutoStop()
     stop.seen(answered(1, range(50)), {Outcome.PURGED: 50})
     for batch in range(2, 6):
@@ -114,7 +114,7 @@ def test_only_the_mailboxes_answered_last_are_weighed() -> None:
 
 @pytest.mark.parametrize("status", [None, 300, 503])
 def test_a_call_that_failed_is_no_answer_of_its_mailboxes(status: int | None) -> None:
-    """Fifty rows of ten mailboxes that failed are taken for trouble of few mailboxes where no answer spoke of them."""
+    """A failed call counts as no answer of its mailboxes, so that fifty failed rows do not yet stop the run."""
     stop = AutoStop()
     sent, _ = answered(1, range(10))
     assert stop.seen([sent, BatchEnded(1, status, "")], {Outcome.EXHAUSTED: 50}) is None
@@ -122,7 +122,7 @@ def test_a_call_that_failed_is_no_answer_of_its_mailboxes(status: int | None) ->
 
 
 def test_the_end_of_a_batch_that_was_not_seen_to_leave_says_nothing() -> None:
-    """It is one of an earlier run."""
+    """The end of a batch of an earlier run is ignored."""
     assert AutoStop().seen([BatchEnded(7, 200, "")], {}) is None
 
 
@@ -131,7 +131,7 @@ def test_the_end_of_a_batch_that_was_not_seen_to_leave_says_nothing() -> None:
     [(MAILBOXES_BEFORE_ALL_FAILED, ROWS_BEFORE_ALL_FAILED), (1, ROWS_OF_FEW_BEFORE_ALL_FAILED)],
 )
 def test_first_rows_that_all_fail_stop_a_small_run(mailboxes: int, enough: int) -> None:
-    """After fifty where they are of many mailboxes, later where they are of few, and not when one of them went well."""
+    """A run stops if its first fifty rows of many mailboxes fail, or later if they are of few, unless one row ended well."""
     tally, other = a_tally(), a_tally()
     assert tally.seen([*answered(1, range(mailboxes)), *rows(Outcome.REFUSED, enough - 1)]) is None
     assert f"first {enough} rows" in (tally.seen(rows(Outcome.EXHAUSTED)) or "")
@@ -142,7 +142,10 @@ def test_first_rows_that_all_fail_stop_a_small_run(mailboxes: int, enough: int) 
 
 
 def test_more_than_half_of_the_last_thousand_failing_stop_the_run() -> None:
-    """At the beginning of a run and after a million rows that went well; exactly half does not."""
+    """More than half of the last thousand rows failing stops the run, at its start and after many good rows.
+
+    Exactly half does not.
+    """
     for before in (0, 1_000_000):
         tally = a_tally()
         tally.seen(rows(Outcome.PURGED, min(before, 5_000)))
@@ -153,7 +156,7 @@ def test_more_than_half_of_the_last_thousand_failing_stop_the_run() -> None:
 
 
 def test_absent_rows_never_stop_and_a_hundred_of_nothing_else_warn_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """A list may be stale; ids of a wrong kind look the same, so that somebody should look. More than a tenth found is ordinary."""
+    """Absent rows never stop a run. If nearly nothing is found, one warning asks somebody to look."""
     logs.configure_logs()
     tally = a_tally()
     for _ in range(40):
@@ -167,7 +170,7 @@ def test_absent_rows_never_stop_and_a_hundred_of_nothing_else_warn_once(capsys: 
 
 
 def test_the_warning_comes_with_the_hundredth_contact_that_was_not_found() -> None:
-    """Also without `AutoStop`. What was found in the Purges folder counts as found."""
+    """The warning comes with the hundredth contact that was not found, and one in the Purges folder counts as found."""
     for reply, warns in ((Reply(404, "ErrorItemNotFound"), True), (Reply(403, "ErrorCannotDeleteObject"), False)):
         watch = AbsenceWatch()
         watch.take(Settled(0, Outcome.ABSENT, 1, False, 1, reply, SOUGHT_BEFORE_WARNING - 1))
@@ -184,13 +187,13 @@ def test_the_warning_comes_with_the_hundredth_contact_that_was_not_found() -> No
 
 
 def test_skipped_rows_do_not_thin_out_a_share_of_failures() -> None:
-    """A large mailbox that was closed has not succeeded: 20 of 100 rows sent failed, whatever was skipped."""
+    """Skipped rows do not lower the share of failures: 20 of 100 rows that were sent reach a limit of 10 %."""
     tally = Tally(10_000, {}, FailureThreshold.parse("10%"))
     reason = tally.seen([*rows(Outcome.PURGED, 80), *rows(Outcome.REFUSED, 20), MailboxClosed(1, DENIED, 5_000)])
     assert reason is not None
 
 
 def test_without_auto_stop_nothing_stops() -> None:
-    """It can be switched off."""
+    """Without the automatic stop, a hundred denied mailboxes do not stop the run."""
     tally = Tally(10_000, {})
     assert tally.seen([MailboxClosed(mailbox, DENIED, 5) for mailbox in range(100)]) is None

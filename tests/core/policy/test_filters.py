@@ -1,4 +1,4 @@
-"""Whom a purge leaves alone: lists of users, what they match, and what becomes of the rows in the ledger."""
+"""Tests of filters: what a list of users matches, and what happens to rows in the ledger that are left out."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GUID = "0A0B0C0D-1111-4222-8333-444455556666"
 
 
 def users(*names: str) -> UserList:
-    """A list of these."""
+    """Return a list of these users."""
     return UserList.of(names)
 
 
@@ -69,7 +69,7 @@ def users(*names: str) -> UserList:
     ],
 )
 def test_a_list_matches_names_ids_and_patterns(entry: str, key: str, matches: bool) -> None:
-    """Without case; a star stands for anything but the @."""
+    """A list matches names, ids and patterns without case; a star stands for anything but the @."""
     assert (key in users(entry)) is matches
 
 
@@ -77,12 +77,12 @@ def test_a_list_matches_names_ids_and_patterns(entry: str, key: str, matches: bo
     "entry", ["", "ann", "*", "ann@", "@contoso.com", "ann contoso.com", "a/b@contoso.com", GUID[:-1], "a@b@c"]
 )
 def test_an_entry_that_names_no_user_has_a_problem(entry: str) -> None:
-    """A guard must not contain what can never match."""
+    """An entry that can match no user is refused."""
     assert entry_problem(entry) is not None
 
 
 def test_any_of_several_patterns_matches() -> None:
-    """A list of three entries, two of them patterns: each does its own work, and nothing is matched beside them."""
+    """Any of several patterns in a list may match, and nothing else does."""
     some = users("*@contoso.example", "bot-*@*.example", "ann@fabrikam.example")
     assert len(some) == 3
     for key in ("x@contoso.example", "bot-7@north.example", "ann@fabrikam.example"):
@@ -93,7 +93,7 @@ def test_any_of_several_patterns_matches() -> None:
 
 
 def test_a_star_may_stand_anywhere_in_a_name() -> None:
-    """In the domain too; and what can be no user is refused with what could be one."""
+    """A star may stand anywhere in name and domain, and an entry that can be no user is refused with the allowed forms."""
     assert entry_problem("ann@*.example") is None
     sentence = (
         "it is neither a user principal name (name@domain, or *@domain for all of a domain) nor an object id (GUID)"
@@ -109,7 +109,7 @@ def test_a_star_may_stand_anywhere_in_a_name() -> None:
     ],
 )
 def test_a_blind_spot_is_told_with_the_way_out(user_filter: Any, what: str) -> None:
-    """Which list it is, how that names users, how the input does, and what to add."""
+    """A list that names users in another way than the input is refused with the list's name and what to add."""
     kinds = {"user principal name": users("ann@contoso.example"), "object id": users(GUID)}
     for (listed, some), found in zip(kinds.items(), reversed(kinds), strict=True):
         assert user_filter(some).blind_spot(kinds[found].kinds) == (
@@ -119,7 +119,7 @@ def test_a_blind_spot_is_told_with_the_way_out(user_filter: Any, what: str) -> N
 
 
 def test_what_protects_comes_first() -> None:
-    """A protected user stays protected whoever asks for him, and all others are judged by both lists."""
+    """The protected list wins over the excluded and the named users, and all others are judged by both lists."""
     user_filter = UserFilter(
         users("a@x.example"), users("b@x.example"), users("a@x.example", "b@x.example", "c@x.example")
     )
@@ -143,10 +143,10 @@ def test_what_protects_comes_first() -> None:
     ],
 )
 def test_a_list_of_the_other_kind_of_name_is_a_blind_spot(listed: UserList, found: Kinds, blind: bool) -> None:
-    """A name and an object id of one mailbox cannot be compared, so that a guard that has only one of them may miss it."""
+    """A list of names only cannot be compared with object ids and the reverse, so that such a list may miss a user."""
     for user_filter in (UserFilter(protected=listed), UserFilter(excluded=listed)):
         assert (user_filter.blind_spot(found) is not None) is blind
-    assert UserFilter(only=listed).blind_spot(found) is None  # whom it does not recognise it leaves out
+    assert UserFilter(only=listed).blind_spot(found) is None  # users whom it does not recognise are left out
 
 
 # --------------------------------------------------------------------------------------------------------------- files
@@ -165,7 +165,7 @@ def test_a_list_of_the_other_kind_of_name_is_a_blind_spot(listed: UserList, foun
     ],
 )
 def test_a_list_is_read_however_it_was_saved(tmp_path: Path, text: str, encoding: str) -> None:
-    """One user a line, or the user column of a CSV file, in the encodings that PowerShell and Excel write."""
+    """A list is read as one user a line or as a CSV column, in the encodings that PowerShell and Excel write."""
     path = tmp_path / "users.txt"
     path.write_bytes(text.encode(encoding))
     assert read_users(path) == ["a@x.example", "b@x.example"]
@@ -186,7 +186,7 @@ def test_a_list_is_read_however_it_was_saved(tmp_path: Path, text: str, encoding
     ],
 )
 def test_a_list_that_is_not_understood_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
-    """A guard that is partly understood is none; the sentence names the file and shows nothing unescaped."""
+    """A list that is not understood is refused with the file's name, and with nothing unescaped."""
     path = tmp_path / "users.txt"
     path.write_bytes(content)
     with pytest.raises(InputError, match=says) as refused:
@@ -197,7 +197,7 @@ def test_a_list_that_is_not_understood_is_refused(tmp_path: Path, content: bytes
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names of pipes")
 def test_what_a_shell_makes_of_a_command_is_refused_as_what_it_is() -> None:
-    """A list and an input alike: it could be read once only, and its name leads nowhere once it is resolved."""
+    """The file that a shell makes of a command's output is refused as list and as input, because it can be read only once."""
     reading, writing = os.pipe()
     try:
         for read in (read_users, lambda path: open_source([path])):
@@ -209,7 +209,7 @@ def test_what_a_shell_makes_of_a_command_is_refused_as_what_it_is() -> None:
 
 
 def test_a_list_that_is_missing_is_refused(tmp_path: Path) -> None:
-    """The sentence names the file."""
+    """A missing list is refused with the file's name."""
     with pytest.raises(InputError, match=r"nowhere\.txt"):
         read_users(tmp_path / "nowhere.txt")
 
@@ -218,13 +218,13 @@ def test_a_list_that_is_missing_is_refused(tmp_path: Path) -> None:
 
 
 def exported(folder: Path) -> list[dict[str, Any]]:
-    """The rows, as an export has them."""
+    """Return the rows as an export has them."""
     with LedgerReader.open(folder) as reader:
         return [row for batch in reader.rows() for row in batch.to_pylist()]
 
 
 def test_rows_left_out_are_skipped_and_say_why(tmp_path: Path) -> None:
-    """Never sent, with a code and a message; duplicates and invalid rows keep their own outcome, and all add up."""
+    """Rows that a filter leaves out are skipped with a code and a message; duplicates and invalid rows keep their outcome."""
     rows = [*rows_of("a", 3), *rows_of("b", 2), *rows_of("c", 1), *rows_of("a", 1), ("", "", "x")]
     user_filter = UserFilter(protected=users("A@contoso.example"), excluded=users("b@contoso.example"))
     with open_ledger(tmp_path / "L", FakeSource(rows)) as ledger:
@@ -245,7 +245,7 @@ def test_rows_left_out_are_skipped_and_say_why(tmp_path: Path) -> None:
 
 
 def test_only_named_users_are_purged(tmp_path: Path) -> None:
-    """All others are left out; a wildcard names many."""
+    """With a list of named users, all other users are left out, and a pattern names many."""
     with open_ledger(tmp_path / "L", a_source(3, 2, 1)) as ledger:
         preview = ledger.preview(UserFilter(only=users("B@contoso.example", "nobody@contoso.example")))
         assert (preview.rows, dict(preview.left_out), preview.only_seen) == (2, {NOT_NAMED: 4}, 1)
@@ -253,7 +253,10 @@ def test_only_named_users_are_purged(tmp_path: Path) -> None:
 
 
 def test_a_mailbox_protected_after_a_first_run_is_not_purged_on_resume(tmp_path: Path) -> None:
-    """What was settled stands, what was never sent is skipped, and what was sent before is not sent again."""
+    """A mailbox that is protected after a first run keeps its settled rows.
+
+    Unsent rows are skipped, and sent ones are not sent again.
+    """
     protect_a = UserFilter(protected=users("a@contoso.example"))
     with open_ledger(tmp_path / "L", a_source(6, 2)) as ledger:
         ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
@@ -272,7 +275,7 @@ def test_a_mailbox_protected_after_a_first_run_is_not_purged_on_resume(tmp_path:
 
 
 def test_a_filter_that_is_forgotten_gives_nothing_back(tmp_path: Path) -> None:
-    """The next run without it is told, and sends no more than the first would have."""
+    """A run without an earlier filter still leaves those rows out, and its preview says how many."""
     with open_ledger(tmp_path / "L", a_source(3, 2)) as ledger:
         ledger.leave_out(UserFilter(excluded=users("a@contoso.example")), NOW)
     with open_ledger(tmp_path / "L", a_source(3, 2)) as ledger:
@@ -282,7 +285,7 @@ def test_a_filter_that_is_forgotten_gives_nothing_back(tmp_path: Path) -> None:
 
 
 def test_what_closes_a_mailbox_is_said_of_those_alone_that_have_rows_left(tmp_path: Path) -> None:
-    """Not of one that is finished, nor of one that was closed before; the number of its rows that are skipped is said with it."""
+    """A filter closes only mailboxes with rows left, each with its number of skipped rows."""
     with open_ledger(tmp_path / "L", a_source(5, 4, 3, 2)) as ledger:
         denied = Reply(403, "ErrorAccessDenied")
         entries = [
@@ -300,7 +303,7 @@ def test_what_closes_a_mailbox_is_said_of_those_alone_that_have_rows_left(tmp_pa
 
 
 def test_rows_left_out_before_are_those_that_were_never_sent(tmp_path: Path) -> None:
-    """Of every mailbox that was left out, and of none that was closed for another reason."""
+    """The preview counts rows that an earlier filter left out, and not those of mailboxes closed for another reason."""
     with open_ledger(tmp_path / "L", a_source(5, 4, 3)) as ledger:
         ledger.write([sent(1, (1, [5])), ended(1), settled(5, 1)], NOW)
         ledger.write([MailboxClosed(0, Reply(403), 5)], NOW)
@@ -309,7 +312,10 @@ def test_rows_left_out_before_are_those_that_were_never_sent(tmp_path: Path) -> 
 
 
 def test_a_preview_tells_whom_the_lists_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entries that occur, mailboxes that are meant, and what is left out of how many; with rows left or without."""
+    """The preview counts the list entries that occur, the mailboxes that they mean and the rows left out.
+
+    It keeps the largest mailboxes.
+    """
     user_filter = UserFilter(
         excluded=users("a@x.example", "b@x.example", GUID, "*@out.example"),
         only=users("a@x.example", "c@x.example", "d@x.example", "*@x.example", "*@out.example"),
@@ -353,7 +359,7 @@ def test_a_preview_tells_whom_the_lists_name(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_a_preview_tells_how_mailboxes_are_named(mailboxes: list[tuple[str, ...]], kinds: Kinds) -> None:
-    """One that is known by both kinds of name is found in any list, and so counts for neither."""
+    """The preview knows how mailboxes are named; one that is known by both kinds of name counts for neither."""
     found = Preview()
     for keys in mailboxes:
         found.add(keys[0], keys, 1, UserFilter())
@@ -361,7 +367,7 @@ def test_a_preview_tells_how_mailboxes_are_named(mailboxes: list[tuple[str, ...]
 
 
 def test_many_mailboxes_are_left_out_in_several_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many they are."""
+    """Many mailboxes are left out in several writes of a bounded size."""
     writes: list[int] = []
     write = Ledger.write
 
@@ -380,7 +386,7 @@ def test_many_mailboxes_are_left_out_in_several_writes(tmp_path: Path, monkeypat
 
 
 def test_a_ledger_looked_at_while_it_runs_tells_the_same(tmp_path: Path) -> None:
-    """The reader's preview counts rows in flight among those to purge, and needs no lock."""
+    """The preview of a reader counts rows in flight among those to purge, while a run holds the ledger."""
     with open_ledger(tmp_path / "L", a_source(5, 3)) as ledger, LedgerReader.open(tmp_path / "L") as reader:
         ledger.write([sent(1, (0, [0, 1])), sent(2, (1, [5]))], NOW)
         ledger.write([ended(2), settled(5, 2)], NOW)

@@ -1,4 +1,4 @@
-"""What a person is told about a list that cannot be read as it is, and about one that was read with care."""
+"""Tests of messages about a list that cannot be read as it is, or that was read with care."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.source_fixtures import CONTACT, USER, a_file, notes_of, recor
 
 
 def refused(folder: Path, text: str, name: str = "list.csv", user: str | None = None) -> str:
-    """The sentence with which a file with this text is refused, at its opening or while it is read."""
+    """Return the sentence with which a file with this text is refused."""
     with pytest.raises(InputError) as caught:
         records(open_source([a_file(folder, text, name)], user=user))
     return str(caught.value)
@@ -34,7 +34,7 @@ def refused(folder: Path, text: str, name: str = "list.csv", user: str | None = 
 def test_a_header_with_another_delimiter_than_the_rows_is_told(
     tmp_path: Path, header: str, rows: str, said: str, count: int
 ) -> None:
-    """Each pair, with one row and with several; the names of both delimiters stand in the sentence."""
+    """A header with another delimiter than the rows is refused with the names of both delimiters."""
     text = f"user{header}contact\n" + f"{USER}{rows}{CONTACT}\n" * count
     told = refused(tmp_path, text)
     assert said.lower() in told.lower()
@@ -42,7 +42,7 @@ def test_a_header_with_another_delimiter_than_the_rows_is_told(
 
 
 def test_rows_that_are_short_for_another_reason_keep_their_sentence(tmp_path: Path) -> None:
-    """No delimiter makes them fit."""
+    """Rows that no delimiter makes fit keep the message about the header's length."""
     assert "one name too long" in refused(tmp_path, f"user,contact,\n{USER},{CONTACT}\n")
 
 
@@ -63,27 +63,30 @@ def test_rows_that_are_short_for_another_reason_keep_their_sentence(tmp_path: Pa
     ],
 )
 def test_a_file_without_its_columns_is_told_what_it_probably_is(tmp_path: Path, text: str, said: str) -> None:
-    """A missing header, another delimiter, too many titles, a table from a screen; otherwise the columns alone."""
+    """A file without its columns is refused with the likely reason.
+
+    It may have no header, another delimiter, too many titles, or a table copied from a screen.
+    """
     told = refused(tmp_path, text)
     assert said in told
     assert "--user" not in told, "the contact is missing too"
 
 
 def test_the_line_that_is_advised_for_another_delimiter_works(tmp_path: Path) -> None:
-    """With ``sep=|`` above it, the same file is read."""
+    """A ``sep=`` line, which the message advises, makes the file readable."""
     source = open_source([a_file(tmp_path, f"sep=|\nuser|contact\n{USER}|{CONTACT}\n")])
     assert [(row["user"], row["contact"], row["reason"]) for row in records(source)] == [(USER, CONTACT, None)]
 
 
 def test_a_list_that_lacks_the_user_only_is_told_of_the_option(tmp_path: Path) -> None:
-    """And a list of bare ids without a header, for which the option is given, of the missing header."""
+    """A list without a user column is refused with a hint to --user; a list of bare ids is refused for its missing header."""
     assert refused(tmp_path, f"contact\n{CONTACT}\n").endswith("name the mailbox with --user.")
     assert "Line 1 looks like a row" in refused(tmp_path, f"{CONTACT}\n" * 2, user=USER)
 
 
 @pytest.mark.parametrize("broken", ['{"user": "ann', '"contact": "x"}', "nothing"])
 def test_a_line_that_is_no_whole_object_is_told_by_its_number(tmp_path: Path, broken: str) -> None:
-    """Cut off at its end, at its beginning, or no JSON at all."""
+    """A line that is not a whole JSON object is refused with its number."""
     good = f'{{"user": "{USER}", "contact": "{CONTACT}"}}'
     told = refused(tmp_path, f"{good}\n{good}\n{broken}\n{good}\n", "list.jsonl")
     assert told.endswith(
@@ -101,7 +104,7 @@ def test_a_line_that_is_no_whole_object_is_told_by_its_number(tmp_path: Path, br
     ],
 )
 def test_elements_that_are_no_objects_are_told_by_their_kind(tmp_path: Path, text: str, kind: str) -> None:
-    """Arrays and lines; with ``--user`` as well."""
+    """Elements that are not objects are refused with their kind, with and without --user."""
     for user in (None, USER):
         told = refused(tmp_path, text, "list.json", user)
         assert f"its elements are {kind}, not objects with a user and a contact" in told
@@ -109,7 +112,7 @@ def test_elements_that_are_no_objects_are_told_by_their_kind(tmp_path: Path, tex
 
 @pytest.mark.parametrize("key", ["@odata.nextLink", "odata.nextLink", "nextLink"])
 def test_a_page_with_a_next_link_is_told_as_incomplete(tmp_path: Path, key: str) -> None:
-    """However the link is called by what saved the page."""
+    """A page with a next link is reported as incomplete, whatever the link is called."""
     page = f'{{"value": [{{"user": "{USER}", "contact": "{CONTACT}"}}], "{key}": "https://graph/next"}}'
     source = open_source([a_file(tmp_path, page, "page.json")])
     assert notes_of(source)[NoteKind.INCOMPLETE_PAGE].times == 1
@@ -129,12 +132,12 @@ def test_a_page_with_a_next_link_is_told_as_incomplete(tmp_path: Path, key: str)
     ],
 )
 def test_more_than_one_sign_is_told_for_what_it_is(user: str, said: str) -> None:
-    """Only texts with several addresses are called so."""
+    """A user with more than one @ is refused with the likely reason, and is called several addresses only if it holds them."""
     assert user_problem(user) == said
 
 
 def test_users_with_an_apostrophe_before_them_are_warned_of_and_sent(tmp_path: Path) -> None:
-    """An apostrophe is legal in a name: the rows stay valid. One in the middle, and ``--user``, are nothing to tell of."""
+    """Users that begin with an apostrophe are reported and stay valid, because an apostrophe is legal in a name."""
     text = f"user,contact\n'{USER},{CONTACT}\n'{USER},{CONTACT}1\no'neil@contoso.example,{CONTACT}\n"
     source = open_source([a_file(tmp_path, text)])
     assert [row["reason"] for row in records(source)] == [None] * 3
@@ -148,7 +151,7 @@ def test_users_with_an_apostrophe_before_them_are_warned_of_and_sent(tmp_path: P
 
 @pytest.mark.parametrize("kind", list(NoteKind))
 def test_every_note_agrees_with_its_number(kind: NoteKind) -> None:
-    """One and two are told in different words, and no kind is without words of its own."""
+    """Every kind of note has its own words in singular and plural."""
 
     def told(times: int) -> str:
         note = {"kind": kind.value, "times": times, "line": 1, "file": "list.csv", "example": ""}

@@ -1,4 +1,4 @@
-"""The look at a few mailboxes before a run, without a tenant: what is asked, what is read, what it means and what to do."""
+"""Tests of probing a few mailboxes before a run, without a tenant: what is asked, read, concluded and advised."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HEADERS = {"Date": "Tue, 24 Nov 2026 12:00:00 GMT", "request-id": "r1"}
 
 
 def found(*standings: Standing) -> list[Probed]:
-    """Mailboxes that stand so: u0, u1 and so on."""
+    """Return mailboxes u0, u1 and so on with these standings."""
     return [Probed(f"u{number}", standing, Reply(0)) for number, standing in enumerate(standings)]
 
 
 def read(*responses: object, size: int = 3) -> dict[int, object]:
-    """The bodies in an answer with these sub-responses."""
+    """Return the bodies in an answer with these sub-responses."""
     body = json.dumps({"responses": responses}).encode()
     return dict(decode_reads(200, HEADERS, body, size, 0.0).bodies)
 
@@ -32,14 +32,14 @@ def read(*responses: object, size: int = 3) -> dict[int, object]:
 
 
 def test_questions_name_the_user_and_ask_for_no_more_than_is_needed() -> None:
-    """Names are escaped as in a purge."""
+    """A question names the user, escaped as in a purge, and selects no more fields than needed."""
     assert user_url("a#b@x.example") == "/users/a%23b@x.example?$select=id,userPrincipalName"
     assert contacts_url("u@x.example") == "/users/u@x.example/contacts?$top=1&$select=id"
     assert one_contact_url(Item("u@x.example", "", "AAA=")) == "/users/u@x.example/contacts/AAA=?$select=id"
 
 
 def test_a_batch_of_questions_only_reads_and_asks_for_immutable_ids_where_the_list_has_them() -> None:
-    """Ids are the places of the questions; one and twenty questions make a batch."""
+    """A batch of questions only reads, has 1 to 20 questions, and asks for immutable ids if the list has them."""
     sent = json.loads(encode_reads(["/a", "/b"]))
     assert sent == {"requests": [{"id": "0", "method": "GET", "url": "/a"}, {"id": "1", "method": "GET", "url": "/b"}]}
     (first, *others) = json.loads(encode_reads(["/a"] * 20, IdType.IMMUTABLE))["requests"]
@@ -52,7 +52,7 @@ def test_a_batch_of_questions_only_reads_and_asks_for_immutable_ids_where_the_li
 
 
 def test_bodies_are_those_of_questions_that_went_well() -> None:
-    """By index, in whatever order they come; a refusal has none, and neither has what cannot be read."""
+    """The bodies are those of successful questions, by index in any order; a refusal or unreadable answer has none."""
     person = {"id": "p"}
     assert read({"id": "2", "status": 200, "body": person}, {"id": "0", "status": 200, "body": {}}) == {
         2: person,
@@ -72,7 +72,7 @@ def test_bodies_are_those_of_questions_that_went_well() -> None:
 
 
 def test_the_answer_to_questions_is_read_as_that_to_a_purge() -> None:
-    """Status, code and the request id of each; the wait of a refused call, from its date or ours, and a second more."""
+    """The answer to questions is read like that to a purge, with status, code, request id and wait."""
     body = json.dumps({"responses": [{"id": "0", "status": 404, "body": {"error": {"code": "ErrorInvalidUser"}}}]})
     answer = decode_reads(200, HEADERS, body.encode(), 1, 0.0).answer
     assert (answer.outer.status, answer.request_id) == (200, "r1")
@@ -115,12 +115,12 @@ def test_the_answer_to_questions_is_read_as_that_to_a_purge() -> None:
 def test_a_mailbox_stands_by_the_reply_that_decides(
     mailbox: Reply, contact: Reply, standing: Standing, decisive: str
 ) -> None:
-    """The contact's is looked at only where the mailbox answered, and the deciding one is kept, for what it says."""
+    """The standing of a mailbox follows its own reply first and then the contact's, and keeps the reply that decides."""
     assert probed("u", mailbox, contact) == Probed("u", standing, mailbox if decisive == "mailbox" else contact)
 
 
 def test_nobody_is_looked_at_where_nobody_is_wanted_and_the_largest_may_be_the_first() -> None:
-    """None of none; the first alone where it is the largest, and then others."""
+    """Probing none gives none, and the first mailbox may also be the largest."""
     assert spread([5, 1], 0, random.Random(1)) == []
     assert spread([], 5, random.Random(1)) == []
     assert spread([1], 1, random.Random(1)) == [0]
@@ -132,7 +132,10 @@ def test_nobody_is_looked_at_where_nobody_is_wanted_and_the_largest_may_be_the_f
 
 
 def test_conclusions_name_the_worst_first_a_few_users_and_a_remedy() -> None:
-    """Those that are fine are counted and not named; of many, five are."""
+    """The conclusions begin with the worst standing, name at most five users each and give a remedy.
+
+    Good mailboxes are only counted.
+    """
     assert conclusions([]) == []
     many = found(Standing.FINE, *[Standing.DENIED] * (NAMED_MAX + 1), Standing.NO_ANSWER)
     assert conclusions(many) == [
@@ -160,7 +163,7 @@ def test_conclusions_name_the_worst_first_a_few_users_and_a_remedy() -> None:
     ],
 )
 def test_a_run_is_refused_where_nothing_can_be_purged(standings: list[Standing], kind: type[Exception] | None) -> None:
-    """By the kind of what stands in the way, so that its exit code tells; one mailbox that answers is enough to begin."""
+    """A run is refused if no probed mailbox can be purged, with the exit code of the reason."""
     problem = refusal(found(*standings))
     assert type(problem) is (type(None) if kind is None else kind)
     assert problem is None or str(problem).startswith(
@@ -169,7 +172,7 @@ def test_a_run_is_refused_where_nothing_can_be_purged(standings: list[Standing],
 
 
 def test_a_refusal_says_everything_that_was_seen() -> None:
-    """One sentence after another."""
+    """A refusal has one sentence for each standing that was seen."""
     assert str(refusal(found(Standing.BAD_ID, Standing.NO_MAILBOX))) == (
         "Not one of the mailboxes looked at can be purged, so nothing was sent. "
         "1 of 2 names has no mailbox in this tenant (u1). Is this a list of another tenant? "
@@ -199,7 +202,7 @@ def test_a_refusal_says_everything_that_was_seen() -> None:
     ],
 )
 def test_advice_follows_the_code_then_the_status(status: int, code: str, begins: str, worth_retrying: bool) -> None:
-    """Whatever is in no line of the tables gets advice as well."""
+    """Advice follows the code and then the status, and every status has some."""
     remedy = remedy_for(status, code)
     assert remedy.sentence.startswith(begins)
     assert remedy.worth_retrying is worth_retrying

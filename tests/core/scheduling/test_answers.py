@@ -1,7 +1,7 @@
-"""Answers of a mailbox as they were captured or documented: how far each reaches, what it costs, how rows end, what is advised.
+"""Tests of answers as they were captured or documented: how far each reaches, how rows end, and what is advised.
 
-Each answer is given to every row of a mailbox of forty rows, beside two mailboxes whose rows are purged. The tenant here is a few
-lines in memory and knows nothing of our table: what is right stands beside each answer.
+Each answer is given to every row of a mailbox of forty rows, and the rows of two other mailboxes are purged. The tenant
+here is a few lines in memory and does not know the table of verdicts: the right result stands next to each answer.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ CALL_S = 0.5
 TURNS_MAX = 50_000
 
 Tenant = Callable[[int, Attempt, float], dict[str, object]]
-"""What is said to a row, by its mailbox, at a time: status, headers and body as on the wire."""
+"""What a row is answered, by its mailbox and the time: status, headers and body as on the wire."""
 
 
 class Ended(NamedTuple):
-    """What became of a run."""
+    """What a run led to."""
 
     outcomes: dict[int, Settled]
-    """By position; rows that were skipped with their mailbox are not in it."""
+    """Outcomes by position, without rows that were skipped with their mailbox."""
     closed: dict[int, MailboxClosed]
     asked: Counter[int]
-    """Times that a row was asked, by position; what was not attempted in a lane is not."""
+    """How often a row was sent, by position; rows that a lane did not attempt are not counted."""
     renewals: int
     halts: list[Halt]
     ended_at: float
@@ -62,7 +62,7 @@ class Ended(NamedTuple):
 def played(
     tenant: Tenant, sizes: Sequence[int] = (ROWS, ROWS, ROWS), *, renewable: bool = True, **limits: object
 ) -> Ended:
-    """A run over mailboxes of so many rows, to its end, on a service that answers each call after half a second."""
+    """Play a run over mailboxes of so many rows to its end, with each call answered after half a second."""
     scheduler = Scheduler(Limits(**limits), Random(1), token_renewable=renewable)  # type: ignore[arg-type]
     events: list[object] = []
     first = 0
@@ -109,7 +109,7 @@ def played(
 
 
 def answered(batch: Batch, tenant: Tenant, now: float, asked: Counter[int]) -> Answer:
-    """The wire's answer, read by our own decoder. In a lane, what follows the first refusal is not attempted."""
+    """Decode the answer of this tenant to a batch. In a lane, rows after the first refusal are not attempted."""
     said, broken = [], False
     for part in batch.parts:
         for attempt in part.attempts:
@@ -121,7 +121,7 @@ def answered(batch: Batch, tenant: Tenant, now: float, asked: Counter[int]) -> A
 
 
 def error(status: int, code: str, message: str = "", headers: dict[str, str] | None = None) -> dict[str, object]:
-    """An error as Graph writes it."""
+    """Return an error as Graph writes it."""
     inner = {"date": "2026-11-28T05:00:00", "request-id": "3f2504e0-0000-4000-8000-000000000000"}
     body = {"error": {"code": code, "message": message, "innerError": inner}}
     return {"status": status, "headers": {"Content-Type": "application/json", **(headers or {})}, "body": body}
@@ -131,7 +131,7 @@ OK: dict[str, object] = {"status": 204, "headers": {"Cache-Control": "private"},
 
 
 def beside_good(bad: dict[str, object]) -> Tenant:
-    """One mailbox always answers so; the others purge."""
+    """Return a tenant in which one mailbox always gives this answer and the others purge."""
     return lambda mailbox, attempt, now: bad if mailbox == BAD else OK
 
 
@@ -141,7 +141,7 @@ STALE = "Target resource '00030000-ca28' hosted on database '8d02d25d' is curren
 NESTED = json.dumps({"error": {"code": "MailboxNotEnabledForRESTAPI", "message": "Not for this mailbox."}})
 
 CLOSES = [
-    # status, code, message, what the advice says
+    # status, code, message, and words of the advice
     *((status, "MailboxNotEnabledForRESTAPI", "", "on premises") for status in (400, 401, 403, 404)),
     *(
         (status, "ErrorInvalidUser", "The requested user is invalid.", "no mailbox behind")
@@ -182,7 +182,7 @@ CLOSES = [
 
 
 def skipped(ended: Ended) -> int:
-    """Rows of the mailbox that were never asked, because it was closed."""
+    """Return how many rows of the mailbox were never sent, because it was closed."""
     alone = sum(row.outcome is Outcome.SKIPPED for row in ended.outcomes.values())
     return ended.closed[BAD].skipped + alone
 
@@ -192,10 +192,10 @@ def bad_rows() -> range:
 
 
 def good_rows_are_purged(ended: Ended) -> None:
-    """Whatever the one mailbox says, each row of the others is sent once and purged."""
+    """Check that each row of the other mailboxes is purged."""
     for position in (*range(ROWS), *range(2 * ROWS, 3 * ROWS)):
         assert ended.outcomes[position].outcome is Outcome.PURGED
-        assert ended.asked[position] <= 3  # while a token is renewed, others come back
+        assert ended.asked[position] <= 3  # while a token is renewed, other rows are returned
 
 
 @pytest.mark.parametrize("fanout", [4, 20, "auto"])
@@ -203,7 +203,10 @@ def good_rows_are_purged(ended: Ended) -> None:
 def test_what_speaks_of_the_mailbox_closes_it_with_its_first_answer(
     status: int, code: str, message: str, advice: str, fanout: int | str
 ) -> None:
-    """Rows asked are refused and asked once, at most those in flight; the others are skipped. The advice is the code's own."""
+    """An answer about a mailbox closes it at once: at most 20 rows are refused, each sent once, and the others skipped.
+
+    The advice fits the code.
+    """
     ended = played(beside_good(error(status, code, message)), fanout=fanout)
     good_rows_are_purged(ended)
     asked = [position for position in bad_rows() if ended.asked[position]]
@@ -238,7 +241,10 @@ LEARNED = [
 def test_a_mailbox_that_refuses_its_first_rows_alike_is_closed(
     status: int, code: str, message: str, advice: str, fanout: int | str
 ) -> None:
-    """After about twenty rows, each asked once; none is called gone, and the reason says why the others were not asked."""
+    """A mailbox whose first twenty or so rows are all refused alike is closed with that reason.
+
+    No row of it is called gone.
+    """
     ended = played(beside_good(error(status, code, message)), fanout=fanout)
     good_rows_are_purged(ended)
     asked = [position for position in bad_rows() if ended.asked[position]]
@@ -274,7 +280,7 @@ ITEMS = [
 def test_what_speaks_of_a_row_never_closes_its_mailbox(
     status: int, code: str, message: str, outcome: Outcome, advice: str
 ) -> None:
-    """Forty malformed ids are forty rows, each asked once, and none in doubt."""
+    """An answer about a row never closes its mailbox: forty rows with it are each sent once and none is in doubt."""
     ended = played(beside_good(error(status, code, message)))
     good_rows_are_purged(ended)
     assert {ended.outcomes[position].outcome for position in bad_rows()} == {outcome}
@@ -285,7 +291,7 @@ def test_what_speaks_of_a_row_never_closes_its_mailbox(
 
 
 TROUBLE = [
-    # status, code, message, whether asked rows are in doubt, the longest the run may take, what the advice says
+    # status, code, message, whether the rows sent are in doubt, the longest time of the run, and words of the advice
     (503, "MailboxInfoStale", STALE, False, 400, "object id"),
     (
         500,
@@ -347,7 +353,10 @@ TROUBLE = [
 def test_a_mailbox_in_trouble_waits_as_one_and_ends(
     status: int, code: str, message: str, in_doubt: bool, longest_s: float, advice: str, fanout: int
 ) -> None:
-    """A few rows ask for all, at growing intervals; asked rows end as exhausted, in doubt where one may be; others are skipped."""
+    """A mailbox in trouble is asked with few rows at growing intervals.
+
+    The rows sent end as exhausted and the others are skipped.
+    """
     ended = played(beside_good(error(status, code, message)), fanout=fanout)
     good_rows_are_purged(ended)
     requests = sum(ended.asked[position] for position in bad_rows())
@@ -367,7 +376,7 @@ def test_a_mailbox_in_trouble_waits_as_one_and_ends(
 
 @pytest.mark.parametrize("status", [409, 412, 423, 403, 404])
 def test_a_mailbox_that_is_never_clear_ends_as_refused(status: int) -> None:
-    """In use for ever, or a no without a word: the rows asked are refused, none is in doubt, none is called gone."""
+    """A mailbox that never gives a clear answer ends with its sent rows refused, none in doubt and none called gone."""
     ended = played(beside_good({"status": status, "body": None}))
     good_rows_are_purged(ended)
     assert {s.outcome for p, s in ended.outcomes.items() if p in bad_rows()} == {Outcome.REFUSED}
@@ -378,7 +387,7 @@ def test_a_mailbox_that_is_never_clear_ends_as_refused(status: int) -> None:
 @pytest.mark.parametrize("retry_after", ["0", "-5", "0.0", "Sat, 01 Jan 2000 00:00:00 GMT", "1"])
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_wait_that_is_asked_for_is_a_floor(status: int, retry_after: str) -> None:
-    """A service that says 0 for ever sees a handful of calls in the first minutes, and the run ends."""
+    """A Retry-After is only a lower limit: a service that always says 0 gets few calls, and the run ends."""
     calls: list[float] = []
 
     def tenant(mailbox: int, attempt: Attempt, now: float) -> dict[str, object]:
@@ -396,7 +405,7 @@ def test_a_wait_that_is_asked_for_is_a_floor(status: int, retry_after: str) -> N
 
 
 def test_a_short_wait_that_helps_is_kept_short() -> None:
-    """Every third answer is a real limit of one second; each is waited for, and none longer."""
+    """A wait of one second is kept to one second if it helps."""
     seen = Counter[int]()
 
     def tenant(mailbox: int, attempt: Attempt, now: float) -> dict[str, object]:
@@ -413,7 +422,7 @@ def test_a_short_wait_that_helps_is_kept_short() -> None:
 @pytest.mark.parametrize("sizes", [(ROWS, ROWS, ROWS), (1, 1, 1), (3, 200, 3), (200, 1, 200)])
 @pytest.mark.parametrize("renewable", [True, False])
 def test_a_401_of_one_mailbox_closes_that_mailbox(code: str, sizes: tuple[int, ...], renewable: bool) -> None:
-    """In one batch with good ones, before them, after them: at most one renewal, and the good ones are purged."""
+    """A mailbox that answers 401 is closed after at most one renewal of the token, and the others are purged."""
     ended = played(beside_good(error(401, code, "Error authenticating with resource")), sizes, renewable=renewable)
     first = sizes[0]
     bad = range(first, first + sizes[1])
@@ -428,7 +437,7 @@ def test_a_401_of_one_mailbox_closes_that_mailbox(code: str, sizes: tuple[int, .
 @pytest.mark.parametrize("code", ["", "InvalidAuthenticationToken"])
 @pytest.mark.parametrize("sizes", [(ROWS,), (5, 5, 5), (3,) * 40, (500, *(1,) * 200)])
 def test_a_401_of_every_mailbox_stops_the_run(code: str, sizes: tuple[int, ...]) -> None:
-    """Nothing proves the token: one renewal, then the run stops, and no row has an outcome."""
+    """If every mailbox answers 401, the run stops after one renewal, and no row has an outcome."""
     ended = played(lambda mailbox, attempt, now: error(401, code), sizes)
     assert [halt.reason for halt in ended.halts] == [HaltReason.UNAUTHORIZED]
     assert ended.renewals == 1
@@ -437,7 +446,7 @@ def test_a_401_of_every_mailbox_stops_the_run(code: str, sizes: tuple[int, ...])
 
 
 def test_a_token_that_ends_in_the_middle_costs_no_row() -> None:
-    """From one moment on everything is 401 until the token is renewed."""
+    """A token that expires during a run is renewed once, and every row is purged."""
     ended_at: list[float] = []
 
     def tenant(mailbox: int, attempt: Attempt, now: float) -> dict[str, object]:
@@ -470,7 +479,7 @@ def test_a_token_that_ends_in_the_middle_costs_no_row() -> None:
 def test_what_speaks_of_the_run_stops_it_and_refuses_no_row(
     status: int, code: str, message: str, reason: HaltReason
 ) -> None:
-    """The rows that heard it stay open."""
+    """An answer about the whole run stops it, and its rows get no outcome."""
     ended = played(beside_good(error(status, code, message)))
     assert [halt.reason for halt in ended.halts] == [reason]
     assert {row.outcome for row in ended.outcomes.values()} <= {Outcome.PURGED}
@@ -485,11 +494,11 @@ FAULT = error(503, "ServerBusy")
 @examples(60)
 @given(st.lists(st.sampled_from([OK, OK, UNKNOWN, KNOWN, FAULT]), min_size=1, max_size=120), st.sampled_from([4, 20]))
 def test_good_rows_are_never_cut_off(said: list[dict[str, object]], fanout: int) -> None:
-    """Rows that each have an answer of their own: the good ones are purged unless twenty before them were refused alike.
+    """Good rows are purged whatever the others answer, unless the first twenty of their mailbox were refused alike.
 
-    A row in trouble is well again the third time. What is lost by the rule is known: where the first twenty answers of a mailbox
-    are all the same unknown refusal (malformed ids do not count), good rows behind them are skipped; they are never deleted or
-    called gone, and a retry asks them again.
+    A row in trouble succeeds the third time. Where the first twenty answers of a mailbox are all the same unknown
+    refusal (malformed ids do not count), the good rows after them are skipped; they are never deleted or called gone,
+    and a retry sends them again.
     """
     seen = Counter[int]()
 
@@ -512,7 +521,7 @@ def test_good_rows_are_never_cut_off(said: list[dict[str, object]], fanout: int)
 @pytest.mark.parametrize("bad", [15, 19])
 @pytest.mark.parametrize("answer", [UNKNOWN, KNOWN])
 def test_bad_rows_at_the_beginning_do_not_close_a_mailbox(bad: int, answer: dict[str, object]) -> None:
-    """Fifteen or nineteen refused, the others good: each good one is purged; of malformed ids there may be any number."""
+    """Fifteen or nineteen bad rows at the start do not close a mailbox, and any number of malformed ids does not."""
     for many in {bad, 35 if answer is KNOWN else bad}:
         ended = played(lambda m, attempt, now, n=many: answer if attempt.position < n else OK, (ROWS,))  # type: ignore[misc]
         assert [row.outcome for _, row in sorted(ended.outcomes.items())] == (
@@ -521,7 +530,7 @@ def test_bad_rows_at_the_beginning_do_not_close_a_mailbox(bad: int, answer: dict
 
 
 def test_a_mailbox_that_recovers_goes_on_at_full_speed() -> None:
-    """In trouble for a minute: soon after, all rows are purged, and few were asked meanwhile."""
+    """A mailbox that recovers after a minute is purged at full speed, and few rows were sent meanwhile."""
     asked_in_trouble = 0
 
     def tenant(mailbox: int, attempt: Attempt, now: float) -> dict[str, object]:
@@ -542,7 +551,7 @@ def test_a_mailbox_that_recovers_goes_on_at_full_speed() -> None:
 @pytest.mark.parametrize("failing", [1, 2, 3, 5])
 @pytest.mark.parametrize("status", [500, 503])
 def test_rows_that_each_need_several_attempts_are_purged(status: int, failing: int, fanout: int | str) -> None:
-    """Every row fails so often before it goes through: the mailbox is not closed, for the rows asked again show that it works."""
+    """Rows that each need several attempts are purged, and their mailbox stays open, because rows sent again succeed."""
 
     def tenant(mailbox: int, attempt: Attempt, now: float) -> dict[str, object]:
         return error(status, "ErrorInternalServerError", "Try again.") if attempt.number <= failing else OK
@@ -553,7 +562,7 @@ def test_rows_that_each_need_several_attempts_are_purged(status: int, failing: i
 
 
 def test_batches_that_are_refused_as_a_whole_are_not_the_fault_of_their_rows() -> None:
-    """Two answers are good, then each call gets 400: the run stops after 20 single rows, and the others wait to be resumed."""
+    """If whole batches are refused, the run stops after 20 single rows, and the other rows wait to be resumed."""
     scheduler = Scheduler(Limits(), Random(1))
     commands = scheduler.handle(*(MailboxOpened(n, 40 * n, 40 * n + 40) for n in range(12)), InputEnded(), now=0.0)
     now, calls = 0.0, 0
@@ -583,7 +592,7 @@ def test_batches_that_are_refused_as_a_whole_are_not_the_fault_of_their_rows() -
 
 
 def test_a_whole_call_that_is_too_fast_for_ever_stops_the_run() -> None:
-    """Retry-After 0 on every call: a handful in the first minute, an end, and nothing lost."""
+    """A call that is always answered 429 with Retry-After 0 stops the run after few calls, and nothing is lost."""
     scheduler = Scheduler(Limits(), Random(1))
     commands = scheduler.handle(MailboxOpened(0, 0, 1_000), InputEnded(), now=0.0)
     now, sent, halts = 0.0, list[float](), list[Halt]()
@@ -606,7 +615,7 @@ def test_a_whole_call_that_is_too_fast_for_ever_stops_the_run() -> None:
 
 
 def test_the_advice_for_an_unknown_refusal_differs_by_the_family_of_its_status() -> None:
-    """And no advice speaks of retrying where that is of no use."""
+    """The advice for an unknown refusal depends on its status, and does not say to retry where that is useless."""
     sentences = {remedy_for(status, "New").sentence for status in (400, 403, 404, 405, 500, 501)}
     assert len(sentences) == 6
     assert not remedy_for(400, "BadRequest", "Resource not found for the segment 'permanentDelete'.").worth_retrying

@@ -1,4 +1,4 @@
-"""Which mailboxes would end last, and how their rows travel: what is learned of calls, when the run ends, which shape is drawn."""
+"""Tests of the schedule plan: what it learns of calls, when the run would end, and in which shape a mailbox sends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NARROW, WIDE = 4, 20
 
 
 def mailboxes(*rows: int) -> list[Mailbox]:
-    """Of so many rows each."""
+    """Return mailboxes with so many rows each."""
     made = []
     for number, count in enumerate(rows):
         made.append(Mailbox(number, 0, count, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4))
@@ -36,17 +36,17 @@ def a_plan(
     now: float = 0.0,
     requests_per_s: int = 12_000,
 ) -> CriticalPlan:
-    """A plan for mailboxes of so many rows, made at that moment."""
+    """Make a plan for mailboxes of so many rows at that moment."""
     plan = CriticalPlan(Limits(connections=connections, requests_per_s=requests_per_s), Random(1), Root())
     plan.refresh(mailboxes(*rows), unread, width, connections, now)
     return plan
 
 
-# ------------------------------------------------------------------------------------------------------ what calls take
+# ------------------------------------------------------------------------------------------------------- times of calls
 
 
 def test_calls_take_what_is_assumed_until_they_are_timed() -> None:
-    """On a service that runs a batch at once, and on one that runs four of its rows at a time."""
+    """Calls that were not timed take the assumed times, on services that run whole batches and on those that run four rows."""
     at_once, in_fours = CallTimes(Root(), "all", 20), CallTimes(Root(), "four", 20)
     for size in range(1, 21):
         assert at_once.call_s(size) == pytest.approx(0.06 + 0.1 * size**0.5)
@@ -55,7 +55,10 @@ def test_calls_take_what_is_assumed_until_they_are_timed() -> None:
 
 
 def test_a_timed_call_moves_its_size_most_and_the_others_by_how_slow_it_was() -> None:
-    """What is assumed is worth ten calls. One that takes three times as long: all are taken to be 12/11 as slow, its own more."""
+    """A timed call moves the time of its own size most and the others by its slowness.
+
+    The assumption weighs as much as ten calls.
+    """
     pace = CallTimes(Root(), "four", 20)
     pace.timed(10, 0.93)  # assumed: 0.31
     slower = (10 + 3) / 11
@@ -64,7 +67,10 @@ def test_a_timed_call_moves_its_size_most_and_the_others_by_how_slow_it_was() ->
 
 
 def test_a_mean_is_of_five_hundred_at_most() -> None:
-    """After a thousand calls as assumed, one that takes five seconds longer moves it by ten milliseconds at most; lanes alike."""
+    """A mean weighs at most five hundred calls: one that is 5 s slower moves it by about ten milliseconds.
+
+    Lanes do the same.
+    """
     pace = CallTimes(Root(), "four", 20)
     for _ in range(1_000):
         pace.timed(10, 0.31)
@@ -76,7 +82,7 @@ def test_a_mean_is_of_five_hundred_at_most() -> None:
 
 
 def test_where_batches_are_slow_lanes_will_be_and_a_quick_service_does_not_make_them_quicker() -> None:
-    """Until lanes are timed, which then count more with each."""
+    """Slow batches make lanes count as slow until lanes are timed, and quick batches do not make lanes quicker."""
     pace = CallTimes(Root(), "four", 20)
     pace.timed(10, 0.93)
     assert pace.lane_row_s == pytest.approx(0.1 * (10 + 3) / 11 + 0.003)
@@ -88,7 +94,7 @@ def test_where_batches_are_slow_lanes_will_be_and_a_quick_service_does_not_make_
 
 
 def test_timed_lanes_say_what_a_row_of_them_takes() -> None:
-    """Without the overhead, divided by the rows that were tried."""
+    """A timed lane gives the time of one row: without the overhead, divided by the rows that were attempted."""
     pace = CallTimes(Root(), "four", 20)
     pace.timed_lane(20, 4.46)
     assert pace.lane_row_s == pytest.approx(0.1 + 0.12 / 11 + 0.003)
@@ -97,7 +103,7 @@ def test_timed_lanes_say_what_a_row_of_them_takes() -> None:
 
 
 def test_a_lane_that_took_no_time_counts_as_a_millisecond() -> None:
-    """Broken at its first row before the overhead was over: next to nothing, and not less than nothing."""
+    """A lane that broke before its overhead was over counts as one millisecond, never as less than nothing."""
     pace = CallTimes(Root(), "four", 20)
     pace.timed_lane(1, 0.01)
     assert pace.lane_row_s == pytest.approx(0.1 - 0.099 / 11 + 0.003)
@@ -113,7 +119,7 @@ def test_a_lane_that_took_no_time_counts_as_a_millisecond() -> None:
 )
 @pytest.mark.parametrize("connections", [4, 16])
 def test_the_end_is_the_least_time_that_the_job_can_take(rows: Sequence[int], connections: int) -> None:
-    """What connections and slots together allow, as the bound reckons it, and where it is more, what the window does."""
+    """The estimated end is the lower bound of connections and slots together, or that of the request window if it is later."""
     limits = Limits(connections=connections)
     least = bound(by_rows(rows), limits, Root(), "all")
     windows, last = divmod(max(rows) - 1, 10_000)
@@ -124,24 +130,24 @@ def test_the_end_is_the_least_time_that_the_job_can_take(rows: Sequence[int], co
 
 @pytest.mark.parametrize(("rows", "left_s"), [(20_000, 857.5), (20_001, 1_200.02575), (20_002, 1_200.0515)])
 def test_the_window_of_the_largest_mailbox_decides_where_it_is_full(rows: int, left_s: float) -> None:
-    """Whole windows, and the rows of the last in lanes; to the row."""
+    """The request window of the largest mailbox decides if it is full: whole windows, then the last rows in lanes."""
     assert a_plan(rows, 8)._ends_at == pytest.approx(left_s, rel=1e-9)
 
 
 def test_the_rate_of_the_app_decides_where_it_is_low() -> None:
-    """2,400 rows at ten a second."""
+    """A low rate of the app decides the end: 2,400 rows at ten a second take 240 s."""
     assert a_plan(*[8] * 300, requests_per_s=10)._ends_at == pytest.approx(240.0)
 
 
 @pytest.mark.parametrize(("width", "least_s"), [(NARROW, FULL_CALL_S), (WIDE, WIDE_CALL_S)])
 def test_no_run_ends_before_one_call_has(width: int, least_s: float) -> None:
-    """With nothing open, or next to nothing left."""
+    """A run ends no sooner than after one call, even with nothing open."""
     for rows in ((), (1,)):
         assert a_plan(*rows, width=width, now=7.0)._ends_at == pytest.approx(7.0 + least_s)
 
 
 def test_rows_in_flight_are_not_done_yet() -> None:
-    """Drawn or not, they count in the estimate, and in what is critical."""
+    """Rows in flight count in the estimate, and in whether a mailbox is critical."""
     plan = CriticalPlan(Limits(), Random(1), Root())
     (mailbox,) = mailboxes(2_048)
     mailbox.draw(4, 0.0)
@@ -151,7 +157,7 @@ def test_rows_in_flight_are_not_done_yet() -> None:
 
 
 def test_rows_not_opened_yet_count_as_mailboxes_like_the_smallest_that_is_open() -> None:
-    """None of them can be larger."""
+    """Rows that are not open yet count as mailboxes as large as the smallest open one, because none can be larger."""
     for rows, unread, as_if in (
         ([2_048], 4_096, {2_048: 3}),
         ([2_048, 512, 1_024], 5_120, {2_048: 1, 1_024: 1, 512: 11}),
@@ -163,7 +169,7 @@ def test_rows_not_opened_yet_count_as_mailboxes_like_the_smallest_that_is_open()
 
 
 def test_sizes_count_together_by_an_eighth_of_their_octave() -> None:
-    """Up to fifteen rows exactly, then in steps of an eighth."""
+    """Sizes of mailboxes are exact up to fifteen rows and rounded down to an eighth of their octave above that."""
     assert [_rounded(rows) for rows in (1, 7, 15, 16, 17, 31, 255, 1_000, 1_024)] == [
         1,
         7,
@@ -179,7 +185,7 @@ def test_sizes_count_together_by_an_eighth_of_their_octave() -> None:
 
 @pytest.mark.parametrize(("rows", "due_s"), [([2_048], 1.0), ([20_001], 0.01 * 1_200.02575)])
 def test_the_end_is_estimated_anew_when_that_is_due(rows: Sequence[int], due_s: float) -> None:
-    """After a second, or a hundredth of what is left, and at once when batches become wider."""
+    """The end is estimated again after a second or a hundredth of the time left, and at once if the width of batches changes."""
     plan = a_plan(*rows, now=50.0)
     before = plan._ends_at
     plan.refresh(mailboxes(16), 0, NARROW, 16, 50.0 + due_s * 0.999)
@@ -190,11 +196,14 @@ def test_the_end_is_estimated_anew_when_that_is_due(rows: Sequence[int], due_s: 
     assert plan._ends_at == pytest.approx(50.0 + due_s + WIDE_CALL_S)
 
 
-# ------------------------------------------------------------------------------------------------- how its rows travel
+# --------------------------------------------------------------------------------------------- in which shape it sends
 
 
 def test_what_a_row_may_cost() -> None:
-    """Slots times time over rows: all, or the last ones after full windows where that is less; a single one may cost anything."""
+    """A row may take slots times time over rows: all rows, or those after full windows if that is less.
+
+    A single row may take any time.
+    """
     plan = a_plan(20_001, now=100.0)
     left_s = 1_200.02575
     assert plan._slot_s(1, 100.0) == inf
@@ -208,7 +217,10 @@ def test_what_a_row_may_cost() -> None:
 
 
 def test_the_shapes_worth_using_follow_what_calls_have_taken() -> None:
-    """As assumed at first; a size that turns out to be quick is used; where batches are wide they are full or a lane."""
+    """The shapes follow timed calls: a size that turns out quick is used.
+
+    Where batches are wide, there are full ones and lanes.
+    """
     plan = a_plan(5_120)
     assert plan._hull == HULL
     assert len(HULL) > 3
@@ -223,7 +235,7 @@ def test_the_shapes_worth_using_follow_what_calls_have_taken() -> None:
 
 
 def test_before_the_first_estimate_batches_are_narrow_and_nothing_is_critical() -> None:
-    """The end is not known, and so nothing is late for it."""
+    """Before the first estimate batches are narrow and no mailbox is critical."""
     plan = CriticalPlan(Limits(), Random(1), Root())
     assert plan.pace.call_s(20) == pytest.approx(FULL_CALL_S)
     (mailbox,) = mailboxes(1_000_000)
@@ -232,7 +244,7 @@ def test_before_the_first_estimate_batches_are_narrow_and_nothing_is_critical() 
 
 
 class Drawn(Random):
-    """Draws what it is told."""
+    """A generator that draws the given value."""
 
     value = 0.0
 
@@ -241,7 +253,7 @@ class Drawn(Random):
 
 
 class At(CriticalPlan):
-    """A plan for which every row may cost so many slot-seconds."""
+    """A plan in which every row may take so many slot-seconds."""
 
     def __init__(self, slot_s: float, *, width: int = NARROW) -> None:
         self.drawn = Drawn()
@@ -253,7 +265,7 @@ class At(CriticalPlan):
         return self._at_slot_s
 
     def sizes(self, *draws: float) -> list[int]:
-        """What is answered when these are drawn."""
+        """Return the sizes that the plan gives for these draws."""
         (mailbox,) = mailboxes(100)
         found = []
         for self.drawn.value in draws:
@@ -262,14 +274,14 @@ class At(CriticalPlan):
 
 
 def test_only_a_mailbox_in_a_hurry_is_critical() -> None:
-    """One that may take as long as a full batch is not."""
+    """Only a mailbox that has less time than full batches need is critical."""
     (mailbox,) = mailboxes(100)
     for slot_s, critical in ((HULL[-1].slot_s, False), (HULL[-1].slot_s * 0.999, True), (HULL[-2].slot_s, True)):
         assert At(slot_s).is_critical(mailbox, 0.0) is critical
 
 
 def test_a_mailbox_with_time_gets_full_batches_and_one_without_gets_lanes() -> None:
-    """At the slowest shape and beyond, all; at the quickest and below, a lane; whatever is drawn."""
+    """A mailbox with enough time gets full batches and one without gets lanes, whatever is drawn."""
     for slot_s in (HULL[-1].slot_s, inf):
         assert At(slot_s).sizes(0.0, 0.999) == [20, 20]
     for slot_s in (HULL[0].slot_s, 0.01, -5.0):
@@ -282,7 +294,10 @@ def test_a_mailbox_with_time_gets_full_batches_and_one_without_gets_lanes() -> N
 @pytest.mark.parametrize("pair", range(len(HULL) - 1))
 @pytest.mark.parametrize("quicker", [0.25, 0.6])
 def test_between_two_shapes_the_draw_mixes_them_by_calls(pair: int, quicker: float) -> None:
-    """A share of the rows is another share of the calls, for those of the quicker shape carry fewer rows; a lane's are twenty."""
+    """Between two shapes the draw mixes them by calls, so that the shares of rows fit.
+
+    A quicker shape carries fewer rows, and a lane twenty.
+    """
     quick, slow = HULL[pair], HULL[pair + 1]
     slot_s = slow.slot_s - quicker * (slow.slot_s - quick.slot_s)
     quick_calls, slow_calls = quicker / max(quick.rows, 20), (1 - quicker) / slow.rows
@@ -291,7 +306,7 @@ def test_between_two_shapes_the_draw_mixes_them_by_calls(pair: int, quicker: flo
 
 
 def test_a_lane_is_as_long_as_six_seconds_are_expected_to_carry() -> None:
-    """Twenty rows at a tenth of a second; eight at 0.7 s; and one at least, however slow the service."""
+    """A lane has as many rows as six seconds are expected to carry, at most 20 and at least one."""
     plan = a_plan(5_120)
     assert plan.lane_rows_max == 20
     for row_s, rows in ((0.7, 8), (50.0, 1)):
@@ -304,7 +319,7 @@ def test_a_lane_is_as_long_as_six_seconds_are_expected_to_carry() -> None:
 
 
 def test_so_many_mailboxes_may_have_lanes_that_the_other_critical_ones_get_a_connection() -> None:
-    """Of 17 connections two are for the critical two; the others are for five mailboxes in lanes, of four connections each."""
+    """With wide batches, so many mailboxes may have lanes that each other critical one keeps a connection."""
     plan = a_plan(5_120, 5_120, *[8] * 10, connections=17, width=WIDE)
     (mailbox,) = mailboxes(100)
     assert [plan.may_have_lanes(mailbox, in_lanes) for in_lanes in (0, 4, 5, 6)] == [True, True, False, False]
@@ -313,13 +328,13 @@ def test_so_many_mailboxes_may_have_lanes_that_the_other_critical_ones_get_a_con
 
 
 def test_one_mailbox_may_always_have_lanes() -> None:
-    """However few connections there are."""
+    """One mailbox may always have lanes, however few the connections."""
     plan = a_plan(5_120, 5_120, 5_120, connections=4, width=WIDE)
     (mailbox,) = mailboxes(100)
     assert [plan.may_have_lanes(mailbox, in_lanes) for in_lanes in (0, 1)] == [True, False]
 
 
 def test_narrow_batches_leave_room_for_any_lanes() -> None:
-    """There lanes and batches of a mailbox mix."""
+    """With narrow batches any mailbox may have lanes."""
     (mailbox,) = mailboxes(100)
     assert a_plan(5_120).may_have_lanes(mailbox, 99)

@@ -1,4 +1,4 @@
-"""How long calls are expected to take, and which mailboxes would end last."""
+"""Tests of the expected times of calls, and of which mailboxes would end last."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from purgeengine.run_limits import Limits
 
 
 def a_mailbox(rows: int, number: int = 0) -> Mailbox:
-    """One with so many rows to send."""
+    """Return a mailbox with so many rows to send."""
     limits = Limits()
     window = Window(limits.mailbox_requests, limits.mailbox_window_s)
     return Mailbox(number, 0, rows, window, LostCallCooldown(limits), limits.mailbox_concurrent_max)
 
 
 def test_what_was_assumed_counts_as_ten_figures() -> None:
-    """10 times 1 and 10 times 4 are 2.5; in the end the figures alone count."""
+    """The assumed value weighs as much as ten measured ones, and many measured ones outweigh it."""
     mean = Mean()
     assert mean.after(1.0) == 1.0
     for _ in range(10):
@@ -34,7 +34,7 @@ def test_what_was_assumed_counts_as_ten_figures() -> None:
 
 
 def test_old_figures_fade() -> None:
-    """A service that has become slower is believed within some hundred answers."""
+    """Old figures lose weight: a service that became slower is believed after some hundred answers."""
     mean = Mean()
     for _ in range(10_000):
         mean.add(1.0)
@@ -44,7 +44,7 @@ def test_old_figures_fade() -> None:
 
 
 def test_sizes_and_lanes_that_were_not_timed_are_taken_to_be_as_slow_as_what_was() -> None:
-    """Else small batches, of which none was sent, would look quick on a slow service, and be sent for that."""
+    """Sizes and lanes that were not timed count as slow as those that were; otherwise untimed small batches would look quick."""
     pace = CallTimes(USUAL, "all", 20)
     small_s, lane_row_s = pace.call_s(4), pace.lane_row_s
     for _ in range(1_000):
@@ -56,7 +56,7 @@ def test_sizes_and_lanes_that_were_not_timed_are_taken_to_be_as_slow_as_what_was
 
 
 def test_the_first_slow_lane_does_not_make_lanes_look_quick() -> None:
-    """Batches have shown the service slow; a lane that is as slow confirms it."""
+    """The first slow lane confirms that the service is slow, and does not make lanes look quick."""
     pace = CallTimes(USUAL, "all", 20)
     for _ in range(1_000):
         pace.timed(20, 4 * pace.assumed_call_s(20))
@@ -66,7 +66,7 @@ def test_the_first_slow_lane_does_not_make_lanes_look_quick() -> None:
 
 
 def test_a_mailbox_with_full_windows_ahead_is_critical_where_its_slots_decide() -> None:
-    """Half a second a row on four slots takes 25,000 rows 52 minutes, and the windows that they fill take 20."""
+    """A mailbox of 25,000 slow rows is critical for its slots: they take 52 minutes, and its full windows 20."""
     plan = CriticalPlan(Limits(connections=16), Random(1))
     for _ in range(1_000):
         plan.pace.timed_lane(10, 5.0)
@@ -79,7 +79,7 @@ def test_a_mailbox_with_full_windows_ahead_is_critical_where_its_slots_decide() 
 
 
 def test_the_last_rows_behind_full_windows_are_critical_where_the_windows_decide() -> None:
-    """50,000 rows: the last 10,000 may leave after 40 minutes, and then nothing must be wasted."""
+    """A mailbox of 50,000 rows is critical for its last 10,000 rows, which may leave only after 40 minutes."""
     plan = CriticalPlan(Limits(connections=16), Random(1))
     mailbox = a_mailbox(50_000)
     plan.refresh([mailbox], 0, 20, 16, now=0.0)

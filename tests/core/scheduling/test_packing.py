@@ -1,4 +1,4 @@
-"""What goes into the next batch: which mailboxes share it, and how many rows each gives."""
+"""Tests of packing: which mailboxes share the next batch, and how many rows each gives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from purgeengine.run_limits import Limits
 
 
 class Told(CriticalPlan):
-    """A plan that is told which mailboxes are critical (those of so many rows or more), and how they travel."""
+    """A plan with given critical mailboxes (those of so many rows or more) and a given size."""
 
     def __init__(self, critical_rows: int, size: int, *, lanes_allowed: bool = True) -> None:
         super().__init__(Limits(), Random(1))
@@ -30,7 +30,7 @@ class Told(CriticalPlan):
 
 
 def queue_of(*rows: int) -> tuple[ReadyQueue, list[Mailbox]]:
-    """Mailboxes with so many rows, all of them ready."""
+    """Return a queue of ready mailboxes with so many rows, and the mailboxes."""
     queue = ReadyQueue()
     mailboxes = []
     for number, count in enumerate(rows):
@@ -41,7 +41,7 @@ def queue_of(*rows: int) -> tuple[ReadyQueue, list[Mailbox]]:
 
 
 def test_one_that_must_wait_after_all_is_passed_over() -> None:
-    """The heaviest was blocked since it was queued: the others fill the batch, and it is handed back to be placed anew."""
+    """A mailbox that was blocked after it was queued is passed over and returned to be placed again."""
     queue, (heavy, light, lighter) = queue_of(30, 20, 10)
     heavy.block(50.0)
     chosen = choose(queue, 10.0, 20, 4, 3, None, 0)
@@ -51,7 +51,7 @@ def test_one_that_must_wait_after_all_is_passed_over() -> None:
 
 
 def test_a_full_batch_takes_no_more() -> None:
-    """Six rows of room: four from the heaviest, two from the next, and the third stays where it was."""
+    """A batch with room for six rows takes four of the heaviest mailbox and two of the next, and leaves the third."""
     queue, (heavy, light, lighter) = queue_of(30, 20, 10)
     chosen = choose(queue, 0.0, 6, 4, 4, None, 0)
     assert chosen.shares == [(heavy, 4), (light, 2)]
@@ -59,7 +59,7 @@ def test_a_full_batch_takes_no_more() -> None:
 
 
 def test_a_quick_batch_is_shared_with_critical_mailboxes_only() -> None:
-    """One that is not critical would be held up in it, and would hold it up: it goes back to the queue."""
+    """A quick batch is shared with critical mailboxes only, because another one would slow it down."""
     queue, (first, second, other) = queue_of(300, 200, 100)
     chosen = choose(queue, 0.0, 20, 4, 4, Told(critical_rows=200, size=10), 0)
     assert (chosen.shares, chosen.urgent, chosen.lane) == ([(first, 4), (second, 4)], True, None)
@@ -68,13 +68,13 @@ def test_a_quick_batch_is_shared_with_critical_mailboxes_only() -> None:
 
 
 def test_a_quick_batch_is_no_larger_than_the_plan_says() -> None:
-    """Five rows: four of the first mailbox and one of the second."""
+    """A quick batch has at most as many rows as the plan says."""
     queue, (first, second, _) = queue_of(300, 200, 100)
     assert choose(queue, 0.0, 20, 4, 4, Told(critical_rows=50, size=5), 0).shares == [(first, 4), (second, 1)]
 
 
 def test_where_no_lane_may_run_a_critical_mailbox_shares_a_full_batch_with_its_like() -> None:
-    """For want of connections, or because lanes of this mailbox break too early."""
+    """Where no lane may run, or lanes break too early, a critical mailbox shares a full batch with other critical ones."""
     for lanes_allowed in (True, False):
         queue, mailboxes = queue_of(300, 290, 280, 270, 260, 250)
         if lanes_allowed:
@@ -85,7 +85,7 @@ def test_where_no_lane_may_run_a_critical_mailbox_shares_a_full_batch_with_its_l
 
 
 def test_a_lane_is_for_the_heaviest_alone() -> None:
-    """Nothing is drawn for it here, and the others stay in the queue."""
+    """A lane is for the heaviest mailbox alone, and the others stay in the queue."""
     queue, (first, second, _) = queue_of(300, 200, 100)
     chosen = choose(queue, 0.0, 20, 4, 4, Told(critical_rows=200, size=0), 0)
     assert (chosen.lane, chosen.shares, chosen.urgent) == (first, [], False)
@@ -93,7 +93,7 @@ def test_a_lane_is_for_the_heaviest_alone() -> None:
 
 
 def test_a_mailbox_with_a_lane_gives_the_slots_that_are_left_to_a_narrow_batch() -> None:
-    """One of its four is taken; from a wide batch it is left out until the lane has ended, and others fill that."""
+    """A mailbox with a lane gives its free slots to a narrow batch, and is left out of a wide one until the lane has ended."""
     for width, shares in ((4, [3, 4]), (20, [10])):
         queue, (laned, other) = queue_of(100, 10)
         laned.draw_lane(20, 0.0)
@@ -103,7 +103,7 @@ def test_a_mailbox_with_a_lane_gives_the_slots_that_are_left_to_a_narrow_batch()
 
 
 def test_the_queue_knows_a_mailbox_once_and_hands_out_the_heaviest() -> None:
-    """Pushed twice it is in once; taken out it may come in again. Of two as heavy the one that was opened first."""
+    """The queue holds a mailbox once and gives out the heaviest, of two equal ones the first that was opened."""
     queue, (first, second, third) = queue_of(10, 30, 10)
     queue.push(second)
     assert len(queue) == 3

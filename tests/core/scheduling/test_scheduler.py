@@ -1,4 +1,4 @@
-"""Conversations with the scheduler: what it is told, and what it answers."""
+"""Conversations with the scheduler: the events that it is given, and the commands that it answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FAULT = Reply(500, "ErrorInternalServerError", "")
 
 
 def test_a_mailbox_gives_four_rows_and_others_fill_the_batch() -> None:
-    """Five mailboxes of ten rows make one full batch of five times four."""
+    """Five mailboxes of ten rows make one full batch of four rows each."""
     scheduler = a_scheduler(10, 10, 10, 10, 10, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 20
@@ -69,13 +69,13 @@ def test_the_heaviest_mailboxes_go_first() -> None:
 
 
 def test_a_mailbox_is_in_one_batch_at_a_time() -> None:
-    """A second connection stays idle rather than touching the same mailbox."""
+    """Without lanes, a mailbox is in one batch at a time, even if connections are idle."""
     scheduler = a_scheduler(100, connections=8)
     assert len(batches(scheduler.handle(now=0.0))) == 1
 
 
 def test_it_is_recorded_before_it_is_sent() -> None:
-    """Every Send stands behind the Record of its intent."""
+    """Every Send follows the Record of its intent."""
     commands = a_scheduler(3, connections=1).handle(now=0.0)
     record, send = commands
     assert isinstance(record, Record)
@@ -84,7 +84,7 @@ def test_it_is_recorded_before_it_is_sent() -> None:
 
 
 def test_rows_come_in_order_and_end_purged() -> None:
-    """Five rows of one mailbox take two batches, and nothing is left."""
+    """Five rows of one mailbox leave in order in two batches, and are all purged."""
     scheduler = a_scheduler(5)
     (first,) = batches(scheduler.handle(now=0.0))
     assert positions(first) == [0, 1, 2, 3]
@@ -97,7 +97,7 @@ def test_rows_come_in_order_and_end_purged() -> None:
 
 
 def test_a_partly_filled_batch_waits_a_moment_for_company() -> None:
-    """While another batch is in flight, four rows wait 50 ms, then go alone."""
+    """A batch of four rows waits 50 ms for more while another is in flight, and then leaves."""
     scheduler = a_scheduler(*[8] * 6, connections=2)
     first, *others = batches(scheduler.handle(now=0.0))
     assert (first.size, others) == (20, [])
@@ -107,7 +107,7 @@ def test_a_partly_filled_batch_waits_a_moment_for_company() -> None:
 
 
 def test_company_that_comes_in_time_fills_the_batch() -> None:
-    """Rows that are freed within the moment travel with those that waited."""
+    """Rows that become free within 50 ms join the rows that waited."""
     scheduler = a_scheduler(*[8] * 6, connections=2)
     (first,) = batches(scheduler.handle(now=0.0))
     (second,) = batches(scheduler.handle(answer(first), now=0.02))
@@ -115,13 +115,13 @@ def test_company_that_comes_in_time_fills_the_batch() -> None:
 
 
 def test_the_run_keeps_to_its_connections() -> None:
-    """Never more batches in flight than connections."""
+    """There are never more batches in flight than connections."""
     scheduler = a_scheduler(*[4] * 100, connections=3)
     assert len(batches(scheduler.handle(now=0.0))) == 3
 
 
 def test_room_is_bounded_by_connections() -> None:
-    """It opens eight mailboxes a connection, and none once the input has ended."""
+    """The scheduler has room for eight open mailboxes a connection, and for none after the input ended."""
     scheduler = a_scheduler(4, ended=False, connections=2)
     scheduler.handle(now=0.0)
     assert scheduler.room == 15
@@ -130,7 +130,7 @@ def test_room_is_bounded_by_connections() -> None:
 
 
 def test_the_same_events_give_the_same_commands() -> None:
-    """Two schedulers with one seed answer alike, ids included."""
+    """Two schedulers with one seed give equal commands for equal events, ids included."""
     first, second = a_scheduler(9, 9, seed=7), a_scheduler(9, 9, seed=7)
     assert first.handle(now=0.0) == second.handle(now=0.0)
 
@@ -139,14 +139,14 @@ def test_the_same_events_give_the_same_commands() -> None:
 
 
 def probe(scheduler: object, now: float) -> list[int]:
-    """The rows of mailbox 0 in each batch sent now."""
+    """Return how many rows of mailbox 0 each batch sent now has."""
     return [
         len(part.attempts) for batch in batches(scheduler.handle(now=now)) for part in batch.parts if part.mailbox == 0
     ]
 
 
 def test_auto_sends_eight_then_three_times_twenty_then_twenty_for_all() -> None:
-    """A service that never refuses is found to run a batch four at a time."""
+    """With the fanout ``auto`` a service that never refuses gets 8, then three times 20, and then 20 rows for good."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
     widths = []
     commands = scheduler.handle(now=0.0)
@@ -159,14 +159,14 @@ def test_auto_sends_eight_then_three_times_twenty_then_twenty_for_all() -> None:
 
 
 def test_the_probe_is_tried_on_one_mailbox_of_a_batch() -> None:
-    """The heaviest gives eight rows; whatever fills the batch up stays at four."""
+    """The probe of the fanout uses one mailbox of a batch: the heaviest gives eight rows and the others four."""
     scheduler = a_scheduler(30, 20, 20, 20, connections=1, fanout="auto")
     (batch,) = batches(scheduler.handle(now=0.0))
     assert [len(part.attempts) for part in batch.parts] == [8, 4, 4, 4]
 
 
 def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
-    """A service that runs all at once refuses four of eight, and never sees more than four again."""
+    """With the fanout ``auto`` a service that refuses four of eight rows gets four for good."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, *[Reply(204)] * 4, rest=THROTTLED), now=1.0)
@@ -177,7 +177,7 @@ def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
 
 
 def test_stray_refusals_do_not_decide_the_fanout() -> None:
-    """Two of eight refused is not what a service does that runs all at once: the probe is repeated, at most thrice."""
+    """Two refusals of eight do not decide the fanout: the probe is repeated at most three times, and then it stays at four."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
     now = 0.0
     for _ in range(3):
@@ -190,7 +190,7 @@ def test_stray_refusals_do_not_decide_the_fanout() -> None:
 
 
 def test_one_refusal_in_a_batch_of_five_proves_nothing() -> None:
-    """Once the fanout is wide, a single stray refusal leaves it so."""
+    """A single refusal leaves a wide fanout as it is."""
     scheduler = a_scheduler(5, 40, fanout=20, connections=2)
     for batch in batches(scheduler.handle(now=0.0)):
         scheduler.handle(answer(batch, THROTTLED), now=1.0)
@@ -198,7 +198,7 @@ def test_one_refusal_in_a_batch_of_five_proves_nothing() -> None:
 
 
 def test_a_wide_fanout_is_given_up_when_refusals_add_up() -> None:
-    """Six of twenty refused, batch after batch, is more than a wide fanout is worth."""
+    """A wide fanout goes back to four if six of twenty rows are refused batch after batch."""
     scheduler = a_scheduler(5000, fanout=20, connections=1)
     now = 0.0
     for _ in range(30):
@@ -214,7 +214,7 @@ def test_a_wide_fanout_is_given_up_when_refusals_add_up() -> None:
 
 
 def test_a_throttled_mailbox_waits_exactly_and_others_go_on() -> None:
-    """Retry-After 10 blocks the mailbox for 10 s and no other."""
+    """A throttled mailbox waits exactly its Retry-After of 10 s, and another mailbox continues."""
     scheduler = a_scheduler(8, 8, connections=2)
     (batch,) = batches(scheduler.handle(now=0.0))
     wait = THROTTLED._replace(retry_after_s=10.0)
@@ -230,7 +230,7 @@ def test_a_throttled_mailbox_waits_exactly_and_others_go_on() -> None:
 
 
 def test_the_longest_of_several_waits_holds() -> None:
-    """A shorter Retry-After never replaces a longer one."""
+    """Of several waits for a mailbox the longest counts."""
     scheduler = a_scheduler(8)
     (batch,) = batches(scheduler.handle(now=0.0))
     replies = [THROTTLED._replace(retry_after_s=wait) for wait in (3.0, 20.0, 0.249)]
@@ -239,7 +239,7 @@ def test_the_longest_of_several_waits_holds() -> None:
 
 
 def test_a_missing_retry_after_backs_off_exponentially() -> None:
-    """Refusals in a row without a wait double it, with jitter between half and all."""
+    """Refusals in a row without Retry-After double the wait, which is drawn from its upper half."""
     scheduler = a_scheduler(1)
     now, waits = 0.0, []
     for _ in range(5):
@@ -252,7 +252,7 @@ def test_a_missing_retry_after_backs_off_exponentially() -> None:
 
 
 def test_a_throttled_row_is_not_in_doubt() -> None:
-    """A 404 after nothing but refusals means that it was gone before."""
+    """A throttled row is not in doubt: a 404 after it means absent."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (row,) = returned(scheduler.handle(answer(batch, THROTTLED), now=0.0)).values()
@@ -262,7 +262,7 @@ def test_a_throttled_row_is_not_in_doubt() -> None:
 
 
 def test_crowded_answers_in_a_row_narrow_the_mailbox_whatever_else_they_refuse() -> None:
-    """Graph names concurrency for one row and the rate for the next: the first counts; the rate alone does not."""
+    """Two answers in a row with a concurrency refusal lower a mailbox's limit to three; refusals for the rate alone do not."""
     crowded, fast = Reply(429, "", "Over its MailboxConcurrency limit.", 0.0), Reply(429, "", "Too many requests.", 0.0)
     for refused, size in (([crowded, fast], 3), ([fast, crowded], 3), ([fast, fast], 4)):
         scheduler = a_scheduler(40, connections=1)
@@ -275,7 +275,7 @@ def test_crowded_answers_in_a_row_narrow_the_mailbox_whatever_else_they_refuse()
 
 @pytest.mark.parametrize("reply", [FAULT, Reply(409, "Conflict"), Reply(424)])
 def test_a_row_that_was_not_done_waits_twice_as_long_each_time(reply: Reply) -> None:
-    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    """A row that was not done waits twice as long each time: 1 to 2 s, 2 to 4 s, 4 to 8 s."""
     scheduler = a_scheduler(1)
     now = 0.0
     for shortest_s in (1.0, 2.0, 4.0):
@@ -287,7 +287,7 @@ def test_a_row_that_was_not_done_waits_twice_as_long_each_time(reply: Reply) -> 
 
 
 def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:
-    """Two answers for one row, one of them a 429: the row is in doubt and the mailbox waits."""
+    """A wait counts even if another answer for its row contradicts it: the row is in doubt and the mailbox waits."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
     said = Answer(Reply(200), {0: None, 1: Reply(204)}, "", {0: 30.0})
@@ -298,7 +298,7 @@ def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:
 
 
 def test_a_throttled_call_closes_the_gate_for_everybody() -> None:
-    """Retry-After on the outer answer holds for the whole run, and its rows are not in doubt."""
+    """A 429 for a whole call makes the whole run wait, and its rows are not in doubt."""
     scheduler = a_scheduler(*[4] * 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(first, 429, wait=7.0), now=1.0)
@@ -320,7 +320,7 @@ def test_the_window_is_spent_and_then_waits() -> None:
 
 
 def test_what_an_earlier_run_sent_counts_in_the_window() -> None:
-    """Eight of ten requests were sent 100 s ago by another process: two may leave."""
+    """Requests of an earlier run count in the window: after eight of ten, two may leave."""
     opened = MailboxOpened(0, 8, 20, recent=((100.0, 8),))
     scheduler = a_scheduler(opened, mailbox_requests=10)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -331,7 +331,7 @@ def test_what_an_earlier_run_sent_counts_in_the_window() -> None:
 
 
 def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
-    """Retry-After of a day is neither undercut nor waited for."""
+    """A Retry-After of a day closes its mailbox instead of being waited for or ignored."""
     scheduler = a_scheduler(8, 8)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=86_400.0)), now=1.0)
@@ -340,7 +340,7 @@ def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
 
 
 def test_a_wait_told_with_the_answers_holds_for_everybody() -> None:
-    """A 200 may carry a Retry-After of its own: its rows are settled, and nothing leaves before."""
+    """A Retry-After on a 200 makes the whole run wait, and its rows are settled."""
     scheduler = a_scheduler(4, 4, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     first = answer(batch, outer=Reply(200, retry_after_s=5.0), rest=FAULT)
@@ -352,7 +352,7 @@ def test_a_wait_told_with_the_answers_holds_for_everybody() -> None:
 
 
 def test_a_wait_asked_of_a_failing_call_holds_for_everybody() -> None:
-    """503 with Retry-After: the other batches wait too, and what the ledger is told says so."""
+    """A 503 with Retry-After for a whole call makes the whole run wait, and the wait is recorded."""
     scheduler = a_scheduler(*[4] * 20, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 503, wait=12.0), now=1.0)
@@ -362,7 +362,7 @@ def test_a_wait_asked_of_a_failing_call_holds_for_everybody() -> None:
 
 
 def test_a_fault_of_a_row_that_names_a_wait_blocks_its_mailbox() -> None:
-    """A 503 for one row may carry a Retry-After; its neighbours wait as well."""
+    """A 503 with Retry-After for one row makes its mailbox wait."""
     scheduler = a_scheduler(8, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, Reply(503, "ErrorServerBusy", "", 30.0)), now=1.0)
@@ -372,7 +372,7 @@ def test_a_fault_of_a_row_that_names_a_wait_blocks_its_mailbox() -> None:
 
 
 def test_a_wait_longer_than_a_run_may_wait_stops_the_run() -> None:
-    """Asked of the whole app for a day: the run halts, once, and the ledger keeps the wait."""
+    """A wait of a day for the whole app halts the run once, and the wait is recorded."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(first, 429, wait=86_400.0), now=1.0)
@@ -385,7 +385,7 @@ def test_a_wait_longer_than_a_run_may_wait_stops_the_run() -> None:
 
 
 def test_the_longest_wait_that_a_run_accepts_is_waited_for() -> None:
-    """Six hours are, asked of the app or of a mailbox; a second more is not."""
+    """The longest accepted wait of six hours is waited out, for the app and for a mailbox."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 429, wait=21_600.0), now=0.0)
@@ -397,7 +397,10 @@ def test_the_longest_wait_that_a_run_accepts_is_waited_for() -> None:
 
 
 def test_a_mailbox_that_is_being_moved_waits_for_minutes_and_is_given_up_at_last() -> None:
-    """One to two minutes, then twice as long each time, and after eight times in a row its rows are exhausted, not in doubt."""
+    """A mailbox that is being moved waits 1 to 2 minutes, then twice as long each time.
+
+    After eight times its rows are exhausted without doubt.
+    """
     scheduler = a_scheduler(2, connections=1)
     moved = Reply(503, "ErrorMailboxMoveInProgress", "The mailbox is being moved.")
     now, longest_s = 0.0, 120.0
@@ -416,7 +419,7 @@ def test_a_mailbox_that_is_being_moved_waits_for_minutes_and_is_given_up_at_last
 
 
 def test_a_mailbox_that_is_being_moved_waits_as_long_as_graph_says() -> None:
-    """A Retry-After that comes with it is kept to the second."""
+    """A mailbox that is being moved waits exactly as long as its Retry-After says."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, Reply(503, "ErrorMailboxMoveInProgress", "", 77.0)), now=0.0)
@@ -424,7 +427,7 @@ def test_a_mailbox_that_is_being_moved_waits_as_long_as_graph_says() -> None:
 
 
 def test_one_row_that_goes_through_keeps_the_wait_short() -> None:
-    """Refusals without a wait double it only where nothing at all goes through."""
+    """One row that succeeds keeps the next wait short: refusals double it only if nothing succeeds."""
     scheduler = a_scheduler(8, connections=1)
     now = 0.0
     for _ in range(2):
@@ -436,7 +439,7 @@ def test_one_row_that_goes_through_keeps_the_wait_short() -> None:
 
 
 def test_nothing_but_an_answer_moves_a_run_whose_connections_are_all_taken() -> None:
-    """That the app might send more by then makes no timer."""
+    """With all connections in use the scheduler sets no timer, even if the app's rate would allow more later."""
     scheduler = a_scheduler(*[4] * 20, connections=1, requests_per_s=20, burst_s=1.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert scheduler.wake_at() is None
@@ -444,7 +447,7 @@ def test_nothing_but_an_answer_moves_a_run_whose_connections_are_all_taken() -> 
 
 
 def test_the_allowance_of_the_app_is_waited_for() -> None:
-    """With 20 requests a second, two full batches are a second apart, and the scheduler says when."""
+    """With 20 requests a second, two full batches leave one second apart, and the scheduler gives that time."""
     scheduler = a_scheduler(*[4] * 10, connections=2, requests_per_s=20, burst_s=0.5)
     assert len(batches(scheduler.handle(now=0.0))) == 1
     assert scheduler.wake_at() == pytest.approx(1.0)
@@ -456,7 +459,7 @@ def test_the_allowance_of_the_app_is_waited_for() -> None:
 
 
 def test_gone_after_a_fault_is_purged() -> None:
-    """The 500 may have come after the deed, so that the 404 confirms it."""
+    """A 404 after a 500 means purged, because the first attempt may have done it."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, FAULT), now=1.0)
@@ -467,7 +470,7 @@ def test_gone_after_a_fault_is_purged() -> None:
 
 
 def test_doubt_survives_throttling() -> None:
-    """Fault, then refused, then gone: purged."""
+    """Doubt survives throttling: fault, then 429, then 404 means purged."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, FAULT), now=0.0)
@@ -478,7 +481,7 @@ def test_doubt_survives_throttling() -> None:
 
 
 def test_a_row_that_the_answer_does_not_mention_is_in_doubt() -> None:
-    """It is sent again, and its neighbour is settled."""
+    """A row that the answer does not mention is in doubt and returned, and its neighbour is settled."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, None), now=1.0)
@@ -487,7 +490,7 @@ def test_a_row_that_the_answer_does_not_mention_is_in_doubt() -> None:
 
 
 def test_a_lost_batch_keeps_its_mailboxes_for_as_long_as_the_service_may_run_it() -> None:
-    """Nothing goes to the mailbox for the quarantine, then its rows go again, in doubt."""
+    """A lost batch gives its mailboxes a cooldown of 40 s, and then its rows are sent again in doubt."""
     scheduler = a_scheduler(8, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(lost(batch), now=1.0)
@@ -500,7 +503,7 @@ def test_a_lost_batch_keeps_its_mailboxes_for_as_long_as_the_service_may_run_it(
 
 
 def test_a_call_level_fault_quarantines_too() -> None:
-    """The gateway gave up, but the work may go on behind it."""
+    """A 503 for a whole call gives its mailboxes a cooldown too, because the work may continue behind the gateway."""
     scheduler = a_scheduler(8, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 503), now=1.0)
@@ -515,7 +518,7 @@ def test_a_call_level_fault_quarantines_too() -> None:
 def test_rows_of_a_lost_call_count_in_the_window_until_the_service_has_surely_seen_them(
     running: bool, opens_at: float
 ) -> None:
-    """Where an answer came and could not be read, the service is done; where none came, it may go on for the quarantine."""
+    """Rows of a lost call count in the request window from its end, or from the end of the cooldown if no answer came."""
     scheduler = a_scheduler(20, mailbox_requests=4, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=running), now=1.0)
@@ -524,7 +527,7 @@ def test_rows_of_a_lost_call_count_in_the_window_until_the_service_has_surely_se
 
 
 def test_an_unreadable_answer_is_backed_off_from() -> None:
-    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    """An unreadable answer is backed off from: 1 to 2 s, 2 to 4 s, 4 to 8 s."""
     scheduler = a_scheduler(1)
     now = 0.0
     for shortest_s in (1.0, 2.0, 4.0):
@@ -537,7 +540,7 @@ def test_an_unreadable_answer_is_backed_off_from() -> None:
 
 
 def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:
-    """A refused connection is no sending: the row's count stays, and a later 404 means absent."""
+    """A batch that never left is sent again at once and counts no attempt; a later 404 means absent."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(lost(batch, sent=False), now=1.0)
@@ -548,7 +551,7 @@ def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:
 
 
 def test_a_row_that_keeps_failing_is_exhausted_in_doubt() -> None:
-    """After eight faults it is given up, and the ledger says that it may have happened."""
+    """A row with eight faults is exhausted, in doubt."""
     scheduler = a_scheduler(1, attempts_max=8)
     now = 0.0
     for _ in range(8):
@@ -561,7 +564,7 @@ def test_a_row_that_keeps_failing_is_exhausted_in_doubt() -> None:
 
 
 def test_a_busy_item_is_refused_after_a_few_attempts() -> None:
-    """409 four times: refused, and not in doubt."""
+    """A row that is answered 409 four times is refused, and is not in doubt."""
     scheduler = a_scheduler(1, unclear_attempts_max=4)
     now = 0.0
     for _ in range(4):
@@ -573,7 +576,7 @@ def test_a_busy_item_is_refused_after_a_few_attempts() -> None:
 
 
 def test_a_failed_dependency_counts_no_attempt() -> None:
-    """424 says that it was not tried: any number of them does not exhaust a row."""
+    """A 424 counts no failure, however often it comes."""
     scheduler = a_scheduler(1, attempts_max=2)
     for step in range(10):
         (batch,) = batches(scheduler.handle(now=step * 100.0))
@@ -582,7 +585,7 @@ def test_a_failed_dependency_counts_no_attempt() -> None:
 
 
 def test_rows_of_an_earlier_run_go_first_and_keep_their_doubt() -> None:
-    """A row that a crash left in doubt is sent again, and a 404 means purged."""
+    """Rows of an earlier run go first and keep their doubt: a 404 means purged."""
     opened = MailboxOpened(0, 3, 5, unsettled=(Attempt(1, 1, 0, True),))
     scheduler = a_scheduler(opened)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -593,17 +596,17 @@ def test_rows_of_an_earlier_run_go_first_and_keep_their_doubt() -> None:
 
 
 def test_what_blocked_the_mailbox_before_a_restart_still_holds() -> None:
-    """The rest of a Retry-After is waited out by the next process."""
+    """The rest of a Retry-After is waited out after a restart."""
     scheduler = a_scheduler(MailboxOpened(0, 0, 5, blocked_for_s=12.0))
     assert batches(scheduler.handle(now=0.0)) == []
     assert scheduler.wake_at() == 12.0
 
 
-# --------------------------------------------------------------------------------------- refusals of rows, boxes, runs
+# ----------------------------------------------------------------------------------- refusals of rows, mailboxes, runs
 
 
 def test_a_refused_row_is_settled_and_its_neighbours_go_on() -> None:
-    """400 for one row is that row's outcome."""
+    """A 400 for one row refuses that row, and its neighbours are purged."""
     scheduler = a_scheduler(3)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")), now=1.0)
@@ -611,7 +614,7 @@ def test_a_refused_row_is_settled_and_its_neighbours_go_on() -> None:
 
 
 def test_a_closed_mailbox_skips_the_rest_and_the_run_goes_on() -> None:
-    """Access denied: the rows asked are refused, those never sent are skipped, the other mailbox is purged."""
+    """An access-denied mailbox is closed: its sent rows are refused, its unsent rows skipped, and another mailbox is purged."""
     scheduler = a_scheduler(10, 2)
     (batch,) = batches(scheduler.handle(now=0.0))
     denied = Reply(403, "ErrorAccessDenied", "Access to OData is disabled.")
@@ -622,7 +625,7 @@ def test_a_closed_mailbox_skips_the_rest_and_the_run_goes_on() -> None:
 
 
 def test_rows_in_doubt_end_with_their_mailbox_and_say_so() -> None:
-    """A row that met a fault before its mailbox was closed is refused, in doubt."""
+    """A row in doubt whose mailbox is closed is refused and stays in doubt."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, FAULT, Reply(403, "ErrorAccessDenied")), now=1.0)
@@ -633,7 +636,7 @@ def test_rows_in_doubt_end_with_their_mailbox_and_say_so() -> None:
 
 
 def test_a_refused_batch_is_taken_apart_to_find_the_row() -> None:
-    """400 for the whole batch: every row travels alone, and only the one refused again is refused."""
+    """A batch that is refused with 400 has each row sent alone, and only a row that is refused again is refused."""
     scheduler = a_scheduler(3, connections=4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 400, "BadRequest", "Invalid batch payload format."), now=1.0)
@@ -650,7 +653,7 @@ def test_a_refused_batch_is_taken_apart_to_find_the_row() -> None:
 
 
 def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
-    """Nobody else would wake it: the mailbox's own timer must."""
+    """A row that is sent alone waits as long as its mailbox is throttled, and then leaves."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -660,7 +663,7 @@ def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
 
 
 def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
-    """Two mailboxes whose batch was refused: the second row leaves when the first has come back."""
+    """With one connection, rows that are sent alone leave one after the other."""
     scheduler = a_scheduler(1, 1, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -672,7 +675,7 @@ def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
 
 
 def test_a_stopping_run_sends_no_row_alone() -> None:
-    """The batch was refused after the stop was asked for: its rows are kept for the next run."""
+    """A stopping run does not send the rows of a refused batch alone, and keeps them for the next run."""
     scheduler = a_scheduler(3)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batches(scheduler.handle(StopRequested(), refusal(batch, 400), now=1.0)) == []
@@ -680,7 +683,7 @@ def test_a_stopping_run_sends_no_row_alone() -> None:
 
 
 def test_rows_alone_end_with_their_mailbox() -> None:
-    """One of them finds it closed: the others are refused with it, and are not sent after all."""
+    """If a row that is sent alone finds its mailbox closed, the other rows of that mailbox are not sent."""
     scheduler = a_scheduler(3, 2, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -694,7 +697,10 @@ def test_rows_alone_end_with_their_mailbox() -> None:
 
 
 def test_a_call_that_was_not_attempted_is_sent_again_soon_and_not_for_ever() -> None:
-    """424 for the whole call: nobody's fault, no attempt used up, no doubt, no token renewed; for ever, it is an outage."""
+    """A whole call with 424 is sent again without counting an attempt, doubt or renewal.
+
+    If it never ends, the run halts as in an outage.
+    """
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 424), now=1.0)
@@ -712,7 +718,7 @@ def test_a_call_that_was_not_attempted_is_sent_again_soon_and_not_for_ever() -> 
 
 
 def test_an_address_that_refuses_every_call_stops_the_run() -> None:
-    """403 or 404 for $batch itself: nothing is settled, nothing in doubt, and the run says what it was told."""
+    """A 404 for the $batch address halts the run with Graph's words; no row is settled or in doubt."""
     scheduler = a_scheduler(4, 4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 404, "ResourceNotFound", "No such version."), now=1.0)
@@ -724,7 +730,7 @@ def test_an_address_that_refuses_every_call_stops_the_run() -> None:
 
 
 def test_a_row_that_is_refused_for_ever_is_given_up_at_last() -> None:
-    """Nothing but 429s: no failure, yet after the longest number of sendings the row is exhausted."""
+    """A row with nothing but 429s is exhausted after the highest number of sendings."""
     scheduler = a_scheduler(1, sends_max=5)
     now, settled, sendings = 0.0, {}, 0
     while not settled:
@@ -736,7 +742,7 @@ def test_a_row_that_is_refused_for_ever_is_given_up_at_last() -> None:
 
 
 def test_an_expired_token_is_renewed_once_for_all() -> None:
-    """Two batches come back with 401: one renewal, nothing sent meanwhile, no attempt in doubt."""
+    """Two batches with 401 lead to one renewal; nothing is sent meanwhile, and no attempt is in doubt."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(first, 401, "InvalidAuthenticationToken"), now=1.0)
@@ -749,7 +755,7 @@ def test_an_expired_token_is_renewed_once_for_all() -> None:
 
 
 def test_a_token_that_stays_refused_stops_the_run() -> None:
-    """Renewed twice and refused each time, nothing going through: the run stops."""
+    """A token that is refused after two renewals halts the run."""
     scheduler = a_scheduler(4)
     commands = scheduler.handle(now=0.0)
     for step in range(2):
@@ -762,7 +768,7 @@ def test_a_token_that_stays_refused_stops_the_run() -> None:
 
 
 def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
-    """Even a refusal for good shows that it was let in: two more renewals are tried before the run stops."""
+    """A token that let one row through gets two more renewals before the run halts."""
     scheduler = a_scheduler(1, 1, connections=1, batch_items_max=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 401), now=1.0)
@@ -778,7 +784,7 @@ def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
 
 
 def test_a_token_that_purged_one_row_counts_as_accepted() -> None:
-    """Refused, renewed, one row purged: the next refusals are counted from the beginning."""
+    """A purged row shows that the token is accepted, and refusals are counted again from the start."""
     scheduler = a_scheduler(2, connections=1, batch_items_max=1)
     commands = scheduler.handle(now=0.0)
     for now, accepted in ((1.0, False), (2.0, True), (3.0, False), (4.0, False)):
@@ -792,7 +798,7 @@ def test_a_token_that_purged_one_row_counts_as_accepted() -> None:
 
 
 def test_an_app_without_the_permission_stops_the_run() -> None:
-    """Authorization_RequestDenied holds for every mailbox; the rows stay open for a resumed run."""
+    """An app without the permission halts the run, and its rows stay open."""
     scheduler = a_scheduler(4, 4)
     (batch,) = batches(scheduler.handle(now=0.0))
     denied = Reply(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
@@ -804,7 +810,7 @@ def test_an_app_without_the_permission_stops_the_run() -> None:
 
 
 def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
-    """After StopRequested the answers in flight are still taken in."""
+    """After a stop nothing more is sent, and the answers in flight are still settled."""
     scheduler = a_scheduler(8, 8, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert scheduler.handle(StopRequested(), now=0.5) == []
@@ -819,7 +825,10 @@ def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
 
 
 def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
-    """Five lost calls close the gate; after the wait a single batch tries, and a success opens it again."""
+    """After five lost calls the circuit breaker holds all calls.
+
+    Then one batch tries the service, and its success lets all leave.
+    """
     scheduler = a_scheduler(*[4] * 100, connections=5, quarantine_s=1.0, quarantine_s_min=1.0)
     sent = batches(scheduler.handle(now=0.0))
     assert len(sent) == 5
@@ -832,7 +841,7 @@ def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
 
 
 def test_failures_in_an_outage_do_not_use_up_the_attempts_of_rows() -> None:
-    """However long the service is out, a row is not given up for it."""
+    """Failures during an outage do not count against the attempts of rows."""
     scheduler = a_scheduler(4, attempts_max=4, quarantine_s=1.0, quarantine_s_min=1.0, outage_s_max=1e9)
     now, commands = 0.0, scheduler.handle(now=0.0)
     for _ in range(30):
@@ -844,7 +853,7 @@ def test_failures_in_an_outage_do_not_use_up_the_attempts_of_rows() -> None:
 
 
 def test_an_outage_that_lasts_stops_the_run() -> None:
-    """After the longest outage allowed the run halts, resumable."""
+    """An outage longer than allowed halts the run."""
     scheduler = a_scheduler(4, outage_s_max=100.0)
     now, commands = 0.0, scheduler.handle(now=0.0)
     while not (halts := [c for c in commands if isinstance(c, Halt)]):
@@ -855,13 +864,13 @@ def test_an_outage_that_lasts_stops_the_run() -> None:
 
 
 def walled(batch: int) -> BatchAnswered:
-    """A block page in place of Graph's answer."""
+    """Return a block page in place of Graph's answer."""
     return BatchAnswered(batch, Answer(Reply(403, NOT_FROM_GRAPH, "A page."), None))
 
 
 @pytest.mark.parametrize("heard_first", [False, True])
 def test_a_block_page_from_the_start_stops_the_run_soon(heard_first: bool) -> None:
-    """Half a minute and a last wait; once Graph has answered, it is an outage like any other. No row is in doubt or given up."""
+    """A block page from the start halts the run after about half a minute; after an answer of Graph it is an ordinary outage."""
     scheduler = a_scheduler(*[4] * 8, outage_s_max=300.0, walled_off_s_max=30.0, connections=1)
     now, commands, sent, first = 0.0, scheduler.handle(now=0.0), 0, heard_first
     while not (halts := [c for c in commands if isinstance(c, Halt)]):
@@ -881,7 +890,7 @@ def test_a_block_page_from_the_start_stops_the_run_soon(heard_first: bool) -> No
 
 
 def test_a_wait_that_graph_asked_for_is_no_outage() -> None:
-    """503 with a Retry-After of an hour: nothing leaves before, whatever else happens meanwhile, and then the run goes on."""
+    """A 503 with a Retry-After of an hour is no outage: the run waits and continues."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 503, wait=3_600.0), now=1.0)
@@ -892,7 +901,7 @@ def test_a_wait_that_graph_asked_for_is_no_outage() -> None:
 
 
 def test_a_machine_that_slept_is_no_outage() -> None:
-    """A call is lost before and another after an hour's sleep through which the monotonic clock ran on: the run goes on."""
+    """An hour of the machine's sleep between two lost calls is no outage, and the run continues."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     scheduler.handle(lost(first), now=1.0)
@@ -904,7 +913,7 @@ def test_a_machine_that_slept_is_no_outage() -> None:
 
 
 def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
-    """The whole app waits for 30 s, and the only mailbox for 500."""
+    """The scheduler wakes for the only mailbox's wait of 500 s, and not for the shorter wait of the whole app."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     waiting = THROTTLED._replace(retry_after_s=500.0)
@@ -913,7 +922,10 @@ def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
 
 
 def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
-    """Answers within half a second: after twenty of them a lost call is waited for no longer than the shortest quarantine."""
+    """Calls are timed from their sending.
+
+    After twenty answers within half a second each, a lost call has the shortest cooldown.
+    """
     scheduler = a_scheduler(2_000, fanout=20, connections=1)
     (batch,) = batches(scheduler.handle(now=1_000.0))
     for answered in range(1, 21):
@@ -924,7 +936,7 @@ def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
 
 @pytest.mark.parametrize(("mailboxes", "connections"), [(15, 16), (16, 32)])
 def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, connections: int) -> None:
-    """Sixteen places at first: fifteen mailboxes, each in one batch at a time, never take them all."""
+    """More connections are tried only if all present ones are used: fifteen mailboxes without lanes never use sixteen."""
     scheduler = a_scheduler(*[100] * mailboxes, fanout=20, connections=64)
     flying = batches(scheduler.handle(now=0.0))
     for answered in range(16):
@@ -932,8 +944,8 @@ def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, c
     assert scheduler.connections == connections
 
 
-def test_without_lanes_a_mailbox_is_in_one_batch_at_a_time() -> None:
-    """The last of six has room for one of its three rows, and the others wait for the answer, however long it takes."""
+def test_without_lanes_the_rest_of_a_mailbox_waits_for_its_answer() -> None:
+    """Without lanes, a mailbox with rows in a batch waits for its answer before its other rows leave."""
     scheduler = a_scheduler(4, 4, 4, 4, 3, 3, connections=8)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert [len(part.attempts) for part in batch.parts] == [4, 4, 4, 4, 3, 1]
@@ -943,7 +955,7 @@ def test_without_lanes_a_mailbox_is_in_one_batch_at_a_time() -> None:
 
 
 def test_slow_answers_cut_the_connections_while_the_plan_is_in_use() -> None:
-    """Four times as slow as at first: 64 batches in flight become fewer."""
+    """Answers that are four times slower than at first lower the number of batches in flight."""
     scheduler = a_scheduler(*[4] * 3_000, connections=64, serial_lanes=True)
     flying, now = batches(scheduler.handle(now=0.0)), 0.0
     for second in (1, 1, 1, 4, 4, 4, 4):
@@ -953,7 +965,7 @@ def test_slow_answers_cut_the_connections_while_the_plan_is_in_use() -> None:
 
 
 def test_batches_are_numbered_one_after_the_other() -> None:
-    """From where the ledger says."""
+    """Batches are numbered one after the other, from the number that the ledger gives."""
     scheduler = Scheduler(Limits(fanout=4, connections=4), random.Random(1), first_batch=7)
     flying = batches(scheduler.handle(*(MailboxOpened(n, 40 * n, 40 * n + 40) for n in range(30)), now=0.0))
     flying += batches(scheduler.handle(answer(flying[0]), now=1.0))

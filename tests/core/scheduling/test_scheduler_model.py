@@ -1,12 +1,12 @@
-"""The scheduler against a small model of what it may do, over histories that Hypothesis makes up.
+"""The scheduler is compared with a small model of what it may do, over random histories.
 
-1. Every row is settled at most once, and never sent again after that; the batch that settles it had it.
-2. A batch is recorded before it leaves. No mailbox has more than four rows in flight (serial lanes:
-`tests/core/scheduling/test_lanes.py`).
-3. Nothing leaves before a wait that Graph asked for is over, nor while a token is awaited, nor after a halt; a mailbox whose batch
-   was lost waits at least the shortest quarantine.
-4. No mailbox is sent more than its limit in any window, counted from the answers.
-5. Purged is a 204, or gone after a doubt; absent is gone without one; a doubt is carried to the end.
+1. Every row is settled at most once, by a batch that had it, and is never sent again after that.
+2. A batch is recorded before it leaves. No mailbox has more than four rows in flight
+   (lanes: `tests/core/scheduling/test_batching_lanes.py`).
+3. Nothing leaves before the end of a wait that Graph asked for, while a token is awaited, or after a halt. A mailbox
+   whose batch was lost waits at least the shortest cooldown.
+4. No mailbox is sent more requests than its limit in any request window, counted from the answers.
+5. Purged means a 204, or gone after a doubt. Absent means gone without a doubt. A doubt is kept to the end.
 6. When the faults stop, the rest is done in a bounded number of steps, and every row has its outcome.
 """
 
@@ -60,7 +60,7 @@ STEPS_TO_FINISH = 3_000
 
 
 class SchedulerModel(RuleBasedStateMachine):
-    """Tells the scheduler what a hostile service says, and holds every command against what is known."""
+    """Gives the scheduler the events of a hostile service, and checks every command against what is known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class SchedulerModel(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------------- the model
 
     def take(self, data: st.DataObject, *, arrived: bool = True) -> Batch:
-        """A batch in flight comes to its end; its requests leave the window some time after that."""
+        """End a batch in flight; its requests leave the request window later."""
         batch = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
         if arrived:
             for part in batch.parts:
@@ -151,7 +151,7 @@ class SchedulerModel(RuleBasedStateMachine):
         return batch
 
     def lose(self, batch: Batch) -> None:
-        """Nobody knows: every row is in doubt, and the service may still be at it."""
+        """Lose a batch: every row is in doubt, and the service may still be working on it."""
         for position in positions(batch):
             self.doubt_after(position)
         for part in batch.parts:
@@ -161,7 +161,7 @@ class SchedulerModel(RuleBasedStateMachine):
         self.doubt.add(position)
 
     def heed(self, batch: Batch, said: list[Reply | None], outer: Reply) -> None:
-        """Every wait that was asked for."""
+        """Note every wait that was asked for."""
         if outer.retry_after_s is not None:
             self.block(None, outer.retry_after_s)
         owners = [part.mailbox for part in batch.parts for _ in part.attempts]
@@ -173,7 +173,7 @@ class SchedulerModel(RuleBasedStateMachine):
         self.blocked_until[whom] = max(self.blocked_until[whom], self.now + for_s)
 
     def tell(self, *events: Event, ended: tuple[Batch, dict[int, Reply | None]] | None = None) -> None:
-        """Hand over the events and judge the commands."""
+        """Give the scheduler the events and judge its commands."""
         commands = self.scheduler.handle(*events, now=self.now)
         entries = entries_of(commands)
         self.judge_entries([entry for entry in entries if not isinstance(entry, BatchSent)], ended)
@@ -269,7 +269,7 @@ class SchedulerModel(RuleBasedStateMachine):
     # ------------------------------------------------------------------------------------------------- and the end of it
 
     def teardown(self) -> None:
-        """The faults stop: everything is answered with 204, and the job must come to its end."""
+        """End the faults and answer everything with 204; the job must then finish."""
         self.ended = True
         self.tell(InputEnded())
         for _ in range(STEPS_TO_FINISH):

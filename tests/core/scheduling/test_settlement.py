@@ -1,4 +1,4 @@
-"""What becomes of rows when their batch has ended, where a whole scheduler would be needed to come to it by chance."""
+"""Tests of settlement: what happens to rows whose batch has ended, in cases that a whole scheduler reaches only by chance."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def a_mailbox() -> Mailbox:
 
 
 def flight_of(mailbox: Mailbox, attempts: tuple[Attempt, ...], *, serial: bool = False) -> Flight:
-    """Of these rows alone."""
+    """Return a flight with these rows alone."""
     return Flight(
         Batch(1, "id", (MailboxShare(0, attempts),), serial=serial), [(mailbox, attempts)], 0.0, 0, len(attempts)
     )
 
 
 def settling_of(flight: Flight) -> Settlement:
-    """One that has begun with this flight."""
+    """Return a settlement that has begun with this flight."""
     settlement = Settlement(Limits(), Backoff(Limits(), Random(1)))
     settlement.begin(flight, 400, "")
     settlement.entries.clear()
@@ -39,7 +39,7 @@ def settling_of(flight: Flight) -> Settlement:
 
 
 def test_rows_of_a_refused_batch_are_returned_unless_their_mailbox_ends_in_the_same_turn() -> None:
-    """It ends when nothing else of it is in flight: then they are settled with it, and were not returned."""
+    """Rows of a refused batch are returned, unless their mailbox ends in the same turn because nothing else of it is in flight."""
     for closing, other_rows, is_returned in ((False, 0, True), (True, 1, True), (True, 0, False)):
         mailbox = a_mailbox()
         mailbox.draw(other_rows, 0.0)
@@ -52,7 +52,7 @@ def test_rows_of_a_refused_batch_are_returned_unless_their_mailbox_ends_in_the_s
 
 
 def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes() -> None:
-    """The second of twenty broke it, time and again: two requests a lane in the window, and soon no lanes any more."""
+    """Rows that a lane did not attempt are given back to the request window and count against lanes, which are soon given up."""
     mailbox = a_mailbox()
     seen = 0
     for _ in range(8):
@@ -68,7 +68,7 @@ def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes()
 
 
 def test_a_lane_is_broken_by_any_refusal() -> None:
-    """From 400 on; the row behind it was not tried, and travels again as if it had never left."""
+    """Any status from 400 on breaks a lane, and the row after it is returned as never sent."""
     mailbox = a_mailbox()
     attempts = mailbox.draw_lane(2, 0.0)
     flight = flight_of(mailbox, attempts, serial=True)
@@ -79,7 +79,7 @@ def test_a_lane_is_broken_by_any_refusal() -> None:
 
 
 def test_rows_that_were_too_fast_are_counted_over_all_mailboxes_of_a_batch() -> None:
-    """One in the first and two in the second."""
+    """Throttled rows are counted over all mailboxes of a batch."""
     first, second = (
         a_mailbox(),
         Mailbox(1, 1_000, 2_000, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4),
@@ -93,6 +93,6 @@ def test_rows_that_were_too_fast_are_counted_over_all_mailboxes_of_a_batch() -> 
 
 
 def test_where_batches_are_wide_one_mailbox_may_have_lanes_from_the_start() -> None:
-    """With as few connections as its four slots need."""
+    """Where batches are wide, one mailbox has lanes from the start, with as many connections as it has slots."""
     scheduler = a_scheduler(1_000, serial_lanes=True, fanout=20, connections=4)
     assert [batch.serial for batch in batches(scheduler.handle(now=0.0))] == [True] * 4

@@ -1,24 +1,18 @@
-"""Where a token may go, and through which proxy."""
+"""Tests of addresses: where a token may be sent, and through which proxy."""
 
 from __future__ import annotations
 
-import asyncio
-import ssl
-from pathlib import Path
-
 import pytest
-import trustme
 
-from purgeengine.edges.http.addresses import Address, address_of, graph_root, platform_address, proxy_for, tls_context
+from purgeengine.edges.http.addresses import Address, address_of, graph_root, platform_address, proxy_for
 from purgeengine.errors import UsageProblem
-from tests.support.https_server import write_ca
 
 GRAPH = Address("https", "graph.microsoft.com", 443, "")
 
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxies of the machine that runs the tests are none of theirs."""
+    """Hides the proxy settings of the machine that runs the tests."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -37,7 +31,7 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_address_in_one_spelling(text: str, url: str) -> None:
-    """Without the usual port, the version and the last slash; https, or this machine."""
+    """An address of Graph loses the usual port, the version and the last slash; https and this machine are allowed."""
     assert graph_root(text).url == url
 
 
@@ -47,13 +41,13 @@ def test_an_address_in_one_spelling(text: str, url: str) -> None:
      "https://[::1", "https://a b", "https://x/../y?z", "https://ü.example", "https://x/%2e", "https://..", "http://2130706433"],
 )  # fmt: skip
 def test_an_address_that_is_refused(text: str) -> None:
-    """No text of a hostile or careless user sends a token elsewhere or in the clear."""
+    """An address with plain http to another machine, or one that parsers read differently, is refused."""
     with pytest.raises(UsageProblem):
         address_of(text, "The Graph URL")
 
 
 def test_a_message_shows_no_password() -> None:
-    """Neither of an address nor of a proxy."""
+    """The error message about an address with a user name and password does not show the password."""
     with pytest.raises(UsageProblem, match="user name") as caught:
         address_of("https://ann:hunter2@graph.microsoft.com", "The Graph URL")
     assert "hunter2" not in str(caught.value)
@@ -75,7 +69,7 @@ def test_a_message_shows_no_password() -> None:
     ],
 )
 def test_the_environments_proxy(environment: dict[str, str], url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """HTTPS_PROXY, else ALL_PROXY, unless NO_PROXY names the host."""
+    """The proxy is taken from HTTPS_PROXY, else from ALL_PROXY, unless NO_PROXY names the host."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     proxy = proxy_for(GRAPH)
@@ -83,7 +77,7 @@ def test_the_environments_proxy(environment: dict[str, str], url: str | None, mo
 
 
 def test_a_proxys_credentials_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not in its address, not in its repr."""
+    """A proxy's user name and password appear neither in its address nor in its ``repr``."""
     monkeypatch.setenv("HTTPS_PROXY", "http://ann:hunter2@proxy.example:1")
     proxy = proxy_for(GRAPH)
     assert proxy is not None
@@ -97,7 +91,7 @@ def test_a_proxys_credentials_are_kept_apart(monkeypatch: pytest.MonkeyPatch) ->
     "text", ["socks5://ann:hunter2@proxy.example", "http://", "http://proxy.example:x", "http://a b"]
 )
 def test_a_proxy_that_cannot_be_used(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Going without it could be what the administrator wanted to prevent."""
+    """An unusable proxy setting is an error: a call without the proxy may be what the administrator wants to prevent."""
     monkeypatch.setenv("HTTPS_PROXY", text)
     with pytest.raises(UsageProblem, match="The proxy") as caught:
         proxy_for(GRAPH)
@@ -105,7 +99,7 @@ def test_a_proxy_that_cannot_be_used(text: str, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_this_machine_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token for loopback must not leave the machine."""
+    """An address on this machine gets no proxy, because a token for it must not leave the machine."""
     monkeypatch.setenv("ALL_PROXY", "http://proxy.example")
     assert proxy_for(address_of("http://localhost:1", "x")) is None
     assert proxy_for(address_of("https://127.0.0.1:1", "x")) is None
@@ -117,7 +111,7 @@ def test_this_machine_needs_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
      "http://172.16.0.2:8081/msi/token", "http://[fe80::1]/x", "https://identity.example/token"],
 )  # fmt: skip
 def test_a_managed_identity_is_beside_the_machine(text: str) -> None:
-    """Plain http to loopback, link-local and private addresses; https anywhere."""
+    """A managed identity's endpoint may use plain http on loopback, link-local and private addresses, and https anywhere."""
     assert platform_address(text, "IDENTITY_ENDPOINT").host
 
 
@@ -133,24 +127,6 @@ def test_a_managed_identity_is_beside_the_machine(text: str) -> None:
     ],
 )
 def test_a_managed_identity_is_nowhere_else(text: str) -> None:
-    """A header that is as good as a secret would go there."""
+    """A managed identity's endpoint is refused anywhere else, because a header as good as a secret is sent to it."""
     with pytest.raises(UsageProblem, match="IDENTITY_ENDPOINT"):
         platform_address(text, "IDENTITY_ENDPOINT")
-
-
-async def test_an_intermediate_certificate_may_be_trusted(tmp_path: Path) -> None:
-    """What an organisation hands out for its TLS inspection is often not the root."""
-    intermediate = trustme.CA().create_child_ca()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    intermediate.issue_cert("127.0.0.1").configure_cert(context)
-
-    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as server:
-        port = server.sockets[0].getsockname()[1]
-        trusting = tls_context(write_ca(tmp_path, intermediate))
-        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
-        writer.close()
-        with pytest.raises(ssl.SSLCertVerificationError):
-            await asyncio.open_connection("127.0.0.1", port, ssl=tls_context(None))

@@ -1,4 +1,4 @@
-"""The way to Graph: what is sent, what comes back, and which failures leave rows in doubt."""
+"""Tests of the transport: what it sends, what it returns, and which failures leave rows in doubt."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TOKEN = "eyJhbGciOi.secret.token"
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxies of the machine that runs the tests are none of theirs."""
+    """Hides the proxy settings of the machine that runs the tests."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -52,29 +52,29 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ca_file(tmp_path: Path) -> Path:
-    """The CA of the servers here."""
+    """Return a file with the CA that signs the certificates of these servers."""
     return write_ca(tmp_path)
 
 
 def opened(server: Server, ca_file: Path | None, **options: Any) -> Any:
-    """A transport to the server."""
+    """Open a transport to the server."""
     return HttpTransport.open(**{"graph_url": server.url, "connections": 2, "ca_file": ca_file, **options})
 
 
 async def post(transport: HttpTransport) -> HttpAnswer:
-    """Post something."""
+    """Post an empty batch."""
     return await transport.post(b'{"requests":[]}', "11111111-2222", TOKEN)
 
 
 @asynccontextmanager
 async def a_transport(behave: Any, ca_file: Path, **options: Any) -> AsyncIterator[tuple[HttpTransport, Server]]:
-    """A server that behaves so, and the way to it."""
+    """Start a server with this behaviour, and open a transport to it."""
     async with serving(behave) as server, opened(server, ca_file, **options) as transport:
         yield transport, server
 
 
 def refused_port() -> int:
-    """A port at which nobody listens."""
+    """Return a port at which nobody listens."""
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         return int(listener.getsockname()[1])
@@ -84,7 +84,7 @@ def refused_port() -> int:
 
 
 async def test_a_batch_is_posted_as_graph_wants_it(ca_file: Path) -> None:
-    """One POST to $batch with the token, JSON, our id for the call, and who we are."""
+    """A batch is one POST to $batch with the token, JSON, our id of the call and our user agent, and without cookies."""
     async with a_transport(answering(), ca_file) as (transport, server):
         await post(transport)
         (request,) = server.requests
@@ -98,7 +98,7 @@ async def test_a_batch_is_posted_as_graph_wants_it(ca_file: Path) -> None:
 
 
 async def test_an_answer_has_the_headers_that_are_used_and_the_time(ca_file: Path) -> None:
-    """Names in lower case, several values joined, the others left out."""
+    """An answer has its header names in lower case, with several values joined, and only the headers that are used."""
 
     class Noon:
         def monotonic(self) -> float:
@@ -114,7 +114,7 @@ async def test_an_answer_has_the_headers_that_are_used_and_the_time(ca_file: Pat
 
 
 async def test_the_connection_is_kept_for_the_next_batch(ca_file: Path) -> None:
-    """TLS handshakes cost more than batches."""
+    """Three batches share one connection, because a TLS handshake costs more than a batch."""
     async with a_transport(answering(), ca_file) as (transport, server):
         for _ in range(3):
             await post(transport)
@@ -123,7 +123,7 @@ async def test_the_connection_is_kept_for_the_next_batch(ca_file: Path) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"x" * 300_000])
 async def test_after_a_503_the_next_batch_takes_a_new_connection(ca_file: Path, body: bytes) -> None:
-    """As Graph's documentation asks for, however the answer was cut into packets."""
+    """After a 503 the next batch takes a new connection, as Graph's documentation asks, however long the answer's body is."""
     async with a_transport(in_turn(answering(503, body), answering()), ca_file) as (transport, server):
         assert (await post(transport)).status == 503
         assert (await post(transport)).status == 200
@@ -131,7 +131,7 @@ async def test_after_a_503_the_next_batch_takes_a_new_connection(ca_file: Path, 
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed(ca_file: Path) -> None:
-    """The token never goes to a redirect's target."""
+    """A redirect is returned as an answer, and nothing is sent to its target: the token must not go there."""
     async with serving(answering()) as elsewhere:
         redirect = answering(307, b"", f"Location: {elsewhere.url}/v1.0/$batch")
         async with a_transport(redirect, ca_file) as (transport, server):
@@ -143,14 +143,14 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(ca_file: Path) -> Non
     "path", ["", "/", "/v1.0", "/v1.0/", "/V1.0"]
 )  # fmt: skip
 async def test_graphs_address_may_be_given_in_several_ways(ca_file: Path, path: str) -> None:
-    """With or without the version, with or without a slash."""
+    """Graph's URL may come with or without the version, and with or without a slash at its end."""
     async with serving(answering()) as server, opened(server, ca_file, graph_url=server.url + path) as transport:
         await post(transport)
     assert server.requests[0].target == "/v1.0/$batch"
 
 
 async def test_plain_http_is_fine_on_this_machine() -> None:
-    """A simulated tenant may do without TLS."""
+    """Plain http is allowed to this machine, so that a simulated tenant needs no TLS."""
     async with (
         serving(answering(), tls=False) as server,
         opened(server, None, graph_url=f"http://{LOOPBACK}:{server.port}") as transport,
@@ -164,7 +164,7 @@ async def test_plain_http_is_fine_on_this_machine() -> None:
      "https://x/?q", "https://x:99999", "https://x\n.example", "https://" + "a" * 64 + ".example"],
 )  # fmt: skip
 async def test_an_address_that_a_token_must_not_go_to_is_refused(graph_url: str) -> None:
-    """Before anything is sent, as a sentence."""
+    """A URL that a token must not be sent to is refused with a sentence before anything is sent."""
     with pytest.raises(UsageProblem, match=r"Graph URL.*\."):
         async with HttpTransport.open(graph_url=graph_url, connections=1):
             pass
@@ -174,7 +174,7 @@ async def test_an_address_that_a_token_must_not_go_to_is_refused(graph_url: str)
 
 
 async def test_a_refused_port_means_not_sent() -> None:
-    """Nobody listens: no row is in doubt."""
+    """A port at which nobody listens raises `NotSent`, so that no row is in doubt."""
     port = refused_port()
     async with HttpTransport.open(graph_url=f"https://{LOOPBACK}:{port}", connections=1) as transport:
         with pytest.raises(NotSent, match=f"{LOOPBACK}:{port} could not be reached \\("):
@@ -182,7 +182,7 @@ async def test_a_refused_port_means_not_sent() -> None:
 
 
 async def test_an_untrusted_certificate_means_not_sent(tmp_path: Path) -> None:
-    """Another CA than the server's: the reason says what to do."""
+    """A certificate of an unknown CA raises `NotSent`, and the reason names the option ``--ca-file``."""
     other = write_ca(tmp_path, trustme.CA())
     async with a_transport(answering(), other) as (transport, server):
         with pytest.raises(NotSent, match=r"certificate of 127\.0\.0\.1 is not trusted .* --ca-file"):
@@ -191,7 +191,7 @@ async def test_an_untrusted_certificate_means_not_sent(tmp_path: Path) -> None:
 
 
 async def test_a_certificate_for_another_name_means_not_sent(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names must agree, behind a proxy too."""
+    """A certificate for another host name raises `NotSent`, also behind a proxy."""
     async with serving(answering()) as server, proxying(server.port) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"{LOOPBACK}:{proxy.port}")
         async with opened(server, ca_file, graph_url="https://other.test") as transport:
@@ -201,7 +201,7 @@ async def test_a_certificate_for_another_name_means_not_sent(ca_file: Path, monk
 
 
 async def test_a_failed_handshake_means_not_sent(ca_file: Path) -> None:
-    """The server hangs up before TLS stands."""
+    """A server that hangs up before the TLS handshake is complete raises `NotSent`."""
 
     def hang_up(writer: asyncio.StreamWriter) -> bool:
         writer.transport.abort()
@@ -213,7 +213,7 @@ async def test_a_failed_handshake_means_not_sent(ca_file: Path) -> None:
 
 
 async def test_a_server_without_tls_means_not_sent(ca_file: Path) -> None:
-    """What it says instead of a handshake is no TLS."""
+    """A server that answers the handshake with plain text raises `NotSent`."""
 
     def talk(writer: asyncio.StreamWriter) -> bool:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -225,7 +225,7 @@ async def test_a_server_without_tls_means_not_sent(ca_file: Path) -> None:
 
 
 async def test_a_connection_that_takes_too_long_means_not_sent(ca_file: Path) -> None:
-    """The server accepts and says nothing: the handshake never ends."""
+    """A server that accepts the connection but never answers the handshake raises `NotSent` after the time limit."""
     timeouts = Timeouts(connect_s=0.05, read_s=1, call_s=1)
     silent = serving(answering(), tls=False, on_connect=lambda _: False)
     async with silent as server, opened(server, ca_file, timeouts=timeouts) as transport:
@@ -234,7 +234,7 @@ async def test_a_connection_that_takes_too_long_means_not_sent(ca_file: Path) ->
 
 
 async def test_an_unusable_ca_file_is_a_usage_problem(tmp_path: Path) -> None:
-    """Missing, or no PEM."""
+    """A CA file that is missing or holds no certificates raises `UsageProblem`."""
     bad = tmp_path / "bad.pem"
     bad.write_text("nothing", encoding="utf-8")
     for path, reason in ((bad, "holds no certificates"), (tmp_path / "none.pem", "cannot be read")):
@@ -282,7 +282,10 @@ async def test_an_unusable_ca_file_is_a_usage_problem(tmp_path: Path) -> None:
     ],
 )
 async def test_what_may_have_left_and_brings_no_answer_is_in_doubt(behave: Any, reason: str, ca_file: Path) -> None:
-    """Once the connection stood, the service may have read the batch; and it is never sent twice."""
+    """After the connection was made, every failure raises `NoAnswer`, because the service may have read the batch.
+
+    The batch is never sent twice.
+    """
     timeouts = Timeouts(connect_s=1, read_s=0.1, call_s=2)
     async with a_transport(behave, ca_file, timeouts=timeouts) as (transport, server):
         with pytest.raises(NoAnswer, match=reason):
@@ -292,7 +295,7 @@ async def test_what_may_have_left_and_brings_no_answer_is_in_doubt(behave: Any, 
 
 
 async def test_a_reset_before_the_server_reads_is_in_doubt(ca_file: Path) -> None:
-    """We cannot know what it had read."""
+    """A connection that is reset before the server reads raises `NoAnswer`: we cannot know what the server had read."""
 
     def break_off(writer: asyncio.StreamWriter) -> bool:
         writer.transport.abort()
@@ -304,7 +307,10 @@ async def test_a_reset_before_the_server_reads_is_in_doubt(ca_file: Path) -> Non
 
 
 async def test_a_connection_closed_while_idle_does_not_send_a_batch_twice(ca_file: Path) -> None:
-    """Aiohttp must not repeat a POST; the second batch goes out once, on a connection that works, or is in doubt."""
+    """A batch is not sent twice if its idle connection was closed.
+
+    It is sent once on a new connection, or it raises `NoAnswer`. aiohttp must not repeat a POST.
+    """
     async with a_transport(in_turn(answering(close=True), answering()), ca_file) as (transport, server):
         await post(transport)
         with suppress(NoAnswer):
@@ -313,7 +319,7 @@ async def test_a_connection_closed_while_idle_does_not_send_a_batch_twice(ca_fil
 
 
 async def test_a_whole_call_takes_no_longer_than_allowed(ca_file: Path) -> None:
-    """Also when something keeps trickling in."""
+    """A call ends at its time limit even if bytes of the answer keep arriving."""
 
     async def trickle(_request: Any, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -329,7 +335,10 @@ async def test_a_whole_call_takes_no_longer_than_allowed(ca_file: Path) -> None:
 
 @pytest.mark.parametrize("answers", [True, False], ids=["answered", "silent"])
 async def test_an_answer_that_came_while_the_process_was_suspended_is_read(ca_file: Path, answers: bool) -> None:
-    """Its wait was over when it woke up. A service that had said nothing by then is given up a little later."""
+    """An answer that arrived while the process was suspended is read, although the call's time is over.
+
+    A silent service is given up a little later.
+    """
     faults = Faults() if answers else Faults(hang_before=1.0)
     settings = TenantSettings(overhead_s=0.3, latency_median_s=0.0, anything_exists=True)
     server = SimulatedTenant(Tenant(settings, faults=faults), ca_file=ca_file)
@@ -343,7 +352,7 @@ async def test_an_answer_that_came_while_the_process_was_suspended_is_read(ca_fi
             call = asyncio.ensure_future(transport.post(body, "11111111-2222", token))
             while not server.tenant.counters.calls:
                 await asyncio.sleep(0)
-            time.sleep(1.5)  # the loop stands still, as it does when the process is stopped
+            time.sleep(1.5)  # the loop stands still, as it does if the process is suspended
             if answers:
                 assert (await call).status == 200
             else:
@@ -352,7 +361,10 @@ async def test_an_answer_that_came_while_the_process_was_suspended_is_read(ca_fi
 
 
 async def test_a_slow_service_is_given_more_time_after_a_wait_that_ran_out(ca_file: Path) -> None:
-    """Answers take half a second where a third of one is allowed: the first wait runs out, the next is twice as long."""
+    """After a time-out the next call may take longer.
+
+    A service that needs 0.5 s, where 0.35 s are allowed, is answered by the second call.
+    """
     quickly = answering()
 
     async def slowly(request: Any, writer: asyncio.StreamWriter) -> None:
@@ -367,7 +379,7 @@ async def test_a_slow_service_is_given_more_time_after_a_wait_that_ran_out(ca_fi
 
 
 async def test_a_caller_may_give_up(ca_file: Path) -> None:
-    """A cancelled call stays cancelled."""
+    """A call that its caller cancels stays cancelled."""
     async with a_transport(hanging, ca_file) as (transport, _):
         task = asyncio.ensure_future(post(transport))
         await asyncio.sleep(0.05)
@@ -380,7 +392,7 @@ async def test_a_caller_may_give_up(ca_file: Path) -> None:
 
 
 async def test_the_environments_proxy_is_used_and_sees_no_token(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gets its own credentials, percent-decoded, and nothing of what goes through the tunnel."""
+    """A proxy gets its own credentials, percent-decoded, and sees no token; Graph does not get the proxy's credentials."""
     async with serving(answering()) as server, proxying(server.port) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://ann:p%40ss@{LOOPBACK}:{proxy.port}")
         async with opened(server, ca_file, graph_url="https://graph.test") as transport:
@@ -398,7 +410,7 @@ async def test_the_environments_proxy_is_used_and_sees_no_token(ca_file: Path, m
 async def test_a_proxy_without_a_way_means_not_sent(
     status: int, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tunnel never stood, which may pass; the reason names the proxy and no password."""
+    """A proxy that cannot connect to Graph for now raises `NotSent`; the reason names the proxy and shows no password."""
     async with serving(answering()) as server, proxying(server.port, status) as proxy:
         monkeypatch.setenv("https_proxy", f"http://ann:hunter2@{LOOPBACK}:{proxy.port}")
         async with opened(server, ca_file, graph_url="https://graph.test") as transport:
@@ -437,7 +449,10 @@ async def test_a_proxy_without_a_way_means_not_sent(
 async def test_a_proxy_that_refuses_is_told_at_once(
     status: int, wants: tuple[str, ...], user: str, told: str, ca_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would refuse the next call as well: one attempt, the proxy by name, what it wants, and no password."""
+    """A proxy that refuses the first call stops the run after one attempt.
+
+    The message names the proxy and what it wants, and shows no password.
+    """
     headers = tuple(f"Proxy-Authenticate: {scheme}" for scheme in wants)
     async with serving(answering(status, b"<h1>No</h1>", *headers, close=True), tls=False) as proxy:
         monkeypatch.setenv("https_proxy", f"http://{user}{LOOPBACK}:{proxy.port}")
@@ -454,7 +469,10 @@ async def test_a_proxy_that_refuses_is_told_at_once(
 
 
 async def test_a_proxy_that_refuses_in_the_middle_is_an_outage(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls went through before, so that the next one may: nothing was sent, and the reason is the same sentence."""
+    """A proxy that refuses after calls went through raises `NotSent`: the next call may go through again.
+
+    The reason is the same sentence.
+    """
     async with serving(answering(200, b"{}", close=True)) as server, proxying(server.port) as proxy:
         monkeypatch.setenv("https_proxy", f"http://{LOOPBACK}:{proxy.port}")
         async with opened(server, ca_file, graph_url="https://graph.test") as transport:
@@ -467,7 +485,7 @@ async def test_a_proxy_that_refuses_in_the_middle_is_an_outage(ca_file: Path, mo
 
 
 async def test_a_proxy_that_cannot_be_reached_means_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody listens where the proxy should be."""
+    """A proxy at which nobody listens raises `NotSent`, and the reason shows no password."""
     port = refused_port()
     monkeypatch.setenv("HTTPS_PROXY", f"http://ann:hunter2@{LOOPBACK}:{port}")
     async with HttpTransport.open(graph_url="https://graph.test", connections=1) as transport:
@@ -477,14 +495,14 @@ async def test_a_proxy_that_cannot_be_reached_means_not_sent(monkeypatch: pytest
 
 
 async def test_this_machine_is_never_asked_for_through_a_proxy(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A simulated tenant works where a proxy is set for everything."""
+    """Calls to this machine use no proxy, so that a simulated tenant works where a proxy is set for everything."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://{LOOPBACK}:{refused_port()}")
     async with a_transport(answering(), ca_file) as (transport, _):
         assert (await post(transport)).status == 200
 
 
 async def test_a_netrc_does_not_meddle(ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials for every host in a .netrc neither break the call nor replace the token."""
+    """Credentials for every host in a .netrc file neither break the call nor replace the token."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login ann password hunter2\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -494,7 +512,7 @@ async def test_a_netrc_does_not_meddle(ca_file: Path, tmp_path: Path, monkeypatc
 
 
 async def test_nothing_secret_is_shown(ca_file: Path) -> None:
-    """Neither by the transport nor by a failure and its causes."""
+    """Neither the transport nor a failure and its cause shows the token."""
     async with a_transport(resetting, ca_file) as (transport, server):
         assert repr(transport) == f"HttpTransport({server.url})"
         with pytest.raises(NoAnswer) as caught:

@@ -1,4 +1,4 @@
-"""The transport over a mocked aiohttp: outcomes that need no network."""
+"""Tests of the transport over a mocked aiohttp: outcomes that need no network."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ URL = "https://graph.microsoft.com/v1.0/$batch"
 
 
 class Response(aiohttp.ClientResponse):
-    """aioresponses 0.7 makes responses without ``stream_writer``, which aiohttp 3.14 requires."""
+    """A response with ``stream_writer``, which aiohttp 3.14 requires and aioresponses 0.7 does not give."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         try:
             super().__init__(*args, stream_writer=_Writer(), **kwargs)
-        except TypeError:  # an aiohttp that does not ask for it
+        except TypeError:  # an older aiohttp does not take the argument
             super().__init__(*args, **kwargs)
 
 
 class _Writer:
-    """What aiohttp asks of a writer once all is written."""
+    """The one attribute that aiohttp reads of a writer after everything is written."""
 
     output_size = 0
 
@@ -38,7 +38,7 @@ async def post(mocked: Any) -> Any:
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 429, 500, 502, 503, 504])
 async def test_any_status_is_an_answer(status: int) -> None:
-    """Judging it is not the transport's business."""
+    """Every HTTP status is returned as an answer, because the transport does not judge statuses."""
     with aioresponses() as mocked:
         mocked.post(URL, status=status, body=b"said", headers={"Retry-After": "3"}, response_class=Response)
         answer = await post(mocked)
@@ -60,7 +60,7 @@ async def test_any_status_is_an_answer(status: int) -> None:
     ],
 )
 async def test_failures_fall_into_two_kinds(error: Exception, expected: type[Exception], reason: str) -> None:
-    """Not sent only where no connection came about."""
+    """A failure is `NotSent` only if no connection was made; every other failure is `NoAnswer`."""
     with aioresponses() as mocked:
         mocked.post(URL, exception=error)
         with pytest.raises(expected, match=reason):
@@ -68,7 +68,7 @@ async def test_failures_fall_into_two_kinds(error: Exception, expected: type[Exc
 
 
 async def test_a_mistake_of_ours_is_not_hidden() -> None:
-    """What the network cannot cause is no failure of the network."""
+    """An exception that the network cannot cause is raised as it is, because it is a mistake of ours."""
     with aioresponses() as mocked:
         mocked.post(URL, exception=ZeroDivisionError())
         with pytest.raises(ZeroDivisionError):

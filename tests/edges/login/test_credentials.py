@@ -1,4 +1,4 @@
-"""Certificates and federated tokens in files: what can be used, and what is said of a file that cannot."""
+"""Tests of certificate files and federated token files: which can be used, and what the message says about one that cannot."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ DAY_S = 86_400.0
 
 
 def certificate_pem(pair: KeyPair) -> bytes:
-    """The certificate alone."""
+    """Return the certificate alone, as PEM."""
     return pair.certificate.public_bytes(Encoding.PEM)
 
 
 def key_pem(pair: KeyPair) -> bytes:
-    """The key alone."""
+    """Return the private key alone, as PEM."""
     return pair.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
 def elliptic(as_pfx: bool) -> bytes:
-    """A certificate with an elliptic-curve key."""
+    """Return a certificate with an elliptic-curve key, as PFX or PEM."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x")])
     begins = datetime.now(UTC) - timedelta(days=1)
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
@@ -47,7 +47,7 @@ def elliptic(as_pfx: bool) -> bytes:
 
 
 def written(folder: Path, content: bytes) -> Path:
-    """The content in a file."""
+    """Write the content to a file and return its path."""
     path = folder / "credential"
     path.write_bytes(content)
     return path
@@ -60,14 +60,17 @@ def written(folder: Path, content: bytes) -> Path:
         (lambda: key_pair().pem(), "not needed"),
         (lambda: key_pair().pem(PASSWORD), PASSWORD),
         (lambda: certificate_pem(key_pair()) + key_pem(key_pair()), ""),
-        (lambda: certificate_pem(other_pair()) + key_pair().pem(), ""),  # the chain may stand before it
+        (lambda: certificate_pem(other_pair()) + key_pair().pem(), ""),  # another certificate may stand before it
         (lambda: b"Bag Attributes\r\n  friendlyName: \xe4\r\n" + key_pair().pem().replace(b"\n", b"\r\n"), ""),
         (lambda: key_pair().pfx(), ""),
         (lambda: key_pair().pfx(PASSWORD), PASSWORD),
     ],
 )
 def test_a_key_and_its_certificate_are_found(content: Callable[[], bytes], password: str, tmp_path: Path) -> None:
-    """In either form, in any order, with or without a password; and the certificate is the one that belongs to the key."""
+    """A key and its certificate are found in PEM and PFX files, in any order, with or without a password.
+
+    Of several certificates, the one that belongs to the key is taken.
+    """
     file = CertificateFile(written(tmp_path, content()), password)
     form = file.read()
     assert isinstance(form, dict)
@@ -124,7 +127,7 @@ def test_a_key_and_its_certificate_are_found(content: Callable[[], bytes], passw
 def test_a_certificate_file_that_cannot_be_used(
     content: Callable[[], bytes], password: str, message: str, tmp_path: Path
 ) -> None:
-    """One sentence that names the file and the remedy, and not the password."""
+    """An unusable certificate file raises `TokenError` with one sentence that names file and remedy, but not the password."""
     path = written(tmp_path, content())
     with pytest.raises(TokenError) as caught:
         CertificateFile(path, password).read()
@@ -136,7 +139,7 @@ def test_a_certificate_file_that_cannot_be_used(
 
 
 def test_a_certificate_outside_its_time(tmp_path: Path) -> None:
-    """Found out here, not by the login: expired, or not valid yet, with the date and what to do."""
+    """A certificate that has expired or is not yet valid is refused before the login is asked, with the date and the remedy."""
     now = time.time()
     old = KeyPair.make(valid_from_utc=now - 10 * DAY_S, valid_s=9 * DAY_S)
     with pytest.raises(
@@ -149,7 +152,7 @@ def test_a_certificate_outside_its_time(tmp_path: Path) -> None:
 
 
 def test_a_certificate_file_is_read_again(tmp_path: Path) -> None:
-    """What has not changed is the same as before; what has is read anew, and a file that is gone is missed."""
+    """A certificate file is read again after it changed, and a file that was deleted is reported as missing."""
     file = CertificateFile(written(tmp_path, key_pair().pem()))
     first = file.read()
     written(tmp_path, other_pair().pfx())
@@ -170,7 +173,7 @@ def test_a_certificate_file_is_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_a_federated_token_file_that_cannot_be_used(content: bytes | None, message: str, tmp_path: Path) -> None:
-    """One sentence that names the file, and not what it holds."""
+    """An unusable federated token file raises `TokenError` with one sentence that names the file, but not its content."""
     path = tmp_path / "token" if content is None else written(tmp_path, content)
     with pytest.raises(TokenError) as caught:
         FederatedToken(path).read()
@@ -180,13 +183,13 @@ def test_a_federated_token_file_that_cannot_be_used(content: bytes | None, messa
 
 
 def test_a_folder_is_no_credential(tmp_path: Path) -> None:
-    """Named by mistake."""
+    """A folder in place of a token file is refused."""
     with pytest.raises(TokenError, match="cannot be read"):
         FederatedToken(tmp_path).read()
 
 
 def test_no_credential_shows_itself(tmp_path: Path) -> None:
-    """Not even to whoever debugs."""
+    """No credential shows its secret in its ``repr`` or description."""
     federated = FederatedToken(written(tmp_path, b"eyJhbGciOi.header.signature\n"))
     federated.read()
     shown = repr(federated) + federated.told + repr(ClientSecret("hunter2")) + repr(CertificateFile(tmp_path, PASSWORD))

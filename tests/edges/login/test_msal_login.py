@@ -1,4 +1,4 @@
-"""MSAL against a login endpoint of our own, over TLS: what is asked, and how refusals and troubles are told apart."""
+"""Tests of MSAL against a scripted login over TLS: what it is asked for, and how refusals and outages are told apart."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import pytest
 import trustme
 
 from purgeengine.edges.login import LoginPending, LoginUnavailable
+from purgeengine.edges.login.app_login import AppLogin
 from purgeengine.edges.login.credentials import ClientSecret
 from purgeengine.edges.login.device_code import DeviceCodeLogin
 from purgeengine.edges.login.managed_identity import ManagedIdentityLogin
-from purgeengine.edges.login.msal_login import AppLogin
 from purgeengine.errors import TokenError, UsageProblem
 from tests.support.https_server import (
     LOOPBACK,
@@ -38,7 +38,7 @@ TENANT = "11111111-2222-4333-8444-555555555555"
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxies of the machine that runs the tests are none of theirs."""
+    """Hides the proxy settings of the machine that runs the tests."""
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -46,12 +46,15 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ca_file(tmp_path: Path) -> Path:
-    """The CA of the servers here."""
+    """Return a file with the CA that signs the certificates of these servers."""
     return write_ca(tmp_path)
 
 
 class Endpoint:
-    """A login endpoint. ``answers`` are (status, body, headers), the last one for ever; discovery always works."""
+    """A login endpoint.
+
+    ``answers`` are (status, body, headers); the last one repeats. Discovery works unless it is set.
+    """
 
     def __init__(self, *answers: tuple[int, Any, dict[str, str]]) -> None:
         self.answers = list(answers)
@@ -81,25 +84,25 @@ class Endpoint:
 
 
 def granted(token: str = "token-1", life_s: int = 3600) -> tuple[int, Any, dict[str, str]]:
-    """A token."""
+    """Return an answer with a token."""
     return 200, {"token_type": "Bearer", "expires_in": life_s, "access_token": token}, {}
 
 
 def refused(error: str, number: int, text: str = "Something.") -> tuple[int, Any, dict[str, str]]:
-    """A refusal as the real login words it."""
+    """Return a refusal in the words of the real login."""
     description = f"AADSTS{number}: {text} Trace ID: 1 Correlation ID: 2 Timestamp: 2026-01-01 00:00:00Z"
     return 401 if error == "invalid_client" else 400, {"error": error, "error_description": description}, {}
 
 
 @asynccontextmanager
 async def a_login(endpoint: Endpoint, ca_file: Path | None, **options: Any) -> AsyncIterator[tuple[AppLogin, Server]]:
-    """The endpoint and a login that asks it."""
+    """Start the endpoint, and make a login that asks it."""
     async with serving(endpoint) as server:
         yield the_login(options.pop("authority_url", server.url), ca_file, **options), server
 
 
 def the_login(authority_url: str, ca_file: Path | None, **options: Any) -> AppLogin:
-    """A login with a client secret."""
+    """Make a login with a client secret."""
     return AppLogin(
         ClientSecret(SECRET),
         tenant_id=TENANT,
@@ -112,7 +115,7 @@ def the_login(authority_url: str, ca_file: Path | None, **options: Any) -> AppLo
 
 
 async def test_a_token_is_asked_for_as_the_app(ca_file: Path) -> None:
-    """Client credentials, our secret, Graph's default scope; and how long the token lives."""
+    """The app asks for a token with client credentials and Graph's default scope, and learns how long the token lives."""
     endpoint = Endpoint(granted("token-1", 299))
     async with a_login(endpoint, ca_file) as (login, server):
         issued = await asyncio.to_thread(login.acquire)
@@ -126,18 +129,21 @@ async def test_a_token_is_asked_for_as_the_app(ca_file: Path) -> None:
 
 
 async def test_every_token_is_a_fresh_one(ca_file: Path) -> None:
-    """MSAL's cache would hand out again the very token that Graph has refused."""
+    """Every request brings a new token: MSAL's cache would return the token that Graph has just refused."""
     endpoint = Endpoint(granted("token-1"), granted("token-2"))
     async with a_login(endpoint, ca_file) as (login, server):
         tokens = [(await asyncio.to_thread(login.acquire)).token for _ in range(2)]
     assert tokens == ["token-1", "token-2"]
-    assert len(server.requests) == 3  # one discovery
+    assert len(server.requests) == 3  # two tokens and one discovery
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 @pytest.mark.parametrize("body", [b"", b"<html>", {"error": "x"}])
 async def test_a_busy_or_broken_login_is_worth_another_try(status: int, body: Any, ca_file: Path) -> None:
-    """With its Retry-After, which MSAL drops; and the next try really goes out, past MSAL's memory of refusals."""
+    """A login that answers 429 or 5xx raises `LoginUnavailable` with its Retry-After, which MSAL drops.
+
+    The next try really reaches the login.
+    """
     endpoint = Endpoint((status, body, {"Retry-After": "7"}), granted())
     async with a_login(endpoint, ca_file) as (login, _):
         with pytest.raises(LoginUnavailable, match=f"answered {status}") as caught:
@@ -147,7 +153,7 @@ async def test_a_busy_or_broken_login_is_worth_another_try(status: int, body: An
 
 
 async def test_a_broken_discovery_is_worth_another_try(ca_file: Path) -> None:
-    """The first request of a run may be the unlucky one."""
+    """A failed discovery raises `LoginUnavailable`, and the next try succeeds."""
     endpoint = Endpoint(granted())
     endpoint.discovery = (503, b"<html>", {})
     async with a_login(endpoint, ca_file) as (login, _):
@@ -182,7 +188,7 @@ async def test_a_broken_discovery_is_worth_another_try(ca_file: Path) -> None:
 async def test_a_refusal_is_a_sentence_with_a_remedy(
     answer: Any, message: str, ca_file: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """At once, with the login's number, and without the secret anywhere."""
+    """A refusal raises `TokenError` with the login's number and a remedy, and shows the secret nowhere."""
     with caplog.at_level(logging.DEBUG):
         async with a_login(Endpoint(answer), ca_file) as (login, _):
             with pytest.raises(TokenError) as caught:
@@ -194,7 +200,7 @@ async def test_a_refusal_is_a_sentence_with_a_remedy(
 
 
 async def test_a_tenant_that_discovery_does_not_know(ca_file: Path) -> None:
-    """The real login says so before it is asked for a token."""
+    """A tenant that discovery does not know raises `TokenError`, because the real login refuses it there."""
     endpoint = Endpoint(granted())
     endpoint.discovery = refused("invalid_tenant", 90002)
     async with a_login(endpoint, ca_file) as (login, _):
@@ -203,7 +209,7 @@ async def test_a_tenant_that_discovery_does_not_know(ca_file: Path) -> None:
 
 
 async def test_a_transient_number_is_worth_another_try(ca_file: Path) -> None:
-    """Some 400s are the login's own trouble."""
+    """A refusal with a number that means trouble of the login itself raises `LoginUnavailable`."""
     async with a_login(Endpoint(refused("temporarily_unavailable", 90033)), ca_file) as (login, _):
         with pytest.raises(LoginUnavailable, match=r"has trouble \(temporarily_unavailable"):
             await asyncio.to_thread(login.acquire)
@@ -212,7 +218,10 @@ async def test_a_transient_number_is_worth_another_try(ca_file: Path) -> None:
 async def test_an_untrusted_certificate_needs_a_person(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca_file: Path
 ) -> None:
-    """--ca-file decides, whatever REQUESTS_CA_BUNDLE says."""
+    """A login with an untrusted certificate raises `TokenError`.
+
+    The option --ca-file decides, whatever REQUESTS_CA_BUNDLE says.
+    """
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
     (tmp_path / "other").mkdir()
     other = write_ca(tmp_path / "other", trustme.CA())
@@ -224,14 +233,14 @@ async def test_an_untrusted_certificate_needs_a_person(
 
 
 async def test_without_a_ca_file_the_systems_certificates_count(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they do on the way to Graph; here the system's store is made to hold our CA."""
+    """Without a CA file the system's certificates are trusted. Here the system's store is set to our CA."""
     monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
     async with a_login(Endpoint(granted()), None) as (login, _):
         assert (await asyncio.to_thread(login.acquire)).token == "token-1"
 
 
 async def test_a_login_that_cannot_be_reached_is_worth_another_try(ca_file: Path) -> None:
-    """The network may come back."""
+    """A login that cannot be reached raises `LoginUnavailable`, because the network may come back."""
     async with serving(Endpoint(granted())) as server:
         port = server.port
     login = the_login(f"https://{LOOPBACK}:{port}", ca_file)
@@ -240,7 +249,7 @@ async def test_a_login_that_cannot_be_reached_is_worth_another_try(ca_file: Path
 
 
 async def test_a_login_that_resets_is_worth_another_try(ca_file: Path) -> None:
-    """Asking for a token twice does no harm."""
+    """A login that resets the connection raises `LoginUnavailable`, because asking for a token twice does no harm."""
 
     async def reset(_request: Request, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
@@ -251,7 +260,7 @@ async def test_a_login_that_resets_is_worth_another_try(ca_file: Path) -> None:
 
 
 async def test_the_proxy_of_the_environment_is_used(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its credentials, for the login as for Graph."""
+    """The login is asked through the environment's proxy with the proxy's credentials, as Graph is."""
     async with serving(Endpoint(granted())) as server, proxying(server.port) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://ann:p%40ss@{LOOPBACK}:{proxy.port}")
         login = the_login("https://graph.test", ca_file)
@@ -263,7 +272,7 @@ async def test_the_proxy_of_the_environment_is_used(ca_file: Path, monkeypatch: 
 async def test_a_proxy_that_speaks_tls_is_trusted_by_the_same_certificates(
     ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of --ca-file: another CA's are refused, before the login is heard of."""
+    """A proxy that speaks TLS must have a certificate of the CA in --ca-file, else the login is not asked."""
     (tmp_path / "other").mkdir()
     async with serving(Endpoint(granted())) as server, proxying(server.port, tls=True) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"https://{LOOPBACK}:{proxy.port}")
@@ -275,7 +284,7 @@ async def test_a_proxy_that_speaks_tls_is_trusted_by_the_same_certificates(
 
 
 async def test_a_redirect_is_not_followed(ca_file: Path) -> None:
-    """Neither of the discovery nor of a request for a token: whoever is named there hears nothing."""
+    """A redirect is not followed, neither for discovery nor for a token, and its target gets no request."""
     endpoint = Endpoint(granted())
     async with serving(endpoint) as elsewhere:
         redirect = (307, b"", {"Location": f"{elsewhere.url}/{TENANT}/oauth2/v2.0/token"})
@@ -292,7 +301,7 @@ async def test_a_redirect_is_not_followed(ca_file: Path) -> None:
 
 
 async def test_only_the_certificates_that_were_named_are_trusted(ca_file: Path) -> None:
-    """Requests would add its own list of authorities to the CA file."""
+    """Only the certificates of the CA file are trusted: requests would add its own list of authorities."""
     async with a_login(Endpoint(granted()), ca_file) as (login, _):
         await asyncio.to_thread(login.acquire)
         context = login._http.get_adapter("https://x")._context
@@ -302,7 +311,7 @@ async def test_only_the_certificates_that_were_named_are_trusted(ca_file: Path) 
 
 
 async def test_a_proxy_that_wants_a_password_needs_a_person(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And the one it was given is not shown."""
+    """A proxy that asks for a password raises `TokenError`, and the message does not show the given password."""
     async with proxying(1, 407) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://ann:p455w0rd@{LOOPBACK}:{proxy.port}")
         with pytest.raises(TokenError, match=r"The proxy .* refused to connect to graph.test \(status 407\)") as caught:
@@ -311,7 +320,7 @@ async def test_a_proxy_that_wants_a_password_needs_a_person(ca_file: Path, monke
 
 
 async def test_the_secret_goes_to_https_only(ca_file: Path) -> None:
-    """Whatever address the login names for its token endpoint."""
+    """The secret is sent to https only, whatever token endpoint the login names."""
     endpoint = Endpoint(granted())
     endpoint.token_endpoint = "http://login.example/token"
     async with a_login(endpoint, ca_file) as (login, _):
@@ -321,7 +330,7 @@ async def test_the_secret_goes_to_https_only(ca_file: Path) -> None:
 
 
 async def test_a_netrc_does_not_meddle(ca_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its credentials for every host are not sent along."""
+    """The credentials for every host in a .netrc file are not sent to the login."""
     netrc = tmp_path / "netrc"
     netrc.write_text("default login ann password p455w0rd\n", encoding="utf-8")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -334,7 +343,7 @@ async def test_a_netrc_does_not_meddle(ca_file: Path, tmp_path: Path, monkeypatc
 
 
 def a_code(**changes: Any) -> tuple[int, Any, dict[str, str]]:
-    """A code, as the login gives it out."""
+    """Return an answer with a device code, as the login gives it."""
     code = {
         "user_code": "ABCD1234", "device_code": "device-1", "verification_uri": "https://login.example/device",
         "expires_in": 900, "interval": 5,
@@ -343,7 +352,7 @@ def a_code(**changes: Any) -> tuple[int, Any, dict[str, str]]:
 
 
 def the_device_login(authority_url: str, ca_file: Path, tell: Any) -> DeviceCodeLogin:
-    """A login that shows its codes to ``tell``."""
+    """Make a device-code login that shows its codes to ``tell``."""
     return DeviceCodeLogin(
         tell,
         tenant_id=TENANT,
@@ -366,7 +375,10 @@ def the_device_login(authority_url: str, ca_file: Path, tell: Any) -> DeviceCode
 async def test_a_code_is_shown_and_waited_for_within_bounds(
     changes: dict[str, Any], again_after_s: int, minutes: int, ca_file: Path
 ) -> None:
-    """Whatever interval and life the login names; MSAL would ask without end for an interval of 0."""
+    """A device code is shown once and asked about at intervals of 1 to 60 seconds, whatever the login names.
+
+    MSAL would ask without end for an interval of 0.
+    """
     told: list[str] = []
     async with serving(Endpoint(a_code(**changes), refused("authorization_pending", 70016), granted())) as server:
         login = the_device_login(server.url, ca_file, told.append)
@@ -378,7 +390,7 @@ async def test_a_code_is_shown_and_waited_for_within_bounds(
         assert (await asyncio.to_thread(login.acquire)).token == "token-1"
     (sentence,) = told
     assert "open https://login.example/device in a browser on any device and enter the code ABCD1234." in sentence
-    assert f"good for {minutes} minutes" in sentence
+    assert f"good for {minutes} min" in sentence
     assert "device-1" not in sentence + repr(login)
 
 
@@ -392,7 +404,10 @@ async def test_a_code_is_shown_and_waited_for_within_bounds(
     ],
 )
 async def test_a_code_that_makes_no_sense_is_not_shown(changes: dict[str, Any], message: str, ca_file: Path) -> None:
-    """Least of all an address without TLS, where a person would type a password."""
+    """A device code with missing fields, or with a sign-in address without TLS, is not shown.
+
+    A person would type a password there.
+    """
     told: list[str] = []
     async with serving(Endpoint(a_code(**changes))) as server:
         with pytest.raises(TokenError, match=message):
@@ -410,7 +425,7 @@ async def test_a_code_that_makes_no_sense_is_not_shown(changes: dict[str, Any], 
     ],
 )
 async def test_a_hostile_code_is_never_shown(changes: dict[str, Any], ca_file: Path) -> None:
-    """Both are the login's texts, and a person reads them: what is no code and no short address may hold anything."""
+    """A device code or address with unusual characters is not shown, because the login may put any text there."""
     told: list[str] = []
     async with serving(Endpoint(a_code(**changes))) as server:
         with pytest.raises(TokenError) as caught:
@@ -423,7 +438,10 @@ async def test_a_hostile_code_is_never_shown(changes: dict[str, Any], ca_file: P
 
 
 async def test_an_identity_header_goes_to_the_platform_only(ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither over plain http to a public address, nor to the target of a redirect, nor through a proxy."""
+    """The identity header is not sent by plain http to a public address.
+
+    It also goes neither to the target of a redirect nor through a proxy.
+    """
     async with serving(answering(200, b"{}"), tls=False) as elsewhere:
         location = f"Location: http://127.0.0.1:{elsewhere.port}/"
         async with serving(answering(307, b"", location), tls=False) as server:
@@ -447,7 +465,7 @@ async def test_an_identity_header_goes_to_the_platform_only(ca_file: Path, monke
 
 
 async def test_a_refusal_does_not_repeat_the_identity_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Should the platform do so."""
+    """A refusal of the platform that repeats the identity header is shown without it."""
     said = b'{"statusCode":400,"message":"The header h~1 is odd."}'
     async with serving(answering(400, said), tls=False) as server:
         environment = {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{server.port}/msi/token", "IDENTITY_HEADER": "h~1"}
@@ -459,7 +477,10 @@ async def test_a_refusal_does_not_repeat_the_identity_header(monkeypatch: pytest
 
 
 async def test_a_machine_without_an_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Worth another try: the service may be starting. What to ask oneself comes with the end of patience."""
+    """A machine without an identity endpoint raises `LoginUnavailable`, because the service may be starting.
+
+    The remedy asks whether this is an Azure machine.
+    """
     async with serving(answering(), tls=False) as server:
         port = server.port
     monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", f"http://127.0.0.1:{port}")
@@ -473,7 +494,10 @@ async def test_a_machine_without_an_endpoint(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("expires", [{"expires_in": "3600"}, {"expires_on": 99_999_999_999}])
 async def test_cloud_shell_gives_a_token_of_whoever_signed_in(expires: dict[str, Any]) -> None:
-    """At MSI_ENDPOINT, without a secret; no other identity can be chosen there."""
+    """Cloud Shell at MSI_ENDPOINT gives a token of the person who signed in, without a secret.
+
+    Another identity cannot be chosen there.
+    """
     granted_ = json.dumps({"access_token": "token-1", **expires}).encode()
     async with serving(answering(200, granted_), tls=False) as server:
         environment = {"MSI_ENDPOINT": f"http://127.0.0.1:{server.port}/oauth2/token"}
@@ -489,7 +513,10 @@ async def test_cloud_shell_gives_a_token_of_whoever_signed_in(expires: dict[str,
 
 
 async def test_service_fabric_is_believed_by_its_thumbprint_alone() -> None:
-    """No authority signs its certificate. A token that Graph wants replaced is named by its hash."""
+    """A Service Fabric endpoint is trusted by its thumbprint alone, because no authority signs its certificate.
+
+    A token that Graph wants replaced is named by its hash.
+    """
     granted_ = json.dumps({"access_token": "token-1", "expires_on": "99999999999"}).encode()
     async with serving(answering(200, granted_)) as server:
         environment = {

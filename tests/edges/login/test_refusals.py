@@ -1,4 +1,4 @@
-"""What the login says when it refuses, turned into a sentence with a remedy."""
+"""Tests of refusals by the login: each becomes a sentence with a remedy."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from purgeengine.edges.login.refusals import _REMEDIES, refusal_sentence, will_p
 
 
 def sentence(number: int, error: str = "invalid_client", text: str = "Something.", **secrets: tuple[str, ...]) -> str:
-    """What is said of a refusal with this number."""
+    """Return the sentence about a refusal with this number."""
     answer = {"error": error, "error_description": f"AADSTS{number}: {text} Trace ID: 1"}
     return refusal_sentence(answer, host="login.example", tenant="contoso", client="app-1", **secrets)
 
 
 @pytest.mark.parametrize("number", sorted(_REMEDIES))
 def test_every_number_has_a_whole_sentence(number: int) -> None:
-    """It names the number, leaves no gap, and ends."""
+    """Every known number has a complete sentence: it names the number, has no unfilled placeholder and ends with a full stop."""
     said = sentence(number)
     assert said.startswith(f"The login at login.example refused a token (AADSTS{number}, invalid_client): ")
     assert said.endswith(".")
@@ -47,7 +47,7 @@ def test_every_number_has_a_whole_sentence(number: int) -> None:
     ],
 )
 def test_the_remedy_fits_the_number(numbers: tuple[int, ...], remedy: str) -> None:
-    """What an administrator does about it."""
+    """The sentence tells the administrator the remedy that fits the number."""
     for number in numbers:
         assert remedy in sentence(number)
 
@@ -62,22 +62,22 @@ def test_the_remedy_fits_the_number(numbers: tuple[int, ...], remedy: str) -> No
     ],
 )
 def test_an_unknown_number_is_told_by_its_error(error: str, remedy: str) -> None:
-    """There are thousands of numbers and a handful of errors."""
+    """A refusal with an unknown number gets a remedy by its error name, because there are thousands of numbers and few errors."""
     assert remedy in sentence(1, error)
 
 
 def test_its_own_words_are_shown_without_secrets() -> None:
-    """What we do not know is quoted, as far as it is fit to be."""
+    """A refusal with an unknown number and error is quoted without secrets and control characters."""
     said = sentence(1, "odd", "The value hunter2 is\x1b[2J odd.", secrets=("hunter2",))
     assert said == "The login at login.example refused a token (AADSTS1, odd): The value (redacted) is\ufffd[2J odd."
 
 
 def test_what_looks_like_a_token_is_not_repeated() -> None:
-    """Even one that is none of ours."""
+    """A refusal that contains a JWT is shown without it, even if the JWT is not ours."""
     assert "eyJ" not in sentence(1, "odd", "The assertion eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczov.zAfwx4RL is odd.")
 
 
 @pytest.mark.parametrize("number", [90033, 90006, 50196])
 def test_some_refusals_pass(number: int) -> None:
-    """The login's own trouble in the form of a refusal."""
+    """A refusal with one of three numbers counts as an outage, because the login's own trouble caused it."""
     assert will_pass({"error": "invalid_request", "error_description": f"AADSTS{number}: x"})

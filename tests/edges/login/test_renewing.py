@@ -1,4 +1,4 @@
-"""When tokens are renewed, once for all, and what is said when they cannot be."""
+"""Tests of renewing: when tokens are renewed, that one renewal serves all callers, and what is said if it fails."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import random
 from typing import Any
 
+import jwt
 import pytest
 
 from purgeengine import logs
@@ -20,19 +21,19 @@ from purgeengine.edges.login import (
     RenewingTokens,
     tokens_from_environment,
 )
-from purgeengine.edges.login.identity import claims_of
+from purgeengine.edges.login.identity import TOKEN_LENGTH_MAX, claims_of
 from purgeengine.errors import TokenError, UsageProblem
 
 HOUR_S = 3600.0
 
 
 class ManualClock:
-    """Both clocks, moved by hand."""
+    """A monotonic and a wall clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 100.0
         self.slept = 0.0
-        """What the monotonic clock has missed."""
+        """The seconds of sleep that the monotonic clock has missed."""
 
     def monotonic(self) -> float:
         return self.now
@@ -42,7 +43,7 @@ class ManualClock:
 
 
 class ScriptedLogin:
-    """Issues ``t1``, ``t2``, …; what stands in ``troubles`` is raised first."""
+    """A login that issues ``t1``, ``t2``, … after it raised each of its ``troubles``."""
 
     method, tenant_id, client_id = "client secret", "tenant", "client"
     remedy, credential, skew_s, claims = "Check the network.", "", None, ""
@@ -62,7 +63,7 @@ class ScriptedLogin:
 
 
 def some_tokens(login: ScriptedLogin, clock: ManualClock, **options: Any) -> tuple[RenewingTokens, list[float]]:
-    """Tokens of a login in manual time, and the waits between their tries."""
+    """Return tokens of the login in manual time, and the list of waits between their tries."""
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -74,31 +75,28 @@ def some_tokens(login: ScriptedLogin, clock: ManualClock, **options: Any) -> tup
 
 @pytest.fixture
 def log() -> io.StringIO:
-    """What is logged, as JSON lines."""
+    """Return the stream that gets the log as JSON lines."""
     out = io.StringIO()
     logs.configure_logs("json", stream=out)
     return out
 
 
 async def settled(tokens: RenewingTokens) -> None:
-    """Let a renewal under way end."""
+    """Wait for a renewal that is under way."""
     if tokens._renewal is not None:
         await asyncio.wait([tokens._renewal])
 
 
 def a_jwt(**claims: Any) -> str:
-    """A token that says this of itself."""
-    parts = [
-        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": "x"}, claims)
-    ]
-    return ".".join([*parts, "signature"])
+    """Return a JWT with these claims."""
+    return jwt.encode(claims, bytes(32), algorithm="HS256")
 
 
 # ----------------------------------------------------------------------------------------------------------- renewing
 
 
 async def test_a_token_is_asked_for_once_and_kept() -> None:
-    """Until it is due."""
+    """A token is asked for once and handed out until its renewal is due."""
     login, clock = ScriptedLogin(), ManualClock()
     tokens, _ = some_tokens(login, clock)
     assert [await tokens.token() for _ in range(3)] == ["t1"] * 3
@@ -108,7 +106,7 @@ async def test_a_token_is_asked_for_once_and_kept() -> None:
 
 
 async def test_fifty_waiters_share_one_renewal() -> None:
-    """Single flight, at the start and when Graph refuses the token."""
+    """Fifty callers share one renewal, both at the start and after Graph refused the token."""
     login = ScriptedLogin()
     tokens, _ = some_tokens(login, ManualClock())
     assert set(await asyncio.gather(*(tokens.token() for _ in range(50)))) == {"t1"}
@@ -117,7 +115,7 @@ async def test_fifty_waiters_share_one_renewal() -> None:
 
 
 async def test_a_token_is_renewed_ahead_of_its_end_and_nobody_waits() -> None:
-    """With less than five minutes left the old one is handed out while the new one is fetched."""
+    """With less than five minutes left, the old token is handed out while the new one is fetched, so that nobody waits."""
     login, clock = ScriptedLogin(), ManualClock()
     tokens, _ = some_tokens(login, clock)
     await tokens.token()
@@ -129,7 +127,7 @@ async def test_a_token_is_renewed_ahead_of_its_end_and_nobody_waits() -> None:
 
 
 async def test_a_token_that_is_about_to_end_is_waited_for() -> None:
-    """With less than a minute left it could expire on the way."""
+    """With less than a minute left, the caller waits for the new token, because the old one could expire on its way to Graph."""
     login, clock = ScriptedLogin(), ManualClock()
     tokens, _ = some_tokens(login, clock)
     await tokens.token()
@@ -138,7 +136,7 @@ async def test_a_token_that_is_about_to_end_is_waited_for() -> None:
 
 
 async def test_a_short_lived_token_is_renewed_at_half_its_life() -> None:
-    """Not before: a token of four minutes would be renewed with every call."""
+    """A short-lived token is renewed at half its life, because five minutes ahead would mean a renewal with every call."""
     login, clock = ScriptedLogin(240.0), ManualClock()
     tokens, _ = some_tokens(login, clock)
     await tokens.token()
@@ -152,7 +150,7 @@ async def test_a_short_lived_token_is_renewed_at_half_its_life() -> None:
 
 
 async def test_a_token_ages_while_the_machine_sleeps() -> None:
-    """The monotonic clock may stand still meanwhile; the other one tells."""
+    """A token expires while the machine sleeps: the wall clock shows it where the monotonic clock stands still."""
     clock = ManualClock()
     tokens, _ = some_tokens(ScriptedLogin(), clock)
     await tokens.token()
@@ -161,7 +159,7 @@ async def test_a_token_ages_while_the_machine_sleeps() -> None:
 
 
 async def test_a_wall_clock_set_back_keeps_no_token_alive() -> None:
-    """The monotonic clock tells."""
+    """A token expires by the monotonic clock, even if the wall clock is set back."""
     clock = ManualClock()
     tokens, _ = some_tokens(ScriptedLogin(), clock)
     await tokens.token()
@@ -171,7 +169,7 @@ async def test_a_wall_clock_set_back_keeps_no_token_alive() -> None:
 
 
 async def test_a_refused_token_is_replaced_once() -> None:
-    """Who comes late with the old token gets the new one, without another renewal."""
+    """A refused token is replaced once: a second caller with the old token gets the new one without another renewal."""
     login = ScriptedLogin()
     tokens, _ = some_tokens(login, ManualClock())
     first = await tokens.token()
@@ -181,7 +179,7 @@ async def test_a_refused_token_is_replaced_once() -> None:
 
 
 async def test_a_waiter_that_gives_up_does_not_take_the_renewal_along() -> None:
-    """The others still get their token."""
+    """A caller that is cancelled does not cancel the renewal, and the other callers still get their token."""
     login = ScriptedLogin()
     tokens, _ = some_tokens(login, ManualClock())
     first, second = (asyncio.ensure_future(tokens.token()) for _ in range(2))
@@ -192,7 +190,7 @@ async def test_a_waiter_that_gives_up_does_not_take_the_renewal_along() -> None:
 
 
 async def test_troubles_that_pass_are_waited_out() -> None:
-    """Longer each time, and at least as long as the login asks for."""
+    """An outage of the login is waited out with longer waits each time, and each wait is at least as long as the login asks."""
     login = ScriptedLogin(HOUR_S, LoginUnavailable("x"), LoginUnavailable("x", 12.0), LoginUnavailable("x"))
     tokens, waits = some_tokens(login, ManualClock())
     assert await tokens.token() == "t1"
@@ -203,7 +201,10 @@ async def test_troubles_that_pass_are_waited_out() -> None:
 
 
 async def test_patience_ends_sooner_at_the_start_than_on_the_way() -> None:
-    """Half a minute without a first token is a mistake in the set-up; a quarter of an hour later on is an incident."""
+    """The first token is awaited for 30 s, because a failure there is a mistake in the set-up.
+
+    A later one is awaited for 900 s.
+    """
     login, clock = ScriptedLogin(), ManualClock()
     login.troubles = [LoginUnavailable("the login at x could not be reached")] * 1000
     tokens, waits = some_tokens(login, clock)
@@ -220,7 +221,7 @@ async def test_patience_ends_sooner_at_the_start_than_on_the_way() -> None:
 
 
 async def test_a_wait_longer_than_patience_is_said_and_not_begun() -> None:
-    """Nobody waits for what will not be waited out."""
+    """A login that asks for a wait beyond the time limit raises `TokenError` at once, and no wait begins."""
     tokens, waits = some_tokens(ScriptedLogin(HOUR_S, LoginUnavailable("busy", 950.0)), ManualClock())
     with pytest.raises(TokenError, match="busy and asks to wait 950 s"):
         await tokens.token()
@@ -228,7 +229,10 @@ async def test_a_wait_longer_than_patience_is_said_and_not_begun() -> None:
 
 
 async def test_a_person_who_signs_in_is_waited_for() -> None:
-    """In the steps that the login asks for, longer than patience; an outage in between has patience of its own."""
+    """A person who signs in is waited for at the login's intervals, beyond the time limit of an outage.
+
+    An outage in between has its own time limit.
+    """
     out = [LoginUnavailable("out", 20.0)]
     login = ScriptedLogin(HOUR_S, *[LoginPending(5.0)] * 50, *out, LoginPending(10.0), *out)
     tokens, waits = some_tokens(login, ManualClock())
@@ -237,7 +241,10 @@ async def test_a_person_who_signs_in_is_waited_for() -> None:
 
 
 async def test_an_outage_is_told_once_in_a_renewal(log: io.StringIO) -> None:
-    """A warning when it begins, with the reason; a renewal that fails while the old token is good is told as well."""
+    """A renewal logs an outage once, with its reason.
+
+    A renewal that fails while the old token is valid is logged too.
+    """
     login, clock = ScriptedLogin(HOUR_S, *[LoginUnavailable("the login answered 503")] * 3), ManualClock()
     tokens, _ = some_tokens(login, clock)
     await tokens.token()
@@ -253,7 +260,7 @@ async def test_an_outage_is_told_once_in_a_renewal(log: io.StringIO) -> None:
 
 
 async def test_a_final_refusal_is_raised_at_once_to_all() -> None:
-    """Trying again would not help."""
+    """A final refusal is raised at once to all callers, because another try would not help."""
     login = ScriptedLogin(HOUR_S, TokenError("The secret is wrong."))
     tokens, waits = some_tokens(login, ManualClock())
     found = await asyncio.gather(*(tokens.token() for _ in range(3)), return_exceptions=True)
@@ -262,7 +269,10 @@ async def test_a_final_refusal_is_raised_at_once_to_all() -> None:
 
 
 async def test_a_renewal_that_fails_leaves_the_old_token_in_use_while_it_is_good() -> None:
-    """Tried again after half a minute, not with every call; once the token has run out, the failure is everybody's."""
+    """After a failed renewal the old token stays in use and a new try follows after half a minute.
+
+    Once the token has expired, every caller gets the error.
+    """
     login, clock = ScriptedLogin(), ManualClock()
     tokens, _ = some_tokens(login, clock)
     await tokens.token()
@@ -283,7 +293,7 @@ async def test_a_renewal_that_fails_leaves_the_old_token_in_use_while_it_is_good
 
 
 def test_tokens_outlive_an_event_loop() -> None:
-    """The command asks for one to begin with, and the run goes on in another loop."""
+    """Tokens work in a second event loop: the command asks for the first token, and the run continues in another loop."""
     login = ScriptedLogin()
     tokens, _ = some_tokens(login, ManualClock())
     assert asyncio.run(tokens.token()) == "t1"
@@ -291,7 +301,7 @@ def test_tokens_outlive_an_event_loop() -> None:
 
 
 async def test_who_we_are_is_known_in_parts_before_the_first_token() -> None:
-    """Roles and expiry come with it; the token's own claims are believed for people only."""
+    """The tenant and app are known before the first token; roles and expiry come with it. The result shows no token."""
     clock, login = ManualClock(), ScriptedLogin()
     tokens, _ = some_tokens(login, clock)
     before = tokens.describe()
@@ -308,7 +318,7 @@ async def test_who_we_are_is_known_in_parts_before_the_first_token() -> None:
 
 
 async def test_a_ready_token_is_handed_out_as_it_is() -> None:
-    """Without the word Bearer and white space around it, which people copy along."""
+    """A ready token is handed out without the word Bearer and without white space around it, which people copy along."""
     tokens = ReadyToken(" Bearer abc.def\n")
     assert await tokens.token() == "abc.def"
     assert tokens.describe().method == "ready token"
@@ -317,7 +327,7 @@ async def test_a_ready_token_is_handed_out_as_it_is() -> None:
 
 
 async def test_a_ready_token_cannot_be_renewed() -> None:
-    """And the message says what to do."""
+    """A ready token that Graph refuses raises `TokenError`, and the message says what to do."""
     with pytest.raises(
         TokenError, match=r"cannot be renewed\. Put a new token there, or set AZURE_TENANT_ID"
     ) as caught:
@@ -326,7 +336,7 @@ async def test_a_ready_token_cannot_be_renewed() -> None:
 
 
 async def test_a_ready_token_that_has_run_out_is_refused() -> None:
-    """At the start, and on the way."""
+    """An expired ready token is refused, both at the start and during a run."""
     clock = ManualClock()
     token = a_jwt(exp=clock.utc() + 10, tid="T", azp="C", scp="Contacts.ReadWrite User.Read")
     tokens = ReadyToken(token, clock)
@@ -341,19 +351,42 @@ async def test_a_ready_token_that_has_run_out_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["", "a b", "a\nb", "tökен", "Bearer "])
 def test_what_is_no_token_is_refused(text: str) -> None:
-    """It could not stand in a header."""
+    """A text that cannot stand in an HTTP header is refused as a ready token."""
     with pytest.raises(TokenError, match="no token"):
         ReadyToken(text)
 
 
 @pytest.mark.parametrize("token", ["", "abc", "a.b.c", "a..c", "....", "e30.W10.x", "e30.!!!.x", "a.e30"])
 def test_claims_of_what_is_no_jwt_are_none(token: str) -> None:
-    """Opaque tokens are fine; they only say nothing."""
+    """A text that is not a JWT has no claims, and is still allowed as a token."""
     assert claims_of(token) == {}
 
 
+@pytest.mark.parametrize(
+    ("token", "reason"),
+    [
+        (jwt.encode({"tid": "T"}, "", algorithm="none"), "without a signature"),
+        (a_jwt(tid="T").rpartition(".")[0] + ".", "without a signature"),
+        ("x" * (TOKEN_LENGTH_MAX + 1), "longer than the 65,536 characters"),
+        (a_jwt(tid="x" * TOKEN_LENGTH_MAX), "longer than the 65,536 characters"),
+    ],
+    ids=["alg none", "no signature", "long", "long claims"],
+)
+def test_a_token_that_graph_can_never_accept_is_refused_before_anything_is_sent(token: str, reason: str) -> None:
+    """A ready token that Graph can never accept is refused with its variable and the fault, and is not shown."""
+    with pytest.raises(TokenError, match=f"PURGEENGINE_ACCESS_TOKEN holds is .*{reason}") as refused:
+        ReadyToken(token)
+    assert token[:20] not in str(refused.value)
+
+
+def test_claims_nested_beyond_measure_are_none() -> None:
+    """Claims with too deep nesting count as none, and their token may still be valid."""
+    header, payload = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (b"{}", b"[" * 40_000))
+    assert claims_of(f"{header}.{payload}.c2ln") == {}
+
+
 def test_hostile_claims_do_no_harm() -> None:
-    """They are shown to people."""
+    """Hostile claims are cleaned of control characters before people see them, and claims of a wrong type become empty."""
     identity = ReadyToken(a_jwt(tid="\x1b[2J", appid=7, roles=["a\u202eb", 5], exp="soon")).describe()
     assert (identity.tenant_id, identity.client_id, identity.roles) == ("\ufffd[2J", "", ("a\ufffdb", ""))
     assert identity.expires_utc is None
@@ -365,21 +398,21 @@ APP = {"AZURE_TENANT_ID": "contoso.example", "AZURE_CLIENT_ID": "11111111-1111-4
 
 
 def from_environment(environment: dict[str, str], authority_url: str = "https://login.microsoftonline.com") -> Any:
-    """Tokens for the global cloud."""
+    """Make tokens from this environment for the global cloud."""
     return tokens_from_environment(
         environment, authority_url=authority_url, graph_url="https://graph.microsoft.com", ca_file=None
     )
 
 
 def test_a_ready_token_comes_first() -> None:
-    """Whoever sets it wants it."""
+    """A ready token is used before an app's secret, because whoever sets it wants it."""
     assert isinstance(
         from_environment({**APP, "AZURE_CLIENT_SECRET": "s", "PURGEENGINE_ACCESS_TOKEN": "t"}), ReadyToken
     )
 
 
 def test_an_app_signs_in_with_its_secret() -> None:
-    """Nothing is asked for yet, and the secret is not shown."""
+    """An app with a secret signs in by secret; nothing is asked for yet, and the secret is not shown."""
     tokens = from_environment({**APP, "AZURE_CLIENT_SECRET": " hunter2 "})
     assert isinstance(tokens, RenewingTokens)
     identity = tokens.describe()
@@ -408,7 +441,7 @@ def test_an_app_signs_in_with_its_secret() -> None:
     ],
 )
 def test_what_is_missing_is_said(environment: dict[str, str], message: str) -> None:
-    """By name, with what to do; and no secret is repeated."""
+    """The message about missing variables names them and says what to do, and repeats no secret."""
     with pytest.raises(TokenError) as caught:
         from_environment(environment)
     assert message in str(caught.value)
@@ -425,14 +458,14 @@ def test_what_is_missing_is_said(environment: dict[str, str], message: str) -> N
     ],
 )
 def test_an_authority_that_cannot_be_used_is_a_usage_problem(authority_url: str, message: str) -> None:
-    """Nothing is sent there."""
+    """An unusable authority URL raises `UsageProblem`, so that nothing is sent there."""
     with pytest.raises(UsageProblem) as caught:
         from_environment({**APP, "AZURE_CLIENT_SECRET": "hunter2"}, authority_url)
     assert message in str(caught.value)
 
 
 def test_an_authority_may_end_in_the_tenant() -> None:
-    """As people copy it."""
+    """The authority URL may end in the tenant, as people copy it."""
     for ending in ("", "/", "/contoso.example", "/CONTOSO.example/"):
         tokens = from_environment({**APP, "AZURE_CLIENT_SECRET": "s"}, "https://login.microsoftonline.com" + ending)
         assert tokens._login._authority == "https://login.microsoftonline.com/contoso.example"

@@ -1,4 +1,4 @@
-"""The login is out in the middle of a run, in virtual time: the run waits and goes on, or stops and can be taken up again."""
+"""Tests of a login outage during a run, in virtual time: the run waits and continues, or stops and can be resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SLOW = TenantSettings(latency_median_s=2.0, latency_s_max=4.0)
 
 
 class SimulatedLogin:
-    """Asks the simulated login without a network."""
+    """A login that asks the simulated login without a network."""
 
     method, tenant_id, client_id = "client secret", "contoso", "app"
     remedy, credential, skew_s, claims = "Check the network.", "", None, ""
@@ -32,7 +32,7 @@ class SimulatedLogin:
         self._now: Callable[[], float] = lambda: started_at + clock.monotonic()
 
     def acquire(self) -> Issued:
-        """A token, unless the login is out."""
+        """Return a token, or raise `LoginUnavailable` during an outage."""
         app = self._login.app
         form = {
             "grant_type": "client_credentials",
@@ -50,7 +50,10 @@ class SimulatedLogin:
 
 @pytest.fixture(autouse=True)
 def renewing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The simulated world gets the real `RenewingTokens`, whose login is asked on the loop itself: virtual time has no threads."""
+    """Gives the simulated world the real `RenewingTokens`.
+
+    It asks its login in the loop itself, because virtual time has no threads.
+    """
 
     async def at_once(function: Callable[[], Any]) -> Any:
         return function()
@@ -64,14 +67,14 @@ def renewing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def a_job() -> World:
-    """A hundred slow rows of one mailbox, with tokens that live for twenty seconds."""
+    """Return a job with a hundred slow rows of one mailbox and tokens that live for 20 seconds."""
     job = World(rows_by_mailbox=(ROWS,), settings=SLOW, limits=Limits(connections=2), absent=0.0, seed=3)
     job.login.lifetime_s = 20.0
     return job
 
 
 def test_a_run_rides_out_eight_minutes_without_a_login() -> None:
-    """The token runs out on the way, nothing is sent meanwhile, and the same run goes on to the end."""
+    """A run survives a login outage of eight minutes: it sends nothing after its token expired, and then purges every row."""
     job = a_job()
     job.login.outage = (15.0, 15.0 + 480.0)
     job.run_once()
@@ -82,7 +85,10 @@ def test_a_run_rides_out_eight_minutes_without_a_login() -> None:
 
 
 def test_a_longer_outage_stops_the_run_and_the_same_command_goes_on() -> None:
-    """With exit 3 after a quarter of an hour; every row has its one outcome in the end."""
+    """A longer outage stops the run with exit code 3 after 15 minutes.
+
+    The same command later gives every row its one outcome.
+    """
     job = a_job()
     job.login.outage = (15.0, 3_600.0)
     job.run_once()
@@ -99,7 +105,7 @@ def test_a_longer_outage_stops_the_run_and_the_same_command_goes_on() -> None:
 
 
 def test_a_run_that_begins_in_an_outage_says_so_soon() -> None:
-    """Nobody waits a quarter of an hour for a mistake in the set-up."""
+    """A run that begins during an outage stops soon and sends nothing. The cause may be a mistake in the set-up."""
     job = a_job()
     job.login.outage = (0.0, 3_600.0)
     job.run_once()

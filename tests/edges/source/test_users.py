@@ -1,4 +1,4 @@
-"""Lists of users with quoted cells of several lines: no text inside a cell becomes a user, and nothing ambiguous is read."""
+"""Tests of user lists with quoted cells of several lines: no text in a cell becomes a user, and ambiguous lists are refused."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CELLS = st.lists(
 
 
 def quoted(text: str) -> str:
-    """A cell as any CSV writer quotes it."""
+    """Return a cell quoted as CSV writers do."""
     return '"' + text.replace('"', '""') + '"'
 
 
 def test_text_inside_a_cell_names_no_user(tmp_path: Path) -> None:
-    """A note of three lines, one of them like a row, stays a note."""
+    """A quoted note of three lines stays a note, even if one of its lines looks like a row."""
     text = 'note,user\r\n"a\r\nb,eve@x.example\r\n#",ann@x.example\r\n# a "remark\r\n\r\nn,bob@x.example'
     assert read_users(a_file(tmp_path, text)) == ["ann@x.example", "bob@x.example"]
 
@@ -44,13 +44,13 @@ def test_text_inside_a_cell_names_no_user(tmp_path: Path) -> None:
     ],
 )
 def test_a_list_that_may_mean_two_things_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    """A quote that is never closed or stands at the wrong place, and a row that does not fit the header."""
+    """A list with a misplaced or unclosed quote, or with a row that does not fit the header, is refused."""
     with pytest.raises(InputError, match=said):
         read_users(a_file(tmp_path, text))
 
 
 def test_a_note_may_end_with_a_backslash(tmp_path: Path) -> None:
-    """The other reading breaks off, so that only one is meant."""
+    """A quoted note may end with a backslash if the list can be read in one way only."""
     text = 'user,note\nann@x.example,"C:\\dir\\"\nbob@x.example,n\n'
     assert read_users(a_file(tmp_path, text)) == ["ann@x.example", "bob@x.example"]
 
@@ -60,7 +60,10 @@ def test_a_note_may_end_with_a_backslash(tmp_path: Path) -> None:
 def test_whatever_is_read_is_what_the_csv_of_python_reads(
     tmp_path_factory: pytest.TempPathFactory, notes: list[str], data: st.DataObject
 ) -> None:
-    """Well-formed lists give all users; of others, with a character taken out, the same users as the oracle or a refusal."""
+    """A well-formed list gives all users.
+
+    One with a character taken out is refused, or gives only users that Python's csv reads.
+    """
     text = "note,user\n" + "".join(f"{quoted(note)},u{n}@x.example\n" for n, note in enumerate(notes))
     path = tmp_path_factory.mktemp("users") / "list.csv"
     path.write_bytes(text.encode())

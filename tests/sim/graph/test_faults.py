@@ -1,4 +1,4 @@
-"""Misfortunes: what the client sees, and what is true afterwards."""
+"""Tests of the simulated faults: what the client sees of each, and what is true afterwards."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ USERS = 6
 
 
 def suffering(name: str, *, seed: int = 1, **more: Any) -> Tenant:
-    """A tenant of one mailbox with 200 contacts on which one misfortune falls each time."""
+    """Return a tenant with one mailbox of 200 contacts, on which one fault falls every time."""
     settings = {"latency_median_s": LATENCY_S, "latency_sigma": 0.0, "overhead_s": 0.02, "mailbox_requests": None}
     return a_tenant({ANN: 200}, faults=Faults(**{name: 1.0}), seed=seed, **{**settings, **more})
 
 
 def test_no_misfortune_is_the_default() -> None:
-    """All probabilities are 0."""
+    """By default every fault has probability 0."""
     assert all(getattr(Faults(), name) == 0 for name in Faults.probabilities())
 
 
 def test_everything_sets_every_probability() -> None:
-    """None is forgotten."""
+    """`Faults.everything` sets the probability of every fault."""
     faults = Faults.everything(0.25)
     assert {getattr(faults, name) for name in Faults.probabilities()} == {0.25}
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1])
 def test_a_probability_lies_between_0_and_1(p: float) -> None:
-    """The message names the misfortune."""
+    """A probability outside 0 to 1 is refused, and the message names the fault."""
     with pytest.raises(UsageProblem, match="truncated"):
         Faults(truncated=p)
 
@@ -61,7 +61,7 @@ def test_a_probability_lies_between_0_and_1(p: float) -> None:
     ],
 )
 def test_a_call_suffers_before_or_after_the_deed(name: str, kind: EndKind, purged: set[int]) -> None:
-    """The contacts are as the misfortune's name says, and no sub-response is taken for answered."""
+    """A fault of a call leaves the contacts purged or not, as its name says, and no sub-response counts as answered."""
     seen_kinds, seen_purged = set(), set()
     for seed in range(30):
         tenant = suffering(name, seed=seed)
@@ -77,7 +77,7 @@ def test_a_call_suffers_before_or_after_the_deed(name: str, kind: EndKind, purge
 
 @pytest.mark.parametrize("name", ["call_error_before", "call_error_after"])
 def test_a_failed_call_has_one_of_the_servers_statuses(name: str) -> None:
-    """500, 502, 503 and 504 all come, as JSON errors without sub-responses."""
+    """A failed call has the status 500, 502, 503 or 504 and a JSON error without sub-responses."""
     statuses = set()
     for seed in range(60):
         tenant = suffering(name, seed=seed)
@@ -89,7 +89,7 @@ def test_a_failed_call_has_one_of_the_servers_statuses(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["call_error_after", "reset_after", "hang_after"])
 def test_work_may_run_on_behind_the_clients_back(name: str) -> None:
-    """The call can end for the client while its sub-requests still hold the mailbox's slots."""
+    """A call may end for the client while its sub-requests still hold slots of the mailbox, and they all run to their end."""
     seen = set()
     for seed in range(20):
         tenant = suffering(name, seed=seed)
@@ -104,7 +104,7 @@ def test_work_may_run_on_behind_the_clients_back(name: str) -> None:
 
 
 def test_a_page_of_html_comes_with_502() -> None:
-    """As a gateway in front of the service would answer."""
+    """The fault ``html_page`` answers 502 with HTML and without a request-id, as a gateway does."""
     tenant = suffering("html_page")
     ending = run_to_end(tenant, tenant.begin(contacts_of(ANN, 0), 0.0))
     headers = dict(ending.headers)
@@ -113,14 +113,14 @@ def test_a_page_of_html_comes_with_502() -> None:
 
 
 def test_an_empty_body_comes_with_200() -> None:
-    """Success without a word."""
+    """The fault ``empty_body`` answers 200 with an empty body."""
     tenant = suffering("empty_body")
     ending = run_to_end(tenant, tenant.begin(contacts_of(ANN, 0), 0.0))
     assert (ending.status, ending.body) == (200, b"")
 
 
 def test_a_truncated_answer_is_malformed_or_cut() -> None:
-    """Half of the JSON as a complete answer, or a connection that ends early."""
+    """A truncated answer is either complete with half of the JSON, or a connection that ends early."""
     kinds = set()
     for seed in range(20):
         tenant = suffering("truncated", seed=seed)
@@ -133,7 +133,10 @@ def test_a_truncated_answer_is_malformed_or_cut() -> None:
 
 
 def test_a_throttled_call_asks_to_wait_in_every_form() -> None:
-    """Outer 429 with an integer, a decimal, an HTTP date or no Retry-After; coming early is counted."""
+    """A throttled call is an outer 429 with an integer, decimal, HTTP date or no Retry-After.
+
+    A call before the end of that wait is counted.
+    """
     forms = set()
     for seed in range(60):
         tenant = suffering("call_throttled", seed=seed)
@@ -159,7 +162,7 @@ def test_a_throttled_call_asks_to_wait_in_every_form() -> None:
     ],
 )
 def test_an_item_suffers_before_or_after_the_deed(name: str, statuses: set[int], purged: int, requests: int) -> None:
-    """Each sub-request is answered with one of the misfortune's statuses, and the truth is as its name says."""
+    """A fault of an item answers each sub-request with one of its statuses, and purges the contacts or not as it is named."""
     tenant = suffering(name)
     seen: set[int] = set()
     for first in range(0, 200, 20):
@@ -172,7 +175,7 @@ def test_an_item_suffers_before_or_after_the_deed(name: str, statuses: set[int],
 
 
 def test_a_throttled_item_has_any_code_and_any_form_of_retry_after() -> None:
-    """Only the status can be relied upon."""
+    """A throttled item has any of several codes and forms of Retry-After; only the status is always 429."""
     tenant = suffering("item_throttled_before")
     codes, forms = set(), set()
     for first in range(0, 200, 20):
@@ -186,7 +189,7 @@ def test_a_throttled_item_has_any_code_and_any_form_of_retry_after() -> None:
 
 
 def test_an_item_can_be_missing_repeated_or_unknown() -> None:
-    """The answer leaves ids out, says them twice (alike or not), and holds ids that nobody asked for."""
+    """An answer may leave ids out, repeat them with equal or other statuses, and hold ids that nobody sent."""
     tenant = suffering("item_missing")
     assert ask(tenant, contacts_of(ANN, 0, 1)) == {}
     assert [seen.answered for seen in tenant.log] == [False, False]
@@ -200,7 +203,7 @@ def test_an_item_can_be_missing_repeated_or_unknown() -> None:
 
 
 def test_an_errors_body_comes_in_every_shape() -> None:
-    """Absent, null, base64, with innerError absent or spelt otherwise."""
+    """An error's body may be absent, null or base64, with ``innerError`` absent or spelled otherwise."""
     tenant = suffering("odd_body")
     shapes = set()
     for _ in range(10):
@@ -212,7 +215,7 @@ def test_an_errors_body_comes_in_every_shape() -> None:
 
 
 def test_a_token_expires_once_it_has_worked_for_a_while() -> None:
-    """The expired token stays refused; another one works, so that a client can go on."""
+    """A token expires after some uses and stays refused, and another token works, so that a client can continue."""
     tenant = suffering("expired_token")
     for n in range(USES_BEFORE_EXPIRY_MIN):
         assert ask(tenant, contacts_of(ANN, n), token="old")["0"][0] == 204
@@ -225,7 +228,7 @@ def test_a_token_expires_once_it_has_worked_for_a_while() -> None:
 
 
 def test_an_outage_begins_and_ends() -> None:
-    """From its first to its last second every call answers 503 or is reset, and nothing is purged."""
+    """During an outage every call gets 503 or a reset and nothing is purged; before and after it, calls succeed."""
     tenant = a_tenant({ANN: 200}, faults=Faults(outage=(10.0, 20.0)))
     assert ask(tenant, contacts_of(ANN, 0), 9.9)["0"][0] == 204
     endings = [run_to_end(tenant, tenant.begin(contacts_of(ANN, 1), 10.0)) for _ in range(30)]
@@ -235,7 +238,7 @@ def test_an_outage_begins_and_ends() -> None:
 
 
 def test_misfortunes_can_end() -> None:
-    """A run in which the trouble stops can be made."""
+    """Faults can be switched off during a run."""
     tenant = suffering("reset_before")
     assert run_to_end(tenant, tenant.begin(contacts_of(ANN, 0), 0.0)).kind is EndKind.RESET
     tenant.set_faults(Faults())
@@ -243,7 +246,7 @@ def test_misfortunes_can_end() -> None:
 
 
 def history_of(seed: int) -> tuple[object, ...]:
-    """Everything a client and the log saw of a rough hour."""
+    """Return the answers, log and counters of a run with many faults."""
     users = [f"{letter}@x.example" for letter in "abcdef"]
     tenant = a_tenant(dict.fromkeys(users, 40), faults=Faults.everything(0.03), seed=seed, latency_median_s=0.08)
     endings = []
@@ -258,13 +261,13 @@ def history_of(seed: int) -> tuple[object, ...]:
 
 
 def test_one_seed_makes_one_history() -> None:
-    """The same seed and the same calls give the same bytes, log and counters; another seed gives others."""
+    """Equal seeds and calls give equal answers, log and counters, and another seed gives others."""
     assert history_of(7) == history_of(7)
     assert history_of(7) != history_of(8)
 
 
 def test_the_truth_adds_up_whatever_happens() -> None:
-    """Seeded contacts are either there or purged, each purge stands in the log once, and all slots are given back."""
+    """With every fault, each contact is either there or purged, each purge is logged once, and all slots are released."""
     for seed in range(10):
         tenant = a_tenant({ANN: 200}, faults=Faults.everything(0.05), seed=seed, latency_median_s=0.08)
         for n in range(60):

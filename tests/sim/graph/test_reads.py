@@ -1,4 +1,4 @@
-"""What the simulated tenant lists, in pages as Graph gives them, in a batch and one request at a time."""
+"""Tests of reading from the simulated tenant: it lists in pages as Graph does, in a batch and by single requests."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ROOT = "https://graph.microsoft.com/v1.0"
 
 
 def get(tenant: Tenant, url: str) -> dict[str, Any]:
-    """The sub-response to one GET in a batch."""
+    """Return the sub-response to one GET in a batch."""
     return responses_of(run_to_end(tenant, tenant.begin(batch_asking("GET", url), tenant.now)))["0"]
 
 
 def listed(tenant: Tenant, url: str) -> tuple[list[str], int]:
-    """All ids of a collection, and in how many pages they came: every ``@odata.nextLink`` is followed."""
+    """Return all ids of a collection and its number of pages, by following every ``@odata.nextLink``."""
     ids: list[str] = []
     pages = 0
     while url:
@@ -38,25 +38,25 @@ def listed(tenant: Tenant, url: str) -> tuple[list[str], int]:
     [("", 6), ("?$top=1000", 1), ("?$top=25&$select=id", 3), ("?$top=60", 1), ("?%24top=59&$count=true", 2)],
 )
 def test_all_contacts_are_listed_in_pages(query: str, pages: int) -> None:
-    """Ten on a page unless ``$top`` says otherwise, every contact once, and no link after the last."""
+    """A list has ten contacts a page unless ``$top`` says otherwise, every contact once, and no link after the last page."""
     tenant = a_tenant({ANN: 60, BOB: 3})
     assert listed(tenant, f"/users/{ANN}/contacts{query}") == ([f"a-{n}" for n in range(60)], pages)
 
 
 def test_a_page_beyond_the_end_is_empty() -> None:
-    """``$skip`` may say any number; ``$count`` counts all of them."""
+    """A page beyond the end is empty, and ``$count`` counts all contacts."""
     body = get(a_tenant(), f"/users/{ANN}/contacts?$skip=10&$count=true")["body"]
     assert (body["value"], body["@odata.count"], "@odata.nextLink" in body) == ([], 10, False)
 
 
 def test_a_page_has_at_most_a_thousand_entries() -> None:
-    """One more is refused, as Graph refuses it."""
+    """A page of more than a thousand entries is refused with Graph's message."""
     said = get(a_tenant(), f"/users/{ANN}/contacts?$top=1001")
     assert (said["status"], "limit of '1000' for Top" in said["body"]["error"]["message"]) == (400, True)
 
 
 def test_fields_are_selected() -> None:
-    """Only those that are named come, with the annotations; one that a contact has not is refused."""
+    """``$select`` returns only the named fields and the annotations, and an unknown field is refused."""
     tenant = a_tenant()
     contact = get(tenant, f"/users/{ANN}/contacts/a-0?$select=id,displayName")["body"]
     assert {name for name in contact if not name.startswith("@")} == {"id", "displayName"}
@@ -66,7 +66,7 @@ def test_fields_are_selected() -> None:
 
 
 def test_a_mailbox_lists_its_folders() -> None:
-    """``contacts`` is the Contacts folder, ``contactFolders`` those beside it, and each lists its own contacts only."""
+    """A mailbox lists its Contacts folder, the folders beside it, and the contacts of each; an unknown folder is refused."""
     tenant = Tenant(contacts=[(ANN, "F", "x"), (ANN, "", "y"), (ANN, "G", "z"), (ANN, "H", "w")])
     prefix = f"/users/{ANN}/contactFolders"
     assert listed(tenant, f"/users/{ANN}/contacts")[0] == listed(tenant, f"{prefix}/F/contacts")[0] == ["x", "y"]
@@ -80,14 +80,14 @@ def test_a_mailbox_lists_its_folders() -> None:
 
 
 def test_what_is_purged_is_not_listed_any_more() -> None:
-    """The list is the truth."""
+    """A purged contact is no longer listed."""
     tenant = a_tenant({ANN: 3})
     run_to_end(tenant, tenant.begin(contacts_of(ANN, 1), 0.0))
     assert listed(tenant, f"/users/{ANN}/contacts")[0] == ["a-0", "a-2"]
 
 
 def test_where_every_contact_exists_some_are_listed_until_they_are_purged() -> None:
-    """A tenant without a list of contacts makes some up; they can be read and purged like all others."""
+    """A tenant in which every contact exists lists 25 made-up contacts, which can be read and purged."""
     tenant = a_tenant({}, anything_exists=True)
     ids, pages = listed(tenant, f"/users/{ANN}/contacts")
     assert (len(set(ids)), pages) == (25, 3)
@@ -98,7 +98,7 @@ def test_where_every_contact_exists_some_are_listed_until_they_are_purged() -> N
 
 
 def test_users_are_listed_by_the_directory() -> None:
-    """A hundred on a page; it counts against no mailbox."""
+    """The directory lists users, a hundred a page, without counting a request against a mailbox."""
     tenant = a_tenant({f"user{n:03}@x.example": 0 for n in range(150)})
     for n in range(150):
         tenant.truth.add_mailbox(f"user{n:03}@x.example")
@@ -110,7 +110,7 @@ def test_users_are_listed_by_the_directory() -> None:
 
 @pytest.mark.parametrize(("user", "status"), [(None, 400), (ANN, 200)])
 def test_me_is_whoever_signed_in(user: str | None, status: int) -> None:
-    """An app in its own name is nobody, and is told so; a person is the mailbox of that name."""
+    """``/me`` is the mailbox of the person who signed in, and is refused to an app in its own name."""
     tenant = a_tenant()
     call = tenant.begin(batch_asking("GET", "/me/contacts?$top=1"), 0.0, caller=Caller(user=user))
     said = responses_of(run_to_end(tenant, call))["0"]
@@ -119,7 +119,7 @@ def test_me_is_whoever_signed_in(user: str | None, status: int) -> None:
 
 
 def test_a_single_request_is_answered_as_the_same_one_in_a_batch() -> None:
-    """Status, headers and body are its own; it counts like any other, and its deed is in the log."""
+    """A single request gets its own status, headers and body, counts in the limits, and is logged like one in a batch."""
     tenant = a_tenant({ANN: 2})
     url = f"/users/{ANN}/contacts/a-0"
     call = tenant.begin_one("POST", f"{url}/permanentDelete", {}, 0.0, client_request_id="c")
@@ -135,7 +135,7 @@ def test_a_single_request_is_answered_as_the_same_one_in_a_batch() -> None:
 
 @pytest.mark.parametrize("fault", ["truncated", "call_throttled", "item_throttled_before", "item_missing", "bare_item"])
 def test_misfortunes_fall_on_single_requests_too(fault: str) -> None:
-    """They are answered with an error, cut, or as if nothing had been; never with a list of sub-responses."""
+    """Faults fall on single requests too, as an error, a cut answer or without effect, and never as a list of sub-responses."""
     tenant = a_tenant({ANN: 9}, faults=Faults(**{fault: 1.0}))
     for n in range(9):
         ending = run_to_end(tenant, tenant.begin_one("GET", f"/users/{ANN}/contacts/a-{n}", {}, tenant.now))
@@ -144,7 +144,7 @@ def test_misfortunes_fall_on_single_requests_too(fault: str) -> None:
 
 
 async def test_single_requests_and_links_work_over_http() -> None:
-    """The link to the next page leads to where the server listens; what is not served is 501 with a sentence."""
+    """Over HTTP the link to the next page leads to the server, and a request that is not served gets 501 with a sentence."""
     async with SimulatedTenant(a_tenant({ANN: 60}), tls=False) as sim:
         headers = {"Authorization": f"Bearer {sim.login.issue(0.0)}"}
         async with aiohttp.ClientSession(headers=headers) as client:

@@ -1,4 +1,4 @@
-"""What the simulated tenant knows, says and counts."""
+"""Tests of the simulated tenant: what it knows, answers and counts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GUID = "0f0f0f0f-0000-4000-8000-0123456789ab"
 
 
 def statuses(answered: dict[str, tuple[int, str]]) -> list[int]:
-    """The statuses in the order of the sub-requests."""
+    """Return the statuses in the order of the sub-requests."""
     return [answered[name][0] for name in sorted(answered, key=int)]
 
 
@@ -42,7 +42,10 @@ def statuses(answered: dict[str, tuple[int, str]]) -> list[int]:
 
 
 def test_a_contact_is_purged_once() -> None:
-    """204 the first time, 404 ErrorItemNotFound from then on; the tenant knows when and by which call."""
+    """A contact is purged by its first request with 204 and is 404 afterwards.
+
+    The tenant knows the time and the call.
+    """
     tenant = a_tenant({ANN: 2})
     assert ask(tenant, contacts_of(ANN, 0), 5.0, client_request_id="first") == {"0": (204, "")}
     assert ask(tenant, contacts_of(ANN, 0), 6.0, client_request_id="second") == {"0": (404, "ErrorItemNotFound")}
@@ -53,14 +56,14 @@ def test_a_contact_is_purged_once() -> None:
 
 
 def test_a_contact_is_found_through_its_own_folder_only() -> None:
-    """A url with another folder finds nothing, one without a folder finds the contact anywhere."""
+    """A URL with another folder does not find a contact, and one without a folder finds it in any folder."""
     tenant = a_tenant({ANN: 3})
     answered = ask(tenant, batch_of(url_of(ANN, "a-0", "G"), url_of(ANN, "a-1", "F"), url_of(ANN, "a-2")))
     assert answered == {"0": (404, "ErrorItemNotFound"), "1": (204, ""), "2": (204, "")}
 
 
 def test_every_error_of_a_contact_has_its_code() -> None:
-    """Malformed, unknown, and another mailbox's."""
+    """A malformed id, an unknown contact and a contact of another mailbox each get their own error code."""
     tenant = a_tenant({ANN: 1, BOB: 1})
     answered = ask(
         tenant, batch_of(url_of(ANN, "a+b"), url_of(ANN, "nobody"), url_of(ANN, "b-0"), url_of(ANN, "a-0", "F+"))
@@ -75,7 +78,7 @@ def test_every_error_of_a_contact_has_its_code() -> None:
 
 
 def test_a_stranger_has_no_mailbox() -> None:
-    """A user that nobody has is invalid, and its requests are counted all the same."""
+    """A user who does not exist is refused with ErrorInvalidUser, and its requests are counted."""
     tenant = a_tenant()
     assert ask(tenant, batch_of(url_of("zoe@x.example", "a-0"))) == {"0": (404, "ErrorInvalidUser")}
     assert tenant.truth.mailbox("zoe@x.example").requests == 1
@@ -83,7 +86,7 @@ def test_a_stranger_has_no_mailbox() -> None:
 
 @pytest.mark.parametrize("trouble", list(Trouble))
 def test_a_mailbox_in_trouble_answers_all_requests_alike(trouble: Trouble) -> None:
-    """Each kind of trouble has its status, code and message, and ends when it is set right."""
+    """A mailbox in trouble answers every request with the status, code and message of the trouble, until it is ended."""
     tenant = a_tenant({ANN: 2, BOB: 1})
     box = tenant.truth.add_mailbox(ANN, trouble)
     ending = run_to_end(tenant, tenant.begin(batch_of(url_of(ANN, "a-0"), url_of(BOB, "b-0")), 0.0))
@@ -96,7 +99,7 @@ def test_a_mailbox_in_trouble_answers_all_requests_alike(trouble: Trouble) -> No
 
 
 def test_the_troubles_cover_the_codes_that_matter() -> None:
-    """Every mailbox-wide row of the table of verdicts can be produced."""
+    """The troubles cover every row of the table of verdicts that concerns a whole mailbox."""
     assert {(said.status, said.code) for said in TROUBLES.values()} == {
         (403, "ErrorAccessDenied"),
         (403, "accessDenied"),
@@ -118,7 +121,7 @@ def test_the_troubles_cover_the_codes_that_matter() -> None:
 
 
 def test_an_app_without_permission_is_refused_everywhere() -> None:
-    """Exchange says 403 ErrorAccessDenied of each mailbox, the directory Authorization_RequestDenied, until it is given."""
+    """An app without permission is refused by Exchange and the directory with their own codes, until it gets the permission."""
     tenant = a_tenant()
     tenant.set_app_denied(True)
     assert ask(tenant, contacts_of(ANN, 0)) == {"0": (403, "ErrorAccessDenied")}
@@ -129,7 +132,7 @@ def test_an_app_without_permission_is_refused_everywhere() -> None:
 
 
 def test_with_immutable_ids_a_purged_contact_cannot_be_deleted() -> None:
-    """It is still there, inside Purges: 403 instead of 404."""
+    """With immutable ids, deleting a purged contact gives 403 and not 404, because it is still inside Purges."""
     tenant = a_tenant(immutable_ids=True)
     batch = contacts_of(ANN, 0).replace(b'"Content-Type"', b'"prefer": "IdType=\\"ImmutableId\\"", "Content-Type"')
     assert ask(tenant, batch) == {"0": (204, "")}
@@ -138,14 +141,14 @@ def test_with_immutable_ids_a_purged_contact_cannot_be_deleted() -> None:
 
 @pytest.mark.parametrize("immutable", [True, False])
 def test_an_id_of_the_other_type_is_malformed(immutable: bool) -> None:
-    """The header speaks for the ids of its own sub-request; where it is wrong, the ids are."""
+    """An id of the other type than the tenant's is malformed: the header declares the type for its own sub-request."""
     tenant = a_tenant(immutable_ids=immutable)
     batch = batch_asking("DELETE", f"/users/{ANN}/contacts/a-0", immutable=not immutable)
     assert ask(tenant, batch) == {"0": (400, "ErrorInvalidIdMalformed")}
 
 
 def test_a_plain_delete_moves_a_contact_where_only_an_immutable_id_reaches_it() -> None:
-    """With default ids it is not found any more; with immutable ones a second DELETE takes it out of Deleted Items as well."""
+    """A plain DELETE moves a contact: with default ids it is not found again, and with immutable ids a second DELETE works."""
     url = f"/users/{ANN}/contactFolders/F/contacts/a-0"
     tenant = a_tenant()
     assert [ask(tenant, batch_asking("DELETE", url))["0"][0] for _ in range(2)] == [204, 404]
@@ -158,7 +161,10 @@ def test_a_plain_delete_moves_a_contact_where_only_an_immutable_id_reaches_it() 
 
 
 def test_reading_changes_nothing_and_is_no_deed_in_the_log() -> None:
-    """A contact, a list of contacts, a user and the organization can be read; reads of a mailbox count in its limits."""
+    """Reading a contact, a list, a user or the organization changes nothing and is not logged.
+
+    It counts in a mailbox's limits.
+    """
     tenant = a_tenant({ANN: 2, BOB: 1})
     tenant.truth.alias(GUID, ANN)
     urls = (
@@ -184,14 +190,14 @@ def test_reading_changes_nothing_and_is_no_deed_in_the_log() -> None:
 
 
 def test_a_directory_that_the_app_may_not_read_says_so() -> None:
-    """403 Authorization_RequestDenied for users and the organization, while contacts are served."""
+    """A directory that the app may not read answers 403 for users and the organization, while contacts are served."""
     tenant = a_tenant(directory=False)
     urls = (f"/users/{ANN}", "/organization", f"/users/{ANN}/contacts")
     assert statuses(ask(tenant, batch_asking("GET", *urls))) == [403, 403, 200]
 
 
 def test_an_alias_means_the_same_mailbox() -> None:
-    """An object id and a name may be one mailbox, with one limit."""
+    """An object id and a user name mean the same mailbox, with one limit."""
     tenant = a_tenant({ANN: 1})
     tenant.truth.alias(GUID.upper(), ANN)
     assert ask(tenant, batch_of(url_of(GUID, "a-0"))) == {"0": (204, "")}
@@ -199,7 +205,7 @@ def test_an_alias_means_the_same_mailbox() -> None:
 
 
 def test_anything_exists_until_it_is_purged() -> None:
-    """Without seeding, every well-formed contact is purged once."""
+    """A tenant in which every contact exists purges each well-formed id once."""
     tenant = a_tenant({}, anything_exists=True)
     assert ask(tenant, contacts_of(BOB, 7)) == {"0": (204, "")}
     assert ask(tenant, contacts_of(BOB, 7)) == {"0": (404, "ErrorItemNotFound")}
@@ -207,7 +213,10 @@ def test_anything_exists_until_it_is_purged() -> None:
 
 
 def test_without_tracking_anything_exists_for_ever() -> None:
-    """Nothing is remembered, so that a benchmark's memory does not grow; a seeded tenant cannot do so."""
+    """Without tracking, every contact exists for ever, so that a benchmark's memory does not grow.
+
+    A tenant with contacts refuses it.
+    """
     tenant = a_tenant({}, anything_exists=True, track=False, log=False)
     assert ask(tenant, contacts_of(BOB, 7)) == ask(tenant, contacts_of(BOB, 7)) == {"0": (204, "")}
     assert (len(tenant.truth.mailbox(BOB).purged), len(tenant.log), tenant.counters.purged) == (0, 0, 2)
@@ -219,14 +228,14 @@ def test_without_tracking_anything_exists_for_ever() -> None:
 
 
 def test_dispatch_of_four_keeps_the_limit_of_a_mailbox() -> None:
-    """Twenty sub-requests for one mailbox in an unordered batch run four at a time, and none is refused."""
+    """With the dispatch ``four``, a batch of 20 for one mailbox runs four at a time, and none is refused."""
     tenant = a_tenant({ANN: 20}, latency_median_s=0.1)
     assert statuses(ask(tenant, contacts_of(ANN, *range(20)))) == [204] * 20
     assert (tenant.counters.refused_concurrency, tenant.counters.mailbox_running_max) == (0, 4)
 
 
 def test_dispatch_of_all_refuses_the_fifth() -> None:
-    """All at once: the first four run, the other sixteen are refused with the documented body and a Retry-After."""
+    """With the dispatch ``all``, a batch of 20 for one mailbox runs four requests and refuses 16 as documented."""
     tenant = a_tenant({ANN: 20}, latency_median_s=0.1, dispatch="all")
     ending = run_to_end(tenant, tenant.begin(contacts_of(ANN, *range(20)), 0.0))
     said = responses_of(ending)
@@ -240,7 +249,7 @@ def test_dispatch_of_all_refuses_the_fifth() -> None:
 
 @pytest.mark.parametrize("dispatch", ["four", "all"])
 def test_four_contacts_each_of_five_mailboxes_fit_in_one_batch(dispatch: str) -> None:
-    """The limit is the mailbox's, not the batch's."""
+    """Four contacts of each of five mailboxes fit in one batch, because the limit is for each mailbox."""
     users = [f"{name}@x.example" for name in "abcde"]
     tenant = a_tenant(dict.fromkeys(users, 4), latency_median_s=0.1, dispatch=dispatch)
     body = batch_of(*(url_of(user, f"{user[0]}-{n}") for user in users for n in range(4)))
@@ -248,7 +257,7 @@ def test_four_contacts_each_of_five_mailboxes_fit_in_one_batch(dispatch: str) ->
 
 
 def test_two_batches_in_flight_meet_in_the_mailbox() -> None:
-    """A second batch for a mailbox that is busy with four is refused, and let through once they have ended."""
+    """A second batch for a mailbox with four running requests is refused, and is accepted after they have ended."""
     tenant = a_tenant({ANN: 9}, latency_median_s=0.1, latency_sigma=0.0)
     first = tenant.begin(contacts_of(ANN, 0, 1, 2, 3), 0.0)
     second = tenant.begin(contacts_of(ANN, 4), 0.05)
@@ -259,13 +268,13 @@ def test_two_batches_in_flight_meet_in_the_mailbox() -> None:
 
 
 def test_the_concurrency_limit_can_be_set() -> None:
-    """A tenant whose mailboxes take two at a time refuses the third."""
+    """The limit of requests that run at once in a mailbox can be set."""
     tenant = a_tenant(mailbox_concurrent_max=2, latency_median_s=0.1)
     assert statuses(ask(tenant, contacts_of(ANN, 0, 1, 2))) == [204, 204, 429]
 
 
 def test_a_chain_runs_one_by_one() -> None:
-    """Four chains for one mailbox run side by side without a refusal; one chain has one request at a time."""
+    """Four chains for one mailbox run side by side without a refusal, because a chain runs one request at a time."""
     tenant = a_tenant({ANN: 20}, latency_median_s=0.1, dispatch="all")
     calls = [
         tenant.begin(chain_of(*(url_of(ANN, f"a-{n}") for n in range(first, first + 5))), 0.0)
@@ -277,7 +286,7 @@ def test_a_chain_runs_one_by_one() -> None:
 
 
 def test_what_follows_a_failure_in_a_chain_is_not_attempted() -> None:
-    """A stale id fails the rest of the chain with 424, which never reaches the mailbox."""
+    """A failure in a chain gives 424 for the requests after it, which never reach the mailbox."""
     tenant = a_tenant()
     body = chain_of(url_of(ANN, "a-0"), url_of(ANN, "gone"), url_of(ANN, "a-1"), url_of(ANN, "a-2"))
     assert statuses(ask(tenant, body)) == [204, 404, 424, 424]
@@ -286,7 +295,7 @@ def test_what_follows_a_failure_in_a_chain_is_not_attempted() -> None:
 
 
 def test_the_window_takes_exactly_its_number_of_requests() -> None:
-    """Of six requests in a window of five the sixth is refused; the window slides from each request."""
+    """A request window of five refuses the sixth request, and slides from each request."""
     tenant = a_tenant(mailbox_requests=5, mailbox_window_s=100.0)
     assert statuses(ask(tenant, contacts_of(ANN, 0, 1, 2, 3), 0.0)) == [204] * 4
     assert statuses(ask(tenant, contacts_of(ANN, 4), 30.0)) == [204]
@@ -299,7 +308,7 @@ def test_the_window_takes_exactly_its_number_of_requests() -> None:
 
 
 def test_refused_requests_use_up_the_window_too() -> None:
-    """Asking on while refused keeps the mailbox closed."""
+    """A refused request uses up the request window too, so that asking on keeps the mailbox closed."""
     tenant = a_tenant(mailbox_requests=2, mailbox_window_s=10.0)
     for now in (0.0, 1.0, 9.0, 10.5):
         answered = ask(tenant, contacts_of(ANN, int(now)), now)
@@ -308,7 +317,7 @@ def test_refused_requests_use_up_the_window_too() -> None:
 
 
 def test_a_request_before_the_end_of_its_retry_after_is_counted() -> None:
-    """Coming early counts, coming on time does not; the wait runs from the answer and is the mailbox's alone."""
+    """A request before the end of its mailbox's Retry-After is counted as early. The wait starts at the answer."""
     tenant = a_tenant({ANN: 10, BOB: 1}, latency_median_s=0.1, latency_sigma=0.0, dispatch="all")
     call = tenant.begin(contacts_of(ANN, *range(5)), 0.0)
     run_to_end(tenant, call)
@@ -326,7 +335,7 @@ def test_a_request_before_the_end_of_its_retry_after_is_counted() -> None:
 
 
 def test_what_left_before_the_answer_came_is_not_early() -> None:
-    """A call that crosses the answer on its way could not know of it."""
+    """A request that was sent before the answer with Retry-After arrived is not early."""
     tenant = a_tenant({ANN: 10}, latency_median_s=0.1, latency_sigma=0.0, dispatch="all")
     run_to_end(tenant, tenant.begin(contacts_of(ANN, *range(5)), 0.0))
     tenant.begin(contacts_of(ANN, 5), tenant.now + ON_THE_WAY_S / 2)
@@ -336,7 +345,7 @@ def test_what_left_before_the_answer_came_is_not_early() -> None:
 
 
 def test_a_client_that_left_was_not_told_to_wait() -> None:
-    """A Retry-After in an answer that nobody read obliges nobody."""
+    """A Retry-After in an answer that the client did not read makes no later request early."""
     tenant = a_tenant(latency_median_s=0.1, dispatch="all")
     call = tenant.begin(contacts_of(ANN, *range(5)), 0.0)
     call.abandon()
@@ -350,7 +359,7 @@ def test_a_client_that_left_was_not_told_to_wait() -> None:
 
 
 def test_time_passes_as_the_settings_say() -> None:
-    """Half of the overhead, five rounds of four at one latency each, and the other half."""
+    """A call takes its overhead plus one latency for each round of four requests."""
     tenant = a_tenant({ANN: 20}, latency_median_s=0.1, latency_sigma=0.0, overhead_s=0.06)
     call = tenant.begin(contacts_of(ANN, *range(20)), 10.0)
     run_to_end(tenant, call)
@@ -359,7 +368,7 @@ def test_time_passes_as_the_settings_say() -> None:
 
 
 def test_a_latency_is_never_longer_than_its_bound() -> None:
-    """The tail of the distribution is cut."""
+    """A latency is never longer than its bound."""
     tenant = a_tenant({ANN: 20}, latency_median_s=1.0, latency_sigma=5.0, latency_s_max=2.0)
     ask(tenant, contacts_of(ANN, *range(20)))
     durations = [seen.ended_at - seen.started_at for seen in tenant.log]
@@ -368,7 +377,7 @@ def test_a_latency_is_never_longer_than_its_bound() -> None:
 
 
 def test_the_log_holds_every_sub_request() -> None:
-    """Times, mailbox, contact, what was said, whether it was done, and by which call."""
+    """The log has the times, mailbox, contact, status, code, deed and call of every sub-request."""
     tenant = a_tenant({ANN: 1}, latency_median_s=0.1, latency_sigma=0.0)
     ask(tenant, batch_of(url_of(ANN.upper(), "a-0"), url_of(ANN, "x")), 3.0, client_request_id="c")
     first, second = tenant.log
@@ -377,14 +386,14 @@ def test_the_log_holds_every_sub_request() -> None:
 
 
 def test_a_full_log_only_counts() -> None:
-    """The log is bounded; the tenant works on."""
+    """The log keeps a bounded number of entries and counts the others."""
     tenant = a_tenant(log_entries_max=3)
     assert statuses(ask(tenant, contacts_of(ANN, *range(5)))) == [204] * 5
     assert (len(tenant.log), tenant.log.left_off) == (3, 2)
 
 
 def test_answers_come_in_any_order() -> None:
-    """Sub-responses are shuffled, so that nobody matches them by position."""
+    """Sub-responses come in a random order, so that nobody can match them by position."""
     tenant = a_tenant({ANN: 20})
     ending = run_to_end(tenant, tenant.begin(contacts_of(ANN, *range(20)), 0.0))
     assert [said["id"] for said in json.loads(ending.body)["responses"]] != [str(n) for n in range(20)]
@@ -392,7 +401,7 @@ def test_answers_come_in_any_order() -> None:
 
 
 def test_an_answer_carries_the_ids_of_its_request() -> None:
-    """The headers and every innerError name the request; the dates are tenant time on the wall clock, each in its own form."""
+    """The headers and every innerError carry the ids of the request, and dates are the tenant's time in their own forms."""
     tenant = a_tenant()
     ending = run_to_end(tenant, tenant.begin(batch_of(url_of(ANN, "x")), 60.0, client_request_id="mine"))
     headers = dict(ending.headers)
@@ -403,7 +412,7 @@ def test_an_answer_carries_the_ids_of_its_request() -> None:
 
 
 def test_every_item_has_headers_and_a_body() -> None:
-    """A type where there is content, and ``"body": null`` where there is none, unless the misfortune of bare items strikes."""
+    """Every item has headers, and a body or null, unless the fault ``bare_item`` removes them."""
     said = responses_of(run_to_end(tenant := a_tenant(), tenant.begin(contacts_of(ANN, 0, 99), 0.0)))
     assert said["0"] == {"id": "0", "status": 204, "headers": {"Cache-Control": "private"}, "body": None}
     assert said["1"]["headers"] == {"Content-Type": "application/json"}
@@ -415,7 +424,7 @@ def test_every_item_has_headers_and_a_body() -> None:
 
 
 def test_bare_items_move_no_other_draw() -> None:
-    """Seeds that were kept play the same with and without them: the same latencies, order and misfortunes."""
+    """The fault ``bare_item`` changes no other random choice, so that kept seeds give the same history."""
     histories = []
     for bare in (0.0, 0.5):
         faults = replace(Faults.everything(0.03), bare_item=bare)
@@ -429,7 +438,7 @@ def test_bare_items_move_no_other_draw() -> None:
 
 
 def test_a_bad_token_is_refused_without_sub_responses() -> None:
-    """Outer 401 InvalidAuthenticationToken, and nothing runs."""
+    """A bad token gives an outer 401 InvalidAuthenticationToken, and no sub-request runs."""
     tenant = a_tenant()
     ending = run_to_end(tenant, tenant.begin(contacts_of(ANN, 0), 0.0, token_ok=False))
     body = json.loads(ending.body)
@@ -438,7 +447,7 @@ def test_a_bad_token_is_refused_without_sub_responses() -> None:
 
 
 def test_time_must_not_run_backwards() -> None:
-    """Giving an earlier time is a mistake of the caller."""
+    """An earlier time than before is refused as a mistake of the caller."""
     tenant = a_tenant()
     tenant.advance(5.0)
     with pytest.raises(AssertionError, match="backwards"):
@@ -456,13 +465,13 @@ def test_time_must_not_run_backwards() -> None:
     ],
 )
 def test_settings_that_make_no_sense_are_refused(name: str, value: object) -> None:
-    """The message names the setting."""
+    """Settings that make no sense are refused, and the message names the setting."""
     with pytest.raises(UsageProblem, match=name):
         TenantSettings(**{name: value})  # type: ignore[arg-type]
 
 
 def test_what_is_shown_of_a_tenant_is_numbers() -> None:
-    """No token stands in the repr."""
+    """The ``repr`` of a tenant shows numbers and no token."""
     tenant = Tenant()
     tenant.begin(b"{}", 0.0, token="secret-token")
     assert "secret-token" not in repr(tenant)

@@ -1,4 +1,4 @@
-"""The simulated tenant over real sockets, with the clients that people use."""
+"""Tests of the simulated tenant over real sockets, with the clients that people use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.sim_fixtures import ANN, a_tenant, contacts_of
 
 @asynccontextmanager
 async def a_client(sim: SimulatedTenant) -> AsyncIterator[aiohttp.ClientSession]:
-    """A client that trusts the tenant's certificate authority and nobody else."""
+    """Open a client that trusts only the tenant's certificate authority."""
     context: ssl.SSLContext | bool = ssl.create_default_context(cafile=str(sim.ca_file)) if sim.ca_file else True
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
         yield session
@@ -34,14 +34,14 @@ async def a_client(sim: SimulatedTenant) -> AsyncIterator[aiohttp.ClientSession]
 def posting(
     client: aiohttp.ClientSession, sim: SimulatedTenant, body: bytes | io.BytesIO, token: str | None = None
 ) -> Any:
-    """A post of a batch, with a good token unless told otherwise."""
+    """Post a batch, with a valid token unless another is given."""
     good = sim.login.issue(sim.tenant.now) if token is None else token
     headers = {"Authorization": f"Bearer {good}", "Content-Type": "application/json", "client-request-id": "c-1"}
     return client.post(f"{sim.graph_url}/v1.0/$batch", data=body, headers=headers)
 
 
 async def test_a_batch_makes_the_round_trip_over_tls() -> None:
-    """The contact is gone, and the answer carries status, headers and JSON."""
+    """A batch over TLS purges its contact, and the answer has a status, headers and JSON."""
     async with SimulatedTenant(a_tenant()) as sim, a_client(sim) as client:
         assert sim.graph_url.startswith("https://127.0.0.1:")
         async with posting(client, sim, contacts_of(ANN, 0)) as answer:
@@ -54,7 +54,7 @@ async def test_a_batch_makes_the_round_trip_over_tls() -> None:
 
 
 async def test_without_tls_there_is_no_certificate() -> None:
-    """For benchmarks that do not want to pay for it."""
+    """Without TLS the server has no certificate, for benchmarks that do not measure TLS."""
     async with SimulatedTenant(a_tenant(), tls=False) as sim, a_client(sim) as client:
         assert sim.ca_file is None
         assert sim.graph_url.startswith("http://127.0.0.1:")
@@ -73,9 +73,9 @@ async def test_without_tls_there_is_no_certificate() -> None:
     ],
 )
 async def test_a_call_needs_a_good_bearer_token(header: str, message: str) -> None:
-    """Anything else is 401 InvalidAuthenticationToken without sub-responses, and nothing runs.
+    """A call without a valid bearer token gets 401 without sub-responses, and nothing runs.
 
-    A missing token is told from a bad one.
+    The message tells a missing token from a bad one.
     """
     async with SimulatedTenant(a_tenant(), tls=False) as sim, a_client(sim) as client:
         url = f"{sim.graph_url}/v1.0/$batch"
@@ -89,7 +89,7 @@ async def test_a_call_needs_a_good_bearer_token(header: str, message: str) -> No
 
 
 async def test_revoked_tokens_are_refused() -> None:
-    """As after an administrator has taken the app's sessions away."""
+    """A revoked token is refused with 401."""
     async with SimulatedTenant(a_tenant(), tls=False) as sim, a_client(sim) as client:
         token = sim.login.issue(0.0)
         async with posting(client, sim, contacts_of(ANN, 0), token) as answer:
@@ -101,7 +101,7 @@ async def test_revoked_tokens_are_refused() -> None:
 
 
 def token_by_msal(sim: SimulatedTenant, secret: str) -> dict[str, Any]:
-    """What MSAL for Python gets from the tenant's login, trusting its certificate authority only."""
+    """Return what MSAL gets from the tenant's login while it trusts only the tenant's certificate authority."""
     session = requests.Session()
     session.trust_env = False  # REQUESTS_CA_BUNDLE in the environment would override ``verify``.
     session.verify = str(sim.ca_file)
@@ -119,7 +119,7 @@ def token_by_msal(sim: SimulatedTenant, secret: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("ports", [{}, {"login_port": 0}])
 async def test_msal_gets_a_token_that_graph_accepts(ports: dict[str, int]) -> None:
-    """Over TLS, from the same port as Graph or from one of its own."""
+    """MSAL gets a token over TLS that Graph accepts, from the port of Graph or from another one."""
     async with SimulatedTenant(a_tenant(), **ports) as sim, a_client(sim) as client:  # type: ignore[arg-type]
         assert (sim.authority_url == sim.graph_url) is (not ports)
         result = await asyncio.to_thread(token_by_msal, sim, sim.login.app.client_secret)
@@ -129,7 +129,7 @@ async def test_msal_gets_a_token_that_graph_accepts(ports: dict[str, int]) -> No
 
 
 async def test_msal_is_told_about_a_wrong_secret() -> None:
-    """As an error with its AADSTS number, not as an exception."""
+    """MSAL reports a wrong secret as an error with its AADSTS number."""
     async with SimulatedTenant(a_tenant()) as sim:
         result = await asyncio.to_thread(token_by_msal, sim, "wrong")
     assert result["error"] == "invalid_client"
@@ -139,7 +139,7 @@ async def test_msal_is_told_about_a_wrong_secret() -> None:
 @pytest.mark.parametrize("tls", [True, False])
 @pytest.mark.parametrize(("fault", "purged"), [("reset_before", 0), ("reset_after", 1), ("unreachable", 0)])
 async def test_a_reset_is_a_reset(fault: str, purged: int, tls: bool) -> None:
-    """The connection ends without an answer, whether the deed was done or not."""
+    """A reset ends the connection without an answer, with the contact purged or not as the fault's name says."""
     tenant = a_tenant(faults=Faults(**{fault: 1.0}))
     async with SimulatedTenant(tenant, tls=tls) as sim, a_client(sim) as client:
         with pytest.raises(aiohttp.ClientConnectionError):
@@ -150,7 +150,7 @@ async def test_a_reset_is_a_reset(fault: str, purged: int, tls: bool) -> None:
 
 @pytest.mark.parametrize("tls", [True, False])
 async def test_a_cut_answer_is_cut(tls: bool) -> None:
-    """Either the JSON is half, or the connection ends before the announced length; the deed is done both ways."""
+    """A cut answer has half of the JSON, or ends before its announced length; all contacts are purged both ways."""
     seen = set()
     for seed in range(8):
         tenant = a_tenant(faults=Faults(truncated=1.0), seed=seed)
@@ -168,7 +168,10 @@ async def test_a_cut_answer_is_cut(tls: bool) -> None:
 
 
 async def test_a_hanging_call_never_answers_and_holds_nothing_up() -> None:
-    """The client's own timeout ends it; others are served meanwhile, and the server stops without waiting."""
+    """A hanging call ends by the client's timeout.
+
+    Other calls are served meanwhile, and the server stops without waiting.
+    """
     tenant = a_tenant(faults=Faults(hang_after=1.0))
     async with SimulatedTenant(tenant, tls=False) as sim, a_client(sim) as client:
         with pytest.raises(TimeoutError):
@@ -187,7 +190,7 @@ async def test_a_hanging_call_never_answers_and_holds_nothing_up() -> None:
 
 
 async def test_a_hang_is_bounded() -> None:
-    """A client that never leaves is reset in the end."""
+    """A hanging call is reset after a bounded time."""
     tenant = a_tenant(faults=Faults(hang_before=1.0))
     async with SimulatedTenant(tenant, tls=False, hang_s_max=0.01) as sim, a_client(sim) as client:
         with pytest.raises(aiohttp.ClientConnectionError):
@@ -196,7 +199,7 @@ async def test_a_hang_is_bounded() -> None:
 
 
 async def test_a_client_that_left_does_not_keep_the_work_from_being_done() -> None:
-    """As on the real service, the batch runs on, and its answer counts as not read."""
+    """A batch whose client has left runs to its end, and its answer counts as not read."""
     tenant = a_tenant(latency_median_s=0.5, latency_sigma=0.0)
     async with SimulatedTenant(tenant, tls=False) as sim, a_client(sim) as client:
 
@@ -214,7 +217,7 @@ async def test_a_client_that_left_does_not_keep_the_work_from_being_done() -> No
 
 
 async def test_other_requests_are_turned_away() -> None:
-    """Unknown paths, other methods and bodies beyond the bound have their own statuses."""
+    """Unknown paths, other methods and too long bodies each get their own status."""
     async with SimulatedTenant(a_tenant(), tls=False) as sim, a_client(sim) as client:
         async with client.get(f"{sim.graph_url}/v1.0/$batch") as answer:
             assert answer.status == 405
@@ -228,13 +231,13 @@ async def test_other_requests_are_turned_away() -> None:
 
 
 async def test_only_the_loopback_is_listened_on() -> None:
-    """Anybody who reaches the tenant gets a token, so nobody from outside may."""
+    """The server refuses to listen beyond this machine, because anybody who reaches it gets a token."""
     with pytest.raises(UsageProblem, match=r"127\.0\.0\.1 only"):
         SimulatedTenant(host="0.0.0.0")
 
 
 async def test_a_taken_port_is_said_so() -> None:
-    """The message names the port, and what was opened before is closed again."""
+    """A port in use is refused by its number, and ports opened before are closed."""
     async with SimulatedTenant(a_tenant(), tls=False) as sim:
         port = int(sim.graph_url.rpartition(":")[2])
         with pytest.raises(UsageProblem, match=str(port)):
@@ -243,7 +246,7 @@ async def test_a_taken_port_is_said_so() -> None:
 
 
 async def test_the_certificate_goes_where_it_is_wanted(tmp_path: Path) -> None:
-    """To the file named, which stays; to a temporary one otherwise, which goes with the server."""
+    """The CA certificate is written to the given file, which stays, or to a temporary one, which is removed with the server."""
     wanted = tmp_path / "ca.pem"
     async with SimulatedTenant(a_tenant(), ca_file=wanted) as sim:
         assert sim.ca_file == wanted.resolve()
@@ -259,7 +262,7 @@ async def test_the_certificate_goes_where_it_is_wanted(tmp_path: Path) -> None:
 
 
 async def test_a_tenant_can_be_served_again() -> None:
-    """Its time goes on, and so does what is true."""
+    """A tenant can be served a second time, and its time and contacts continue."""
     tenant, login = a_tenant(), LoginEndpoint()
     for expected in (204, 404):
         async with (

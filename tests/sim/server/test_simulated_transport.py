@@ -1,4 +1,4 @@
-"""The simulated tenant in memory: outcomes for the client, in virtual time."""
+"""Tests of the transport to the simulated tenant in memory: what the client gets, in virtual time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 def in_virtual_time(main: Callable[[], Coroutine[Any, Any, Result]]) -> tuple[Result, float]:
-    """Run to the end, and return the result with the virtual seconds it took."""
+    """Run to the end in virtual time, and return the result with the seconds it took."""
 
     async def timed() -> tuple[Result, float]:
         return await main(), asyncio.get_running_loop().time()
@@ -29,7 +29,7 @@ def in_virtual_time(main: Callable[[], Coroutine[Any, Any, Result]]) -> tuple[Re
 
 
 def test_an_answer_takes_its_time_in_no_time() -> None:
-    """Status, headers in lower case, body, and the time of arrival; 0.5 s pass in virtual time."""
+    """An answer has its status, headers in lower case, body and time of arrival, after 0.5 s of virtual time."""
     tenant = a_tenant({ANN: 20}, latency_median_s=0.1, latency_sigma=0.0)
     received, took_s = in_virtual_time(
         lambda: SimulatedTransport(tenant).post(contacts_of(ANN, *range(20)), "c-1", "t")
@@ -46,14 +46,14 @@ def test_an_answer_takes_its_time_in_no_time() -> None:
     [("unreachable", NotSent), ("reset_before", NoAnswer), ("reset_after", NoAnswer), ("hang_before", NoAnswer)],
 )
 def test_a_lost_call_is_lost_in_its_own_way(fault: str, error: type[Exception]) -> None:
-    """Certainly not sent, and no answer, are told apart."""
+    """A lost call raises `NotSent` if it certainly did not leave, and `NoAnswer` otherwise."""
     tenant = a_tenant(faults=Faults(**{fault: 1.0}))
     with pytest.raises(error):
         in_virtual_time(lambda: SimulatedTransport(tenant).post(contacts_of(ANN, 0), "c", "t"))
 
 
 def test_a_cut_answer_is_no_answer() -> None:
-    """Of the truncated answers, those whose connection ends early are lost; the others are complete nonsense."""
+    """A truncated answer whose connection ends early raises `NoAnswer`; the others are returned with broken JSON."""
     seen = set()
     for seed in range(20):
         tenant = a_tenant(faults=Faults(truncated=1.0), seed=seed)
@@ -70,7 +70,7 @@ def test_a_cut_answer_is_no_answer() -> None:
 
 @pytest.mark.parametrize(("fault", "purged"), [("hang_before", 0), ("hang_after", 1)])
 def test_a_client_gives_up_on_a_call_that_hangs(fault: str, purged: int) -> None:
-    """After its timeout, not earlier; the deed may have been done."""
+    """A hanging call raises `NoAnswer` after the client's timeout, with the contact purged or not as the fault's name says."""
     tenant = a_tenant(faults=Faults(**{fault: 1.0}), latency_median_s=0.1)
 
     async def main() -> None:
@@ -84,7 +84,7 @@ def test_a_client_gives_up_on_a_call_that_hangs(fault: str, purged: int) -> None
 
 
 def test_a_slow_call_runs_on_after_its_client_gave_up() -> None:
-    """The timeout ends the waiting, not the work: the contact is gone, and nobody was told."""
+    """A slow call runs on after its client gave up: the contact is purged, and its answer was not read."""
     tenant = a_tenant(latency_median_s=3.0, latency_sigma=0.0)
 
     async def main() -> int:
@@ -102,7 +102,7 @@ def test_a_slow_call_runs_on_after_its_client_gave_up() -> None:
 
 
 def test_a_cancelled_call_is_abandoned_and_runs_on() -> None:
-    """What a crash of the client leaves behind."""
+    """A cancelled call runs on, as after a crash of the client."""
     tenant = a_tenant(latency_median_s=3.0, latency_sigma=0.0)
 
     async def main() -> None:
@@ -119,7 +119,7 @@ def test_a_cancelled_call_is_abandoned_and_runs_on() -> None:
 
 
 def test_calls_side_by_side_meet_in_the_mailboxes() -> None:
-    """Two batches at once for one mailbox: the second is refused what the first holds; other mailboxes are not touched."""
+    """Two batches at once for one mailbox: the second is refused in that mailbox, and its other mailbox is served."""
     tenant = a_tenant({ANN: 8, BOB: 1}, latency_median_s=0.1, latency_sigma=0.0, overhead_s=0.02)
 
     async def main() -> list[list[int]]:
@@ -135,7 +135,7 @@ def test_calls_side_by_side_meet_in_the_mailboxes() -> None:
 
 
 def test_a_token_is_checked_where_there_is_a_login() -> None:
-    """An expired one gets 401, a fresh one is good."""
+    """With a login, an expired token gets 401 and a new one is accepted."""
     tenant, login = a_tenant(), LoginEndpoint(lifetime_s=60.0)
     old = login.issue(0.0)
 
@@ -152,7 +152,7 @@ def test_a_token_is_checked_where_there_is_a_login() -> None:
 
 
 def test_a_tenant_outlives_its_loop() -> None:
-    """After a crash another loop, whose clock begins at zero, goes on where tenant time stood."""
+    """A tenant can be used from a second loop whose clock begins at zero, and its time continues."""
     tenant = a_tenant(latency_median_s=0.1, latency_sigma=0.0)
     in_virtual_time(lambda: SimulatedTransport(tenant).post(contacts_of(ANN, 0), "c", "t"))
     first_end = tenant.now

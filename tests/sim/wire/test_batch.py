@@ -1,4 +1,4 @@
-"""How strictly the simulated tenant reads batches and urls."""
+"""Tests of parsing: how strictly the simulated tenant reads batches and URLs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ REQUEST = requests_of(url_of(ANN, "a-0"))[0]
 
 
 def refusal_of(body: Any) -> str:
-    """The message with which the batch is refused."""
+    """Return the message with which the batch is refused."""
     with pytest.raises(BatchRefused) as refused:
         parse_batch(body if isinstance(body, bytes) else json.dumps(body).encode())
     return refused.value.message
 
 
 def without(name: str) -> dict[str, Any]:
-    """A sub-request that lacks a field."""
+    """Return a sub-request without this field."""
     return {key: value for key, value in REQUEST.items() if key != name}
 
 
@@ -47,12 +47,12 @@ def without(name: str) -> dict[str, Any]:
     ],
 )
 def test_a_body_that_is_no_batch_is_refused(body: bytes) -> None:
-    """Whatever is not an object with a list of 1 to 20 sub-requests has an invalid payload format."""
+    """A body that is not an object with a list of 1 to 20 sub-requests is refused as an invalid payload."""
     assert refusal_of(body).startswith("Invalid batch payload format.")
 
 
 def test_a_batch_may_hold_twenty_and_no_more() -> None:
-    """Twenty sub-requests pass, twenty-one are refused as a whole."""
+    """A batch of twenty sub-requests is accepted, and one of twenty-one is refused as a whole."""
     urls = [url_of(ANN, f"a-{n}") for n in range(21)]
     assert len(parse_batch(batch_of(*urls[:20])).items) == 20
     assert "maximum value of 20" in refusal_of(batch_of(*urls))
@@ -60,12 +60,12 @@ def test_a_batch_may_hold_twenty_and_no_more() -> None:
 
 @pytest.mark.parametrize("field", ["id", "method", "url"])
 def test_the_fields_that_graph_requires_are_required(field: str) -> None:
-    """A sub-request without id, method or url has the whole batch refused."""
+    """A sub-request without id, method or URL has the whole batch refused."""
     assert refusal_of({"requests": [without(field)]}).startswith("Invalid batch payload format.")
 
 
 def test_ids_are_unique_without_regard_to_case() -> None:
-    """``a`` and ``A`` are one id."""
+    """Two ids that differ only in case are refused as equal."""
     requests = [{**REQUEST, "id": "a"}, {**REQUEST, "id": "A"}]
     assert refusal_of({"requests": requests}) == "Request Id A has to be unique in a batch."
 
@@ -82,25 +82,25 @@ def test_ids_are_unique_without_regard_to_case() -> None:
     ],
 )
 def test_a_post_without_content_has_the_whole_batch_refused(request_: dict[str, Any]) -> None:
-    """A POST needs a JSON content type and an object as its body, even where the action takes none."""
+    """A POST without a JSON content type or an object as its body has the whole batch refused."""
     wanted = "Write request id : 0 does not contain Content-Type header or body."
     assert refusal_of({"requests": [request_]}) == wanted
 
 
 def test_the_content_type_may_be_spelt_in_any_case() -> None:
-    """Header names compare without case."""
+    """The name of a header is compared without case."""
     request = {**REQUEST, "headers": {"content-type": "application/json; charset=utf-8"}}
     assert len(parse_batch(json.dumps({"requests": [request]}).encode()).items) == 1
 
 
 def test_a_body_may_be_base64() -> None:
-    """So some clients write an empty object, and any content that is not JSON."""
+    """A body may be base64, as some clients write it; other text is refused."""
     assert ask(a_tenant(), json.dumps({"requests": [{**REQUEST, "body": "e30="}]}).encode()) == {"0": (204, "")}
     assert refusal_of({"requests": [{**REQUEST, "body": "not base64!"}]}).startswith("Write request id : 0")
 
 
 def test_a_refused_batch_is_answered_with_400_and_runs_nothing() -> None:
-    """One bad sub-request keeps the good ones from running, and the mistake is reported."""
+    """A refused batch gets 400, runs none of its sub-requests, and is reported as a mistake."""
     tenant = a_tenant()
     body = json.dumps({"requests": [REQUEST, {**without("body"), "id": "1"}]}).encode()
     ending = run_to_end(tenant, tenant.begin(body, 0.0))
@@ -111,7 +111,7 @@ def test_a_refused_batch_is_answered_with_400_and_runs_nothing() -> None:
 
 
 def test_a_chain_is_sequential_and_a_plain_batch_is_not() -> None:
-    """Each depending on its predecessor makes a chain; no dependency at all makes an unordered batch."""
+    """A batch in which each sub-request depends on the one before is sequential, and one without dependencies is not."""
     urls = [url_of(ANN, f"a-{n}") for n in range(3)]
     assert parse_batch(chain_of(*urls)).sequential
     assert not parse_batch(batch_of(*urls)).sequential
@@ -122,7 +122,7 @@ def test_a_chain_is_sequential_and_a_plain_batch_is_not() -> None:
     [[[], ["0"], ["0"]], [[], ["0"], []], [[], [], ["1"]], [[], ["0"], ["0", "1"]]],
 )
 def test_whatever_is_neither_a_chain_nor_unordered_is_refused(depends: list[list[str]]) -> None:
-    """Nothing runs of trees, several chains and partial chains: 400 for each sub-request, 424 for those that depend on another."""
+    """A batch with other dependencies runs nothing: 400 for each sub-request, and 424 for those that depend on another."""
     requests = [
         {**REQUEST, "id": str(n), "url": url_of(ANN, f"a-{n}"), "dependsOn": ids} for n, ids in enumerate(depends)
     ]
@@ -135,7 +135,7 @@ def test_whatever_is_neither_a_chain_nor_unordered_is_refused(depends: list[list
 
 
 def test_the_id_of_a_sub_request_may_be_a_number() -> None:
-    """It comes back as a string, and is compared with others as one."""
+    """A numeric id comes back as a string, and is compared with others as a string."""
     requests = [{**REQUEST, "id": 7}, {**REQUEST, "id": 8, "url": url_of(ANN, "a-1"), "dependsOn": [7]}]
     assert ask(a_tenant(), json.dumps({"requests": requests}).encode()) == {"7": (204, ""), "8": (204, "")}
     assert refusal_of({"requests": [{**REQUEST, "id": 7}, {**REQUEST, "id": "7"}]}).startswith(
@@ -145,7 +145,7 @@ def test_the_id_of_a_sub_request_may_be_a_number() -> None:
 
 @pytest.mark.parametrize("other", ["1", "0", "9"])
 def test_a_dependency_must_come_earlier(other: str) -> None:
-    """A later, its own or an unknown id is no predecessor."""
+    """A dependency on a later, the same or an unknown id is refused."""
     requests = [{**REQUEST, "id": "0", "dependsOn": [other]}, {**REQUEST, "id": "1"}]
     assert "Invalid dependency for request Id" in refusal_of({"requests": requests})
 
@@ -164,7 +164,7 @@ def test_a_dependency_must_come_earlier(other: str) -> None:
     ],
 )
 def test_a_good_url_is_understood(url: str, target: Target) -> None:
-    """Both shapes of the url, with and without a folder, and names that need escaping."""
+    """A correct URL is parsed, with or without a folder and with escaped names."""
     assert parse_url(url) == target
 
 
@@ -208,7 +208,7 @@ def test_a_good_url_is_understood(url: str, target: Target) -> None:
     ],
 )
 def test_a_url_that_no_careful_client_sends_is_refused_and_reported(url: str, status: int, code: str) -> None:
-    """Tricks with the path are answered with an error for the item, reported loudly, and purge nothing."""
+    """A URL with tricks in its path gets an error for its item, is reported, and purges nothing."""
     bad = parse_url(url)
     assert isinstance(bad, BadUrl)
     assert (bad.status, bad.code) == (status, code)
@@ -223,7 +223,7 @@ def test_a_url_that_no_careful_client_sends_is_refused_and_reported(url: str, st
 
 @pytest.mark.parametrize("method", ["DELETE", "GET", "PATCH", "PUT", "HEAD"])
 def test_another_method_is_refused_for_the_item(method: str) -> None:
-    """Purging is a POST; any other method of the same url is 405, and none that a careful client sends."""
+    """Another method than POST gets 405 for its item, is reported, and purges nothing."""
     tenant = a_tenant()
     request = {**REQUEST, "method": method}
     assert ask(tenant, json.dumps({"requests": [request]}).encode()) == {"0": (405, "Request_BadRequest")}
@@ -252,7 +252,7 @@ def test_another_method_is_refused_for_the_item(method: str) -> None:
     ],
 )
 def test_what_graph_has_and_the_tenant_has_not_is_501_with_a_sentence(method: str, url: str) -> None:
-    """Nothing is answered as if it were served."""
+    """A request that Graph serves and the tenant does not gets 501 with a sentence."""
     bad = parse_url(url, method)
     assert isinstance(bad, BadUrl)
     assert (bad.status, bad.code) == (501, "NotImplemented")
@@ -274,7 +274,7 @@ def test_what_graph_has_and_the_tenant_has_not_is_501_with_a_sentence(method: st
     ],
 )
 def test_a_query_that_graph_does_not_understand_is_400(query: str) -> None:
-    """The message names what is wrong with it."""
+    """A query that Graph does not understand gets 400, and the message names the fault."""
     bad = parse_url(f"/users/u/contacts?{query}", "GET")
     assert isinstance(bad, BadUrl)
     assert (bad.status, bool(bad.message)) == (400, True)
@@ -307,7 +307,7 @@ def test_a_query_that_graph_does_not_understand_is_400(query: str) -> None:
     ],
 )
 def test_what_a_method_and_url_ask_for(method: str, url: str, target: Target) -> None:
-    """A contact can be deleted and read, a mailbox listed, users and the organization looked up."""
+    """Each allowed method and URL is parsed, for contacts, mailboxes, users and the organization."""
     assert parse_url(url, method) == target
 
 
@@ -326,13 +326,13 @@ def test_what_a_method_and_url_ask_for(method: str, url: str, target: Target) ->
     ],
 )
 def test_a_method_that_does_not_go_with_the_url_is_refused(method: str, url: str) -> None:
-    """Above all, nothing but a contact can be deleted."""
+    """A method that does not fit the URL is refused; above all, nothing but a contact can be deleted."""
     assert isinstance(parse_url(url, method), BadUrl)
 
 
 @given(st.text(max_size=60))
 def test_no_segment_is_ever_decoded_into_a_path(user: str) -> None:
-    """Whatever stands in the user's place, a target's parts hold nothing that could be read as a path."""
+    """Whatever text stands in the place of the user, no part of the parsed target can be read as a path."""
     target = parse_url(f"/users/{user}/contacts/A/permanentDelete")
     if isinstance(target, Target):
         assert not set(target.user) & set("/\\?%\x00\n")
@@ -341,19 +341,19 @@ def test_no_segment_is_ever_decoded_into_a_path(user: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_batch_or_refused(body: bytes) -> None:
-    """Reading a batch ends in a batch or in a refusal, never otherwise."""
+    """Random bytes are parsed into a batch or refused, and raise nothing else."""
     with contextlib.suppress(BatchRefused):
         assert 1 <= len(parse_batch(body).items) <= 20
 
 
 def test_nesting_without_end_is_refused_too() -> None:
-    """A body nested a hundred thousand levels deep is no batch, and breaks nothing."""
+    """A body with a hundred thousand nested levels is refused."""
     assert refusal_of(b'{"requests":' + b"[" * 100_000).startswith("Invalid batch payload format.")
     assert refusal_of(b'{"requests":[{"body":' + b'{"a":' * 100_000).startswith("Invalid batch payload format.")
 
 
 def test_names_compare_without_case_and_ids_with_it() -> None:
-    """``ANN@…`` is Ann's mailbox; ``A-0`` is not ``a-0``."""
+    """User names are compared without case, and ids with it."""
     tenant = a_tenant({ANN: 1, BOB: 0})
     assert ask(tenant, batch_of(url_of(ANN.upper(), "A-0"))) == {"0": (404, "ErrorItemNotFound")}
     assert ask(tenant, batch_of(url_of(ANN.upper(), "a-0"))) == {"0": (204, "")}

@@ -119,7 +119,8 @@ def _in_doubt(connection: sqlite3.Connection) -> int:
 def inherited_doubts(connection: sqlite3.Connection, *, of_closed_mailboxes: bool) -> list[tuple[int, int]]:
     """Rows that an earlier ledger left in doubt and this one never sent, in order: first position, end.
 
-    A mailbox is in one batch at a time, so that what is in flight for the first time begins where the sent rows end.
+    The rows of a mailbox are drawn in order, into up to four batches at once. So the rows that were never sent begin behind the
+    last row that was drawn, answered or in flight.
     """
     query = (
         "SELECT start, stop FROM (SELECT progress.first + doubt.rows AS stop, max(next, coalesce((SELECT max(fresh.end) FROM fresh "

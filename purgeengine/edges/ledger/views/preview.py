@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import NamedTuple
 
+from purgeengine.core.graph.identifiers import is_object_id
 from purgeengine.core.messages import BATCH_OF_LAST_SENDING, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Attempt, Outcome, Reply
-from purgeengine.core.policy.filters import NO_KINDS, Kinds, UserFilter, is_object_id
+from purgeengine.core.policy.filters import NO_KINDS, Kinds, UserFilter
 from purgeengine.edges.ledger.running.unfinished import PAGE, unsettled
 from purgeengine.edges.ledger.staging.names import other_names
 from purgeengine.edges.ledger.views.counts import details_of_filters

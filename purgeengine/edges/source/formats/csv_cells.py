@@ -17,7 +17,8 @@ from purgeengine.edges.source.formats.csv_header import EXAMPLE_CHARS, Header, h
 from purgeengine.edges.source.formats.csv_plain import Columns
 from purgeengine.edges.source.formats.csv_records import CsvRecord
 from purgeengine.edges.source.rows.checked_rows import HAS_NUL, NOT_TEXT, ROW_TOO_LONG, Numbers, bytes_problem, text_of
-from purgeengine.edges.source.rows.columns import Layout, name_key
+from purgeengine.edges.source.rows.column_names import name_key
+from purgeengine.edges.source.rows.columns import Layout
 from purgeengine.edges.source.rows.notes import Noted, NoteKind
 from purgeengine.errors import InputError
 

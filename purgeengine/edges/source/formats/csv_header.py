@@ -14,7 +14,8 @@ from purgeengine.core.graph.text import printable
 from purgeengine.edges.source.formats.csv_lines import Blocks
 from purgeengine.edges.source.formats.csv_records import CsvRecord, QuotingError, Scanner
 from purgeengine.edges.source.rows.checked_rows import ROW_BYTES_MAX, bytes_problem, text_of
-from purgeengine.edges.source.rows.columns import ALIASES, name_key, plain_name, recognised
+from purgeengine.edges.source.rows.column_names import name_key, plain_name
+from purgeengine.edges.source.rows.columns import ALIASES, recognised
 from purgeengine.edges.source.rows.notes import Noted, NoteKind
 from purgeengine.errors import InputError
 

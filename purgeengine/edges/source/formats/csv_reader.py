@@ -28,7 +28,8 @@ from purgeengine.edges.source.formats.csv_lines import Blocks, after_last_line
 from purgeengine.edges.source.formats.csv_plain import Columns, plain_columns
 from purgeengine.edges.source.formats.csv_records import CsvRecord, QuotingError, Scanner
 from purgeengine.edges.source.rows.checked_rows import ROW_BYTES_MAX, Cells, Numbers, Text, bounded, text_of
-from purgeengine.edges.source.rows.columns import LacksColumns, Layout, is_export, layout_of
+from purgeengine.edges.source.rows.column_names import is_export
+from purgeengine.edges.source.rows.columns import LacksColumns, Layout, layout_of
 from purgeengine.edges.source.rows.notes import Noted, NoteKind
 from purgeengine.errors import InputError
 

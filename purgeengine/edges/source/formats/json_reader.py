@@ -18,9 +18,11 @@ import pyarrow as pa
 from purgeengine.core.graph.text import escaped
 from purgeengine.edges.source.files.found_files import Kind
 from purgeengine.edges.source.files.streams import text_pieces
-from purgeengine.edges.source.formats.json_text import Element, Repeating, elements, kind_of_value
+from purgeengine.edges.source.formats.json_text import Element, elements
+from purgeengine.edges.source.formats.json_values import Repeating, kind_of_value
 from purgeengine.edges.source.rows.checked_rows import HALF_PAIR, HAS_NUL, NOT_TEXT, Cells, Text
-from purgeengine.edges.source.rows.columns import COLUMNS_MAX, Layout, Roles, layout_of, name_key, plain_name
+from purgeengine.edges.source.rows.column_names import COLUMNS_MAX, name_key, plain_name
+from purgeengine.edges.source.rows.columns import Layout, Roles, layout_of
 from purgeengine.edges.source.rows.notes import Noted, NoteKind
 from purgeengine.errors import InputError
 

@@ -9,36 +9,25 @@ It knows JSON. It must not know what the keys mean, except those of a page.
 
 from __future__ import annotations
 
-import codecs
-import json
 import re
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from purgeengine.core.graph.text import printable
-from purgeengine.edges.source.rows.columns import ALIASES, name_key
+from purgeengine.edges.source.formats.json_cursor import OBJECT_CHARS_MAX, JsonCursor
+from purgeengine.edges.source.formats.json_values import DECODER, kind_of_value
+from purgeengine.edges.source.rows.column_names import name_key
+from purgeengine.edges.source.rows.columns import ALIASES
 from purgeengine.errors import InputError
 
-OBJECT_CHARS_MAX = 16 << 20
-"""Longest object, page and line. A page of Graph's has at most 1,000 contacts, a few MiB; an array may be of any length."""
 ARRAYS_DEPTH_MAX = 2
 """Arrays in each other whose elements are rows: pages that were gathered, each an array."""
 _NAMES = re.compile(r"\.(json|jsonl|ndjson)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
 _BEGINS = re.compile(rb"""\s*(\{\s*(["}]|$)|\[\s*([\[\]{"]|$))""")
-_SPACE = re.compile(r"[ \t\r\n]*")
-_INT_CHARS_MAX = 4_000
-"""Longer whole numbers are refused by Python itself."""
 _NEXT = ("@odata.nextLink", "odata.nextLink", "nextLink")
 _ROLES = {name_key(alias) for role in ("user", "contact") for alias in ALIASES[role]}
-
-
-class Repeating(dict[str, Any]):
-    """An object with a key that it has more than once: ``repeated`` names those."""
-
-    repeated: frozenset[str] = frozenset()
 
 
 class Element(NamedTuple):
@@ -180,7 +169,7 @@ def _lines(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
 def _line(line: bytes) -> tuple[Any, str | None]:
     """The value of a line, and what is wrong with it."""
     try:
-        return _DECODER.decode(line.decode("utf-8", "surrogateescape")), None
+        return DECODER.decode(line.decode("utf-8", "surrogateescape")), None
     except RecursionError:
         return None, "the object is nested too deeply"
     except ValueError:
@@ -192,7 +181,7 @@ def _line(line: bytes) -> tuple[Any, str | None]:
 
 def _of_documents(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterator[Element]:
     """Elements are numbered from 1 over the whole file."""
-    text = _Text(path, pieces)
+    text = JsonCursor(path, pieces)
     number, depth, expects_comma = 0, 0, False
     while character := text.peek():
         if depth and character == "]":
@@ -229,114 +218,3 @@ def _of_documents(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterato
             yield Element(number, None, f"the element is {kind}, and a row is an object", kind=kind)
     if depth:
         raise text.broken("it ends within an array, as a file that was cut short does")
-
-
-class _Text:
-    """The text of a file from some place on; what lies before is forgotten."""
-
-    def __init__(self, path: Path, pieces: Iterator[bytes]) -> None:
-        self._path = path
-        self._pieces = pieces
-        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
-        self._text = ""
-        self._at = 0
-        self._ended = False
-        self._lines_before = 0
-
-    def peek(self) -> str:
-        """The next character that is no white space; "" at the end."""
-        while True:
-            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
-            if self._at < len(self._text):
-                return self._text[self._at]
-            if not self._more():
-                return ""
-
-    def skip(self) -> None:
-        """Go past that character."""
-        self._at += 1
-
-    def value(self) -> Any:
-        """The value that begins here. Raises `InputError` where it is none, or longer than is allowed."""
-        while True:
-            try:
-                found, end = _DECODER.raw_decode(self._text, self._at)
-                if end < len(self._text) or self._ended:  # a number may go on
-                    self._at = end
-                    return found
-            except RecursionError as error:
-                raise self.broken("it is nested too deeply") from error
-            except json.JSONDecodeError as error:
-                if self._ended:
-                    raise self.broken(error.msg, error.pos) from error
-                if len(self._text) - self._at > OBJECT_CHARS_MAX:
-                    raise InputError(
-                        f"{self._path} has a value at line {self._line(self._at):,} that is broken, or longer than the "
-                        f"{OBJECT_CHARS_MAX >> 20} MiB that an object or a page may have. Write one contact a line, for example "
-                        "with jq -c '.value[]'."
-                    ) from error
-            self._more()
-
-    def broken(self, why: str, at: int | None = None) -> InputError:
-        """The error that says why this is no JSON, and where."""
-        return InputError(
-            f"{self._path} is not valid JSON at line {self._line(self._at if at is None else at):,}: "
-            f"{printable(why, 100)}. None of it is sent. If it was cut short, write it again."
-        )
-
-    def _line(self, at: int) -> int:
-        return self._lines_before + self._text.count("\n", 0, at) + 1
-
-    def _more(self) -> bool:
-        """Read on, as much again as is held, so that a long value is tried a few times only."""
-        if self._ended:
-            return False
-        self._lines_before += self._text.count("\n", 0, self._at)
-        parts = [self._text[self._at :]]
-        self._at = 0
-        wanted = len(parts[0])
-        got = 0
-        while got <= wanted:
-            piece = next(self._pieces, None)
-            if piece is None:
-                self._ended = True
-                parts.append(self._decode(b"", True))
-                break
-            parts.append(self._decode(piece))
-            got += len(parts[-1])
-        self._text = "".join(parts)
-        return True
-
-
-def kind_of_value(value: Any) -> str:
-    """What a value is, in words."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true or false"
-        case int() | float() | Decimal():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "an array"
-        case _:
-            return "an object"
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    seen: set[str] = set()
-    repeating = Repeating(found)
-    repeating.repeated = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    return repeating
-
-
-def _whole_number(text: str) -> int | Decimal:
-    return int(text) if len(text) <= _INT_CHARS_MAX else Decimal(text)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_whole_number)

@@ -24,7 +24,7 @@ from purgeengine.core.graph.identifiers import (
     row_problem,
 )
 from purgeengine.core.graph.text import printable
-from purgeengine.edges.source.rows.columns import name_key
+from purgeengine.edges.source.rows.column_names import name_key
 from purgeengine.edges.source.rows.notes import Noted, NoteKind
 
 # The stubs of pyarrow lose the element type in most functions and then refuse their own results: it is named for people only.

@@ -5,14 +5,20 @@ It knows names only. It must not know CSV or Parquet.
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
+from purgeengine.edges.source.rows.column_names import (
+    is_export,
+    name_key,
+    plain_name,
+    refuse_odd_names,
+    refuse_too_many,
+    safe_name,
+)
 from purgeengine.errors import InputError, UsageProblem
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -21,35 +27,6 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "contact": ("contact", "contactId", "id"),
 }
 """Names that are understood, in any letter case. Where a file has several for one role, the earlier one wins."""
-
-LEDGER_COLUMNS = (
-    "row",
-    "user",
-    "folder",
-    "contact",
-    "outcome",
-    "status",
-    "code",
-    "message",
-    "attempts",
-    "in_doubt",
-    "first_sent_utc",
-    "settled_utc",
-    "request_id",
-    "client_request_id",
-)
-"""Columns of an export, in its order: names that no other column may take."""
-
-NAME_CHARS_MAX = 256
-"""Longest column name; a longer one is a sign that the first line is no header."""
-NAMES_BYTES_MAX = 64 * 1024
-"""Of all names together: an export begins with them in one line, and has to be read again."""
-COLUMNS_MAX = 1_000
-"""Most columns of a file, and most other columns of an input; a row needs three. What an export adds does not count."""
-
-_TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason", ORIGIN_COLUMN}
-_ADDED = {*_TAKEN, *(f"input_{name}" for name in _TAKEN)}
-_OF_EXPORT = {"row", "outcome", "client_request_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +109,12 @@ def recognised(names: Sequence[str], override: Mapping[str, str]) -> int:
 def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> Layout:
     """Find the roles among the column names. Raises `InputError` that names the file and the columns it has."""
     names = tuple(plain_name(name) or f"column_{place}" for place, name in enumerate(names, start=1))
-    _refuse_too_many(f"{path} does not begin with a usable header: it has", names)
-    _refuse_odd_names(path, names)
+    refuse_too_many(f"{path} does not begin with a usable header: it has", names)
+    refuse_odd_names(path, names)
     wanted = override if isinstance(override, Roles) else Roles(override)
     every = (*names, *(plain_name(name) for name, _ in wanted.partition))
     values = {len(names) + number: value for number, (_, value) in enumerate(wanted.partition)}
-    _refuse_odd_names(path, every)
+    refuse_odd_names(path, every)
     places = {name_key(name): place for place, name in enumerate(every)}
     roles = _overridden(path, every, places, wanted)
     taken = set(roles.values())
@@ -172,21 +149,6 @@ def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> 
     )
 
 
-def is_export(names: Sequence[str]) -> bool:
-    """Whether this program wrote the file."""
-    return set(map(name_key, names)) >= _OF_EXPORT
-
-
-def name_key(name: str) -> str:
-    """What two names of one column have in common: neither case nor surrounding spaces tell columns apart."""
-    return name.strip().casefold()
-
-
-def safe_name(name: str) -> str:
-    """The name under which an extra column travels: ``input_<name>`` where an export or a batch has one of that name itself."""
-    return f"input_{name}" if name_key(name) in _TAKEN else name
-
-
 def united(layouts: Sequence[Layout]) -> tuple[str, ...]:
     """Names of the extra columns over all files, first seen first. Names compare without case, as the roles do.
 
@@ -196,41 +158,8 @@ def united(layouts: Sequence[Layout]) -> tuple[str, ...]:
     for layout in layouts:
         for name in (*(name for _, name in layout.extras), *(name for name, _ in layout.constants)):
             seen.setdefault(name_key(name), name)
-    _refuse_too_many("The files of the input have together", tuple(seen.values()))
+    refuse_too_many("The files of the input have together", tuple(seen.values()))
     return tuple(seen.values())
-
-
-def plain_name(name: str) -> str:
-    """In one line, without surrounding spaces and the byte order mark of a file that was pasted into another."""
-    return " ".join(name.replace("\ufeff", "").split())
-
-
-def _refuse_too_many(what_has: str, names: Sequence[str]) -> None:
-    """An export has all of them beside its own, and is an input again, as often as somebody likes."""
-    own = [name for name in names if name_key(name) not in _ADDED]
-    if len(own) > COLUMNS_MAX:
-        raise InputError(
-            f"{what_has} {len(own):,} columns besides those of a ledger, and {COLUMNS_MAX:,} are allowed. Leave out some of them."
-        )
-    if sum(len(name.encode("utf-8", "replace")) for name in own) > NAMES_BYTES_MAX:
-        raise InputError(
-            f"{what_has} columns whose names are longer than {NAMES_BYTES_MAX // 1024} KiB together. Leave out some of them."
-        )
-
-
-def _refuse_odd_names(path: Path, names: tuple[str, ...]) -> None:
-    if max(map(len, names), default=0) > NAME_CHARS_MAX:
-        raise InputError(
-            f"{path} does not begin with a usable header: it has a column name of more than {NAME_CHARS_MAX} characters."
-        )
-    if any(unicodedata.category(character) == "Cc" for name in names for character in name):
-        raise InputError(f"{path} has control characters in the name of a column. Rename it.")
-    twice = [name for name, count in Counter(map(name_key, names)).items() if count > 1]
-    if twice:
-        shown = ", ".join(printable(name) for name in names if name_key(name) in twice)
-        raise InputError(
-            f"{path} has columns of the same name ({shown}). Rename or remove one; case does not tell them apart."
-        )
 
 
 def _overridden(

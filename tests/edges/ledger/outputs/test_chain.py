@@ -1,4 +1,4 @@
-"""Several ledgers of one purge, summed up together: what finally became of every row of the first."""
+"""Tests of a chain, a ledger and its retries summed up together: the final outcome of every row of the first ledger."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_what_holds_of_two_ledgers(
     in_doubt: bool,
     later_holds: bool,
 ) -> None:
-    """Every case of the rules, as a table."""
+    """The state of a row in two ledgers folds into one state, for every case of the rules."""
     assert folded(ChainState(*earlier), ChainState(*later)) == FoldedState(ChainState(outcome, in_doubt), later_holds)
 
 
 def test_the_state_of_three_does_not_depend_on_how_they_are_grouped_while_gone_stays_gone() -> None:
-    """Whatever the order of three ledgers, a row that one of them purged is purged, and doubt is never lost before."""
+    """A row that any of three ledgers purged is purged, and doubt is kept until the row is purged or absent."""
     states = [ChainState(o, d) for o in (P, A, R, E, S, D, None) for d in (False, True) if not (o in (P, A) and d)]
     for first in states:
         for second in states:
@@ -96,11 +96,11 @@ def test_the_state_of_three_does_not_depend_on_how_they_are_grouped_while_gone_s
 
 @pytest.fixture
 def chain(tmp_path: Path) -> list[Path]:
-    """Ten rows of mailbox a (positions as rows) and one invalid; three ledgers.
+    """Make a chain of three ledgers: ten rows of mailbox a (positions equal row numbers) and one invalid row.
 
-    a: 0-2 purged, 3-5 refused (5 in doubt), 6 exhausted in doubt, 7 refused, 8 and 9 skipped.
-    b: of the seven bad rows 5 and 6 absent, 3 purged, 4 refused, and its mailbox closed.
-    c: of the four left (4, 7, 8, 9) 4 purged, the others open.
+    a: 0-2 purged, 3-5 refused (5 in doubt), 6 exhausted in doubt, 7 refused, 8 and 9 skipped. b, of the seven bad rows:
+    5 and 6 absent, 3 purged, 4 refused, and its mailbox closed. c, of the four left (4, 7, 8, 9): 4 purged, the others
+    open.
     """
     with open_ledger(tmp_path / "a", FakeSource([*input_rows("a", 10), ("nobody", "", "x")])) as ledger:
         ending(ledger, 0, *[(P, Reply(204), False)] * 3, *[(R, DENIED, False)] * 2, (R, MALFORMED, True))
@@ -117,7 +117,7 @@ def chain(tmp_path: Path) -> list[Path]:
 
 
 def retried(old: Path, new: Path, fates: Sequence[tuple[Outcome, Reply, bool]], closed: int = 0) -> None:
-    """A retry of the bad rows whose first ones (those in doubt before the others) end so."""
+    """Make a retry of the bad rows, of which the first ones end in these ways. Rows in doubt come first."""
     with LedgerReader.open(old) as reader, open_ledger(new, LedgerRows(reader, Selection(BAD), Limits())) as ledger:  # type: ignore[arg-type]
         ending(ledger, 0, *fates, at_ms=NOW + 1_000 * (1 + ord(new.name[0])))
         if closed:
@@ -125,7 +125,7 @@ def retried(old: Path, new: Path, fates: Sequence[tuple[Outcome, Reply, bool]], 
 
 
 def test_the_counts_add_up_to_the_rows_of_the_first(chain: list[Path]) -> None:
-    """In whatever order the ledgers are named: what each has the last word on, and what is still open."""
+    """The counts of a chain add up to the rows of the first ledger, whatever the order in which the ledgers are named."""
     for folders in (chain, chain[::-1], [chain[1], chain[0], chain[2]]):
         with Chain.open(folders) as opened:
             final = opened.final()
@@ -138,7 +138,7 @@ def test_the_counts_add_up_to_the_rows_of_the_first(chain: list[Path]) -> None:
 
 
 def test_two_of_them_tell_what_they_know(chain: list[Path]) -> None:
-    """Refused before and skipped later stays refused; a ledger in between that is not named is told of."""
+    """A row that was refused and later skipped stays refused. A ledger of the chain that was not named is reported."""
     with Chain.open(chain[:2]) as opened:
         final = opened.final()
         endings = failures_of(opened, final)
@@ -158,7 +158,7 @@ def test_two_of_them_tell_what_they_know(chain: list[Path]) -> None:
 
 
 def test_a_ledger_by_itself_is_a_chain(chain: list[Path]) -> None:
-    """It has the last word on all of its rows, in doubt or not, and progress is told as it is read."""
+    """A single ledger is a chain with the last word on all of its rows, and progress is reported while it is read."""
     told: list[int] = []
     with Chain.open(chain[:1]) as opened:
         final = opened.final(told.append)
@@ -167,7 +167,10 @@ def test_a_ledger_by_itself_is_a_chain(chain: list[Path]) -> None:
 
 
 def test_an_invalid_row_of_a_later_ledger_says_nothing_of_an_earlier_one(tmp_path: Path) -> None:
-    """It was never sent, and what is wrong with it may be the number of its origin; the rows after it count."""
+    """An invalid row of a later ledger changes no row of an earlier one, because it was never sent.
+
+    The rows after it count.
+    """
     with open_ledger(tmp_path / "a", a_source(3)) as ledger:
         ending(ledger, 0, *[(R, DENIED, False)] * 3)
     (first, second, _) = input_rows("a", 3)
@@ -181,7 +184,7 @@ def test_an_invalid_row_of_a_later_ledger_says_nothing_of_an_earlier_one(tmp_pat
 
 
 def test_a_chain_of_exports_is_a_chain(tmp_path: Path) -> None:
-    """A run on an export, and a run on an export of that, in another order of rows, with a mended row among them."""
+    """Runs on exports form a chain, even if the rows were reordered and one of them was corrected."""
     with open_ledger(tmp_path / "a", FakeSource([*input_rows("a", 4), ("nobody", "", "a-9")])) as ledger:
         ending(ledger, 0, *[(R, DENIED, False)] * 4)
 
@@ -201,7 +204,7 @@ def test_a_chain_of_exports_is_a_chain(tmp_path: Path) -> None:
 
 
 def test_a_retry_of_a_run_on_an_export_belongs_to_the_first_ledger(tmp_path: Path) -> None:
-    """The run on the export does not know where its rows began, and neither does its retry; their rows do."""
+    """The retry of a run on an export belongs to the first ledger, because its rows say where they began."""
     with open_ledger(tmp_path / "a", a_source(3)) as ledger:
         ending(ledger, 0, *[(R, DENIED, False)] * 3)
     edited(tmp_path / "a", tmp_path / "b", lambda rows: rows[1:])
@@ -217,7 +220,7 @@ def test_a_retry_of_a_run_on_an_export_belongs_to_the_first_ledger(tmp_path: Pat
 
 
 def edited(old: Path, new: Path, edit: Callable[[list[dict[str, str]]], list[dict[str, str]]]) -> None:
-    """The export of a ledger as somebody has left it, beside the folder of the next one."""
+    """Export a ledger, edit the rows, and write them beside the folder of the next ledger."""
     with LedgerReader.open(old) as reader:
         export(reader, new.with_suffix(".csv"))
     with new.with_suffix(".csv").open(encoding="utf-8", newline="") as lines:
@@ -229,7 +232,7 @@ def edited(old: Path, new: Path, edit: Callable[[list[dict[str, str]]], list[dic
 
 
 def test_ledgers_that_do_not_belong_together_are_refused(tmp_path: Path, chain: list[Path]) -> None:
-    """Two lists of their own, none, a retry of another ledger, the same one twice, and more than a chain may have."""
+    """Ledgers that do not belong together are refused, as are a missing first ledger, a repeated one and too many."""
     open_ledger(tmp_path / "x", a_source(11)).close()
     a, x = chain[0], tmp_path / "x"
     for folders, said in (
@@ -250,7 +253,7 @@ def test_ledgers_that_do_not_belong_together_are_refused(tmp_path: Path, chain: 
 
 
 def test_rows_that_do_not_come_from_where_they_say_are_refused(tmp_path: Path, chain: list[Path]) -> None:
-    """Rows of somebody else's export, beside a retry that is in order: the sentence says which row of which ledger."""
+    """Rows that name a wrong origin are refused with the row and its ledger, even if another ledger of the chain is correct."""
     a = chain[0]
     here = input_rows("a", 3)
     elsewhere = f"says it comes from row {{}} of {a}, which is no such row"
@@ -275,7 +278,7 @@ def test_rows_that_do_not_come_from_where_they_say_are_refused(tmp_path: Path, c
 
 @pytest.mark.parametrize("offset", [0, 3])
 def test_states_of_rows_are_coded_in_a_byte_each(offset: int) -> None:
-    """The code of the outcome, 16 more in doubt; without one, 8 in doubt, else 0. Of a part of a batch as of a whole one."""
+    """The state of each row is coded in one byte: the outcome's code, plus 16 in doubt; 8 or 0 without an outcome."""
     outcomes = [None, *Outcome]
     batch = pa.RecordBatch.from_pydict(
         {"outcome": [outcome and outcome.value for outcome in outcomes] * 2, "in_doubt": [False] * 8 + [True] * 8},
@@ -294,18 +297,18 @@ def test_states_of_rows_are_coded_in_a_byte_each(offset: int) -> None:
     ],
 )  # fmt: skip
 def test_numbers_of_rows_are_read_as_spreadsheets_leave_them(said: str | None, row: int | None) -> None:
-    """With room around them and zeros before; whatever is no number of ten rows is none."""
+    """A row number is read with spaces around it and zeros before it; any other text is no number."""
     assert chain_of_ledgers._number(said, 10) == row
 
 
 def test_contacts_are_told_apart_by_mailbox_and_id() -> None:
-    """In whatever letter case the mailbox stands; never by nothing."""
+    """A contact is identified by its mailbox and id, in any letter case of the mailbox, and its mark is never zero."""
     assert chain_of_ledgers._mark("Ann@X.example", "c") == crc32(b"ann@x.example\nc") | 1
     assert {chain_of_ledgers._mark("ann@x.example", f"c{number}") % 2 for number in range(20)} == {1}
 
 
 def test_the_states_of_a_chain_are_counted_with_their_doubts() -> None:
-    """Doubt counts with the outcome, and by itself where it is all there is."""
+    """The states of a chain are counted with their doubts. A row without an outcome counts as in doubt on its own."""
     final = Final(bytearray([0, 0, 8, 1, 3, 3 + 16, 4 + 16, 16 + 7]), bytearray(8), ())
     counts = final.counts()
     assert (counts.rows, counts.waiting, counts.in_doubt) == (8, 2, 1)
@@ -320,7 +323,7 @@ def test_the_states_of_a_chain_are_counted_with_their_doubts() -> None:
 
 
 def test_ledgers_are_read_in_the_order_of_descent_and_then_of_time() -> None:
-    """Whoever ran rows of another one comes after it, whatever its clock said; a circle is broken at the earliest."""
+    """Ledgers are read in the order of descent and then of time, and a circle of descent is broken at the earliest ledger."""
 
     def ledger(name: str, parent: str | None, first_sent_ms: int) -> Any:
         about = {} if parent is None else {"parent": parent}
@@ -335,7 +338,7 @@ def test_ledgers_are_read_in_the_order_of_descent_and_then_of_time() -> None:
 
 
 def test_status_of_several_ledgers(chain: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
-    """As text and as JSON; what does not belong together is exit 2."""
+    """The command ``status`` sums up a chain as text and as JSON; ledgers that do not belong together give exit code 2."""
     named = [str(folder) for folder in chain]
     assert main.run(["status", *named]) == 0
     shown = capsys.readouterr().out
@@ -353,7 +356,7 @@ def test_status_of_several_ledgers(chain: list[Path], capsys: pytest.CaptureFixt
 
 
 def test_three_ledgers_together_equal_the_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A denied mailbox, a missing one and lost answers: a run, a retry, a run on an export; the sum is what the tenant knows."""
+    """A run, a retry and a run on an export, with a denied mailbox and lost answers, add up to what the tenant knows."""
     rows = rows_of([60, 40, 30, 20])
     faults = Faults(item_error_after=0.04, item_missing=0.02, item_throttled_before=0.04, retry_after_s_max=1)
     tenant = a_tenant(rows, gone=5, faults=faults)
@@ -391,7 +394,7 @@ def test_three_ledgers_together_equal_the_truth(tmp_path: Path, capsys: pytest.C
 
 
 def test_retries_of_a_chain_keep_the_first_row_numbers(tmp_path: Path) -> None:
-    """A retry of a retry of a run on an export, with the columns of the first list."""
+    """A retry of a retry of a run on an export keeps the row numbers of the first list."""
     rows = rows_of([5])
     with a_bench(tmp_path, a_tenant(rows), rows) as bench:
         by_hand(bench, "one", lambda ledger: ending(ledger, 0, *[(R, DENIED, False)] * 5))

@@ -1,4 +1,4 @@
-"""The ledger as a file: every row in input order, safe to open, and itself a valid input."""
+"""Tests of the export: every row in input order, safe to open in a spreadsheet, and itself a valid input."""
 
 from __future__ import annotations
 
@@ -54,7 +54,11 @@ ROWS = [
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Ann (positions 0 to 2) has a row purged, one exhausted and one waiting, Bob (3 and 4) one refused and one skipped."""
+    """Make a ledger with a row of every kind.
+
+    Ann (positions 0 to 2) has a row purged, one exhausted and one waiting; Bob (3 and 4) has one refused and one
+    skipped.
+    """
     source = FakeSource(ROWS, extra_columns=("Note", "=x"), files=(Path("one.csv"), Path("two.csv")), batch_rows=3)
     with open_ledger(tmp_path / "L", source) as ledger:
         ledger.write([sent(1, (0, [0, 1]), (1, [3]))], NOW)
@@ -82,7 +86,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def test_parquet_export_is_typed_and_in_input_order(folder: Path) -> None:
-    """Every row once, with what became of it and the input's other columns."""
+    """A Parquet export has typed columns and every row once, in input order, with its outcome and the input's extra columns."""
     table = pq.read_table(exported(folder, "out.parquet"))
     assert tuple(table.schema.names) == (*LEDGER_COLUMNS, "Note", "=x")
     assert [str(table.schema.field(n).type) for n in ("row", "status", "attempts", "in_doubt", "settled_utc")] == [
@@ -108,7 +112,11 @@ def test_parquet_export_is_typed_and_in_input_order(folder: Path) -> None:
 
 
 def test_rows_never_sent_say_why(folder: Path) -> None:
-    """The line of an invalid row, the row that a duplicate repeats, the reply that closed the mailbox."""
+    """A row that was never sent says why.
+
+    An invalid row has its line, a duplicate the row that it repeats, and a skipped row the reply that closed the
+    mailbox.
+    """
     rows = pq.read_table(exported(folder, "out.parquet")).to_pylist()
     assert re.fullmatch(r"line 4 of one\.csv: the user is neither .*", rows[2]["message"])
     assert rows[4]["message"] == "same contact as row 0"
@@ -116,7 +124,7 @@ def test_rows_never_sent_say_why(folder: Path) -> None:
 
 
 def test_csv_export_neutralises_formulas(folder: Path) -> None:
-    """Cells that a spreadsheet would run, and column names, get an apostrophe; all else stands as it was."""
+    """In a CSV export an apostrophe precedes each cell and column name that a spreadsheet would run, and nothing else changes."""
     rows = read_csv(exported(folder))
     assert list(rows[0])[-2:] == ["Note", "'=x"]
     assert [row["Note"] for row in rows] == ["'=cmd()", "plain", "", "''tis", "'-1", "'\tx", "y"]
@@ -126,7 +134,10 @@ def test_csv_export_neutralises_formulas(folder: Path) -> None:
 
 
 def test_column_names_are_neutralised_as_cells_are(tmp_path: Path) -> None:
-    """Whatever sign a name begins with that means something to a spreadsheet; within a name it means nothing."""
+    """A column name that begins with a sign that a spreadsheet would run gets an apostrophe.
+
+    A sign inside a name does not matter.
+    """
     signs = ["=", "+", "-", "@", "\t", "\r", "'"]
     names = (*(f"{sign}x" for sign in signs), *(f"x{sign}" for sign in signs))
     source = FakeSource([(*rows_of("a", 1)[0], *map(str, range(14)))], names)
@@ -136,7 +147,7 @@ def test_column_names_are_neutralised_as_cells_are(tmp_path: Path) -> None:
 
 
 def test_export_is_a_valid_input(folder: Path) -> None:
-    """Read again, it has the same rows with the same other columns, from CSV, compressed CSV and Parquet."""
+    """An export as CSV, compressed CSV or Parquet can be read as an input again, with the same rows and extra columns."""
     for name in ("again.csv", "again.csv.gz", "again.parquet"):
         source = open_source([exported(folder, name)])
         table = pa.Table.from_batches(source.batches())
@@ -168,7 +179,7 @@ replies = st.builds(
 def test_any_rows_come_back_from_an_export_and_steer_nothing(
     columns: list[str], rows: list[Any], told: list[Reply]
 ) -> None:
-    """Input, ledger, export in every format, and input again: the same rows and other columns, and the same ones can be sent.
+    """Random rows come back from an export in every format, with their extra columns and the same valid rows.
 
     No cell of the CSV runs in a spreadsheet, and no name, cell, code or message reaches a terminal unescaped.
     """
@@ -179,7 +190,7 @@ def test_any_rows_come_back_from_an_export_and_steer_nothing(
         try:
             source = open_source([folder / "in.parquet"])
         except InputError:
-            return  # two names that are one, or a control character in one
+            return  # two equal names, or a control character in one
         expected = [*source.batches()]
         if rows and all(reason for batch in expected for reason in batch.column("reason").to_pylist()):
             with pytest.raises(InputError, match="No row of the list can be sent"):
@@ -209,7 +220,7 @@ def test_any_rows_come_back_from_an_export_and_steer_nothing(
 
 
 def settle_everything(ledger: Ledger, told: list[Reply]) -> None:
-    """Every row that can be sent gets an outcome and one of these replies."""
+    """Give every valid row an outcome with one of these replies."""
     for batch, mailbox in enumerate(opened(ledger), start=1):
         positions = range(mailbox.next, mailbox.end)
         ledger.write([sent(batch, (mailbox.mailbox, positions))], NOW)
@@ -218,7 +229,7 @@ def settle_everything(ledger: Ledger, told: list[Reply]) -> None:
 
 
 def test_export_of_some_outcomes_has_those_alone(folder: Path) -> None:
-    """The failed rows are what is fed back in."""
+    """An export of some outcomes has only the rows with them, so that failed rows can be fed in again."""
     with LedgerReader.open(folder) as reader:
         count = export(reader, folder.parent / "failed.csv", [Outcome.REFUSED, Outcome.EXHAUSTED])
         assert export(reader, folder.parent / "none.csv", []) == 0
@@ -231,7 +242,7 @@ def test_export_of_some_outcomes_has_those_alone(folder: Path) -> None:
 
 
 def test_rows_that_were_in_flight_at_a_crash_are_exported_in_doubt(tmp_path: Path) -> None:
-    """Without an outcome, with what is known of their sending."""
+    """Rows that were in flight at a crash are exported without an outcome, in doubt, with the details of their sending."""
     with open_ledger(tmp_path / "L", a_source(4)) as ledger:
         ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
         ledger.write([ended(1), returned(0, in_doubt=True), returned(1), settled(2, 1), sent(2, (0, [3]))], NOW + 1)
@@ -243,7 +254,7 @@ def test_rows_that_were_in_flight_at_a_crash_are_exported_in_doubt(tmp_path: Pat
 
 
 def test_export_of_shuffled_rows_stands_in_input_order(tmp_path: Path) -> None:
-    """Whatever the order of the input and of the sending, over several groups of rows."""
+    """An export stands in input order, whatever the order of the input's mailboxes and of the sending."""
     rows = [row for name in "abc" for row in rows_of(name, 4_000)]
     random.Random(3).shuffle(rows)
     with open_ledger(tmp_path / "L", FakeSource(rows)) as ledger:
@@ -264,13 +275,13 @@ def settle_even_positions(ledger: Ledger) -> None:
 
 
 def test_compressed_csv_has_the_same_text(folder: Path) -> None:
-    """Gzip by the ending of the name."""
+    """An export with the ending .csv.gz is gzip with the same text."""
     plain, packed = exported(folder, "a.csv"), exported(folder, "b.csv.gz")
     assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
 
 
 def test_progress_counts_the_rows_of_the_input(folder: Path) -> None:
-    """Also where few of them are written."""
+    """The progress of an export counts all rows of the input, even if few are written."""
     told: list[int] = []
     exported(folder, only=[Outcome.PURGED], on_progress=told.append)
     assert told[-1] == 7
@@ -278,13 +289,13 @@ def test_progress_counts_the_rows_of_the_input(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["out.xlsx", "out", "out.txt"])
 def test_unknown_ending_is_refused(folder: Path, name: str) -> None:
-    """The ending says the format."""
+    """An export with an unknown ending is refused, because the ending decides the format."""
     with pytest.raises(UsageProblem, match=r"\.csv, \.csv\.gz, \.parquet"):
         exported(folder, name)
 
 
 def test_a_name_that_no_file_can_have_is_refused(folder: Path) -> None:
-    """The operating system would say nothing that helps."""
+    """A file name with a NUL character raises `UsageProblem` with a sentence."""
     with pytest.raises(UsageProblem) as raised:
         exported(folder, "a\0.csv")
     named = repr(str(folder.parent / "a\0.csv"))
@@ -292,7 +303,7 @@ def test_a_name_that_no_file_can_have_is_refused(folder: Path) -> None:
 
 
 def test_scratch_space_is_taken_where_the_file_is_to_be(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is room for the rows, as there may not be where temporary files are."""
+    """An export takes its scratch space in the folder of the file, because that disk has room for the rows."""
     asked: list[Any] = []
 
     def noted(connection: Any, parts: Any, names: Any, scratch: Any) -> RowStates:
@@ -306,7 +317,7 @@ def test_scratch_space_is_taken_where_the_file_is_to_be(folder: Path, monkeypatc
 
 
 def test_failed_export_leaves_nothing_behind(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older file of that name stays as it was."""
+    """A failed export leaves nothing behind, and an older file of that name stays as it was."""
     out = folder.parent / "out.csv"
     out.write_text("precious", encoding="utf-8")
 
@@ -322,13 +333,13 @@ def test_failed_export_leaves_nothing_behind(folder: Path, monkeypatch: pytest.M
 
 
 def test_missing_target_folder_is_a_sentence(folder: Path) -> None:
-    """It names the folder."""
+    """An export to a missing folder is refused with a sentence that says so."""
     with pytest.raises(LedgerError, match="there is no folder"):
         exported(folder, "missing/out.csv")
 
 
 def test_damaged_input_part_stops_the_export(folder: Path) -> None:
-    """The sentence names the part, and no half file appears."""
+    """A damaged part file of the input stops the export with the file's name, and leaves no incomplete export."""
     part = folder / "input" / "part-00000.parquet"
     data = bytearray(part.read_bytes())
     data[60] ^= 0xFF

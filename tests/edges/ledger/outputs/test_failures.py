@@ -1,4 +1,4 @@
-"""Rows that did not end well: grouped by what they were told, with examples, and by mailbox."""
+"""Tests of failed rows: grouped by the answer that they got, with examples, and by mailbox."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOST = Reply(0, message="Lost.")
 
 
 def test_rows_that_were_told_the_same_are_one_group_with_examples(tmp_path: Path) -> None:
-    """Each example says where to look for it; of a mailbox, what most of its rows were told is the reason."""
+    """Rows with the same answer form one group with examples, and a mailbox gives the most frequent answer as its reason."""
     with open_ledger(tmp_path / "L", a_source(7)) as ledger:
         ending(
             ledger, 0, (R, MALFORMED, False), *[(R, DENIED, True)] * 3, (E, DENIED, True), (E, LOST, False),
@@ -48,7 +48,7 @@ def test_rows_that_were_told_the_same_are_one_group_with_examples(tmp_path: Path
 
 
 def test_a_ledger_that_has_the_last_word_on_none_of_them_is_passed_over(tmp_path: Path) -> None:
-    """What was refused at first and failed again in a retry is told as it was told last."""
+    """A row that failed in a ledger and again in its retry is reported once, with the last answer."""
     with open_ledger(tmp_path / "a", a_source(2)) as ledger:
         ending(ledger, 0, (R, DENIED, False), (R, DENIED, False))
     retried(tmp_path / "a", tmp_path / "b", [(E, LOST, False), (R, MALFORMED, False)])
@@ -59,7 +59,7 @@ def test_a_ledger_that_has_the_last_word_on_none_of_them_is_passed_over(tmp_path
 
 
 def test_invalid_rows_with_the_same_mistake_are_one_group_whatever_their_file(tmp_path: Path) -> None:
-    """The line and the file are left out of the reason, however the file is called."""
+    """Invalid rows with the same fault form one group, whatever their file and line."""
     bad = ("nobody", "", "x")
     source = FakeSource([bad, *rows_of("a", 2), bad], files=(Path("one.csv"), Path(" two of  them: .csv")))
     open_ledger(tmp_path / "L", source).close()
@@ -72,7 +72,7 @@ def test_invalid_rows_with_the_same_mistake_are_one_group_whatever_their_file(tm
 
 
 def test_groups_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first ones keep their own count, and what comes after them is one group for either kind of row."""
+    """Groups beyond the limit are counted as one group, separately for failed and for invalid rows."""
     monkeypatch.setattr(failures, "GROUPS_MAX", 2)
     found = Failures()
     told = [Told(400, "", f"Id {n} is malformed.") for n in range(4)]
@@ -91,5 +91,5 @@ def test_groups_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch
 
 
 def of_invalid(told: Told) -> Told:
-    """The same of an invalid row."""
+    """Return the answer as that of an invalid row."""
     return told._replace(invalid=True)

@@ -1,4 +1,4 @@
-"""What is written is durable, adds up, and is never taken back: checked against a dictionary, entry by entry."""
+"""Tests of writing entries: what is written is durable, adds up and is never undone, compared with a model entry by entry."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ GONE = Reply(404, "ErrorInvalidUser", "No such user.")
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Any:
-    """Two mailboxes: positions 0 to 49, and 50 to 69."""
+    """Open a ledger with two mailboxes: positions 0 to 49, and 50 to 69."""
     with open_ledger(tmp_path / "L", a_source(50, 20)) as opened_ledger:
         yield opened_ledger
 
 
 def crashed(ledger: Ledger) -> Ledger:
-    """The same ledger as the next process finds it: nothing was closed in order."""
+    """Reopen the ledger as after a crash: nothing was closed in order."""
     ledger._reading.close()
     ledger._writing.close()
     ledger._lock.release()
@@ -52,7 +52,7 @@ def crashed(ledger: Ledger) -> Ledger:
 
 
 def test_rows_in_flight_are_in_doubt_and_settled_ones_counted(ledger: Ledger) -> None:
-    """Waiting, in doubt and settled rows add up at every step."""
+    """Rows in flight count as in doubt, settled rows by outcome, and all counts add up to the rows at each step."""
     ledger.write([sent(1, (0, [0, 1, 2]), (1, [50]))], NOW)
     counts = ledger.counts()
     assert (counts.waiting, counts.in_doubt) == (66, 4)
@@ -65,7 +65,7 @@ def test_rows_in_flight_are_in_doubt_and_settled_ones_counted(ledger: Ledger) ->
 
 
 def test_row_returned_and_sent_again_in_one_write_keeps_its_first_time(ledger: Ledger) -> None:
-    """The order of the entries is their meaning: the last sending counts, the first time of sending stays."""
+    """A row that is returned and sent again in one write keeps the time of its first sending and gets the batch of its last."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     again = sent(2, (0, [Attempt(0, 2, 1, True), Attempt(1, 2)]))
     ledger.write([ended(1, None), returned(0, 1, 1, in_doubt=True), returned(1), again], NOW + 1_000)
@@ -78,7 +78,10 @@ def test_row_returned_and_sent_again_in_one_write_keeps_its_first_time(ledger: L
 
 
 def test_neighbours_that_share_an_entry_are_recorded_each_as_it_was_sent(ledger: Ledger) -> None:
-    """One entry for rows of which some were sent before: each keeps its own time and none is left over, or taken twice."""
+    """Neighbours that share an entry keep their own time of sending and batch.
+
+    An entry with rows that were settled before is refused.
+    """
     ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
     again = sent(2, (0, [Attempt(1, 1), 3, 4]))
     ledger.write([ended(1), settled(0, 1), returned(1, 0), settled(2, 1), again], NOW + 1_000)
@@ -96,7 +99,7 @@ def test_neighbours_that_share_an_entry_are_recorded_each_as_it_was_sent(ledger:
 
 
 def test_one_entry_may_hold_rows_sent_once_and_rows_sent_again(ledger: Ledger) -> None:
-    """A row that came back before it left was sent once as well, and may lie between others that were."""
+    """One entry may settle both rows that were sent once and rows that were returned unsent and sent again."""
     ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
     ledger.write([ended(1, None), *(returned(row, 0) for row in range(3))], NOW + 500)
     ledger.write([sent(2, (0, [Attempt(0), Attempt(1), Attempt(2), 3, 4]))], NOW + 1_000)
@@ -110,7 +113,7 @@ def test_one_entry_may_hold_rows_sent_once_and_rows_sent_again(ledger: Ledger) -
 
 
 def test_neighbours_settled_alike_share_a_record(ledger: Ledger) -> None:
-    """Twenty purged rows are one record, as nearly all are; one in between that ended otherwise makes three."""
+    """Twenty neighbours with the same outcome share one record; one row between them with another outcome makes three records."""
     ledger.write([sent(1, (0, list(range(20)))), ended(1), *(settled(row, 1) for row in range(20))], NOW)
     odd = [settled(row, 2, Outcome.REFUSED if row == 30 else Outcome.PURGED) for row in range(20, 40)]
     ledger.write([sent(2, (0, list(range(20, 40)))), ended(2), *odd], NOW)
@@ -119,7 +122,7 @@ def test_neighbours_settled_alike_share_a_record(ledger: Ledger) -> None:
 
 
 def test_row_that_never_left_has_no_time_of_sending(ledger: Ledger) -> None:
-    """A batch that certainly did not reach Graph was no sending; the next one is the first."""
+    """A batch that never reached Graph does not count as a sending: the next batch gives the row its first time."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([ended(1, None), returned(0, 0), returned(1, 0)], NOW + 10)
     assert opened(ledger)[0].unsettled == (Attempt(0, 0), Attempt(1, 0))
@@ -131,7 +134,7 @@ def test_row_that_never_left_has_no_time_of_sending(ledger: Ledger) -> None:
 
 
 def test_closed_mailbox_skips_what_was_never_sent(ledger: Ledger) -> None:
-    """Rows sent before are settled by name with the batch of their last sending, the others by implication."""
+    """A closed mailbox settles the rows that were sent, each with the batch of its last sending, and skips the others."""
     ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
     ledger.write([ended(1), settled(0, 1), returned(1), returned(2)], NOW + 1)
     ledger.write([sent(2, (0, [Attempt(1, 2), 3]))], NOW + 2)
@@ -163,7 +166,7 @@ def test_closed_mailbox_skips_what_was_never_sent(ledger: Ledger) -> None:
     ids=["settled twice", "settled unsent", "returned unsent", "ended with a row left over", "batch sent twice"],
 )
 def test_mistake_of_ours_is_refused_and_nothing_is_written_after_it(ledger: Ledger, mistake: list[Entry]) -> None:
-    """The transaction leaves no trace, the sentence says whose mistake it is, and the ledger stays shut."""
+    """An impossible entry is refused as our mistake, its transaction leaves no trace, and the ledger refuses later writes."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([ended(1), settled(0, 1), settled(1, 1)], NOW)
     before = ledger.counts()
@@ -178,7 +181,7 @@ def test_mistake_of_ours_is_refused_and_nothing_is_written_after_it(ledger: Ledg
 
 
 def test_full_disk_is_a_sentence_and_keeps_what_was_acknowledged(ledger: Ledger) -> None:
-    """Every write that returned is there after the failure; the failed one is not, in whole or in part."""
+    """A full disk raises a sentence, and every write that returned before is still there; the failed one left nothing."""
     pages = ledger._writing.execute("PRAGMA page_count").fetchone()[0]
     ledger._writing.execute(f"PRAGMA max_page_count = {pages + 3}")
     acknowledged = 0
@@ -199,14 +202,14 @@ def test_full_disk_is_a_sentence_and_keeps_what_was_acknowledged(ledger: Ledger)
 
 
 def test_database_lost_under_our_feet_is_a_sentence(ledger: Ledger) -> None:
-    """Whatever SQLite says, the user reads what happened to which ledger."""
+    """A database that fails under the ledger raises a sentence that names the ledger."""
     ledger._writing.close()
     with pytest.raises(LedgerError, match=r"The ledger in .* cannot be written"):
         ledger.write([RunBlocked(1.0)], NOW)
 
 
 def test_message_with_half_a_character_is_written(ledger: Ledger) -> None:
-    """What Graph says can be any text; the row still gets its outcome."""
+    """A reply with half a surrogate pair and a long message is written, shortened and replaced, and the row gets its outcome."""
     ledger.write([sent(1, (0, [0]))], NOW)
     ledger.write([ended(1), settled(0, 1, Outcome.REFUSED, reply=Reply(400, "bad\ud800", "m" * 5_000))], NOW)
     with LedgerReader.open(ledger.folder) as reader:
@@ -219,7 +222,7 @@ def test_message_with_half_a_character_is_written(ledger: Ledger) -> None:
 
 @dataclass
 class Model:
-    """What a ledger must know, as dictionaries: three mailboxes of 12 rows, one row of each batch's mailboxes at a time.
+    """What a ledger must know, as dictionaries: three mailboxes of 12 rows, with each mailbox in one batch at a time.
 
     An earlier ledger left the first 5 rows of the first mailbox in doubt, and all of the third.
     """
@@ -316,7 +319,7 @@ STEPS = st.one_of(
 def test_ledger_agrees_with_a_model_over_any_history(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, Any]]
 ) -> None:
-    """Sendings, answers, closings and crashes in any order: counts, unsettled rows and the export are those of the model."""
+    """Sendings, answers, closings and crashes in any order give the counts, unsettled rows and export of the model."""
     model = Model()
     source = a_source(12, 12, 12, doubtful=frozenset([*range(5), *range(24, 36)]))
     ledger = open_ledger(tmp_path_factory.mktemp("model") / "L", source)
@@ -367,7 +370,7 @@ def agree(ledger: Ledger, model: Model) -> None:
 
 
 def test_every_acknowledged_write_survives_a_crash(tmp_path: Path) -> None:
-    """Reopened without a close after each write, the ledger has all of it."""
+    """After a crash that follows a write, the reopened ledger has the whole write."""
     ledger = open_ledger(tmp_path / "L", FakeSource(rows_of("a", 8)))
     for position in range(8):
         ledger.write([sent(position + 1, (0, [position]))], NOW)
@@ -383,7 +386,7 @@ def test_every_acknowledged_write_survives_a_crash(tmp_path: Path) -> None:
 
 
 def test_writing_may_happen_on_another_thread(ledger: Ledger) -> None:
-    """The loop reads rows while a worker waits for the disk."""
+    """A thread may write to the ledger while the loop reads rows from it."""
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as worker:
@@ -394,14 +397,14 @@ def test_writing_may_happen_on_another_thread(ledger: Ledger) -> None:
 
 
 def test_longest_wait_of_a_mailbox_holds(ledger: Ledger) -> None:
-    """A shorter wait that comes later never cuts it short."""
+    """The longest wait of a mailbox holds: a shorter one that comes later does not cut it short."""
     ledger.write([MailboxBlocked(0, 60.0), MailboxBlocked(0, 1.0005)], NOW)
     ledger.write([MailboxBlocked(0, 5.0)], NOW + 10_000)
     assert opened(ledger, NOW + 10_000)[0].blocked_for_s == 50.0
 
 
 def test_tables_are_those_of_the_documentation(ledger: Ledger) -> None:
-    """The database opens with plain SQLite and says what it is."""
+    """The database has exactly the tables of the documentation and can be read with plain SQLite."""
     connection = sqlite3.connect(ledger.folder / "ledger.sqlite")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()

@@ -1,4 +1,4 @@
-"""What a write makes of entries that come together, and what it leaves for the next one: times, numbers, memory."""
+"""Tests of the statements of one write: times of sending, batches, and what is kept in memory for the next write."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.support.ledger_fixtures import NOW, a_source, ended, open_ledger, ope
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """Three mailboxes: positions 0 to 29, 30 to 39, 40 to 44."""
+    """Open a ledger with three mailboxes: positions 0 to 29, 30 to 39, and 40 to 44."""
     with open_ledger(tmp_path / "L", a_source(30, 10, 5)) as opened_ledger:
         yield opened_ledger
 
 
 def told(ledger: Ledger, row: int) -> dict[str, Any]:
-    """A row as the export tells it."""
+    """Return a row as the export shows it."""
     with LedgerReader.open(ledger.folder) as reader:
         return dict(next(reader.rows()).slice(row, 1).to_pylist()[0])
 
@@ -36,7 +36,7 @@ def first_sent_ms(ledger: Ledger, row: int) -> float:
 
 
 def test_a_row_keeps_its_first_time_however_often_it_is_sent_again(ledger: Ledger) -> None:
-    """Each step a write of its own, as in a run that has other things to do in between."""
+    """A row keeps the time of its first sending, however often it is sent again in later writes."""
     ledger.write([sent(1, (0, [0]))], NOW)
     ledger.write([ended(1, 503), returned(0, 1, 1, in_doubt=True)], NOW + 1_000)
     ledger.write([sent(2, (0, [Attempt(0, 2, 1, True)]))], NOW + 2_000)
@@ -47,7 +47,7 @@ def test_a_row_keeps_its_first_time_however_often_it_is_sent_again(ledger: Ledge
 
 
 def test_a_row_that_did_not_leave_at_first_was_sent_when_it_did(ledger: Ledger) -> None:
-    """Twice it certainly did not; the third sending is the first, and the fourth does not change that."""
+    """A row that twice did not leave has the time of its third sending, and the fourth does not change it."""
     ledger.write([sent(1, (0, [0]))], NOW)
     ledger.write([ended(1, None), returned(0, 0)], NOW + 1_000)
     ledger.write([sent(2, (0, [0]))], NOW + 2_000)
@@ -63,7 +63,7 @@ def test_a_row_that_did_not_leave_at_first_was_sent_when_it_did(ledger: Ledger) 
 
 
 def test_rows_returned_from_two_batches_at_once_are_accounted_for_in_their_own(ledger: Ledger) -> None:
-    """Both ended in one write; each row keeps the time of the batch that it was in."""
+    """Rows that two batches return in one write keep the time of their own batch."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([sent(2, (1, [30, 31]))], NOW + 1_000)
     back = [returned(row, 1, 1, in_doubt=True) for row in (0, 30, 1, 31)]
@@ -75,13 +75,13 @@ def test_rows_returned_from_two_batches_at_once_are_accounted_for_in_their_own(l
 
 
 def test_rows_that_were_left_out_are_a_mistake_of_ours(ledger: Ledger) -> None:
-    """Rows of a mailbox are sent for the first time in order; a gap would hide those in it for ever."""
+    """A gap in the rows that a mailbox sends for the first time is refused as our mistake, because its rows would be lost."""
     with pytest.raises(LedgerError, match="mistake in purgeengine"):
         ledger.write([sent(1, (0, [0, 5]))], NOW)
 
 
 def test_the_end_of_a_batch_that_nobody_knows_changes_nothing(ledger: Ledger) -> None:
-    """No row is in it, and none is touched."""
+    """The end of an unknown batch changes no row."""
     before = ledger.counts()
     ledger.write([ended(9)], NOW)
     assert ledger.counts() == before
@@ -91,7 +91,7 @@ def test_the_end_of_a_batch_that_nobody_knows_changes_nothing(ledger: Ledger) ->
 
 
 def test_rows_that_are_settled_are_forgotten(ledger: Ledger) -> None:
-    """What is kept in memory is bounded by the rows that are sent and not settled."""
+    """A settled row is removed from memory, so that only rows in flight or returned take memory."""
     ledger.write([sent(1, (0, [0, 1, 2]))], NOW)
     ledger.write([ended(1), settled(0, 1), returned(1), returned(2)], NOW)
     ledger.write([sent(2, (0, [Attempt(1, 2)]))], NOW)
@@ -101,7 +101,7 @@ def test_rows_that_are_settled_are_forgotten(ledger: Ledger) -> None:
 
 
 def test_answers_are_numbered_in_the_order_in_which_they_first_came(ledger: Ledger) -> None:
-    """Several of a write, then more in the next; those that came before keep their number."""
+    """Answers are numbered in the order in which they first came, over several writes."""
     replies = [Reply(404, f"Code{number}") for number in range(5)]
     ledger.write([sent(1, (0, range(8)))], NOW)
     ledger.write(
@@ -115,7 +115,7 @@ def test_answers_are_numbered_in_the_order_in_which_they_first_came(ledger: Ledg
 
 
 def test_a_wait_of_no_time_is_over_at_once(ledger: Ledger) -> None:
-    """Not a millisecond later; and of several of a write the longest holds."""
+    """A wait of 0 s is over at once, and of several waits in one write the longest holds."""
     ledger.write([RunBlocked(0.0)], NOW)
     assert ledger.run_blocked_for_s(NOW) == 0.0
     ledger.write([RunBlocked(2.0), RunBlocked(3.0), RunBlocked(1.0)], NOW)
@@ -126,14 +126,14 @@ def test_a_wait_of_no_time_is_over_at_once(ledger: Ledger) -> None:
 
 
 def test_a_finished_mailbox_does_not_hide_those_after_it(ledger: Ledger) -> None:
-    """The second of three is done; the third is still to be opened."""
+    """A finished mailbox between two unfinished ones does not stop the second one from being opened."""
     ledger.write([sent(1, (1, range(30, 40)))], NOW)
     ledger.write([ended(1), *(settled(row, 1) for row in range(30, 40))], NOW)
     assert [mailbox.mailbox for mailbox in opened(ledger)] == [0, 2]
 
 
 def test_what_was_answered_counts_to_the_end_of_the_window(ledger: Ledger) -> None:
-    """599 of its 600 seconds later it is still told, however long a quarantine is."""
+    """An answered request counts in the request window for its 600 s, however long the cooldown is."""
     ledger.write([sent(1, (0, [0]))], NOW)
     ledger.write([ended(1), settled(0, 1)], NOW)
     assert opened(ledger, NOW + 599_000, quarantine_s=300.0)[0].recent == ((599.0, 1),)

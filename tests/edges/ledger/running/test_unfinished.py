@@ -1,4 +1,4 @@
-"""What a run learns of the runs before it: unfinished mailboxes, waits that still hold, what the service has seen lately."""
+"""Tests of what a run learns of earlier runs: unfinished mailboxes, waits that still hold, and recent requests."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tests.support.ledger_fixtures import NOW, a_source, ended, open_ledger, ope
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """Three mailboxes: positions 0 to 29, 30 to 39, 40 to 44."""
+    """Open a ledger with three mailboxes: positions 0 to 29, 30 to 39, and 40 to 44."""
     opened_ledger = open_ledger(tmp_path / "L", a_source(30, 10, 5))
     yield opened_ledger
     opened_ledger.close()
 
 
 def test_new_ledger_opens_every_mailbox_largest_first(ledger: Ledger) -> None:
-    """Nothing sent, nothing to wait for."""
+    """A new ledger opens every mailbox, the largest first, with nothing sent and nothing to wait for."""
     assert opened(ledger) == [MailboxOpened(0, 0, 30), MailboxOpened(1, 30, 40), MailboxOpened(2, 40, 45)]
     assert (ledger.next_batch_number, ledger.slowest_call_s(), ledger.answered_calls()) == (1, None, 0)
     assert ledger.has_work()
 
 
 def test_finished_and_closed_mailboxes_are_passed_over(ledger: Ledger) -> None:
-    """Only what has rows to send is opened; when nothing has, there is no work."""
+    """Only mailboxes with rows to send are opened; without any, the ledger has no work."""
     ledger.write([sent(1, (1, range(30, 40)), (2, [40]))], NOW)
     ledger.write([ended(1), *(settled(n, 1) for n in [*range(30, 40), 40]), MailboxClosed(2, Reply(404), 4)], NOW)
     assert [mailbox.mailbox for mailbox in opened(ledger)] == [0]
@@ -42,7 +42,10 @@ def test_finished_and_closed_mailboxes_are_passed_over(ledger: Ledger) -> None:
 def test_the_largest_mailboxes_are_opened_first_and_the_others_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three of six, equal ones as they stand; nobody twice, and one that is closed or finished takes nobody's place."""
+    """The largest mailboxes are opened first and the others in their order.
+
+    Each is opened once, and closed or finished ones take no place.
+    """
     monkeypatch.setattr(unfinished, "HEAVY_MAX", 3)
     with open_ledger(tmp_path / "L", a_source(1, 5, 2, 7, 5, 5)) as ledger:
         assert [mailbox.mailbox for mailbox in opened(ledger)] == [3, 1, 4, 0, 2, 5]
@@ -53,7 +56,7 @@ def test_the_largest_mailboxes_are_opened_first_and_the_others_as_they_stand(
 
 
 def test_mailboxes_are_read_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many there are, and whatever is written in between."""
+    """Mailboxes are read page by page, even if the ledger is written in between."""
     monkeypatch.setattr(unfinished, "PAGE", 2)
     with open_ledger(tmp_path / "L", a_source(5, 4, 3, 2, 1)) as ledger:
         mailboxes = ledger.mailboxes(now_utc_ms=NOW, quarantine_s=0.0, window_s=0.0)
@@ -63,14 +66,14 @@ def test_mailboxes_are_read_page_by_page(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_row_returned_before_a_clean_stop_is_not_in_doubt(ledger: Ledger) -> None:
-    """Its number and failures go on from where they were."""
+    """A row that was returned before the process ended keeps its attempts and failures, and is in doubt only if it was before."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([ended(1), returned(0, 1, 0), returned(1, 1, 1, in_doubt=True)], NOW)
     assert opened(crashed(ledger))[0].unsettled == (Attempt(0, 1, 0, False), Attempt(1, 1, 1, True))
 
 
 def test_rows_in_flight_at_a_crash_are_in_doubt_and_their_mailbox_quarantined(ledger: Ledger) -> None:
-    """First attempts and later ones alike; the quarantine counts from the sending."""
+    """Rows that were in flight at a crash are in doubt, and their mailbox gets a cooldown that counts from the sending."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([ended(1), returned(0), settled(1, 1), sent(2, (0, [Attempt(0, 2), 2, 3]))], NOW + 1_000)
     again = crashed(ledger)
@@ -82,7 +85,7 @@ def test_rows_in_flight_at_a_crash_are_in_doubt_and_their_mailbox_quarantined(le
 
 
 def test_window_counts_answered_rows_from_the_answer(ledger: Ledger) -> None:
-    """Oldest first, by the second; what has left the window is not told."""
+    """Answered rows count in the request window from their answer, oldest first, until they have left the window."""
     ledger.write([sent(1, (0, [0, 1, 2]), (1, [30]))], NOW)
     ledger.write([ended(1), *(settled(n, 1) for n in (0, 1, 2, 30)), sent(2, (0, [3]))], NOW + 2_000)
     ledger.write([ended(2, 429), returned(3)], NOW + 7_000)
@@ -95,7 +98,10 @@ def test_window_counts_answered_rows_from_the_answer(ledger: Ledger) -> None:
 def test_window_counts_unanswered_rows_from_the_end_of_their_quarantine(
     ledger: Ledger, status: int | str | None
 ) -> None:
-    """The service may have been at it until then, which may lie ahead."""
+    """Unanswered rows count in the request window from the end of their cooldown.
+
+    The service may have worked until then.
+    """
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     if not isinstance(status, str):
         ledger.write([ended(1, status), returned(0, in_doubt=True), returned(1, in_doubt=True)], NOW)
@@ -104,7 +110,7 @@ def test_window_counts_unanswered_rows_from_the_end_of_their_quarantine(
 
 
 def test_waits_of_a_mailbox_and_of_the_run_outlive_the_process(ledger: Ledger) -> None:
-    """Their rest is told, and nothing once they are over."""
+    """The rest of the waits of a mailbox and of the run is known after a crash, until they are over."""
     ledger.write([MailboxBlocked(0, 30.0), RunBlocked(20.0)], NOW)
     again = crashed(ledger)
     assert opened(again, NOW + 12_000)[0].blocked_for_s == 18.0
@@ -115,7 +121,7 @@ def test_waits_of_a_mailbox_and_of_the_run_outlive_the_process(ledger: Ledger) -
 
 
 def test_clock_turned_back_makes_every_wait_whole_again(ledger: Ledger) -> None:
-    """Nobody knows how much of it has passed, so all of it is waited for, and no more than that."""
+    """If the clock was set back, a wait begins again in full, but never becomes longer."""
     ledger.write([MailboxBlocked(0, 30.0), RunBlocked(20.0), sent(1, (1, [30]))], NOW)
     yesterday = NOW - 86_400_000
     first, second, _ = opened(ledger, yesterday)
@@ -128,7 +134,7 @@ def test_clock_turned_back_makes_every_wait_whole_again(ledger: Ledger) -> None:
 
 
 def test_times_of_calls_are_remembered(ledger: Ledger) -> None:
-    """The slowest answer bounds the quarantine; lost calls and refusals say nothing about it."""
+    """The slowest answered call is remembered, because it bounds the cooldown; lost calls and refusals do not count."""
     for batch, status, took_ms in ((1, 200, 700), (2, 200, 1_900), (3, None, 30_000), (4, 503, 9_000)):
         ledger.write([sent(batch, (0, [batch]))], NOW)
         ledger.write([ended(batch, status), returned(batch)], NOW + took_ms)

@@ -1,4 +1,4 @@
-"""The rows to send as they are drawn from the ledger: which they are, what is kept in memory meanwhile, and what is refused."""
+"""Tests of the rows to send as the ledger gives them: which rows, what is kept in memory, and what is refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ UUID = "0123abcd-4567-89ef-0123-456789abcdef"
 
 @pytest.fixture
 def drawn(tmp_path: Path) -> Iterator[WorkRows]:
-    """Mailboxes of 1,000, 600 and 3 rows, c, b and a, which end in this order in the input: four groups of 512 rows."""
+    """Return the rows of mailboxes c, b and a with 1,000, 600 and 3 rows, in four groups of 512.
+
+    The mailboxes end in this order in the input.
+    """
     a, b, c = rows_of("a", 3), rows_of("b", 600), rows_of("c", 1_000)
     open_ledger(tmp_path / "L", FakeSource([a[0], b[0], *c, *b[1:], *a[1:]])).close()
     connection = connect_to_read(tmp_path / "L")
@@ -36,7 +39,7 @@ def drawn(tmp_path: Path) -> Iterator[WorkRows]:
 
 
 def item(name: str, number: int) -> Item:
-    """A row as the input has it."""
+    """Return a row as the input has it."""
     return Item(f"{name}@contoso.example", "F", f"{name}-{number}")
 
 
@@ -45,20 +48,20 @@ def item(name: str, number: int) -> Item:
 
 @pytest.mark.parametrize("text", ["", "request-1", UUID.upper(), UUID + "0", "x" * LENGTH_MAX, UUID[:-1]])
 def test_an_id_that_is_no_uuid_is_kept_as_it_is(text: str) -> None:
-    """Also one that only looks like one: the same text comes back."""
+    """An id that is not a UUID, or only looks like one, is stored as text and comes back unchanged."""
     assert packed(text) == text
     assert unpacked(packed(text)) == text
 
 
 def test_a_uuid_takes_sixteen_bytes_and_comes_back() -> None:
-    """With its dashes where they were."""
+    """A UUID is stored in sixteen bytes and comes back with its dashes."""
     assert packed(UUID) == bytes.fromhex(UUID.replace("-", ""))
     assert len(packed(UUID)) == 16
     assert unpacked(packed(UUID)) == UUID
 
 
 def test_what_cannot_be_stored_is_cut_or_replaced() -> None:
-    """A long text, half a surrogate pair; and where nothing is stored there is no id."""
+    """A too long id is cut, half a surrogate pair is replaced, and a missing id is the empty text."""
     assert packed("x" * (LENGTH_MAX + 1)) == "x" * LENGTH_MAX
     assert packed("a\ud800b") == "a?b"
     assert unpacked(None) == ""
@@ -68,14 +71,14 @@ def test_what_cannot_be_stored_is_cut_or_replaced() -> None:
 
 
 def test_positions_are_cut_into_stretches() -> None:
-    """Neighbours together, in the order given, also where it runs backwards."""
+    """Positions are joined into ranges of neighbours, in the given order."""
     assert list(runs([])) == []
     assert list(runs([7])) == [range(7, 8)]
     assert list(runs([3, 4, 5, 9, 1, 2, 2])) == [range(3, 6), range(9, 10), range(1, 3), range(2, 3)]
 
 
 def test_rows_are_drawn_across_mailboxes_and_groups(drawn: WorkRows) -> None:
-    """The last of one mailbox and the first of the next, the edge of a group, and the last row of all."""
+    """Rows are read across the borders of mailboxes and of row groups, and to the last row."""
     whole = [item(name, number) for name, rows in (("c", 1_000), ("b", 600), ("a", 3)) for number in range(rows)]
     assert drawn.items(range(1_603)) == whole
     assert drawn.items(range(1_598, 1_602)) == [item("b", 598), item("b", 599), item("a", 0), item("a", 1)]
@@ -88,7 +91,7 @@ def test_rows_are_drawn_across_mailboxes_and_groups(drawn: WorkRows) -> None:
 def test_a_group_is_read_once_while_there_is_room_and_the_longest_unused_goes_first(
     drawn: WorkRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Room for two groups: 0 and 1, 0 again, then 2 takes the place of 1."""
+    """A row group is read once while there is room. With room for two groups, the one unused for longest is dropped."""
     read: list[int] = []
     whole = WorkRows._read
 
@@ -107,7 +110,7 @@ def test_a_group_is_read_once_while_there_is_room_and_the_longest_unused_goes_fi
 
 
 def test_one_group_may_be_larger_than_the_memory(drawn: WorkRows, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is kept all the same, and nothing else."""
+    """A group larger than the limit is kept alone."""
     monkeypatch.setattr(work_rows, "CACHE_BYTES_MAX", 1)
     for position in (0, 512, 1_024):
         assert drawn.items([position]) == [drawn.items([position])[0]]
@@ -115,7 +118,7 @@ def test_one_group_may_be_larger_than_the_memory(drawn: WorkRows, monkeypatch: p
 
 
 def test_what_a_group_takes_is_counted_by_its_ids(drawn: WorkRows) -> None:
-    """Contacts and folders, sixteen bytes a row and a thousand for the rest."""
+    """A group's size counts its contact and folder ids, 16 bytes a row, and 1,000 bytes for the rest."""
     drawn.items([0])
     assert drawn._groups[0].size_bytes == sum(len(f"c-{n}") for n in range(512)) + 16 * 512 + len("F") + 1_000
 
@@ -123,14 +126,14 @@ def test_what_a_group_takes_is_counted_by_its_ids(drawn: WorkRows) -> None:
 def test_names_are_asked_for_once_and_the_first_is_forgotten_first(
     drawn: WorkRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two are kept."""
+    """Two user names are cached, and the oldest is dropped first."""
     monkeypatch.setattr(work_rows, "USERS_CACHED_MAX", 2)
     assert [drawn.user(number) for number in (0, 1, 2)] == [f"{name}@contoso.example" for name in "cba"]
     assert list(drawn._users) == [1, 2]
 
 
 def test_few_files_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two of three parts, the one used last among them; the other is closed, and all are in the end."""
+    """Two of three part files are open at once, the last used one among them, and all are closed in the end."""
     for module in (parts, work_rows):
         monkeypatch.setattr(module, "PART_ROWS_MAX", 8_192)
     monkeypatch.setattr(work_rows, "OPEN_FILES_MAX", 2)
@@ -150,7 +153,7 @@ def test_few_files_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_name_that_was_changed_into_none_is_not_asked_for(tmp_path: Path) -> None:
-    """The ledger may have passed through other hands: no row of such a mailbox leaves."""
+    """A user name that was changed into an unusable one in the database is refused, so that no row of the mailbox is sent."""
     open_ledger(tmp_path / "L", a_source(1)).close()
     with sqlite3.connect(tmp_path / "L" / "ledger.sqlite") as changed:
         changed.execute("UPDATE mailbox SET user = '../me'")
@@ -167,7 +170,7 @@ def test_a_name_that_was_changed_into_none_is_not_asked_for(tmp_path: Path) -> N
     [("F", "a/b"), ("F", ""), ("F", "x" * 513), ("F/..", "a"), ("F", "ä")],
 )
 def test_an_id_that_is_none_is_never_drawn(folder: str, contact: str) -> None:
-    """Whichever row of a group it is."""
+    """A row group with an unusable id is refused, whichever row holds it."""
     for contacts in (["a", contact], [contact, "a"]):
         table = pa.table({"folder": pa.array([folder] * 2).dictionary_encode(), "contact": pa.array(contacts)})
         with pytest.raises(ValueError, match=r"^(a row to send has an id that is none|'ascii' codec can't decode .*)$"):
@@ -175,7 +178,7 @@ def test_an_id_that_is_none_is_never_drawn(folder: str, contact: str) -> None:
 
 
 def test_a_group_gives_its_rows_whatever_it_was_cut_from() -> None:
-    """Ids of the greatest length, rows without a folder, and a part of a larger table."""
+    """A group gives its rows with ids of the greatest length, without a folder, and if it is a slice of a larger table."""
     contacts, folders = ["z", "x" * 512, "a", "bb"], ["F", "", "G", "F"]
     table = pa.table({"folder": pa.array(folders).dictionary_encode(), "contact": pa.array(contacts)})
     each = [FolderRows("u", folder, [contact]) for folder, contact in zip(folders, contacts, strict=True)]
@@ -184,7 +187,7 @@ def test_a_group_gives_its_rows_whatever_it_was_cut_from() -> None:
 
 
 def test_neighbours_of_one_folder_are_drawn_together() -> None:
-    """Wherever one folder ends in a group, or where the whole group has only one."""
+    """Neighbours with the same folder are returned together, wherever a folder ends in the group."""
     folders, contacts = ["F", "F", "", "G", "G", "G", "F"], list("abcdefg")
     table = pa.table({"folder": pa.array(folders).dictionary_encode(), "contact": pa.array(contacts)})
     together = [("F", ["a", "b"]), ("", ["c"]), ("G", ["d", "e", "f"]), ("F", ["g"])]
@@ -199,7 +202,7 @@ def test_neighbours_of_one_folder_are_drawn_together() -> None:
 
 
 def test_a_ledger_without_rows_to_send_has_none(tmp_path: Path) -> None:
-    """An empty list: one of nothing but invalid rows makes no ledger."""
+    """A ledger of an empty list has no rows to send."""
     open_ledger(tmp_path / "L", FakeSource([])).close()
     connection = connect_to_read(tmp_path / "L")
     rows = WorkRows(tmp_path / "L", Parts(tmp_path / "L", files_of(connection)), connection)

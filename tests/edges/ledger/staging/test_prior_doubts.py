@@ -1,4 +1,4 @@
-"""Doubt over several ledgers: a row that an earlier run may have purged is purged, not absent, when it is gone in a later one."""
+"""Tests of doubt over several ledgers: a row that an earlier run may have purged counts as purged if it is gone later."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPORT = "row,user,contact,outcome,in_doubt,client_request_id\n"
 
 
 def test_a_row_in_doubt_from_before_is_purged_when_it_is_gone() -> None:
-    """Of rows that are gone when first asked for, those of the doubt are purged, the others absent; no doubt is left."""
+    """Of rows that are gone at the first attempt, those in prior doubt are purged and the others absent; no doubt is left."""
     scheduler = a_scheduler(MailboxOpened(0, 0, 5, doubt_end=2))
     (batch, *_) = batches(scheduler.handle(now=0.0))
     assert positions(batch) == [0, 1, 2, 3]
@@ -31,7 +31,7 @@ def test_a_row_in_doubt_from_before_is_purged_when_it_is_gone() -> None:
 
 
 def test_a_refused_row_stays_in_doubt() -> None:
-    """What an earlier run may have done is not undone by a later no."""
+    """A row in prior doubt that is refused stays in doubt, because the refusal does not undo what an earlier run may have done."""
     scheduler = a_scheduler(MailboxOpened(0, 0, 2, doubt_end=1))
     (batch,) = batches(scheduler.handle(now=0.0))
     settled = entries(scheduler.handle(answer(batch, rest=Reply(400, "ErrorInvalidIdMalformed")), now=1.0), Settled)
@@ -39,7 +39,7 @@ def test_a_refused_row_stays_in_doubt() -> None:
 
 
 def test_a_wait_that_outlives_every_run_is_not_sat_out() -> None:
-    """An earlier run was told to wait for days: its mailbox is given up at once, and the others go on."""
+    """A mailbox with a wait of days from an earlier run is closed at once, and the other mailboxes are served."""
     sent_before = (Attempt(0, 1, 1, True),)
     scheduler = a_scheduler(MailboxOpened(0, 1, 3, sent_before, blocked_for_s=1e6), MailboxOpened(1, 3, 4))
     commands = scheduler.handle(now=0.0)
@@ -53,7 +53,7 @@ def test_a_wait_that_outlives_every_run_is_not_sat_out() -> None:
 
 
 def test_a_wait_as_long_as_is_allowed_is_sat_out() -> None:
-    """To the second; its rows go then."""
+    """A wait of exactly the longest allowed time is waited out, and the rows are sent then."""
     scheduler = a_scheduler(MailboxOpened(0, 0, 2, blocked_for_s=3_600.0), retry_after_s_max=3_600.0)
     assert scheduler.handle(now=0.0) == []
     assert scheduler.wake_at() == 3_600.0
@@ -62,7 +62,7 @@ def test_a_wait_as_long_as_is_allowed_is_sat_out() -> None:
 
 
 def test_a_mailbox_that_is_closed_keeps_its_wait() -> None:
-    """Nothing more is sent to it by this run; the next one must not come early."""
+    """A mailbox that is closed for a too long wait records that wait, so that the next run does not come early."""
     scheduler = a_scheduler(1, retry_after_s_max=60.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     told = scheduler.handle(answer(batch, Reply(429, "ApplicationThrottled", "", 100.0)), now=1.0)
@@ -71,7 +71,7 @@ def test_a_mailbox_that_is_closed_keeps_its_wait() -> None:
 
 
 def test_rows_in_doubt_come_first_in_their_mailbox(tmp_path: Path) -> None:
-    """The others keep the order of the input behind them, and each is given with the item it stands for."""
+    """Rows in doubt come first in their mailbox; the others follow in the order of the input."""
     source = a_source(6, 4, doubtful=frozenset([2, 5, 9]))
     with open_ledger(tmp_path / "L", source) as ledger:
         assert ledger.rows_of(range(10)) == [2, 5, 0, 1, 3, 4, 9, 6, 7, 8]
@@ -81,7 +81,7 @@ def test_rows_in_doubt_come_first_in_their_mailbox(tmp_path: Path) -> None:
 
 
 def test_a_duplicate_hands_its_doubt_to_the_row_it_repeats(tmp_path: Path) -> None:
-    """Two exports in one input: the earlier row is sent, and the doubt may stand in either."""
+    """A duplicate in doubt passes its doubt to the row that it repeats, which is sent."""
     rows = [*rows_of("a", 3), rows_of("a", 1)[0], rows_of("a", 2)[1]]
     with open_ledger(tmp_path / "L", FakeSource(rows, doubtful=frozenset([1, 3, 4]))) as ledger:
         assert ledger.counts().outcomes[Outcome.DUPLICATE] == 2
@@ -90,7 +90,7 @@ def test_a_duplicate_hands_its_doubt_to_the_row_it_repeats(tmp_path: Path) -> No
 
 
 def test_doubt_outlives_a_mailbox_that_is_closed_before_it_is_sent(tmp_path: Path) -> None:
-    """Skipped, and still in doubt: an export of the export knows of it."""
+    """A row that is skipped because its mailbox was closed stays in doubt, and its export says so."""
     with open_ledger(tmp_path / "L", a_source(4, doubtful=frozenset([1, 3]))) as ledger:
         ledger.write([sent(1, (0, [Attempt(0, in_doubt=True)]))], NOW)
         denied = Reply(403, "ErrorAccessDenied")
@@ -110,20 +110,20 @@ def test_doubt_outlives_a_mailbox_that_is_closed_before_it_is_sent(tmp_path: Pat
     [("true", True), ("TRUE", True), ("WAHR", True), ("?", True), ("", False), ("False", False), ("FALSCH", False)],
 )
 def test_an_export_that_a_spreadsheet_has_saved_keeps_its_doubts(tmp_path: Path, cell: str, in_doubt: bool) -> None:
-    """Whatever is not plainly false is doubt."""
+    """In an export that a spreadsheet has saved, every value that is not plainly false means in doubt."""
     path = a_file(tmp_path, EXPORT + f"7,{USER},{CONTACT},refused,{cell},c\n")
     assert [row["in_doubt"] for row in records(open_source([path]))] == [in_doubt]
 
 
 def test_other_files_know_no_doubt(tmp_path: Path) -> None:
-    """A column of that name in somebody's own list means nothing to us and is passed on."""
+    """A column ``in_doubt`` in a list that is no export has no meaning and is kept under another name."""
     source = open_source([a_file(tmp_path, f"user,contact,in_doubt,origin_row\n{USER},{CONTACT},true,3\n")])
     assert source.extra_columns == ("input_in_doubt", "input_origin_row")
     assert "in_doubt" not in source.schema.names
 
 
 def test_rows_keep_their_number_in_the_first_ledger(tmp_path: Path) -> None:
-    """An export of an export of an export: the number is that of the first, and nobody's columns are lost or renamed twice."""
+    """Over four exports of exports, each row keeps its number in the first ledger, and no column is lost or renamed twice."""
     rows = [(*row, f"note {number}", f"mine {number}") for number, row in enumerate(rows_of("a", 6))]
     source: object = FakeSource(rows, extra_columns=("note", "input_status"))
     for generation in range(4):

@@ -1,4 +1,4 @@
-"""Where rows to send go: the order of mailboxes, their positions, and rows that go straight through."""
+"""Tests of the order of sending: the order of mailboxes, the positions of their rows, and rows that need no sorting."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ PLACES = pa.schema([pa.field("place", pa.int64())])
 def test_mailboxes_are_ordered_by_their_last_rows_to_send(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[int, bool]], part_rows: int
 ) -> None:
-    """Over parts of any size; rows that cannot be sent or repeat others do not count."""
+    """Mailboxes are ordered by their last row to send, over part files of any size.
+
+    Rows that are not sent do not count.
+    """
     folder = tmp_path_factory.mktemp("scratch")
     file, repeats = folder / "mailboxes", Repeats(folder)
     file.write_bytes(array("i", [mailbox for mailbox, _ in rows]))
@@ -45,7 +48,7 @@ def test_mailboxes_are_ordered_by_their_last_rows_to_send(
 
 
 def test_only_as_much_is_read_as_tells_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last two of four parts name all mailboxes."""
+    """Reading from the end stops as soon as all mailboxes are known: here after two of four part files."""
     monkeypatch.setattr(row_order, "PART_ROWS_MAX", 2)
     file, read = tmp_path / "mailboxes", []
     file.write_bytes(array("i", [0, 1, 2, 0, 1, -1, 2, 0]))
@@ -60,7 +63,7 @@ def test_only_as_much_is_read_as_tells_the_order(tmp_path: Path, monkeypatch: py
 
 
 def test_positions_are_given_out_in_the_order_of_the_mailboxes() -> None:
-    """Every position belongs to exactly one."""
+    """Each mailbox gets its own range of positions, in the order of the mailboxes."""
     assert list(first_positions([2, 5, 3], [1, 0, 2])) == [5, 0, 7]
     assert list(first_positions([], [])) == []
 
@@ -74,7 +77,7 @@ def test_positions_are_given_out_in_the_order_of_the_mailboxes() -> None:
 def test_rows_of_a_mailbox_keep_their_order_and_those_in_doubt_come_first(
     folder_rows: list[tuple[int, int]], doubtful: set[int], batch_rows: int
 ) -> None:
-    """Whether its rows stand together or apart, and however many are placed at a time."""
+    """Rows of a mailbox keep their order with those in doubt first, however they are spread over the input."""
     mailboxes = [mailbox for mailbox, rows in folder_rows for _ in range(rows)]
     doubts = PriorDoubts()
     for row in sorted(doubtful):
@@ -98,7 +101,7 @@ def test_rows_of_a_mailbox_keep_their_order_and_those_in_doubt_come_first(
 
 @pytest.mark.parametrize("in_doubt", [False, True])
 def test_no_rows_have_no_positions(*, in_doubt: bool) -> None:
-    """Of the type that others have."""
+    """An empty batch of rows gives positions of the same type as others."""
     doubts = PriorDoubts()
     if in_doubt:
         doubts._add(0, 0)
@@ -112,7 +115,7 @@ def test_no_rows_have_no_positions(*, in_doubt: bool) -> None:
 def test_rows_are_given_back_as_soon_as_none_before_them_is_missing(
     tmp_path_factory: pytest.TempPathFactory, order: list[int], sorted_share: int, bytes_max: int, batch_rows: int
 ) -> None:
-    """Eight places at a time, whatever lay on the disk in between; and in the end all rows, in order, each once."""
+    """Rows are returned in order as soon as no row before them is missing, eight at a time, and each once."""
     order = sorted(order[: 17 * sorted_share]) + order[17 * sorted_share :]
     folder = tmp_path_factory.mktemp("scratch")
     told: list[int] = []
@@ -135,7 +138,7 @@ def test_rows_are_given_back_as_soon_as_none_before_them_is_missing(
 def test_a_list_that_is_sorted_but_for_some_rows_needs_no_scratch_space(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that stand apart from those of their mailbox wait in memory; a large one alone would not fit."""
+    """A list that is sorted but for a few rows uses no scratch file: the rows out of order wait in memory."""
     monkeypatch.setattr(grouping, "BUCKET_BITS", 6)
     monkeypatch.setattr(grouping, "PENDING_BYTES_MAX", 20_000)
     opened: list[Any] = []
@@ -151,7 +154,7 @@ def test_a_list_that_is_sorted_but_for_some_rows_needs_no_scratch_space(
 
 
 def assert_all_rows_are_there(ledger: Ledger, rows: list[Any]) -> None:
-    """Each once, under the user that it has in the input, and with its number there."""
+    """Check that each row is there once, with its user and its number in the input."""
     numbers = ledger.rows_of(range(len(set(rows))))
     assert sorted(numbers) == sorted({row: number for number, row in reversed(list(enumerate(rows)))}.values())
     assert ledger.items(range(len(numbers))) == [Item(*rows[number]) for number in numbers]

@@ -1,4 +1,4 @@
-"""A new ledger holds the whole input, in the order of sending; whatever interrupts staging, the next run starts it anew."""
+"""Tests of staging: a new ledger holds the whole input in the order of sending, and interrupted staging starts anew."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.ledger_fixtures import NOW, FakeSource, a_source, open_ledger
 
 
 def test_staging_groups_rows_by_mailbox(tmp_path: Path) -> None:
-    """Positions run through the mailboxes as they end, and the first spelling of a user is the one that is sent."""
+    """Positions follow the mailboxes in the order in which they end, and a mailbox keeps the first spelling of its user."""
     rows = [
         ("Ann@x.example", "", "1"),
         ("bob@x.example", "F", "2"),
@@ -47,7 +47,7 @@ def test_staging_groups_rows_by_mailbox(tmp_path: Path) -> None:
 
 
 def test_order_of_the_input_does_not_change_the_mailboxes(tmp_path: Path) -> None:
-    """A shuffled input makes the same mailboxes with the same contacts."""
+    """A shuffled input makes the same mailboxes with the same contacts as a sorted one."""
     source = a_source(40, 7, 300)
     shuffled = list(source.rows)
     random.Random(1).shuffle(shuffled)
@@ -60,7 +60,7 @@ def test_order_of_the_input_does_not_change_the_mailboxes(tmp_path: Path) -> Non
 
 
 def test_items_are_found_anywhere_and_in_any_order(tmp_path: Path) -> None:
-    """Runs that cross mailboxes and groups of rows, and single rows from everywhere."""
+    """Items are found at any positions, in any order, across mailboxes and row groups."""
     source = a_source(1_300, 700, 50)
     with open_ledger(tmp_path / "L", source) as ledger:
         positions = [*range(500, 530), 2_049, *range(1_295, 1_305), 0, 511, 512]
@@ -71,7 +71,7 @@ def test_items_are_found_anywhere_and_in_any_order(tmp_path: Path) -> None:
 
 
 def test_staging_many_rows_keeps_arrow_memory_bounded(tmp_path: Path) -> None:
-    """300,000 rows over several parts and buckets, duplicates spilled, and what Arrow holds at once stays small."""
+    """Staging 300,000 rows with spilled duplicates keeps the memory that Arrow holds below 40 MiB."""
     count, seen = 300_000, []
 
     class Many(FakeSource):
@@ -105,7 +105,7 @@ def test_staging_many_rows_keeps_arrow_memory_bounded(tmp_path: Path) -> None:
 
 
 def test_staging_cut_short_is_started_anew(tmp_path: Path) -> None:
-    """A failure while the input is read leaves a folder that the next run recognises as unstaged."""
+    """Staging that fails while it reads leaves a folder that readers call unstaged, and that the next run stages anew."""
 
     class Broken(FakeSource):
         def batches(self) -> Iterator[pa.RecordBatch]:
@@ -137,7 +137,7 @@ def test_staging_cut_short_is_started_anew(tmp_path: Path) -> None:
     ],
 )
 def test_whatever_an_interrupted_staging_leaves_is_no_obstacle(tmp_path: Path, left: list[str]) -> None:
-    """Cut short before, between or after its first steps: the same command stages anew."""
+    """Whatever files an interrupted staging leaves, the same command stages anew."""
     folder = tmp_path / "L"
     for name in left:
         path = folder / name
@@ -152,7 +152,7 @@ def test_whatever_an_interrupted_staging_leaves_is_no_obstacle(tmp_path: Path, l
 
 
 def test_what_an_earlier_staging_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    """A log of another database would be taken for that of the new one, and a part for one of its own."""
+    """The files of an earlier staging are removed and no others, because the new ledger would take them for its own."""
     logs = [f"ledger.sqlite{new}-{kind}" for new in ("", ".new") for kind in ("wal", "shm")]
     left = [*logs, "ledger.sqlite.new", "staging/digests-000"]
     left += [f"{kind}/part-00007.parquet{new}" for kind in ("input", "work", "order") for new in ("", ".new")]
@@ -160,7 +160,7 @@ def test_what_an_earlier_staging_left_is_removed_and_nothing_else(tmp_path: Path
     for name in (*left, *kept):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    for _ in range(2):  # it may be cut short, and then it is done again
+    for _ in range(2):  # preparing may be interrupted and repeated
         prepare(tmp_path)
         found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
         assert found == {*kept, "README.txt", "staging", "input", "work", "order"}
@@ -169,7 +169,7 @@ def test_what_an_earlier_staging_left_is_removed_and_nothing_else(tmp_path: Path
 
 @pytest.mark.parametrize("moment", ["first_positions", "_regroup", "database.create"])
 def test_killed_staging_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    """Death at any step of staging loses nothing but time."""
+    """Staging that is killed at any of three steps is started anew without losing a row."""
 
     class Killed(BaseException):
         pass
@@ -186,7 +186,7 @@ def test_killed_staging_is_started_anew(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_half_made_database_is_not_taken_for_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed before it has its name, the database may hold tables already."""
+    """A database that was being made when staging was killed is not taken for a ledger."""
 
     class Killed(BaseException):
         pass
@@ -209,7 +209,7 @@ def test_half_made_database_is_not_taken_for_a_ledger(tmp_path: Path, monkeypatc
 def test_death_between_the_database_and_the_last_step_keeps_the_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the database is there, the ledger is staged, and what staging left over does not matter."""
+    """After a crash between the database and the last step, the ledger counts as staged, and left-over files are removed."""
     with monkeypatch.context() as patch:
         patch.setattr("purgeengine.edges.ledger.ledger.finish", lambda _: None)
         open_ledger(tmp_path / "L", a_source(5)).close()
@@ -220,7 +220,10 @@ def test_death_between_the_database_and_the_last_step_keeps_the_ledger(
 
 
 def test_a_staged_database_never_needs_a_rollback_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed while it made one (it changed to a write-ahead log at its first opening), a run left a folder that none resumed."""
+    """A staged database is in write-ahead mode from the start.
+
+    A run that was killed while it changed modes could not be resumed.
+    """
     journal_modes = []
 
     def look(folder: Path) -> None:
@@ -234,7 +237,7 @@ def test_a_staged_database_never_needs_a_rollback_journal(tmp_path: Path, monkey
 
 
 def test_full_disk_while_staging_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No traceback, and the next attempt starts anew."""
+    """A full disk during staging raises a sentence, and the next attempt stages anew."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -250,7 +253,7 @@ def test_full_disk_while_staging_is_a_sentence(tmp_path: Path, monkeypatch: pyte
 
 
 def test_folder_with_other_things_is_refused_and_left_alone(tmp_path: Path) -> None:
-    """Also when they happen to be called as ours are."""
+    """A folder with other things is refused and not changed, even if the names equal ours."""
     (tmp_path / "input").mkdir()
     (tmp_path / "input" / "part-00000.parquet").write_bytes(b"precious")
     with pytest.raises(LedgerMismatch, match="not a ledger"):
@@ -260,14 +263,17 @@ def test_folder_with_other_things_is_refused_and_left_alone(tmp_path: Path) -> N
 
 
 def test_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
-    """A ledger is a folder."""
+    """A file in place of the ledger folder is refused."""
     (tmp_path / "L").write_bytes(b"")
     with pytest.raises(LedgerError, match="is a file"):
         open_ledger(tmp_path / "L", a_source(1))
 
 
 def test_another_input_tenant_or_action_is_refused(tmp_path: Path) -> None:
-    """The sentence says what differs; the original still resumes."""
+    """Another input, tenant, action or id type is refused with a sentence that names the difference.
+
+    The original still resumes.
+    """
     files = tuple(Path(f"{name}\n.csv") for name in "abcd")
     open_ledger(tmp_path / "L", a_source(2, files=files)).close()
     with pytest.raises(LedgerMismatch) as raised:
@@ -293,14 +299,14 @@ def test_another_input_tenant_or_action_is_refused(tmp_path: Path) -> None:
 
 
 def test_ledger_without_input_needs_a_staged_folder(tmp_path: Path) -> None:
-    """Looking for a ledger makes none."""
+    """Opening a ledger without an input needs a staged folder, and makes none."""
     with pytest.raises(LedgerError, match="no ledger"):
         open_ledger(tmp_path / "L", None)
     assert not (tmp_path / "L").exists()
 
 
 def test_ledger_without_its_database_is_not_staged_over(tmp_path: Path) -> None:
-    """A lost database is lost outcomes: starting anew would send everything again."""
+    """A ledger without its database is refused instead of staged anew, because every row would be sent again."""
     open_ledger(tmp_path / "L", a_source(2)).close()
     (tmp_path / "L" / "ledger.sqlite").unlink()
     with pytest.raises(LedgerError, match=r"lost its ledger\.sqlite"):
@@ -308,7 +314,7 @@ def test_ledger_without_its_database_is_not_staged_over(tmp_path: Path) -> None:
 
 
 def test_newer_ledger_is_refused(tmp_path: Path) -> None:
-    """It may mean what this program cannot know."""
+    """A ledger of a newer version is refused."""
     open_ledger(tmp_path / "L", a_source(2)).close()
     connection = sqlite3.connect(tmp_path / "L" / "ledger.sqlite")
     connection.execute("PRAGMA user_version = 99")
@@ -318,7 +324,7 @@ def test_newer_ledger_is_refused(tmp_path: Path) -> None:
 
 
 def test_second_process_is_refused_until_the_first_has_gone(tmp_path: Path) -> None:
-    """However the first one ends: the operating system takes the lock back."""
+    """A second process is refused until the first ends, even by a kill: the operating system releases the lock."""
     open_ledger(tmp_path / "L", a_source(2)).close()
     script = f"""
         import sys
@@ -345,12 +351,12 @@ def other_line_end() -> bytes:
     return b"\r\n" if sys.platform == "win32" else b"\n"
 
 
-# ------------------------------------------------------------------------------------------------------ damaged parts
+# ------------------------------------------------------------------------------------------------- damaged part files
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.98])
 def test_damaged_part_is_named(tmp_path: Path, place: float) -> None:
-    """A flipped byte in the rows or in the footer of a part is never taken for data."""
+    """A flipped byte in a part file, in its rows or its footer, is found, and the message names the file."""
     open_ledger(tmp_path / "L", FakeSource(rows_of("a", 2_000))).close()
     part = tmp_path / "L" / "work" / "part-00000.parquet"
     data = bytearray(part.read_bytes())
@@ -370,7 +376,7 @@ def read_everything(ledger: Ledger, rows: int) -> None:
 
 
 def test_missing_part_is_named(tmp_path: Path) -> None:
-    """The sentence tells what is missing."""
+    """A missing part file is reported by name."""
     open_ledger(tmp_path / "L", a_source(2)).close()
     (tmp_path / "L" / "work" / "part-00000.parquet").unlink()
     with (
@@ -381,7 +387,7 @@ def test_missing_part_is_named(tmp_path: Path) -> None:
 
 
 def test_damaged_database_is_a_sentence(tmp_path: Path) -> None:
-    """It is neither read nor staged over."""
+    """A damaged database is reported, and neither read nor staged over."""
     open_ledger(tmp_path / "L", a_source(2)).close()
     database = tmp_path / "L" / "ledger.sqlite"
     database.write_bytes(b"not a database at all, but long enough to be read as one".ljust(4096, b"."))
@@ -392,7 +398,7 @@ def test_damaged_database_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_closing_twice_and_opening_again_is_fine(tmp_path: Path) -> None:
-    """A clean close leaves the database in one file and the lock free."""
+    """A ledger may be closed twice, and a clean close leaves one database file and no lock."""
     ledger = open_ledger(tmp_path / "L", a_source(2))
     ledger.close()
     ledger.close()
@@ -402,7 +408,7 @@ def test_closing_twice_and_opening_again_is_fine(tmp_path: Path) -> None:
 
 
 def test_a_close_leaves_everything_in_the_database_though_somebody_is_looking(tmp_path: Path) -> None:
-    """Whoever copies the database file then has it all; SQLite does so by itself only where nobody else has it open."""
+    """A close moves everything into the database file even if a reader has it open, so that a copy of that file is complete."""
     with open_ledger(tmp_path / "L", a_source(2)) as ledger, LedgerReader.open(tmp_path / "L"):
         ledger.write([sent(1, (0, [0]))], NOW)
         assert (tmp_path / "L" / "ledger.sqlite-wal").stat().st_size > 0
@@ -413,7 +419,7 @@ def test_a_close_leaves_everything_in_the_database_though_somebody_is_looking(tm
 def test_a_second_close_takes_nothing_from_whoever_has_opened_it_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither the lock nor the room that is kept for answers; and nobody waits for the lock."""
+    """A second close of a ledger takes neither the lock nor the reserve from whoever has opened it since."""
     monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("waited for a lock"))
     first = open_ledger(tmp_path / "L", a_source(2))
     first.close()
@@ -426,7 +432,7 @@ def test_a_second_close_takes_nothing_from_whoever_has_opened_it_since(
 
 
 def test_another_thread_may_close_what_one_has_opened(tmp_path: Path) -> None:
-    """The lock goes with the ledger and not with the thread."""
+    """A thread may close a ledger that another thread has opened."""
     opened_there: list[Ledger] = []
     thread = threading.Thread(target=lambda: opened_there.append(open_ledger(tmp_path / "L", a_source(2))))
     thread.start()

@@ -1,4 +1,4 @@
-"""What is learned of an input before anything is sent, and in which order its rows will be."""
+"""Tests of the survey of an input before anything is sent, of duplicates, and of grouping rows by position."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.support.properties import examples
 
 
 def test_survey_counts_rows_mailboxes_and_duplicates() -> None:
-    """Spellings of one mailbox are one mailbox, and the figures tell what would be sent."""
+    """The survey counts different spellings of a user as one mailbox, and its figures are those of what would be sent."""
     rows = [*rows_of("a", 3), *rows_of("B", 5), ("A@Contoso.example", "", "a-1"), ("b@contoso.example", "G", "b-new")]
     survey = survey_input(FakeSource(rows))
     assert (survey.rows, survey.valid_rows, survey.duplicates, survey.mailboxes) == (10, 10, 1, 2)
@@ -38,7 +38,7 @@ def test_survey_counts_rows_mailboxes_and_duplicates() -> None:
 
 
 def test_survey_tells_why_rows_are_invalid_and_where_they_stand() -> None:
-    """Each reason is counted, with a few examples that name the row, the line and the file."""
+    """Each reason for invalid rows is counted, with a few examples that name row, line and file."""
     rows = [("nobody", "", "x"), *rows_of("a", 2), *[("", "", "x")] * 7]
     survey = survey_input(FakeSource(rows))
     assert survey.invalid_rows == 8
@@ -49,7 +49,7 @@ def test_survey_tells_why_rows_are_invalid_and_where_they_stand() -> None:
 
 
 def test_odd_reasons_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first reasons by themselves, whatever comes after them in one sum: no input can fill the memory."""
+    """The first reasons are counted each, and later ones in one sum, so that no input can fill the memory."""
     monkeypatch.setattr("purgeengine.edges.ledger.staging.survey.REASONS_MAX", 2)
     rows = [("", "", "x"), ("nobody", "", "x"), ("a@x.example", "", ""), ("a@x.example", "", "\u00e4"), ("", "", "y")]
     assert sorted(survey_input(FakeSource(rows)).invalid_by_reason.items()) == [
@@ -60,7 +60,7 @@ def test_odd_reasons_without_end_are_counted_together(monkeypatch: pytest.Monkey
 
 
 def test_mailboxes_of_few_rows_at_a_time_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As soon as they are more than may wait, and whenever somebody asks."""
+    """Mailboxes of small batches are counted together, as soon as more rows wait than may, and whenever somebody asks."""
     monkeypatch.setattr("purgeengine.edges.ledger.staging.survey.UNCOUNTED_MAX", 4)
     mailboxes, waiting = Mailboxes(), []
     for users in (["a@x", "b@x"], ["a@x", "A@x"], ["b@x"], ["c@x", "a@x", "c@x", "c@x"]):
@@ -72,14 +72,14 @@ def test_mailboxes_of_few_rows_at_a_time_are_counted_together(monkeypatch: pytes
 
 
 def test_survey_reports_progress_in_rows() -> None:
-    """The caller is told the rows read so far, batch by batch."""
+    """The survey reports the rows read so far, batch by batch."""
     told: list[int] = []
     survey_input(a_source(10, batch_rows=4), told.append)
     assert told == [4, 8, 10]
 
 
 def test_a_survey_that_finds_no_room_says_so() -> None:
-    """It needs scratch space where an input is large."""
+    """A survey that finds no scratch space raises a sentence that says so."""
 
     class Full(FakeSource):
         def batches(self) -> Iterator[pa.RecordBatch]:
@@ -93,13 +93,13 @@ def test_a_survey_that_finds_no_room_says_so() -> None:
 
 
 def test_survey_of_an_empty_input_is_all_zero() -> None:
-    """No rows are no error."""
+    """The survey of an empty input is all zero and no error."""
     survey = survey_input(FakeSource([]))
     assert (survey.rows, survey.mailboxes, survey.largest_mailboxes) == (0, 0, ())
 
 
 def rows_in(rows: Iterable[int], mailboxes: Sequence[int], contacts: Sequence[str]) -> tuple[Any, Any, Any]:
-    """As duplicates are told of rows."""
+    """Return rows in the form that `Duplicates` takes."""
     return pa.array(rows, pa.int64()), pa.array(mailboxes, pa.int32()), pa.array(contacts, pa.string())
 
 
@@ -108,7 +108,7 @@ def rows_in(rows: Iterable[int], mailboxes: Sequence[int], contacts: Sequence[st
 def test_duplicates_are_those_of_the_earliest_row(
     tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[int, int]], in_memory_max: int
 ) -> None:
-    """In memory or spread over files, a row is a duplicate of the first row with its mailbox and contact, however far apart."""
+    """A row is a duplicate of the first row with its mailbox and contact, however far apart, in memory or over files."""
     scratch = tmp_path_factory.mktemp("scratch")
     duplicates = Duplicates(lambda: scratch, in_memory_max)
     for start in range(0, len(asked), 7):
@@ -122,7 +122,7 @@ def test_duplicates_are_those_of_the_earliest_row(
 
 
 def test_a_batch_without_valid_rows_says_nothing_of_duplicates(tmp_path: Path) -> None:
-    """It fits in between those that have some."""
+    """A batch without valid rows changes nothing in the search for duplicates."""
     duplicates = Duplicates(lambda: tmp_path)
     for rows in ([], [3], [], [5]):
         duplicates.add(*rows_in(rows, [1] * len(rows), ["A"] * len(rows)))
@@ -130,7 +130,7 @@ def test_a_batch_without_valid_rows_says_nothing_of_duplicates(tmp_path: Path) -
 
 
 def test_rows_are_spilled_when_there_are_more_than_fit(tmp_path: Path) -> None:
-    """Five fit; the sixth makes the one folder that is needed, and what lay in it goes when all has been compared."""
+    """With room for five rows, the sixth moves all to one scratch folder, whose files are removed after the comparison."""
     made: list[Path] = []
 
     def scratch() -> Path:
@@ -149,7 +149,7 @@ def test_rows_are_spilled_when_there_are_more_than_fit(tmp_path: Path) -> None:
 
 
 def test_as_many_rows_are_compared_at_once_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neighbours by their hash, all of them once; more only where one partition alone has more."""
+    """As many rows are compared at once as fit, grouped by their hash, and more only if one partition alone has more."""
     sizes: list[int] = []
     compared = duplicates_of_an_input._compared
 
@@ -173,7 +173,7 @@ def test_as_many_rows_are_compared_at_once_as_fit(tmp_path: Path, monkeypatch: p
 
 
 def test_rows_are_the_same_contact_where_both_checksums_agree() -> None:
-    """Each repeats the first one of its kind, and is told with its mailbox; one checksum alone proves nothing."""
+    """Two rows are the same contact only if both checksums agree, and each duplicate names the first such row."""
     rows = [
         (7, 0, 1, 4),
         (8, 1, 1, 4),
@@ -191,7 +191,7 @@ def test_rows_are_the_same_contact_where_both_checksums_agree() -> None:
 
 
 def test_numbers_of_a_part_of_an_array_are_those_of_the_part() -> None:
-    """As they stand in memory, however wide they are."""
+    """The bytes of a slice of an array are those of the slice, whatever the width of its numbers."""
     for kind, width in ((pa.int32(), 4), (pa.int64(), 8), (pa.uint32(), 4)):
         whole = pa.array([1, 2, 3, 4], kind)
         assert bytes(bytes_of(whole.slice(1, 2))) == b"".join(n.to_bytes(width, sys.byteorder) for n in (2, 3))
@@ -199,14 +199,14 @@ def test_numbers_of_a_part_of_an_array_are_those_of_the_part() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 8_191, 8_192, 8_193])
 def test_numbers_in_a_row_are_those_of_a_range(count: int) -> None:
-    """More of them than are kept ready, too."""
+    """A range of numbers is correct, also if it is longer than the prepared one."""
     found = numbers(70_000, count)
     assert found.type == pa.int64()
     assert found.to_pylist() == list(range(70_000, 70_000 + count))
 
 
 def rows_at(*positions: int) -> pa.RecordBatch:
-    """Rows that are to come to these places."""
+    """Return rows that belong at these positions."""
     columns = [
         pa.array(positions),
         pa.array(positions),
@@ -218,7 +218,7 @@ def rows_at(*positions: int) -> pa.RecordBatch:
 
 @pytest.mark.parametrize("pending_bytes_max", [10_000, 500, 0])
 def test_grouping_gives_rows_back_by_position(tmp_path: Path, pending_bytes_max: int) -> None:
-    """Whether or not the buckets lay on the disk."""
+    """Grouping returns rows by position, with the buckets in memory or on the disk."""
     positions = list(range(100))
     random.Random(5).shuffle(positions)
     grouping = Grouping(tmp_path, pending_bytes_max, bucket_bits=4)
@@ -232,7 +232,7 @@ def test_grouping_gives_rows_back_by_position(tmp_path: Path, pending_bytes_max:
 
 
 def test_rows_go_to_the_disk_when_more_of_them_wait_than_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To a nameless file in the folder that was said, opened once and closed at the end, whoever asks for it first."""
+    """Rows go to one nameless file in the given folder when more wait than may; the file is closed at the end."""
     opened: list[Any] = []
     temporary = tempfile.TemporaryFile
 

@@ -1,4 +1,7 @@
-"""What a ledger takes over from an earlier one: who that was, what it was told to wait, and what the service still counts."""
+"""Tests of what a ledger takes over from an earlier one.
+
+That is its identity, its waits, and the requests that the service still counts.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,10 @@ KEYS = [f"{name}@contoso.example" for name in ("ann", "b", "c", "d", "e", "f")]
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """Mailbox 0 is blocked, 1 has a call in flight, 2 and 3 have both, the one longer and the other shorter than the call.
+    """Open a ledger: mailbox 0 is blocked, 1 has a call in flight, 2 and 3 have both.
 
-    4 had to wait until now, and 5 was never spoken to.
+    Mailbox 2 is blocked for longer than its call can last, and 3 for less. Mailbox 4 had to wait until now, and 5 was
+    never sent to.
     """
     with open_ledger(tmp_path / "L", FakeSource(ROWS)) as ledger:
         ledger.write([sent(7, (0, [0, 1])), ended(7), returned(0), returned(1)], NOW)
@@ -38,7 +42,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_what_an_earlier_ledger_knows_of_the_service_is_taken_over(connection: sqlite3.Connection) -> None:
-    """The longer wait where there are two, from when it counts; what ran out is none; requests by when they are over."""
+    """The longer of two waits is taken over with its start, an expired one is not, and requests count from their end."""
     now, call_over = NOW + 10_000, NOW + 5 + 40_500
     found = taken_over(connection, now, quarantine_s=40.5, window_s=600.25)
     assert found.run_blocked == (NOW + 30_000, NOW)
@@ -57,7 +61,7 @@ def test_what_an_earlier_ledger_knows_of_the_service_is_taken_over(connection: s
 def test_what_the_service_counts_no_longer_is_not_taken_over(
     connection: sqlite3.Connection, age_ms: int, is_seen: bool
 ) -> None:
-    """Neither a call that is older than the window and a quarantine, nor one in flight that has run out by now."""
+    """A call that is older than the request window and the cooldown is not taken over, nor is an expired call in flight."""
     found = taken_over(connection, NOW + age_ms, quarantine_s=40.5, window_s=600.25)
     assert (0 in found.seen) == (KEYS[0] in found.mailboxes) == is_seen
     assert found.blocked == {}
@@ -66,7 +70,7 @@ def test_what_the_service_counts_no_longer_is_not_taken_over(
 def test_a_ledger_is_told_from_others_by_its_input_and_its_first_call(
     connection: sqlite3.Connection, tmp_path: Path
 ) -> None:
-    """The id of that call is random; before it there is none, and the input alone tells."""
+    """A ledger is identified by its input and the random id of its first call; before that call, by its input alone."""
     digest = FakeSource(ROWS).digest()
     first = UUID(ID.format(7)).bytes
     assert identity(connection) == hashlib.sha256(f"{digest} {first!r}".encode()).hexdigest()[:32]
@@ -78,7 +82,7 @@ def test_a_ledger_is_told_from_others_by_its_input_and_its_first_call(
 def test_the_first_ledger_of_a_chain_is_its_root_unless_that_is_not_known(
     connection: sqlite3.Connection, tmp_path: Path
 ) -> None:
-    """A run on a list is one, a retry names it, and a run on an export does not know."""
+    """A run on a list is the root of its chain and its retry names it. A run on an export does not know the root."""
     first = taken_over(connection, NOW, 40.0, 600.0)
     assert first.root == first.parent == identity(connection)
     assert first.origin == {"parent": first.parent, "root": first.parent}
@@ -100,12 +104,12 @@ def an_earlier_ledger(
     seen: dict[int, list[tuple[int, int]]],
     mailboxes: dict[str, int],
 ) -> Takeover:
-    """With these waits and requests."""
+    """Return a takeover with these waits and requests."""
     return Takeover(None, "parent", run_blocked, blocked, seen, mailboxes, {})
 
 
 def test_what_is_taken_over_goes_to_mailboxes_of_the_same_name() -> None:
-    """By their numbers in the new ledger, where they may be others; of mailboxes that it does not have, nothing is kept."""
+    """Waits and requests go to the mailboxes with the same name in the new ledger; those of other mailboxes are dropped."""
     earlier = an_earlier_ledger(
         (9, 8),
         {4: (20, 10), 6: (21, 11), 9: (22, 12)},
@@ -120,7 +124,10 @@ def test_what_is_taken_over_goes_to_mailboxes_of_the_same_name() -> None:
 
 
 def test_two_mailboxes_of_one_user_may_be_one_in_the_other_ledger() -> None:
-    """Two become one: the longer wait and the requests of both. One becomes two: each has its waits and its requests, once."""
+    """If two mailboxes become one, it gets the longer wait and all requests.
+
+    If one becomes two, each gets its wait and requests.
+    """
     earlier = an_earlier_ledger(
         (0, 0),
         {0: (20, 10), 1: (30, 5), 2: (40, 1)},
@@ -133,7 +140,7 @@ def test_two_mailboxes_of_one_user_may_be_one_in_the_other_ledger() -> None:
 
 
 def test_what_is_taken_over_is_found_by_every_name_that_was_looked_up(tmp_path: Path) -> None:
-    """By the user principal name and the object id, whichever of them the input has."""
+    """A mailbox is found by its user principal name and by its object id, whichever the input has."""
     user = User(ID.format(1), "ann@contoso.example")
     with open_ledger(
         tmp_path / "L", FakeSource(ROWS[:7]), resolve=lambda names: dict.fromkeys(names, None) | {KEYS[0]: user}

@@ -1,4 +1,4 @@
-"""Damaged ledgers: a sentence and exit 5, or nothing but the truth; never a contact called gone that is there."""
+"""Tests of damaged ledgers: a command refuses with exit code 5 or tells the truth, and never calls a present contact gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.ledger_fixtures import NOW, a_source, ended, open_ledger, ret
 
 @pytest.mark.parametrize("part", range(6))
 def test_nothing_false_is_said_of_a_damaged_ledger(part: int) -> None:
-    """Cuts, changed bytes and blank sectors anywhere in its files: status, export and run refuse, or tell the truth."""
+    """Cuts, changed bytes and blank sectors anywhere in a ledger make status, export and run refuse or tell the truth."""
     found = Counter[str]()
     for seed in range(part * 30, part * 30 + 30):
         found += play_damage(*drawn(seed), resumes=seed % 8 == 0)
@@ -32,7 +32,7 @@ def test_nothing_false_is_said_of_a_damaged_ledger(part: int) -> None:
 
 @pytest.mark.parametrize("name", BASES)
 def test_a_database_cut_anywhere_is_refused(name: str) -> None:
-    """Also where SQLite would not notice, as at the end of a page."""
+    """A database that was cut at any length is refused, even at the end of a page, where SQLite would not notice."""
     size = len(base_of(name).files["ledger.sqlite"])
     for place in {0, 1, 99, 100, size - 1, *range(4096, size, 4096 * 3)}:
         found = play_damage(name, Damage("ledger.sqlite", "cut", place), resumes=place % 8192 == 0)
@@ -44,13 +44,13 @@ ROWS_OF_CHAINS = {
     "seen": "INSERT INTO seen VALUES (0, 1, 1)",
     "start": f"INSERT INTO start VALUES (1, '{{}}', {crc_of('{}')})",
 }
-"""Rows of tables that are empty in a ledger without an earlier one."""
+"""Rows for the tables that are empty in a ledger without an earlier one."""
 SEALED = [(table, part.split(",")[0]) for table, seal in sorted(SEALS.items()) for part in seal.split("coalesce(")[1:]]
 """Every column that a seal covers."""
 
 
 def test_every_number_that_is_kept_of_rows_has_its_seal() -> None:
-    """A column that is added without being sealed would let damage pass for data."""
+    """Every column with a number of rows is covered by a seal, because damage in it would pass for data."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(TABLES)
         numbers = {
@@ -64,7 +64,7 @@ def test_every_number_that_is_kept_of_rows_has_its_seal() -> None:
 
 @pytest.fixture(scope="module")
 def a_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One with rows in every table."""
+    """Make a ledger with rows in every table."""
     folder = tmp_path_factory.mktemp("sealed") / "L"
     with open_ledger(folder, a_source(3, 2)) as ledger:
         ledger.write([sent(1, (0, [0, 1]), (1, [3])), ended(1), settled(0, 1), settled(3, 1), returned(1)], NOW)
@@ -74,7 +74,7 @@ def a_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("table", "column"), SEALED)
 def test_a_number_that_changed_behind_its_seal_is_damage(a_ledger: Path, table: str, column: str) -> None:
-    """SQLite finds nothing to complain of, as every page is sound; the ledger is refused all the same."""
+    """A number that changed without its seal is damage, although SQLite finds every page sound."""
     database = a_ledger / "ledger.sqlite"
     before = database.read_bytes()
     try:
@@ -101,7 +101,7 @@ def test_a_number_that_changed_behind_its_seal_is_damage(a_ledger: Path, table: 
 
 
 def rewrite(database: Path, table: str, old: str, new: str) -> None:
-    """Change how a table is described, and none of its rows."""
+    """Change how a table is described, without changing its rows."""
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("PRAGMA writable_schema = 1")
         connection.execute("UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE name = ?", (old, new, table))
@@ -122,7 +122,7 @@ def rewrite(database: Path, table: str, old: str, new: str) -> None:
     ],
 )
 def test_texts_and_tables_that_changed_are_damage(a_ledger: Path, statement: str, what: str) -> None:
-    """What stands in words is covered by checksums, and so is what the tables are; the sentence says what and what to do."""
+    """A changed text or table is found by its checksum, and the sentence says what was changed and what to do."""
     database = a_ledger / "ledger.sqlite"
     before = database.read_bytes()
     try:
@@ -138,7 +138,7 @@ def test_texts_and_tables_that_changed_are_damage(a_ledger: Path, statement: str
 
 
 def test_what_sqlite_finds_is_told_in_one_line() -> None:
-    """Its own check of the pages takes two; here a page miscounts the bytes between its cells."""
+    """A fault that SQLite's own check finds in two lines is reported in one line."""
     files = base_of("stopped").files
     database = bytearray(files["ledger.sqlite"])
     database[4096 + 7] = 9
@@ -150,14 +150,14 @@ def test_what_sqlite_finds_is_told_in_one_line() -> None:
 
 
 def test_a_database_that_ends_within_a_page_is_damage_unless_a_log_has_the_rest() -> None:
-    """A death leaves it so at times, and SQLite writes the page once more."""
+    """A database that ends within a page is damaged, unless a log holds the rest: a crash may leave it so."""
     for name, damaged in (("stopped", True), ("killed", False)):
         files = base_of(name).files
         with a_folder({**files, "ledger.sqlite": files["ledger.sqlite"] + b"x"}) as folder:
             if damaged:
                 with pytest.raises(LedgerError, match=r"is damaged \(it ends within a page\)"):
                     check(folder)
-                (folder / LOG).touch()  # an empty one has nothing
+                (folder / LOG).touch()  # an empty log holds nothing
                 with pytest.raises(LedgerError, match="it ends within a page"):
                     check(folder)
             else:
@@ -177,7 +177,7 @@ def test_a_database_that_ends_within_a_page_is_damage_unless_a_log_has_the_rest(
 def test_what_the_system_refuses_is_no_damage(
     a_ledger: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int | None, damaged: bool
 ) -> None:
-    """A disk that fails or a database in use says nothing about the file; every other error does."""
+    """A failing disk or a database in use does not count as damage; every other error does."""
     if code is not None:
         error.sqlite_errorcode = code  # type: ignore[attr-defined]
 
@@ -196,12 +196,12 @@ def test_what_the_system_refuses_is_no_damage(
 
 
 def frames(log: bytes) -> list[int]:
-    """Where each frame of a log begins that ends a transaction."""
+    """Return where the last frame of each transaction begins in a log."""
     return [place for place in range(32, len(log), 4096 + 24) if any(log[place + 4 : place + 8])]
 
 
 def test_a_log_that_lost_acknowledged_transactions_is_refused() -> None:
-    """SQLite would forget them without a word, and a run would send again what is settled."""
+    """A log that lost finished transactions is refused: SQLite would silently drop them, and a run would send the rows again."""
     base = base_of("killed")
     log = base.files[LOG]
     early = frames(log)[1] + 100
@@ -214,7 +214,7 @@ def test_a_log_that_lost_acknowledged_transactions_is_refused() -> None:
 
 
 def a_log(folder: Path, *statements: str) -> bytes:
-    """What stands in the log after these, each a transaction of its own."""
+    """Return the log after these statements, each of which is one transaction."""
     with closing(sqlite3.connect(folder / "some.sqlite", isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         for statement in statements:
@@ -223,7 +223,7 @@ def a_log(folder: Path, *statements: str) -> bytes:
 
 
 def test_only_ends_of_transactions_count(tmp_path: Path) -> None:
-    """A torn one may have any number of pages; two lost ones are damage, however small the database is."""
+    """Only whole transactions count: one torn transaction of many pages is allowed, and two small lost ones are damage."""
     large = a_log(tmp_path, "CREATE TABLE t (x)", "INSERT INTO t VALUES (zeroblob(50000))")
     torn = frames(large)[-2] + 4096 + 24 + 100
     assert (len(large) - torn) // (4096 + 24) > 10
@@ -236,7 +236,7 @@ def test_only_ends_of_transactions_count(tmp_path: Path) -> None:
 
 
 def test_a_log_torn_in_its_last_transaction_is_what_a_power_loss_leaves(tmp_path: Path) -> None:
-    """At most one transaction can have been under way; a log that lost one is taken as it is, and so is an empty one."""
+    """A log that lost its last transaction, or is empty, is accepted, because a power loss can leave it so."""
     log = base_of("killed").files[LOG]
     last, one_before = frames(log)[-1], frames(log)[-2]
     for damaged, expected in [

@@ -1,4 +1,4 @@
-"""How the ledger's database is opened, and what is refused: durable for who writes, readable where nothing can be written."""
+"""Tests of opening the database: durable for a writer, readable where nothing can be written, and what is refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Named:
 
 
 class Broken:
-    """A connection that fails when it is asked for anything."""
+    """A connection that fails with this code at every statement."""
 
     def __init__(self, code: int) -> None:
         self.closed = False
@@ -45,7 +45,7 @@ class Broken:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Of a staged ledger, closed in good order."""
+    """Make a staged ledger that was closed cleanly."""
     open_ledger(tmp_path / "L", a_source(3, 2), deletion=Deletion(Action.DELETE, IdType.IMMUTABLE)).close()
     return tmp_path / "L"
 
@@ -61,7 +61,10 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_how_a_database_is_opened(monkeypatch: pytest.MonkeyPatch, name: str, uri: str) -> None:
-    """By an URI with an empty host on any platform; commits are ours; threads take turns; a backup is waited for."""
+    """A database is opened by a URI with an empty host on every platform.
+
+    Commits are explicit, threads may share the connection, and a lock is waited for.
+    """
     asked: list[Any] = []
     monkeypatch.setattr(database.sqlite3, "connect", lambda *args, **more: asked.append((args, more)))
     database._connect(Named(name), "ro")  # type: ignore[arg-type]
@@ -70,7 +73,7 @@ def test_how_a_database_is_opened(monkeypatch: pytest.MonkeyPatch, name: str, ur
 
 
 def test_whoever_writes_asks_for_all_that_makes_it_durable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of these may be left to how somebody has built SQLite."""
+    """A writer sets every option that makes commits durable, whatever the build of SQLite."""
     said: list[str] = []
     connect = database._connect
 
@@ -116,7 +119,7 @@ def test_whoever_writes_asks_for_all_that_makes_it_durable(folder: Path, monkeyp
 def test_a_ledger_is_read_where_nothing_can_be_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch, code: int, can_be_written: bool, log: bytes | None, said: str | None
 ) -> None:
-    """SQLite is told that nobody writes, unless a log holds what would be missed; where there is another trouble, that is told."""
+    """On a read-only disk a ledger is opened as immutable, unless its log holds data. Any other fault is raised."""
     broken, modes, connect = Broken(code), list[str](), database._connect
 
     def once_broken(path: Path, mode: str) -> Any:
@@ -144,20 +147,20 @@ def test_a_ledger_is_read_where_nothing_can_be_written(
 
 
 def test_where_there_is_no_database_there_is_no_ledger(tmp_path: Path, folder: Path) -> None:
-    """And one that was staged is one."""
+    """A folder without a database holds no ledger, and a staged one does."""
     assert not database.is_created(tmp_path)
     assert database.is_created(folder)
 
 
 def test_a_ledger_knows_how_its_contacts_are_deleted(folder: Path) -> None:
-    """Both the action and the kind of ids are those that it was staged with."""
+    """A ledger knows the action and the kind of ids that it was staged with."""
     connection = database.connect_to_read(folder)
     assert database.deletion_of(database.read_meta(connection)) == Deletion(Action.DELETE, IdType.IMMUTABLE)
     connection.close()
 
 
 def test_the_checksum_is_over_every_row_that_staging_wrote(folder: Path) -> None:
-    """Reckoned here once more; a change in the first row of a table counts as much as one in the last."""
+    """The checksum covers every row that staging wrote: it changes with a change in any table."""
     connection = sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)
     whole = b"".join(repr(row).encode() for query in database.UNCHANGING for row in connection.execute(query))
     kept = connection.execute("SELECT value FROM meta WHERE key = 'crc'").fetchone()[0]
@@ -179,7 +182,7 @@ def test_the_checksum_is_over_every_row_that_staging_wrote(folder: Path) -> None
 
 
 def test_a_seal_weighs_each_column_by_a_prime_of_its_own() -> None:
-    """As many columns as there are primes, and no more; a null weighs something as well."""
+    """A seal weighs each column by its own prime, and a null counts too. More columns than primes are refused."""
     assert schema._sum("a bc") == "(31 * coalesce(a, -31) + 127 * coalesce(bc, -127)) % 2147483647"
     columns = "first rows outcome detail attempts in_doubt first_sent_ms settled_ms batch"
     assert schema._sum(columns) == schema.SEALS["outcome"]
@@ -188,6 +191,6 @@ def test_a_seal_weighs_each_column_by_a_prime_of_its_own() -> None:
 
 
 def test_a_checksum_is_that_of_the_values_as_python_writes_them() -> None:
-    """Of all of them, in order, with what is no text escaped: ledgers of years ago must be read."""
+    """A checksum is that of the values in Python's notation with escapes, so that old ledgers stay readable."""
     assert schema.crc_of(403, "Error", "\u00e4\ud800") == zlib.crc32("(403, 'Error', '\u00e4\\ud800')".encode())
     assert schema.crc_of(None) == zlib.crc32(b"(None,)")

@@ -1,4 +1,4 @@
-"""Files of a ledger: on the disk before they have their names, cut into parts by number of rows, and checked when read."""
+"""Tests of the files of a ledger: synced before they get their names, cut by number of rows, and checked when read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SCHEMA = pa.schema([("row", pa.int64()), ("kind", pa.string())])
 
 
 class Watched:
-    """What was asked of the operating system, in order, by the names that things have at the end."""
+    """Records the syncs, closes and renames that the operating system was asked for, with the final names of the files."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.calls: list[tuple[str, int | None]] = []
@@ -45,7 +45,7 @@ class Watched:
         monkeypatch.setattr(Path, "replace", renamed)
 
     def told(self, *paths: Path) -> list[tuple[str, str]]:
-        """The calls that were for these paths."""
+        """Return the calls for these paths."""
         names = {path.stat().st_ino: path.name for path in paths}
         return [(what, names[inode]) for what, inode in self.calls if inode in names]
 
@@ -57,7 +57,7 @@ class Watched:
 def test_a_file_has_its_name_when_it_is_on_the_disk_and_then_the_name_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Synced, closed, renamed, and its folder synced; while it is written it stands under another name."""
+    """A durable file is synced, closed and renamed, and then its folder is synced. Until then it has another name."""
     watched, path = Watched(monkeypatch), tmp_path / "input"
     with durable_file(path) as file:
         file.write(b"rows")
@@ -73,7 +73,7 @@ def test_a_file_has_its_name_when_it_is_on_the_disk_and_then_the_name_is_kept(
 
 
 def test_a_file_that_could_not_be_written_to_its_end_has_no_name(tmp_path: Path) -> None:
-    """What stood there before stays."""
+    """A file that could not be written completely gets no name, and an older file stays."""
     path = tmp_path / "input"
     path.write_bytes(b"before")
     with pytest.raises(TypeError), durable_file(path) as file:
@@ -85,7 +85,7 @@ def test_a_file_that_could_not_be_written_to_its_end_has_no_name(tmp_path: Path)
 def test_a_sync_that_fails_gives_no_name_and_leaves_nothing_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error is told."""
+    """A sync that fails raises its error, gives no name and leaves no file open."""
     closed: list[int] = []
     close = os.close
 
@@ -106,13 +106,13 @@ def test_a_sync_that_fails_gives_no_name_and_leaves_nothing_open(
 
 @posix
 def test_a_folder_is_kept_with_all_new_ones_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name stands in the folder above it, and so on up to one that was there before."""
+    """A new folder is synced with all new folders above it, up to one that existed before."""
     watched = Watched(monkeypatch)
     make_folder(tmp_path / "a" / "b" / "c")
     assert (tmp_path / "a" / "b" / "c").is_dir()
     synced = watched.told(tmp_path.parent, tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c")
     assert [name for what, name in synced if what == "sync"] == ["b", "a", tmp_path.name]
-    make_folder(tmp_path / "a" / "b" / "c")  # it may be there already
+    make_folder(tmp_path / "a" / "b" / "c")  # the folder may exist already
     monkeypatch.chdir(tmp_path)
     make_folder(Path("d"))
     assert watched.told(tmp_path)[-2:] == [("sync", tmp_path.name), ("close", tmp_path.name)]
@@ -122,8 +122,11 @@ def test_a_folder_is_kept_with_all_new_ones_above_it(tmp_path: Path, monkeypatch
 def test_the_folder_of_a_new_ledger_is_kept_with_those_above_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A power loss after the first answers must not take them away with the name of the folder."""
-    monkeypatch.setattr(parts, "PART_ROWS_MAX", 8_192)  # as many as are in a group of a ledger
+    """The folder of a new ledger is synced with those above it.
+
+    A power loss must not take the first answers with the folder's name.
+    """
+    monkeypatch.setattr(parts, "PART_ROWS_MAX", 8_192)  # as many rows as a row group of a ledger has
     watched, folder = Watched(monkeypatch), tmp_path / "a" / "L"
     open_ledger(folder, a_source(1)).close()
     made = [name for what, name in watched.told(tmp_path, tmp_path / "a") if what == "sync"]
@@ -137,7 +140,7 @@ def test_the_folder_of_a_new_ledger_is_kept_with_those_above_it(
 def test_a_folder_above_that_may_not_be_looked_into_is_no_hindrance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user may have a folder within one that is closed to them; other troubles are told."""
+    """A folder above that may not be read is no error, because it may be closed to the user; any other error is raised."""
 
     def refused(_: Path) -> None:
         raise PermissionError(13, "Permission denied")
@@ -154,16 +157,16 @@ def test_a_folder_above_that_may_not_be_looked_into_is_no_hindrance(
         make_folder(tmp_path / "c")
 
 
-# --------------------------------------------------------------------------------------------------------- parts
+# ---------------------------------------------------------------------------------------------------- part files
 
 
 def table(first: int, count: int) -> pa.Table:
-    """So many rows."""
+    """Return a table with so many rows."""
     return pa.table({"row": range(first, first + count), "kind": ["k"] * count}, schema=SCHEMA)
 
 
 def written(folder: Path, *counts: int, **more: Any) -> list[PartFile]:
-    """The parts that so many rows at a time make: at most eight rows each, in groups of four."""
+    """Write so many rows at a time, and return the part files: at most eight rows each, in row groups of four."""
     writer = PartWriter(folder, "work", SCHEMA, 4, ["kind"], **more)
     first = 0
     for count in counts:
@@ -174,13 +177,13 @@ def written(folder: Path, *counts: int, **more: Any) -> list[PartFile]:
 
 
 def readable(folder: Path, files: list[PartFile]) -> Parts:
-    """The parts, as a ledger knows them."""
+    """Return the part files as a ledger knows them."""
     return Parts(folder, {file.name: (file.bytes, file.footer_crc) for file in files})
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight rows a part."""
+    """Limits part files to eight rows."""
     monkeypatch.setattr(parts, "PART_ROWS_MAX", 8)
 
 
@@ -201,7 +204,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_are_cut_into_parts_and_groups_by_their_number_alone(
     tmp_path: Path, counts: list[int], groups: list[list[int]]
 ) -> None:
-    """However they come; nothing is lost, and a part is on the disk as soon as it is full."""
+    """Rows are cut into part files and row groups by their number alone, however they come, and none is lost."""
     files = written(tmp_path, *counts)
     assert [file.name for file in files] == [part_name("work", number) for number in range(len(groups))]
     found = readable(tmp_path, files)
@@ -216,7 +219,7 @@ def test_rows_are_cut_into_parts_and_groups_by_their_number_alone(
 
 
 def test_full_groups_are_written_and_the_rest_waits(tmp_path: Path) -> None:
-    """A part appears with its last row; what is left appears at the end."""
+    """A part file appears with its last row, and the remaining rows are written at the end."""
     writer = PartWriter(tmp_path, "work", SCHEMA, 4, ["kind"])
     writer.write(table(0, 7))
     assert writer.files == []
@@ -228,7 +231,10 @@ def test_full_groups_are_written_and_the_rest_waits(tmp_path: Path) -> None:
 
 
 def test_an_abandoned_part_has_no_name(tmp_path: Path) -> None:
-    """Those before it have theirs; giving up without one, or twice, is nothing."""
+    """An abandoned part file gets no name, and those before it keep theirs.
+
+    Abandoning nothing, or twice, is allowed.
+    """
     writer = PartWriter(tmp_path, "work", SCHEMA, 4, ["kind"])
     writer.abandon()
     writer.write(table(0, 14))
@@ -245,7 +251,7 @@ def test_an_abandoned_part_has_no_name(tmp_path: Path) -> None:
 def test_giving_up_is_no_trouble_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
-    """Where the file cannot even be closed; the error that led to it is for the caller to tell."""
+    """Abandoning a part file raises nothing even if it cannot be closed: the caller reports the first error."""
 
     def refused(_: object) -> None:
         raise trouble
@@ -255,13 +261,13 @@ def test_giving_up_is_no_trouble_of_its_own(
     monkeypatch.setattr(pq.ParquetWriter, "close", refused)
     inner = writer._writer
     writer.abandon()
-    assert not inner.is_open  # or it would speak when it is torn down
+    assert not inner.is_open  # an open one would report an error when it is deleted
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["part-00000.parquet.new"]
     monkeypatch.undo()
 
 
 def test_columns_are_stored_as_they_are_best_read(tmp_path: Path) -> None:
-    """Repeated texts by their different values, numbers by their differences, checksums on every page, compressed as asked."""
+    """Repeated texts are stored as dictionaries and numbers as differences, with the given compression."""
     for kind, name in (("zstd", "ZSTD"), ("lz4", "LZ4")):
         folder = tmp_path / kind
         folder.mkdir()
@@ -278,7 +284,7 @@ def test_columns_are_stored_as_they_are_best_read(tmp_path: Path) -> None:
 
 
 def test_several_groups_can_be_read_at_once(tmp_path: Path) -> None:
-    """One table for two groups, and the rest in the last; only the columns asked for."""
+    """Several row groups are read as one table, and only the columns that are asked for."""
     writer = PartWriter(tmp_path, "work", SCHEMA, 2, ["kind"])
     writer.write(table(0, 7))
     writer.finish()
@@ -298,7 +304,7 @@ def test_several_groups_can_be_read_at_once(tmp_path: Path) -> None:
 
 
 def test_the_footer_is_what_stands_before_its_length(tmp_path: Path) -> None:
-    """Checked with its length and the mark at the end; a file that is too short has what it has."""
+    """The footer's checksum covers the footer, its length and the mark at the end; a too short file is summed as it is."""
     path = tmp_path / "file"
     path.write_bytes(b"rows" + b"footer" + (6).to_bytes(4, "little") + b"PAR1")
     assert footer_of(path) == (18, zlib.crc32(b"footer\x06\0\0\0PAR1"))
@@ -310,7 +316,7 @@ def test_the_footer_is_what_stands_before_its_length(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["page", "footer", "end", "unknown", "missing"])
 def test_a_part_that_is_not_as_it_was_written_is_refused_by_name(tmp_path: Path, place: str) -> None:
-    """A changed byte anywhere, bytes at the end, a part that nobody wrote, one that is gone."""
+    """A part file that was changed, extended, never written or deleted is refused by name."""
     (file,) = written(tmp_path, 8)
     path, found = tmp_path / file.name, readable(tmp_path, [file])
     about = pq.ParquetFile(path).metadata.row_group(1).column(0)
@@ -335,7 +341,7 @@ def test_a_part_that_is_not_as_it_was_written_is_refused_by_name(tmp_path: Path,
 
 
 def test_only_what_reading_may_raise_is_taken_for_damage() -> None:
-    """A mistake of ours stays one."""
+    """Only errors that reading can raise count as damage; a mistake of ours is raised unchanged."""
     for error in (KeyError("x"), ValueError("x")):
         with pytest.raises(type(error)), reading(Path("part")):
             raise error

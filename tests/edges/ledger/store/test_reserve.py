@@ -1,4 +1,4 @@
-"""A full disk while batches are in flight: room kept back takes their answers, nothing more is sent, and the run resumes."""
+"""Tests of a full disk during a run: the reserve takes the answers in flight, nothing more is sent, and the run resumes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def fill(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk is full until the reserve is given up."""
+    """Fill the disk until the reserve is released."""
     connection: sqlite3.Connection = ledger._writing
     reserve = ledger._journal.reserve
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -46,7 +46,10 @@ def fill(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_that_came_is_recorded_though_the_disk_is_full(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The turn that met the full disk is written whole, with what Graph said, and the ledger says why to send no more."""
+    """An answer that meets a full disk is recorded whole by using the reserve.
+
+    The ledger then says why nothing more may be sent.
+    """
     ledger.hold_reserve(4)
     assert (ledger.folder / "reserve").stat().st_size >= 4 * BATCH_BYTES
     ledger.write([sent(1, (0, list(range(20))))], NOW)
@@ -65,7 +68,7 @@ def test_an_answer_that_came_is_recorded_though_the_disk_is_full(
 
 
 def test_without_a_reserve_a_full_disk_shuts_the_ledger(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing was kept back, so that the turn is lost as a whole and nothing is written after it."""
+    """Without a reserve, a full disk fails the whole turn, and nothing is written after it."""
     ledger.write([sent(1, (0, [0]))], NOW)
     fill(ledger, monkeypatch)
     told = Reply(400, "ErrorNumber", "long " * 400)
@@ -104,7 +107,7 @@ with open_ledger(folder / "ledger", None) as ledger:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a small file system, which only Linux makes in a moment")
 def test_a_really_full_disk_takes_the_last_answers(tmp_path: Path) -> None:
-    """A file system of 6 MiB, filled to the last page: the answers in flight are recorded all the same."""
+    """On a real file system of 6 MiB, filled to the last page, the answers in flight are recorded."""
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "none", tmp_path], capture_output=True)
     if mounted.returncode:
         pytest.skip("file systems cannot be mounted here")
@@ -118,7 +121,7 @@ def test_a_really_full_disk_takes_the_last_answers(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_files() -> Iterator[None]:
-    """No file grows beyond 64 MiB: a mistake in the test's subject must not fill the disk of whoever runs it."""
+    """Limits files to 64 MiB, so that a mistake in the tested code cannot fill the disk of whoever runs the tests."""
     if sys.platform == "win32":
         yield
         return
@@ -134,7 +137,7 @@ def small_files() -> Iterator[None]:
 def test_a_run_does_not_start_where_there_is_no_room_to_keep_back(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is said before anything is sent, with the amount that is missing."""
+    """A run without room for the reserve is refused before anything is sent, with the missing amount."""
     monkeypatch.setattr("purgeengine.edges.ledger.store.reserve.BATCH_BYTES", 1 << 60)
     with pytest.raises(
         LedgerError,
@@ -150,7 +153,7 @@ def test_a_run_does_not_start_where_there_is_no_room_to_keep_back(
 def test_the_reserve_is_written_where_it_cannot_be_allocated(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, number: int | None
 ) -> None:
-    """Some file systems do not know fallocate, nor do some systems; zeros take the room as well."""
+    """Without fallocate, on such a file system or operating system, the reserve is written as zeros."""
 
     def refused(*_: int) -> NoReturn:
         raise OSError(number, "It cannot be done")
@@ -160,14 +163,14 @@ def test_the_reserve_is_written_where_it_cannot_be_allocated(
     else:
         monkeypatch.setattr(os, "posix_fallocate", refused, raising=False)
     ledger.hold_reserve(5)
-    assert (ledger.folder / "reserve").read_bytes() == bytes(3 << 20)  # 1 MiB and 5 batches are 2.25 MiB
+    assert (ledger.folder / "reserve").read_bytes() == bytes(3 << 20)  # 1 MiB and 5 batches are 2.25 MiB, rounded up
     ledger.close()
     assert not (ledger.folder / "reserve").exists()
 
 
 @pytest.mark.usefixtures("small_files")
 def test_room_that_the_file_system_keeps_is_not_written(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is asked for all of it, from the beginning, and that is enough."""
+    """With fallocate, the file system reserves the room and nothing is written."""
     asked: list[tuple[int, ...]] = []
     monkeypatch.setattr(os, "posix_fallocate", lambda file, *room: asked.append(room), raising=False)
     ledger.hold_reserve(4)
@@ -178,7 +181,7 @@ def test_room_that_the_file_system_keeps_is_not_written(ledger: Ledger, monkeypa
 def test_a_reserve_that_cannot_be_removed_is_no_worse_than_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another program may hold the file; the ledger is closed all the same."""
+    """A reserve that cannot be removed, as another program may hold it, does not stop the ledger from closing."""
     ledger = open_ledger(tmp_path / "L", a_source(2))
     ledger.hold_reserve(1)
 

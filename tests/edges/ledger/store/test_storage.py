@@ -1,4 +1,4 @@
-"""What the operating system and SQLite may refuse, and what a user reads then; and inputs of more than one part."""
+"""Tests of errors of the operating system and SQLite, as the user reads them, and of inputs with several part files."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ BROKEN = "the disk reported an error. Check the disk and the system's log, then 
     ],
 )
 def test_every_cause_is_a_sentence(error: Exception, sentence: str) -> None:
-    """What happened and what to do, whoever raised it."""
+    """Every error becomes a sentence that says what happened and what to do, whoever raised it."""
     with (
         pytest.raises(LedgerError) as raised,
         translated("The ledger cannot be read"),
@@ -80,7 +80,7 @@ def test_every_cause_is_a_sentence(error: Exception, sentence: str) -> None:
 
 
 def test_records_that_contradict_each_other_are_told_with_where_they_stand() -> None:
-    """The kind of contradiction, its text cut to a hundred characters, and what to do."""
+    """Records that contradict each other are reported with the kind of error, its text cut to 100 characters, and the remedy."""
     with pytest.raises(LedgerError) as raised, reading_records(Path("L")):
         raise TypeError("x" * 200)
     assert str(raised.value) == (
@@ -95,7 +95,7 @@ def test_records_that_contradict_each_other_are_told_with_where_they_stand() -> 
 
 
 def test_a_mistake_of_ours_is_not_dressed_up_as_a_problem_of_the_disk() -> None:
-    """A plain ValueError comes from our own code, and is told as it is; a sentence that was made once is kept."""
+    """A plain `ValueError` is raised unchanged, because our own code made it, and a ready `LedgerError` keeps its sentence."""
     with pytest.raises(ValueError, match=r"^a mistake$"), translated("The ledger cannot be read"):
         raise ValueError("a mistake")
     with pytest.raises(LedgerError, match=r"^told already$"), translated("The ledger cannot be read"):
@@ -115,7 +115,7 @@ def test_a_mistake_of_ours_is_not_dressed_up_as_a_problem_of_the_disk() -> None:
 def test_a_folder_that_cannot_be_locked_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
 ) -> None:
-    """Two runs that nothing keeps apart would send rows twice."""
+    """A folder that cannot be locked is refused, because two runs could send rows twice."""
 
     def acquire(self: object) -> NoReturn:
         raise error
@@ -128,11 +128,11 @@ def test_a_folder_that_cannot_be_locked_is_not_used(
 
 
 def test_a_lock_that_a_dead_process_would_leave_behind_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Newer versions of the library make a mere file where the file system has no locks: refused, and the file is gone."""
+    """A lock that is a mere file, as newer versions of the library make it, is refused and its file is removed."""
 
     class Soft(filelock.SoftFileLock):
         def acquire(self, *arguments: Any, **more: Any) -> Any:
-            warnings.warn("falls back to a file", stacklevel=2)  # what it would say is said by the sentence
+            warnings.warn("falls back to a file", stacklevel=2)  # our own sentence says what this warning would
             return super().acquire(*arguments, **more)
 
     monkeypatch.setattr(filelock, "FileLock", Soft)
@@ -142,7 +142,7 @@ def test_a_lock_that_a_dead_process_would_leave_behind_is_none(tmp_path: Path, m
 
 
 def test_a_mistake_of_ours_shuts_the_ledger(tmp_path: Path) -> None:
-    """What the journal does not know it does not write, nor anything after it; what stood before is kept."""
+    """An entry of unknown type shuts the ledger: nothing is written after it, and earlier entries are kept."""
     with open_ledger(tmp_path / "L", a_source(4)) as ledger:
         ledger.write([sent(1, (0, [0])), ended(1), settled(0, 1)], NOW)
         odd: Any = "not an entry"
@@ -157,7 +157,7 @@ def test_a_mistake_of_ours_shuts_the_ledger(tmp_path: Path) -> None:
 def test_each_answer_is_stored_once_however_many_are_remembered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More kinds of answers than the memory holds, again and again: the ledger counts each under its own words."""
+    """With more kinds of answers than the cache holds, each kind is stored once and counted by its own words."""
     monkeypatch.setattr(journal, "DETAILS_CACHED_MAX", 2)
     replies = [Reply(403, f"Error{kind}", "No.") for kind in range(3)]
     with open_ledger(tmp_path / "L", a_source(30)) as ledger:
@@ -170,7 +170,7 @@ def test_each_answer_is_stored_once_however_many_are_remembered(
 
 
 def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
-    """A file of the same name with other tables is nobody's ledger."""
+    """A file ``ledger.sqlite`` with tables of another program is refused."""
     (tmp_path / "L").mkdir()
     with sqlite3.connect(tmp_path / "L" / "ledger.sqlite") as connection:
         connection.execute("CREATE TABLE mine (x)")
@@ -180,19 +180,19 @@ def test_a_database_of_another_program_is_not_touched(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_cannot_be_made_durable_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the settings that make commits survive a power loss nothing is written."""
+    """A database whose durable settings cannot be made is refused."""
     open_ledger(tmp_path / "L", a_source(2)).close()
     monkeypatch.setattr(database, "CHECKPOINT_PAGES", "= =")
     with pytest.raises(LedgerError, match=r"cannot be (opened|read)"):
         open_ledger(tmp_path / "L", None)
 
 
-# ------------------------------------------------------------------------------------------------------- several parts
+# -------------------------------------------------------------------------------------------------- several part files
 
 
 @pytest.fixture
 def several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Parts of 8,192 rows, so that an input of 20,000 has three, and few files and rows kept in memory."""
+    """Limits part files to 8,192 rows, so that an input of 20,000 has three, and keeps few files and rows in memory."""
     for module in (parts, work_rows, row_order):
         monkeypatch.setattr(module, "PART_ROWS_MAX", 8_192)
     monkeypatch.setattr(work_rows, "OPEN_FILES_MAX", 1)
@@ -203,7 +203,7 @@ def several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("several_parts")
 def test_rows_of_several_parts_are_found_and_told_in_input_order(tmp_path: Path) -> None:
-    """Staged by mailbox, sent from anywhere, and exported as they came, duplicates of other parts included."""
+    """Rows of several part files are found at any position and exported in input order, with duplicates across part files."""
     rows: list[tuple[str, str, str]] = [(f"u{n % 7}@contoso.example", f"F{n % 3}", f"c-{n}") for n in range(20_000)]
     again = {9_000: 5, 17_000: 8_193, 17_001: 12, 19_999: 19_998}
     for row, first in again.items():
@@ -240,7 +240,7 @@ def test_rows_of_several_parts_are_found_and_told_in_input_order(tmp_path: Path)
 def test_a_large_parquet_export_is_written_in_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, groups: list[int]
 ) -> None:
-    """However the rows are grouped, all of them are there, once and in order."""
+    """A large Parquet export is written in row groups, with every row once and in order."""
     import pyarrow.parquet as pq
 
     monkeypatch.setattr("purgeengine.edges.ledger.outputs.exporting.GROUP_ROWS", rows)

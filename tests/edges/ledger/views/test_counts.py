@@ -1,4 +1,4 @@
-"""A ledger being looked at: while a run is going on, after a crash, and when everything has gone wrong."""
+"""Tests of the figures of a ledger: during a run, after a crash, and after many failures."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WRONG = Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    """Mailboxes a, b and c of 10, 8 and 3 rows, an invalid row and a duplicate."""
+    """Open a ledger with mailboxes a, b and c of 10, 8 and 3 rows, an invalid row and a duplicate."""
     rows = [*rows_of("a", 10), *rows_of("b", 8), *rows_of("c", 3), ("nobody", "", "x"), rows_of("a", 1)[0]]
     with open_ledger(tmp_path / "L", FakeSource(rows)) as opened_ledger:
         yield opened_ledger
 
 
 def bad_day(ledger: Ledger) -> None:
-    """Mailbox a has a wrong row and throttles, b is closed, c is in flight."""
+    """Write a run in which mailbox a has a refused row and is throttled, b is closed, and c has a row in flight."""
     ledger.write([sent(1, (0, [0, 1, 2]), (1, [10, 11]))], NOW)
     ended_first = [
         ended(1),
@@ -48,7 +48,7 @@ def bad_day(ledger: Ledger) -> None:
 
 
 def test_reader_sees_a_run_that_is_going_on(ledger: Ledger) -> None:
-    """Counts add up to the rows; what is in flight is in doubt."""
+    """A reader sees the run in progress: its counts add up to the rows, and rows in flight are in doubt."""
     bad_day(ledger)
     with LedgerReader.open(ledger.folder) as reader:
         counts = reader.counts()
@@ -69,7 +69,7 @@ def test_reader_sees_a_run_that_is_going_on(ledger: Ledger) -> None:
 
 
 def test_worst_mailboxes_come_with_their_reason(ledger: Ledger) -> None:
-    """Rows that did not end well decide the order; a closed mailbox tells why it was closed."""
+    """Mailboxes are ordered by their rows that did not end well, and a closed one gives the reason of its closing."""
     bad_day(ledger)
     with LedgerReader.open(ledger.folder) as reader:
         worst = reader.worst_mailboxes(2)
@@ -82,7 +82,10 @@ def test_worst_mailboxes_come_with_their_reason(ledger: Ledger) -> None:
 
 
 def test_what_was_skipped_and_what_failed_weigh_alike(ledger: Ledger) -> None:
-    """Of equal mailboxes the larger one comes first; one that is not closed tells what its failed rows were told most often."""
+    """Skipped and failed rows count alike; of equal mailboxes the larger comes first.
+
+    An open one gives its most frequent answer.
+    """
     failed = [settled(row, 1, Outcome.REFUSED, reply=DENIED if row == 18 else WRONG) for row in (0, 18, 19)]
     entries = [
         sent(1, (0, [0]), (1, range(10, 15)), (2, [18, 19, 20])),
@@ -106,7 +109,7 @@ def test_what_was_skipped_and_what_failed_weigh_alike(ledger: Ledger) -> None:
 
 
 def test_failures_are_counted_by_what_was_told(ledger: Ledger) -> None:
-    """Most frequent first."""
+    """Failures are counted by their answer, the most frequent first."""
     bad_day(ledger)
     with LedgerReader.open(ledger.folder) as reader:
         assert reader.failures(2) == [
@@ -116,14 +119,17 @@ def test_failures_are_counted_by_what_was_told(ledger: Ledger) -> None:
 
 
 def test_calls_are_counted_by_their_end(ledger: Ledger) -> None:
-    """One answered, one lost, one in flight."""
+    """Calls are counted as answered, lost and in flight."""
     bad_day(ledger)
     with LedgerReader.open(ledger.folder) as reader:
         assert reader.batches() == Calls(calls=3, in_flight=1, lost=1, refused=0, slowest_s=1.5, answered=1)
 
 
 def test_a_call_that_ended_before_it_began_took_no_time(ledger: Ledger) -> None:
-    """Somebody set the clock back; and none has ended before one has been made."""
+    """A call whose end is before its start, as after a change of the clock, took 0 s.
+
+    Without a call there is no slowest one.
+    """
     assert ledger.slowest_call_s() is None
     ledger.write([sent(1, (0, [0]))], NOW)
     ledger.write([ended(1), settled(0, 1)], NOW - 60_000)
@@ -131,7 +137,7 @@ def test_a_call_that_ended_before_it_began_took_no_time(ledger: Ledger) -> None:
 
 
 def test_pace_is_that_of_the_last_minute(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run younger than a minute is measured by its age; an old one settles nothing any more."""
+    """The pace is measured over the last minute, or over the age of a younger run, and is 0 for an old run."""
     with LedgerReader.open(ledger.folder) as reader:
         assert reader.pace(NOW) == SettlingRate(0.0, 0, 0, None, None)
         bad_day(ledger)
@@ -146,7 +152,7 @@ def test_pace_is_that_of_the_last_minute(ledger: Ledger, monkeypatch: pytest.Mon
 
 
 def test_figures_asked_while_reading_rows_are_of_the_same_moment(ledger: Ledger) -> None:
-    """What a run writes meanwhile shows only afterwards."""
+    """Figures read during an export are those of its moment; what a run writes meanwhile shows afterwards."""
     with LedgerReader.open(ledger.folder) as reader:
         rows = reader.rows()
         next(rows)
@@ -157,7 +163,7 @@ def test_figures_asked_while_reading_rows_are_of_the_same_moment(ledger: Ledger)
 
 
 def test_complete_ledger_is_complete(tmp_path: Path) -> None:
-    """Every row has its outcome."""
+    """A ledger whose every row has an outcome is complete."""
     with open_ledger(tmp_path / "L", FakeSource(rows_of("a", 1))) as ledger:
         ledger.write([sent(1, (0, [0]))], NOW)
         ledger.write([ended(1), settled(0, 1)], NOW)
@@ -167,7 +173,7 @@ def test_complete_ledger_is_complete(tmp_path: Path) -> None:
 
 
 def test_folder_without_a_ledger_is_a_sentence(tmp_path: Path) -> None:
-    """Missing, empty, or somebody else's."""
+    """A missing, empty or foreign folder is refused with a sentence."""
     for folder in (tmp_path / "missing", tmp_path):
         with pytest.raises(LedgerError, match="no ledger"):
             LedgerReader.open(folder)
@@ -182,7 +188,7 @@ def test_folder_without_a_ledger_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_reader_changes_nothing(tmp_path: Path) -> None:
-    """Every file of a ledger stays as it is."""
+    """A reader changes no file of the ledger."""
     open_ledger(tmp_path / "L", FakeSource(rows_of("a", 3))).close()
     before = {path: path.read_bytes() for path in (tmp_path / "L").rglob("*") if path.is_file() and path.name != "lock"}
     with LedgerReader.open(tmp_path / "L") as reader:

@@ -1,4 +1,4 @@
-"""When the work of a ledger was done, and how: calls, waits, rows settled over time, and mailboxes that were given up."""
+"""Tests of the history of a ledger: calls, waits, rows settled over time, and closed mailboxes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ DENIED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 
 
 def test_a_history_tells_runs_calls_waits_and_the_course(tmp_path: Path) -> None:
-    """Of a new ledger nothing; of one at work all of it, in stretches that are as short as their number allows."""
+    """The history of a new ledger is empty.
+
+    Later it has all runs, calls and waits, and rows over time in few enough intervals.
+    """
     with open_ledger(tmp_path / "L", a_source(6, 4)) as ledger, LedgerReader.open(tmp_path / "L") as reader:
         assert reader.history(5) == History([], Traffic(0, 0, 0, 0, {}), None, None, Timeline(1_000, []))
         ledger.begin(NOW - 7, {"connections": 4})
@@ -22,7 +25,7 @@ def test_a_history_tells_runs_calls_waits_and_the_course(tmp_path: Path) -> None
         assert reader.history(5).timeline == Timeline(1_000, [])
         ledger.write(
             [ended(1), returned(0), settled(1, 1), settled(2, 1), settled(6, 1)], NOW - 5
-        )  # the clock went back
+        )  # the clock was set back
         blocked = [MailboxBlocked(0, 5.0), MailboxBlocked(0, 6.0)]
         ledger.write([sent(2, (0, [3])), ended(2, 429), returned(3), *blocked], NOW + 900)
         assert reader.history(2).timeline == Timeline(1_000, [Bucket(NOW, {Outcome.PURGED: 3})])
@@ -46,7 +49,7 @@ def test_a_history_tells_runs_calls_waits_and_the_course(tmp_path: Path) -> None
 
 
 def test_closed_mailboxes_are_told_with_their_reason_and_the_rows_never_sent_for_it(tmp_path: Path) -> None:
-    """Those with most such rows first, equal ones by name; one that had none left counts none."""
+    """Closed mailboxes come with their reason and skipped rows, those with most such rows first, equal ones by name."""
     gone = Reply(404, "ErrorInvalidUser", "The requested user is invalid.")
     with open_ledger(tmp_path / "L", a_source(7, 4, 4, 1)) as ledger:
         ledger.write([sent(1, (0, range(7))), ended(1), *(settled(row, 1) for row in range(7))], NOW)

@@ -1,4 +1,4 @@
-"""Lists find a mailbox by every name that was looked up, whichever the input uses."""
+"""Tests of user lists against a ledger: a list finds a mailbox by every resolved name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CEO, CLERK = "ceo@contoso.example", "clerk@contoso.example"
 
 
 def a_ledger(folder: Path) -> Ledger:
-    """Two mailboxes, one of them named by its object id; the lookup knows that this is the CEO."""
+    """Make a ledger with two mailboxes, of which one is named by its object id; the lookup says that it is the CEO's."""
     source = FakeSource([(GUID, "", "AAMk1="), (GUID, "", "AAMk2="), (CLERK, "", "AAMk3=")])
     users = {GUID: User(GUID, CEO), CLERK: User("0f9a1c52-0002-4000-8000-00000000abcd", CLERK)}
     return Ledger.open(folder, source, tenant_id="contoso", resolve=lambda names: {name: users[name] for name in names})
@@ -35,7 +35,7 @@ def a_ledger(folder: Path) -> Ledger:
 def test_a_list_of_names_keeps_a_mailbox_that_the_input_names_by_its_object_id(
     tmp_path: Path, user_filter: UserFilter, reason: Reply
 ) -> None:
-    """Its rows are left out in the preview, and skipped for good once the filter is applied; the other's are not."""
+    """A list of names keeps a mailbox that the input names by its object id: its rows are left out and skipped, and no others."""
     with a_ledger(tmp_path / "ledger") as ledger:
         preview = ledger.preview(user_filter)
         assert dict(preview.left_out) == {reason: 2}

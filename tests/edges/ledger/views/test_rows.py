@@ -1,4 +1,4 @@
-"""Every row with what became of it, whatever that is, by itself and among others; and records that cannot be so."""
+"""Tests of the rows of a ledger: every kind of row with its outcome and details, and records that are impossible."""
 
 from __future__ import annotations
 
@@ -77,15 +77,15 @@ TOLD = [
     (None, *UNTOLD, 1, True, at(2_000), None, "", ID_3),  # in flight for the first time
     (None, *UNTOLD, *NEVER),
     (None, *UNTOLD, *NEVER),
-    (None, *UNTOLD, 0, True, None, None, "", ""),  # left in doubt by an earlier ledger, and not sent yet
+    (None, *UNTOLD, 0, True, None, None, "", ""),  # left in doubt by an earlier ledger and not yet sent
     ("invalid", None, "", NO_ID, *NEVER),
 ]  # fmt: skip
-"""Of every row of the input: outcome, status, code, message, attempts, in doubt, first sent, settled, and the ids of its call."""
+"""For each row: outcome, status, code, message, attempts, in doubt, first sent, settled, and the ids of its call."""
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One row or two of every kind, in an order of sending that is not that of the input."""
+    """Make a ledger with one or two rows of every kind, sent in another order than the input's."""
     folder = tmp_path_factory.mktemp("rows") / "L"
     rows = [(*row, f"n{number}") for number, row in enumerate(INPUT)]
     source = FakeSource(
@@ -113,7 +113,7 @@ def read(folder: Path, **more: Any) -> pa.Table:
 
 
 def test_every_kind_of_row_is_told_in_full(folder: Path) -> None:
-    """What was asked for, what became of it, when and by which call; and nothing is made up where nothing was."""
+    """Every kind of row shows what was asked, its outcome, when and by which call, and nothing where nothing is known."""
     rows = read(folder).to_pylist()
     assert [tuple(row.values()) for row in rows] == [
         (number, *asked, *told, f"n{number}") for number, (asked, told) in enumerate(zip(INPUT, TOLD, strict=True))
@@ -121,7 +121,7 @@ def test_every_kind_of_row_is_told_in_full(folder: Path) -> None:
 
 
 def test_any_column_can_be_told_without_the_others(folder: Path) -> None:
-    """It says the same by itself, with the outcome, and in any order; what nothing asks for need not be known."""
+    """Any column can be read without the others, with the same values, in any order."""
     whole = read(folder)
     assert whole.schema == schema_of(["note"])
     for name in whole.column_names:
@@ -130,7 +130,7 @@ def test_any_column_can_be_told_without_the_others(folder: Path) -> None:
 
 
 def test_rows_with_some_outcomes_are_told_and_progress_counts_them_all(folder: Path) -> None:
-    """Also invalid rows and duplicates."""
+    """Rows with some outcomes are read, invalid ones and duplicates too, and progress counts all rows."""
     progress: list[int] = []
     chosen = [Outcome.INVALID, Outcome.DUPLICATE, Outcome.PURGED]
     some = read(folder, only=chosen, on_progress=progress.append)
@@ -142,7 +142,7 @@ def test_rows_with_some_outcomes_are_told_and_progress_counts_them_all(folder: P
 def test_scratch_space_is_taken_where_it_was_said_and_given_back(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the states of the rows do not fit in memory; it is not where temporary files are by default."""
+    """States that do not fit in memory go to a scratch file in the given folder, which is closed even if reading stops early."""
     taken: list[Any] = []
     temporary = tempfile.TemporaryFile
 
@@ -168,7 +168,7 @@ def test_scratch_space_is_taken_where_it_was_said_and_given_back(
 def test_what_is_told_of_many_rows_at_once_is_cut_where_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Settled as one, in the midst of others, and read a group of 512 rows at a time."""
+    """A state of many rows is cut where a row group of 512 rows ends."""
     monkeypatch.setattr(row_states, "CHUNK_GROUPS", 1)
     with open_ledger(tmp_path / "L", a_source(1_300, 300)) as ledger:
         fates: list[Entry] = [*map(returned, range(3)), *(settled(position, 1) for position in range(3, 1_100))]
@@ -180,7 +180,7 @@ def test_what_is_told_of_many_rows_at_once_is_cut_where_they_are_read(
 
 @pytest.mark.parametrize("sizes", [(17,), (5, 10), ()])
 def test_states_of_more_rows_than_there_are_contradict_the_parts(folder: Path, sizes: tuple[int, ...]) -> None:
-    """Whether the last state was cut, or another one follows."""
+    """States of more rows than there are to send raise `ValueError`."""
     with closing(connect_to_read(folder)) as connection:
         chunks = row_states._Chunks(row_states._without_gaps(connection))
         for size in sizes:
@@ -192,7 +192,7 @@ def test_states_of_more_rows_than_there_are_contradict_the_parts(folder: Path, s
 def test_what_reads_the_records_has_ended_before_they_are_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row with two states ends the reading; nothing goes on reading behind it, which would be told on standard error."""
+    """Reading stops before the records are closed: after an error, nothing more is written to standard error."""
     with open_ledger(tmp_path / "L", a_source(3)) as ledger:
         ledger.write(
             [sent(1, (0, [0, 1, 2])), ended(1), returned(0), settled(1, 1), settled(2, 1, Outcome.ABSENT)], NOW
@@ -209,7 +209,7 @@ def test_what_reads_the_records_has_ended_before_they_are_closed(
 
 
 def test_states_are_cut_where_a_chunk_ends_and_nowhere_else(folder: Path) -> None:
-    """A state that ends with its chunk is whole, and the next chunk begins with the next one."""
+    """A state that ends with its chunk is not cut, and the next chunk begins with the next state."""
     with closing(connect_to_read(folder)) as connection:
         chunks = row_states._Chunks(row_states._without_gaps(connection))
         found = [[(state.first, state.end) for state in chunks.take(size)] for size in (2, 3, 2, 1, 7, 3)]
@@ -224,7 +224,7 @@ def test_states_are_cut_where_a_chunk_ends_and_nowhere_else(folder: Path) -> Non
 
 @pytest.fixture
 def known(tmp_path: Path) -> Iterator[RowStates]:
-    """The states of rows 0, 2 and 3 of five; 1 and 4 are invalid."""
+    """Return the states of rows 0, 2 and 3 of five; 1 and 4 are invalid."""
     rows = [*rows_of("a", 1), ("nobody", "", "x"), *rows_of("b", 2), ("nobody", "", "x")]
     with open_ledger(tmp_path / "L", FakeSource(rows)) as ledger:
         ledger.write([sent(1, (0, [0]), (1, [1, 2])), ended(1, None), settled(0, 1), returned(1), returned(2)], NOW)
@@ -235,7 +235,7 @@ def known(tmp_path: Path) -> Iterator[RowStates]:
 
 
 def test_states_are_given_in_order_and_rows_without_any_get_none(known: RowStates) -> None:
-    """However many rows are asked for at a time."""
+    """States come in order, and rows without a position get none, however many are asked for at a time."""
     nothing = {"row": None, "outcome": None, "attempts": None}
     assert known.take(0, pa.array([True, False, True])).to_pylist() == [
         {"row": 0, "outcome": 1, "attempts": 1}, nothing, {"row": 2, "outcome": None, "attempts": 1},
@@ -250,14 +250,14 @@ def test_states_are_given_in_order_and_rows_without_any_get_none(known: RowState
 def test_states_of_other_rows_than_those_asked_for_are_refused(
     known: RowStates, first_row: int, placed: list[bool]
 ) -> None:
-    """What became of one row must not be told of another."""
+    """States asked for other rows than those that follow are refused, so that a row never gets the state of another."""
     with pytest.raises(ValueError, match=r"^what became of a row is not known$"):
         known.take(first_row, pa.array(placed))
 
 
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if nobody had noticed that the database was changed."""
+    """Disables the check for changes of the database."""
     monkeypatch.setattr("purgeengine.edges.ledger.reader.check", lambda folder: None)
 
 
@@ -274,7 +274,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_records_of_rows_that_cannot_be_so_are_refused(tmp_path: Path, change: str, said: str) -> None:
-    """They are not told of any row."""
+    """Impossible records are refused, and no row is reported."""
     with open_ledger(tmp_path / "L", a_source(4, 2)) as ledger:
         ledger.write([sent(1, (0, [0, 1, 2])), ended(1), settled(0, 1), settled(1, 1), returned(2)], NOW)
     with closing(sqlite3.connect(tmp_path / "L" / "ledger.sqlite")) as connection, connection:
@@ -285,7 +285,7 @@ def test_records_of_rows_that_cannot_be_so_are_refused(tmp_path: Path, change: s
 
 @pytest.mark.usefixtures("unchecked")
 def test_rows_whose_order_is_not_known_are_not_left_out(tmp_path: Path) -> None:
-    """A part that was forged with the right checksums, and has fewer rows than the input."""
+    """An order file that was forged with fewer rows than the input is refused, so that no row is left out."""
     open_ledger(tmp_path / "L", a_source(3)).close()
     part = tmp_path / "L" / "order" / "part-00000.parquet"
     pq.write_table(pq.read_table(part).slice(0, 0), part, write_page_checksum=True)

@@ -1,4 +1,4 @@
-"""Which rows are meant by outcome and by what Graph said; and calls that are made behind the caller's back."""
+"""Tests of selecting rows by outcome and by Graph's answer, and of calls that run in the background."""
 
 from __future__ import annotations
 
@@ -46,13 +46,16 @@ ANSWERS = [
     ],
 )
 def test_words_are_codes_statuses_classes_or_the_lack_of_an_answer(text: str, said: AnswerFilter) -> None:
-    """In any letter case, with spaces around them; what only looks like a status is a code."""
+    """A word is an error code, a status, a class such as 5xx, or ``none``, in any letter case.
+
+    What only looks like a status is a code.
+    """
     assert AnswerFilter.parse(text) == said
 
 
 @pytest.mark.parametrize("text", ["", "a,", ",a", "a, ,b", "x" * 101])
 def test_what_can_be_no_code_is_refused(text: str) -> None:
-    """As a sentence that says what to write."""
+    """A word that can be no code is refused with a sentence that says what to write."""
     with pytest.raises(UsageProblem) as raised:
         AnswerFilter.parse(text)
     word = "x" * 101 if "x" in text else ""
@@ -63,7 +66,7 @@ def test_what_can_be_no_code_is_refused(text: str) -> None:
 
 
 def test_it_is_told_in_one_way_however_it_was_asked_for() -> None:
-    """Codes, statuses, classes, none; each in order."""
+    """A filter is written in one way, however it was given: codes, statuses, classes, none, each in order."""
     assert str(AnswerFilter.parse("none,5xx,503,b,429,A,4xx")) == "a,b,429,503,4xx,5xx,none"
     assert str(AnswerFilter.parse("a")) == "a"
     both = Selection(frozenset({Outcome.SKIPPED, Outcome.REFUSED}), AnswerFilter.parse("none"))
@@ -86,7 +89,7 @@ def test_it_is_told_in_one_way_however_it_was_asked_for() -> None:
     ],
 )
 def test_answers_and_exported_rows_are_meant_alike(text: str, meant: set[int]) -> None:
-    """One of the words has to fit; of a row without an answer, status and code are empty."""
+    """A filter selects the same answers and exported rows. A row without an answer has an empty status and code."""
     said = AnswerFilter.parse(text)
     assert {status for status, code in ANSWERS if said.fits(status, code)} == meant
     rows = pa.RecordBatch.from_arrays(
@@ -106,7 +109,7 @@ def test_answers_and_exported_rows_are_meant_alike(text: str, meant: set[int]) -
 
 @pytest.fixture
 def counted(tmp_path: Path) -> Iterator[Path]:
-    """Nine rows of one mailbox and three of another, both closed in the end; a duplicate, two invalid ones."""
+    """Make a ledger with nine rows of one mailbox and three of another, both closed, a duplicate and two invalid rows."""
     source = FakeSource([*rows_of("a", 9), *rows_of("b", 3), rows_of("a", 1)[0], ("", "", "A"), ("x", "", "..")])
     denied, odd = Reply(403, "ErrorAccessDenied", "No."), Reply(400, "Odd", "No.")
     with open_ledger(tmp_path / "L", source) as ledger:
@@ -143,7 +146,10 @@ def counted(tmp_path: Path) -> Iterator[Path]:
 def test_rows_are_counted_without_being_read(
     counted: Path, outcomes: str, said: str | None, found: dict[Outcome, int]
 ) -> None:
-    """Skipped rows were told what closed their mailbox; invalid and duplicate ones were told nothing."""
+    """Selected rows are counted without reading them.
+
+    A skipped row has the answer that closed its mailbox; invalid ones and duplicates have none.
+    """
     selection = Selection(frozenset(map(Outcome, outcomes.split(","))), AnswerFilter.parse(said) if said else None)
     connection = connect_to_read(counted)
     assert selection.count(connection) == Counter(found)
@@ -151,7 +157,7 @@ def test_rows_are_counted_without_being_read(
 
 
 def test_what_rows_were_told_is_counted(counted: Path) -> None:
-    """Of the outcomes that are asked for."""
+    """The answers of rows with the given outcomes are counted."""
     connection = connect_to_read(counted)
     assert answers(connection, frozenset({Outcome.REFUSED})) == {(400, "Odd"): 1, (403, "ErrorAccessDenied"): 3}
     assert answers(connection, frozenset({Outcome.REFUSED, Outcome.SKIPPED})) == {
@@ -162,11 +168,11 @@ def test_what_rows_were_told_is_counted(counted: Path) -> None:
     connection.close()
 
 
-# ---------------------------------------------------------------------------------------------- behind the back
+# -------------------------------------------------------------------------------------------- in the background
 
 
 def test_a_few_calls_are_made_at_once_and_later_ones_in_their_order_by_another_thread() -> None:
-    """Two at once; the others by one thread that is not ours."""
+    """The first two calls run at once, and the later ones in order in another thread."""
     behind, made = Background(at_once=2), []
 
     def call(number: int, *, ours: int = threading.get_ident()) -> None:
@@ -181,7 +187,7 @@ def test_a_few_calls_are_made_at_once_and_later_ones_in_their_order_by_another_t
 
 
 def test_few_calls_wait_and_the_caller_waits_with_the_next() -> None:
-    """Their rows are in memory: with two that wait, a third is not taken before the first has been made."""
+    """At most two calls wait: the caller of a third waits until the first has run, because their rows take memory."""
     behind, may, made = Background(at_once=0), threading.Event(), []
 
     def call(number: int) -> None:
@@ -199,7 +205,7 @@ def test_few_calls_wait_and_the_caller_waits_with_the_next() -> None:
 
 
 def test_what_a_call_raises_is_raised_and_nothing_is_made_after_giving_up() -> None:
-    """By a later call or by the end; those that have not begun are not made."""
+    """An error of a call is raised by a later call or by the end, and calls that have not begun are dropped by `abandon`."""
 
     def broken() -> None:
         raise KeyError("broken")
@@ -228,7 +234,7 @@ def test_what_a_call_raises_is_raised_and_nothing_is_made_after_giving_up() -> N
 
 
 def test_a_call_beside_answers_or_raises_when_it_is_asked() -> None:
-    """In a thread of its own, for which the end of the process does not wait."""
+    """A call beside the caller returns its result or raises when asked, in a daemon thread that the process does not wait for."""
     seen: list[bool] = []
 
     def call() -> int:

@@ -1,4 +1,4 @@
-"""Which files are read, in which order, and what is said of files that cannot be."""
+"""Tests of the files of an input: which are read, in which order, and the message about a file that cannot be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINE = f"{USER},{CONTACT}\n"
 
 
 def test_rows_are_numbered_over_all_files_and_lines_within_each(tmp_path: Path) -> None:
-    """Files come in the order of the arguments; the row number runs on, the line number starts again."""
+    """Row numbers continue over all files, in the order of the arguments; line numbers start again in each file."""
     second = a_file(tmp_path, HEADER + LINE, "a.csv")
     first = a_file(tmp_path, HEADER + LINE * 2, "b.csv")
     source = open_source([first, second])
@@ -35,7 +35,7 @@ def test_a_source_can_be_read_again(tmp_path: Path) -> None:
 
 
 def test_a_batch_has_the_schema_that_is_promised(tmp_path: Path) -> None:
-    """Types and order of the columns are fixed, with the extra ones behind."""
+    """A batch has its columns with fixed types in a fixed order, and the extra columns come last."""
     source = open_source([a_file(tmp_path, "name," + HEADER + "x," + LINE)])
     fields = [("row", pa.int64()), ("line", pa.int64()), ("source", pa.int32())]
     texts = [(name, pa.string()) for name in ("user", "folder", "contact", "reason", "name")]
@@ -43,7 +43,7 @@ def test_a_batch_has_the_schema_that_is_promised(tmp_path: Path) -> None:
 
 
 def test_batches_hold_no_more_than_8192_rows(tmp_path: Path) -> None:
-    """Many short rows of one block come in several batches, numbered on."""
+    """A batch has at most 8,192 rows, and the row and line numbers continue in the next batch."""
     path = a_file(tmp_path, HEADER + "a@b,A\n" * 20_000)
     batches = list(open_source([path]).batches())
     assert [batch.num_rows for batch in batches] == [8_192, 8_192, 3_616]
@@ -52,7 +52,10 @@ def test_batches_hold_no_more_than_8192_rows(tmp_path: Path) -> None:
 
 
 def test_a_folder_stands_for_its_inputs_sorted_by_name(tmp_path: Path) -> None:
-    """Subfolders, hidden files and other endings are left alone, and told."""
+    """A folder gives its input files sorted by name.
+
+    Subfolders and other files are listed as ignored, and hidden files are counted.
+    """
     for name in ("b.CSV", "a.tsv", "c.csv.gz"):
         text = (HEADER + LINE).replace(",", "\t" if name == "a.tsv" else ",").encode()
         a_file(tmp_path, gzip.compress(text) if name.endswith("gz") else text, name)
@@ -67,14 +70,14 @@ def test_a_folder_stands_for_its_inputs_sorted_by_name(tmp_path: Path) -> None:
 
 
 def test_size_and_estimate_of_a_small_file(tmp_path: Path) -> None:
-    """A file that is read whole at opening has its lines counted."""
+    """The rows of a small file are counted exactly, because the file is read whole at opening."""
     path = a_file(tmp_path, HEADER + LINE * 10)
     source = open_source([path])
     assert (source.size_bytes, source.rows_estimate) == (path.stat().st_size, 10)
 
 
 def test_estimate_of_a_large_file_is_near_and_that_of_a_large_compressed_one_unknown(tmp_path: Path) -> None:
-    """The first block tells the length of a line; of compressed text nobody knows how much there is."""
+    """The rows of a large plain file are estimated from its first block; for a large compressed file there is no estimate."""
     text = HEADER + LINE * 20_000
     plain = open_source([a_file(tmp_path, text)], block_bytes=2_000)
     assert plain.rows_estimate == pytest.approx(20_000, rel=0.02)
@@ -83,7 +86,10 @@ def test_estimate_of_a_large_file_is_near_and_that_of_a_large_compressed_one_unk
 
 
 def test_the_digest_is_of_bytes_and_not_of_names(tmp_path: Path) -> None:
-    """Renaming keeps it; a changed byte, another order or another split into files does not."""
+    """The digest depends on the bytes and the order of the files.
+
+    A renamed file keeps it; another order or split changes it.
+    """
     one, two = a_file(tmp_path, HEADER + LINE, "1.csv"), a_file(tmp_path, HEADER, "2.csv")
     same = a_file(tmp_path, HEADER + LINE, "3.csv")
     digest = open_source([one, two]).digest()
@@ -114,7 +120,7 @@ def test_the_digest_is_of_bytes_and_not_of_names(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_input_is_refused_with_a_sentence(tmp_path: Path, content: bytes, said: str) -> None:
-    """Opening names the file and what is wrong with it; no row is read."""
+    """A file that is not an input is refused at opening with a sentence that names the file and the fault."""
     path = a_file(tmp_path, content)
     with pytest.raises(InputError, match=said) as caught:
         open_source([path])
@@ -131,31 +137,31 @@ def test_a_file_that_is_no_input_is_refused_with_a_sentence(tmp_path: Path, cont
     ],
 )
 def test_a_name_that_promises_something_else_is_refused(tmp_path: Path, name: str, said: str) -> None:
-    """Plain text under the name of a compressed or Parquet file is a mistake somewhere before us."""
+    """A file whose name promises a compressed or Parquet file, but which holds plain text, is refused."""
     with pytest.raises(InputError, match=said):
         open_source([a_file(tmp_path, HEADER, name)])
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    """The message names it and says what to check."""
+    """A missing file is refused, and the message names it."""
     with pytest.raises(InputError, match=r"nowhere\.csv does not exist"):
         open_source([tmp_path / "nowhere.csv"])
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    """A folder without any input says which endings would be read."""
+    """A folder without any input is refused, and the message names the endings that are read."""
     with pytest.raises(InputError, match=r"holds no input.*\.csv\.gz"):
         open_source([tmp_path])
 
 
 def test_no_argument_at_all_is_refused() -> None:
-    """An input of nothing is not an empty run."""
+    """An input without any file is refused, instead of becoming an empty run."""
     with pytest.raises(InputError, match="No input was named"):
         open_source([])
 
 
 def test_a_file_named_twice_is_refused(tmp_path: Path) -> None:
-    """Overlapping arguments would make every row its own duplicate."""
+    """A file that is named twice is refused, because every row would be its own duplicate."""
     path = a_file(tmp_path, HEADER + LINE)
     with pytest.raises(InputError, match="named twice"):
         open_source([path, tmp_path])
@@ -163,7 +169,7 @@ def test_a_file_named_twice_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["open", "iterdir"])
 def test_missing_permission_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    """A file or folder that this user may not read gets a sentence."""
+    """A file or folder that this user may not read is refused with a sentence that says so."""
     a_file(tmp_path, HEADER + LINE)
 
     def refuse(*_: object, **__: object) -> None:
@@ -175,20 +181,20 @@ def test_missing_permission_is_told_as_such(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_name_that_no_file_can_have_is_refused() -> None:
-    """A NUL in a name is an error of usage, not a traceback."""
+    """A file name with a NUL character raises `InputError` instead of a bare exception."""
     with pytest.raises(InputError, match="file"):
         open_source(["a\0b.csv"])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such device files")
 def test_a_device_is_refused() -> None:
-    """What cannot be read twice is no input."""
+    """A device file is refused, because it cannot be read twice."""
     with pytest.raises(InputError, match="neither a file nor a folder"):
         open_source(["/dev/null"])
 
 
 def test_a_file_that_changes_between_opening_and_reading_is_refused(tmp_path: Path) -> None:
-    """Columns found at opening would not be those of the rows."""
+    """A file that changes between opening and reading is refused, because its columns may no longer fit its rows."""
     path = a_file(tmp_path, HEADER + LINE)
     source = open_source([path])
     a_file(tmp_path, "contact,user\n" + LINE)
@@ -197,7 +203,7 @@ def test_a_file_that_changes_between_opening_and_reading_is_refused(tmp_path: Pa
 
 
 def test_a_file_that_vanishes_between_opening_and_reading_is_told(tmp_path: Path) -> None:
-    """Reading and hashing say so in the same words as opening."""
+    """A file that vanishes after opening is reported as missing, both when it is read and when it is hashed."""
     path = a_file(tmp_path, HEADER + LINE)
     source = open_source([path])
     path.unlink()
@@ -208,6 +214,6 @@ def test_a_file_that_vanishes_between_opening_and_reading_is_told(tmp_path: Path
 
 
 def test_an_unknown_role_is_a_mistake_of_usage(tmp_path: Path) -> None:
-    """Only user, folder and contact can be named."""
+    """A column can be named for user, folder and contact only; another role raises `UsageProblem`."""
     with pytest.raises(UsageProblem, match="not 'mailbox'"):
         open_source([a_file(tmp_path, HEADER)], {"mailbox": "user"})

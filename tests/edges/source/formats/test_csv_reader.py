@@ -1,4 +1,4 @@
-"""CSV as people have it: delimiters, quotes, encodings, compression, blocks."""
+"""Tests of the CSV reader: delimiters, quotes, encodings, compression and blocks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOUND = [(2, USER, FOLDER, CONTACT, None), (3, "bob@x", "", "A=", None)]
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_delimiters_and_line_ends(tmp_path: Path, delimiter: str, end: str) -> None:
-    """The header tells the delimiter; LF, CR LF and CR end a line, and the last line needs no end."""
+    """The header decides the delimiter. LF, CR LF and CR end a line, and the last line needs no end."""
     lines = [f"user,contact,name|{USER},{CONTACT},x", f'bob@x,A=,"a,b;c\td|{USER},{CONTACT}"']
     text = end.join(lines[0].split("|") + lines[1].replace(",b", "\0").split("|")[:1]) + '"'
     text = text.replace(",", delimiter).replace("\0", ",b")
@@ -34,14 +34,14 @@ def test_delimiters_and_line_ends(tmp_path: Path, delimiter: str, end: str) -> N
 
 
 def test_the_delimiter_is_the_one_that_yields_known_names(tmp_path: Path) -> None:
-    """More of another delimiter inside names does not mislead."""
+    """The delimiter is the one that gives known column names, even if another one is more frequent in the header."""
     source = open_source([a_file(tmp_path, f"user;contact;a,b,c,d,e\n{USER};{CONTACT};1,2\n")])
     assert source.extra_columns == ("a,b,c,d,e",)
     assert [(r["user"], r["a,b,c,d,e"]) for r in records(source)] == [(USER, "1,2")]
 
 
 def test_the_bar_is_no_delimiter(tmp_path: Path) -> None:
-    """A file with another delimiter has one column as far as we see, and the message shows it."""
+    """A bar is not a delimiter: the whole header counts as one column, which the message shows."""
     with pytest.raises(InputError, match=r"the column 'user\|contact'"):
         open_source([a_file(tmp_path, "user|contact\n")])
 
@@ -55,7 +55,10 @@ def test_the_bar_is_no_delimiter(tmp_path: Path) -> None:
 def test_encodings_and_what_stands_before_the_header(
     tmp_path: Path, encoding: str, mark: bytes, type_line: str, block_bytes: int
 ) -> None:
-    """UTF-8 and UTF-16 by their marks, a ``#TYPE`` line or empty lines first: the same rows, whose lines count all of it."""
+    """UTF-16 and UTF-8 give the same rows, and UTF-8 needs no byte order mark.
+
+    Lines before the header count in the line numbers.
+    """
     path = a_file(tmp_path, mark + (type_line + TEXT).encode(encoding))
     offset = type_line.count("\n")
     assert rows(path, block_bytes=block_bytes) == [(line + offset, *rest) for line, *rest in FOUND]
@@ -65,7 +68,7 @@ def test_encodings_and_what_stands_before_the_header(
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_compressed_files(tmp_path: Path, codec: str, encoding: str) -> None:
-    """Gzip and Zstandard are unpacked on the way, whatever the file is called and whatever encoding is inside."""
+    """Gzip and Zstandard files are unpacked, whatever their name and the encoding inside."""
     path = tmp_path / "input.dat"
     with pa.output_stream(str(path), compression=codec) as stream:
         stream.write(TEXT.encode(encoding))
@@ -73,7 +76,7 @@ def test_compressed_files(tmp_path: Path, codec: str, encoding: str) -> None:
 
 
 def test_a_gzip_file_of_several_members_is_read_to_its_end(tmp_path: Path) -> None:
-    """Parts that were compressed apart and put together are one file."""
+    """A gzip file of several members is read to its end."""
     head, tail = TEXT[:30].encode(), TEXT[30:].encode()
     assert rows_of(tmp_path, gzip.compress(head) + gzip.compress(tail)) == FOUND
 
@@ -81,7 +84,7 @@ def test_a_gzip_file_of_several_members_is_read_to_its_end(tmp_path: Path) -> No
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
 @pytest.mark.parametrize("harm", ["cut", "flipped"])
 def test_a_damaged_stream_gives_its_readable_rows_and_then_an_error(tmp_path: Path, codec: str, harm: str) -> None:
-    """What could be read comes first and is right; the error names the file and how far it was readable."""
+    """A damaged compressed file gives its readable rows and then an error, which names the file and how far it was readable."""
     path = tmp_path / "input.csv.packed"
     lines = [f"user{n}@contoso.example,{zlib.crc32(b'%d' % n):x}{n:09d}\n" for n in range(40_000)]
     with pa.output_stream(str(path), compression=codec) as stream:
@@ -107,13 +110,16 @@ def test_a_damaged_stream_gives_its_readable_rows_and_then_an_error(tmp_path: Pa
 
 
 def test_a_stream_that_is_damaged_at_once_is_refused_at_opening(tmp_path: Path) -> None:
-    """Without a header there is nothing to wait for."""
+    """A compressed file that is damaged before its header ends is refused at opening."""
     with pytest.raises(InputError, match="damaged or cut short"):
         open_source([a_file(tmp_path, gzip.compress(TEXT.encode())[:12])])
 
 
 def test_spaces_around_the_three_are_removed_and_nothing_else_is(tmp_path: Path) -> None:
-    """People paste; ids keep their case, and extra cells every character."""
+    """Spaces around user, folder and contact are removed.
+
+    The ids keep their case, and extra cells keep every character.
+    """
     source = open_source(
         [a_file(tmp_path, f" user ,folder,contact,name\n  {USER}\t,\u00a0{FOLDER} , {CONTACT}\u2003, a  b \n")]
     )
@@ -123,7 +129,10 @@ def test_spaces_around_the_three_are_removed_and_nothing_else_is(tmp_path: Path)
 
 
 def test_quoted_cells_may_hold_line_ends_quotes_and_delimiters(tmp_path: Path) -> None:
-    """A row over several lines has the number of its first, and the rows after it are counted right."""
+    """A quoted cell may hold line ends, quotes and delimiters.
+
+    Its row has the number of its first line, and later rows are numbered correctly.
+    """
     note = 'one,\r\ntwo "2";\nthree\r'
     text = f'user,contact,note\n{USER},{CONTACT},"{note.replace(chr(34), chr(34) * 2)}"\nbob@x,A=,n\n"c@x",B=,""\n'
     for block_bytes in (1 << 20, 5):
@@ -136,8 +145,8 @@ def test_quoted_cells_may_hold_line_ends_quotes_and_delimiters(tmp_path: Path) -
 
 
 def test_empty_rows_are_no_rows(tmp_path: Path) -> None:
-    """What Excel leaves below a list: they are not counted as rows, and noted."""
-    for rest in ("", "short\n"):  # the second text is read carefully
+    """Rows of empty cells, which Excel leaves below a list, are not numbered as rows and are counted in a note."""
+    for rest in ("", "short\n"):  # the second text takes the slow path
         text = f"user;folder;contact\n;;\n{USER};;{CONTACT}\n;;\n;;;;\n ; ;\n{rest}{USER};;{CONTACT}\n"
         source = open_source([a_file(tmp_path, text)])
         assert [(r["row"], r["line"]) for r in records(source) if not r["reason"]] == [
@@ -162,7 +171,7 @@ def test_empty_rows_are_no_rows(tmp_path: Path) -> None:
     ],
 )
 def test_the_line_for_excel_names_the_delimiter(tmp_path: Path, mark: str, line: str, delimiter: str) -> None:
-    """It is no header; any delimiter that cannot stand in an address or id is taken."""
+    """A ``sep=`` line for Excel sets the delimiter and is not the header."""
     rows = [["user", "contact", "a,b;c"], [USER, CONTACT, "x"]]
     text = "".join(delimiter.join(f'"{cell}"' for cell in row) + "\r\n" for row in rows)
     source = open_source([a_file(tmp_path, f"{mark}{line}\r\n{text}".encode())])
@@ -171,13 +180,16 @@ def test_the_line_for_excel_names_the_delimiter(tmp_path: Path, mark: str, line:
 
 
 def test_a_delimiter_that_stands_in_ids_is_refused(tmp_path: Path) -> None:
-    """Cells could not be told apart."""
+    """A ``sep=`` line with a character that occurs in ids is refused, because cells could not be told apart."""
     with pytest.raises(InputError, match="names a delimiter that cannot separate"):
         open_source([a_file(tmp_path, f"sep=-\nuser-contact\n{USER}-{CONTACT}\n")])
 
 
 def test_titles_above_the_header_are_passed_over(tmp_path: Path) -> None:
-    """The first row that names user and contact is the header; what stands above is noted, with its lines counted."""
+    """The first row that names user and contact is the header.
+
+    Lines above it are noted, and count in the line numbers.
+    """
     text = f'Contacts to delete;;\n"Made by Zo\u00eb\non Monday";;\n;;\nuser;contact;name\n{USER};{CONTACT};x\n'
     source = open_source([a_file(tmp_path, text)])
     assert [(r["line"], r["user"], r["contact"], r["name"]) for r in records(source)] == [(6, USER, CONTACT, "x")]
@@ -194,7 +206,7 @@ def test_titles_above_the_header_are_passed_over(tmp_path: Path) -> None:
     ],
 )
 def test_a_header_that_is_not_certain_is_refused(tmp_path: Path, text: str, said: str) -> None:
-    """A row above it, a header of its own above it, too much above it, or odd quotes."""
+    """An uncertain header is refused: a row or another header above it, too many titles, or a quote inside a cell."""
     with pytest.raises(InputError, match=said):
         open_source([a_file(tmp_path, text)])
 
@@ -203,7 +215,7 @@ def test_a_header_that_is_not_certain_is_refused(tmp_path: Path, text: str, said
     "again", ["user,contact\n", "\ufeffUSER , contact\n", '#TYPE System.Object\n"user","contact"\n']
 )
 def test_the_header_of_a_file_that_was_put_behind_is_no_row(tmp_path: Path, again: str) -> None:
-    """Files that were put together: the same header once more is passed over and noted."""
+    """A repeated header, as in files that were joined, is skipped and noted."""
     row = f"{USER},{CONTACT}\n"
     source = open_source([a_file(tmp_path, f"user,contact\n{row}{again}{row}".encode())])
     assert [(r["row"], r["reason"]) for r in records(source)] == [(0, None), (1, None)]
@@ -229,20 +241,20 @@ def test_the_header_of_a_file_that_was_put_behind_is_no_row(tmp_path: Path, agai
     ],
 )
 def test_a_header_that_fits_no_row_refuses_the_file(tmp_path: Path, text: str, said: str) -> None:
-    """Row names, a delimiter at each line's end, and anything else: nobody knows which cell stands under which name."""
+    """A file whose header fits none of its rows is refused, because nobody knows which cell belongs to which column."""
     for block_bytes in (5, 1 << 20):
         with pytest.raises(InputError, match=said):
             records(open_source([a_file(tmp_path, text)], block_bytes=block_bytes))
 
 
 def test_empty_lines_are_no_rows_but_are_counted(tmp_path: Path) -> None:
-    """Line numbers are those an editor shows."""
+    """Empty lines are not rows, but count in the line numbers, so that these agree with an editor."""
     text = f"user,contact\n\n{USER},{CONTACT}\n\r\n   \n{USER},{CONTACT}\n\n"
     assert [row.line for row in rows_of(tmp_path, text)] == [3, 6]
 
 
 def test_a_header_alone_is_an_input_without_rows(tmp_path: Path) -> None:
-    """Nothing to do is no mistake."""
+    """A file with a header and no rows is a valid input without rows."""
     for text in ("user,contact", "user,contact\n"):
         source = open_source([a_file(tmp_path, text)])
         assert (records(source), source.rows_estimate) == ([], 0)
@@ -250,7 +262,7 @@ def test_a_header_alone_is_an_input_without_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cell", ["", "NULL", "NA", "null", "nan", "true", "007", "1e5"])
 def test_no_cell_is_taken_for_anything_but_text(tmp_path: Path, cell: str) -> None:
-    """Words that other programs read as missing or as numbers stay as they are."""
+    """A cell is always text: words that other programs read as missing values or numbers are kept."""
     (record,) = records(
         open_source([a_file(tmp_path, f'user,contact,note,quoted\n{USER},{CONTACT},{cell},"{cell}"\n')])
     )
@@ -258,7 +270,7 @@ def test_no_cell_is_taken_for_anything_but_text(tmp_path: Path, cell: str) -> No
 
 
 def test_a_large_file_crosses_real_blocks(tmp_path: Path) -> None:
-    """Three blocks of 1 MiB, with a bad row in the second: every row once, in order, with its line."""
+    """A file of three blocks with a bad row in the second gives every row once, in order, with its line number."""
     line = f"{USER},{{:08d}},{'x' * 200}\n"
     lines = ["user,contact,note\n", *(line.format(number) for number in range(12_000))]
     lines[7_000] = "short\n"
@@ -274,7 +286,7 @@ def test_a_large_file_crosses_real_blocks(tmp_path: Path) -> None:
 def test_ordinary_files_take_the_quick_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quote: str, end: str, encoding: str
 ) -> None:
-    """With or without quotes, in any encoding, in any number of blocks: nothing of a plain file is read twice."""
+    """An ordinary file takes the fast path only, whatever its quotes, encoding and number of blocks."""
     monkeypatch.setattr(csv_reader, "rows_of", None)
     header = csv_reader.Header(("user", "contact", "name"), b",", b"", 0, b"")
     monkeypatch.setattr(csv_reader, "read_header", lambda *_: header)

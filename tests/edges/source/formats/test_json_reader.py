@@ -1,4 +1,4 @@
-"""JSON as people have it: lines, arrays, pages of Graph's, single objects. The oracle is Python's own json module."""
+"""Tests of the JSON reader: lines, arrays, pages of Graph, single objects. Python's json module is the oracle."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAGE = {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#users('x')
 
 
 def sent(found: list[Row]) -> list[tuple[str, str, str]]:
-    """What would be sent."""
+    """Return the user, folder and contact of each valid row."""
     return [(row.user, row.folder, row.contact) for row in found if row.reason is None]
 
 
@@ -40,7 +40,7 @@ def sent(found: list[Row]) -> list[tuple[str, str, str]]:
         ("a.json", json.dumps(PAGE, indent=1)),
         ("a.json", json.dumps([{"value": [ONE]}, {"value": [TWO]}])),
         ("a.json", json.dumps([[ONE], [TWO]])),
-        ("a.json", json.dumps({"value": [ONE, TWO], "Count": 2})),  # ConvertTo-Json of Windows PowerShell
+        ("a.json", json.dumps({"value": [ONE, TWO], "Count": 2})),  # written by ConvertTo-Json of Windows PowerShell
         ("a.json", json.dumps({"value": [ONE]}, indent=2) + "\n" + json.dumps({"value": [TWO]}, indent=2)),
         ("a.json", json.dumps(ONE, indent=2) + json.dumps(TWO, indent=2)),
         ("a.jsonl", f"{json.dumps(ONE)}\n\n{json.dumps(TWO)}"),
@@ -52,20 +52,20 @@ def sent(found: list[Row]) -> list[tuple[str, str, str]]:
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_every_usual_form_gives_the_same_rows(tmp_path: Path, name: str, text: str, encoding: str) -> None:
-    """An array, a page, pages behind each other, one object a line: told by what stands there, in PowerShell's encodings too."""
+    """Arrays, pages of Graph, several documents in a file and JSON lines give the same rows, in each encoding."""
     path = a_file(tmp_path, text.encode(encoding), name)
     assert sent(rows(path)) == AS_ROWS
     assert sent(rows(path, block_bytes=7)) == AS_ROWS
 
 
 def test_a_single_object_is_a_list_of_one_row(tmp_path: Path) -> None:
-    """ConvertTo-Json of one object makes no array."""
+    """A single object is an input of one row, because ConvertTo-Json makes no array of one object."""
     assert sent(rows_of(tmp_path, json.dumps(ONE, indent=4))) == AS_ROWS[:1]
 
 
 @pytest.mark.parametrize("packed", [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)])
 def test_json_is_read_compressed_and_from_folders(tmp_path: Path, packed: Any) -> None:
-    """Beside CSV, in one folder."""
+    """Compressed JSON files are read from a folder beside CSV files."""
     ending, compress = packed
     a_file(tmp_path, compress(json.dumps([ONE]).encode()), f"a.json{ending}")
     a_file(tmp_path, compress(f"{json.dumps(TWO)}\n".encode()), f"b.jsonl{ending}")
@@ -74,7 +74,10 @@ def test_json_is_read_compressed_and_from_folders(tmp_path: Path, packed: Any) -
 
 
 def test_other_values_keep_their_meaning(tmp_path: Path) -> None:
-    """Text as it is, numbers as JSON has them, nested values as compact JSON, null and what is missing as no value."""
+    """Extra values become text.
+
+    Numbers keep their digits, nested values become compact JSON, null and missing keys have no value.
+    """
     value = {"a": [1, "x"], "ü": None}
     text = json.dumps([{**ONE, "n": 12345678901234567890, "f": 1.5, "yes": True, "nested": value, "none": None}, ONE])
     first, second = records(open_source([a_file(tmp_path, text, "a.json")]))
@@ -96,7 +99,7 @@ def test_other_values_keep_their_meaning(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_object_is_one_invalid_row(tmp_path: Path, wrong: dict[str, Any], reason: str) -> None:
-    """The rows around it live; it is named by its line, and by its place in an array."""
+    """A bad object is one invalid row with its reason and line number, and the rows around it are valid."""
     found = rows(a_file(tmp_path, "\n".join(map(json.dumps, (ONE, wrong, TWO))), "a.jsonl"))
     assert [(row.line, row.reason) for row in found] == [(1, None), (2, reason), (3, None)]
     found = rows(a_file(tmp_path, json.dumps([ONE, wrong, TWO]), "a.json"))
@@ -104,7 +107,7 @@ def test_a_bad_object_is_one_invalid_row(tmp_path: Path, wrong: dict[str, Any], 
 
 
 def test_what_is_no_object_is_one_invalid_row(tmp_path: Path) -> None:
-    """Text, a number and null among the objects of an array; a line that is broken in itself."""
+    """An array element that is not an object, and a broken line of JSON lines, are each one invalid row."""
     found = rows(a_file(tmp_path, json.dumps([ONE, "x", 1, None, TWO]), "a.json"))
     assert [row.reason for row in found if row.reason] == [
         f"the element is {what}, and a row is an object" for what in ("text", "a number", "null")
@@ -115,7 +118,10 @@ def test_what_is_no_object_is_one_invalid_row(tmp_path: Path) -> None:
 
 
 def test_a_key_that_stands_twice_is_no_choice_of_ours(tmp_path: Path) -> None:
-    """Which of two contacts is meant nobody knows: the row is invalid. Other columns take the last, as readers of JSON do."""
+    """An object with two keys for the contact is an invalid row.
+
+    In extra columns the last of two equal keys is taken.
+    """
     twice = f'{{"user": "{USER}", "contact": "AAMkAGI2TG93AAC=", "contact": "{CONTACT}"}}'
     cased = f'{{"user": "{USER}", "contact": "AAMkAGI2TG93AAC=", "Contact": "{CONTACT}"}}'
     other = f'{{"user": "{USER}", "contact": "{CONTACT}", "n": "1", "n": "2"}}'
@@ -134,19 +140,19 @@ def test_a_key_that_stands_twice_is_no_choice_of_ours(tmp_path: Path) -> None:
         f"[{json.dumps(ONE)},]",
         f"{json.dumps(ONE)},\n{json.dumps(TWO)}",
         f"[{json.dumps(ONE)}]]",
-        json.dumps([{"user": USER, "value": [ONE]}]),  # a page and a row at once
+        json.dumps([{"user": USER, "value": [ONE]}]),  # both a page and a row
         "[" * 100_000,
         '{"user":' * 100_000,
     ],
 )
 def test_a_document_that_is_broken_or_ambiguous_is_refused_before_any_row(tmp_path: Path, text: str) -> None:
-    """Nothing of it can be sent: the error comes when the file is opened."""
+    """A broken or ambiguous document is refused at opening, so that no row of it is sent."""
     with pytest.raises(InputError):
         open_source([a_file(tmp_path, text, "a.json")])
 
 
 def test_an_object_inside_another_is_never_a_row_of_its_own(tmp_path: Path) -> None:
-    """A line that leaves an object open makes the lines after it ambiguous, although each of them is an object."""
+    """An object inside another object is never read as a row. A line that leaves an object open refuses the file."""
     inner = json.dumps({"user": "bob@contoso.example", "contact": "AAMkAGI2TG93AAZ="})
     text = f'{json.dumps(ONE)}\n{{"user": "{USER}", "contact": "{CONTACT}", "more": [\n{inner}\n]}}\n'
     with pytest.raises(InputError, match="line 2"):
@@ -166,7 +172,7 @@ OBJECTS = st.lists(st.dictionaries(KEYS, VALUES, max_size=4), max_size=5)
 @settings(max_examples=30)
 @given(st.data())
 def test_documents_of_any_shape_give_what_the_json_module_gives(data: st.DataObject) -> None:
-    """Over arrays of objects with any keys and values, in any layout and cut into any pieces."""
+    """Random arrays and lines of objects give what Python's json module reads, in any layout and cut into any pieces."""
     objects = data.draw(OBJECTS)
     indent = data.draw(st.sampled_from([None, 0, 2]))
     if data.draw(st.booleans()):
@@ -182,7 +188,7 @@ def test_documents_of_any_shape_give_what_the_json_module_gives(data: st.DataObj
 
 
 def test_an_array_of_any_length_is_streamed(tmp_path: Path) -> None:
-    """20,000 objects in one line; an object that is too long for memory is refused with its bound."""
+    """An array of 20,000 objects in one line is read. A single object above 16 MiB is refused with that limit."""
     rng = random.Random(1)
     ids = [f"AAMkAGI2TG{rng.randrange(10**12):012d}=" for _ in range(20_000)]
     path = a_file(tmp_path, json.dumps([{"user": USER, "contact": one} for one in ids]), "a.json")
@@ -193,14 +199,14 @@ def test_an_array_of_any_length_is_streamed(tmp_path: Path) -> None:
 
 
 def noted(path: Path, **options: Any) -> dict[NoteKind, int]:
-    """What reading a file notes."""
+    """Return the notes that reading the file makes."""
     source = open_source([path], **options)
     records(source)
     return source.look.notes.counts
 
 
 def test_a_page_that_names_a_next_one_is_told(tmp_path: Path) -> None:
-    """Unless the next one follows in the same file."""
+    """A page with a next link is noted as incomplete, unless the next page follows in the file."""
     first = {**PAGE, "@odata.nextLink": "https://graph.microsoft.com/v1.0/users/x/contacts?$skip=2"}
     assert noted(a_file(tmp_path, json.dumps(first), "a.json")) == {NoteKind.INCOMPLETE_PAGE: 1}
     assert noted(a_file(tmp_path, json.dumps([first, PAGE]), "a.json")) == {}
@@ -208,7 +214,7 @@ def test_a_page_that_names_a_next_one_is_told(tmp_path: Path) -> None:
 
 
 def test_text_that_is_none_spoils_only_what_needs_it(tmp_path: Path) -> None:
-    """In a column that nobody needs it is replaced and told."""
+    """Characters that are not text are replaced and noted in an extra column, and make the row invalid in the contact."""
     path = a_file(tmp_path, f'[{{"user": "{USER}", "contact": "{CONTACT}", "note": "a\\u0000\\ud800"}}]', "a.json")
     (row,) = records(open_source([path]))
     assert (row["reason"], row["note"]) == (None, "a\ufffd\ufffd")
@@ -218,7 +224,10 @@ def test_text_that_is_none_spoils_only_what_needs_it(tmp_path: Path) -> None:
 
 
 def test_an_empty_array_is_a_list_without_rows(tmp_path: Path) -> None:
-    """As a CSV file with nothing but its header is."""
+    """An empty array is an input without rows, as is a CSV file with only its header.
+
+    CSV text in a JSON file is refused.
+    """
     for text in ("[]", '{"value": []}', "  [ ]\n"):
         assert rows(a_file(tmp_path, text, "a.json")) == []
     with pytest.raises(InputError):
@@ -226,7 +235,7 @@ def test_an_empty_array_is_a_list_without_rows(tmp_path: Path) -> None:
 
 
 def test_lines_and_indented_objects_in_one_file_are_refused(tmp_path: Path) -> None:
-    """One object a line and then indented ones: the sentence names the file and the line, and nothing is sent."""
+    """A file that mixes JSON lines and indented objects is refused with the file and the line."""
     text = f"{json.dumps(ONE)}\n{json.dumps(TWO, indent=2)}\n{json.dumps(TWO, indent=2)}"
     with pytest.raises(InputError, match=r"a\.json: line 2 is not a whole JSON object.*None of the file is sent"):
         open_source([a_file(tmp_path, text, "a.json")])

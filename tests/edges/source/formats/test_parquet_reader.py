@@ -1,4 +1,4 @@
-"""Parquet: which types are text, which are refused, and what becomes of the others."""
+"""Tests of the Parquet reader: which types are read as text, which are refused, and how other columns become text."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ NOT_TEXT = "the row holds bytes that are not UTF-8 text"
 
 
 def a_parquet(folder: Path, columns: dict[str, Any], name: str = "input.parquet", **options: Any) -> Path:
-    """Write a table; the columns are arrays or lists."""
+    """Write a Parquet file with these columns and return its path."""
     pq.write_table(pa.table(columns), folder / name, **options)
     return folder / name
 
 
 def raw_strings(*cells: bytes) -> pa.Array:
-    """An array of strings whose bytes nobody has checked, as other writers leave them."""
+    """Return an array of strings with unchecked bytes, as other writers may leave them."""
     return pa.StringArray.from_buffers(len(cells), *pa.array(cells, pa.binary()).buffers()[1:])
 
 
@@ -43,7 +43,10 @@ def raw_strings(*cells: bytes) -> pa.Array:
     ids=str,
 )
 def test_every_type_of_text_is_read(tmp_path: Path, kind: pa.DataType) -> None:
-    """Strings of any width, dictionaries and bytes are text, with nulls as empty cells; lines count rows from 1."""
+    """Every type of string, dictionary or bytes is read as text.
+
+    Null is an empty cell, and line numbers count rows from 1.
+    """
     cells = {"user": [USER, None, USER], "folder": [None, FOLDER, FOLDER], "contact": [CONTACT, CONTACT, None]}
     path = a_parquet(tmp_path, {name: pa.array(cell, pa.string()).cast(kind) for name, cell in cells.items()})
     source = open_source([path])
@@ -56,7 +59,7 @@ def test_every_type_of_text_is_read(tmp_path: Path, kind: pa.DataType) -> None:
 
 
 def test_bytes_of_a_fixed_size_and_a_column_of_nulls_are_read(tmp_path: Path) -> None:
-    """Some writers give ids of one length a type of their own, and an empty folder no type at all."""
+    """Bytes of a fixed size are read as ids, and a column of nulls as empty folders, as some writers store them."""
     path = a_parquet(tmp_path, {"id": pa.array([b"AAMk"], pa.binary(4)), "upn": [USER], "folder": pa.nulls(1)})
     assert rows(path) == [(1, USER, "", "AAMk", None)]
 
@@ -66,13 +69,16 @@ def test_bytes_of_a_fixed_size_and_a_column_of_nulls_are_read(tmp_path: Path) ->
     [(pa.array([7]), "int64"), (pa.array([1.5]), "double"), (pa.array([True]), "bool"), (pa.array([["A"]]), "list<")],
 )
 def test_an_id_that_is_no_text_is_refused(tmp_path: Path, column: pa.Array, kind: str) -> None:
-    """The message names the column and its type, before any row is read."""
+    """A contact column that is not text is refused before any row is read, with the column's name and type."""
     with pytest.raises(InputError, match=f"The column 'contactId' of .* holds {kind}.*the contact is text"):
         open_source([a_parquet(tmp_path, {"user": [USER], "contactId": column})])
 
 
 def test_names_and_aliases_are_those_of_csv(tmp_path: Path) -> None:
-    """Case and order do not matter, names with dots are names, and a missing column is refused with those there are."""
+    """Column names follow the rules of CSV.
+
+    Case and order do not matter, and a missing column is refused with the existing ones.
+    """
     path = a_parquet(tmp_path, {"a.b": ["x"], "CONTACTID": [CONTACT], "Mailbox": [USER]})
     source = open_source([path])
     assert [(r["user"], r["contact"], r["a.b"]) for r in records(source)] == [(USER, CONTACT, "x")]
@@ -81,7 +87,7 @@ def test_names_and_aliases_are_those_of_csv(tmp_path: Path) -> None:
 
 
 def test_other_columns_become_text(tmp_path: Path) -> None:
-    """Numbers, times and truth values as they are written, nested values as JSON, bytes that are no text as base64."""
+    """Extra columns become text: numbers and times as written, nested values as JSON, and bytes that are not UTF-8 as base64."""
     when = datetime.datetime(2025, 3, 14, 9, 26, 53)
     extras = {
         "number": pa.array([42]),
@@ -116,7 +122,7 @@ def test_other_columns_become_text(tmp_path: Path) -> None:
 
 
 def test_bad_rows_stay_in_their_place(tmp_path: Path) -> None:
-    """Bytes that are no text in a column that is needed make their row invalid; NUL and long cells elsewhere spoil no row."""
+    """Bad bytes in a needed column make their row invalid. NUL and long cells in an extra column do not."""
     user = raw_strings(USER.encode(), b"caf\xe9@x", USER.encode(), USER.encode(), USER.encode())
     note = pa.array(["a", "b", "c\0", "d" * 32_769, "e"])
     path = a_parquet(tmp_path, {"user": user, "contact": [CONTACT] * 5, "note": note})
@@ -133,13 +139,13 @@ def test_bad_rows_stay_in_their_place(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text_are_no_id(tmp_path: Path) -> None:
-    """A binary contact column is decoded as UTF-8, row by row where it must be."""
+    """A contact column of bytes is decoded as UTF-8, and bytes that are not UTF-8 make only their row invalid."""
     path = a_parquet(tmp_path, {"user": [USER] * 2, "contact": pa.array([b"\xff\xfe", CONTACT.encode()])})
     assert [(row.contact, row.reason) for row in rows(path)] == [("\ufffd\ufffd", NOT_TEXT), (CONTACT, None)]
 
 
 def test_an_export_in_parquet_has_nothing_neutralised(tmp_path: Path) -> None:
-    """No spreadsheet opens it, so an apostrophe in it belongs to the value."""
+    """A Parquet export keeps an apostrophe at the start of a cell: only CSV exports add one, against formulas."""
     columns = {
         "row": [1],
         "outcome": ["refused"],
@@ -152,7 +158,7 @@ def test_an_export_in_parquet_has_nothing_neutralised(tmp_path: Path) -> None:
 
 
 def test_row_groups_and_other_files_are_numbered_on(tmp_path: Path) -> None:
-    """Batches follow the rows over groups; CSV and Parquet can be mixed in one input."""
+    """Rows are numbered over row groups and over a CSV and a Parquet file in one input, and no batch has over 8,192 rows."""
     table = {"user": [USER] * 20_000, "contact": [f"A{n:05d}" for n in range(20_000)]}
     path = a_parquet(tmp_path, table, row_group_size=7_000)
     source = open_source([a_file(tmp_path, f"user,contact\n{USER},{CONTACT}\n"), path])
@@ -165,7 +171,7 @@ def test_row_groups_and_other_files_are_numbered_on(tmp_path: Path) -> None:
 
 
 def test_rows_of_many_bytes_come_in_smaller_batches(tmp_path: Path) -> None:
-    """A batch of 8,192 rows with notes of 4 KiB would take 32 MiB."""
+    """Rows with many bytes come in smaller batches: 8,192 rows with notes of 4 KiB would take 32 MiB."""
     notes = [f"{number:04d}" * 1_024 for number in range(3_000)]
     columns = {"user": [USER] * 3_000, "contact": [CONTACT] * 3_000, "note": notes}
     path = a_parquet(tmp_path, columns, compression="none", use_dictionary=False)
@@ -175,13 +181,13 @@ def test_rows_of_many_bytes_come_in_smaller_batches(tmp_path: Path) -> None:
 
 
 def test_a_table_without_rows_is_an_input_without_rows(tmp_path: Path) -> None:
-    """Nothing to do is no mistake."""
+    """A table without rows is a valid input without rows."""
     path = a_parquet(tmp_path, {"user": pa.array([], pa.string()), "contact": pa.array([], pa.string())})
     assert (records(open_source([path])), open_source([path]).rows_estimate) == ([], 0)
 
 
 def test_a_cut_file_is_refused_at_opening(tmp_path: Path) -> None:
-    """The schema stands at the end: without it nothing can be read."""
+    """A Parquet file that was cut is refused at opening, because its schema stands at the end."""
     path = a_parquet(tmp_path, {"user": [USER], "contact": [CONTACT]})
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="damaged or unfinished Parquet"):
@@ -189,7 +195,7 @@ def test_a_cut_file_is_refused_at_opening(tmp_path: Path) -> None:
 
 
 def test_damaged_pages_are_told_after_the_rows_before_them(tmp_path: Path) -> None:
-    """The schema is fine, the second row group is not: the first one comes out, then the error."""
+    """A damaged row group raises an error after the rows of the groups before it."""
     contacts = [f"A{n:05d}" for n in range(20_000)]
     options = {"row_group_size": 10_000, "compression": "zstd", "use_dictionary": False}
     path = a_parquet(tmp_path, {"user": [USER] * 20_000, "contact": contacts}, **options)

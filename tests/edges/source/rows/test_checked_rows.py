@@ -1,4 +1,4 @@
-"""Bad rows stay in their place with a reason and a line number, and the rows around them are right."""
+"""Tests of bad rows: each keeps its place with a reason and a line number, and the rows around it are read correctly."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ BAD_LINES = [
 @BLOCKS
 @pytest.mark.parametrize(("bad", "reason"), BAD_LINES, ids=range(len(BAD_LINES)))
 def test_a_bad_row_stays_in_its_place(tmp_path: Path, bad: bytes, reason: str, block_bytes: int) -> None:
-    """The good rows before and after it keep their text and their line numbers."""
+    """A bad row has its reason, and the good rows before and after it keep their text and line numbers."""
     if block_bytes < 100 and len(bad) > 300_000:
-        block_bytes = 60_000  # smaller ones take seconds to no other effect
+        block_bytes = 60_000  # smaller blocks take seconds and prove nothing more
     found = rows_of(tmp_path, HEADER + GOOD * 2 + bad + GOOD * 2, block_bytes=block_bytes)
     assert [row.line for row in found] == [2, 3, 4, 5, 6]
     assert found[2].reason == reason
@@ -53,14 +53,14 @@ def test_a_bad_row_stays_in_its_place(tmp_path: Path, bad: bytes, reason: str, b
 
 
 def test_the_limits_themselves_are_allowed(tmp_path: Path) -> None:
-    """A cell of exactly 32 KiB, in a block of its own or not, is no mistake."""
+    """A cell of exactly 32 KiB is valid, whatever the block size."""
     text = HEADER + b"ann@x,,A," + b"n" * 32_768 + b"\n" + GOOD
     for block_bytes in (1_000, 1 << 20):
         assert [row.reason for row in rows_of(tmp_path, text, block_bytes=block_bytes)] == [None, None]
 
 
 def test_a_bad_row_shows_what_it_holds(tmp_path: Path) -> None:
-    """Cells are taken by position, bad bytes replaced, long ones cut, missing ones empty or null: enough to find the row."""
+    """A bad row shows what it holds, so that people can find it: bad bytes are replaced, long cells cut, missing cells empty."""
     bad = [b"ann@x\n", b"b\xff@x,,A,n\n", b"c@x,,A\x00,n\n", b"d@x,,%s,n\n" % (b"A" * 40_000), b"e@x,f,A,n,too,many\n"]
     found = records(open_source([a_file(tmp_path, HEADER + b"".join(bad))]))
     assert [(r["user"], r["folder"], r["contact"], r["note"]) for r in found] == [
@@ -88,7 +88,7 @@ CELLS_OF_NO_MATTER = [
 def test_a_cell_that_nobody_needs_spoils_no_row(
     tmp_path: Path, cell: bytes, shown: str, kind: NoteKind, block_bytes: int
 ) -> None:
-    """The row is sent; what is bad in the cell is replaced, what is too long is cut, and both are noted with the line."""
+    """A bad cell in an extra column does not make its row invalid. It is replaced or cut, and noted with its line."""
     source = open_source(
         [a_file(tmp_path, HEADER + GOOD + b"bob@x,,B," + cell + b"\n" + GOOD)], block_bytes=block_bytes
     )
@@ -104,7 +104,7 @@ def test_a_cell_that_nobody_needs_spoils_no_row(
 
 
 def test_a_row_that_is_too_long_in_all_is_sent_with_its_other_cells_cut(tmp_path: Path) -> None:
-    """Twenty notes of 30 KiB: each of them is short enough, the row is not."""
+    """A row that is too long in all is sent, and its extra cells are cut, even if each of them is short enough."""
     header = b"user,contact," + b",".join(b"n%d" % n for n in range(20)) + b"\n"
     source = open_source([a_file(tmp_path, header + b"ann@x,A" + (b"," + b"n" * 30_000) * 20 + b"\n")])
     (found,) = records(source)
@@ -114,7 +114,7 @@ def test_a_row_that_is_too_long_in_all_is_sent_with_its_other_cells_cut(tmp_path
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_a_cell_of_many_mebibytes_is_not_held(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
-    """Of 64 MiB in quotes, some blocks are in memory at a time; the rows around them are read."""
+    """A quoted cell of 64 MiB is not held in memory, and the rows around it are read."""
     cell = b'"' + (b"eve@x,,E,n\n" + b'""' + b"n" * 1_000) * 64_000 + b'"'
     path = a_file(tmp_path, compress(HEADER + GOOD + b"bob@x,,B," + cell + b"\n" + GOOD))
     tracemalloc.start()
@@ -149,7 +149,7 @@ FAULTS = [
 def test_a_file_that_cannot_be_read_with_certainty_is_refused(
     tmp_path: Path, text: bytes, said: str, block_bytes: int
 ) -> None:
-    """With the line and what it looks like, and without a row of what comes after it."""
+    """A file with misplaced quotes or a second header is refused with the line and the fault, and no row after it is read."""
     source = open_source([a_file(tmp_path, HEADER + GOOD + text + GOOD)], block_bytes=block_bytes)
     found: list[dict[str, object]] = []
     with pytest.raises(InputError, match=said):
@@ -166,7 +166,7 @@ def test_nothing_is_sent_of_an_input_with_such_a_file(
     command: str,
     packed: Callable[[bytes], bytes],
 ) -> None:
-    """Nor of the good file before it: exit code 2, and no ledger from which a run could go on."""
+    """An input with one unreadable file ends every command with exit code 2, and no row of the other file is sent or staged."""
     monkeypatch.setenv("PURGEENGINE_ACCESS_TOKEN", "never.looked.at")
     good = a_file(tmp_path, HEADER + GOOD * 3, "a.csv")
     bad = a_file(tmp_path, packed(HEADER + GOOD * 3 + b'ann@x,,A,"open\n' + GOOD), "b.dat")
@@ -187,7 +187,7 @@ def test_nothing_is_sent_of_an_input_with_such_a_file(
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("block_bytes", [3, 1 << 20])
 def test_half_a_surrogate_pair_in_utf16_is_a_bad_row(tmp_path: Path, encoding: str, block_bytes: int) -> None:
-    """In the middle of a file and at its very end, also where the pieces of the stream split a pair."""
+    """Half a surrogate pair in UTF-16 is a bad row, also at the end of the file and where a block splits a pair."""
     text = "\ufeffnote,user,contact" + "".join(
         f"\n{note},{USER},{CONTACT}{note[1:]}{note if ord(note[0]) == 0xD83D else chr(0)[:0]}"
         for note in ("\U0001f600", "\ud83d", "x", "\ud83d")
@@ -200,14 +200,14 @@ def test_half_a_surrogate_pair_in_utf16_is_a_bad_row(tmp_path: Path, encoding: s
 
 
 def test_half_a_character_at_the_end_of_utf16_is_a_bad_row(tmp_path: Path) -> None:
-    """A file cut between two bytes loses its last row and says so."""
+    """A UTF-16 file that was cut within a character has a bad last row."""
     text = f"\ufeffuser,contact\n{USER},{CONTACT}\n{USER},{CONTACT}".encode("utf-16-le")
     found = rows_of(tmp_path, text + b"A")
     assert [row.reason for row in found] == [None, "the row holds bytes that are not UTF-8 text"]
 
 
 def test_utf16_whose_bytes_do_not_pair_up_is_refused(tmp_path: Path) -> None:
-    """A byte that went missing joins the beginning of one row to the end of another."""
+    """UTF-16 text with a lost byte is refused, because the beginning of one row joins the end of another."""
     text = f"\ufeffuser,note,contact\n{USER},n,{CONTACT}\n".encode("utf-16-le")
     row = f"{USER},note,{CONTACT}\n".encode("utf-16-le")
     for broken in (row * 3 + row[:30] + row[31:] + row * 3, row + row.decode("utf-16-le").encode("utf-16-be")):
@@ -216,7 +216,7 @@ def test_utf16_whose_bytes_do_not_pair_up_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_kind_at_once(tmp_path: Path) -> None:
-    """All bad lines in one file, good ones between them: the order and the numbers hold."""
+    """A file with every kind of bad row between good ones keeps the order and the line numbers."""
     content = HEADER + b"".join(GOOD + bad for bad, _ in BAD_LINES) + GOOD
     found = rows_of(tmp_path, content)
     assert [row.line for row in found] == list(range(2, 2 * len(BAD_LINES) + 3))
@@ -225,7 +225,10 @@ def test_every_kind_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("row", [b"ann@x,A,B\n", b"ann@x,hello, world,A,B\n"], ids=["short", "long"])
 def test_a_row_of_shifted_cells_has_no_contact(tmp_path: Path, row: bytes) -> None:
-    """Its export has the right number of cells again, and must not be taken for a row that names another contact."""
+    """A row with too few or too many cells has no contact.
+
+    Its export cannot be mistaken for a row with another contact.
+    """
     found = rows_of(tmp_path, b"user,note,contact,earlier contact\n" + row + b"ann@x,n,A,B\n")[0]
     assert (found.user, found.contact) == ("ann@x", "")
     assert "cells where the header has 4" in (found.reason or "")

@@ -1,4 +1,4 @@
-"""The parts of staging, each alone: what is counted, what progress is told, and duplicates that do not fit into memory."""
+"""Tests of the steps of staging, each alone: counts, progress, and duplicates that do not fit into memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.ledger_fixtures import ID, FakeSource, open_ledger, rows_of
 
 
 def test_rows_of_each_kind_are_counted(tmp_path: Path) -> None:
-    """Six to send, three that repeat one of them, two that are no rows of ours; and progress hears of all eleven."""
+    """Rows to send, duplicates and invalid rows are counted, and progress covers all rows."""
     good = rows_of("a", 6)
     source = FakeSource([*good, *good[:3], ("", "", "A"), ("ann@x", "", "..")], batch_rows=4)
     told: list[int] = []
@@ -34,7 +34,7 @@ def test_rows_of_each_kind_are_counted(tmp_path: Path) -> None:
 
 
 def test_duplicates_are_spilled_when_there_are_as_many_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three fit: the third empties the memory, the sixth once more; nothing is lost, whichever part of the input it is of."""
+    """Duplicates are written to disk when the buffer of three is full, and each is found for its part of the input."""
     monkeypatch.setattr(Repeats, "BUFFER_PAIRS_MAX", 3)
     monkeypatch.setattr(row_order, "PART_ROWS_MAX", 10)
     repeats = Repeats(tmp_path)
@@ -50,7 +50,7 @@ def test_duplicates_are_spilled_when_there_are_as_many_as_fit(tmp_path: Path, mo
 
 
 def test_parts_are_filled_however_many_rows_come_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but the last have as many rows as a part may, and all groups but the last as many as a group."""
+    """All part files but the last, and all row groups but the last, are full, however many rows come at once."""
     monkeypatch.setattr(parts, "PART_ROWS_MAX", 8)
     writer = PartWriter(tmp_path, "kind", pa.schema([pa.field("row", pa.int64())]), 4, repetitive=[])
     for first, end in ((0, 6), (6, 7), (7, 18), (18, 19)):
@@ -65,7 +65,7 @@ def test_parts_are_filled_however_many_rows_come_at_once(tmp_path: Path, monkeyp
 
 
 def test_rows_of_a_user_with_two_names_are_staged_as_one_mailbox(tmp_path: Path) -> None:
-    """And the names are kept with the ledger."""
+    """Rows of a user under two names are staged as one mailbox, and the names are kept in the ledger."""
     user = User(ID.format(1), "a@contoso.example")
     source = FakeSource([*rows_of("a", 2), *rows_of("b", 3), (user.object_id, "", "x")])
     open_ledger(tmp_path / "L", source, resolve=lambda names: {name: user for name in names if name[0] != "b"}).close()
@@ -79,7 +79,10 @@ def test_rows_of_a_user_with_two_names_are_staged_as_one_mailbox(tmp_path: Path)
 def test_rows_that_do_not_fit_in_memory_are_grouped_in_the_folder_of_the_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Temporary files may be on a small disk, or in memory."""
+    """Rows that do not fit in memory are grouped in the ledger's folder.
+
+    The temporary folder may be small or in memory.
+    """
     taken: list[Path] = []
     temporary = tempfile.TemporaryFile
 
@@ -97,7 +100,7 @@ def test_rows_that_do_not_fit_in_memory_are_grouped_in_the_folder_of_the_ledger(
 
 
 def test_what_an_earlier_ledger_hands_over_is_staged(tmp_path: Path) -> None:
-    """Waits and requests by the new numbers of the mailboxes, and where the chain began."""
+    """A ledger takes over the waits and recent requests of an earlier one, under its own mailbox numbers."""
     about = {"tenant_id": "contoso", "action": "permanentDelete", "id_type": "default", "resolve_users": False}
     earlier = Takeover("root", "parent", (9, 8), {3: (7, 6)}, {3: [(5, 4)]}, {"b@contoso.example": 3}, about)
     open_ledger(tmp_path / "L", FakeSource([*rows_of("a", 2), *rows_of("b", 1)], earlier=earlier)).close()

@@ -1,4 +1,4 @@
-"""Serial lanes: batches whose rows depend each on the one before, for mailboxes that would otherwise end last."""
+"""Tests of lanes: batches in which each row depends on the one before, for mailboxes that would otherwise end last."""
 
 from __future__ import annotations
 
@@ -42,26 +42,26 @@ DENIED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 
 
 def lanes(*rows: int, **limits: Any) -> tuple[Scheduler, list[Batch]]:
-    """A scheduler whose mailboxes are few and large, so that each is critical, and the lanes that it sends at once."""
+    """Make a scheduler with few large mailboxes, all of them critical, and return it with the lanes that it sends first."""
     scheduler = a_scheduler(*rows, **{"serial_lanes": True, "connections": 8, **limits})
     return scheduler, batches(scheduler.handle(now=0.0))
 
 
 def test_a_mailbox_that_decides_the_end_gets_four_lanes_of_twenty() -> None:
-    """A single mailbox uses its four slots for four serial batches, rows in order."""
+    """A single mailbox uses its four slots for four lanes of twenty, with the rows in order."""
     _, sent = lanes(1_000)
     assert [(batch.serial, batch.size) for batch in sent] == [(True, 20)] * 4
     assert [row for batch in sent for row in positions(batch)] == list(range(80))
 
 
 def test_many_small_mailboxes_need_no_lanes() -> None:
-    """Where the connections decide the end, full unordered batches are cheapest."""
+    """Many small mailboxes get full unordered batches, because the connections decide the end."""
     _, sent = lanes(*[10] * 200, connections=4)
     assert [(batch.serial, batch.size) for batch in sent] == [(False, 20)] * 4
 
 
 def test_a_giant_gets_lanes_and_the_others_share_full_batches() -> None:
-    """The largest mailbox would end last; it gets its lanes first, and the connections left carry the others."""
+    """The largest mailbox gets its lanes first, and the other mailboxes share full batches on the connections left."""
     _, sent = lanes(5_000, *[12] * 100)
     assert [batch.serial for batch in sent] == [True] * 4 + [False] * 4
     assert {part.mailbox for batch in sent[:4] for part in batch.parts} == {0}
@@ -72,7 +72,7 @@ def test_a_giant_gets_lanes_and_the_others_share_full_batches() -> None:
 def test_mailboxes_get_lanes_as_connections_allow_and_the_others_full_batches(
     connections: int, in_lanes: set[int]
 ) -> None:
-    """Three that are critical, where batches are wide: four connections for each in lanes, and one for each of the others."""
+    """Critical mailboxes get lanes of four connections each as the connections allow, and the others one full batch each."""
     _, sent = lanes(1_000, 1_000, 1_000, fanout=20, connections=connections)
     assert {batch.parts[0].mailbox for batch in sent if batch.serial} == in_lanes
     assert [batch.parts[0].mailbox for batch in sent if not batch.serial] == sorted({0, 1, 2} - in_lanes)
@@ -80,7 +80,7 @@ def test_mailboxes_get_lanes_as_connections_allow_and_the_others_full_batches(
 
 
 def test_a_mailbox_gets_lanes_when_those_of_another_have_ended() -> None:
-    """Four connections for two mailboxes: lanes for one of them at a time, then for the other."""
+    """With four connections, two mailboxes have lanes one after the other."""
     scheduler, flying = lanes(100, 100, fanout=20, connections=4)
     had_lanes = []
     for now in range(1, 9):
@@ -93,25 +93,28 @@ def test_a_mailbox_gets_lanes_when_those_of_another_have_ended() -> None:
 
 
 def test_a_critical_mailbox_uses_its_slots_in_two_batches_where_one_has_no_room() -> None:
-    """Narrow batches of rows that are in a hurry: two rows of the smaller mailbox in one, and its other two in the next."""
+    """A critical mailbox uses its slots in two batches if the first has no room for all of its rows."""
     _, sent = lanes(5, 9, connections=11, seed=30)
     assert [{part.mailbox: len(part.attempts) for part in batch.parts} for batch in sent] == [{1: 4, 0: 2}, {0: 2}]
 
 
 def test_the_last_rows_are_shared_out_over_the_lanes() -> None:
-    """Ten rows go as three, three, two and two rather than as one lane of ten."""
+    """The last ten rows of a mailbox are shared over four lanes as three, three, two and two."""
     mailbox = Mailbox(7, 0, 10, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
     assert [len(mailbox.draw_lane(20, 0.0)) for _ in range(4)] == [3, 3, 2, 2]
 
 
 def test_lanes_are_not_used_where_they_are_switched_off() -> None:
-    """``serial_lanes=False`` sends unordered batches only."""
+    """With ``serial_lanes=False`` only unordered batches are sent."""
     _, sent = lanes(1_000, serial_lanes=False)
     assert [(batch.serial, batch.size) for batch in sent] == [(False, 4)]
 
 
 def test_rows_behind_the_one_that_broke_a_lane_were_no_attempt() -> None:
-    """424 behind a row that was gone: sent again at once, as rows that were never sent, and their requests are given back."""
+    """Rows that a lane did not attempt after a gone row are sent again at once as never sent.
+
+    Their requests are given back.
+    """
     scheduler, (first, *_) = lanes(1_000)
     commands = scheduler.handle(answer(first, PURGED, GONE, rest=NOT_TRIED), now=0.5)
     assert outcomes(commands) == {0: Outcome.PURGED, 1: Outcome.ABSENT}
@@ -121,7 +124,7 @@ def test_rows_behind_the_one_that_broke_a_lane_were_no_attempt() -> None:
 
 
 def test_a_lane_that_says_424_without_a_reason_waits_and_counts() -> None:
-    """Nothing before it failed: the rows are sent again later, and their sendings count, or it could go on for ever."""
+    """A lane that answers 424 without a failed row counts as sent and is sent again later, so that it cannot repeat for ever."""
     scheduler, (first, *_) = lanes(20)
     commands = scheduler.handle(answer(first, rest=NOT_TRIED), now=0.5)
     assert all(entry.number == 1 for entry in returned(commands).values())
@@ -129,7 +132,7 @@ def test_a_lane_that_says_424_without_a_reason_waits_and_counts() -> None:
 
 
 def test_a_fault_in_a_lane_leaves_its_own_row_in_doubt_and_no_other() -> None:
-    """The service's trouble with one row says nothing about those that were not tried."""
+    """A fault in a lane leaves only its own row in doubt."""
     scheduler, (first, *_) = lanes(1_000)
     commands = scheduler.handle(answer(first, FAULT, rest=NOT_TRIED), now=0.5)
     assert {entry.position: entry.in_doubt for entry in returned(commands).values()} == {
@@ -139,7 +142,7 @@ def test_a_fault_in_a_lane_leaves_its_own_row_in_doubt_and_no_other() -> None:
 
 
 def test_a_lost_lane_leaves_all_its_rows_in_doubt_and_the_mailbox_waits() -> None:
-    """Nobody knows how far it came, and it may still be running: no new lane for this mailbox."""
+    """A lost lane leaves all its rows in doubt and gives its mailbox a cooldown, because it may still be running."""
     scheduler, (first, *_) = lanes(1_000)
     commands = scheduler.handle(lost(first), now=0.5)
     assert len(returned(commands)) == 20
@@ -148,7 +151,7 @@ def test_a_lost_lane_leaves_all_its_rows_in_doubt_and_the_mailbox_waits() -> Non
 
 
 def test_a_throttled_row_stops_the_other_lanes_from_being_renewed() -> None:
-    """The mailbox waits, not only the lane."""
+    """A throttled row in one lane keeps the whole mailbox from sending new lanes."""
     scheduler, (first, second, *_) = lanes(1_000)
     assert batches(scheduler.handle(answer(first, THROTTLED, rest=NOT_TRIED), now=0.5)) == []
     assert batches(scheduler.handle(answer(second), now=0.6)) == []
@@ -156,7 +159,10 @@ def test_a_throttled_row_stops_the_other_lanes_from_being_renewed() -> None:
 
 
 def test_a_mailbox_that_closes_with_lanes_in_flight_is_closed_by_the_last_of_them() -> None:
-    """Until then its rows may come back; then those sent before are refused with it and those never tried are skipped."""
+    """A mailbox that closes with lanes in flight is closed with the last of them.
+
+    Rows sent before are refused, and unattempted ones skipped.
+    """
     scheduler, (first, second, third, fourth) = lanes(100)
     commands = scheduler.handle(answer(first, DENIED, rest=NOT_TRIED), now=0.5)
     assert (batches(commands), entries(commands, MailboxClosed)) == ([], [])
@@ -172,7 +178,7 @@ def test_a_mailbox_that_closes_with_lanes_in_flight_is_closed_by_the_last_of_the
 
 
 def test_a_lane_that_is_refused_when_its_mailbox_is_closing_ends_with_it() -> None:
-    """The last of four in flight: its rows are settled in the same turn, and none is said to be sent again."""
+    """A lane that is refused while its mailbox closes is settled in the same turn, and none of its rows is returned."""
     scheduler, (first, second, third, fourth) = lanes(100)
     scheduler.handle(answer(first, DENIED, rest=NOT_TRIED), answer(second), now=0.5)
     before = scheduler.handle(refusal(third, 400, "BadRequest"), now=0.6)
@@ -184,7 +190,7 @@ def test_a_lane_that_is_refused_when_its_mailbox_is_closing_ends_with_it() -> No
 
 
 def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
-    """400 for a serial batch: its rows go into unordered ones, together, and no lane is tried again."""
+    """A service that refuses lanes with 400 gets their rows in unordered batches, and no lane again."""
     scheduler, sent = lanes(1_000)
     commands = [scheduler.handle(refusal(lane, 400, "BadRequest"), now=0.5) for lane in sent]
     after = [batch for said in commands for batch in batches(said)]
@@ -193,7 +199,7 @@ def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
 
 
 def test_a_refused_lane_of_one_row_says_that_the_row_is_wrong() -> None:
-    """No other row can be the reason: it is refused for good, and lanes are used as before."""
+    """A refused lane of one row means that the row is wrong: it is refused, and lanes are used as before."""
     scheduler, (first, *_) = lanes(60)
     scheduler.handle(answer(first, *[PURGED] * (first.size - 1), FAULT), now=0.5)
     (alone,) = batches(scheduler.handle(now=scheduler.wake_at() or 0.0))
@@ -204,14 +210,14 @@ def test_a_refused_lane_of_one_row_says_that_the_row_is_wrong() -> None:
 
 
 def test_a_refused_lane_of_two_rows_says_no_more_than_one_of_twenty() -> None:
-    """They go together into an unordered batch."""
+    """A refused lane of two rows puts its rows together into an unordered batch."""
     scheduler, sent = lanes(100, batch_items_max=2)
     after = batches(scheduler.handle(*(refusal(lane, 400, "BadRequest") for lane in sent), now=0.5))
     assert (after[0].serial, positions(after[0])) == (False, [0, 1])
 
 
 def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -> None:
-    """Where a gone row breaks every lane at its first or second row, an unordered batch of four carries more."""
+    """A mailbox whose lanes break at their first or second row gets unordered batches, which carry more."""
     scheduler, sent = lanes(4_000)
     now = 0.0
     for _ in range(60):
@@ -221,7 +227,7 @@ def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -
 
 
 def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() -> None:
-    """Whatever mixture is drawn, lanes and rows of unordered batches add up to four at the most, for every mailbox."""
+    """Lanes and rows of unordered batches of a mailbox together never take more than its four slots."""
     scheduler = a_scheduler(*[5_000] * 20, serial_lanes=True, connections=16)
     flying = {batch.number: batch for batch in batches(scheduler.handle(now=0.0))}
     kinds = set()
@@ -239,7 +245,7 @@ def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() ->
 
 
 def test_a_lane_on_the_wire_depends_all_the_way() -> None:
-    """Each sub-request names the one before it, which Graph's rules accept as fully sequential; the first names none."""
+    """In a lane on the wire each sub-request depends on the one before it, which Graph accepts as sequential."""
     body = encode_batch(
         stretches_of([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)]), serial=True
     )
@@ -251,7 +257,7 @@ def test_a_lane_on_the_wire_depends_all_the_way() -> None:
 @pytest.mark.parametrize("dispatch", ["four", "all"])
 @pytest.mark.parametrize("absent", [0.0, 0.05, 0.6])
 def test_lanes_keep_every_promise_and_refuse_nothing(dispatch: str, absent: float) -> None:
-    """A giant among small mailboxes on either service, with contacts gone: judged as every simulated run is."""
+    """Simulated runs with lanes keep every promise on either service, and every row is purged or absent."""
     world = World(
         Scenario(
             rows_by_mailbox=(900, *[5] * 60),
@@ -265,7 +271,7 @@ def test_lanes_keep_every_promise_and_refuse_nothing(dispatch: str, absent: floa
 
 
 def test_lanes_survive_a_service_that_fails_within_them() -> None:
-    """Faults of single rows in the middle of lanes, on a job that travels in lanes: nothing is lost or told wrong."""
+    """Faults of single rows within lanes lose nothing and leave true outcomes."""
     faults = Faults(item_error_before=0.03, item_error_after=0.03, item_missing=0.03, item_throttled_before=0.03)
     world = World(
         Scenario(rows_by_mailbox=(600, 400), limits=Limits(serial_lanes=True), faults=faults, chaos_s=60.0, absent=0.1)
@@ -275,7 +281,7 @@ def test_lanes_survive_a_service_that_fails_within_them() -> None:
 
 
 def test_lanes_halve_the_time_of_a_single_mailbox_on_a_service_that_runs_batches_all_at_once() -> None:
-    """In simulated time: four rows at a time hold their slots for the slowest of four, a lane holds its slot for none."""
+    """Lanes take less than 60 % of the time of a single mailbox on a service that runs whole batches at once."""
 
     def took_s(*, serial_lanes: bool) -> float:
         limits = Limits(serial_lanes=serial_lanes)
@@ -286,7 +292,7 @@ def test_lanes_halve_the_time_of_a_single_mailbox_on_a_service_that_runs_batches
 
 
 def test_a_lane_that_has_not_left_stays_when_its_mailbox_is_told_to_wait() -> None:
-    """Decided on before the answer to another came: it may leave again after the wait, and keeping it back is no failure."""
+    """A lane that has not left is kept back while its mailbox waits, and may leave after the wait."""
     scheduler, (first, second, *_) = lanes(1_000)
     assert scheduler.may_leave(second.number, 1.0)
     told = Reply(429, "ApplicationThrottled", "", retry_after_s=7.0)
@@ -297,7 +303,7 @@ def test_a_lane_that_has_not_left_stays_when_its_mailbox_is_told_to_wait() -> No
 
 
 def test_batches_that_were_kept_back_say_nothing_of_the_service() -> None:
-    """Five failed calls in a row close the gate; as many that we kept back do not, and their rows count as never sent."""
+    """Eight batches that were kept back do not count as failed calls, and their rows count as never sent."""
     scheduler, sent = lanes(1_000, 1_000)
     assert len(sent) == 8
     kept = [BatchLost(batch.number, sent=False, reason="", held=True) for batch in sent]

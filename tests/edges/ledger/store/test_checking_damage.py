@@ -1,4 +1,7 @@
-"""A ledger that was damaged, or changed by somebody before it was handed on: a sentence and exit code 5, or what it says."""
+"""Tests of damaged or changed ledgers.
+
+A command ends with a sentence and exit code 5, or repeats what the ledger says.
+"""
 
 from __future__ import annotations
 
@@ -41,19 +44,19 @@ from tests.support.properties import examples
     )
 )
 def test_no_edits_to_a_ledger_end_in_anything_but_a_sentence(edits: list[bytes]) -> None:
-    """Bytes changed, files missing or exchanged, cells of the database set, parts forged: see the target for what must hold."""
+    """Random edits of a ledger's files and records end in nothing but a sentence; ``ledgers.case`` checks what must hold."""
     ledgers.case(b"".join(edits))
 
 
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the check of the database had noticed nothing: what comes after it must hold by itself."""
+    """Disables the check of the database, so that later checks are tested on their own."""
     for module in ("ledger", "reader"):
         monkeypatch.setattr(f"purgeengine.edges.ledger.{module}.check", lambda folder: None)
 
 
 def change(folder: Path, statement: str, *values: object) -> None:
-    """One statement, as anybody could carry it out."""
+    """Execute one statement on the ledger's database, as anybody could."""
     connection = sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)
     connection.execute(statement, values)
     connection.close()
@@ -73,7 +76,7 @@ def change(folder: Path, statement: str, *values: object) -> None:
 def test_records_that_contradict_each_other_are_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, statement: str, value: str
 ) -> None:
-    """SQLite has no checksums: what was changed is met where it is used, and steers no terminal there."""
+    """Records that contradict each other end in exit code 5 or a result, and control no terminal."""
     open_ledger(tmp_path / "L", a_source(3)).close()
     change(tmp_path / "L", statement, value)
     if command == "export":
@@ -86,7 +89,7 @@ def test_records_that_contradict_each_other_are_a_sentence(
 
 @pytest.mark.parametrize(("column", "value"), [("first", -5), ("first", 2), ("fresh", 2**40), ("fresh", 2**62)])
 def test_rows_in_flight_that_do_not_exist_are_a_sentence(tmp_path: Path, column: str, value: int) -> None:
-    """And no loop over as many rows as somebody wrote there."""
+    """A batch with rows that do not exist is refused, without a loop over as many rows as its number says."""
     ledger = open_ledger(tmp_path / "L", a_source(3))
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.close()
@@ -98,7 +101,10 @@ def test_rows_in_flight_that_do_not_exist_are_a_sentence(tmp_path: Path, column:
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("user", ["../me", "ann@x/contacts", "", "ann@x\n", "a" * 400 + "@x"])
 def test_nothing_is_sent_to_a_mailbox_whose_name_was_changed_into_none(tmp_path: Path, user: str) -> None:
-    """Users were checked when they were read; before they become an url they are checked again."""
+    """A mailbox whose user name was changed into an unusable one gets nothing.
+
+    Users are checked again before they become a URL.
+    """
     open_ledger(tmp_path / "L", a_source(3)).close()
     change(tmp_path / "L", "UPDATE mailbox SET user = ?", user)
     with (
@@ -111,7 +117,7 @@ def test_nothing_is_sent_to_a_mailbox_whose_name_was_changed_into_none(tmp_path:
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("cell", ["outcome.rows", "attempt.number", "attempt.failures", "part.rows", "doubt.rows"])
 def test_a_part_of_a_row_is_told_to_no_scheduler(tmp_path: Path, cell: str) -> None:
-    """SQLite keeps a number with a fraction where whole rows are counted: somebody changed it, and nothing is sent."""
+    """A count of rows with a fraction is refused as a contradiction, so that nothing is sent."""
     with open_ledger(tmp_path / "L", FakeSource(rows_of("a", 6), doubtful={0})) as ledger:
         ledger.write([sent(1, (0, [0, 1]))], NOW)
         ledger.write([ended(1), returned(0), settled(1, 1)], NOW)
@@ -135,7 +141,7 @@ def test_a_part_of_a_row_is_told_to_no_scheduler(tmp_path: Path, cell: str) -> N
     ],
 )
 def test_nothing_is_sent_from_a_part_that_was_forged(tmp_path: Path, column: str, value: str) -> None:
-    """A part with the right checksums and an id that is none: no row of it leaves."""
+    """No row is sent from a part file that was forged with correct checksums and an unusable id."""
     open_ledger(tmp_path / "L", FakeSource([("ann@x", "F", "A"), ("ann@x", "F", "B")])).close()
     part = "work/part-00000.parquet"
     table = pq.read_table(tmp_path / "L" / part)
@@ -149,7 +155,7 @@ def test_nothing_is_sent_from_a_part_that_was_forged(tmp_path: Path, column: str
 
 @pytest.mark.usefixtures("unchecked")
 def test_json_for_programs_steers_no_terminal_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``status --json`` is ASCII, whatever names stand in the ledger, and says them unharmed to whoever parses it."""
+    """The output of ``status --json`` is ASCII whatever names the ledger holds, and a parser gets them unchanged."""
     for name, content in ledgers.original().items():
         (tmp_path / "L" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "L" / name).write_bytes(content)

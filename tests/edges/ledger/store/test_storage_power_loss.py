@@ -1,4 +1,4 @@
-"""Power loss: what was not synced may be lost or torn, and nothing that was acknowledged is."""
+"""Tests of power loss: data that was not synced may be lost or torn, and nothing acknowledged is."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.support.ledger_fixtures import NOW, a_source, ended, open_ledger, sen
 @needs_sqlite_calls
 @pytest.mark.parametrize("seed", range(1, 41))
 def test_power_loss_in_any_call_breaks_no_promise(seed: int) -> None:
-    """The power goes one to five times: the same command finishes the job, and nothing recorded is lost or sent again."""
+    """After one to five power losses the same command finishes the job, and nothing recorded is lost or sent again."""
     play(crashing(seed), PowerWorld)
 
 
 @needs_sqlite_calls
 def test_a_turn_that_could_not_be_synced_takes_no_later_one_with_it(tmp_path: Path) -> None:
-    """What a failed sync left in the log is read back as if it were on the disk, and may be missing there for good."""
+    """A turn whose sync failed does not damage later turns, although its pages are read back as if they were on the disk."""
     root = tmp_path.resolve() / "root"
     root.mkdir()
     disk = PowerDisk(root, Random(1))
@@ -52,7 +52,7 @@ def test_a_turn_that_could_not_be_synced_takes_no_later_one_with_it(tmp_path: Pa
 
 
 def found_after(root: Path, disk: PowerDisk, times: int = 50) -> list[dict[str, bytes]]:
-    """What stands below the root after power losses at this moment, one as chance has it as the next."""
+    """Return the files below the root after each of so many power losses at this moment."""
     found = []
     for number in range(times):
         left = root.with_name(f"{root.name}-{number}")
@@ -63,7 +63,7 @@ def found_after(root: Path, disk: PowerDisk, times: int = 50) -> list[dict[str, 
 
 
 def test_the_disk_keeps_what_was_synced_and_tears_the_rest(tmp_path: Path) -> None:
-    """Otherwise a test on it proves nothing: synced data stays, later writes are kept, lost or torn, by the sector."""
+    """The simulated disk keeps synced data, and keeps, loses or tears later writes by the sector; other tests rely on it."""
     root = tmp_path / "root"
     root.mkdir()
     (root / "file").write_bytes(b"before")
@@ -79,7 +79,7 @@ def test_the_disk_keeps_what_was_synced_and_tears_the_rest(tmp_path: Path) -> No
 
 
 def test_the_disk_forgets_names_that_no_sync_of_the_folder_kept(tmp_path: Path) -> None:
-    """A synced file may be gone, and a renamed one may have either name, until its folder is synced."""
+    """The simulated disk may lose a new name, and a renamed file may have either name, until its folder is synced."""
     root = tmp_path / "root"
     root.mkdir()
     disk, old, new = PowerDisk(root, Random(1)), str(root / "old"), str(root / "new")
@@ -100,7 +100,7 @@ def test_the_disk_forgets_names_that_no_sync_of_the_folder_kept(tmp_path: Path) 
 
 
 def test_what_a_failed_sync_left_is_in_doubt_for_ever(tmp_path: Path) -> None:
-    """A second sync that succeeds does not write what the first could not."""
+    """After a failed sync, data may be missing for ever: a later successful sync does not write it."""
     root = tmp_path / "root"
     root.mkdir()
     (root / "file").write_bytes(b"")

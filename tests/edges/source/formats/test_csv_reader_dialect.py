@@ -1,4 +1,4 @@
-r"""A file that holds together in both kinds of CSV, and has other rows in each, is refused; any other is read."""
+r"""Tests of CSV that has different rows if a backslash escapes a quote: such a file is refused, and any other is read."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.support.source_fixtures import a_file, records
 
 HEADER = "user,contact,note\n"
 HIDDEN = 'ann@x,A1,"a\\"\nvictim@x,V9,"\nann@x,A2,x\\"\n'
-"""With quotes written twice the second row is the victim's; with a backslash that escapes it is a part of Ann's note."""
+"""With doubled quotes the second row is the victim's; with backslash escapes it is part of Ann's note."""
 PIECES = ['"', '\\"', '"a\\"\n', "\n", "ann@x,A1,", 'bob@x,B2,"', 'victim@x,V9,"\n', 'x\\"\n', "x\n", '"b"\n']
 
 
 def rows_of(text: str, escape: str | None = None) -> list[tuple[str, ...]] | None:
-    """What Python's csv reads of it: number of cells, user and contact of each row; None where it refuses the text."""
+    """Return what Python's csv reads: the number of cells, user and contact of each row; None if it refuses the text."""
     try:
         found = list(csv.reader(io.StringIO(text, newline=""), strict=True, escapechar=escape))
     except csv.Error:
@@ -32,7 +32,7 @@ def rows_of(text: str, escape: str | None = None) -> list[tuple[str, ...]] | Non
 
 
 def test_a_row_that_is_hidden_in_a_note_of_the_other_kind_is_not_sent(tmp_path: Path) -> None:
-    """The sentence names the line, what stands there, and what to do."""
+    """A file that hides a row in a note is refused with the line, the character found there and the remedy."""
     with pytest.raises(
         InputError,
         match=r"in line 3 a backslash stands before .* each gives different rows\. Save the list again",
@@ -45,7 +45,7 @@ def test_a_row_that_is_hidden_in_a_note_of_the_other_kind_is_not_sent(tmp_path: 
     ['ann@x,A1,"C:\\dir\\"\nbob@x,B2,c\n', 'ann@x,A1,"C:\\a\\"\nbob@x,B2,"D:\\b\\"\n', 'ann@x,A1,"\\\\"\nbob@x,B2,c\n'],
 )
 def test_a_cell_may_end_with_a_backslash(tmp_path: Path, rows: str) -> None:
-    """Where the other reading breaks off, or gives the same rows, nothing is refused."""
+    """A cell may end with a backslash if the other kind of CSV cannot be read or gives the same rows."""
     assert [row["user"] for row in records(open_source([a_file(tmp_path, HEADER + rows)]))] == ["ann@x", "bob@x"]
 
 
@@ -53,7 +53,7 @@ def test_a_cell_may_end_with_a_backslash(tmp_path: Path, rows: str) -> None:
 @example(pieces=HIDDEN.splitlines(keepends=True), block_bytes=1)
 @given(pieces=st.lists(st.sampled_from(PIECES), max_size=10), block_bytes=st.sampled_from([1, 7, 1 << 20]))
 def test_only_what_both_kinds_read_alike_is_read(pieces: list[str], block_bytes: int) -> None:
-    """What Python's csv reads in two ways is refused; so is a quote inside a cell that does not begin with one."""
+    """Text that Python's csv reads in two ways is refused, as is text that it cannot read."""
     text = "".join(pieces)
     first, other = rows_of(text), rows_of(text, escape="\\")
     if first is None or (other is not None and first != other):

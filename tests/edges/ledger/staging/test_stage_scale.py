@@ -1,4 +1,4 @@
-"""Large inputs, made small: the order of the rows costs nothing, and what goes through the disk comes back as it went."""
+"""Tests of large inputs in small: the order of the rows costs nothing, and data on the disk equals data in memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = 6_000
 
 
 def purged(folder: Path, order: Order, files: int = 1) -> Played:
-    """A whole run in simulated time."""
+    """Play a whole run in simulated time."""
     ledger = staged(folder, order, "csv", files)
     return play_ledger(ledger, 1.0, "four")
 
@@ -32,7 +32,7 @@ def staged(folder: Path, order: Order, kind: Format, files: int = 1) -> Path:
 
 
 def test_rows_of_a_mailbox_that_stand_far_apart_do_not_cost_the_schedule(tmp_path: Path) -> None:
-    """The same rows sorted, shuffled, and shuffled over five files: as many calls, and as long, within two per cent."""
+    """Shuffled rows, in one file or five, need as many calls and as much time as sorted ones, within two per cent."""
     plain = purged(tmp_path / "sorted", "sorted")
     assert plain.settled > ROWS * 0.99
     for name, files in (("shuffled", 1), ("several", 5)):
@@ -45,7 +45,7 @@ def test_rows_of_a_mailbox_that_stand_far_apart_do_not_cost_the_schedule(tmp_pat
 def test_an_export_is_the_same_through_memory_and_through_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half of the rows have outcomes, and some are repeated; each has its own, in input order, and nothing is left over."""
+    """An export through scratch files equals the one through memory, with half of the rows settled and some repeated."""
     ledger = staged(tmp_path, "shuffled", "csv")
     fill_ledger(ledger, 0.5)
     with LedgerReader.open(ledger) as reader:
@@ -62,7 +62,7 @@ def test_an_export_is_the_same_through_memory_and_through_the_disk(
 
 
 def test_parquet_and_csv_make_the_same_ledger(tmp_path: Path) -> None:
-    """Whatever the files are, the rows to send are the same, in the same order."""
+    """A CSV and a Parquet input give the same rows to send, in the same order."""
     found = []
     for kind in ("csv", "parquet"):
         ledger = staged(tmp_path / kind, "shuffled", kind)  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def test_parquet_and_csv_make_the_same_ledger(tmp_path: Path) -> None:
 
 
 def test_calls_behind_are_made_in_order_and_what_they_raise_is_raised() -> None:
-    """The first at once, the others by one thread; after a failure nobody is told that all is well."""
+    """Background calls run in order, the first two on the main thread. A call that raises makes `end` raise."""
     made: list[tuple[int, bool]] = []
     main = threading.current_thread()
     behind = Background(at_once=2)

@@ -1,4 +1,4 @@
-"""Real file systems that are full or read-only, below real commands: sentences, the right exit codes, and nothing lost."""
+"""Tests of commands on real file systems that are full or read-only: sentences, exit codes, and nothing lost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 6 MiB."""
+    """Mount a file system of 6 MiB."""
     place = tmp_path / "disk"
     place.mkdir()
     if mounted("-t", "tmpfs", "-o", "size=6m", "none", str(place)):
@@ -44,7 +44,7 @@ def make_read_only(disk: Path) -> None:
 
 
 def fill(disk: Path) -> Path:
-    """Leave not a byte."""
+    """Fill the disk to the last byte and return the file that does it."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as out:
         try:
@@ -61,7 +61,7 @@ def a_ledger(folder: Path) -> None:
 
 
 def test_a_ledger_on_a_read_only_disk_can_be_looked_at(disk: Path, tmp_path: Path) -> None:
-    """Status and export work; what would have to be written is refused with a sentence."""
+    """On a read-only disk, status and export work, and an export to that disk is refused with a sentence."""
     a_ledger(disk / "L")
     make_read_only(disk)
     code, out, _ = command("status", str(disk / "L"))
@@ -74,7 +74,7 @@ def test_a_ledger_on_a_read_only_disk_can_be_looked_at(disk: Path, tmp_path: Pat
 
 
 def test_a_killed_ledger_on_a_read_only_disk_is_refused_with_the_way_out(disk: Path) -> None:
-    """SQLite has to write before it can read what the log holds; a copy elsewhere is looked at instead."""
+    """A ledger with a log on a read-only disk is refused, because SQLite must write first; the sentence advises a copy."""
     a_ledger(disk / "L")
     with closing(connect_to_write(disk / "L")) as connection:
         connection.execute("PRAGMA user_version = 1")
@@ -87,7 +87,7 @@ def test_a_killed_ledger_on_a_read_only_disk_is_refused_with_the_way_out(disk: P
 
 
 def test_a_full_disk_can_be_looked_at_and_not_exported_to(disk: Path, tmp_path: Path) -> None:
-    """No half of a file is left where there is no room."""
+    """On a full disk, status and export to another disk work, and an export to the full disk leaves no incomplete file."""
     a_ledger(disk / "L")
     fill(disk)
     before = sorted(path.name for path in disk.iterdir())
@@ -106,7 +106,7 @@ def test_a_full_disk_can_be_looked_at_and_not_exported_to(disk: Path, tmp_path: 
 def test_a_disk_that_fills_up_in_the_middle_of_an_export_is_said_to_be_full(
     disk: Path, tmp_path: Path, ending: str
 ) -> None:
-    """Whatever else fails for it, such as the closing of the file."""
+    """A disk that fills up during an export is reported as full, even if closing the file fails too."""
     open_ledger(tmp_path / "L", a_source(40_000)).close()
     filler = fill(disk)
     with filler.open("r+b") as file:
@@ -125,7 +125,10 @@ def bench(disk: Path) -> Iterator[Bench]:
 
 
 def test_a_run_on_a_disk_that_can_not_be_written_sends_nothing_and_resumes(bench: Bench, disk: Path) -> None:
-    """Full or read-only: exit 5 and a sentence before anything is sent; once the disk is as it should be, all is purged."""
+    """A run on a full or read-only disk ends with exit code 5 and sends nothing.
+
+    With the disk repaired, it purges every row.
+    """
     filler = fill(disk)
     ended = bench.run()
     assert (ended.code, ended.out) == (5, "")

@@ -1,10 +1,10 @@
-"""Properties of reading: what Python's ``csv`` and pyarrow write comes back, and the quick and the careful way agree.
+"""Property tests of reading: what Python's ``csv`` and pyarrow write comes back, and the fast and careful paths agree.
 
-1. Random rows, in any delimiter, quoting, line end, encoding and compression, and cut into blocks of any size, come out as they
-   went in; so do rows of Parquet, whatever type their text has.
-2. For any bytes at all: both ways give the same rows, and nothing is raised but `InputError`.
-3. What would be sent is what Python's ``csv`` with strict quoting reads from the same text: nothing else ever, and all of it where
-   the file is well formed.
+1. Random rows come out as they went in, in any delimiter, quoting, line end, encoding and compression, and cut into
+   blocks of any size. So do rows of Parquet, whatever the type of their text.
+2. For any bytes, both paths give the same rows, and raise nothing but `InputError`.
+3. Only rows that Python's ``csv`` with strict quoting reads from the same text are sent, and all of them if the file is
+   well formed.
 """
 
 from __future__ import annotations
@@ -37,12 +37,15 @@ block_sizes = st.sampled_from([1, 3, 16, 100, 1 << 20])
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 tricky_texts = st.text(st.sampled_from(list(",;\t\"'\n\r a=é\u2028😀")), max_size=8)
 extras = texts | tricky_texts
-# A word for a missing value is none: "-" has the characters of an id, and stands for an empty cell.
+# A word for a missing value is no id: "-" is made of characters of an id, and means an empty cell.
 ids = st.from_regex(r"[A-Za-z0-9_=-]{1,12}", fullmatch=True).filter(lambda text: not is_missing_word(text))
 users = st.from_regex(r"[a-z]{1,5}@[a-z]{1,5}", fullmatch=True)
 
 STYLES = [(csv.QUOTE_MINIMAL, "\r\n"), (csv.QUOTE_ALL, "\n"), (csv.QUOTE_ALL, "\r\n"), (csv.QUOTE_ALL, "\r")]
-"""Quoting and line end. Where quotes are few, ``csv`` quotes only the characters of its own line end, which may not be ours."""
+"""Quoting and line end.
+
+With few quotes, ``csv`` quotes only the characters of its own line end, which may not be ours.
+"""
 
 
 def zstd(data: bytes) -> bytes:
@@ -50,7 +53,7 @@ def zstd(data: bytes) -> bytes:
 
 
 def read(content: bytes, block_bytes: int, quick: bool = True) -> list[dict[str, Any]]:
-    """All rows of a file with this content; without the quick way when asked."""
+    """Return all rows of a file with this content, with or without the fast path."""
     with tempfile.TemporaryDirectory() as folder:
         source = open_source([a_file(Path(folder), content, "contacts")], block_bytes=block_bytes)
         if quick:
@@ -78,7 +81,7 @@ def test_what_the_csv_module_writes_comes_back(
     packed: Callable[[bytes], bytes],
     block_bytes: int,
 ) -> None:
-    """Rows, their order and their cells survive, and the line of a row counts the line ends in the cells before it."""
+    """Rows that Python's csv writes come back in order with all cells, and line numbers count line ends inside cells."""
     text = io.StringIO(before, newline="")
     text.seek(0, io.SEEK_END)
     writer = csv.writer(text, delimiter=delimiter, quoting=style[0], lineterminator=style[1])
@@ -129,7 +132,7 @@ any_lines = st.lists(
     block_bytes=block_sizes,
 )
 def test_the_quick_and_the_careful_way_agree(lines: list[bytes], ends: list[bytes], block_bytes: int) -> None:
-    """Whatever the bytes, pyarrow is believed only where the careful way says the same, wherever blocks end."""
+    """The fast and the careful path give the same rows for any bytes and block size."""
     content = b"user,contact,note\n" + b"".join(line + end for line, end in zip(lines, ends, strict=False))
     careful = accepted(content, 1 << 20, quick=False)
     assert accepted(content, block_bytes) == careful
@@ -137,7 +140,7 @@ def test_the_quick_and_the_careful_way_agree(lines: list[bytes], ends: list[byte
 
 
 def accepted(content: bytes, block_bytes: int, quick: bool = True) -> list[dict[str, Any]] | None:
-    """The rows, or None where the file is refused."""
+    """Return the rows, or None if the file is refused."""
     try:
         return read(content, block_bytes, quick)
     except InputError:
@@ -178,7 +181,10 @@ def test_only_what_strict_quoting_reads_is_sent(
     packed: Callable[[bytes], bytes],
     block_bytes: int,
 ) -> None:
-    """Cells that look like rows, and one slip anywhere: a subset of Python's rows, all where nothing is wrong."""
+    """Only rows that Python's csv reads strictly are sent.
+
+    Cells that look like rows, and one slip anywhere, change nothing of that.
+    """
     lines = []
     for row, end in zip([("user", "folder", "contact", "note"), *rows], ends, strict=False):
         line = io.StringIO(newline="")
@@ -221,7 +227,7 @@ def test_only_what_strict_quoting_reads_is_sent(
 @examples(75)
 @given(good=st.integers(0, 5), bad=st.binary(max_size=20), after=st.integers(0, 5), block_bytes=block_sizes)
 def test_one_bad_line_never_reaches_its_neighbours(good: int, bad: bytes, after: int, block_bytes: int) -> None:
-    """However a line without a quote is damaged, the rows before and after it are whole, valid and in their lines."""
+    """A damaged line without quotes never changes the rows before and after it."""
     bad = bad.replace(b'"', b"").replace(b"\n", b"").replace(b"\r", b"")
     row = b"a@x,A,n\n"
     found = read(b"user,contact,note\n" + row * good + bad + b"\n" + row * after + row, block_bytes)
@@ -240,7 +246,7 @@ OF_EXPORT = b"row,outcome,client_request_id,user,contact\n"
     lines=any_lines,
 )  # fmt: skip
 def test_any_bytes_at_all_are_rows_or_a_sentence(mark: bytes, header: bytes, lines: list[bytes]) -> None:
-    """Header and marks included; see the target for what must hold."""
+    """Any bytes, header included, give rows or an `InputError`; ``csv_files.case`` checks what must hold."""
     csv_files.case(mark + header + b"\n".join(lines))
 
 
@@ -263,7 +269,7 @@ TYPES: list[Callable[[pa.Array], Any]] = [
 def test_what_pyarrow_writes_comes_back(
     rows: list[tuple[str, str, str, str | None]], types: list[Callable[[pa.Array], Any]], group_rows: int
 ) -> None:
-    """Whatever the type of the text, and however many groups the rows are written in."""
+    """Rows that pyarrow writes come back, whatever the type of the text and the number of row groups."""
     columns = [kind(pa.array([row[place] for row in rows], pa.string())) for place, kind in enumerate(types)]
     sink = io.BytesIO()
     pq.write_table(pa.table(columns, ["upn", "folderId", "contact", "note"]), sink, row_group_size=group_rows)

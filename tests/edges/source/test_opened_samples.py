@@ -1,4 +1,4 @@
-"""The sample inputs are read as their README says, and are what their generator writes."""
+"""Tests of the sample inputs: they read as their README says, and equal what their generator writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SAMPLES = Path(__file__).parents[3] / "sample_inputs"
     ],
 )
 def test_a_good_sample_is_all_good(name: str, rows: int, mailboxes: int, extras: tuple[str, ...]) -> None:
-    """As many rows and mailboxes as promised, all of them valid, no contact twice."""
+    """A good sample has the promised rows and mailboxes, all rows are valid, and no contact occurs twice."""
     source = open_source([SAMPLES / name])
     found = records(source)
     assert (len(found), len({r["user"] for r in found}), source.extra_columns) == (rows, mailboxes, extras)
@@ -37,7 +37,7 @@ def test_a_good_sample_is_all_good(name: str, rows: int, mailboxes: int, extras:
 
 
 def test_the_large_sample_is_sorted_and_skewed() -> None:
-    """Neighbouring rows share a mailbox, and the largest mailbox has many times the rows of the middle one."""
+    """The large sample is sorted by user, and its largest mailbox has over 8 times the rows of the median one."""
     users = [r["user"] for r in records(open_source([SAMPLES / "contacts.csv"]))]
     counts = sorted(Counter(users).values())
     assert users == sorted(users)
@@ -45,7 +45,7 @@ def test_the_large_sample_is_sorted_and_skewed() -> None:
 
 
 def test_the_bad_sample_has_one_row_of_every_kind() -> None:
-    """Four rows are fine, and the others give their reasons."""
+    """The sample of bad rows has four valid rows and one row of each kind of fault."""
     found = records(open_source([SAMPLES / "every-bad-row.csv"]))
     reasons = Counter(r["reason"] for r in found)
     assert reasons[None] == 4
@@ -55,7 +55,7 @@ def test_the_bad_sample_has_one_row_of_every_kind() -> None:
 
 
 def test_the_ledger_sample_is_an_input_whose_old_columns_are_kept_apart() -> None:
-    """An export comes back with its own columns renamed and its neutralised cells as they were."""
+    """An export can be read as an input: its own columns are renamed and its neutralised cells are restored."""
     source = open_source([SAMPLES / "failed-items-ledger.csv"])
     found = records(source)
     kept = [name for name in LEDGER_COLUMNS if name not in ("row", "user", "folder", "contact")]
@@ -69,7 +69,7 @@ def test_the_ledger_sample_is_an_input_whose_old_columns_are_kept_apart() -> Non
 
 
 def test_the_samples_are_what_their_generator_writes(tmp_path: Path) -> None:
-    """Text is compared byte by byte, packed and Parquet files by their rows: their bytes depend on versions."""
+    """The samples equal what their generator writes: text byte by byte, compressed and Parquet files by their rows."""
     runpy.run_path(str(SAMPLES / "make.py"))["write_all"](tmp_path)
     for path in sorted(tmp_path.rglob("*.*")):
         kept = SAMPLES / path.relative_to(tmp_path)

@@ -1,4 +1,4 @@
-"""Blank rows of a CSV file: a run of them is passed over at once, and every row after it has the same line as before."""
+"""Tests of blank rows in CSV: a run of them is skipped at once, and every later row keeps its line number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PIECES = [b"\n", b"\r\n", b"\r", b",", b";", b" ", b"\t", b"\v", b'""', b'"', b"
 
 
 def blank_by_scanner(data: bytes, delimiter: bytes) -> tuple[int, int, int]:
-    """Where the leading blank records of the text end, how many they are, and how many have several cells."""
+    """Return where the leading blank records end, how many they are, and how many of them have several cells."""
     scanner, at, count, with_cells = Scanner(delimiter, 1), 0, 0, 0
     try:
         while at < len(data):
@@ -32,7 +32,7 @@ def blank_by_scanner(data: bytes, delimiter: bytes) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("delimiter", [b",", b";", b"\t"])
 def test_a_run_of_blank_rows_is_what_the_scanner_reads_as_blank_records(delimiter: bytes) -> None:
-    """Random text of line ends, delimiters, spaces and quotes: never a row too many, and few too little."""
+    """On random text, the fast skip takes only rows that the scanner reads as blank, and counts them in the same way."""
     draw = random.Random(13)
     passed = 0
     for _ in range(5_000):
@@ -46,7 +46,7 @@ def test_a_run_of_blank_rows_is_what_the_scanner_reads_as_blank_records(delimite
             assert found.end <= end
             assert (found.lines, found.with_cells) <= (lines, with_cells)
         passed_to = found.end if found else 0
-        if passed_to < end:  # what is left over is in quotes with spaces
+        if passed_to < end:  # the rows left over hold quotes
             assert b'"' in data[passed_to:end]
     assert passed > 1_000
 
@@ -56,7 +56,10 @@ def test_a_run_of_blank_rows_is_what_the_scanner_reads_as_blank_records(delimite
 def test_rows_after_blank_ones_keep_their_line_and_the_note_counts_them(
     tmp_path: Path, line_end: bytes, block_bytes: int
 ) -> None:
-    """Wherever a block ends: empty lines are passed over in silence, rows of empty cells are counted, with their first line."""
+    """Rows after blank ones keep their line numbers, whatever the block size.
+
+    Rows of empty cells are counted in a note; empty lines are not.
+    """
     lines = [b"user,contact", b"", b"", b"ann@x,A", b"", b" ,\t", b'"",""', b'" ",', b"", b"ann@x,B", b",", b"bad", b""]
     source = open_source([a_file(tmp_path, line_end.join(lines) + line_end)], block_bytes=block_bytes)
     assert [(row["line"], row["contact"]) for row in records(source)] == [(4, "A"), (10, "B"), (12, "")]
@@ -65,7 +68,7 @@ def test_rows_after_blank_ones_keep_their_line_and_the_note_counts_them(
 
 
 def test_a_row_of_more_cells_than_any_file_has_is_not_blank(tmp_path: Path) -> None:
-    """It is a row with too many cells, however many blank ones stand before it, and all of its cells are counted."""
+    """A row with more cells than the limit is invalid and not blank, and all of its cells are counted."""
     data = b"user,contact\n\n\n" + b"," * CELLS_MAX + b"\n" + b"x," * 50_000 + b"\nann@x,A\n"
     found = records(open_source([a_file(tmp_path, data)]))
     assert [(row["line"], row["reason"]) for row in found] == [

@@ -1,4 +1,4 @@
-"""Every way to sign in, tried end to end: the real command line, or its tokens, against the simulated login over TLS."""
+"""End-to-end tests of every way to sign in: the command line, or its tokens, against the simulated login over TLS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WAYS = [
 
 
 def a_bench(folder: Path, server: Any) -> Bench:
-    """The real command line, pointed at a server."""
+    """Return the real command line, pointed at the server."""
     return Bench(folder, server, write_csv(folder / "input.csv", rows_of([2, 1])))
 
 
@@ -51,7 +51,7 @@ def a_bench(folder: Path, server: Any) -> Bench:
     ],
 )
 def test_a_run_by_each_identity(endpoint: str, auth: str, tmp_path: Path) -> None:
-    """Three rows are purged with nothing but what the environment offers."""
+    """A run purges its three rows with each kind of identity, and the credential comes only from the environment."""
     with a_server(tmp_path) as server:
         bench = a_bench(tmp_path, server)
         ended = bench.run("--auth", auth, **{**NONE_SET, **offered(endpoint, server, tmp_path)})
@@ -61,7 +61,7 @@ def test_a_run_by_each_identity(endpoint: str, auth: str, tmp_path: Path) -> Non
 
 
 def test_a_run_by_device_code(tmp_path: Path) -> None:
-    """The code is shown even with --quiet and --json, on standard error; the run goes on once somebody has signed in."""
+    """The device code is shown on standard error even with --quiet and --json, and the run continues after a person signed in."""
     with a_server(tmp_path) as server:
         bench = a_bench(tmp_path, server)
         environment = {**NONE_SET, **offered("device-code", server, tmp_path)}
@@ -81,7 +81,7 @@ def test_a_run_by_device_code(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="sends signals")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_waiting_for_a_person_can_be_interrupted(sent: signal.Signals, tmp_path: Path) -> None:
-    """Ctrl-C or the end of a service ends it at once, with nothing sent."""
+    """Ctrl-C or SIGTERM ends the wait for a person with exit code 4, and nothing was sent."""
     if signal.getsignal(sent) is signal.SIG_IGN:
         pytest.skip("what starts the tests has this signal ignored, and so have its children")
     with a_server(tmp_path) as server:
@@ -97,7 +97,7 @@ def test_waiting_for_a_person_can_be_interrupted(sent: signal.Signals, tmp_path:
 
 
 def test_a_login_that_refuses_ends_with_three(tmp_path: Path) -> None:
-    """One sentence with the remedy, before anything is staged or sent."""
+    """A refused login ends the run with exit code 3 and one sentence with the remedy, before anything is staged or sent."""
     with a_server(tmp_path) as server:
         server.login.refuse_next(7000222)
         bench = a_bench(tmp_path, server)
@@ -111,7 +111,7 @@ def test_a_login_that_refuses_ends_with_three(tmp_path: Path) -> None:
 
 
 def test_every_way_gives_tokens_and_says_who_we_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With every form of the credential: a token that the tenant accepts, another when it is refused, and no secret shown."""
+    """Every way to sign in gives a token that the tenant accepts, renews a refused one, names the app, and shows no secret."""
     with a_server(tmp_path) as server:
         for endpoint in WAYS:
             tokens = tokens_by(endpoint, server, tmp_path, monkeypatch)
@@ -128,7 +128,10 @@ def test_every_way_gives_tokens_and_says_who_we_are(tmp_path: Path, monkeypatch:
 
 
 def test_both_kinds_of_signature_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PS256 by the SHA-256 thumbprint and with the certificate; RS256 by the SHA-1 thumbprint, with it where that is wanted."""
+    """A PS256 signature names the certificate by its SHA-256 thumbprint and includes it.
+
+    RS256 names the SHA-1 thumbprint, and includes the certificate only on request.
+    """
     with a_server(tmp_path) as server:
         for endpoint in ("certificate pem", "certificate pfx", "certificate pem RS256"):
             asyncio.run(tokens_by(endpoint, server, tmp_path, monkeypatch).token())
@@ -144,7 +147,10 @@ def test_both_kinds_of_signature_are_made(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_certificate_that_is_replaced_is_used_from_the_next_token_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The old one is refused by then; nobody has to start again. One that the app does not have is refused with its number."""
+    """A replaced certificate file is used for the next token without a restart.
+
+    A certificate that the app does not have is refused with the login's number.
+    """
     with a_server(tmp_path) as server:
         tokens = tokens_by("certificate pem", server, tmp_path, monkeypatch)
         first = asyncio.run(tokens.token())
@@ -158,7 +164,10 @@ def test_a_certificate_that_is_replaced_is_used_from_the_next_token_on(
 def test_a_certificate_that_is_replaced_while_it_is_refused_is_tried_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever rotates it changes the app and the file one after the other."""
+    """A certificate file that changes while the login refuses the old one is tried at once.
+
+    An administrator changes the app and the file one after the other.
+    """
     with a_server(tmp_path) as server:
         tokens = tokens_by("certificate pem", server, tmp_path, monkeypatch)
         assert isinstance(tokens, RenewingTokens)
@@ -177,7 +186,7 @@ def test_a_certificate_that_is_replaced_while_it_is_refused_is_tried_at_once(
 def test_a_certificate_that_is_replaced_in_an_outage_is_the_one_that_is_used_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What MSAL was told of the old one is forgotten, although it could not yet be told of the new one."""
+    """A certificate file that changes during an outage is used after it: MSAL forgets the old certificate."""
     with a_server(tmp_path) as server:
         tokens = tokens_by("certificate pem", server, tmp_path, monkeypatch)
         assert isinstance(tokens, RenewingTokens)
@@ -192,7 +201,10 @@ def test_a_certificate_that_is_replaced_in_an_outage_is_the_one_that_is_used_aft
 
 
 def test_a_federated_token_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kubernetes replaces it every hour; an expired one is refused with what to do."""
+    """A federated token is read from its file for each request, because Kubernetes replaces it every hour.
+
+    An expired one is refused with the remedy.
+    """
     with a_server(tmp_path) as server:
         tokens = tokens_by("federated", server, tmp_path, monkeypatch)
         first = asyncio.run(tokens.token())
@@ -206,7 +218,10 @@ def test_a_federated_token_is_read_anew(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_person_stays_signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Later tokens come silently; when the sign-in is revoked, the sentence says to sign in again."""
+    """A person signs in once, and later tokens need no person.
+
+    After the sign-in is revoked, the message says to sign in again.
+    """
     told: list[str] = []
     with a_server(tmp_path) as server:
         server.login.people.sign_in_at_once = True
@@ -225,7 +240,10 @@ def test_a_person_stays_signed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_nobody_signs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each try asks once and waits for nobody; an outage in between keeps the code; declined and expired codes are sentences."""
+    """While nobody signs in, each try asks the login once and returns.
+
+    An outage keeps the code; declined and expired codes are reported in a sentence.
+    """
     told: list[str] = []
     with a_server(tmp_path) as server:
         tokens = tokens_by("device-code", server, tmp_path, monkeypatch, tell=told.append)
@@ -252,7 +270,7 @@ def test_nobody_signs_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_app_that_does_not_allow_device_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting of the registration, and the sentence names it."""
+    """An app that does not allow device codes is refused with the name of the setting in its registration."""
     with a_server(tmp_path) as server:
         server.login.app = replace(server.login.app, public_flows=False)
         tokens = tokens_by("device-code", server, tmp_path, monkeypatch)
@@ -264,7 +282,10 @@ def test_an_app_that_does_not_allow_device_codes(tmp_path: Path, monkeypatch: py
 def test_a_metadata_service_in_trouble_is_worth_another_try(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By Microsoft's guidance, 404 and 410 too; and MSAL's memory of refusals does not answer the next try."""
+    """A metadata service that answers 404, 410, 429, 500 or 503 may be asked again, as Microsoft advises.
+
+    MSAL does not answer the next try from its memory of refusals.
+    """
     with a_server(tmp_path) as server:
         tokens = tokens_by("managed-identity machine", server, tmp_path, monkeypatch)
         assert isinstance(tokens, RenewingTokens)
@@ -276,7 +297,7 @@ def test_a_metadata_service_in_trouble_is_worth_another_try(
 
 
 def test_a_machine_without_that_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither of the endpoints has one; both sentences say which was asked for."""
+    """A machine without the wanted managed identity is refused at both kinds of endpoint, and the sentence names that identity."""
     with a_server(tmp_path) as server:
         server.identity.has_system_identity = False
         for endpoint in ("managed-identity machine", "managed-identity service"):
@@ -292,7 +313,7 @@ def test_a_machine_without_that_identity(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_wrong_clock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A warning in the log, a figure for `check`, and a hint where the login refuses for it."""
+    """A wrong clock gives a warning in the log, a figure for the command ``check``, and a hint in a refusal that it caused."""
     out = io.StringIO()
     logs.configure_logs("json", quiet=True, stream=out)
     with a_server(tmp_path) as server:
@@ -303,12 +324,12 @@ def test_a_wrong_clock_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         events = [json.loads(line) for line in out.getvalue().splitlines()]
         assert [(event["event"], event["of"]) for event in events] == [("clock.skewed", "127.0.0.1")]
         server.login.clock_ahead_s = 1_800.0
-        with pytest.raises(TokenError, match=r"AADSTS700024.*clock is 30 minutes behind the service's\."):
+        with pytest.raises(TokenError, match=r"AADSTS700024.*clock is 30 min behind the service's\."):
             asyncio.run(tokens_by("certificate pem", server, tmp_path, monkeypatch).token())
 
 
 def test_msals_own_variables_do_not_send_us_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MSAL_FORCE_REGION would have the secret sent to another host."""
+    """MSAL's own variable MSAL_FORCE_REGION does not send the secret to another host."""
     monkeypatch.setenv("MSAL_FORCE_REGION", "westeurope")
     monkeypatch.setenv("REGION_NAME", "westeurope")
     with a_server(tmp_path) as server:
@@ -317,7 +338,7 @@ def test_msals_own_variables_do_not_send_us_elsewhere(tmp_path: Path, monkeypatc
 
 
 def test_the_first_that_is_offered_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the documented order, and the reason names the others that are set."""
+    """With ``--auth auto`` the first credential in the documented order is used, and the reason names the others that are set."""
     with a_server(tmp_path) as server:
         for endpoint in ("federated", "certificate pem", "secret", "token"):
             for name, value in offered(endpoint, server, tmp_path).items():
@@ -335,7 +356,7 @@ def test_the_first_that_is_offered_is_taken(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_the_certificate_that_is_used_can_be_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the thumbprint that Entra ID shows, and its end."""
+    """The description of a certificate shows its subject, the thumbprint that Entra ID shows, and its expiry date."""
     with a_server(tmp_path) as server:
         tokens = tokens_by("certificate pem", server, tmp_path, monkeypatch)
         asyncio.run(tokens.token())

@@ -1,0 +1,55 @@
+"""The names of settings: each option of a command is a key of the file and a variable of the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import click
+
+PREFIX = "PURGEENGINE_"
+SELF_CONTAINED = ("demo", "simulate")
+"""Commands that need no tenant: what is meant for the real one (its ledger, its limits) is not for them."""
+NEVER_PRESET = {
+    "yes": "What confirms a purge is said with each purge: give --yes on the command line.",
+    "config": "Name the file with --config or PURGEENGINE_CONFIG.",
+}
+PROTECTED_NAMES = "protected_users"
+"""Key of the protected list: names in the file itself."""
+PROTECTED_FILES = "protected_users_file"
+"""Key of the protected list: files of names."""
+
+
+def variable_of(key: str) -> str:
+    """The variable of the environment for a key."""
+    return PREFIX + key.upper()
+
+
+def key_of(option: click.Option) -> str | None:
+    """The name of an option in the file: its long name with underscores."""
+    names = [name for name in option.opts if name.startswith("--")]
+    return max(names, key=len)[2:].replace("-", "_") if names else None
+
+
+def options_of(command: click.Command) -> Iterator[tuple[str, click.Option]]:
+    """The options of a command that have a long name, with their keys."""
+    for option in command.params:
+        if isinstance(option, click.Option) and (key := key_of(option)) is not None:
+            yield key, option
+
+
+def all_commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command, imported for this question only."""
+    root = click.get_current_context().find_root()
+    assert isinstance(root.command, click.Group)
+    for name in root.command.list_commands(root):
+        command = root.command.get_command(root, name)
+        if command is not None and not isinstance(command, click.Group):
+            yield name, command
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message that a name is unknown: the one that may have been meant, or nothing."""
+    from difflib import get_close_matches
+
+    near: Sequence[str] = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

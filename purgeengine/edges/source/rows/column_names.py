@@ -1,0 +1,88 @@
+"""Names of columns: how they compare, which an export takes for itself, and which no file may have."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from purgeengine.core.graph.text import printable
+from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
+from purgeengine.errors import InputError
+
+LEDGER_COLUMNS = (
+    "row",
+    "user",
+    "folder",
+    "contact",
+    "outcome",
+    "status",
+    "code",
+    "message",
+    "attempts",
+    "in_doubt",
+    "first_sent_utc",
+    "settled_utc",
+    "request_id",
+    "client_request_id",
+)
+"""Columns of an export, in its order: names that no other column may take."""
+NAME_CHARS_MAX = 256
+"""Longest column name; a longer one is a sign that the first line is no header."""
+NAMES_BYTES_MAX = 64 * 1024
+"""Of all names together: an export begins with them in one line, and has to be read again."""
+COLUMNS_MAX = 1_000
+"""Most columns of a file, and most other columns of an input; a row needs three. What an export adds does not count."""
+_TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason", ORIGIN_COLUMN}
+_ADDED = {*_TAKEN, *(f"input_{name}" for name in _TAKEN)}
+_OF_EXPORT = {"row", "outcome", "client_request_id"}
+
+
+def is_export(names: Sequence[str]) -> bool:
+    """Whether this program wrote the file."""
+    return set(map(name_key, names)) >= _OF_EXPORT
+
+
+def name_key(name: str) -> str:
+    """What two names of one column have in common: neither case nor surrounding spaces tell columns apart."""
+    return name.strip().casefold()
+
+
+def safe_name(name: str) -> str:
+    """The name under which an extra column travels: ``input_<name>`` where an export or a batch has one of that name itself."""
+    return f"input_{name}" if name_key(name) in _TAKEN else name
+
+
+def plain_name(name: str) -> str:
+    """In one line, without surrounding spaces and the byte order mark of a file that was pasted into another."""
+    return " ".join(name.replace("\ufeff", "").split())
+
+
+def refuse_too_many(what_has: str, names: Sequence[str]) -> None:
+    """Raise `InputError` for more columns, or longer names, than an export may have beside its own: it is an input again."""
+    own = [name for name in names if name_key(name) not in _ADDED]
+    if len(own) > COLUMNS_MAX:
+        raise InputError(
+            f"{what_has} {len(own):,} columns besides those of a ledger, and {COLUMNS_MAX:,} are allowed. Leave out some of them."
+        )
+    if sum(len(name.encode("utf-8", "replace")) for name in own) > NAMES_BYTES_MAX:
+        raise InputError(
+            f"{what_has} columns whose names are longer than {NAMES_BYTES_MAX // 1024} KiB together. Leave out some of them."
+        )
+
+
+def refuse_odd_names(path: Path, names: tuple[str, ...]) -> None:
+    """Raise `InputError` for a name that is too long or holds control characters, and for two columns of one name."""
+    if max(map(len, names), default=0) > NAME_CHARS_MAX:
+        raise InputError(
+            f"{path} does not begin with a usable header: it has a column name of more than {NAME_CHARS_MAX} characters."
+        )
+    if any(unicodedata.category(character) == "Cc" for name in names for character in name):
+        raise InputError(f"{path} has control characters in the name of a column. Rename it.")
+    twice = [name for name, count in Counter(map(name_key, names)).items() if count > 1]
+    if twice:
+        shown = ", ".join(printable(name) for name in names if name_key(name) in twice)
+        raise InputError(
+            f"{path} has columns of the same name ({shown}). Rename or remove one; case does not tell them apart."
+        )
