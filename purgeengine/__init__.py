@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from purgeengine.version import __version__
 
 if TYPE_CHECKING:
-    from purgeengine.api.ledger import OpenedLedger, open_ledger
+    from purgeengine.api.opened_ledger import OpenedLedger, open_ledger
     from purgeengine.api.purging import plan, purge, purge_async
     from purgeengine.core.graph.operations import Action, IdType
     from purgeengine.core.model import Outcome
@@ -74,7 +74,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "api.ledger": ("OpenedLedger", "open_ledger"),
+    "api.opened_ledger": ("OpenedLedger", "open_ledger"),
     "api.purging": ("plan", "purge", "purge_async"),
     "core.graph.operations": ("Action", "IdType"),
     "core.model": ("Outcome",),

@@ -347,7 +347,7 @@ def test_a_ready_token_signs_in_and_a_bad_one_is_told_by_its_field(
     request = PurgeRequest(inputs=small.input, yes=True, access_token=token, **where)
     assert token not in repr(request)
     assert purgeengine.purge(request).outcomes["purged"] == 10
-    with pytest.raises(purgeengine.TokenError, match="access_token holds something that is no token"):
+    with pytest.raises(purgeengine.TokenError, match="What access_token holds is no token"):
         purgeengine.purge(PurgeRequest(inputs=small.input, yes=True, access_token="a b", **where))
     assert all(token.encode() not in path.read_bytes() for path in small.ledger.rglob("*") if path.is_file())
 

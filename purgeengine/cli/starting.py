@@ -6,9 +6,9 @@ import sys
 from functools import partial
 
 from purgeengine.cli.confirmation import confirm
+from purgeengine.cli.login_guard import forbid_core_dumps
 from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.reading_progress import reading_progress
-from purgeengine.cli.sign_in import forbid_core_dumps
 from purgeengine.cli.signals import keep_outcome, leave_on_signal, stop_on_signal
 from purgeengine.cli.terminal import tell_aside
 from purgeengine.jobs.callbacks import Callbacks

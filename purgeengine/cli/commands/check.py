@@ -130,7 +130,7 @@ class Report:
 
     def sign_in(self) -> AccessTokens:
         """Have a token, and read what it says. Raises `TokenError`."""
-        from purgeengine.cli.sign_in import connect
+        from purgeengine.cli.login_guard import connect
         from purgeengine.edges.clock import SystemClock
         from purgeengine.edges.login.identity import claims_of
         from purgeengine.engine.event_loop import run_loop
