@@ -6,6 +6,7 @@ are told at debug level only: on a long run they are millions. Nothing here know
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -86,6 +87,9 @@ REDACTED = "(redacted)"
 VALUE_LENGTH_MAX = 2_000
 """Characters logged of one value; nothing of ours is longer."""
 
+LIBRARY_LOGGER = "purgeengine"
+"""The logger of Python's logging that events go to in a program that uses the package as a library."""
+
 _DEBUG, _INFO, _WARNING = 10, 20, 30
 _level = _INFO
 
@@ -146,8 +150,29 @@ class _CurrentStderr:
 
 
 def get_logger() -> Any:
-    """A logger. It costs next to nothing, and follows `configure_logs` even when it was made before."""
-    return structlog.get_logger()
+    """A logger. It costs next to nothing, and follows `configure_logs` even when it was made before.
+
+    Where nobody has set structlog up, events go to the logger ``purgeengine`` of Python's own logging: in another program's
+    process, what is shown is for that program to say.
+    """
+    return structlog.get_logger() if structlog.is_configured() else _library_logger()
+
+
+def _library_logger() -> Any:
+    logger = logging.getLogger(LIBRARY_LOGGER)
+    return structlog.wrap_logger(
+        logger,
+        processors=[without_secrets, structlog.processors.KeyValueRenderer(key_order=["event"])],
+        wrapper_class=structlog.make_filtering_bound_logger(_level_now()),
+    )
+
+
+def _level_now() -> int:
+    """What the log shows: as it was set up here, or as the other program has set up the library's logger."""
+    if structlog.is_configured():
+        return _level
+    wanted = logging.getLogger(LIBRARY_LOGGER).getEffectiveLevel()
+    return next((level for level in (_DEBUG, _INFO) if wanted <= level), _WARNING)
 
 
 def silent_logger() -> Any:
@@ -204,7 +229,7 @@ def _escaped(text: str) -> str:
 
 def tracing() -> bool:
     """Whether `trace` may write anything at the level configured. It may at each of them: even a quiet log has warnings."""
-    return bool(_tellers_at(_level))
+    return bool(_tellers_at(_level_now()))
 
 
 def trace(log: Any, entries: Iterable[Entry], user_of: Callable[[int], str]) -> None:
@@ -212,7 +237,7 @@ def trace(log: Any, entries: Iterable[Entry], user_of: Callable[[int], str]) -> 
 
     ``user_of`` names a mailbox.
     """
-    tellers = _tellers_at(_level)
+    tellers = _tellers_at(_level_now())
     for entry in entries:
         tell = tellers.get(type(entry))
         if tell is not None:
@@ -228,7 +253,7 @@ def _batch_ended(log: Any, entry: BatchEnded, _: _NameOf) -> None:
 
 
 def _settled(log: Any, entry: Settled, _: _NameOf) -> None:
-    if entry.outcome.is_gone and _level > _DEBUG:
+    if entry.outcome.is_gone and _level_now() > _DEBUG:
         return
     tell = log.debug if entry.outcome.is_gone else log.info
     reply = entry.reply

@@ -7,6 +7,7 @@ from math import inf
 from typing import Literal
 
 from purgeengine.errors import UsageProblem
+from purgeengine.words import Spelling, as_fields
 
 Fanout = Literal["auto", 4, 20]
 Auth = Literal["auto", "token", "secret", "certificate", "federated", "managed-identity", "device-code"]
@@ -71,27 +72,29 @@ class Limits:
     suspects_max: int = 10
     """Mailboxes that a fresh token is refused for, nothing going through, before the run stops: it is the token, or the app."""
 
-    def validate(self) -> None:
-        """Raise `UsageProblem` naming the first setting that cannot be used."""
+    def validate(self, spelling: Spelling = as_fields) -> None:
+        """Raise `UsageProblem` naming the first setting that cannot be used, in the words of ``spelling``."""
         positive = (
-            ("--connections", self.connections),
-            ("--mailbox-requests", self.mailbox_requests),
-            ("--mailbox-window-s", self.mailbox_window_s),
-            ("--rate", self.requests_per_s),
-            ("--quarantine-s", self.quarantine_s),
+            ("connections", self.connections),
+            ("mailbox_requests", self.mailbox_requests),
+            ("mailbox_window_s", self.mailbox_window_s),
+            ("requests_per_s", self.requests_per_s),
+            ("quarantine_s", self.quarantine_s),
         )
         for name, value in positive:
             if not 0 < value < inf:
-                raise UsageProblem(f"{name} must be greater than zero, not {value}.")
+                raise UsageProblem(f"{spelling(name)} must be greater than zero, not {value}.")
         if self.connections > 512:
-            raise UsageProblem(f"--connections {self.connections} is more than the 512 that one process should open.")
+            raise UsageProblem(
+                f"{spelling('connections')} {self.connections} is more than the 512 that one process should open."
+            )
         if self.quarantine_s > QUARANTINE_S_MAX:
             raise UsageProblem(
-                f"--quarantine-s {self.quarantine_s:g} is more than {QUARANTINE_S_MAX:g}, and after each lost call its mailboxes "
-                "would wait so long."
+                f"{spelling('quarantine_s')} {self.quarantine_s:g} is more than {QUARANTINE_S_MAX:g}, and after each lost call its "
+                "mailboxes would wait so long."
             )
         if self.fanout not in ("auto", 4, 20):
-            raise UsageProblem(f"--fanout must be auto, 4 or 20, not {self.fanout}.")
+            raise UsageProblem(f"{spelling('fanout')} must be auto, 4 or 20, not {self.fanout}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
-"""Figures as people read them."""
+"""Figures as people read them, and settings as they write them."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 
 def number(value: int) -> str:
@@ -39,3 +41,12 @@ def counted(count: int, noun: str) -> str:
     """1 row, 2 rows; mailbox becomes mailboxes."""
     plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")
     return f"{number(count)} {noun if count == 1 else plural}"
+
+
+Spelling = Callable[[str], str]
+"""How the front end in use writes a setting, given by the name of its field, or by field and value (``auto_stop=False``)."""
+
+
+def as_fields(setting: str) -> str:
+    """The spelling for a caller of the API, who knows the fields."""
+    return setting

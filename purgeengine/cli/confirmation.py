@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from purgeengine.cli.terminal import ask
-from purgeengine.core.graph.operations import Action, IdType, Operation, deletion_by
+from purgeengine.core.graph.operations import Action, IdType, deletion_by
 from purgeengine.errors import RunStopped, UsageProblem
 from purgeengine.words import counted
 
 if TYPE_CHECKING:
-    from purgeengine.edges.ledger import Preview
+    from purgeengine.jobs.purge_preview import PurgePreview
 
 
 DELETES = {Action.PERMANENT_DELETE: "permanently deletes", Action.DELETE: "deletes (--action delete)"}
@@ -23,14 +23,13 @@ MEANS_TWICE = (
 )
 
 
-def confirm(preview: Preview, tenant: str, deletion: Operation, *, yes: bool) -> None:
+def confirm(found: PurgePreview) -> bool:
     """Have the number of rows typed at the terminal. Raises when another is typed, or nobody can be asked."""
-    if yes:
-        return
+    preview, deletion = found.preview, found.deletion
     deletes, contacts = DELETES[deletion.action], counted(preview.rows, "contact")
     twice = f"\n{MEANS_TWICE}" if deletion == deletion_by(Action.DELETE, IdType.IMMUTABLE) else ""
     typed = ask(
-        f"This {deletes} {contacts} in {counted(preview.mailboxes, 'mailbox')} of tenant {tenant}.\n"
+        f"This {deletes} {contacts} in {counted(preview.mailboxes, 'mailbox')} of tenant {found.tenant_id}.\n"
         f"{MEANS[deletion.action]}{twice}",
         "Type the number of contacts to go on",
     )
@@ -41,3 +40,4 @@ def confirm(preview: Preview, tenant: str, deletion: Operation, *, yes: bool) ->
         )
     if typed.translate({ord(separator): None for separator in ",.' _"}) != str(preview.rows):
         raise RunStopped("The number was not confirmed; nothing was sent. The same command asks again.")
+    return True

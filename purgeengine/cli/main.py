@@ -17,13 +17,13 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from purgeengine import __version__
 from purgeengine.cli.settings import attach
 from purgeengine.cli.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.cli.standard_streams import prepare_streams, reader_has_gone, silence_output
 from purgeengine.errors import LedgerError, PurgeEngineError, UsageProblem
 from purgeengine.memory import lean_memory, require_room
 from purgeengine.shortages import shortage
+from purgeengine.version import __version__
 
 COMMANDS = {
     "plan": "Look at an input: rows, mailboxes, bad and duplicate rows, the time it will take. Sends nothing.",

@@ -19,6 +19,8 @@ SCRATCH_PREFIX = "purgeengine-"
 """How names of folders for temporary files begin."""
 SPOOLED = "standard input"
 """What the copy of standard input is called, in messages and in the ledger."""
+GIVEN_ROWS = "rows of the request"
+"""The same for the copy of rows that a program handed over."""
 
 
 def opened(path: Path) -> pa.NativeFile:

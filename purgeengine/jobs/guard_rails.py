@@ -2,40 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from purgeengine.core.policy.filters import NOT_NAMED, UserFilter
+from purgeengine.core.policy.filters import EXCLUDED, NOT_NAMED
 from purgeengine.words import counted, number
 
 if TYPE_CHECKING:
+    from purgeengine.core.policy.filters import UserFilter
     from purgeengine.edges.ledger import Preview
-
+    from purgeengine.jobs.purge_request import PurgeRequest
 
 OVER_SHOWN = 5
 """Mailboxes named of those that are too large."""
 
 
-def refusal(preview: Preview, user_filter: UserFilter, options: Mapping[str, Any]) -> str | None:
+def refusal(preview: Preview, request: PurgeRequest, user_filter: UserFilter) -> str | None:
     """Why this may not be purged, as a sentence, or None when it may."""
-    most, most_of_one = options["max_items"], options["max_items_per_mailbox"]
+    most, most_of_one, spell = request.max_items, request.max_items_per_mailbox, request.spelling
     if most is not None and preview.rows > most:
         there_are = "There is" if preview.rows == 1 else "There are"
         return (
-            f"{there_are} {counted(preview.rows, 'row')} to purge, more than the {number(most)} that --max-items allows. "
-            "Nothing was sent."
+            f"{there_are} {counted(preview.rows, 'row')} to purge, more than the {number(most)} that "
+            f"{spell('max_items')} allows. Nothing was sent."
         )
     if most_of_one is not None and (over := sum(rows > most_of_one for rows in preview.rows_by_mailbox)):
         shown = ", ".join(
             f"{user} ({number(rows)})" for user, rows in preview.largest_mailboxes[: min(over, OVER_SHOWN)]
         )
         return (
-            f"{counted(over, 'mailbox')} with more rows to purge than the {number(most_of_one)} that --max-items-per-mailbox "
-            f"allows: {shown}{', …' if over > OVER_SHOWN else ''}. Nothing was sent."
+            f"{counted(over, 'mailbox')} with more rows to purge than the {number(most_of_one)} that "
+            f"{spell('max_items_per_mailbox')} allows: {shown}{', …' if over > OVER_SHOWN else ''}. Nothing was sent."
         )
     if user_filter.only is not None and preview.left_out[NOT_NAMED] and not preview.only_matched:
         return (
-            "None of the users that --only-users lists occurs in the input: nothing would be purged, and all be left out "
-            "for good. Check the list. Nothing was sent."
+            f"None of the users that {spell('only_users')} lists occurs in the input: nothing would be purged, and all be left "
+            "out for good. Check the list. Nothing was sent."
         )
     return user_filter.blind_spot(preview.kinds)
+
+
+def left_out_lines(preview: Preview, request: PurgeRequest, user_filter: UserFilter) -> list[str]:
+    """What the filter does to this input, a sentence each; nothing where it does nothing and was not asked to."""
+    exclude = request.spelling("exclude_users")
+    lines = [
+        f"{counted(rows, 'row')} in {counted(preview.mailboxes_left_out[reason], 'mailbox')} left out: {reason.message}"
+        for reason, rows in preview.left_out.items()
+    ]
+    if preview.left_out_before:
+        lines.append(
+            f"{counted(preview.left_out_before, 'row')} {'stays' if preview.left_out_before == 1 else 'stay'} left out: an earlier "
+            "run of this ledger was told to. What is wanted after all can be exported with --only skipped, and given to a new "
+            "ledger."
+        )
+    for name, users, seen in (
+        (exclude, user_filter.excluded, preview.excluded_seen),
+        (request.spelling("only_users"), user_filter.only, preview.only_seen),
+    ):
+        if users is None or not users:
+            continue
+        unknown = len(users.keys) - seen
+        if unknown:
+            does = "does" if unknown == 1 else "do"
+            lines.append(
+                f"{number(unknown)} of the {counted(len(users), 'user')} that {name} lists {does} not occur in the "
+                "input."
+            )
+        elif users.patterns and name == exclude and not preview.left_out[EXCLUDED]:
+            lines.append(f"{exclude} leaves nothing out.")
+    return lines

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from purgeengine import __version__, logs
+from purgeengine import logs
 from purgeengine.core.graph.claims_challenge import in_words
 from purgeengine.core.graph.text import well_formed
 from purgeengine.core.graph.verdicts import Verdict, judge, unwrapped
@@ -29,13 +28,14 @@ from purgeengine.engine.loop import Engine
 from purgeengine.engine.ports import Hours
 from purgeengine.engine.tally import Tally
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
+from purgeengine.jobs.callbacks import Stopping, never_stopping
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.progress import Display, RunProgress, shown
 from purgeengine.jobs.resume import take_up
 from purgeengine.jobs.summary import Summary, exit_code_of
-from purgeengine.memory import spare_the_collector
 from purgeengine.run_limits import Limits
-from purgeengine.words import duration
+from purgeengine.version import __version__
+from purgeengine.words import Spelling, as_fields, duration
 
 MAILBOXES_TOLD = 20
 """Mailboxes in which nothing was found that a summary names."""
@@ -76,16 +76,6 @@ HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
 }
 
 
-Stopping = Callable[[Callable[[str], None], Callable[[], None]], AbstractContextManager[None]]
-"""While inside, may call the first function with a reason to stop in an orderly way, and the second before leaving at once."""
-
-
-@contextmanager
-def never_stopping(stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
-    """Let a run go on to its end."""
-    yield
-
-
 @dataclass(slots=True)
 class Purge:
     """One run over a ledger."""
@@ -101,6 +91,8 @@ class Purge:
     """Whether to stop by itself when the run looks wrong."""
     hours: Hours | None = None
     """When it may send; None for any time."""
+    spelling: Spelling = as_fields
+    """How whoever asked for the run writes a setting."""
     stopping: Stopping = never_stopping
     """What may stop the run from outside: signals, on the command line."""
     on_outcome: Callable[[int], object] = lambda exit_code: None
@@ -109,13 +101,12 @@ class Purge:
     def run(self) -> Summary:
         """Purge what the ledger still has to do, and sum up. Raises nothing that the run itself can cause: see `stopped`."""
         counts = self.ledger.counts()
-        tally = Tally(counts.rows, counts.outcomes, self.threshold, AutoStop() if self.auto_stop else None)
+        tally = Tally(counts.rows, counts.outcomes, self.threshold, AutoStop(self.spelling) if self.auto_stop else None)
         started = time.monotonic()
         error: PurgeEngineError | None = None
         scheduler: Scheduler | None = None
         if self.ledger.has_work():
             self.ledger.hold_reserve(self.limits.connections)
-            spare_the_collector()
             try:
                 scheduler, error = run_loop(self._purge(tally))
             finally:

@@ -27,11 +27,14 @@ class SendingHours:
     windows: tuple[tuple[int, int], ...] = ()
     zone: tzinfo | None = None
     until_utc: float | None = None
+    """When sending ends, in seconds since 1970; None for never."""
+    until_named: str = "until_utc"
+    """What the one who set the end calls it, for sentences."""
 
     def at(self, utc: float) -> SendWindow:
         """Whether sending is allowed at ``utc`` (seconds since 1970), and for how long that stays so."""
         if self.until_utc is not None and utc >= self.until_utc:
-            return SendWindow(False, 0.0, f"it is {self._clock(self.until_utc)}, the end that --until sets")
+            return SendWindow(False, 0.0, f"it is {self._clock(self.until_utc)}, the end that {self.until_named} sets")
         allowed = self._allows(self._wall_minutes(utc))
         change = self._next_change(utc, allowed)
         if allowed and self.until_utc is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from purgeengine.cli import starting
+from purgeengine.cli.options import request_options
 from tests.support.https_server import LOOPBACK, Behaviour, Request, answering, write_ca
 from tests.support.identity_fixtures import NONE_SET
 from tests.support.process_fixtures import a_jwt, a_list, batch_answer, command, command_here, served
@@ -42,8 +42,10 @@ def run(folder: Path, graph_url: str, *more: str, here: bool = False, **environm
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a run in this process wait for one second behind a block page instead of half a minute."""
-    limits_from = starting.limits_from
-    monkeypatch.setattr(starting, "limits_from", lambda options: replace(limits_from(options), walled_off_s_max=1.0))
+    limits_from = request_options.limits_from
+    monkeypatch.setattr(
+        request_options, "limits_from", lambda options: replace(limits_from(options), walled_off_s_max=1.0)
+    )
 
 
 def test_a_block_page_is_an_outage_and_not_a_refusal_of_the_app(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from purgeengine.cli import starting
+from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.tenant_settings import TenantSettings
 from tests.cli.test_main import a_tenant
@@ -120,4 +121,4 @@ def test_nothing_found_is_told_once_on_a_screen(tmp_path: Path, monkeypatch: pyt
         assert (said.out.count("Not one of the 2 contacts"), "run.doubted" in said.err) == (1, False)
         assert "run.doubted" in bench.here(*told, "--log-format", "json").err
         assert "run.doubted" in bench.here(*told, "--json").err
-    assert not starting._is_told_on_screen({"as_json": True, "log_format": "console"})
+    assert not starting._is_told_on_screen(OutputOptions(as_json=True))

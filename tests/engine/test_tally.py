@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from purgeengine.cli.commands.run import run
+from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.purge_options import limits_from
 from purgeengine.core.messages import BatchEnded, BatchSent, MailboxClosed, Settled
 from purgeengine.core.model import Attempt, MailboxShare, Outcome, Reply
@@ -67,8 +68,10 @@ def test_thresholds_by_count_and_by_share() -> None:
 @pytest.mark.parametrize("text", ["", "x", "-1", "5 %%", "101%", "1.5"])
 def test_a_threshold_that_makes_no_sense_is_refused(text: str) -> None:
     """A threshold that makes no sense is refused with a sentence that says what to write."""
-    with pytest.raises(UsageProblem, match="--max-failures takes"):
+    with pytest.raises(UsageProblem, match="max_failures takes"):
         FailureThreshold.parse(text)
+    with pytest.raises(UsageProblem, match="--max-failures takes"):
+        FailureThreshold.parse(text, as_flags)
 
 
 @pytest.mark.parametrize(
@@ -116,19 +119,21 @@ def test_counts_read_as_people_say_them() -> None:
 
 
 def test_limits_that_make_no_sense_are_refused() -> None:
-    """A limit that makes no sense is refused with the name of its option."""
+    """A limit that makes no sense is refused with the name of its field; on the command line, of its option."""
     for limits, name in (
-        (Limits(connections=0), "--connections"),
-        (Limits(connections=600), "--connections"),
-        (Limits(mailbox_requests=0), "--mailbox-requests"),
-        (Limits(mailbox_window_s=-1), "--mailbox-window-s"),
-        (Limits(mailbox_window_s=float("nan")), "--mailbox-window-s"),
-        (Limits(quarantine_s=0), "--quarantine-s"),
-        (Limits(quarantine_s=float("inf")), "--quarantine-s"),
-        (Limits(quarantine_s=3_601), "--quarantine-s 3601 is more than 3600"),
+        (Limits(connections=0), "connections"),
+        (Limits(connections=600), "connections"),
+        (Limits(mailbox_requests=0), "mailbox_requests"),
+        (Limits(mailbox_window_s=-1), "mailbox_window_s"),
+        (Limits(mailbox_window_s=float("nan")), "mailbox_window_s"),
+        (Limits(quarantine_s=0), "quarantine_s"),
+        (Limits(quarantine_s=float("inf")), "quarantine_s"),
+        (Limits(quarantine_s=3_601), "quarantine_s"),
     ):
-        with pytest.raises(UsageProblem, match=name):
+        with pytest.raises(UsageProblem, match=f"^{name}"):
             limits.validate()
+        with pytest.raises(UsageProblem, match=f"^--{name.replace('_', '-', 2)}"):
+            limits.validate(as_flags)
 
 
 @pytest.mark.parametrize(("asked_s", "shortest_s"), [(40.0, 5.0), (3_600.0, 5.0), (5.0, 5.0), (1.0, 1.0)])

@@ -233,7 +233,7 @@ def test_nothing_is_sent_outside_the_window_whatever_goes_wrong() -> None:
 def test_until_ends_the_run_in_order_and_the_next_one_goes_on() -> None:
     """The first run ends by itself with rows left and none in doubt; the same command finishes the job."""
     world = World(seed=4, rows_by_mailbox=(2_000,))
-    world.hours = SendingHours(zone=UTC, until_utc=UTC_AT_ZERO_S + 60.0)
+    world.hours = SendingHours(zone=UTC, until_utc=UTC_AT_ZERO_S + 60.0, until_named="--until")
     world.run_once()
     assert "--until" in (world.engine.stop_reason or "")
     assert max(started(world)) < UTC_AT_ZERO_S + 60.0 + RUNNING_S_MAX

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -11,14 +12,16 @@ import click
 import msgspec
 
 from purgeengine.cli.inputs import opening
-from purgeengine.cli.options.connection_options import connection_options, endpoint_from
+from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.purge_options import deletion_options, input_arguments
+from purgeengine.cli.options.request_options import request_from
 from purgeengine.core.graph.operations import Action, IdType
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
 from purgeengine.errors import PurgeEngineError, UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.preflight import Finding, Level
+from purgeengine.jobs.purge_request import PROBES_MAX, PurgeRequest
 
 if TYPE_CHECKING:
     from purgeengine.core.policy.probing import Probed
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 
 PROBES = 5
 """Mailboxes looked at when an input is named and no number."""
-PROBES_MAX = 100
 
 EPILOG = """\b
 Examples:
@@ -60,11 +62,12 @@ def check(**options: Any) -> int:
 
     if options["probe"] and not options["inputs"]:
         raise UsageProblem("--probe looks at mailboxes of an INPUT, and none was named.")
-    endpoint = endpoint_from(options)
+    request = request_from(options, time.time())
+    deletion = request.deletion()
+    report = Report(request.endpoint(), deletion.action, deletion.id_type)
     logs.configure_logs(quiet=True)
-    report = Report(endpoint, Action(options["action"]), IdType(options["id_type"]))
     try:
-        items = _sampled(options, report)
+        items = _sampled(request, report)
         tokens = report.sign_in()
         run_loop(report.ask_graph(tokens, items))
     except PurgeEngineError as error:
@@ -75,14 +78,15 @@ def check(**options: Any) -> int:
     return report.exit_code(strict=options["strict"])
 
 
-def _sampled(options: dict[str, Any], report: Report) -> list[Any]:
-    if not options["inputs"]:
-        return []
+def _sampled(request: PurgeRequest, report: Report) -> list[Any]:
+    from purgeengine.edges.source import Source
     from purgeengine.jobs.probe import sample_input
 
-    with opening(options) as open_input:
+    with opening(request) as open_input:
         source = open_input()
-        items = sample_input(source, options["probe"] or PROBES, options["seed"])
+        if not isinstance(source, Source):
+            return []
+        items = sample_input(source, request.probe or PROBES, request.seed)
         report.seen(source)
     return items
 
@@ -125,7 +129,7 @@ class Report:
 
     def sign_in(self) -> AccessTokens:
         """Have a token, and read what it says. Raises `TokenError`."""
-        from purgeengine.cli.sign_in import connect
+        from purgeengine.cli.login_guard import connect
         from purgeengine.edges.clock import SystemClock
         from purgeengine.edges.login.identity import claims_of
         from purgeengine.engine.event_loop import run_loop

@@ -5,15 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.signals import keep_outcome, stop_on_signal
+from purgeengine.cli.starting import a_display_of_a_run
 from purgeengine.core.model import Outcome
 from purgeengine.errors import PurgeEngineError, UsageProblem
+from purgeengine.jobs.callbacks import Callbacks
+from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.run_limits import Limits
 from purgeengine.words import counted
 
@@ -47,43 +52,42 @@ def demo(ledger_folder: str | None, seed: int, quiet: bool) -> int:
 
 def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, quiet: bool) -> int:
     from purgeengine import logs
-    from purgeengine.cli.output.progress_display import a_display
     from purgeengine.cli.output.summary_text import show_summary
-    from purgeengine.edges.login import tokens_from_environment
     from purgeengine.edges.source import open_source
-    from purgeengine.jobs.graph_endpoint import GraphEndpoint
-    from purgeengine.jobs.purge import Purge
-    from purgeengine.jobs.staging import staged_ledger
+    from purgeengine.jobs.purge_steps import purge
     from purgeengine.sim.server.background_server import in_background
     from purgeengine.sim.server.http_server import SimulatedTenant
 
     logs.configure_logs(quiet=True)
-    source = open_source([sample_input()])
-    rows = [row for batch in source.batches() for row in _rows(batch)]
+    source = sample_input()
+    rows = [row for batch in open_source([source]).batches() for row in _rows(batch)]
     tenant = _tenant(rows, seed)
     with in_background(SimulatedTenant(tenant, ca_file=scratch / "ca.pem")) as server:
         click.echo(f"Simulated tenant at {server.graph_url}: {counted(len(rows), 'contact')} in the list.", err=True)
+        request = PurgeRequest(
+            inputs=source,
+            ledger=folder,
+            graph_url=server.graph_url,
+            authority_url=server.authority_url,
+            ca_file=server.ca_file,
+            limits=LIMITS,
+            seed=seed,
+            auto_stop=False,
+            yes=True,
+        )
+        callbacks = Callbacks(
+            on_reading=reading_progress(quiet=quiet),
+            display=partial(a_display_of_a_run, OutputOptions(quiet=quiet)),
+            stopping=stop_on_signal,
+            on_outcome=keep_outcome,
+        )
         app = server.login.app
         environment = {
             "AZURE_TENANT_ID": app.tenant_id,
             "AZURE_CLIENT_ID": app.client_id,
             "AZURE_CLIENT_SECRET": app.client_secret,
         }
-        endpoint = GraphEndpoint(server.graph_url, server.authority_url, server.ca_file)
-        tokens = tokens_from_environment(
-            environment, authority_url=endpoint.authority_url, graph_url=endpoint.graph_url, ca_file=endpoint.ca_file
-        )
-        with staged_ledger(folder, source, app.tenant_id, on_progress=reading_progress(quiet=quiet)) as ledger:
-            summary = Purge(
-                ledger,
-                tokens,
-                endpoint,
-                LIMITS,
-                a_display(quiet=quiet),
-                seed=seed,
-                stopping=stop_on_signal,
-                on_outcome=keep_outcome,
-            ).run()
+        summary = purge(request, callbacks, environment=environment)
     show_summary(summary, as_json=False, kept=kept)
     if not summary.complete:
         return summary.exit_code

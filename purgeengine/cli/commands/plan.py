@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
 import msgspec
 
 from purgeengine.cli.inputs import opening
-from purgeengine.cli.options.purge_options import input_arguments, limit_options, limits_from
+from purgeengine.cli.options.purge_options import input_arguments, limit_options
+from purgeengine.cli.options.request_options import request_from
 from purgeengine.cli.output.preview_text import as_json, show
 from purgeengine.cli.output.reading_progress import reading_progress
-from purgeengine.core.policy.filters import UserFilter
-from purgeengine.core.policy.input_words import warnings_of
-from purgeengine.jobs.purge_preview import preview_of_input
+from purgeengine.jobs.purge_preview import preview_of, refuse_planned
 
 EPILOG = """\b
 Examples:
@@ -28,19 +28,14 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def plan(**options: Any) -> int:
     """Read INPUT and say what a run would do: rows, mailboxes, bad rows, duplicates, calls, time. Sends nothing."""
-    limits = limits_from(options)
-    with opening(options) as open_input:
-        purge_preview = preview_of_input(
-            open_input().needing_rows(), UserFilter(), on_progress=reading_progress(quiet=False)
-        )
-    refused = purge_preview.unusable
+    request = request_from(options, time.time())
+    with opening(request) as open_input:
+        found = preview_of(request, reading_progress(quiet=False), open_input)
     if options["as_json"]:
-        warnings = warnings_of(purge_preview.reading)
-        click.echo(msgspec.json.encode({**as_json(purge_preview, limits), "warnings": warnings}).decode())
+        click.echo(msgspec.json.encode({**as_json(found, request.limits), "warnings": found.warnings}).decode())
     else:
-        show(purge_preview, limits)
-        for line in warnings_of(purge_preview.reading):
+        show(found, request.limits)
+        for line in found.warnings:
             click.echo(f"Warning: {line}", err=True)
-    if refused is not None:
-        raise refused
+    refuse_planned(found)
     return 0

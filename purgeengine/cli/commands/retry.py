@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,8 @@ import click
 from click.core import ParameterSource
 
 from purgeengine.cli.options.connection_options import connection_options
-from purgeengine.cli.options.purge_options import limit_options, limits_from, outcomes_named, purge_options
+from purgeengine.cli.options.purge_options import limit_options, outcomes_named, purge_options
+from purgeengine.cli.options.request_options import OutputOptions, request_from
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import MAILBOXES_SHOWN
@@ -72,34 +75,35 @@ def retry(**options: Any) -> int:
     _refuse_same_folder(folder, new)
     outcomes = WORTH_RETRYING if options["only"] is None else outcomes_named(options["only"])
     said = None if options["codes"] is None else AnswerFilter.parse(options["codes"])
-    selection = Selection(outcomes, said)
-    limits = limits_from(options)
+    selection, asked_for = Selection(outcomes, said), _asked_for(options["only"], options["codes"])
+    request, output = request_from(options, time.time()), OutputOptions.of(options)
     with LedgerReader.open(folder) as reader:
-        options |= _deletion_of(reader)
+        request = replace(request, **_deletion_of(reader))
         found = reader.selected(selection)
         begins = not _is_ledger(new)
         if begins:
             _refuse_unfinished(reader, asked=options["unfinished"])
         if options["dry_run"]:
-            if not options["as_json"]:
+            if not output.as_json:
                 _tell(reader, found)
-            code = show_dry_run(options, lambda: LedgerRows(reader, selection, limits))
+            code = show_dry_run(request, output, lambda: LedgerRows(reader, selection, request.limits))
             if begins and not found.total():
-                _refuse_others(reader, options)
+                _refuse_others(reader, asked_for)
             return code
         if begins:
             if not found.total():
-                return _nothing_to_retry(reader, options)
+                _refuse_others(reader, asked_for)
+                return _nothing_to_retry(reader, options["ledger_folder"], as_json=output.as_json)
             if found.total() == found[Outcome.INVALID]:
                 raise _only_invalid(reader, found.total())
             _tell_what_is_of_no_use(found)
         with _nobody_else_running(reader):
-            return start_purge(options, lambda: LedgerRows(reader, selection, limits))
+            return start_purge(request, output, lambda: LedgerRows(reader, selection, request.limits))
 
 
-def _deletion_of(reader: LedgerReader) -> dict[str, str]:
+def _deletion_of(reader: LedgerReader) -> dict[str, Any]:
     """What the earlier run did to its contacts, for the options that were not given; another is refused later on."""
-    said = {"action": reader.deletion.action.value, "id_type": reader.deletion.id_type.value}
+    said = {"action": reader.deletion.action, "id_type": reader.deletion.id_type}
     source_of = click.get_current_context().get_parameter_source
     return {name: value for name, value in said.items() if source_of(name) is ParameterSource.DEFAULT}
 
@@ -181,29 +185,28 @@ def _tell(reader: LedgerReader, found: Counter[Outcome]) -> None:
             click.echo(f"{outcome.value:>9}  {number(found[outcome])}")
 
 
-def _refuse_others(reader: LedgerReader, options: dict[str, Any]) -> None:
+def _refuse_others(reader: LedgerReader, asked_for: str) -> None:
     """Raise `UsageProblem` where rows did not end well, and others were asked for."""
     from purgeengine.jobs.summary import exit_code_of
 
     counts = reader.counts()
     if exit_code_of(counts.outcomes, counts.waiting + counts.in_doubt):
         raise UsageProblem(
-            f"No row of the ledger in {reader.folder} is {_asked_for(options)}. It has {_what_there_is(reader)}. "
+            f"No row of the ledger in {reader.folder} is {asked_for}. It has {_what_there_is(reader)}. "
             f"Nothing was sent. {_instead(reader)}"
         )
 
 
-def _nothing_to_retry(reader: LedgerReader, options: dict[str, Any]) -> int:
-    """Well, where all rows ended well. Raises `UsageProblem` where some did not, and others were asked for."""
+def _nothing_to_retry(reader: LedgerReader, new: str, *, as_json: bool) -> int:
+    """Say that every row ended well, and answer 0. ``new`` is the ledger that would have been made."""
     from purgeengine.jobs.summary import Summary
 
-    _refuse_others(reader, options)
     counts = reader.counts()
-    if options["as_json"]:
+    if as_json:
         import msgspec
 
         nothing = Summary(
-            ledger=options["ledger_folder"], rows=0, outcomes={}, waiting=0, in_doubt=0, complete=True, calls=0, requests=0,
+            ledger=new, rows=0, outcomes={}, waiting=0, in_doubt=0, complete=True, calls=0, requests=0,
             throttled=0, lost_calls=0, closed_mailboxes=0, settled_now=0, duration_s=0.0, exit_code=0,
         )  # fmt: skip
         click.echo(msgspec.json.encode(nothing.as_json()).decode())
@@ -221,9 +224,10 @@ def _nothing_to_retry(reader: LedgerReader, options: dict[str, Any]) -> int:
     return 0
 
 
-def _asked_for(options: dict[str, Any]) -> str:
-    only = printable(options["only"]) or "refused, exhausted or skipped"
-    return f"{only} and was told {printable(options['codes'])}" if options["codes"] is not None else only
+def _asked_for(only: str | None, codes: str | None) -> str:
+    """The rows that were asked for, in words."""
+    outcomes = printable(only) or "refused, exhausted or skipped"
+    return f"{outcomes} and was told {printable(codes)}" if codes is not None else outcomes
 
 
 def _what_there_is(reader: LedgerReader) -> str:

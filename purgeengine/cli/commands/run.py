@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from purgeengine.cli.inputs import opening
 from purgeengine.cli.options.connection_options import connection_options
-from purgeengine.cli.options.purge_options import deletion_from, input_arguments, limit_options, purge_options
+from purgeengine.cli.options.purge_options import input_arguments, limit_options, purge_options
+from purgeengine.cli.options.request_options import OutputOptions, request_from
 from purgeengine.errors import UsageProblem
-
-if TYPE_CHECKING:
-    from purgeengine.edges.source import Source
 
 EPILOG = """\b
 Examples:
@@ -48,26 +45,12 @@ def run(**options: Any) -> int:
             raise UsageProblem("Name a folder for the ledger with --ledger; only a dry run (--dry-run) needs none.")
         if not options["inputs"]:
             raise UsageProblem("Name an INPUT, or give --ledger DIR to resume a ledger.")
-    if not options["inputs"]:
-        _refuse_nothing_to_resume(Path(options["ledger_folder"]))
-        return _begin(options, lambda: None)
-    with opening(options) as open_input:
-        return _begin(options, lambda: open_input().needing_rows())
+    request, output = request_from(options, time.time()), OutputOptions.of(options)
+    with opening(request) as open_input:
+        if options["dry_run"]:
+            from purgeengine.cli.dry_run import show_dry_run
 
+            return show_dry_run(request, output, open_input)
+        from purgeengine.cli.starting import start_purge
 
-def _begin(options: dict[str, Any], open_input: Callable[[], Source | None]) -> int:
-    deletion_from(options)  # what the cloud cannot do is refused first, of a dry run too
-    if options["dry_run"]:
-        from purgeengine.cli.dry_run import show_dry_run
-
-        return show_dry_run(options, open_input)
-    from purgeengine.cli.starting import start_purge
-
-    return start_purge(options, open_input)
-
-
-def _refuse_nothing_to_resume(folder: Path) -> None:
-    from purgeengine.edges.ledger.staging.folder import FolderState, state_of
-
-    if state_of(folder) is not FolderState.STAGED:
-        raise UsageProblem(f"Name an INPUT to purge: there is no ledger in {folder} that could be resumed without one.")
+        return start_purge(request, output, open_input)

@@ -49,7 +49,7 @@ def hours_from(options: Mapping[str, Any], now_utc: float) -> SendingHours | Non
     hours = SendingHours(tuple(map(_window, options["window"])), zone)
     if options["until"] is None:
         return hours
-    return SendingHours(hours.windows, zone, _until(options["until"], hours, now_utc))
+    return SendingHours(hours.windows, zone, _until(options["until"], hours, now_utc), "--until")
 
 
 def _zone(name: str | None) -> tzinfo | None:

@@ -7,12 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
-from purgeengine.cli.options.clouds import cloud_of
 from purgeengine.cli.options.filter_options import filter_options
+from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hour_options
-from purgeengine.core.graph.identifiers import user_problem
-from purgeengine.core.graph.operations import PERMANENT, Action, IdType, Operation, deletion_by
-from purgeengine.core.graph.text import escaped
+from purgeengine.core.graph.operations import PERMANENT, Action, IdType
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
 from purgeengine.run_limits import Fanout, Limits
@@ -53,16 +51,6 @@ def understanding_options(command: Decorated) -> Decorated:
     ):
         command = option(command)
     return command
-
-
-def user_given(options: Mapping[str, Any]) -> str | None:
-    """The ``--user``, if one is given. Raises `UsageProblem` for one that cannot be asked for."""
-    user = options["user"]
-    if user is None:
-        return None
-    if problem := user_problem(user := str(user).strip()):
-        raise UsageProblem(f"--user: {problem} ('{escaped(user)}').")
-    return user
 
 
 def deletion_options(command: Decorated) -> Decorated:
@@ -142,19 +130,6 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
     return command
 
 
-def deletion_from(options: Mapping[str, Any]) -> Operation:
-    """What is to be done to the contacts. Raises `UsageProblem` where the cloud has no permanentDelete."""
-    deletion = deletion_by(Action(options["action"]), IdType(options["id_type"]))
-    cloud = cloud_of(options)
-    if deletion.action is Action.PERMANENT_DELETE and cloud.has_permanent_delete is False:
-        raise UsageProblem(
-            f"The {cloud.name} cloud has no contact permanentDelete; Microsoft offers it in the global cloud only. Nothing was "
-            "sent. The alternative there is --action delete: a plain DELETE, which moves each contact to Deleted Items, from "
-            "where its user can put it back until the folder is emptied."
-        )
-    return deletion
-
-
 def limit_options(command: Decorated) -> Decorated:
     """What the scheduler must stay within."""
     limits = (
@@ -190,7 +165,7 @@ def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
         quarantine_s_min=min(DEFAULTS.quarantine_s_min, options["quarantine_s"]),
         **others,
     )
-    limits.validate()
+    limits.validate(as_flags)
     return limits
 
 

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from purgeengine import logs
 from purgeengine.core.model import Outcome
-from purgeengine.jobs.progress import Display, RunProgress
+from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.words import duration, number, rate
 
 REFRESH_S = 0.25
@@ -25,18 +25,6 @@ def a_display(*, quiet: bool, log_format: str = "console", stream: TextIO | None
     if stream.isatty():
         return Live(stream)
     return Events() if log_format == "json" else Lines(stream)
-
-
-class Silence:
-    """Shows nothing."""
-
-    every_s = 3600.0
-
-    def show(self, standing: RunProgress) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing to do."""
 
 
 class Lines:

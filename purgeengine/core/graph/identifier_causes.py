@@ -1,13 +1,15 @@
 """Says why a text cannot be a user name or an id.
 
 A cause is half a sentence without the value itself, so that rows with the same cause are counted together. Only causes that
-`mended` takes away for certain name ``--clean``.
+`mended` takes away for certain name the option that does it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+
+from purgeengine.core.command_words import CLEAN
 
 MISSING_WORDS = frozenset(
     {
@@ -27,7 +29,7 @@ INVISIBLE = "".join(
 """Characters without a width: soft hyphen, zero-width spaces and joiners, direction marks, byte order marks."""
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _WITHOUT_INVISIBLE = dict.fromkeys(map(ord, INVISIBLE))
-_CLEANS = "; --clean removes it"
+_CLEANS = f"; {CLEAN} removes it"
 _ADDRESS_PREFIX = re.compile(r"(mailto|smtp):\s*", re.IGNORECASE)
 _BRACES = re.compile(r"\{(.*)\}", re.DOTALL)
 _BETWEEN_ADDRESSES = re.compile(r"[;,|/\s]+")

@@ -19,7 +19,7 @@ _ENTRY_ID = re.compile(r"(?:[0-9A-F]{2}){35,}|(?:[0-9a-f]{2}){35,}")
 
 
 class Unlikely(StrEnum):
-    """What a contact id is instead. The values are keys of ``--json``."""
+    """What a contact id is instead. The values stand in every JSON."""
 
     GUID = "guid"
     NUMBER = "number"

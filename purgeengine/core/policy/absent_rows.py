@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from purgeengine.core.command_words import ID_TYPE
 from purgeengine.core.model import Outcome, Reply
 
 MAILBOX_ROWS_MIN = 2
@@ -23,11 +24,11 @@ MAILBOXES_SHOWN = 5
 
 CAUSES = (
     "An earlier run may have deleted them. If no earlier run did, the ids are wrong: ids change when contacts or mailboxes move, "
-    "each id type (--id-type) has other ids, and so has each tenant."
+    f"each id type ({ID_TYPE}) has other ids, and so has each tenant."
 )
 CAUSES_OF_ONE = (
     "An earlier run may have deleted it. If no earlier run did, the id is wrong: ids change when contacts or mailboxes move, each "
-    "id type (--id-type) has other ids, and so has each tenant."
+    f"id type ({ID_TYPE}) has other ids, and so has each tenant."
 )
 LOOK = "Look at a few of these contacts before you take this for done."
 LOOK_AT_ONE = "Look at this contact before you take this for done."

@@ -13,6 +13,17 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, NamedTuple
 
+from purgeengine.core.command_words import (
+    CLOUD,
+    CODES,
+    EXCLUDE_USERS,
+    ONLY,
+    ONLY_USERS,
+    PROTECTED_USERS,
+    correct_commands,
+    resume_command,
+    retry_command,
+)
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.filters import FILTERED, PROTECTED
@@ -29,7 +40,7 @@ HIDDEN_NAME = "LEDGER-FOLDER"
 """Stands for a folder whose name a terminal cannot show."""
 
 LEFT_OUT = Remedy(
-    "A filter (--only-users, --exclude-users, --protected-users) left these rows out. Nothing needs to be done. To purge these "
+    f"A filter ({ONLY_USERS}, {EXCLUDE_USERS}, {PROTECTED_USERS}) left these rows out. Nothing needs to be done. To purge these "
     "mailboxes after all, run their rows without the filter.",
     False,
 )
@@ -98,7 +109,7 @@ def advice_for(situations: Sequence[Situation], *, windows: bool) -> list[Advice
             Advice(
                 f"{_rows(rows)} {'has' if rows == 1 else 'have'} no outcome yet. The same command goes on where it ended; so does "
                 "this one, with the options that were given before:",
-                [f"purgeengine run --ledger {_name(situation, windows)}" for situation in unfinished],
+                [resume_command(_name(situation, windows)) for situation in unfinished],
             )
         )
     told = [kind for situation in situations for kind in situation.told]
@@ -148,10 +159,10 @@ def _retry(situations: Sequence[Situation], windows: bool) -> Advice:
         options, more = selection_for(situation.told)
         others += more
         new = "NEW-FOLDER" if number == 1 else f"NEW-FOLDER-{number}"
-        commands.append(f"purgeengine retry {_name(situation, windows)} --ledger {new}{options}")
+        commands.append(retry_command(_name(situation, windows), new, options))
     again = f" ({_rows(others)} that will fail again {'is' if others == 1 else 'are'} taken along)" if others else ""
     return Advice(
-        f"{_rows(rows)} may go through once the causes are mended{again}. With the options that were given before, such as --cloud "
+        f"{_rows(rows)} may go through once the causes are mended{again}. With the options that were given before, such as {CLOUD} "
         "and the filters:",
         commands,
     )
@@ -174,14 +185,14 @@ def selection_for(told: Sequence[FailedRows]) -> tuple[str, int]:
             rank = (-left_out, _worth(taken), -others)
             if _worth(taken) and (best is None or rank > best[0]):
                 only = (
-                    "" if len(outcomes) == len(present) else " --only " + ",".join(o for o in retried if o in outcomes)
+                    "" if len(outcomes) == len(present) else f" {ONLY} " + ",".join(o for o in retried if o in outcomes)
                 )
-                best = (rank, only + (f" --codes {','.join(codes)}" if codes else ""), others)
+                best = (rank, only + (f" {CODES} {','.join(codes)}" if codes else ""), others)
     return ("", 0) if best is None else best[1:]
 
 
 def _codes(told: Sequence[FailedRows]) -> tuple[str, ...] | None:
-    """Words for ``--codes`` that name what rows worth retrying were told; None where they are none or too many."""
+    """Codes and statuses for a retry that name what rows worth retrying were told; None where they are none or too many."""
     words: list[str] = []
     for kind in told:
         if _worth_retrying(kind):
@@ -192,7 +203,7 @@ def _codes(told: Sequence[FailedRows]) -> tuple[str, ...] | None:
 
 
 def _fits(kind: FailedRows, words: Sequence[str]) -> bool:
-    """Whether ``--codes`` with these words takes such rows."""
+    """Whether a retry of these codes and statuses takes such rows."""
     lowered = {word.lower() for word in words}
     return (
         kind.code.lower() in lowered - {"none"}
@@ -206,10 +217,7 @@ def _correct(situation: Situation, windows: bool) -> Advice:
     return Advice(
         f"{_rows(rows)} {'was' if rows == 1 else 'were'} never sent, because {'it is' if rows == 1 else 'they are'} wrong in the "
         "list; trying again is of no use. Write to a file what is wrong, correct it there, and run that with a ledger of its own:",
-        [
-            f"purgeengine export {_name(situation, windows)} bad.csv --only invalid",
-            "purgeengine run bad.csv --ledger CORRECTED-FOLDER",
-        ],
+        correct_commands(_name(situation, windows)),
     )
 
 

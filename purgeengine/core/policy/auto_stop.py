@@ -15,6 +15,7 @@ from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClose
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.policy.absent_rows import Absence, Sought, sought_by
 from purgeengine.errors import UsageProblem
+from purgeengine.words import Spelling, as_fields
 
 SETTLED_BEFORE_SHARE = 100
 """Rows settled before a share of failures is believed: one failure among the first two is not half of the run."""
@@ -36,26 +37,31 @@ SOUGHT_BEFORE_WARNING = 100
 
 @dataclass(frozen=True, slots=True)
 class FailureThreshold:
-    """``--max-failures``: so many failed rows (``count``), or such a share of those sent and settled (``share``, 0 to 1)."""
+    """So many failed rows (``count``), or such a share of those sent and settled (``share``, 0 to 1).
+
+    ``named`` is what the one who set it calls it, for sentences.
+    """
 
     count: int | None = None
     share: float | None = None
+    named: str = "max_failures"
 
     @classmethod
-    def parse(cls, text: str) -> FailureThreshold:
+    def parse(cls, text: str, spelling: Spelling = as_fields) -> FailureThreshold:
         """Read ``N`` or ``P%``. Raises `UsageProblem` when it is neither."""
+        named = spelling("max_failures")
         match = re.fullmatch(r"(\d{1,12})|(\d{1,3}(?:\.\d+)?)\s*%", text.strip())
         if match is None or (match[2] and float(match[2]) > 100):
-            raise UsageProblem(f"--max-failures takes a number such as 50 or a share such as 5%, not '{text}'.")
-        return cls(count=int(match[1])) if match[1] else cls(share=float(match[2]) / 100)
+            raise UsageProblem(f"{named} takes a number such as 50 or a share such as 5%, not '{text}'.")
+        return cls(count=int(match[1]), named=named) if match[1] else cls(share=float(match[2]) / 100, named=named)
 
     def crossed(self, failed: int, settled: int) -> str | None:
         """Why the run must stop, as a sentence, or None."""
         if self.count is not None and failed > self.count:
-            return f"{failed} rows failed, more than the {self.count} that --max-failures allows."
+            return f"{failed} rows failed, more than the {self.count} that {self.named} allows."
         if self.share is not None and settled >= SETTLED_BEFORE_SHARE and failed > self.share * settled:
             return (
-                f"{failed} of {settled} rows failed, more than the {self.share:.4g} of them that --max-failures allows."
+                f"{failed} of {settled} rows failed, more than the {self.share:.4g} of them that {self.named} allows."
             )
         return None
 
@@ -63,7 +69,8 @@ class FailureThreshold:
 class AutoStop:
     """Watches a run, and says when it looks as if the app, its scope or the list were wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, spelling: Spelling = as_fields) -> None:
+        self._go_on = f"{_ROWS_STAY} {spelling('auto_stop=False')} goes on regardless"
         self._denials_in_a_row = 0
         self._parts_of: dict[int, tuple[int, ...]] = {}
         self._answered: OrderedDict[int, bool] = OrderedDict()
@@ -125,7 +132,7 @@ class AutoStop:
             return None
         return (
             f"{seen} ({said.rstrip('.')}). Check the app's permission and its scope (an access policy, or RBAC for Applications). "
-            f"{_GO_ON}"
+            f"{self._go_on}"
         )
 
     def _failures(self) -> str | None:
@@ -136,7 +143,7 @@ class AutoStop:
             seen = f"{self._failed:,} of the last {self._ended:,} rows that ended failed"
         else:
             return None
-        return f"{seen}. See with the status command what Graph said, and check the list and the app. {_GO_ON}"
+        return f"{seen}. See with the status command what Graph said, and check the list and the app. {self._go_on}"
 
 
 class AbsenceWatch:
@@ -161,10 +168,7 @@ class AbsenceWatch:
         return Absence(sought, (), 0, finished=False).sentence
 
 
-_GO_ON = (
-    "Rows refused or skipped by now stay so in this ledger, and can be exported as a new input. "
-    "--no-auto-stop goes on regardless"
-)
+_ROWS_STAY = "Rows refused or skipped by now stay so in this ledger, and can be exported as a new input."
 
 
 def _is_denial(reply: Reply) -> bool:

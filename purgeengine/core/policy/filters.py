@@ -11,16 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from purgeengine.core.command_words import EXCLUDE_USERS, ONLY_USERS
 from purgeengine.core.graph.identifiers import is_object_id, mailbox_key, user_problem
 from purgeengine.core.model import Reply
 
 PROTECTED = "Protected"
 """Code of rows whose mailbox is on the protected list."""
 FILTERED = "Filtered"
-"""Code of rows that ``--only-users`` or ``--exclude-users`` leaves out."""
+"""Code of rows whose mailbox is excluded, or is not among the only ones wanted."""
 
-NOT_NAMED = Reply(0, FILTERED, "--only-users does not name the mailbox.")
-EXCLUDED = Reply(0, FILTERED, "--exclude-users names the mailbox.")
+NOT_NAMED = Reply(0, FILTERED, f"{ONLY_USERS} does not name the mailbox.")
+EXCLUDED = Reply(0, FILTERED, f"{EXCLUDE_USERS} names the mailbox.")
 IS_PROTECTED = Reply(0, PROTECTED, "The mailbox is on the protected list.")
 
 _STAR = "[^@]*"
@@ -99,7 +100,7 @@ class UserFilter:
         A name and an object id of one mailbox cannot be matched without asking the directory. Where the input has one kind and a
         list only the other, nobody can say that none of the listed users is among them. ``found`` are the kinds to be purged.
         """
-        for what, users in (("protected list", self.protected), ("list of --exclude-users", self.excluded)):
+        for what, users in (("protected list", self.protected), (f"list of {EXCLUDE_USERS}", self.excluded)):
             listed = users.kinds
             if found.ids and listed.names and not listed.ids:
                 return _BLIND.format(what=what, listed="user principal name", found="object id")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from purgeengine.core.command_words import CLEAN, JSON
 from purgeengine.core.graph.text import printable
 from purgeengine.core.graph.unlikely_ids import Unlikely
 
@@ -36,7 +37,7 @@ _NOTES = {
         "row with a word for a missing value in the folder column: taken for no folder",
         "rows with a word for a missing value in the folder column: taken for no folder",
     ),
-    "cleaned": ("row mended by --clean", "rows mended by --clean"),
+    "cleaned": (f"row mended by {CLEAN}", f"rows mended by {CLEAN}"),
     "apostrophes": (
         "row has a user that begins with an apostrophe, as Excel marks text: it is part of the name, and sent as it stands. Remove "
         "it where the name has none",
@@ -70,7 +71,7 @@ def lines_of(reading: Mapping[str, Any] | None) -> list[str]:
         for group in groups[:LAYOUTS_SHOWN]
     ]
     if len(groups) > LAYOUTS_SHOWN:
-        lines.append(f"  and {_counted(len(groups) - LAYOUTS_SHOWN, 'more choice')} of columns (--json has them)")
+        lines.append(f"  and {_counted(len(groups) - LAYOUTS_SHOWN, 'more choice')} of columns ({JSON} has them)")
     return lines + [_note(note) for note in reading.get("notes") or () if note["kind"] not in _DOUBTFUL]
 
 

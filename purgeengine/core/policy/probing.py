@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from purgeengine.core.command_words import ID_TYPE
 from purgeengine.core.graph.verdicts import OTHER_MAILBOX, Verdict, closes_by_name, judge
 from purgeengine.core.model import Reply
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError, UsageProblem
@@ -32,7 +33,7 @@ class Standing(Enum):
         "mailboxes answer{s} the app and {do} not hold the contact asked for",
         "It is gone, or was moved since the list was made.",
     )
-    BAD_ID = ("malformed id", "contact ids {are} malformed to Graph", "Are they of another type? See --id-type.")
+    BAD_ID = ("malformed id", "contact ids {are} malformed to Graph", f"Are they of another type? See {ID_TYPE}.")
     OTHER_MAILBOX = (
         "id of another mailbox",
         "contact ids belong{s} to another mailbox than the one named beside them",

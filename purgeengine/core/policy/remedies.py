@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from purgeengine.core.command_words import ACTION_DELETE, CLOUD, CONNECTIONS, GRAPH_URL, RATE, RESOLVE_USERS
 from purgeengine.core.graph.verdicts import unwrapped
 from purgeengine.core.model import Reply
 
@@ -50,7 +51,7 @@ _LICENCE = Remedy(
 )
 _ROUTING = Remedy(
     "Graph looks for the mailbox on the wrong server. The mailbox was moved, or another mailbox has the same name. Name it by its "
-    "object id (--resolve-users looks that up) in a new list, or retry some hours later.",
+    f"object id ({RESOLVE_USERS} looks that up) in a new list, or retry some hours later.",
     True,
 )
 _WRONG_ID = Remedy(
@@ -70,7 +71,7 @@ _FOLDER = Remedy(
 )
 _NO_SUCH_ACTION = Remedy(
     "Permanent deletion of contacts does not exist at this Graph address. Only the global cloud has it. The app's permission is "
-    "not the cause. Run the rows with --action delete and a new ledger; a retry with the same action is of no use.",
+    f"not the cause. Run the rows with {ACTION_DELETE} and a new ledger; a retry with the same action is of no use.",
     False,
 )
 _QUOTA = Remedy(
@@ -80,8 +81,8 @@ _QUOTA = Remedy(
 )
 _BUSY = Remedy("Something else held the contact, or its mailbox, at that time. Retry later.", True)
 _THROTTLED = Remedy(
-    "Graph refused the requests to this mailbox as too fast (429), again and again. Retry later, with a lower --rate or fewer "
-    "--connections.",
+    f"Graph refused the requests to this mailbox as too fast (429), again and again. Retry later, with a lower {RATE} or fewer "
+    f"{CONNECTIONS}.",
     True,
 )
 _PERMISSION = Remedy(
@@ -90,12 +91,12 @@ _PERMISSION = Remedy(
 _MOVING = Remedy("The mailbox is being moved between servers, which takes hours. Retry when it has arrived.", True)
 _STALE = Remedy(
     "Graph could not find the server of this mailbox. That may pass; where it lasts, as for some shared mailboxes named by their "
-    "UPN, name the mailbox by its object id (--resolve-users looks that up) in a new list.",
+    f"UPN, name the mailbox by its object id ({RESOLVE_USERS} looks that up) in a new list.",
     True,
 )
 _QUARANTINED = Remedy(
     "Exchange has put the mailbox, or the app's access to it, into quarantine, which lasts up to 48 hours. Retry after that, with "
-    "fewer --connections.",
+    f"fewer {CONNECTIONS}.",
     True,
 )
 _NOT_DELETABLE = Remedy(
@@ -148,7 +149,7 @@ _CODES: tuple[tuple[Remedy, tuple[str, ...]], ...] = (
     (
         Remedy(
             "Graph does not know the tenant of the token. The tenant belongs to another cloud, or it has no Exchange Online. Check "
-            "AZURE_TENANT_ID and --cloud, and retry.",
+            f"AZURE_TENANT_ID and {CLOUD}, and retry.",
             True,
         ),
         ("OrganizationFromTenantGuidNotFound",),
@@ -163,7 +164,7 @@ _BY_STATUS = {
     429: _THROTTLED,
     501: Remedy(
         "Graph does not support this request for this mailbox or cloud; nothing was carried out. Trying the same rows again is of "
-        "no use: try one of them with --action delete and a new ledger.",
+        f"no use: try one of them with {ACTION_DELETE} and a new ledger.",
         False,
     ),
     507: _QUOTA,
@@ -173,7 +174,7 @@ WAIT_TOO_LONG_SAYS = "Graph asked for a wait that is longer than the longest wai
 _LONG_WAIT = Remedy(f"{WAIT_TOO_LONG_SAYS}. Retry after that time.", True)
 _REDIRECTED = Remedy(
     "The request was answered with a redirect, which Graph does not do for a contact. Look at what stands between here and Graph "
-    "(--graph-url, a gateway). Then retry a few rows first, then the rest.",
+    f"({GRAPH_URL}, a gateway). Then retry a few rows first, then the rest.",
     True,
 )
 _NO_ANSWER = Remedy(

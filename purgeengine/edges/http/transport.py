@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import aiohttp
 from yarl import URL
 
-from purgeengine import __version__
 from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.http.addresses import Proxy, graph_root, proxy_for
@@ -28,6 +27,7 @@ from purgeengine.edges.http.time_limits import TimeLimits
 from purgeengine.edges.http.tls import tls_context
 from purgeengine.engine.ports import Clock
 from purgeengine.errors import NoAnswer, NotSent, RunStopped
+from purgeengine.version import __version__
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """Bytes read of an answer; twenty replies with the longest errors take under 40 KB."""

@@ -249,6 +249,10 @@ class Ledger:
         with self._readable():
             return preview(self._reading, user_filter)
 
+    def mailbox_count(self) -> int:
+        """Mailboxes with rows that can be sent."""
+        return self._number("SELECT count(*) FROM mailbox")
+
     def leave_out(self, user_filter: UserFilter, at_utc_ms: int) -> None:
         """Close every mailbox that the filter leaves out, for good. Raises `LedgerError` as `write` does."""
         entries: list[Entry] = []

@@ -14,6 +14,7 @@ from purgeengine.errors import TokenError
 
 READY_METHOD = "ready token"
 """What such a login calls itself."""
+VARIABLE = "PURGEENGINE_ACCESS_TOKEN"
 _REMEDY = (
     "Put a new token there, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and a credential such as AZURE_CLIENT_SECRET so that "
     "purgeengine can renew tokens by itself; then give the same command again."
@@ -21,12 +22,18 @@ _REMEDY = (
 
 
 class ReadyToken:
-    """The token of ``PURGEENGINE_ACCESS_TOKEN``. Raises `TokenError` for text that is no token, or one that has run out."""
+    """The token of ``PURGEENGINE_ACCESS_TOKEN``. Raises `TokenError` for text that is no token, or one that has run out.
 
-    def __init__(self, token: str, clock: Clock | None = None, *, chosen_because: str = "") -> None:
+    ``named`` is where the token was given, for sentences.
+    """
+
+    def __init__(
+        self, token: str, clock: Clock | None = None, *, chosen_because: str = "", named: str = VARIABLE
+    ) -> None:
+        self._named = named
         token = re.sub(r"^Bearer(\s+|$)", "", token.strip())
         if (fault := fault_of(token)) is not None:
-            raise TokenError(f"What PURGEENGINE_ACCESS_TOKEN holds {fault}. {_REMEDY}")
+            raise TokenError(f"What {named} holds {fault}. {_REMEDY}")
         self._token = token
         self._clock = clock or SystemClock()
         self._identity = replace(described(token, READY_METHOD), chosen_because=chosen_because)
@@ -44,9 +51,7 @@ class ReadyToken:
         """Always raises `TokenError`: there is only this one, and no login to hand ``claims`` to."""
         wanted = in_words("", claims)
         challenge = f" Graph asks for another one by continuous access evaluation ({wanted})." if wanted else ""
-        raise TokenError(
-            f"Graph refused the token in PURGEENGINE_ACCESS_TOKEN, and it cannot be renewed.{challenge} " + _REMEDY
-        )
+        raise TokenError(f"Graph refused the token in {self._named}, and it cannot be renewed.{challenge} " + _REMEDY)
 
     def describe(self) -> Identity:
         """What the token says of itself, unverified."""
@@ -56,4 +61,4 @@ class ReadyToken:
         expires_utc = self._identity.expires_utc
         if expires_utc is not None and expires_utc <= self._clock.utc():
             when = datetime.fromtimestamp(expires_utc, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-            raise TokenError(f"The token in PURGEENGINE_ACCESS_TOKEN expired at {when}. " + _REMEDY)
+            raise TokenError(f"The token in {self._named} expired at {when}. " + _REMEDY)

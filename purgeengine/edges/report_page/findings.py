@@ -11,7 +11,6 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from purgeengine import __version__
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.advice import HIDDEN_NAME, advice_for, remedy_of
@@ -21,6 +20,7 @@ from purgeengine.core.policy.shell import quoted
 from purgeengine.edges.ledger import Chain, Failures, Final, LedgerReader, absence_over, situations_of
 from purgeengine.edges.ledger.outputs.failures import FailedMailbox, Group
 from purgeengine.edges.ledger.views.history import ClosedMailbox, Timeline
+from purgeengine.version import __version__
 
 BUCKETS_MAX = 120
 """Bars of the picture of a ledger's course: as many as one can tell apart."""

@@ -68,10 +68,15 @@ class Source:
     _looks: list[Look] = field(default_factory=list)
     """The look of the latest reading, once it has begun."""
     _needs_rows: bool = False
+    _digest: str | None = None
 
     def needing_rows(self) -> Source:
         """The same, of which `batches` raises `InputError` where there is not one row: a list without rows is a mistake."""
         return replace(self, _needs_rows=True)
+
+    def with_digest(self, digest: str) -> Source:
+        """The same, of which the digest is known: its files are copies of something else, and their bytes do not count."""
+        return replace(self, _digest=digest)
 
     @property
     def ignored(self) -> tuple[Path, ...]:
@@ -100,9 +105,9 @@ class Source:
     def digest(self) -> str:
         """SHA-256, in hex, over all files in order; names do not count, except those of partitions, which are values.
 
-        Reads everything. Raises `InputError` as reading does.
+        Reads everything, unless it is known already (see `with_digest`). Raises `InputError` as reading does.
         """
-        return digest_of(self.files, self._partitions)
+        return self._digest or digest_of(self.files, self._partitions)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Read the rows, at most 8,192 to a batch, in constant memory; each call reads anew.

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from purgeengine.cli.options.connection_options import endpoint_from
-from purgeengine.cli.options.purge_options import deletion_from
-from purgeengine.core.graph.operations import Action, deletion_by
+from purgeengine.cli.options.flags import as_flags
+from purgeengine.cli.options.request_options import request_from
+from purgeengine.core.graph.operations import Action, Operation, deletion_by
 from purgeengine.core.model import Reply
 from purgeengine.core.policy.probing import Standing, probed, spread
 from purgeengine.edges.login import Identity
 from purgeengine.errors import UsageProblem
+from purgeengine.jobs.graph_endpoint import GraphEndpoint, refuse_missing_action
 from purgeengine.jobs.preflight import Level, about_clock, about_cloud, about_token
 from purgeengine.run_limits import CLOUDS
 from purgeengine.sim.graph.tenant import Tenant
@@ -225,6 +226,18 @@ def test_a_check_in_a_cloud_without_permanent_delete_says_so() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- clouds
+
+
+def endpoint_from(options: dict[str, str | None]) -> GraphEndpoint:
+    """The way to Graph that the options describe."""
+    return request_from(options, 0.0).endpoint()
+
+
+def deletion_from(options: dict[str, str | None]) -> Operation:
+    """What is to be done to the contacts, and can be done there."""
+    request = request_from(options, 0.0)
+    refuse_missing_action(request.deletion().action, request.endpoint(), as_flags)
+    return request.deletion()
 
 
 def options(cloud: str | None, **more: str | None) -> dict[str, str | None]:

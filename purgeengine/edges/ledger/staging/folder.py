@@ -25,7 +25,7 @@ from purgeengine.edges.ledger.store.storage import (
     sync_folder,
     translated,
 )
-from purgeengine.edges.paths import SCRATCH_PREFIX, SPOOLED, refuse_unspellable
+from purgeengine.edges.paths import GIVEN_ROWS, SCRATCH_PREFIX, SPOOLED, refuse_unspellable
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input, dig
 def _told(file: str) -> str:
     """The name of an input as people know it: the copy of standard input is at a place that they have never seen."""
     path = PurePath(file)
-    return SPOOLED if path.name == SPOOLED and path.parent.name.startswith(SCRATCH_PREFIX) else file
+    copied = path.name in (SPOOLED, GIVEN_ROWS) and path.parent.name.startswith(SCRATCH_PREFIX)
+    return path.name if copied else file
 
 
 def refuse_other_options(folder: Path, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -1,12 +1,10 @@
-"""Signs in as the options and the environment say."""
+"""Signs in on the command line: a signal meanwhile ends the process, and no image of it is left behind if it crashes."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-import click
-
+from purgeengine.cli.terminal import tell_aside
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 
 if TYPE_CHECKING:
@@ -14,23 +12,14 @@ if TYPE_CHECKING:
 
 
 def connect(endpoint: GraphEndpoint) -> tuple[AccessTokens, Identity]:
-    """Sign in as the options and the environment say, with a first token in hand: what fails, fails now. Raises `TokenError`."""
+    """Sign in as the environment says, with a first token in hand: what fails, fails now. Raises `TokenError`."""
     from purgeengine.cli.signals import leave_on_signal
-    from purgeengine.edges.login import tokens_from_environment
-    from purgeengine.engine.event_loop import run_loop
+    from purgeengine.jobs.sign_in import sign_in, tokens_of_environment
 
     forbid_core_dumps()
-    tokens = tokens_from_environment(
-        os.environ,
-        authority_url=endpoint.authority_url,
-        graph_url=endpoint.graph_url,
-        ca_file=endpoint.ca_file,
-        auth=endpoint.auth,
-        tell=lambda sentence: click.echo(sentence, err=True),
-    )
+    tokens = tokens_of_environment(endpoint, tell_aside)
     with leave_on_signal():
-        run_loop(tokens.token())
-    return tokens, tokens.describe()
+        return tokens, sign_in(tokens)
 
 
 def forbid_core_dumps() -> None:

@@ -1,0 +1,177 @@
+"""From a request to a summary: the steps of a purge, in their order.
+
+Whatever can fail without a token or a ledger fails first, and nothing is sent before somebody has confirmed it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from purgeengine import logs
+from purgeengine.core.policy.input_words import lines_of, warnings_of
+from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+from purgeengine.edges.source import Source
+from purgeengine.errors import RunStopped, UsageProblem
+from purgeengine.jobs.callbacks import Callbacks
+from purgeengine.jobs.graph_endpoint import refuse_missing_action
+from purgeengine.jobs.guard_rails import left_out_lines, refusal
+from purgeengine.jobs.preflight import Finding, Level, about_cloud, about_names, tell_of_token, warn
+from purgeengine.jobs.probe import REQUESTS_MAX, look_first
+from purgeengine.jobs.progress import Silence
+from purgeengine.jobs.purge import Purge
+from purgeengine.jobs.purge_preview import PurgePreview, preview_of_open_ledger
+from purgeengine.jobs.request_input import Opener, opened_for, opening, refuse_reading_in_part
+from purgeengine.jobs.resolve_users import resolver
+from purgeengine.jobs.sign_in import sign_in, tokens_of
+
+if TYPE_CHECKING:
+    from purgeengine.core.policy.filters import UserFilter
+    from purgeengine.edges.ledger.staging.survey import Input
+    from purgeengine.edges.login import AccessTokens, Identity
+    from purgeengine.jobs.graph_endpoint import GraphEndpoint
+    from purgeengine.jobs.purge_request import PurgeRequest
+    from purgeengine.jobs.summary import Summary
+
+
+def purge(
+    request: PurgeRequest,
+    callbacks: Callbacks | None = None,
+    open_input: Opener | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Summary:
+    """Purge what the request asks for; answers when the run has ended or stopped.
+
+    ``open_input`` opens another input than the request's own; ``environment`` is where credentials are looked for, if not in that
+    of the process. Raises the `PurgeEngineError` for which sending did not begin. What ends a run after that stands in the summary.
+    """
+    steps = _Steps(request, callbacks or Callbacks(), request.user_filter())
+    if request.folder is None:
+        raise UsageProblem(f"Name a folder for the ledger with {request.spelling('ledger')}.")
+    if not request.yes and steps.callbacks.confirm is None:
+        raise UsageProblem(
+            "Nobody has confirmed this purge, so nothing was sent. Give yes=True in the request, or a function confirm that is "
+            "shown the preview and answers True."
+        )
+    endpoint = request.endpoint()
+    refuse_missing_action(request.deletion().action, endpoint, request.spelling)
+    if open_input is not None:
+        return steps.carried_out(endpoint, opened_for(request, open_input), environment)
+    with opening(request) as opener:
+        return steps.carried_out(endpoint, opened_for(request, opener), environment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    request: PurgeRequest
+    callbacks: Callbacks
+    user_filter: UserFilter
+
+    def carried_out(
+        self, endpoint: GraphEndpoint, source: Input | None, environment: Mapping[str, str] | None
+    ) -> Summary:
+        request, callbacks = self.request, self.callbacks
+        assert request.folder is not None, "was looked at before"
+        if state_of(request.folder) is not FolderState.STAGED:  # what a ledger was made from was agreed on
+            refuse_reading_in_part(source if isinstance(source, Source) else None, request)
+        callbacks.check_stop()
+        tokens = tokens_of(request, endpoint, callbacks.tell_sign_in, environment)
+        with callbacks.signing_in():
+            identity = sign_in(tokens, callbacks.stop)
+        tell_of_token(tokens, identity, endpoint)
+        warn([about_cloud(endpoint, request.deletion().action)])
+        with self._staged(source, tokens, identity, endpoint) as ledger:
+            warn(about_names(ledger.mixes_names()))
+            callbacks.check_stop()
+            limits = request.limits
+            preview = self._allowed(ledger, identity)
+            if preview.preview.rows:
+                self._tell_of_reading(ledger)
+                if request.probe:
+                    self._look_first(ledger, tokens, endpoint)
+                    limits = replace(limits, mailbox_requests=max(1, limits.mailbox_requests - REQUESTS_MAX))
+                self._confirm(preview)
+            callbacks.check_stop()
+            ledger.leave_out(self.user_filter, round(time.time() * 1000))
+            run = Purge(
+                ledger,
+                tokens,
+                endpoint,
+                limits,
+                callbacks.display() if callbacks.display is not None else Silence(),
+                request.threshold(),
+                request.seed,
+                request.auto_stop,
+                request.hours,
+                request.spelling,
+                stopping=callbacks.stoppable,
+                on_outcome=callbacks.on_outcome,
+            )
+            return replace(run.run(), reading=ledger.reading)
+
+    @contextmanager
+    def _staged(
+        self, source: Input | None, tokens: AccessTokens, identity: Identity, endpoint: GraphEndpoint
+    ) -> Iterator[Ledger]:
+        """The ledger of this input, staged on its first opening, and locked while inside; without an input, whatever is there."""
+        request, tell = self.request, self.callbacks.tell
+        assert request.folder is not None, "was looked at before"
+        read = source if isinstance(source, Source) else None
+        resolve = None
+        if request.resolve_users:
+            resolve = resolver(tokens, endpoint, quiet=tell is None, tell=tell or _nobody)
+        started = time.monotonic()
+        with Ledger.open(
+            request.folder,
+            source,
+            tenant_id=identity.tenant_id,
+            deletion=request.deletion(),
+            resolve=resolve,
+            on_progress=self.callbacks.reading,
+            given=None if read is None else {"user": read.user, "clean": read.clean},
+            reading=None if read is None else read.reading,
+        ) as ledger:
+            counts, took_s = ledger.counts(), time.monotonic() - started
+            logs.get_logger().info(
+                logs.LEDGER_OPENED, rows=counts.rows, waiting=counts.waiting, seconds=round(took_s, 2)
+            )
+            yield ledger
+
+    def _allowed(self, ledger: Ledger, identity: Identity) -> PurgePreview:
+        """What would be sent, and that it may be. Nothing of the filter is recorded before somebody has said yes."""
+        preview = preview_of_open_ledger(ledger, self.user_filter, identity.tenant_id)
+        for line in left_out_lines(preview.preview, self.request, self.user_filter):
+            logs.get_logger().warning(logs.FILTER_APPLIED, because=line)
+        if (sentence := refusal(preview.preview, self.request, self.user_filter)) is not None:
+            raise UsageProblem(sentence)
+        return preview
+
+    def _tell_of_reading(self, ledger: Ledger) -> None:
+        """What was taken from the input, before anybody is asked about it; for programs in the log."""
+        lines, tell = lines_of(ledger.reading), self.callbacks.tell_reading
+        if self.request.yes or tell is None:
+            logs.get_logger().info(logs.INPUT_OPENED, columns=lines)
+        else:
+            for line in lines:
+                tell(line)
+        warn(Finding(Level.WARNING, "input", line) for line in warnings_of(ledger.reading))
+
+    def _look_first(self, ledger: Ledger, tokens: AccessTokens, endpoint: GraphEndpoint) -> None:
+        request, tell = self.request, self.callbacks.tell
+        assert request.probe is not None, "was asked for"
+        look_first(ledger, tokens, endpoint, request.probe, request.seed, quiet=tell is None, tell=tell or _nobody)
+
+    def _confirm(self, preview: PurgePreview) -> None:
+        confirm = self.callbacks.confirm
+        if self.request.yes or confirm is None:
+            return
+        if not confirm(preview):
+            raise RunStopped("The purge was not confirmed; nothing was sent. The same request asks again.")
+
+
+def _nobody(sentence: str) -> None:
+    """Tell nobody."""
