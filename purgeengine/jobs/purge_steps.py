@@ -20,13 +20,13 @@ from purgeengine.errors import RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.graph_endpoint import refuse_missing_action
 from purgeengine.jobs.guard_rails import left_out_lines, refusal
-from purgeengine.jobs.preflight import Finding, Level, about_cloud, about_names, tell_of_token, warn
-from purgeengine.jobs.probe import REQUESTS_MAX, look_first
 from purgeengine.jobs.progress import Silence
 from purgeengine.jobs.purge import Purge
 from purgeengine.jobs.purge_preview import PurgePreview, preview_of_open_ledger
+from purgeengine.jobs.reads.preflight import Finding, Level, about_cloud, about_names, tell_of_token, warn
+from purgeengine.jobs.reads.probe import REQUESTS_MAX, look_first
+from purgeengine.jobs.reads.resolve_users import resolver
 from purgeengine.jobs.request_input import Opener, opened_for, opening, refuse_reading_in_part
-from purgeengine.jobs.resolve_users import resolver
 from purgeengine.jobs.sign_in import sign_in, tokens_of
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
 from purgeengine.errors import PurgeEngineError, UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
-from purgeengine.jobs.preflight import Finding, Level
 from purgeengine.jobs.purge_request import PROBES_MAX, PurgeRequest
+from purgeengine.jobs.reads.preflight import Finding, Level
 
 if TYPE_CHECKING:
     from purgeengine.core.policy.probing import Probed
@@ -80,7 +80,7 @@ def check(**options: Any) -> int:
 
 def _sampled(request: PurgeRequest, report: Report) -> list[Any]:
     from purgeengine.edges.source import Source
-    from purgeengine.jobs.probe import sample_input
+    from purgeengine.jobs.reads.probe import sample_input
 
     with opening(request) as open_input:
         source = open_input()
@@ -133,7 +133,7 @@ class Report:
         from purgeengine.edges.clock import SystemClock
         from purgeengine.edges.login.identity import claims_of
         from purgeengine.engine.event_loop import run_loop
-        from purgeengine.jobs.preflight import about_clock, about_cloud, about_token
+        from purgeengine.jobs.reads.preflight import about_clock, about_cloud, about_token
 
         self.findings.append(about_cloud(self.endpoint, self.action))
         clock = SystemClock()
@@ -153,9 +153,9 @@ class Report:
     async def ask_graph(self, tokens: AccessTokens, items: list[Any]) -> None:
         """Reach Graph, compare the clocks, look at the mailboxes. Raises `TokenError`, `RunStopped`, or why no row can end well."""
         from purgeengine.core.policy.probing import Standing, conclusions, refusal
-        from purgeengine.jobs.preflight import about_clock, organization
-        from purgeengine.jobs.probe import probe
-        from purgeengine.jobs.reading import HASTY, read_session
+        from purgeengine.jobs.reads.preflight import about_clock, organization
+        from purgeengine.jobs.reads.probe import probe
+        from purgeengine.jobs.reads.reading import HASTY, read_session
 
         async with read_session(tokens, self.endpoint, HASTY) as session:
             self.tenant_name = await organization(session)

@@ -18,7 +18,7 @@ from purgeengine.core.policy.probing import Standing, probed, spread
 from purgeengine.edges.login import Identity
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint, refuse_missing_action
-from purgeengine.jobs.preflight import Level, about_clock, about_cloud, about_token
+from purgeengine.jobs.reads.preflight import Level, about_clock, about_cloud, about_token
 from purgeengine.run_limits import CLOUDS
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.login.login_endpoint import App, LoginEndpoint

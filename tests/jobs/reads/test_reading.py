@@ -19,9 +19,9 @@ from purgeengine.core.policy.probing import Standing
 from purgeengine.engine import answer_ledger
 from purgeengine.engine.ports import RawAnswer
 from purgeengine.errors import NoAnswer, RunStopped, TokenError
-from purgeengine.jobs.preflight import organization
-from purgeengine.jobs.probe import probe, waits_left
-from purgeengine.jobs.reading import HASTY, PATIENT, ReadSession
+from purgeengine.jobs.reads.preflight import organization
+from purgeengine.jobs.reads.probe import probe, waits_left
+from purgeengine.jobs.reads.reading import HASTY, PATIENT, ReadSession
 from purgeengine.run_limits import Limits
 from purgeengine.sim.graph.faults import Faults
 from purgeengine.sim.graph.tenant import Tenant

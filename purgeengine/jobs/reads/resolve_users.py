@@ -17,7 +17,7 @@ from purgeengine.engine.answer_ledger import ROWS_MAX
 from purgeengine.engine.event_loop import run_loop
 from purgeengine.errors import RunStopped, TokenError
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
-from purgeengine.jobs.reading import read_session
+from purgeengine.jobs.reads.reading import read_session
 from purgeengine.words import counted, number
 
 

@@ -15,7 +15,7 @@ from purgeengine.words import duration
 
 if TYPE_CHECKING:
     from purgeengine.edges.login import AccessTokens, Identity
-    from purgeengine.jobs.reading import ReadSession
+    from purgeengine.jobs.reads.reading import ReadSession
 
 PERMISSION = PERMANENT.permission
 SHARED_PERMISSION = "Contacts.ReadWrite.Shared"

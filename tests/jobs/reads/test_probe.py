@@ -11,8 +11,8 @@ from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.login import ReadyToken
 from purgeengine.errors import RunStopped
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
-from purgeengine.jobs.probe import REQUESTS_MAX, look_first, sample_ledger
-from purgeengine.jobs.reading import PATIENT
+from purgeengine.jobs.reads.probe import REQUESTS_MAX, look_first, sample_ledger
+from purgeengine.jobs.reads.reading import PATIENT
 from tests.cli.test_answers_cli import Graph, rows_of
 from tests.core.scheduling.test_answers import error
 from tests.support.https_server import write_ca

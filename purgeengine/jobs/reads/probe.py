@@ -15,8 +15,8 @@ from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.login import AccessTokens
 from purgeengine.engine.event_loop import run_loop
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
-from purgeengine.jobs.preflight import Finding, Level, about_clock, warn
-from purgeengine.jobs.reading import PATIENT, ReadSession, read_session
+from purgeengine.jobs.reads.preflight import Finding, Level, about_clock, warn
+from purgeengine.jobs.reads.reading import PATIENT, ReadSession, read_session
 
 if TYPE_CHECKING:
     from purgeengine.edges.ledger import Ledger
