@@ -61,9 +61,8 @@ class NewFile(io.BufferedWriter):
                 continue
             with suppress(Exception):
                 writer.close()
-            if getattr(
-                writer, "is_open", False
-            ):  # pyarrow's Parquet writer would close itself again when it is garbage collected
+            # pyarrow's Parquet writer would close itself again when it is garbage collected
+            if getattr(writer, "is_open", False):
                 writer.is_open = False
         with suppress(OSError, ValueError):
             self.close()
