@@ -1,10 +1,11 @@
-"""The objects of a JSON file, one after the other: one a line, or the elements of arrays and of Graph's pages.
+"""Read the objects of a JSON file: one on each line, or the elements of arrays and of Graph's pages.
 
-The first lines show whether each line is an object, or the file is one document. An array is read element by element, so that its
-length does not matter; an object must fit into memory. Nested objects are never read as rows, except those in a page's ``value``.
-After a broken line or document the file is refused, because the limits of the next object are uncertain.
+The first lines show whether each line is an object or the file is one document. An array is read element by element,
+so its length does not matter; an object must fit into memory. Nested objects are never read as rows, except those in
+a page's ``value``. After a broken line or document the file is refused, because nobody can tell where the next object
+begins.
 
-It knows JSON. It must not know what the keys mean, except those of a page.
+This module knows JSON. It does not know what the keys mean, except those of a page.
 """
 
 from __future__ import annotations
@@ -23,28 +24,34 @@ from purgeengine.edges.source.rows.columns import ALIASES, name_key
 from purgeengine.errors import InputError
 
 OBJECT_CHARS_MAX = 16 << 20
-"""Longest object, page and line. A page of Graph's has at most 1,000 contacts, a few MiB; an array may be of any length."""
+"""Longest object, page or line, in characters.
+
+A page of Graph has at most 1,000 contacts, a few MiB. An array may have any length.
+"""
 ARRAYS_DEPTH_MAX = 2
-"""Arrays in each other whose elements are rows: pages that were gathered, each an array."""
+"""How deep arrays may be nested whose elements are rows: gathered pages, each an array, make two levels."""
 _NAMES = re.compile(r"\.(json|jsonl|ndjson)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
 _BEGINS = re.compile(rb"""\s*(\{\s*(["}]|$)|\[\s*([\[\]{"]|$))""")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _INT_CHARS_MAX = 4_000
-"""Longer whole numbers are refused by Python itself."""
+"""Digits of an integer that Python reads. It refuses longer ones itself."""
 _NEXT = ("@odata.nextLink", "odata.nextLink", "nextLink")
 _ROLES = {name_key(alias) for role in ("user", "contact") for alias in ALIASES[role]}
 
 
 class Repeating(dict[str, Any]):
-    """An object with a key that it has more than once: ``repeated`` names those."""
+    """An object that has a key more than once. ``repeated`` names such keys."""
 
     repeated: frozenset[str] = frozenset()
 
 
 class Element(NamedTuple):
-    """What stands where a row is expected: an object, or what is wrong with it. ``number`` is its line, or its place among all.
+    """What stands where a row is expected: an object, or what is wrong with it.
 
-    Where ``next_link`` is not empty, it is no row: a page names a next one, which does not follow.
+    ``number`` is its line, or its place among all elements.
+
+    If ``next_link`` is not empty, the element is not a row: a page names a next page that does not follow in the
+    file.
     """
 
     number: int
@@ -52,19 +59,16 @@ class Element(NamedTuple):
     problem: str | None = None
     next_link: str = ""
     kind: str = ""
-    """What it is in words, where it is a value of JSON and no object."""
+    """What the element is, in words, if it is a JSON value but not an object."""
 
 
 def looks_like_json(path: Path, head: bytes) -> bool:
-    """Whether a file whose text begins like this is JSON: by its name, or as no header of a CSV file begins."""
+    """True if a file with this beginning is JSON: its name says so, or no header of a CSV file begins like this."""
     return _NAMES.search(path.name) is not None or _BEGINS.match(head) is not None
 
 
 def elements(path: Path, pieces: Iterable[bytes]) -> Iterator[Element]:
-    """Yield the elements of a file's text, given as UTF-8 in pieces.
-
-    Raises `InputError` where it is no JSON any more, or ambiguous.
-    """
+    """Yield the elements of a file's text, given as UTF-8 in pieces. Raises `InputError` where it is not JSON, or ambiguous."""
     pieces = iter(pieces)
     head, first = bytearray(), list[bytes]()
     while len(first) < 2 and len(head) <= OBJECT_CHARS_MAX and not head.lstrip().startswith(b"["):
@@ -84,14 +88,14 @@ def elements(path: Path, pieces: Iterable[bytes]) -> Iterator[Element]:
 
 
 class _Pages:
-    """Takes pages of Graph's apart, and notices one whose next does not follow in the same file."""
+    """Splits pages of Graph into rows, and notices a page whose next page does not follow in the same file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open: tuple[int, str, str] | None = None
 
     def taken_apart(self, number: int, found: dict[str, Any]) -> list[Any] | None:
-        """The rows of a page; None where the object is no page. Raises `InputError` where that is not clear."""
+        """Return the rows of a page. None if the object is not a page. Raises `InputError` if that is not clear."""
         rows = found.get("value")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             return None
@@ -103,7 +107,7 @@ class _Pages:
         return rows
 
     def begin(self, number: int, found: dict[str, Any]) -> Iterator[Element]:
-        """A page begins: the one before is complete if this continues it."""
+        """Begin a page. The page before is complete if this one continues it."""
         context = str(found.get("@odata.context", ""))
         if self._open is not None and self._open[1] != context:
             yield from self.end()
@@ -111,7 +115,7 @@ class _Pages:
         self._open = (number, context, link) if link else None
 
     def end(self) -> Iterator[Element]:
-        """Nothing follows."""
+        """Declare that no page follows."""
         if self._open is not None:
             yield Element(self._open[0], None, None, self._open[2])
         self._open = None
@@ -121,7 +125,7 @@ class _Pages:
 
 
 def _first_lines(head: bytearray, *, whole: bool = False) -> list[bytes]:
-    """The first two lines that are not empty, as far as they are there to their end."""
+    """Return the first two lines that are not empty, if they are complete."""
     if not whole and b"\n" not in head:
         return []
     lines = bytes(head).split(b"\n")
@@ -129,7 +133,7 @@ def _first_lines(head: bytearray, *, whole: bool = False) -> list[bytes]:
 
 
 def _are_lines(first: list[bytes]) -> bool:
-    """Whether each line is an object of its own: the first one is, or the second is and the first is a broken one."""
+    """True if each line is an object of its own: the first line is one, or the second is and the first is a broken one."""
     if not first or not (first[0].startswith(b"{") and first[0].endswith(b"}")):
         return False
     return any(isinstance(_line(line)[0], dict) for line in first)
@@ -178,7 +182,7 @@ def _lines(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _line(line: bytes) -> tuple[Any, str | None]:
-    """The value of a line, and what is wrong with it."""
+    """Return the value of a line, and what is wrong with it."""
     try:
         return _DECODER.decode(line.decode("utf-8", "surrogateescape")), None
     except RecursionError:
@@ -191,7 +195,7 @@ def _line(line: bytes) -> tuple[Any, str | None]:
 
 
 def _of_documents(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterator[Element]:
-    """Elements are numbered from 1 over the whole file."""
+    """Yield the elements of JSON documents. They are numbered from 1 over the whole file."""
     text = _Text(path, pieces)
     number, depth, expects_comma = 0, 0, False
     while character := text.peek():
@@ -232,7 +236,7 @@ def _of_documents(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterato
 
 
 class _Text:
-    """The text of a file from some place on; what lies before is forgotten."""
+    """The text of a file from some place on. The text before it is dropped."""
 
     def __init__(self, path: Path, pieces: Iterator[bytes]) -> None:
         self._path = path
@@ -244,7 +248,7 @@ class _Text:
         self._lines_before = 0
 
     def peek(self) -> str:
-        """The next character that is no white space; "" at the end."""
+        """Return the next character that is not white space. Empty at the end."""
         while True:
             self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._text):
@@ -257,11 +261,11 @@ class _Text:
         self._at += 1
 
     def value(self) -> Any:
-        """The value that begins here. Raises `InputError` where it is none, or longer than is allowed."""
+        """Read the value that begins here. Raises `InputError` if there is none, or if it is too long."""
         while True:
             try:
                 found, end = _DECODER.raw_decode(self._text, self._at)
-                if end < len(self._text) or self._ended:  # a number may go on
+                if end < len(self._text) or self._ended:  # a number may continue in the next piece
                     self._at = end
                     return found
             except RecursionError as error:
@@ -278,7 +282,7 @@ class _Text:
             self._more()
 
     def broken(self, why: str, at: int | None = None) -> InputError:
-        """The error that says why this is no JSON, and where."""
+        """Return the error that tells why this is not JSON, and where."""
         return InputError(
             f"{self._path} is not valid JSON at line {self._line(self._at if at is None else at):,}: "
             f"{printable(why, 100)}. None of it is sent. If it was cut short, write it again."
@@ -288,7 +292,7 @@ class _Text:
         return self._lines_before + self._text.count("\n", 0, at) + 1
 
     def _more(self) -> bool:
-        """Read on, as much again as is held, so that a long value is tried a few times only."""
+        """Read as much again as is held, so that a long value is tried only a few times."""
         if self._ended:
             return False
         self._lines_before += self._text.count("\n", 0, self._at)
@@ -309,7 +313,7 @@ class _Text:
 
 
 def kind_of_value(value: Any) -> str:
-    """What a value is, in words."""
+    """Return what a JSON value is, in words."""
     match value:
         case None:
             return "null"
