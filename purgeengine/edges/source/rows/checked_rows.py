@@ -69,7 +69,7 @@ _MISSING_WORDS = pa.array(sorted(MISSING_WORDS), pa.string())
 _MISSING_WORD_BYTES_MAX = pa.scalar(MISSING_WORD_CHARS_MAX, pa.int32())
 _FALSE_WORDS = "false 0 no falsch faux falso onwaar falskt falsk usant fałsz nepravda hamis epätosi ложь yanlış"
 _FALSE = pa.array(["", *_FALSE_WORDS.split()], pa.string())
-"""How a spreadsheet may have written false again."""
+"""Words for "false" in the languages of spreadsheets, and the empty cell."""
 
 
 @dataclass(frozen=True, slots=True)
