@@ -1,4 +1,4 @@
-"""Rows to the bytes of a ``$batch`` request.
+"""Turn rows into the bytes of a ``$batch`` request.
 
 Source: the documentation of JSON batching.
 """
@@ -15,16 +15,16 @@ from purgeengine.core.graph.urls import check_contacts, contacts_prefix, escaped
 from purgeengine.core.model import FolderRows
 
 BATCH_ITEMS_MAX = 20
-"""Sub-requests in one batch (json-batching)."""
+"""Most sub-requests in one batch (Graph's limit; json-batching)."""
 PREFER_IMMUTABLE = 'IdType="ImmutableId"'
-"""The value of ``Prefer`` where an id is immutable; it stands in every sub-request (outlook-immutable-id)."""
+"""Value of the header ``Prefer`` for immutable ids. Every sub-request needs it (outlook-immutable-id)."""
 
 
 class _Form(NamedTuple):
-    """What stands around the addresses of contacts in a body; made once for each kind of deletion, so that rows are not.
+    """The text around the addresses of contacts in a body. It is made once for each kind of deletion, not for each row.
 
-    ``before`` has what comes before each address, the end of the sub-request in front of it included, and ``after`` what comes
-    behind the last one. ``serial`` is for lanes: every sub-request but the first depends on the one before it.
+    ``before`` is the text before each address, including the end of the previous sub-request. ``after`` follows the
+    last address. ``serial`` is used for lanes: every sub-request but the first depends on the one before it.
     """
 
     before: tuple[str, ...]
@@ -33,7 +33,11 @@ class _Form(NamedTuple):
 
 
 def _form(deletion: Deletion) -> _Form:
-    """A POST has a content type and an empty body, although the action takes none: without them Graph refuses the whole batch."""
+    """Make the text for one kind of deletion.
+
+    A POST gets a content type and an empty body, although the action needs none. Without them Graph refuses the whole
+    batch.
+    """
     permanent = deletion.action is Action.PERMANENT_DELETE
     headers = {"Content-Type": "application/json"} if permanent else {}
     if deletion.id_type is IdType.IMMUTABLE:
@@ -51,12 +55,15 @@ _FORMS = {deletion: _form(deletion) for deletion in (Deletion(a, i) for a in Act
 
 
 def encode_batch(folder_rows: Iterable[FolderRows], deletion: Deletion = PERMANENT, *, serial: bool = False) -> bytes:
-    """The body of a ``$batch`` request that purges these rows; the sub-requests have the ids ``"0"``, ``"1"`` and so on.
+    """Return the body of a ``$batch`` request that purges these rows.
 
-    In a ``serial`` one each depends on the one before it, all the way: Graph refuses a batch that is neither that nor unordered.
+    The ids of its sub-requests are ``"0"``, ``"1"`` and so on.
 
-    Takes 1 to 20 valid rows; anything else is a mistake of ours and trips an assertion. The JSON is put together by hand: a
-    url holds only characters that `quote` leaves or makes, none of which JSON escapes.
+    With ``serial`` the batch is a lane: each sub-request depends on the one before it. Graph refuses a batch that is
+    neither fully sequential nor fully unordered.
+
+    Takes 1 to 20 valid rows; anything else is a mistake of ours and fails an assertion. The JSON is put together by
+    hand: a URL contains only characters that `quote` keeps or makes, and JSON escapes none of these.
     """
     urls: list[str] = []
     contacts: list[str] = []
@@ -67,7 +74,7 @@ def encode_batch(folder_rows: Iterable[FolderRows], deletion: Deletion = PERMANE
     assert 1 <= rows <= BATCH_ITEMS_MAX, f"a batch of {rows}"
     check_contacts(contacts)
     form = _FORMS[deletion]
-    pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; behind them all
+    pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; after them all
     pieces[: 3 * rows : 3] = (form.serial if serial else form.before)[:rows]
     pieces[1::3], pieces[2::3] = urls, contacts
-    return escaped("".join(pieces)).encode("ascii")  # nothing but an id has what needs it
+    return escaped("".join(pieces)).encode("ascii")  # only ids contain characters to escape

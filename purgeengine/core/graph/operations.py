@@ -1,6 +1,6 @@
-"""What a purge does to a contact, and how contacts are named in it: one choice for a whole ledger.
+"""What a purge does to a contact, and which kind of ids names it. The choice holds for a whole ledger.
 
-Sources: contact-permanentDelete, contact-delete and outlook-immutable-id of Microsoft Graph's documentation.
+Sources: contact-permanentDelete, contact-delete and outlook-immutable-id in Microsoft Graph's documentation.
 """
 
 from __future__ import annotations
@@ -10,30 +10,33 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """By Graph's names."""
+    """The actions, by Graph's names."""
 
     PERMANENT_DELETE = "permanentDelete"
-    """The contact goes to the Purges folder, which no mail program reaches. Global cloud only."""
+    """The contact goes to the Purges folder, which no mail program can open. Only the global cloud has this action."""
     DELETE = "delete"
-    """A plain DELETE: the contact goes to Deleted Items, where its user finds it and can put it back. In every cloud."""
+    """A plain DELETE: the contact goes to Deleted Items, where its user can find and restore it. Every cloud has it."""
 
 
 class IdType(StrEnum):
-    """Which ids the input holds; Graph is told with the header ``Prefer: IdType="ImmutableId"`` of each sub-request."""
+    """The kind of ids in the input. Each sub-request tells it to Graph in the header ``Prefer: IdType="ImmutableId"``."""
 
     DEFAULT = "default"
-    """An id changes when the contact moves to another folder, Deleted Items and Purges included."""
+    """The id changes when the contact moves to another folder, also to Deleted Items or Purges."""
     IMMUTABLE = "immutable"
-    """An id follows its contact through the whole mailbox."""
+    """The id stays with its contact in the whole mailbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """How the contacts of a ledger are deleted. The values are what the ledger keeps; two purges that differ never share one."""
+    """How the contacts of a ledger are deleted.
+
+    A ledger keeps these values, and two purges that differ in them never share one.
+    """
 
     action: Action = Action.PERMANENT_DELETE
     id_type: IdType = IdType.DEFAULT
 
 
 PERMANENT = Deletion()
-"""What is done unless something else was asked for."""
+"""The deletion that is used if nothing else is asked for."""

@@ -1,7 +1,8 @@
-"""Harmless questions in a ``$batch``: who a user is, whether a mailbox answers, whether a contact is there. Only GETs.
+"""Harmless GETs in a ``$batch``: who a user is, whether a mailbox answers, whether a contact exists.
 
-Knows the urls, how the questions are written and how the answers are read; what an answer means for a mailbox stands in
-`purgeengine.core.policy.probing`. Sources: user-get, user-list-contacts, contact-get and organization-get of Graph's documentation.
+This module knows the URLs and how requests and answers are written. `purgeengine.core.policy.probing` knows what an
+answer means for a mailbox. Sources: user-get, user-list-contacts, contact-get and organization-get in Graph's
+documentation.
 """
 
 from __future__ import annotations
@@ -18,35 +19,35 @@ from purgeengine.core.graph.urls import contact_url, user_prefix
 from purgeengine.core.model import Answer, Item
 
 ORGANIZATION_URL = "/organization?$select=id,displayName"
-"""The tenant's name. Who may not read it is told so, which shows just as well that Graph answers."""
+"""Asks for the tenant's name. An app that may not read it gets a refusal, which also shows that Graph answers."""
 
 Body = Mapping[str, Any]
 
 
 class ReadAnswer(NamedTuple):
-    """What came back for a batch of questions: as for any batch, and by index the bodies of those that went well."""
+    """The answer to a batch of GETs, as for any batch, and the bodies of the successful ones by index."""
 
     answer: Answer
     bodies: Mapping[int, Body]
 
 
 def user_url(user: str) -> str:
-    """Asks which user goes by this name."""
+    """Return the URL that asks which user has this name."""
     return f"{user_prefix(user)}?$select=id,userPrincipalName"
 
 
 def contacts_url(user: str) -> str:
-    """Asks for one contact of a mailbox, whichever it is."""
+    """Return the URL that asks for any one contact of a mailbox."""
     return f"{user_prefix(user)}/contacts?$top=1&$select=id"
 
 
 def one_contact_url(item: Item) -> str:
-    """Asks for the contact of a row."""
+    """Return the URL that asks for the contact of a row."""
     return f"{contact_url(item)}?$select=id"
 
 
 def encode_reads(urls: Sequence[str], id_type: IdType = IdType.DEFAULT) -> bytes:
-    """The body of a ``$batch`` request that asks these questions; that of ``urls[n]`` has the id ``str(n)``."""
+    """Return the body of a ``$batch`` request with these GETs. The id of ``urls[n]`` is ``str(n)``. Takes 1 to 20 URLs."""
     assert 1 <= len(urls) <= BATCH_ITEMS_MAX, f"a batch of {len(urls)}"
     headers = {"headers": {"Prefer": PREFER_IMMUTABLE}} if id_type is IdType.IMMUTABLE else {}
     requests = [{"id": str(index), "method": "GET", "url": url, **headers} for index, url in enumerate(urls)]
@@ -54,7 +55,7 @@ def encode_reads(urls: Sequence[str], id_type: IdType = IdType.DEFAULT) -> bytes
 
 
 def decode_reads(status: int, headers: Mapping[str, str], body: bytes, size: int, now_utc: float) -> ReadAnswer:
-    """Read the answer to ``size`` questions. Raises `NoAnswer` as `purgeengine.core.graph.decode.decode_answer` does."""
+    """Read the answer to ``size`` GETs. Raises `NoAnswer` as `purgeengine.core.graph.decode.decode_answer` does."""
     answer = decode_answer(status, headers, body, size, now_utc)
     return ReadAnswer(answer, _bodies(body, size) if answer.replies else {})
 

@@ -1,4 +1,4 @@
-"""Urls of Graph: each segment is checked, and percent-encoded once."""
+"""Make Graph's URLs. Each segment is checked, and percent-encoded once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from purgeengine.core.model import Item
 
 
 def contact_url(item: Item) -> str:
-    """Where the row's contact is, relative to the version's root. The row must be valid (see `identifiers`)."""
+    """Return the URL of the row's contact, relative to the version's root. The row must be valid (see `identifiers`)."""
     check_contacts([item.contact])
     return contacts_prefix(item.user, item.folder) + escaped(item.contact)
 
 
 def check_contacts(contacts: Sequence[str]) -> None:
-    """All together, which is quicker than one by one; whoever is wrong is then named."""
+    """Check contact ids, all together because that is faster. An assertion that fails names the wrong one."""
     right = (
         of_id_characters("".join(contacts)) and 0 < min(map(len, contacts)) <= max(map(len, contacts)) <= ID_LENGTH_MAX
     )
@@ -25,7 +25,7 @@ def check_contacts(contacts: Sequence[str]) -> None:
 
 
 def contacts_prefix(user: str, folder: str) -> str:
-    """How urls of the contacts in this folder begin."""
+    """Return the beginning of the URLs of contacts in this folder."""
     if not folder:
         return f"{user_prefix(user)}/contacts/"
     assert is_id(folder), id_problem("folder", folder)
@@ -33,15 +33,15 @@ def contacts_prefix(user: str, folder: str) -> str:
 
 
 def escaped(name: str) -> str:
-    """Of an id's characters only ``+`` needs it."""
+    """Escape an id. Of its characters only ``+`` needs that."""
     return name.replace("+", "%2B")
 
 
 @lru_cache(maxsize=1024)
 def user_prefix(user: str) -> str:
-    """How urls of this mailbox begin. Every segment is percent-encoded once (a guest's ``#EXT#`` becomes ``%23EXT%23``).
+    """Return the beginning of the URLs of this mailbox. Segments are percent-encoded once (``#EXT#`` becomes ``%23EXT%23``).
 
-    A name that begins with ``$`` would be read as part of the query language and needs the form ``users('…')``, in which
+    A name that begins with ``$`` would be read as part of the query language. It needs the form ``users('…')``, where
     an apostrophe is doubled before it is encoded.
     """
     assert user_problem(user) is None, user_problem(user)
