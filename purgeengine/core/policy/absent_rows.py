@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 from purgeengine.core.model import Outcome, Reply
 
 MAILBOX_ROWS_MIN = 2
-"""Contacts of one mailbox that were not found before the mailbox is named: in every list some mailbox has one that is gone."""
+"""Contacts of one mailbox that must be missing before it is named. In every list, some mailbox has one contact that is gone."""
 NEARLY_ROWS_MIN = 10
-"""Contacts that were not found before a few that were found still count as nearly nothing."""
+"""Contacts that must be missing before a few found ones still count as nearly nothing."""
 NEARLY_SHARE_MAX = 0.1
-"""Share of the contacts that was found, up to which that is nearly nothing. A list of last week has more than nine tenths left."""
+"""Largest share of found contacts that counts as nearly nothing. Of a list made last week, more than nine tenths are found."""
 MAILBOXES_SHOWN = 5
-"""Mailboxes named in a text; the JSON has more of them."""
+"""Mailboxes named in a text. The JSON has more."""
 
 CAUSES = (
     "An earlier run may have deleted them. If no earlier run did, the ids are wrong: ids change when contacts or mailboxes move, "
@@ -32,11 +32,11 @@ CAUSES_OF_ONE = (
 LOOK = "Look at a few of these contacts before you take this for done."
 LOOK_AT_ONE = "Look at this contact before you take this for done."
 _IN_PURGES = 403
-"""Status of an absent row whose contact Graph did find: in the Purges folder (ErrorCannotDeleteObject)."""
+"""Status of an absent row whose contact Graph did find, in the Purges folder (ErrorCannotDeleteObject)."""
 
 
 class Sought(NamedTuple):
-    """Rows that Graph looked for: contacts ``found`` under their ids (purged, or in Purges already), and those ``not_found``."""
+    """Rows that Graph looked for: ``found`` contacts (purged, or in Purges already), and those ``not_found``."""
 
     found: int = 0
     not_found: int = 0
@@ -50,7 +50,7 @@ class Sought(NamedTuple):
 
 
 class SoughtInMailbox(NamedTuple):
-    """The same for one mailbox, by the name that it has in the list."""
+    """The counts of one mailbox, by its name in the list."""
 
     user: str
     sought: Sought
@@ -62,7 +62,7 @@ class SoughtInMailbox(NamedTuple):
 
 
 def sought_by(outcome: Outcome, reply: Reply, rows: int) -> Sought:
-    """What ``rows`` rows with this outcome and this answer add to the count."""
+    """Return what ``rows`` rows with this outcome and this answer add to the counts."""
     if outcome is Outcome.PURGED or (outcome is Outcome.ABSENT and reply.status == _IN_PURGES):
         return Sought(found=rows)
     return Sought(not_found=rows) if outcome is Outcome.ABSENT else Sought()
@@ -73,12 +73,12 @@ class Absence:
     """Where nothing, or nearly nothing, was found: over all rows (``overall``), or in some mailboxes, or both."""
 
     sought: Sought
-    """Over all rows."""
+    """The counts of all rows."""
     mailboxes: Sequence[SoughtInMailbox]
-    """The mailboxes with most contacts not found, worst first; cut to a number that the caller chose."""
+    """The mailboxes with the most missing contacts, worst first. The caller limits their number."""
     mailboxes_in_all: int
     finished: bool = True
-    """False while rows have no outcome yet."""
+    """False while some rows have no outcome."""
 
     @property
     def overall(self) -> bool:
@@ -111,7 +111,7 @@ class Absence:
         return [*lines, f"and {_mailboxes(left, 'more ')}"] if left else lines
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "overall": self.overall,
             "found": self.sought.found,

@@ -1,6 +1,6 @@
-"""When a run that goes wrong stops itself: at a threshold that was asked for, or because it looks wrong.
+"""When a run stops by itself: at a threshold that was asked for, or because something looks wrong.
 
-Both count what this run has done, and nothing that an earlier one did: a resumed run is not stopped for what was seen before.
+Both count only what this run has done. A resumed run is not stopped for what an earlier run saw.
 """
 
 from __future__ import annotations
@@ -17,41 +17,47 @@ from purgeengine.core.policy.absent_rows import Absence, Sought, sought_by
 from purgeengine.errors import UsageProblem
 
 SETTLED_BEFORE_SHARE = 100
-"""Rows settled before a share of failures is believed: one failure among the first two is not half of the run."""
+"""Rows settled before a share of failures is trusted. One failure among the first two rows is not half of the run."""
 FAILURES = frozenset({Outcome.REFUSED, Outcome.EXHAUSTED})
 
 DENIALS_IN_A_ROW_MAX = 10
-"""Mailboxes that deny the app, no row purged or absent in between: by chance, where a third is denied, once in 60,000."""
+"""If this many mailboxes in a row deny the app, with no row purged or absent between them, the run stops.
+
+If a third of the mailboxes is denied, chance does it once in 60,000.
+"""
 MAILBOXES_WEIGHED = 50
-"""Mailboxes answered last, of which at least half must not deny the app."""
+"""Number of mailboxes, answered last, of which half must deny the app to stop the run."""
 ROWS_WEIGHED = 1_000
-"""Rows that ended last, of which no more than half may have failed."""
+"""Number of rows, ended last, of which more than half must have failed to stop the run."""
 ROWS_BEFORE_ALL_FAILED = 50
-"""The first rows of a run, when not one of them ended well and they are of ten mailboxes: fewer say little about the whole."""
+"""If this many first rows of a run all failed, and are of ten mailboxes or more, the run stops. Fewer rows say little."""
 ROWS_OF_FEW_BEFORE_ALL_FAILED = 200
-"""The same where they are of fewer mailboxes, each of which may have its own trouble and gives up to twenty rows at once."""
+"""If this many first rows of a run all failed, and are of fewer mailboxes, the run stops.
+
+Each mailbox may have a trouble of its own, and up to twenty rows at once.
+"""
 MAILBOXES_BEFORE_ALL_FAILED = 10
 SOUGHT_BEFORE_WARNING = 100
-"""Contacts that Graph looked for before a run warns that it finds none: fewer are told in time by the summary."""
+"""Contacts that Graph looked for before a run warns that it finds none. For fewer, the summary is early enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureThreshold:
-    """``--max-failures``: so many failed rows (``count``), or such a share of those sent and settled (``share``, 0 to 1)."""
+    """``--max-failures``: a number of failed rows (``count``), or a share of the rows sent and settled (``share``, 0 to 1)."""
 
     count: int | None = None
     share: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> FailureThreshold:
-        """Read ``N`` or ``P%``. Raises `UsageProblem` when it is neither."""
+        """Read ``N`` or ``P%``. Raises `UsageProblem` if the text is neither."""
         match = re.fullmatch(r"(\d{1,12})|(\d{1,3}(?:\.\d+)?)\s*%", text.strip())
         if match is None or (match[2] and float(match[2]) > 100):
             raise UsageProblem(f"--max-failures takes a number such as 50 or a share such as 5%, not '{text}'.")
         return cls(count=int(match[1])) if match[1] else cls(share=float(match[2]) / 100)
 
     def crossed(self, failed: int, settled: int) -> str | None:
-        """Why the run must stop, as a sentence, or None."""
+        """Return why the run must stop, as a sentence, or None."""
         if self.count is not None and failed > self.count:
             return f"{failed} rows failed, more than the {self.count} that --max-failures allows."
         if self.share is not None and settled >= SETTLED_BEFORE_SHARE and failed > self.share * settled:
@@ -62,20 +68,23 @@ class FailureThreshold:
 
 
 class AutoStop:
-    """Watches a run, and says when it looks as if the app, its scope or the list were wrong."""
+    """Watches a run, and stops it if the app, its scope or the list looks wrong."""
 
     def __init__(self) -> None:
         self._denials_in_a_row = 0
         self._parts_of: dict[int, tuple[int, ...]] = {}
         self._answered: OrderedDict[int, bool] = OrderedDict()
-        """The mailboxes answered last, and whether they denied the app."""
+        """The mailboxes answered last, and whether each denied the app."""
         self._turns: deque[tuple[int, int]] = deque()
-        """(rows ended, failed) by turn, of the last `ROWS_WEIGHED` rows."""
+        """(rows ended, rows failed) by turn, for the last `ROWS_WEIGHED` rows."""
         self._ended = self._failed = 0
         self._rows = self._well = 0
 
     def seen(self, entries: Sequence[Entry], settled: Mapping[Outcome, int]) -> str | None:
-        """Take in a turn: its entries, and its rows by outcome, skipped ones apart. Answers why the run must stop, if it must."""
+        """Take a turn: its entries, and its rows by outcome, with skipped rows counted apart.
+
+        Return why the run must stop, or None.
+        """
         denied = self._take_mailboxes(entries)
         ended = sum(settled.values()) - settled.get(Outcome.SKIPPED, 0)
         failed = sum(settled.get(outcome, 0) for outcome in FAILURES)
@@ -85,7 +94,7 @@ class AutoStop:
         return self._denials(denied) or self._failures()
 
     def _take_mailboxes(self, entries: Sequence[Entry]) -> list[Reply]:
-        """Note the mailboxes that were answered; answers what those said that denied the app."""
+        """Note the mailboxes that were answered. Return the replies that denied the app."""
         landed: list[int] = []
         denied: dict[int, Reply] = {}
         for entry in entries:
@@ -141,7 +150,7 @@ class AutoStop:
 
 
 class AbsenceWatch:
-    """Watches whether contacts are found under their ids, to say during a run what its summary would say too late."""
+    """Watches whether contacts are found under their ids, to warn during a run. The summary would come too late."""
 
     def __init__(self) -> None:
         self._found = self._not_found = 0
@@ -154,7 +163,10 @@ class AbsenceWatch:
         self._not_found += sought.not_found
 
     def warning(self) -> str | None:
-        """That nothing or nearly nothing was found so far, as a sentence, the first time that it can be said; None at others."""
+        """Return a sentence that nothing, or nearly nothing, was found so far, the first time that this is certain.
+
+        None otherwise.
+        """
         sought = Sought(self._found, self._not_found)
         if self._told or self._found + self._not_found < SOUGHT_BEFORE_WARNING or not sought.nothing:
             return None
@@ -169,5 +181,5 @@ _GO_ON = (
 
 
 def _is_denial(reply: Reply) -> bool:
-    """Whether the app was kept out, and not because of what the mailbox is: on premises, full, without a licence."""
+    """True if the app was kept out, and not because of the mailbox (on premises, full, without a licence)."""
     return reply.status in (401, 403) and (not closes_by_name(reply) or reply.code.lower() == "authenticationerror")
