@@ -5,12 +5,14 @@
     python -m benchmarks.wall_clock --shape uniform        (only this job; may be given again)
     python -m benchmarks.wall_clock --json out.json
 
-Each run is ``purgeengine run`` as a process of its own, over HTTP and TLS, against a simulated tenant in another process, whose
-calls take as long as `purgeengine.core.forecast.bound.Latency` says. *Run* is the ``duration_s`` of its summary; *process* adds
-the start of the interpreter, reading and staging the list, signing in and the summary. *Simulated* is the same job played in
-simulated time (`benchmarks.makespan`): what of the ratio is the schedule's; the rest is the program's or the machine's. *Busy*
-is the share of the connections' time in which the tenant had a call of theirs. *Late* is how late the tenant's own timers were,
-median and worst: a busy machine adds that to every latency, and the bound does not. Needs a POSIX system.
+Each run is ``purgeengine run`` as a process of its own, over HTTP and TLS, against a simulated tenant in another
+process, whose calls take as long as `purgeengine.core.forecast.bound.Latency` says.
+
+*Run* is the ``duration_s`` of its summary. *Process* adds the start of the interpreter, reading and staging the list,
+signing in, and the summary. *Simulated* is the same job in simulated time (`benchmarks.makespan`): this share of the
+ratio is due to the schedule; the rest is due to the program or the machine. *Busy* is the share of the connections'
+time in which the tenant had a call of theirs. *Late* is how late the tenant's own timers were, median and worst: a
+busy machine adds that to every latency, and the bound does not. Needs a POSIX system.
 """
 
 from __future__ import annotations
@@ -35,14 +37,14 @@ CONNECTIONS = 16
 DISPATCHES: tuple[Dispatch, ...] = ("four", "all")
 FULL_TIMES = 10
 SIMULATIONS = 5
-"""With other latencies each; the median is shown. The last calls of so short a job are a matter of chance."""
+"""Simulations, each with other latencies. The median is shown, because the last calls of so short a job depend on chance."""
 TIMEOUT_TIMES = 10
-"""A run that takes so many times the bound, and a minute, is stopped."""
+"""A run that takes this many times the bound, plus a minute, is stopped."""
 AIM = 1.15
 
 
 def jobs(times: int) -> dict[str, list[int]]:
-    """Rows of each mailbox, by the job's name: the shapes of `benchmarks.makespan`, of a size for a minute."""
+    """Return the rows of each mailbox, by the name of the job: shapes of `benchmarks.makespan` in a size for one minute."""
     return {
         "uniform": [200] * (90 * times),
         "skewed (zipf 0.8)": zipf(12_000 * times, 60 * times, 0.8),
@@ -53,7 +55,7 @@ def jobs(times: int) -> dict[str, list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One run. All times in seconds but ``late_ms``."""
+    """The result of one run. All times are in seconds except ``late_ms``."""
 
     job: str
     dispatch: Dispatch
@@ -66,7 +68,7 @@ class Found:
     cpu_s: float
     service_cpu_s: float
     call_s: float
-    """All calls together, from arrival to answer, as the tenant saw them."""
+    """Seconds of all calls together, from arrival to answer, as the tenant saw them."""
     calls: int
     throttled: int
     refused_concurrency: int
@@ -75,17 +77,17 @@ class Found:
 
     @property
     def busy(self) -> float:
-        """The share of the connections' time in which a call was on them."""
+        """The share of the connections' time in which they carried a call."""
         return self.call_s / (CONNECTIONS * self.run_s)
 
     @property
     def ratio(self) -> float:
-        """How many times the least time the run took."""
+        """The time of the run divided by the least time."""
         return self.run_s / self.bound_s
 
 
 def measure(job: str, rows_by_mailbox: list[int], dispatch: Dispatch, scratch: Path, seed: int) -> Found:
-    """One run, and the same job in simulated time."""
+    """Measure one run, and the same job in simulated time."""
     limits, latency = Limits(connections=CONNECTIONS), Latency()
     least_s = bound(by_rows(rows_by_mailbox), limits, latency, dispatch).least_s
     source = write_rows(scratch / "input.csv", rows_of(rows_by_mailbox))
@@ -122,14 +124,14 @@ def measure(job: str, rows_by_mailbox: list[int], dispatch: Dispatch, scratch: P
 
 
 def simulate(rows_by_mailbox: list[int], limits: Limits, latency: Latency, dispatch: Dispatch, seed: int) -> float:
-    """Seconds of the job in simulated time, where neither disk nor network nor processor takes any."""
+    """Return the seconds of the job in simulated time, where disk, network and processor take no time."""
     requests, window_s = limits.mailbox_requests, limits.mailbox_window_s
     service = SimulatedTime(latency, dispatch, window_requests=requests, window_s=window_s, seed=seed)
     return engine.run(rows_by_mailbox, limits, service)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help=f"{FULL_TIMES} times the rows")
     parser.add_argument("--shape", action="append", choices=list(jobs(1)), help="only this job; may be given again")
@@ -161,7 +163,7 @@ def main() -> None:
 
 
 def show(one: Found) -> None:
-    """A line of the table."""
+    """Print a line of the table."""
     late = f"{one.late_ms[0]:.1f}/{one.late_ms[1]:.0f}"
     print(
         f"{one.job:21} {one.dispatch:7} {one.rows:7,} {one.bound_s:5.1f} s {one.run_s:5.1f} s {one.process_s:5.1f} s  "

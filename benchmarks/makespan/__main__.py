@@ -1,15 +1,15 @@
-"""How close the engine's own scheduler comes to the least time that any schedule can take, beside what others do.
+"""How close the engine's own scheduler comes to the least time that any schedule can take, compared with other policies.
 
     python -m benchmarks.makespan                     (jobs at a twentieth of their size; about two minutes)
-    python -m benchmarks.makespan --full              (as they are, up to 3,000,000 rows; about an hour of CPU)
+    python -m benchmarks.makespan --full              (full size, up to 3,000,000 rows; about an hour of CPU)
     python -m benchmarks.makespan --others            (the usual policies side by side)
-    python -m benchmarks.makespan --without lanes     (what the lanes and small batches bring)
+    python -m benchmarks.makespan --without lanes     (shows what lanes and small batches bring)
     python -m benchmarks.makespan --json out.json
 
-Nothing runs in real time and nothing leaves this process: the scheduler is told what a simulated service answers, whose calls
-take as long as `purgeengine.core.forecast.bound.Latency` says. Ratios are makespan / bound; ``>`` means that the policy was
-given up there. On a service that runs batches all at once, the first probe of the fanout is refused four rows: that is its
-price, and more would be our fault.
+Nothing runs in real time and nothing leaves this process: the scheduler gets the answers of a simulated service,
+whose calls take as long as `purgeengine.core.forecast.bound.Latency` says. A ratio is makespan / bound; ``>`` means
+that the policy was given up there. On a service that runs batches all at once, the first test of the fanout has four
+rows refused. That is its price; more would be a fault of ours.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ OURS = "purgeengine"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One play: a job on a service, by a policy."""
+    """One play: a job on a service, with a policy."""
 
     shape: str
     scale: float
@@ -49,7 +49,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came of it. ``ended`` is False where the policy was given up."""
+    """The result of a case. ``ended`` is false if the policy was given up."""
 
     case: Case
     bound_s: float
@@ -61,12 +61,12 @@ class Figures:
 
     @property
     def ratio(self) -> float:
-        """How many times the least time it took."""
+        """The makespan divided by the least time."""
         return self.makespan_s / self.bound_s
 
 
 def play(case: Case) -> Figures:
-    """Run one case."""
+    """Play one case."""
     job = rows_by_mailbox(case.shape, case.scale)
     limits = Limits(connections=case.connections, serial_lanes=case.lanes)
     latency = Latency()
@@ -80,7 +80,7 @@ def play(case: Case) -> Figures:
 
 
 def cases(scale: float, names: list[str], *, others: bool, lanes: bool) -> Iterator[Case]:
-    """What is to be played."""
+    """Yield the cases to play."""
     for shape in names:
         for dispatch in DISPATCHES:
             for connections in CONNECTIONS:
@@ -89,7 +89,7 @@ def cases(scale: float, names: list[str], *, others: bool, lanes: bool) -> Itera
 
 
 def main() -> None:
-    """Play and print."""
+    """Play all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="jobs at their full size")
     parser.add_argument("--shape", action="append", choices=SHAPES, help="only this one; may be given again")

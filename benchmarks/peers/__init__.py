@@ -1,1 +1,1 @@
-"""The same rows through other Graph clients that a user might pick: ``python -m benchmarks.peers``."""
+"""The same rows through other Graph clients that a user might choose: ``python -m benchmarks.peers``."""
