@@ -1,12 +1,12 @@
 """The decoder of Graph's answers.
 
-An input is a line with the HTTP status, the number of rows asked about and a ``Retry-After``, then the body.
+An input is a line with the HTTP status, the number of rows in the batch and a ``Retry-After``, then the body.
 
-1. An answer or `NoAnswer`, the latter only where the call went well by its status.
-2. Only rows of the batch are spoken of; a row of which the body says one status and one code has that status, whatever else is
-   in the body; one of which it says nothing is left out.
-3. The quick and the tolerant way of reading agree.
-4. Texts are printable and bounded, statuses and waits are within theirs.
+1. The result is an answer or `NoAnswer`, the latter only if the status is a success.
+2. Only rows of the batch have replies. A row for which the body has one status and one code gets that status, whatever else is in
+   the body. A row that the body does not mention gets no reply.
+3. The quick and the tolerant decoder agree.
+4. Texts are printable and bounded; statuses and waits are within their limits.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TOKENS = (
 
 
 def case(data: bytes) -> None:
-    """One answer."""
+    """Check one answer."""
     head, _, body = data.partition(b"\n")
     status, size, wait = [*head.split(b" ", 2), b"", b"", b""][:3]
     http_status = 100 + int(status) % 500 if status[:9].isdigit() and len(status) < 10 else 200
@@ -42,7 +42,6 @@ def case(data: bytes) -> None:
 
 
 def check_answer(http_status: int, headers: dict[str, str], body: bytes, rows: int) -> None:
-    """See above."""
     answer = decoded(http_status, headers, body, rows)
     with mock.patch.object(decode, "_decode_quickly", side_effect=msgspec.ValidationError):
         assert decoded(http_status, headers, body, rows) == answer, "quick and tolerant reading differ"
@@ -52,7 +51,7 @@ def check_answer(http_status: int, headers: dict[str, str], body: bytes, rows: i
 
 
 def decoded(status: int, headers: dict[str, str], body: bytes, rows: int) -> Answer | None:
-    """What the decoder says; None where it says that nobody knows."""
+    """Return the decoder's result. None if it raises `NoAnswer`."""
     try:
         return decode.decode_answer(status, headers, body, rows, NOW_UTC)
     except NoAnswer as error:
@@ -62,7 +61,7 @@ def decoded(status: int, headers: dict[str, str], body: bytes, rows: int) -> Ans
 
 
 def check(answer: Answer, status: int, rows: int) -> None:
-    """What holds of any answer by itself."""
+    """Check what holds for any answer by itself."""
     replies = answer.replies or {}
     assert answer.outer.status == status
     assert set(replies) <= set(range(rows))
@@ -74,7 +73,7 @@ def check(answer: Answer, status: int, rows: int) -> None:
 
 
 def check_reply(reply: Reply) -> None:
-    """Fit to be kept and shown."""
+    """Check that a reply can be stored and shown."""
     assert 100 <= reply.status <= 599
     assert (reply.code + reply.message).isprintable()
     assert len(reply.code) <= CODE_LENGTH_MAX
@@ -83,7 +82,7 @@ def check_reply(reply: Reply) -> None:
 
 
 def check_against_plain_json(answer: Answer, body: bytes, rows: int) -> None:
-    """No row that is spoken of is lost, and none is spoken of that is not: by what the standard library reads."""
+    """Check that every row in the body has a reply and no other row has one, as the standard library reads the body."""
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -105,6 +104,6 @@ def check_against_plain_json(answer: Answer, body: bytes, rows: int) -> None:
 
 
 def index_of(name: object, rows: int) -> int | None:
-    """Which row an id means: its number, as a number or as text."""
+    """Return the row that an id names: its number, as a number or as text."""
     text = str(name) if type(name) is int else name.strip() if isinstance(name, str) else ""
     return next((index for index in range(rows) if str(index) == text), None)
