@@ -1,4 +1,4 @@
-"""The same rows through other Graph clients that a user might choose, against the same service, in the same run.
+"""Purge the same rows with other Graph clients that a user might choose, against the same service, in the same run.
 
     python -m pip install -e '.[fast,peers]'            (the other clients, for this benchmark only)
     python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about nine minutes)

@@ -96,7 +96,12 @@ Event = MailboxOpened | InputEnded | BatchAnswered | BatchLost | TokenRenewed | 
 
 
 class SendWindow(NamedTuple):
-    """Whether sending is allowed, for how many seconds that stays so, and why the run is over for good, or None."""
+    """Whether batches may be sent at this time.
+
+    - ``allowed`` is true if they may.
+    - ``for_s`` is how many seconds that stays so.
+    - ``over`` is the reason why the run is over for good, or None.
+    """
 
     allowed: bool
     for_s: float

@@ -214,7 +214,7 @@ class Judge:
         deceived = world.scenario.settings.dispatch == "all" and world.scenario.limits.fanout == "auto"
         unseen = sum(
             entry.status == 429 and not entry.answered for entry in world.tenant.log
-        )  # teaches nobody anything
+        )  # the client learnt nothing from these
         probing = 72 * (1 + world.deaths) + unseen if deceived else 0
         assert counters.refused_concurrency <= probing, f"{world}: {counters}"
         assert counters.refused_rate == 0, f"{world}: the window was overrun: {counters}"

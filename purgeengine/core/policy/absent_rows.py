@@ -1,7 +1,8 @@
-"""Contacts that Graph did not find under their ids: when that is so common that it must be reported, and the sentences for it.
+"""Report that Graph found hardly any contact under its id: when that is so common that people must know, and in which words.
 
 A wrong id gives the same answer as a contact that is gone. A run over a list of old ids therefore looks like a
-success, although it deleted nothing. No single answer tells the two apart; the share of contacts that were found does.
+success, although it deleted nothing. No single answer tells the two apart; the share of contacts that were found
+does.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Sought(NamedTuple):
 
     @property
     def nothing(self) -> bool:
-        """True if nothing, or nearly nothing, was found."""
+        """True if no contact, or nearly none, was found."""
         if not self.found:
             return self.not_found > 0
         return self.not_found >= NEARLY_ROWS_MIN and self.found <= NEARLY_SHARE_MAX * (self.found + self.not_found)
@@ -57,7 +58,7 @@ class SoughtInMailbox(NamedTuple):
 
     @property
     def nothing(self) -> bool:
-        """True if nothing, or nearly nothing, was found, and the mailbox has enough rows to say so."""
+        """True if no contact, or nearly none, was found, and the mailbox has enough rows to say so."""
         return self.sought.not_found >= MAILBOX_ROWS_MIN and self.sought.nothing
 
 
@@ -70,7 +71,7 @@ def sought_by(outcome: Outcome, reply: Reply, rows: int) -> Sought:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Where nothing, or nearly nothing, was found: over all rows (``overall``), or in some mailboxes, or both."""
+    """The rows in which no contact, or nearly none, was found: all rows (``overall``), those of some mailboxes, or both."""
 
     sought: Sought
     """The counts of all rows."""
@@ -82,7 +83,7 @@ class Absence:
 
     @property
     def overall(self) -> bool:
-        """True if nothing, or nearly nothing, was found over all rows."""
+        """True if no contact, or nearly none, was found over all rows."""
         return self.sought.nothing
 
     @property
@@ -92,7 +93,7 @@ class Absence:
 
     @property
     def sentence(self) -> str:
-        """How little was found, possible causes, and what to do."""
+        """A sentence: how little was found, possible causes, and what to do."""
         seen = (
             f"{_seen(self.sought)} under {'its id' if self.sought.found <= 1 else 'their ids'}"
             if self.overall
@@ -102,7 +103,7 @@ class Absence:
         return f"{seen}{'' if self.finished else ' so far'}. {advice}"
 
     def lines(self) -> list[str]:
-        """The mailboxes as lines of text, unless nothing, or nearly nothing, was found over all rows."""
+        """Return the mailboxes as lines of text. Empty if `overall` is true, because the sentence says it all then."""
         if self.overall:
             return []
         shown = self.mailboxes[:MAILBOXES_SHOWN]

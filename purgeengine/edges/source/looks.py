@@ -21,7 +21,7 @@ from purgeengine.edges.source.files.folders import LeftAlone
 from purgeengine.edges.source.rows.columns import ALIASES, Layout
 from purgeengine.edges.source.rows.notes import Notes
 
-pc: Any = pyarrow.compute  # as in `rows`
+pc: Any = pyarrow.compute  # its type stubs are too narrow (see `checked_rows`)
 
 LAYOUTS_MAX = 20
 """Different choices of columns that are shown. Files with the same choice count together."""

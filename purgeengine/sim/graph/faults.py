@@ -29,7 +29,7 @@ class CallFault(StrEnum):
     HTML_PAGE = "html_page"
     EMPTY_BODY = "empty_body"
     TRUNCATED = "truncated"
-    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a misfortune
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a fault
 
 
 class ItemFault(StrEnum):

@@ -66,6 +66,6 @@ class Background:
             self.abandon()
 
     def abandon(self) -> None:
-        """Wait for the call under way, and make no other. Safe to call twice."""
+        """Wait for the call under way, and drop those that wait. Safe to call twice."""
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)

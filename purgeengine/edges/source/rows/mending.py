@@ -21,7 +21,7 @@ from purgeengine.edges.source.rows.checked_rows import Cells, Flags, Text, missi
 from purgeengine.edges.source.rows.columns import Layout
 from purgeengine.edges.source.rows.notes import Noted, NoteKind
 
-pc: Any = pyarrow.compute  # as in `rows`
+pc: Any = pyarrow.compute  # its type stubs are too narrow (see `checked_rows`)
 
 
 _NONE = pa.scalar(0, pa.int32())
