@@ -104,7 +104,6 @@ def _carried_s(rows: int, capacity: Capacity) -> float:
 
 
 def main() -> None:
-    """Play all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="four times the rows")
     parser.add_argument("--json", type=Path, help="the figures as a file")

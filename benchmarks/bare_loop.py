@@ -42,7 +42,6 @@ async def post_all(url: str, ca_file: str, items: int, connections: int) -> None
 
 
 def main() -> None:
-    """Parse the arguments and post."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--ca-file", required=True)

@@ -54,7 +54,6 @@ async def serve(ca_file: Path, latency_s: float) -> None:
 
 
 def main() -> None:
-    """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ca-file", type=Path, required=True)
     parser.add_argument("--latency-s", type=float, default=0.0)

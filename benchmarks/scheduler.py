@@ -64,7 +64,6 @@ class Told:
 
 
 def main() -> None:
-    """Measure all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--rounds", type=int, default=ROUNDS)

@@ -166,7 +166,6 @@ async def _watch(lags_s: list[float]) -> None:
 
 
 def main() -> None:
-    """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ca-file", type=Path, required=True)
     parser.add_argument("--contacts", type=Path, required=True)

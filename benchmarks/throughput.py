@@ -41,7 +41,6 @@ class Cost:
 
 
 def main() -> None:
-    """Measure both and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)

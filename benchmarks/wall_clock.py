@@ -131,7 +131,6 @@ def simulate(rows_by_mailbox: list[int], limits: Limits, latency: Latency, dispa
 
 
 def main() -> None:
-    """Measure all runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help=f"{FULL_TIMES} times the rows")
     parser.add_argument("--shape", action="append", choices=list(jobs(1)), help="only this job; may be given again")

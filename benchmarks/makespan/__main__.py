@@ -89,7 +89,6 @@ def cases(scale: float, names: list[str], *, others: bool, lanes: bool) -> Itera
 
 
 def main() -> None:
-    """Play all cases and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="jobs at their full size")
     parser.add_argument("--shape", action="append", choices=SHAPES, help="only this one; may be given again")

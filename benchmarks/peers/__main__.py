@@ -171,7 +171,6 @@ def clients() -> list[str]:
 
 
 def main() -> None:
-    """Measure all cases and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="more rows, both kinds of service, sorted and shuffled")
     parser.add_argument("--rows", type=int)

@@ -93,7 +93,6 @@ def show(line: Line) -> None:
 
 
 def main() -> None:
-    """Measure all stages and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help=f"also {FULL_SIZE:,} rows")
     parser.add_argument("--rows", type=int, action="append", help="only this size; may be given again")
