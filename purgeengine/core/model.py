@@ -1,4 +1,4 @@
-"""The nouns: rows, attempts, batches, replies, outcomes. All are immutable values."""
+"""The nouns: rows, attempts, batches, replies, outcomes. They are values: nothing changes them once they are made."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class ClientSecret:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secret."""
+        """The client secret."""
         return (self._secret,)
 
 

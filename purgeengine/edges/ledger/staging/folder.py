@@ -40,7 +40,7 @@ class FolderState(Enum):
     UNFINISHED = "unfinished"
     """A folder of ours whose staging was cut short: nothing was sent from it."""
     STAGED = "staged"
-    """A ledger."""
+    """A ledger whose staging came to its end."""
 
 
 def state_of(folder: Path) -> FolderState:

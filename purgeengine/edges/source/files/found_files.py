@@ -88,7 +88,7 @@ def find_files(paths: Sequence[str | Path]) -> Found:
 def kind_of(path: Path) -> Kind:
     """Return the kind of a file, told from its first bytes.
 
-    Raises `InputError` if the file is empty, is not a list, or is not what its ending says.
+    Raises `InputError` if the file is empty, if it cannot be a list, or if it is not what its ending says.
     """
     try:
         with path.open("rb") as file:
