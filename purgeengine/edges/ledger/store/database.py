@@ -223,7 +223,7 @@ class About(TypedDict):
 
 
 def read_meta(connection: sqlite3.Connection) -> About:
-    """Return what staging recorded. Raises ValueError if a value is missing or has a wrong type, so that somebody changed it."""
+    """Return what staging recorded. Raises ValueError if somebody changed it (a missing or wrong value)."""
     found = {key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")}
     return msgspec.convert(found, About)
 
