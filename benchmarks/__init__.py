@@ -1,1 +1,1 @@
-"""Figures: each module is one documented command, prints a table and writes JSON where asked to."""
+"""Benchmarks. Each module is one documented command that prints a table, and writes JSON if asked to."""

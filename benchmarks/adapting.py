@@ -1,12 +1,13 @@
-"""What adapting the number of connections brings on a service whose limits nobody has told.
+"""What it brings to adapt the number of connections to a service whose limits are unknown.
 
     python -m benchmarks.adapting                     (a minute)
     python -m benchmarks.adapting --full              (four times the rows)
     python -m benchmarks.adapting --json out.json
 
-In simulated time, like `benchmarks.makespan`. The service carries so many rows a second over all; more wait in line, and where it
-refuses, a call that would wait for long is turned away (429). Ratios are makespan over the least time: rows over what the service
-carries, or over what all connections carry where that is less. Beside each: calls that were turned away.
+Everything runs in simulated time, like `benchmarks.makespan`. The service carries a certain number of rows per
+second. More rows wait in line; if the service refuses, a call that would wait too long is turned away (429). A ratio
+is the makespan divided by the least time: the rows divided by what the service carries, or by what all connections
+carry if that is less. In parentheses: calls that were turned away.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ ROWS, MAILBOXES = 100_000, 5_000
 
 
 class FixedConnections(ConcurrencyLimit):
-    """So many from the first moment to the last, whatever happens."""
+    """A fixed number of connections, whatever happens."""
 
     def __init__(self, most: int) -> None:
         super().__init__(most)
         self.limit = most
 
     def answered(self, now: float, sent_at: float, *, expected_s: float, in_flight: int) -> None:
-        """Nothing is learned."""
+        """Learn nothing."""
 
     def refused(self, now: float, sent_at: float, status: int) -> None:
-        """Nothing is learned."""
+        """Learn nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came of a case."""
+    """The result of a case."""
 
     case: Case
     least_s: float
@@ -76,12 +77,12 @@ class Figures:
 
     @property
     def ratio(self) -> float:
-        """How many times the least time it took."""
+        """The makespan divided by the least time."""
         return self.makespan_s / self.least_s
 
 
 def play(case: Case) -> Figures:
-    """One case. Mailboxes are many and small, so that nothing but the service and the connections sets the pace."""
+    """Play one case. It has many small mailboxes, so that only the service and the connections set the pace."""
     rows = ROWS * case.scale
     job = [rows // (MAILBOXES * case.scale)] * MAILBOXES * case.scale
     limits, latency, capacity = Limits(connections=case.connections), Latency(), SERVICES[case.service]
@@ -90,13 +91,13 @@ def play(case: Case) -> Figures:
     )
     connections = ConcurrencyLimit(case.connections) if case.adapts else FixedConnections(case.connections)
     makespan_s = engine.run(job, limits, service, connections)
-    most = Limits(connections=max(FIXED))  # what a service of which everything is known would allow
+    most = Limits(connections=max(FIXED))  # what a fully known service would allow
     least_s = max(bound(by_rows(job), most, latency, "four").least_s, _carried_s(rows, capacity))
     return Figures(case, least_s, makespan_s, service.calls, service.turned_away)
 
 
 def _carried_s(rows: int, capacity: Capacity) -> float:
-    """Seconds in which the service carries so many rows."""
+    """Return the seconds in which the service carries this number of rows."""
     first_s = rows / capacity.rows_s
     if first_s <= capacity.changes_at_s:
         return first_s
@@ -104,7 +105,6 @@ def _carried_s(rows: int, capacity: Capacity) -> float:
 
 
 def main() -> None:
-    """Play and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="four times the rows")
     parser.add_argument("--json", type=Path, help="the figures as a file")

@@ -1,4 +1,4 @@
-"""The floor: what aiohttp alone costs. Prebuilt payloads, answers read and thrown away, nothing recorded.
+"""The floor: what aiohttp alone costs. Payloads are made before, answers are read and dropped, nothing is recorded.
 
 python -m benchmarks.bare_loop --url https://127.0.0.1:PORT --ca-file ca.pem --items 100000
 """
@@ -15,7 +15,7 @@ ITEMS = 20
 
 
 def payload() -> bytes:
-    """One batch of 20 items of ordinary length."""
+    """Return one batch of 20 rows with ids of ordinary length."""
     url = "/users/user00000@contoso.example/contacts/" + "AAMkAGI2" * 17 + "/permanentDelete"
     parts = ",".join(
         f'{{"id":"{i}","method":"POST","url":"{url}","headers":{{"Content-Type":"application/json"}},"body":{{}}}}'
@@ -25,7 +25,7 @@ def payload() -> bytes:
 
 
 async def post_all(url: str, ca_file: str, items: int, connections: int) -> None:
-    """Post the same payload until so many items have been answered."""
+    """Post the same payload until ``items`` rows were answered."""
     context = ssl.create_default_context(cafile=ca_file)
     body, calls = payload(), items // ITEMS
     headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
@@ -42,7 +42,6 @@ async def post_all(url: str, ca_file: str, items: int, connections: int) -> None
 
 
 def main() -> None:
-    """Parse the arguments and post."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--ca-file", required=True)

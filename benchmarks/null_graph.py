@@ -1,6 +1,6 @@
-"""The cheapest service that answers ``$batch`` rightly: every sub-request 204, at once, nothing remembered.
+"""The cheapest service that answers ``$batch`` correctly: every sub-request gets 204 at once, and nothing is remembered.
 
-It exists so that a benchmark measures its client and not a simulation. One process, TLS on loopback:
+With it, a benchmark measures its client and not a simulation. One process, TLS on loopback:
 
     python -m benchmarks.null_graph --ca-file ca.pem      (prints its URL, serves until its standard input closes)
 """
@@ -25,13 +25,13 @@ HEADERS = {"Content-Type": "application/json", "request-id": "00000000-0000-0000
 
 
 async def batch(request: web.Request) -> web.Response:
-    """Answer as many sub-responses as there are sub-requests, whose ids count from 0."""
+    """Answer as many sub-responses as there are sub-requests. Their ids count from 0."""
     body = await request.read()
     return web.Response(body=ANSWERS[body.count(b'"method"')], headers=HEADERS)
 
 
 async def serve(ca_file: Path, latency_s: float) -> None:
-    """Listen on a free port of 127.0.0.1, print the URL, stop when standard input closes."""
+    """Listen on a free port of 127.0.0.1, print the URL, and stop when standard input closes."""
 
     async def delayed(request: web.Request) -> web.Response:
         await asyncio.sleep(latency_s)
@@ -54,7 +54,6 @@ async def serve(ca_file: Path, latency_s: float) -> None:
 
 
 def main() -> None:
-    """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ca-file", type=Path, required=True)
     parser.add_argument("--latency-s", type=float, default=0.0)

@@ -1,4 +1,4 @@
-"""Run a Python program to its end and know what it cost. Needs a POSIX system: it asks for the usage of child processes."""
+"""Run a Python program to its end and measure its cost. Needs a POSIX system: it asks for the usage of child processes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended. ``code`` is None where it was stopped because its time was up."""
+    """How a program ended. ``code`` is None if it was stopped because its time was up."""
 
     code: int | None
     out: str
     err: str
     wall_s: float
-    """From its start to its end, the start of the interpreter and all imports included."""
+    """Seconds from its start to its end, including the start of the interpreter and all imports."""
     cpu_s: float
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> Ended:
-    """Python with these arguments. No other child of this process may end meanwhile, or its CPU time is counted too."""
+    """Run Python with these arguments. No other child of this process may end meanwhile, or its CPU time would count too."""
     before, started = _cpu_of_children_s(), time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, *arguments],

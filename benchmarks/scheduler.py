@@ -1,12 +1,13 @@
-"""CPU of the scheduler alone, by the number of mailboxes: microseconds for each row of all that the engine asks of it.
+"""CPU of the scheduler alone, by the number of mailboxes: microseconds per row for everything that the engine asks of it.
 
     python -m benchmarks.scheduler                (200,000 rows, 1,000,000 in 100,000 mailboxes; a minute)
     python -m benchmarks.scheduler --full         (1,000,000 rows each)
     python -m benchmarks.scheduler --json out.json
 
-Simulated time, made-up answers, no I/O: each call ends after a time drawn beforehand, nearly always alone in its turn, as with the
-real service. Only the scheduler is on the clock, and only its CPU time counts, not that of whoever plays the service. Of the mixed
-answers, one call in ten has a row that is gone, and one in fifty a row that is refused as too fast.
+Time is simulated, answers are made up, and there is no I/O. Each call ends after a time drawn in advance, nearly
+always alone in its turn, as with the real service. Only the CPU time of the scheduler counts, not that of the code
+that plays the service. Among the mixed answers, one call in ten has a row that is gone, and one in fifty a row that
+is refused as too fast.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from purgeengine.run_limits import Limits
 MAILBOXES = (1, 100, 10_000, 100_000)
 ROWS, ROWS_FULL = 200_000, 1_000_000
 ROWS_A_MAILBOX_MIN = 10
-"""Where there are more mailboxes, there are more rows: opening a mailbox costs the same however few it has."""
+"""With more mailboxes there are more rows, because opening a mailbox costs the same however few rows it has."""
 ROUNDS = 3
 CONNECTIONS = 64
 CALL_S, CALL_S_SIGMA = 0.9, 0.4
-"""Median seconds of a call, and how widely they scatter (lognormally)."""
+"""Median seconds of a call, and how widely the times scatter (lognormally)."""
 GONE = Reply(404, "ErrorItemNotFound", "The specified object was not found in the store.")
 REFUSED = Reply(429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.", 1.0)
 GONE_EVERY, REFUSED_EVERY = 10, 50
@@ -42,7 +43,7 @@ ALL_WELL = {size: Answer(Reply(200), dict.fromkeys(range(size), PURGED_REPLY)) f
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a job cost the scheduler: ``us_per_row`` is CPU."""
+    """What a job cost the scheduler. ``us_per_row`` is CPU time in microseconds."""
 
     mailboxes: int
     answers: str
@@ -54,7 +55,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the scheduler said in a turn."""
+    """What the scheduler answered in a turn."""
 
     commands: list[Command]
     room: int
@@ -63,7 +64,6 @@ class Told:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def play(mailboxes: int, rows: int, *, mixed: bool) -> Cost:
-    """Purge so many rows that lie evenly in so many mailboxes."""
+    """Purge this number of rows, spread evenly over the mailboxes."""
     scheduler = Scheduler(Limits(connections=CONNECTIONS), random.Random(1), rows_left=rows)
     waiting = _evenly(mailboxes, rows)
     rng, median = random.Random(2), math.log(CALL_S)
@@ -127,7 +127,7 @@ def play(mailboxes: int, rows: int, *, mixed: bool) -> Cost:
 
 
 def _turn(scheduler: Scheduler, events: list[Event], now: float) -> Told:
-    """All that the engine asks in one turn of its loop."""
+    """Do what the engine does in one turn of its loop."""
     commands = scheduler.handle(*events, now=now)
     return Told(commands, scheduler.room, scheduler.finished, scheduler.wake_at())
 
@@ -143,7 +143,7 @@ def _evenly(mailboxes: int, rows: int) -> list[MailboxOpened]:
 
 
 def _answer(call: int, size: int) -> Answer:
-    """To the call of this number: all well, but for a row now and then."""
+    """Return the answer to the call with this number: all rows purged, except for a row now and then."""
     replies: dict[int, Reply | None] = dict.fromkeys(range(size), PURGED_REPLY)
     if call % GONE_EVERY == 0:
         replies[size // 2] = GONE

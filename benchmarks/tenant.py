@@ -1,9 +1,9 @@
-"""The simulated tenant in a process of its own, so that the client that is measured has its own.
+"""The simulated tenant in a process of its own, so that the measured client has a process to itself.
 
     python -m benchmarks.tenant --ca-file ca.pem --contacts rows.csv
 
-It prints where it listens as one line of JSON, serves until its standard input closes, and then prints what it saw as another.
-`Service` starts it and reads both.
+It prints where it listens as one line of JSON, serves until its standard input closes, and then prints what it saw as
+another line. `Service` starts it and reads both.
 """
 
 from __future__ import annotations
@@ -36,19 +36,22 @@ A_FEW = (
     "call_throttled", "call_error_before", "call_error_after", "reset_after", "truncated", "item_throttled_before",
     "item_error_before",
 )  # fmt: skip
-"""Misfortunes that every client meets in a long run. None in which the service is silent: some clients wait for ever."""
+"""Faults that every client meets in a long run.
+
+In none of them is the service silent, because some clients would wait for ever.
+"""
 
 Row = tuple[str, str, str]
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The (user, folder, contact) of an input as `write_rows` wrote it."""
+    """Read the (user, folder, contact) of an input that `write_rows` wrote."""
     with path.open(encoding="utf-8", newline="") as lines:
         return [(row["user"], row["folder"], row["contact"]) for row in csv.DictReader(lines)]
 
 
 def write_rows(path: Path, rows: list[Row]) -> Path:
-    """An input for every client."""
+    """Write an input for every client."""
     with path.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(("user", "folder", "contact"))
@@ -57,7 +60,7 @@ def write_rows(path: Path, rows: list[Row]) -> Path:
 
 
 def rows_of(rows_by_mailbox: list[int]) -> list[Row]:
-    """So many contacts in each mailbox, sorted by mailbox, with ids of ordinary length."""
+    """Return this many contacts in each mailbox, sorted by mailbox, with ids of ordinary length."""
     return [
         (f"user{mailbox:05d}@contoso.example", "", f"AAMkAGI2{'T' * 100}{mailbox:05d}{row:07d}=")
         for mailbox, count in enumerate(rows_by_mailbox)
@@ -72,20 +75,23 @@ class Service:
     url: str
     ca_file: Path
     token: str
-    """A ready token, for clients that are given one."""
+    """A ready token, for clients that get one."""
     login: dict[str, str]
     """The environment for a client that signs in by itself."""
     authority_url: str
     seen: dict[str, Any] = field(default_factory=dict)
-    """Counters; ``left``: the rows that still exist; ``cpu_s``; ``call_s``: seconds of all calls together, from arrival to answer;
-    ``lag_ms``: how late its own timer was, median and worst."""
+    """What the tenant saw.
+
+    Its counters; ``left``: the rows that still exist; ``cpu_s``; ``call_s``: seconds of all calls together, from
+    arrival to answer; ``lag_ms``: how late its own timer was, median and worst.
+    """
 
 
 @contextmanager
 def serving(
     scratch: Path, source: Path, dispatch: Dispatch, *, fault_p: float = 0.0, seed: int = 0
 ) -> Iterator[Service]:
-    """A new tenant that holds the contacts of ``source``, while inside."""
+    """Run a new tenant with the contacts of ``source``, inside the context."""
     ca_file = scratch / "ca.pem"
     command = [sys.executable, "-m", "benchmarks.tenant", "--ca-file", str(ca_file), "--contacts", str(source)]
     command += ["--dispatch", dispatch, "--fault-p", str(fault_p), "--seed", str(seed)]
@@ -105,7 +111,7 @@ def serving(
 
 
 class Timed(Tenant):
-    """Adds up how long its calls took."""
+    """A tenant that adds up how long its calls took."""
 
     call_s = 0.0
 
@@ -115,7 +121,7 @@ class Timed(Tenant):
 
 
 async def serve(arguments: argparse.Namespace) -> None:
-    """Listen until standard input closes; say where, and in the end what was seen."""
+    """Listen until standard input closes. Print where, and at the end what was seen."""
     rows = read_rows(arguments.contacts)
     faults = Faults(**dict.fromkeys(A_FEW, arguments.fault_p))
     settings = TenantSettings(dispatch=arguments.dispatch, log=False)
@@ -151,7 +157,7 @@ async def serve(arguments: argparse.Namespace) -> None:
 
 
 async def _watch(lags_s: list[float]) -> None:
-    """Note how late a timer is, over and over: what a busy machine adds to every latency."""
+    """Note again and again how late a timer is: a busy machine adds that to every latency."""
     loop = asyncio.get_running_loop()
     while True:
         before = loop.time()
@@ -160,7 +166,6 @@ async def _watch(lags_s: list[float]) -> None:
 
 
 def main() -> None:
-    """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ca-file", type=Path, required=True)
     parser.add_argument("--contacts", type=Path, required=True)

@@ -1,12 +1,12 @@
-"""CPU and memory of the whole program against the bare aiohttp loop, in the same run against the same service.
+"""CPU and memory of the whole program compared with the bare aiohttp loop, in the same run against the same service.
 
     python -m benchmarks.throughput                    (100,000 rows; about a minute)
     python -m benchmarks.throughput --full             (adds 1,000,000 rows for the memory)
     python -m benchmarks.throughput --json out.json
 
-"The whole program" is ``purgeengine run`` as a process of its own: reading and staging the CSV, scheduling, TLS, recording
-every intent and outcome durably, the summary. The operating system accounts for each process when it ends; start-up is
-included on both sides. Needs a POSIX system (it asks for the resource usage of child processes).
+"The whole program" is ``purgeengine run`` as a process of its own: reading and staging the CSV, scheduling, TLS,
+recording every intent and outcome durably, and the summary. The operating system accounts for each process when it
+ends; both sides include their start. Needs a POSIX system (it asks for the resource usage of child processes).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pathlib import Path
 MAILBOX_ROWS = 200
 ROUNDS = 3
 CONNECTIONS = 64
-"""For both: a service without latency needs many to keep a client busy that waits for its disk between turns."""
+"""Connections of both. A service without latency needs many to keep a client busy that waits for its disk between turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,6 @@ class Cost:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -61,7 +60,7 @@ def main() -> None:
 
 
 def measure(scratch: Path, url: str, ca_file: Path, rows: int, rounds: int, connections: int) -> dict[str, object]:
-    """Both in turn, several times; the medians of their CPU per item, and of the ratios pair by pair."""
+    """Measure both in turn, several times. Return the medians of their CPU per row, and of the ratios pair by pair."""
     source = write_input(scratch / "rows.csv", rows)
     uvloop = has_uvloop()
     pairs = []
@@ -84,7 +83,7 @@ def measure(scratch: Path, url: str, ca_file: Path, rows: int, rounds: int, conn
 
 
 def show(found: dict[str, object]) -> None:
-    """A table for people."""
+    """Print the table."""
     lines = [
         ("rows", f"{found['rows']:,}"),
         ("event loop", "uvloop" if found["uvloop"] else "asyncio"),
@@ -104,7 +103,7 @@ def show(found: dict[str, object]) -> None:
 
 
 def write_input(path: Path, rows: int) -> Path:
-    """A CSV sorted by mailbox, with ids of ordinary length."""
+    """Write a CSV file sorted by mailbox, with ids of ordinary length."""
     rng = random.Random(1)
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     tail = "".join(rng.choices(alphabet, k=120))
@@ -117,13 +116,13 @@ def write_input(path: Path, rows: int) -> Path:
 
 
 def bare_loop(url: str, ca_file: Path, items: int, connections: int, uvloop: bool) -> Cost:
-    """The floor, in a process of its own."""
+    """Run the bare loop in a process of its own."""
     command = ["-m", "benchmarks.bare_loop", "--url", url, "--ca-file", str(ca_file), "--items", str(items)]
     return cost_of([*command, "--connections", str(connections), *(["--uvloop"] if uvloop else [])])
 
 
 def purge(scratch: Path, source: Path, url: str, ca_file: Path, connections: int) -> Cost:
-    """The whole program, with a new ledger."""
+    """Run the whole program with a new ledger."""
     ledger = scratch / "ledger"
     shutil.rmtree(ledger, ignore_errors=True)
     command = [
@@ -144,10 +143,10 @@ def purge(scratch: Path, source: Path, url: str, ca_file: Path, connections: int
 
 
 def cost_of(arguments: list[str]) -> Cost:
-    """Run Python with these arguments and ask the system what it cost."""
+    """Run Python with these arguments, and ask the system what it cost."""
     started = time.perf_counter()
     environment = os.environ | {"PURGEENGINE_ACCESS_TOKEN": "benchmark"}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once, and not at each start
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program is compiled once, not at each start
     process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -159,7 +158,7 @@ def cost_of(arguments: list[str]) -> Cost:
 
 @contextlib.contextmanager
 def service(scratch: Path) -> Iterator[tuple[str, Path]]:
-    """The null service in a process of its own, while inside."""
+    """Run the null service in a process of its own, inside the context."""
     ca_file = scratch / "ca.pem"
     command = [sys.executable, "-m", "benchmarks.null_graph", "--ca-file", str(ca_file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -171,7 +170,7 @@ def service(scratch: Path) -> Iterator[tuple[str, Path]]:
 
 
 def has_uvloop() -> bool:
-    """Whether the program under test will use it."""
+    """True if the measured program will use uvloop."""
     try:
         import uvloop  # noqa: F401
     except ImportError:

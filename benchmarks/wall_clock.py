@@ -36,14 +36,14 @@ CONNECTIONS = 16
 DISPATCHES: tuple[Dispatch, ...] = ("four", "all")
 FULL_TIMES = 10
 SIMULATIONS = 5
-"""With other latencies each; the median is shown. The last calls of so short a job are a matter of chance."""
+"""Simulations, each with other latencies. The median is shown, because the last calls of so short a job depend on chance."""
 TIMEOUT_TIMES = 10
-"""A run that takes so many times the bound, and a minute, is stopped."""
+"""A run that takes this many times the bound, plus a minute, is stopped."""
 AIM = 1.15
 
 
 def jobs(times: int) -> dict[str, list[int]]:
-    """Rows of each mailbox, by the job's name: the shapes of `benchmarks.makespan`, of a size for a minute."""
+    """Return the rows of each mailbox, by the name of the job: shapes of `benchmarks.makespan` in a size for one minute."""
     return {
         "uniform": [200] * (90 * times),
         "skewed (zipf 0.8)": zipf(12_000 * times, 60 * times, 0.8),
@@ -54,7 +54,7 @@ def jobs(times: int) -> dict[str, list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One run. All times in seconds but ``late_ms``."""
+    """The result of one run. All times are in seconds except ``late_ms``."""
 
     job: str
     dispatch: Dispatch
@@ -67,7 +67,7 @@ class Found:
     cpu_s: float
     service_cpu_s: float
     call_s: float
-    """All calls together, from arrival to answer, as the tenant saw them."""
+    """Seconds of all calls together, from arrival to answer, as the tenant saw them."""
     calls: int
     throttled: int
     refused_concurrency: int
@@ -76,17 +76,17 @@ class Found:
 
     @property
     def busy(self) -> float:
-        """The share of the connections' time in which a call was on them."""
+        """The share of the connections' time in which they carried a call."""
         return self.call_s / (CONNECTIONS * self.run_s)
 
     @property
     def ratio(self) -> float:
-        """How many times the least time the run took."""
+        """The time of the run divided by the least time."""
         return self.run_s / self.bound_s
 
 
 def measure(job: str, rows_by_mailbox: list[int], dispatch: Dispatch, scratch: Path, seed: int) -> Found:
-    """One run, and the same job in simulated time."""
+    """Measure one run, and the same job in simulated time."""
     limits, latency = Limits(connections=CONNECTIONS), Latency()
     least_s = bound(by_rows(rows_by_mailbox), limits, latency, dispatch).least_s
     source = write_rows(scratch / "input.csv", rows_of(rows_by_mailbox))
@@ -123,7 +123,7 @@ def measure(job: str, rows_by_mailbox: list[int], dispatch: Dispatch, scratch: P
 
 
 def simulate(rows_by_mailbox: list[int], limits: Limits, latency: Latency, dispatch: Dispatch, seed: int) -> float:
-    """Seconds of the job in simulated time, where neither disk nor network nor processor takes any."""
+    """Return the seconds of the job in simulated time, where disk, network and processor take no time."""
     requests, window_s = limits.mailbox_requests, limits.mailbox_window_s
     service = SimulatedTime(latency, dispatch, window_requests=requests, window_s=window_s, seed=seed)
     return engine.run(rows_by_mailbox, limits, service)
@@ -162,7 +162,7 @@ def main() -> None:
 
 
 def show(one: Found) -> None:
-    """A line of the table."""
+    """Print a line of the table."""
     late = f"{one.late_ms[0]:.1f}/{one.late_ms[1]:.0f}"
     print(
         f"{one.job:21} {one.dispatch:7} {one.rows:7,} {one.bound_s:5.1f} s {one.run_s:5.1f} s {one.process_s:5.1f} s  "

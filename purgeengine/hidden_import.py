@@ -1,4 +1,7 @@
-"""Imports without what is optional in them: structlog brings in the whole of rich for tracebacks that nobody asked for."""
+"""Import a library without its optional dependencies.
+
+structlog would import all of rich, for tracebacks that nobody asked for.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def hidden_import(package: str) -> Iterator[None]:
-    """What is imported inside finds this package not installed, unless it is in use already; afterwards all is as before."""
+    """Hide a package from imports inside, unless it is imported already. Afterwards everything is as before."""
     if package in sys.modules:
         yield
         return
-    sys.modules[package] = None  # type: ignore[assignment]  # what Python's documentation gives for this
+    sys.modules[package] = None  # type: ignore[assignment] # Python's documentation gives None for this
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""The log: structlog set up once, the names of all events, and the one place where secrets are kept out of it.
+"""The log: set-up of structlog, the names of all events, and the one place that keeps secrets out of the log.
 
-An event is named ``noun.past_participle`` (the constants below) and says the rest in named values. Batches and purged rows
-are told at debug level only: on a long run they are millions. Nothing here knows who logs or why.
+An event is named ``noun.past_participle`` (the constants below); named values tell the rest. Batches and purged rows
+are logged at debug level only, because a long run has millions of them. This module does not know who logs or why.
 """
 
 from __future__ import annotations
@@ -26,46 +26,49 @@ from purgeengine.core.messages import (
 )
 from purgeengine.hidden_import import hidden_import
 
-with hidden_import("rich"):  # a sixth of a second of every start
+with hidden_import("rich"):  # rich would take a sixth of a second of every start
     import structlog
 
 LEDGER_OPENED = "ledger.opened"
-"""A ledger is in use: rows and what is still to do."""
+"""A ledger is open: its rows, and what is left to do."""
 FILTER_APPLIED = "filter.applied"
-"""A filter keeps rows from being sent, or does less than it was meant to; ``because`` says it as a sentence."""
+"""A filter keeps rows from being sent, or does less than it was meant to. ``because`` explains it as a sentence."""
 INPUT_OPENED = "input.opened"
-"""Which ``columns`` were taken from the input, and what of it was mended or passed over, as sentences."""
+"""Which ``columns`` of the input are used, and what was mended or skipped, as sentences."""
 TOKEN_OBTAINED = "token.obtained"  # noqa: S105 - the name of an event
-"""There is a token: whose, for which tenant, and what it may do."""
+"""There is a token: for which app and tenant, and what it may do."""
 PREFLIGHT_WARNED = "preflight.warned"
-"""Something known before the first deletion makes it unlikely to go well: ``said`` is a sentence."""
+"""Something makes failures likely, and is known before the first deletion. ``said`` is a sentence."""
 RUN_STARTED = "run.started"
 """Sending begins."""
 RUN_PROGRESSED = "run.progressed"
-"""How the run stands, every few seconds where nobody watches: rows ``settled`` of ``rows``, the rate, and ``left_s``, the time that
-is likely left (null where ``--until`` ends the run before)."""
+"""The state of the run, logged every few seconds if nobody watches a display.
+
+It has the rows ``settled`` of ``rows``, the rate, and ``left_s``, the seconds that are probably left (null if
+``--until`` ends the run before).
+"""
 RUN_BLOCKED = "run.blocked"
-"""Graph asked the whole app to wait, or the service is out: nothing is sent for ``for_s`` seconds."""
+"""Graph asked the whole app to wait, or the service is down. Nothing is sent for ``for_s`` seconds."""
 RUN_PAUSED = "run.paused"
-"""It is not the time to send: nothing is sent for about ``for_s`` seconds; what is in flight is waited for."""
+"""Sending is not allowed at this time. Nothing is sent for about ``for_s`` seconds; batches in flight are waited for."""
 RUN_RELEASED = "run.released"
-"""It is the time to send again."""
+"""Sending is allowed again."""
 RUN_DOUBTED = "run.doubted"
-"""Something is not as it usually is; ``because`` says it as a sentence. The run goes on."""
+"""Something is unusual; ``because`` explains it as a sentence. The run continues."""
 RUN_STOPPED = "run.stopped"
-"""The run ends before its input does, and is resumable; ``reason`` says why."""
+"""The run ends before its input does, and can be resumed. ``reason`` tells why."""
 RUN_ENDED = "run.ended"
 """Every row has its outcome."""
 TOKEN_RENEWED = "token.renewed"  # noqa: S105 - the name of an event
 """A fresh token is in use."""
 TOKEN_DELAYED = "token.delayed"  # noqa: S105 - the name of an event
-"""The login is out or says no; it is asked again while there is patience, and a token that is still good stays in use."""
+"""The login is down or refuses. It is asked again for a limited time; a token that is still valid stays in use."""
 CLOCK_SKEWED = "clock.skewed"
-"""This machine's clock is ``skew_s`` seconds ahead of the service's (behind, if negative): set it right."""
+"""This machine's clock is ``skew_s`` seconds ahead of the service's (negative: behind). It should be set right."""
 FANOUT_DECIDED = "fanout.decided"
 """How many rows of one mailbox a batch may hold from now on."""
 CONNECTIONS_LOWERED = "connections.lowered"
-"""Graph refused whole calls, or answers more slowly: no more than ``connections`` batches are in flight from now on."""
+"""Graph refused whole calls, or answers more slowly. At most ``connections`` batches are in flight from now on."""
 BATCH_SENT = "batch.sent"
 """Debug: a batch is about to leave, with its rows."""
 BATCH_ANSWERED = "batch.answered"
@@ -73,19 +76,19 @@ BATCH_ANSWERED = "batch.answered"
 BATCH_LOST = "batch.lost"
 """No usable answer came, or the batch never left."""
 ANSWER_INTERCEPTED = "answer.intercepted"
-"""Something between here and Graph answered instead of Graph; told once for each way in which it answers."""
+"""Somebody between here and Graph answered instead of Graph. Logged once for each kind of such an answer."""
 MAILBOX_BLOCKED = "mailbox.blocked"
 """A mailbox waits for ``for_s`` seconds."""
 MAILBOX_CLOSED = "mailbox.closed"
-"""A mailbox cannot be served; ``skipped`` of its rows were never sent."""
+"""A mailbox cannot be served. ``skipped`` of its rows were never sent."""
 ITEM_RETURNED = "item.returned"
 """Debug: a row will be sent again."""
 ITEM_SETTLED = "item.settled"
-"""A row has its outcome; debug for rows that ended well, information for the others."""
+"""A row has its outcome. Debug for rows that are purged or absent, information for the others."""
 
 REDACTED = "(redacted)"
 VALUE_LENGTH_MAX = 2_000
-"""Characters logged of one value; nothing of ours is longer."""
+"""Characters logged of one value. No value of ours is longer."""
 
 LIBRARY_LOGGER = "purgeengine"
 """The logger of Python's logging that events go to in a program that uses the package as a library."""
@@ -97,7 +100,7 @@ _SECRET_KEY = re.compile(r"token|authorization|secret|password|passphrase|assert
 _SECRET_VALUE = re.compile(
     r"eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*){1,4}"  # a JWT: its header begins with {" in base64
     r"|\b(?:Bearer|Basic)[ \t]+[A-Za-z0-9._~+/=-]{6,}"
-    r"|(?<=://)[^\s/@]+:[^\s/@]*@"  # user and password in a URL
+    r"|(?<=://)[^\s/@]+:[^\s/@]*@"  # user name and password in a URL
     r"|(?<=client_secret=)[^&\s]+",
     re.IGNORECASE,
 )
@@ -115,10 +118,10 @@ def configure_logs(
     verbose: bool = False,
     stream: TextIO | None = None,
 ) -> None:
-    """Set up the log of this process: one line per event on standard error (or ``stream``), with UTC times in ISO 8601.
+    """Set up the log of this process: one line for each event on standard error (or ``stream``), with UTC times in ISO 8601.
 
-    ``quiet`` keeps warnings only, ``verbose`` adds every batch and row. The console form has colours on a terminal only, and
-    never when ``NO_COLOR`` is set (no-color.org).
+    ``quiet`` keeps warnings only; ``verbose`` adds every batch and row. The console format has colours on a terminal
+    only, and never if ``NO_COLOR`` is set (no-color.org).
     """
     global _level
     _level = _WARNING if quiet else _DEBUG if verbose else _INFO
@@ -137,7 +140,7 @@ def configure_logs(
 
 
 class _CurrentStderr:
-    """Standard error as it is when a line is written: a live display takes its place for a while and draws around the line."""
+    """Standard error as it is when a line is written. A live display may have replaced it, to draw around the line."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -193,9 +196,9 @@ def _renderer(format_: str, out: TextIO) -> Any:
 
 
 def without_secrets(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Redact values under names that may hold a secret and texts that look like one, and escape control characters.
+    """Redact values whose names may mean a secret and texts that look like one, and escape control characters.
 
-    The last line of defence: nobody logs a token to begin with.
+    This is the last line of defence: no code should log a token to begin with.
     """
     return {printable(key, 100): _clean(key, value) for key, value in event.items()}
 
@@ -213,7 +216,7 @@ def _clean(key: str, value: Any, depth: int = 0) -> Any:
 
 
 def redacted(text: str) -> str:
-    """The text without what looks like a token, or like the user and password of a URL."""
+    """Return the text without what looks like a token, or like user name and password in a URL."""
     return _SECRET_VALUE.sub(REDACTED, text)
 
 
@@ -228,14 +231,14 @@ def _escaped(text: str) -> str:
 
 
 def tracing() -> bool:
-    """Whether `trace` may write anything at the level configured. It may at each of them: even a quiet log has warnings."""
+    """True if `trace` may write anything at the present level. At every level it may: even a quiet log has warnings."""
     return bool(_tellers_at(_level_now()))
 
 
 def trace(log: Any, entries: Iterable[Entry], user_of: Callable[[int], str]) -> None:
-    """Tell what a turn of the engine recorded, one event per entry; what the level leaves out costs a look each.
+    """Log what a turn of the engine recorded, one event for each entry. An entry below the present level costs one look-up.
 
-    ``user_of`` names a mailbox.
+    ``user_of`` returns the name of a mailbox.
     """
     tellers = _tellers_at(_level_now())
     for entry in entries:
@@ -248,7 +251,7 @@ _NameOf = Callable[[int], str]
 
 
 def _batch_ended(log: Any, entry: BatchEnded, _: _NameOf) -> None:
-    if entry.status is not None:  # why none came, the engine has told
+    if entry.status is not None:  # the engine has logged why no answer came
         log.debug(BATCH_ANSWERED, batch=entry.batch, status=entry.status, request_id=entry.request_id)
 
 

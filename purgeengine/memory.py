@@ -1,4 +1,4 @@
-"""How this process deals with memory and other things that a machine has few of, before libraries are imported that need them."""
+"""Set-up of memory and other scarce resources, before the libraries that need them are imported."""
 
 from __future__ import annotations
 
@@ -7,27 +7,36 @@ import mmap
 import os
 
 ADDRESS_SPACE_BYTES_MIN = 384 << 20
-"""What a command needs beside Python itself: pyarrow and the threads take most of it. Pages that nobody touches cost nothing."""
+"""Bytes of address space that a command needs besides Python.
+
+pyarrow and threads take most of it; untouched pages cost nothing.
+"""
 FILES_MIN = 24
-"""Files that a command opens at once beside its connections: a ledger takes ten, an event loop six, a login two."""
+"""Files that a command opens at once besides its connections: a ledger takes ten, an event loop six, a login two."""
 
 
 def lean_memory() -> None:
-    """Before pyarrow is imported: its own pools keep a third more than is used, and large inputs pass through in small pieces."""
+    """Make pyarrow use the system's allocator. Call it before pyarrow is imported.
+
+    pyarrow's own pools keep a third more memory than is used, and large inputs pass through in small pieces.
+    """
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     spare_the_collector()
 
 
 def spare_the_collector() -> None:
-    """What was imported stays, and rows pass through as short-lived tuples: looking for cycles costs a twentieth of the CPU."""
-    gc.freeze()  # without a collection first, which takes longer than the little garbage of starting is worth
+    """Let the garbage collector run rarely. Its search for cycles would cost a twentieth of the CPU.
+
+    Imported modules stay for good, and rows pass through as short-lived tuples, so there is little to find.
+    """
+    gc.freeze()  # no collection first: it takes longer than the little garbage of the start is worth
     gc.set_threshold(100_000, 50, 100)
 
 
 def require_room() -> None:
-    """Raise MemoryError or OSError where a limit (``ulimit -v``, ``ulimit -n``) leaves too little for a command.
+    """Raise MemoryError or OSError if a limit (``ulimit -v``, ``ulimit -n``) leaves too little for a command.
 
-    Libraries in C and C++ end the process when they get no memory or file while they are loaded, and nobody could say why.
+    Libraries in C and C++ end the process without a message if they get no memory or file while they are loaded.
     """
     try:
         import resource

@@ -1,4 +1,4 @@
-"""Frozen settings with units in their names. Graph's own limits carry their source; ours carry their reason."""
+"""Limits of a run, with units in their names. Graph's own limits have their source; ours have their reason."""
 
 from __future__ import annotations
 
@@ -14,61 +14,75 @@ Auth = Literal["auto", "token", "secret", "certificate", "federated", "managed-i
 """Ways to sign in."""
 
 QUARANTINE_S_MAX = 3_600.0
-"""No service runs twenty deletions for an hour, and a run that waits so long after each lost call does not end."""
+"""Longest cooldown in seconds. No service runs twenty deletions for an hour, and with longer waits a run would not end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Everything the scheduler must stay within. Raises `UsageProblem` from `validate` when a value makes no sense."""
+    """Everything that the scheduler must stay within. Call `validate` to check the values."""
 
     connections: int = 64
-    """Most batches in flight at once over the whole run: it begins with 16, about 300 items/s, and grows while Graph keeps up."""
+    """Most batches in flight at once. A run begins with 16 (about 300 rows/s), and adds more while Graph keeps up."""
     batch_items_max: int = 20
-    """Sub-requests in one batch; Graph's limit (json-batching)."""
+    """Most sub-requests in one batch (Graph's limit; json-batching)."""
     fanout: Fanout = "auto"
-    """Rows of one mailbox in one batch. 4 is safe on any service, 20 needs one that runs a batch four at a time, auto finds out."""
+    """Rows of one mailbox in one batch.
+
+    4 is safe everywhere; 20 needs a service that runs a batch four at a time; auto finds out.
+    """
     serial_lanes: bool = True
-    """Whether mailboxes that would end last may use batches whose rows depend each on the one before (``dependsOn``)."""
+    """True if mailboxes that would end last may use lanes: batches whose rows each depend on the one before (``dependsOn``)."""
     mailbox_concurrent_max: int = 4
-    """Requests of one app to one mailbox at once; Graph's limit (throttling-limits, Outlook)."""
+    """Requests of one app to one mailbox at once (Graph's limit; throttling-limits, Outlook)."""
     mailbox_requests: int = 10_000
-    """Requests of one app to one mailbox in ``mailbox_window_s``; Graph's limit. Refused requests count as well."""
+    """Requests of one app to one mailbox in ``mailbox_window_s`` (Graph's limit). Refused requests count as well."""
     mailbox_window_s: float = 600.0
-    """The window of ``mailbox_requests``."""
+    """Length of the request window of ``mailbox_requests``, in seconds."""
     window_slack_s: float = 1.0
-    """Added to the window for the difference between our clock and the service's."""
+    """Seconds added to the request window, for the difference between our clock and the service's."""
     requests_per_s: int = 12_000
-    """Sub-requests a second over all mailboxes; Graph allows an app 130,000 in 10 s, and others may share the app."""
+    """Sub-requests per second over all mailboxes.
+
+    Graph allows an app 130,000 in 10 s, and other programs may use the same app.
+    """
     burst_s: float = 0.5
-    """How much of a second's requests may leave at once; 12,000 a second and 6,000 at once stay under 130,000 in any 10 s."""
+    """Seconds' worth of requests that may leave at once: 12,000 a second and 6,000 at once stay below 130,000 in any 10 s."""
     attempts_max: int = 8
-    """Attempts of a row that ended in a fault of the service before the row is given up as exhausted."""
+    """Attempts of a row that end in a fault of the service before the row is given up as exhausted."""
     unclear_attempts_max: int = 4
-    """The same for 409, 412, 423 and a 404 without its error, while nothing can have been done."""
+    """Attempts of a row that end in 409, 412, 423, or a 403 or 404 without a code, while none can have been carried out."""
     sends_max: int = 100
-    """Sendings of a row over all causes, throttling included: the bound of a mailbox that refuses for ever."""
+    """Sendings of a row for any cause, throttling included. This ends the rows of a mailbox that refuses for ever."""
     quarantine_s: float = 40.0
-    """How long the service may still be running a batch whose answer was lost; its mailboxes wait that long. Used until
-    enough answers have been timed, and never exceeded."""
+    """Length in seconds of the cooldown: how long the service may still be running a batch whose answer was lost.
+
+    The batch's mailboxes wait that long. The value is used until enough answers have been timed, and is never
+    exceeded.
+    """
     quarantine_s_min: float = 5.0
-    """Shortest quarantine, however fast the service has answered so far; never more than ``quarantine_s``."""
+    """Shortest cooldown in seconds, however fast the service has answered. Never more than ``quarantine_s``."""
     fill_wait_s: float = 0.05
-    """How long a partly filled batch waits for company while others are in flight: 13 % fewer calls for 0.3 % of time."""
+    """Seconds that a partly filled batch waits for more rows while others are in flight: 13 % fewer calls for 0.3 % more time."""
     retry_after_s_max: float = 21_600.0
-    """A longer wait asked for by Graph ends the mailbox (or the run) instead: nobody waits for it, and it is not undercut."""
+    """Longest wait in seconds that Graph may ask for.
+
+    A longer one closes the mailbox (or ends the run); it is never cut short.
+    """
     own_wait_s_max: float = inf
     """Longest wait that Graph did not ask for, where each kind of failure has none that is shorter."""
     outage_s_max: float = 900.0
-    """No usable answer for so long stops the run, resumable."""
+    """Seconds without any usable answer after which the run stops. It can be resumed."""
     first_outage_s_max: float = inf
     """The same while Graph has not answered at all since the run began, where that is shorter."""
     walled_off_s_max: float = 30.0
-    """The same where something between here and Graph has answered every call since the run began: a block page or a network's
-    sign-in page, which a person must see to, and who is likely to be waiting."""
+    """Seconds after which the run stops if somebody between here and Graph has answered every call since it began.
+
+    The cause is a block page or a network's sign-in page. A person must deal with it, and is probably waiting.
+    """
     open_per_connection: int = 8
     """Mailboxes held open for each connection: with 4 to 8 no connection starves, more only costs memory."""
     open_mailboxes_max: int = 10_000
-    """Mailboxes held in memory at once, throttled ones included; about 1 KB each."""
+    """Mailboxes held in memory at once, including throttled ones: about 1 KB each."""
     suspects_max: int = 10
     """Mailboxes that a fresh token is refused for, nothing going through, before the run stops: it is the token, or the app."""
 
@@ -99,13 +113,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Where a national cloud's login and Graph live (graph-contract, deployments; Graph's metadata for the sovereign ones)."""
+    """Addresses of a cloud's login and Graph. Sources: Microsoft's page on national clouds; Graph's metadata."""
 
     name: str
     authority_url: str
     graph_url: str
     has_permanent_delete: bool | None
-    """Whether contacts have the action there; None where nobody knows."""
+    """True if contacts have this action in the cloud. None if nobody knows."""
     has_contacts: bool = True
 
 
@@ -124,7 +138,7 @@ CLOUDS = {
     )
 }
 UNKNOWN_CLOUD = Cloud("unknown", CLOUDS["global"].authority_url, "", None)
-"""That of a Graph address which is none of Microsoft's, where the user names no cloud; the login is the usual one."""
+"""The cloud of a Graph address that is not Microsoft's, if the user names no cloud. Its login is the usual one."""
 LOGIN_ALIASES = {
     "login.windows.net": "https://login.microsoftonline.com",
     "login.microsoft.com": "https://login.microsoftonline.com",
@@ -132,4 +146,4 @@ LOGIN_ALIASES = {
     "login.usgovcloudapi.net": "https://login.microsoftonline.us",
     "login.chinacloudapi.cn": "https://login.partner.microsoftonline.cn",
 }
-"""Other hosts of the same logins (Entra ID's discovery lists them), by the address that `CLOUDS` has."""
+"""Other hosts of the same logins (as Entra ID's discovery lists them), with the address in `CLOUDS`."""

@@ -13,7 +13,7 @@ FILES = (
 FILES_OF_ALL = f"The system can open no further file or connection. End other programs, {AGAIN}"
 TEMPORARY = f"There is no folder for temporary files that can be written. Name one in TMPDIR (TEMP on Windows), {AGAIN}"
 CAUSES_MAX = 10
-"""Errors followed back to what caused them; a chain of ours has three."""
+"""Most errors followed back along their causes. A chain of ours has three."""
 
 _NO_THREADS = (
     "can't start new thread",
@@ -31,7 +31,7 @@ _NO_MEMORY = (
 
 
 def shortage(error: BaseException) -> str | None:
-    """The message for an error that is, or was caused by, a lack of memory, threads, open files or temporary space; else None."""
+    """Return the message for an error caused by a lack of memory, threads, open files or temporary space. None for others."""
     cause: BaseException | None = error
     for _ in range(CAUSES_MAX):
         if cause is None:

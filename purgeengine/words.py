@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 
 def number(value: int) -> str:
-    """With thin separators: 1,234,567."""
+    """Return a number with separators: 1,234,567."""
     return f"{value:,}"
 
 
 def rate(per_s: float) -> str:
-    """Rows a second, or a minute where they are few: 1,234/s, 4.5/s, 2.4/min."""
+    """Return rows per second, or per minute if they are few: 1,234/s, 4.5/s, 2.4/min."""
     if not per_s or per_s >= 9.95:
         return f"{number(round(per_s))}/s"
     return f"{per_s:.1f}/s" if per_s >= 0.1 else f"{per_s * 60:.1f}/min"
 
 
 def times(factor: float) -> str:
-    """With as many digits as matter: 1.07 times, 8.8 times, 114 times."""
+    """Return a factor with as many digits as matter: 1.07 times, 8.8 times, 114 times."""
     digits = 2 if factor < 1.995 else 1 if factor < 9.95 else 0
     return f"{factor:,.{digits}f} times"
 
@@ -38,7 +38,7 @@ def duration(seconds: float, *, tenths: bool = False) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """1 row, 2 rows; mailbox becomes mailboxes."""
+    """Return a number with its noun: 1 row, 2 rows; mailbox becomes mailboxes."""
     plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")
     return f"{number(count)} {noun if count == 1 else plural}"
 

@@ -38,7 +38,7 @@ OURS = "purgeengine"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One play: a job on a service, by a policy."""
+    """One play: a job on a service, with a policy."""
 
     shape: str
     scale: float
@@ -50,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came of it. ``ended`` is False where the policy was given up."""
+    """The result of a case. ``ended`` is false if the policy was given up."""
 
     case: Case
     bound_s: float
@@ -62,12 +62,12 @@ class Figures:
 
     @property
     def ratio(self) -> float:
-        """How many times the least time it took."""
+        """The makespan divided by the least time."""
         return self.makespan_s / self.bound_s
 
 
 def play(case: Case) -> Figures:
-    """Run one case."""
+    """Play one case."""
     job = rows_by_mailbox(case.shape, case.scale)
     limits = Limits(connections=case.connections, serial_lanes=case.lanes)
     latency = Latency()
@@ -81,7 +81,7 @@ def play(case: Case) -> Figures:
 
 
 def cases(scale: float, names: list[str], *, others: bool, lanes: bool) -> Iterator[Case]:
-    """What is to be played."""
+    """Yield the cases to play."""
     for shape in names:
         for dispatch in DISPATCHES:
             for connections in CONNECTIONS:

@@ -1,4 +1,4 @@
-"""The engine's own scheduler on the simulated service: told of mailboxes as the ledger tells it, the largest thousand first."""
+"""The engine's own scheduler on the simulated service. It gets the mailboxes as from a ledger, the largest thousand first."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ CONCURRENCY = "Application is over its MailboxConcurrency limit."
 def run(
     rows_by_mailbox: list[int], limits: Limits, service: Service, connections: ConcurrencyLimit | None = None
 ) -> float:
-    """Purge the job; answers the makespan in simulated seconds. ``connections`` take the place of those that adapt."""
+    """Purge the job. Return the makespan in simulated seconds. ``connections`` replaces the adapting limit."""
     scheduler = Scheduler(limits, random.Random(7), connections=connections, rows_left=sum(rows_by_mailbox))
     return play(scheduler, iter(_mailboxes(rows_by_mailbox)), service)
 
 
 class Watcher:
-    """Sees what the engine would do beside sending; this one lets it be."""
+    """Sees what the engine would do besides sending. This one ignores it."""
 
     def record(self, entries: list[Entry], now: float) -> bool:
-        """Entries to be made durable before anything else is sent; answers whether the run is to stop."""
+        """Take entries that must be durable before anything else is sent. Return True to stop the run."""
         return False
 
     def reply(self, attempt: Attempt) -> Reply:
-        """What a row is told that is not throttled."""
+        """Return the reply to a row that is not throttled."""
         return PURGED_REPLY
 
     def sends(self, batch: Batch) -> None:
-        """A batch leaves."""
+        """Note that a batch leaves."""
 
 
 def play(
     scheduler: Scheduler, mailboxes: Iterator[MailboxOpened], service: Service, watcher: Watcher | None = None
 ) -> float:
-    """Purge what the scheduler is told of; answers when the last answer came, in simulated seconds."""
+    """Purge the mailboxes. Return when the last answer came, in simulated seconds."""
     answers: list[tuple[float, int, Batch, Answer, Answered]] = []
     waiting = next(mailboxes, None)
     now = ended_at = 0.0
@@ -87,7 +87,7 @@ def play(
 
 
 def _mailboxes(rows_by_mailbox: list[int]) -> list[MailboxOpened]:
-    """The largest first, the others in the order given."""
+    """Return the mailboxes: the largest first, the others in the given order."""
     opened = []
     first = 0
     for number, rows in enumerate(rows_by_mailbox):

@@ -1,7 +1,8 @@
 """What others do, on the same service: first come first served, look-ahead, round robin, largest first.
 
-The first knows nothing of mailboxes and sends the next 20 rows. The other three are careful: a mailbox is in one call at a time,
-with at most four rows, and waits when it is told to. None of them knows lanes, wide batches or the window before it is spent.
+The first policy knows no mailboxes and sends the next 20 rows. The other three are careful: a mailbox is in one call
+at a time, with at most four rows, and waits if it is told to. None of them knows lanes, wide batches, or the request
+window before it is used up.
 """
 
 from __future__ import annotations
@@ -17,20 +18,23 @@ ITEMS_MAX = 20
 WIDTH = 4
 LOOK_AHEAD_ROWS = 10_000
 CALLS_MAX_TIMES = 25
-"""A policy that needs so many times the calls of full batches is given up; its ratio is more than what it had reached by then."""
+"""A policy that needs this many times the calls of full batches is given up.
+
+Its ratio is more than what it had reached by then.
+"""
 
 Ended = Callable[[Load, int, float, float], None]
 
 
 class Naive:
-    """First come, first served: the next 20 rows of the file, whoever has them; what was refused comes again after its wait."""
+    """First come, first served: the next 20 rows of the file, of any mailbox. Refused rows come again after their wait."""
 
     def __init__(self, job: list[int]) -> None:
         self._runs = deque((mailbox, rows) for mailbox, rows in enumerate(job))
         self._waiting: list[tuple[float, int, int]] = []
 
     def take(self, now: float) -> list[Load]:
-        """Rows for the next call."""
+        """Take rows for the next call."""
         while self._waiting and self._waiting[0][0] <= now:
             _, mailbox, rows = heappop(self._waiting)
             self._runs.append((mailbox, rows))
@@ -46,7 +50,7 @@ class Naive:
         return [Load(mailbox, rows) for mailbox, rows in loads.items()]
 
     def ended(self, load: Load, refused: int, wait_s: float, now: float) -> None:
-        """A call came back."""
+        """Note that a call came back."""
         if refused:
             heappush(self._waiting, (now + wait_s, load.mailbox, refused))
 
@@ -57,7 +61,7 @@ class Naive:
 
 
 class Careful:
-    """One call a mailbox at a time, four rows of it at most; ``key`` says who goes first."""
+    """One call at a time for each mailbox, with at most four of its rows. ``key`` is the rule that decides who comes first."""
 
     def __init__(self, job: list[int], key: str) -> None:
         self._key = key
@@ -72,7 +76,7 @@ class Careful:
         self._read()
 
     def take(self, now: float) -> list[Load]:
-        """Rows for the next call."""
+        """Take rows for the next call."""
         while self._timers and self._timers[0][0] <= now:
             self._free(heappop(self._timers)[1])
         loads = []
@@ -89,7 +93,7 @@ class Careful:
         return loads
 
     def ended(self, load: Load, refused: int, wait_s: float, now: float) -> None:
-        """A call came back."""
+        """Note that a call came back."""
         self._left[load.mailbox] += refused
         self._held += refused
         if refused:
@@ -103,7 +107,7 @@ class Careful:
         return self._timers[0][0] if self._timers else inf
 
     def _read(self) -> None:
-        """All of the index, or as much as the look-ahead holds."""
+        """Read the whole index, or as much of it as the look-ahead holds."""
         most = LOOK_AHEAD_ROWS if self._key == "look-ahead" else inf
         while self._next is not None and self._held < most:
             mailbox, rows = self._next
@@ -135,7 +139,7 @@ POLICIES: dict[str, Callable[[list[int]], Naive | Careful]] = {
 
 
 def run(policy: str, job: list[int], connections: int, service: Service) -> tuple[float, bool]:
-    """The makespan in simulated seconds, and whether the policy came to its end (or was given up then)."""
+    """Return the makespan in simulated seconds, and False if the policy was given up at that time."""
     client = POLICIES[policy](job)
     calls_max = CALLS_MAX_TIMES * (sum(job) // ITEMS_MAX + connections)
     flights: list[tuple[float, int, list[Load], Answered]] = []

@@ -1,7 +1,8 @@
-"""A service in simulated time that is only as detailed as a schedule needs: calls, mailboxes, limits.
+"""A service in simulated time, only as detailed as a schedule needs: calls, mailboxes, limits.
 
-A call holds the slots of its mailboxes until it is answered, as far as a client can know. Rows over a mailbox's four slots, or
-over its 10,000 in 10 minutes, are refused with the wait that Graph asks for; refused rows count in the window, as Graph says.
+A call holds the slots of its mailboxes until it is answered, as far as a client can know. Rows beyond a mailbox's
+four slots, or beyond its 10,000 requests in 10 minutes, are refused with the wait that Graph asks for. Refused rows
+count in the request window, as Graph says.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from purgeengine.core.forecast.latency import FOUR, Dispatch, Latency
 
 DRAWN = 1 << 18
-"""Latencies drawn beforehand and used in turn."""
+"""Latencies drawn in advance, and used in turn."""
 SLOTS = 4
 CONCURRENCY_WAIT_S = 1.0
 CALL_WAIT_S = 1.0
@@ -25,9 +26,10 @@ CALL_WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many rows a second the service carries over all, until ``changes_at_s`` and after it.
+    """How many rows per second the service carries, before and after ``changes_at_s``.
 
-    More than that waits in line, so that answers come slower; a call that would wait longer than ``wait_s_max`` is refused.
+    More rows wait in line, so answers become slower. A call that would wait longer than ``wait_s_max`` seconds is
+    refused.
     """
 
     rows_s: float = math.inf
@@ -36,7 +38,7 @@ class Capacity:
     wait_s_max: float = math.inf
 
     def rows_s_at(self, now: float) -> float:
-        """Rows a second."""
+        """Return the rows per second at this time."""
         return self.rows_s if now < self.changes_at_s else self.rows_s_later
 
 
@@ -57,15 +59,15 @@ class Answered:
     at: float
     refused: tuple[tuple[int, float], ...]
     turned_away: bool = False
-    """The whole call was, for lack of capacity."""
+    """True if the whole call was refused, for lack of capacity."""
 
     def accepted(self, loads: Sequence[Load]) -> list[Load]:
-        """What was not refused of the loads."""
+        """Return the loads without the refused rows."""
         return [Load(mailbox, rows - over) for (mailbox, rows), (over, _) in zip(loads, self.refused, strict=True)]
 
 
 class Service:
-    """Runs calls. Calls begin in the order of time."""
+    """Runs calls. They must begin in the order of time."""
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class Service:
         self.refused_rate = 0
 
     def begin(self, loads: Sequence[Load], sequential: bool, now: float) -> Answered:
-        """A call reaches the service; `end` must be told of what was accepted of its loads when it is answered."""
+        """Begin a call. When it is answered, `end` must get what was accepted of its loads."""
         self.calls += 1
         waits_s = max(0.0, self._free_at - now)
         if waits_s > self._capacity.wait_s_max:
@@ -112,7 +114,7 @@ class Service:
         return Answered(now + waits_s + self._overhead_s + self._works_s(accepted, sequential), tuple(refused))
 
     def end(self, loads: Sequence[Load], sequential: bool) -> None:
-        """The call was answered: the slots of these rows, those that were not refused, are free."""
+        """Free the slots of these accepted rows, because the call was answered."""
         for mailbox, rows in loads:
             if rows:
                 self._running[mailbox] -= self._slots(rows, sequential)

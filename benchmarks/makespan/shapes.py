@@ -1,4 +1,4 @@
-"""The job shapes: rows of each mailbox, in the order in which a sorted file has them."""
+"""The shapes of jobs: the number of rows of each mailbox, in the order of a sorted file."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ SHAPES = (
 
 
 def zipf(rows: int, mailboxes: int, exponent: float) -> list[int]:
-    """Skewed: the heaviest first, none empty."""
+    """Return a skewed distribution: the largest mailbox first, none empty."""
     weights = [(rank + 1) ** -exponent for rank in range(mailboxes)]
     total = sum(weights)
     return [max(1, int(rows * weight / total)) for weight in weights]
 
 
 def rows_by_mailbox(shape: str, scale: float = 1.0) -> list[int]:
-    """The job; ``scale`` makes it smaller by taking fewer mailboxes, or fewer rows where there are few.
+    """Return the job. ``scale`` makes it smaller: fewer mailboxes, or fewer rows if there are few mailboxes.
 
-    Names of mailboxes are random, so the sizes are shuffled; the largest stands at 70 % of the file, so that no policy is lucky.
+    Names of mailboxes are random, so the sizes are shuffled. The largest mailbox stands at 70 % of the file, so that
+    no policy is lucky.
     """
     some = max(20, round(5_000 * scale))
     job = {

@@ -1,15 +1,16 @@
-"""The same rows through other Graph clients that a user might pick, against the same service, in the same run.
+"""Purge the same rows with other Graph clients that a user might choose, against the same service, in the same run.
 
     python -m pip install -e '.[fast,peers]'            (the other clients, for this benchmark only)
     python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about nine minutes)
     python -m benchmarks.peers --full                   (20,000 rows, both kinds of service, sorted and shuffled; some three hours)
     python -m benchmarks.peers --dispatch all --order shuffled --json out.json
 
-With one connection every client purges a tenth of the rows, since its pace does not change. Each client is a process of its own;
-the simulated tenant is another, new for each, and throttles as Graph does. Rows a second count the whole process, its start
-included. *Lost* are rows that still exist although the client has ended, and rows of which it cannot say what became. *Refused*
-are the 429 that the tenant gave for a mailbox's limits (those injected as faults are not counted). Clients that are not
-installed are left out with a sentence. Needs a POSIX system.
+With one connection every client purges a tenth of the rows, because its pace does not change. Each client is a
+process of its own. The simulated tenant is another process, new for each client, and throttles as Graph does. Rows
+per second count the whole process, including its start. *Lost* are rows that still exist although the client has
+ended, and rows about which it cannot tell what became of them. *Refused* are the 429s that the tenant gave for a
+mailbox's limits (not those injected as faults). Clients that are not installed are left out with a sentence. Needs a
+POSIX system.
 """
 
 from __future__ import annotations
@@ -35,22 +36,22 @@ OTHERS = {
     "msgraph-sdk": ("msgraph", "benchmarks.peers.msgraph_client"),
     "office365-rest-python-client": ("office365", "benchmarks.peers.office365_client"),
 }
-"""Each with the package that must be there, and the script."""
+"""For each client, the package that must be installed, and the script."""
 SERIAL = 1
 CONNECTIONS = 16
 MAILBOX_ROWS = 40
 QUICK_ROWS, FULL_ROWS = 6_000, 20_000
 SERIAL_PART = 10
-"""With one connection, one row of so many."""
+"""With one connection, one row in this many is purged."""
 A_FEW_FAULTS = 0.01
-"""Of each kind in `benchmarks.tenant.A_FEW`: five calls of a hundred suffer, and two rows of a hundred."""
+"""Probability of each fault in `benchmarks.tenant.A_FEW`: five of a hundred calls suffer, and two of a hundred rows."""
 TIMEOUT_S = 1_800.0
 AIM_TIMES = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A service and the order of the rows, the same for all clients."""
+    """A service and the order of the rows, equal for all clients."""
 
     rows: int
     dispatch: Dispatch
@@ -60,7 +61,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What came of one client."""
+    """The result of one client."""
 
     case: Case
     client: str
@@ -73,9 +74,9 @@ class Found:
     lost: int
     still_exist: int
     untold: int
-    """Rows of which the client cannot say what became."""
+    """Rows about which the client cannot tell what became of them."""
     wrongly_gone: int
-    """Rows that the client calls gone and that still exist."""
+    """Rows that the client calls gone although they still exist."""
     refused: int
     calls: int
     record: str
@@ -83,7 +84,7 @@ class Found:
 
 
 def measure(case: Case, client: str, connections: int, source: Path) -> Found:
-    """One client, on a tenant of its own."""
+    """Measure one client, on a tenant of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serving(Path(folder), source, case.dispatch, fault_p=case.fault_p) as service,
@@ -116,7 +117,7 @@ def measure(case: Case, client: str, connections: int, source: Path) -> Found:
 def purge_with_ours(
     _: str, connections: int, source: Path, service: Service, folder: Path
 ) -> tuple[processes.Ended, list[int | None]]:
-    """The command line, and what its ledger says of each row."""
+    """Run our command line. Return how it ended, and the status of each row in its ledger."""
     ledger, out = str(folder / "ledger"), folder / "export.csv"
     command = ["-m", "purgeengine", "run", str(source), "--ledger", ledger, "--yes", "--quiet", "--json"]
     endpoint = ["--graph-url", service.url, "--ca-file", str(service.ca_file), "--connections", str(connections)]
@@ -130,7 +131,7 @@ def purge_with_ours(
 
 
 def _status(outcome: str, status: str) -> int | None:
-    """A row's end as the other clients tell it."""
+    """Return the end of a row in the words of the other clients."""
     known = {"purged": 204, "absent": 404}.get(outcome)
     return known or (int(status or 0) if outcome else None)
 
@@ -138,7 +139,7 @@ def _status(outcome: str, status: str) -> int | None:
 def purge_with_other(
     client: str, connections: int, source: Path, service: Service, _: Path
 ) -> tuple[processes.Ended, list[int | None]]:
-    """A client's script, and what it was told of each row."""
+    """Run a client's script. Return how it ended, and the status that it got for each row."""
     command = ["-m", OTHERS[client][1], "--input", str(source), "--url", service.url, "--connections", str(connections)]
     trust = {"SSL_CERT_FILE": str(service.ca_file), "REQUESTS_CA_BUNDLE": str(service.ca_file)}
     ended = processes.run(command, {"BENCHMARK_TOKEN": service.token, **trust}, TIMEOUT_S)
@@ -150,7 +151,7 @@ def purge_with_other(
 
 
 def cases(arguments: argparse.Namespace) -> Iterator[Case]:
-    """What is to be run."""
+    """Yield the cases to run."""
     full = arguments.full
     for dispatch in arguments.dispatch or (["four", "all"] if full else ["four"]):
         for order in arguments.order or (["sorted", "shuffled"] if full else ["sorted"]):
@@ -159,7 +160,7 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
 
 
 def clients() -> list[str]:
-    """Ours, and those that are installed."""
+    """Return our client and those that are installed."""
     found = [OURS]
     for name, (package, _) in OTHERS.items():
         if find_spec(package) is not None:
@@ -170,7 +171,6 @@ def clients() -> list[str]:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="more rows, both kinds of service, sorted and shuffled")
     parser.add_argument("--rows", type=int)
@@ -198,7 +198,7 @@ def main() -> None:
 
 
 def ordered(count: int, order: str) -> list[Row]:
-    """The rows, sorted by mailbox as an export is, or shuffled, which spares clients that know nothing of mailboxes."""
+    """Return the rows, sorted by mailbox like an export, or shuffled, which helps clients that know no mailboxes."""
     full, rest = divmod(count, MAILBOX_ROWS)
     rows = rows_of([MAILBOX_ROWS] * full + ([rest] if rest else []))
     if order == "shuffled":
@@ -207,7 +207,7 @@ def ordered(count: int, order: str) -> list[Row]:
 
 
 def show(one: Found) -> None:
-    """A line of the table."""
+    """Print a line of the table."""
     print(
         f"{one.client:30} {one.connections:5} {one.wall_s:6.1f} s {one.rows_per_s:7.1f} {one.lost:6,} {one.refused:7,} "
         f"{one.calls:6,}  {one.record}"
@@ -216,7 +216,7 @@ def show(one: Found) -> None:
 
 
 def compare(found: list[Found]) -> None:
-    """How far ahead we are: of each serial client by our usual connections and by one, and of the best at equal connections."""
+    """Print how much faster we are than each serial client, and than the best other client with as many connections."""
     ours = {one.connections: one.rows_per_s for one in found if one.client == OURS}
     others = [one for one in found if one.client != OURS]
     for one in (one for one in others if one.connections == SERIAL):

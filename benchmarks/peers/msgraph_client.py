@@ -1,8 +1,8 @@
-"""Purge with msgraph-sdk: batches of 20 by `BatchRequestContent`, one after the other, or by several workers at once.
+"""Purge with msgraph-sdk: batches of 20 by `BatchRequestContent`, one after another or by several workers at once.
 
-Written as a careful user would from its documentation and samples, and from Graph's page on throttling and batching: the SDK's own
-middleware repeats whole calls (429, 503, 504), the script repeats the rows that were refused inside a batch after the longest
-``Retry-After``, and calls that broke.
+A careful user would write it so from the SDK's documentation and samples, and from Graph's page on throttling and
+batching. The SDK's own middleware repeats whole calls (429, 503, 504). The script repeats rows that were refused
+inside a batch, after the longest ``Retry-After``, and calls that broke.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from msgraph_core.requests.batch_request_item import BatchRequestItem
 from benchmarks.peers.task import ATTEMPTS, FOR_NOW, Task, read_task
 
 BACKOFF_S = 1.0
-"""Waited where no ``Retry-After`` is given, and doubled from attempt to attempt up to 30 s."""
+"""Seconds to wait if no ``Retry-After`` is given. Doubled from attempt to attempt, up to 30 s."""
 BACKOFF_S_MAX = 30.0
 
 
@@ -31,12 +31,12 @@ class StaticToken:
         self._token = AccessToken(token, 4_102_444_800)
 
     def get_token(self, *_: str, **__: Any) -> AccessToken:
-        """The token, for any scope."""
+        """Return the token, for any scope."""
         return self._token
 
 
 class Deed(BatchRequestItem):
-    """A POST without parameters: Graph refuses a batch in which one has no body, and the SDK cannot write an empty object."""
+    """A POST without parameters. Graph refuses a batch in which one has no body, and the SDK cannot write an empty object."""
 
     def serialize(self, writer: Any) -> None:
         """Write the item and the empty object."""
@@ -45,7 +45,7 @@ class Deed(BatchRequestItem):
 
 
 def open_client(url: str, token: str) -> GraphServiceClient:
-    """A client for this service."""
+    """Return a client for this service."""
     provider = AzureIdentityAuthenticationProvider(StaticToken(token), scopes=["https://graph.microsoft.com/.default"])
     adapter = GraphRequestAdapter(provider)
     adapter.base_url = f"{url}/v1.0"
@@ -53,7 +53,7 @@ def open_client(url: str, token: str) -> GraphServiceClient:
 
 
 def items_of(client: GraphServiceClient, task: Task, numbers: list[int]) -> Iterator[Deed]:
-    """A sub-request for each row, whose id is the number of the row."""
+    """Yield a sub-request for each row. Its id is the number of the row."""
     for number in numbers:
         user, _, contact = task.rows[number]
         builder = client.users.by_user_id(user).contacts.by_contact_id(contact)
@@ -61,22 +61,22 @@ def items_of(client: GraphServiceClient, task: Task, numbers: list[int]) -> Iter
         information.headers.add("Content-Type", "application/json")
         item = Deed(information, id=str(number))
         item.url = (
-            f"/users/{user}/contacts/{contact}/permanentDelete"  # the SDK leaves the absolute one, which Graph refuses
+            f"/users/{user}/contacts/{contact}/permanentDelete"  # the SDK leaves the absolute URL, which Graph refuses
         )
         yield item
 
 
 async def purge(client: GraphServiceClient, task: Task, chunk: range) -> None:
-    """One batch, until every row of it has an answer that will not change, or the attempts are used up."""
+    """Send one batch until every row of it has a final answer, or the attempts are used up."""
     pending = list(chunk)
     for attempt in range(ATTEMPTS):
         batch = BatchRequestContent({item.id: item for item in items_of(client, task, pending)})
         wait_s = min(BACKOFF_S_MAX, BACKOFF_S * 2**attempt)
         try:
             answer = await client.batch.post(batch)
-        except Exception:  # an APIError, httpx's own, or whatever parsing half an answer raises
+        except Exception:  # an APIError, an error of httpx, or of parsing half an answer
             for number in pending:
-                task.told[number] = None  # what was known before this call may no longer be so
+                task.told[number] = None  # an earlier answer may no longer be true
         else:
             waits_s = []
             for item in (answer.responses or {}).values():
@@ -92,7 +92,7 @@ async def purge(client: GraphServiceClient, task: Task, chunk: range) -> None:
 
 
 async def main() -> None:
-    """All batches, by as many workers as there may be connections."""
+    """Send all batches, by as many workers as there are connections."""
     task = read_task()
     client = open_client(task.url, task.token)
     waiting = iter(task.chunks())

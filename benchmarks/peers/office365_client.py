@@ -1,8 +1,8 @@
-"""Purge with office365-rest-python-client: `execute_batch`, one batch after the other, or by several threads at once.
+"""Purge with office365-rest-python-client: `execute_batch`, one batch after another or by several threads at once.
 
-Written as a careful user would from its documentation. The library itself repeats what is refused for now, five times, waiting as
-told; `collect_batch_failures` says which rows failed in the end. Each batch is executed by itself, since an exception ends
-all that one `execute_batch` was given; each thread has a client of its own.
+A careful user would write it so from the library's documentation. The library itself repeats temporary refusals five
+times, and waits as told; `collect_batch_failures` tells which rows failed in the end. Each batch is executed alone,
+because an exception ends everything in one `execute_batch`. Each thread has a client of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PURGED = 204
 
 
 def give_bodies() -> None:
-    """Write an empty object for actions without parameters: Graph refuses a batch in which a POST has no body."""
+    """Write an empty object for actions without parameters. Graph refuses a batch in which a POST has no body."""
     write = ODataV4BatchRequest._normalize_request
 
     def with_body(*arguments: Any) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def give_bodies() -> None:
 
 
 def purge(client: GraphClient, task: Task, chunk: range) -> None:
-    """One batch, and what was said of each row in the end."""
+    """Send one batch, and keep the last answer to each row."""
     numbers = {}
     for number in chunk:
         user, _, contact = task.rows[number]
@@ -43,7 +43,7 @@ def purge(client: GraphClient, task: Task, chunk: range) -> None:
     with client.collect_batch_failures() as failures:
         try:
             client.execute_batch(items_per_batch=ITEMS)
-        except Exception:  # a connection that broke too often, or half an answer: nobody says how far it came
+        except Exception:  # a connection that broke too often, or half an answer: nobody knows how far it came
             pass
         else:
             for number in chunk:
@@ -53,7 +53,7 @@ def purge(client: GraphClient, task: Task, chunk: range) -> None:
 
 
 def main() -> None:
-    """All batches, by as many threads as there may be connections."""
+    """Send all batches, by as many threads as there are connections."""
     task = read_task()
     _ENDPOINTS[AzureEnvironment.Global]["graph"] = task.url
     give_bodies()

@@ -1,4 +1,4 @@
-"""What every client here is given and gives back, so that only the library differs."""
+"""What every client here gets and gives back, so that only the library differs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.tenant import Row, read_rows
 
 ITEMS = 20
 ATTEMPTS = 10
-"""How often a careful script sends a row that is refused for now, where its library leaves that to the script."""
+"""How often a careful script sends a row that is refused temporarily, if its library leaves that to the script."""
 FOR_NOW = frozenset({408, 429, 500, 502, 503, 504, 509})
 GONE = frozenset({204, 404})
 
 
 @dataclass(slots=True)
 class Task:
-    """Rows to purge, and where. ``told`` is what the client was told of each row: a status, or None where nobody told it."""
+    """Rows to purge, and where. ``told`` is the status that the client got for each row, or None if it got none."""
 
     rows: list[Row]
     url: str
@@ -28,16 +28,16 @@ class Task:
     told: list[int | None] = field(default_factory=list)
 
     def chunks(self) -> list[range]:
-        """Row numbers of each batch, in the order of the file."""
+        """Return the row numbers of each batch, in the order of the file."""
         return [range(first, min(first + ITEMS, len(self.rows))) for first in range(0, len(self.rows), ITEMS)]
 
     def report(self) -> None:
-        """Hand over what is known; not part of what a user would write."""
+        """Print what is known. A user would not write this part."""
         print(json.dumps({"told": self.told}))
 
 
 def read_task() -> Task:
-    """The task from the command line; the token and the certificate to trust come in the environment."""
+    """Read the task from the command line. The token and the certificate to trust are in the environment."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--url", required=True)

@@ -1,17 +1,19 @@
-"""What a large input costs, stage by stage: rows of 50,000 mailboxes at 10,000,000, of which one has a fifth of all.
+"""What a large input costs, stage by stage. 10,000,000 rows are in 50,000 mailboxes, one of which has a fifth of all rows.
 
     python -m benchmarks.scale                     (100,000 and 1,000,000 rows; about five minutes)
     python -m benchmarks.scale --full              (also 10,000,000; needs 10 GB of disk, and about half an hour)
-    python -m benchmarks.scale --folder DIR        (scratch space elsewhere than where temporary files are)
+    python -m benchmarks.scale --folder DIR        (scratch space elsewhere than in the folder for temporary files)
     python -m benchmarks.scale --json out.json
 
-Each stage is a process of its own, which tells its peak memory, its CPU, start-up included, and the time of the stage. `plan`
-only learns what an input holds; the index pass makes a ledger: of a sorted CSV file, of eight shuffled ones, of Parquet, of a
-shuffled CSV file. The last one goes the whole way: a run to the half, resuming, the rest, resuming, status, export. The runs
-are those of the engine's own scheduler over the ledger in simulated time. They would take hours at 10,000,000 rows: there,
-the first of them ends after 200,000, and the other outcomes are written through the ledger's own interface. At the smallest
-size, a whole run is played on the sorted and on the shuffled file: rows of one mailbox that stand far apart must not cost the
-schedule.
+Each stage is a process of its own, which prints its peak memory, its CPU (including its start), and the time of the
+stage. `plan` only learns what an input holds. The index pass makes a ledger: of a sorted CSV file, of eight shuffled
+ones, of Parquet, of a shuffled CSV file. With the last input all stages follow: a run to the half, resuming, the
+rest, resuming, status, export.
+
+The runs use the engine's own scheduler over the ledger, in simulated time. With 10,000,000 rows they would take
+hours. So there the first run ends after 200,000 rows, and the other outcomes are written through the ledger's own
+interface. At the smallest size, a whole run is played on the sorted and on the shuffled file: the schedule must not
+become worse when the rows of one mailbox stand far apart.
 """
 
 from __future__ import annotations
@@ -38,13 +40,13 @@ INPUTS: dict[str, dict[str, Any]] = {
     "shuffled Parquet": {"order": "shuffled", "format": "parquet"},
     "shuffled CSV": {"order": "shuffled", "format": "csv"},
 }
-"""The last one goes the whole way."""
+"""The last input goes through all stages."""
 PEAK_MIB_MAX = 250
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A stage at a size, what it cost and what it said."""
+    """A stage at a size, its cost and its figures."""
 
     rows: int
     stage: str
@@ -53,7 +55,7 @@ class Line:
 
 
 def whole_way(folder: Path, rows: int) -> Iterator[Line]:
-    """All stages at one size."""
+    """Run all stages at one size."""
     for name, job in INPUTS.items():
         run_stage("write", folder, rows=rows, **job)
         yield Line(rows, f"plan, {name}", *run_stage("plan", folder))
@@ -71,7 +73,7 @@ def whole_way(folder: Path, rows: int) -> Iterator[Line]:
 
 
 def schedules(folder: Path, rows: int) -> Iterator[Line]:
-    """The same rows sorted and shuffled, purged from beginning to end."""
+    """Purge the same rows sorted and shuffled, from beginning to end."""
     for order in ("sorted", "shuffled"):
         run_stage("write", folder, rows=rows, order=order, format="csv")
         run_stage("index", folder)
@@ -79,7 +81,7 @@ def schedules(folder: Path, rows: int) -> Iterator[Line]:
 
 
 def show(line: Line) -> None:
-    """For people, as it comes."""
+    """Print a line of the table."""
     said = ""
     if "makespan_s" in line.figures:
         said = f"{line.figures['calls']:,} calls, {line.figures['makespan_s']:,.0f} s of simulated time"
@@ -91,7 +93,6 @@ def show(line: Line) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help=f"also {FULL_SIZE:,} rows")
     parser.add_argument("--rows", type=int, action="append", help="only this size; may be given again")

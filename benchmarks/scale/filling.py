@@ -1,6 +1,6 @@
-"""Outcomes for a ledger as quickly as it takes them: through its own interface, with neither a scheduler nor a wait for the disk.
+"""Write outcomes to a ledger as fast as it takes them: through its own interface, without a scheduler or waits for the disk.
 
-A call takes twenty rows of one mailbox, as most calls of a run do, so that the records are as many.
+A call has twenty rows of one mailbox, as most calls of a run have, so that there are as many records.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from purgeengine.edges.ledger import Ledger
 ROWS = 20
 TURN_CALLS = 500
 TURN_MS = 60_000
-"""Between two turns: the service forgets what it saw ten minutes ago, and so the next process need not read it."""
+"""Milliseconds between two turns. The service forgets what it saw ten minutes ago, so the next process need not read it."""
 
 
 def fill_ledger(folder: Path, share: float) -> int:
-    """Settle this share of the rows to send, earlier runs included; answers how many rows that were."""
+    """Settle this share of the rows to send, including earlier runs. Return how many rows were settled."""
     with Ledger.open(folder, None) as ledger:
         ledger._writing.execute("PRAGMA synchronous = OFF")
         wanted, _ = share_left(ledger, share)

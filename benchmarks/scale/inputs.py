@@ -1,7 +1,9 @@
-"""The inputs: many mailboxes, one of which has a fifth of all rows; sorted by mailbox, shuffled, or shuffled over several files.
+"""The inputs: many mailboxes, one with a fifth of all rows.
 
-Ids look like Graph's: 152 characters, of which a mailbox's contacts share most. A row in a thousand repeats one that stands far
-away, and one in 100,000 is invalid.
+They are sorted by mailbox, shuffled, or shuffled over several files.
+
+Ids look like Graph's: 152 characters, most of which the contacts of a mailbox share. One row in a thousand repeats
+one that stands far away, and one in 100,000 is invalid.
 """
 
 from __future__ import annotations
@@ -24,18 +26,18 @@ Order = Literal["sorted", "shuffled"]
 Format = Literal["csv", "parquet"]
 
 MAILBOX_ROWS = 160
-"""Of each mailbox but the largest: 10,000,000 rows are 50,001 mailboxes."""
+"""Rows of each mailbox but the largest. So 10,000,000 rows are in 50,001 mailboxes."""
 GIANT_SHARE = 5
-"""The largest mailbox has one row in so many."""
+"""The largest mailbox has one row in this many."""
 REPEATED_EVERY, INVALID_EVERY = 1_000, 100_000
 CHUNK_ROWS = 65_536
 GROUP_ROWS = 1_048_576
-"""Rows of a group of Parquet: what pyarrow and pandas write by default."""
+"""Rows of a Parquet group, as pyarrow and pandas write it by default."""
 COLUMNS = ("user", "folder", "contact", "displayName")
 
 
 class Job(NamedTuple):
-    """What is written: so many rows in this order, to so many files."""
+    """What to write: the number of rows, their order, the format, and the number of files."""
 
     rows: int
     order: Order
@@ -44,7 +46,7 @@ class Job(NamedTuple):
 
 
 def write_input(folder: Path, job: Job) -> list[Path]:
-    """Write it to a new folder; answers the files in their order."""
+    """Write the input to a new folder. Return the files in their order."""
     folder.mkdir(parents=True)
     numbers = _numbers(job)
     table = _ids(job.rows)
@@ -59,14 +61,14 @@ def write_input(folder: Path, job: Job) -> list[Path]:
 
 
 def _numbers(job: Job) -> Any:
-    """Which row stands where: its number in the sorted list."""
+    """Return, for each place, the row that stands there: its number in the sorted list."""
     if job.order == "sorted":
         return pa.array(range(job.rows), pa.int64())
     return pc.sort_indices(pc.random(job.rows, initializer=7)).cast(pa.int64())
 
 
 def _ids(rows: int) -> tuple[Any, Any]:
-    """What the ids of a mailbox begin with, and what they have in their middle."""
+    """Return the beginning and the middle of the ids of each mailbox."""
     mailboxes = rows // MAILBOX_ROWS + 2
     words = [
         urlsafe_b64encode(blake2b(b"%d" % number, digest_size=45).digest()).decode() for number in range(mailboxes)
@@ -85,7 +87,7 @@ def _chunks(numbers: Any, rows: int, table: tuple[Any, Any]) -> Iterator[Any]:
     giant_first = (rows - giant_rows) * 7 // 10
     for start in range(0, len(numbers), CHUNK_ROWS):
         at = numbers.slice(start, CHUNK_ROWS)
-        # A repeated row is the one that stands half the list away.
+        # A repeated row repeats the one that stands half the list away.
         repeats = pc.equal(_modulo(at, REPEATED_EVERY), REPEATED_EVERY // 2)
         at = pc.if_else(repeats, _modulo(pc.add(at, rows // 2 + 1), rows), at)
         beyond = pc.greater_equal(at, giant_first + giant_rows)

@@ -1,7 +1,7 @@
 """A run over a real ledger in simulated time: the engine's own scheduler, and the service of `benchmarks.makespan`.
 
-Every intent and outcome is written to the ledger and every row read from it, as in a run. Only the disk is not waited for: a run of
-days would take hours of syncs here.
+Every intent and outcome is written to the ledger, and every row is read from it, as in a run. Only the disk is not
+waited for: a run of days would take hours of syncs here.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from purgeengine.run_limits import Limits
 
 CONNECTIONS = 64
 BEGINS_S = 1_767_225_600.0
-"""The wall clock at the beginning, in seconds since 1970: any time will do."""
+"""The wall clock at the beginning, in seconds since 1970. Any time will do."""
 GONE, MALFORMED = (
     Reply(404, "ErrorItemNotFound", "The specified object was not found in the store."),
     Reply(400, "ErrorInvalidIdMalformed", "Id is malformed."),
 )
 GONE_EVERY, MALFORMED_EVERY = 251, 1_009
-"""One row in so many is gone already, or refused."""
+"""One row in this many is gone already, or refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of it."""
+    """The result of a run."""
 
     makespan_s: float
     calls: int
@@ -41,21 +41,21 @@ class Played:
 
 
 def reply_to(position: int) -> Reply:
-    """What is said of the row there, whenever it is sent."""
+    """Return the reply to the row at this position, whenever it is sent."""
     if position % GONE_EVERY == 0:
         return GONE
     return MALFORMED if position % MALFORMED_EVERY == 0 else PURGED_REPLY
 
 
 def outcome_of(position: int, batch: int) -> tuple[Outcome, int, bool, int, Reply]:
-    """The same as the ledger is told it: outcome, attempts, doubt, call, reply."""
+    """Return the end of the row at this position as the ledger gets it: outcome, attempts, doubt, call, reply."""
     reply = reply_to(position)
     outcome = {204: Outcome.PURGED, 404: Outcome.ABSENT, 400: Outcome.REFUSED}[reply.status]
     return outcome, 1, False, batch, reply
 
 
 def share_left(ledger: Ledger, share: float) -> tuple[int, int]:
-    """Rows to settle until this share of those to send is settled, and how many are already."""
+    """Return how many rows must be settled to reach this share of the rows to send, and how many are settled already."""
     counts = ledger.counts()
     done = sum(counts.outcomes.values()) - counts.outcomes[Outcome.INVALID] - counts.outcomes[Outcome.DUPLICATE]
     return round(share * (counts.waiting + done)) - done, done
@@ -92,12 +92,12 @@ class _Recording(Watcher):
 
 
 def play_ledger(folder: Path, share: float, dispatch: Any) -> Played:
-    """Go on with a ledger until this share of the rows to send is settled, earlier runs included."""
+    """Continue a ledger until this share of the rows to send is settled, including earlier runs."""
     limits = Limits(connections=CONNECTIONS)
     with Ledger.open(folder, None) as ledger:
         ledger._writing.execute("PRAGMA synchronous = OFF")
         wanted, done = share_left(ledger, share)
-        # Long after the run before, so that what that one sent no longer counts.
+        # Long after the run before, so that what it sent no longer counts.
         at_s = BEGINS_S + (1e6 if done else 0.0)
         ledger.begin(round(at_s * 1000), {"benchmark": True})
         scheduler, mailboxes = take_up(ledger, limits, _Clock(at_s), seed=1)

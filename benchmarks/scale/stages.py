@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale.stages STAGE FOLDER OPTIONS
 
-FOLDER is scratch space: the input is in ``input``, the ledger in ``ledger``.
+FOLDER is scratch space. It has the input in ``input`` and the ledger in ``ledger``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TENANT = "contoso"
 
 
 def write(folder: Path, **job: Any) -> dict[str, Any]:
-    """The input; its cost is of no interest."""
+    """Write the input. The cost of this stage does not matter."""
     from benchmarks.scale.inputs import Job, write_input
 
     shutil.rmtree(folder / "input", ignore_errors=True)
@@ -32,7 +32,7 @@ def write(folder: Path, **job: Any) -> dict[str, Any]:
 
 
 def plan(folder: Path) -> dict[str, Any]:
-    """What `plan` does: mailboxes, duplicates and bad rows are learned, and no ledger is made."""
+    """Do what `plan` does: learn mailboxes, duplicates and bad rows, without making a ledger."""
     from purgeengine.edges.ledger import survey_input
     from purgeengine.edges.source import open_source
 
@@ -41,13 +41,13 @@ def plan(folder: Path) -> dict[str, Any]:
 
 
 def index(folder: Path) -> dict[str, Any]:
-    """The index pass: a ledger is made of the input, as `run` does before it sends anything."""
+    """Do the index pass: make a ledger of the input, as `run` does before it sends anything."""
     shutil.rmtree(folder / "ledger", ignore_errors=True)
     return _opened(folder)
 
 
 def resume(folder: Path) -> dict[str, Any]:
-    """The same command again: the ledger is checked, the input compared, every unfinished mailbox looked at."""
+    """Do what the same command does again: check the ledger, compare the input, look at every unfinished mailbox."""
     return _opened(folder)
 
 
@@ -64,21 +64,21 @@ def _opened(folder: Path) -> dict[str, Any]:
 
 
 def run(folder: Path, share: float, dispatch: str = "four") -> dict[str, Any]:
-    """A run in simulated time until this share of the rows to send is settled."""
+    """Run in simulated time until this share of the rows to send is settled."""
     from benchmarks.scale.playing import play_ledger
 
     return asdict(play_ledger(folder / "ledger", share, dispatch))
 
 
 def fill(folder: Path, share: float) -> dict[str, Any]:
-    """The same without a scheduler, for sizes at which a run would take too long."""
+    """Settle the rows without a scheduler, for sizes at which a run would take too long."""
     from benchmarks.scale.filling import fill_ledger
 
     return {"settled": fill_ledger(folder / "ledger", share)}
 
 
 def status(folder: Path) -> dict[str, Any]:
-    """What `purgeengine status` prints."""
+    """Do what `purgeengine status` does."""
     from click.testing import CliRunner
 
     from purgeengine.cli.commands.status import status as command
@@ -90,7 +90,7 @@ def status(folder: Path) -> dict[str, Any]:
 
 
 def export(folder: Path, ending: str) -> dict[str, Any]:
-    """The ledger as a file."""
+    """Export the ledger to a file."""
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.ledger import export as write_export
 
@@ -108,8 +108,8 @@ STAGES: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Run one stage and tell what it cost."""
-    lean_memory()  # as the command line does
+    """Run one stage and print its cost."""
+    lean_memory()  # the command line does it too
     name, folder, options = sys.argv[1:]
     started = time.perf_counter()
     figures = STAGES[name](Path(folder), **json.loads(options))

@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Start-up of Python included in CPU and memory, and not in the time, which is that of the stage itself."""
+    """CPU and memory include the start of Python. The time does not: it is that of the stage itself."""
 
     wall_s: float
     cpu_s: float
@@ -22,7 +22,7 @@ class Cost:
 
 
 def peak_mib() -> float:
-    """The most memory that this process ever held."""
+    """Return the most memory, in MiB, that this process ever held."""
     if sys.platform == "win32":
         import psutil
 
@@ -34,7 +34,7 @@ def peak_mib() -> float:
 
 
 def tell(started: float, figures: dict[str, Any]) -> None:
-    """For the stage: print what it cost since ``started`` (`time.perf_counter`), and its figures."""
+    """Print what the stage cost since ``started`` (`time.perf_counter`), and its figures. The stage calls it."""
     cost = Cost(time.perf_counter() - started, time.process_time(), peak_mib())
     print(json.dumps({"cost": asdict(cost), "figures": figures}), flush=True)
 
@@ -42,7 +42,7 @@ def tell(started: float, figures: dict[str, Any]) -> None:
 def run_stage(stage: str, folder: Path, **options: Any) -> tuple[Cost, dict[str, Any]]:
     """Run a stage in a process of its own.
 
-    This process must stay small: a new one counts the memory of the one that started it as its own peak.
+    This process must stay small: a new process counts the memory of the one that started it as its own peak.
     """
     command = [sys.executable, "-m", "benchmarks.scale.stages", stage, str(folder), json.dumps(options, default=str)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=False, env=os.environ, text=True)

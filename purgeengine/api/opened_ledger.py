@@ -59,7 +59,7 @@ class OpenedLedger:
 
     @property
     def complete(self) -> bool:
-        """Whether every row has its outcome."""
+        """True if every row has its outcome."""
         return self._reader.complete
 
     @property

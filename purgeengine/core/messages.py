@@ -1,6 +1,6 @@
-"""What can happen (events), what can be asked (commands), and what is remembered (entries).
+"""Events (what happened), commands (what to do) and entries (what to record).
 
-The scheduler is told events and answers with commands. *The order of the commands is the promise of durability: every
+The scheduler gets events and answers with commands. *The order of the commands is the promise of durability: every
 `Record` that stands before a `Send` is on disk before that batch leaves.*
 """
 
@@ -18,12 +18,15 @@ from purgeengine.core.model import Answer, Attempt, Batch, MailboxShare, Outcome
 
 @dataclass(frozen=True, slots=True)
 class MailboxOpened:
-    """A mailbox with rows to purge, and what an earlier run left of it.
+    """A mailbox with rows to purge, and what earlier runs left of it.
 
-    Its rows are the positions ``next`` to ``end - 1``, not yet sent, and those of ``unsettled``, sent before without an
-    outcome. ``blocked_for_s`` is the rest of a wait that still holds. ``recent`` tells what the service has seen of the mailbox
-    lately, as (seconds ago, rows), oldest first: the 10-minute window lives in the service, not in our process. Those of its rows
-    that lie before ``doubt_end`` were left in doubt by an earlier ledger: one that is gone was purged by us.
+    - ``next`` to ``end - 1`` are the positions of its rows that were never sent.
+    - ``unsettled`` are its rows that were sent before and have no outcome.
+    - ``blocked_for_s`` is what is left, in seconds, of a wait that still holds.
+    - ``recent`` is what the service has seen of the mailbox lately, as (seconds ago, rows), oldest first. The request
+      window lives in the service, not in our process.
+    - ``doubt_end``: rows before this position were left in doubt by an earlier ledger. If such a contact is gone, we
+      purged it.
     """
 
     mailbox: int
@@ -42,7 +45,7 @@ class InputEnded:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswered:
-    """Graph answered a batch, whatever it said."""
+    """Graph answered a batch, with whatever status."""
 
     batch: int
     answer: Answer
@@ -52,9 +55,11 @@ class BatchAnswered:
 class BatchLost:
     """No usable answer came.
 
-    ``sent`` is False only when the batch certainly did not reach Graph. ``running`` is False when the service has ended its
-    work all the same: it answered, and the answer could not be read. ``held`` batches were kept back by us, and say nothing of
-    the service. ``intercepted`` ones were answered by somebody between here and the service.
+    - ``sent`` is false only if the batch certainly did not reach Graph.
+    - ``reason`` is a short text for people.
+    - ``running`` is false if the service has ended its work: it answered, and the answer could not be read.
+    - ``held`` is true if we held the batch back, so that its loss says nothing about the service.
+    - ``intercepted`` is true if somebody between here and the service answered.
     """
 
     batch: int
@@ -72,7 +77,7 @@ class TokenRenewed:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """Send nothing more; what is in flight is waited for."""
+    """Send nothing more, and wait for the batches in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +92,19 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Sending may go on."""
+    """Sending is allowed again."""
 
 
 Event = MailboxOpened | InputEnded | BatchAnswered | BatchLost | TokenRenewed | StopRequested | Held | Released
 
 
 class SendWindow(NamedTuple):
-    """Whether it is a time to send, for how many seconds that stays so, and why the run is over for good, if it is."""
+    """Whether batches may be sent at this time.
+
+    - ``allowed`` is true if they may.
+    - ``for_s`` is how many seconds that stays so.
+    - ``over`` is the reason why the run is over for good, or None.
+    """
 
     allowed: bool
     for_s: float
@@ -105,7 +115,7 @@ class SendWindow(NamedTuple):
 
 
 BATCH_OF_LAST_SENDING = 0
-"""Batches are numbered from 1; a row settled with its mailbox keeps the batch it was last sent in."""
+"""Stands for the batch in which a row was last sent, if the row is settled with its mailbox. Batches are numbered from 1."""
 
 
 class BatchSent(NamedTuple):
@@ -117,7 +127,7 @@ class BatchSent(NamedTuple):
 
 
 class BatchEnded(NamedTuple):
-    """A batch is no longer in flight. ``status`` is the outer one, or None when no answer came (or it was never sent)."""
+    """A batch is no longer in flight. ``status`` is the outer status, or None if no answer came or the batch was never sent."""
 
     batch: int
     status: int | None
@@ -125,7 +135,7 @@ class BatchEnded(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """A row was not settled by its latest sending and will be sent again."""
+    """A row was not settled by its latest sending, and will be sent again."""
 
     position: int
     number: int
@@ -134,9 +144,10 @@ class Returned(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """A row has its outcome. ``reply`` is the answer that decided it, with status 0 where none came.
+    """A row has its outcome. ``reply`` is the one that decided it, with status 0 if none came.
 
-    Neighbours that are settled alike, as nearly all are, may share an entry: ``rows`` of them, from ``position`` on.
+    Neighbouring rows that are settled alike, as nearly all are, may share an entry: ``rows`` rows from ``position``
+    on.
     """
 
     position: int
@@ -148,27 +159,27 @@ class Settled(NamedTuple):
     rows: int = 1
 
     def each(self) -> Iterator[Settled]:
-        """The same, row by row."""
+        """Yield an entry for each row."""
         return (
             self._replace(position=position, rows=1) for position in range(self.position, self.position + self.rows)
         )
 
 
 class MailboxBlocked(NamedTuple):
-    """Nothing may be sent to the mailbox for so many seconds, a restart included."""
+    """Nothing may be sent to the mailbox for ``for_s`` seconds, even after a restart."""
 
     mailbox: int
     for_s: float
 
 
 class RunBlocked(NamedTuple):
-    """Nothing may be sent at all for so many seconds, a restart included."""
+    """Nothing may be sent at all for ``for_s`` seconds, even after a restart."""
 
     for_s: float
 
 
 class MailboxClosed(NamedTuple):
-    """Every row of the mailbox that was never sent is skipped, for this reason; ``skipped`` says how many they are."""
+    """Every row of the mailbox that was never sent is skipped, because of ``reply``. ``skipped`` is the number of such rows."""
 
     mailbox: int
     reply: Reply
@@ -186,15 +197,18 @@ class HaltReason(StrEnum):
     REFUSED_APP = "refused_app"
     """Graph refused the app or its token for every mailbox."""
     UNAUTHORIZED = "unauthorized"
-    """Every mailbox asked answers 401, with a renewed token as well: it is the token, or it is these mailboxes."""
+    """Every mailbox that was asked answers 401, also with a renewed token.
+
+    Either the token is wrong, or these mailboxes are.
+    """
     NO_SUCH_ACTION = "no_such_action"
     """This Graph does not know the action."""
     BATCHES_REFUSED = "batches_refused"
-    """Graph refused one batch after the other as a whole, though each held a single row."""
+    """Graph refused one batch after another as a whole, although each held a single row."""
     THROTTLED = "throttled"
     """Graph refused every call as too fast, however long the waits were."""
     OUTAGE = "outage"
-    """No usable answer for longer than allowed; the reply is the last that came, with status 0 where none did."""
+    """No usable answer came for longer than allowed. The reply is the last one that came, with status 0 if none did."""
     WAIT_TOO_LONG = "wait_too_long"
     """Graph asked the whole app to wait longer than a run may."""
 

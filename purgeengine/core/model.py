@@ -1,4 +1,4 @@
-"""The nouns: rows, attempts, batches, replies, outcomes. Values only, valid from birth."""
+"""The nouns: rows, attempts, batches, replies, outcomes. They are values: nothing changes them once they are made."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import NamedTuple, overload
 
 
 class Outcome(StrEnum):
-    """What finally became of a row. Every row of an input gets exactly one, once; the names are a contract."""
+    """What finally became of a row. Every row of an input gets exactly one outcome, once. The names are a contract."""
 
     PURGED = "purged"
-    """204; or gone after an attempt of ours whose answer was lost."""
+    """Graph answered 204; or the contact was gone after an attempt of ours whose answer was lost."""
     ABSENT = "absent"
-    """It was already gone when we first asked."""
+    """The contact was already gone when we first asked."""
     REFUSED = "refused"
-    """Graph said no for good."""
+    """Graph refused the row for good."""
     EXHAUSTED = "exhausted"
-    """Still failing after every attempt allowed; in doubt where the delete may have happened."""
+    """The row still failed after every allowed attempt. It is in doubt if an attempt may have deleted the contact."""
     INVALID = "invalid"
-    """Never sent: the row itself is wrong."""
+    """Never sent, because the row itself is wrong."""
     DUPLICATE = "duplicate"
-    """Never sent: the same contact of the same mailbox stands in an earlier row."""
+    """Never sent, because an earlier row names the same contact of the same mailbox."""
     SKIPPED = "skipped"
-    """Never sent: its mailbox was closed, or a filter left it out."""
+    """Never sent, because its mailbox was closed or a filter left it out."""
 
     @property
     def is_gone(self) -> bool:
@@ -72,7 +72,7 @@ class Item(NamedTuple):
 
 
 class FolderRows(NamedTuple):
-    """Valid rows of one folder of one mailbox, in the order of sending: they differ in the contact alone."""
+    """Valid rows of one folder of one mailbox, in the order of sending. They differ only in the contact."""
 
     user: str
     folder: str
@@ -82,9 +82,10 @@ class FolderRows(NamedTuple):
 class Attempt(NamedTuple):
     """One sending of one row.
 
-    ``position`` is the row's place in the ledger's work order (rows of one mailbox are neighbours). ``number`` counts the
-    sendings of this row, this one included. ``failures`` counts those that ended in a fault of the service, and bounds
-    them. ``in_doubt`` is true when an earlier sending may have been carried out although no answer said so.
+    - ``position`` is the row's place in the order of sending, where the rows of a mailbox are neighbours.
+    - ``number`` counts the sendings of this row, including this one.
+    - ``failures`` counts the earlier sendings that ended in a fault of the service. Their number is limited.
+    - ``in_doubt`` is true if an earlier sending may have been carried out although no answer said so.
     """
 
     position: int
@@ -94,16 +95,16 @@ class Attempt(NamedTuple):
 
 
 class FirstAttempts(Sequence[Attempt]):
-    """The first sendings of neighbouring rows, none of them in doubt, as nearly all are.
+    """The first attempts of neighbouring rows, none of them in doubt. Nearly all rows are sent so.
 
-    Equal to a tuple of the same attempts; an attempt is made when it is looked at, and most never are.
+    It equals a tuple of the same attempts. An `Attempt` is made only when somebody looks at it.
     """
 
     __slots__ = ("rows",)
 
     def __init__(self, rows: range) -> None:
         self.rows = rows
-        """Their positions."""
+        """The positions of the rows."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -119,7 +120,7 @@ class FirstAttempts(Sequence[Attempt]):
         return FirstAttempts(self.rows[at]) if isinstance(at, slice) else Attempt(self.rows[at])
 
     def __eq__(self, other: object) -> bool:
-        return tuple(self) == other  # which asks the other, where that is such a one as well
+        return tuple(self) == other  # compares with the other one's own method, if that is a `FirstAttempts` too
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -147,12 +148,12 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """Sub-requests in it, 1 to 20."""
+        """The number of sub-requests, 1 to 20."""
         return sum([len(share.attempts) for share in self.shares])
 
 
 NOT_FROM_GRAPH = "NotFromGraph"
-"""The code of an answer that is not Graph's, in place of Graph's own codes."""
+"""Stands in place of Graph's error code if the answer is not Graph's."""
 
 
 class Reply(NamedTuple):
@@ -171,7 +172,7 @@ class Reply(NamedTuple):
 
     @property
     def from_graph(self) -> bool:
-        """Whether Graph said it, or nobody did."""
+        """False if somebody between here and Graph answered."""
         return self.code != NOT_FROM_GRAPH
 
 
@@ -182,11 +183,14 @@ PURGED_REPLY = Reply(204)
 class Answer:
     """What came back for a batch.
 
-    ``outer`` is the call's own status, error and wait. ``replies`` maps the index of a sub-request to what was said of it; an
-    index that is missing got no answer, and one for which two different answers came has None. It is None when the answer
-    held no sub-responses at all, so that ``outer`` speaks for the whole batch. ``waits`` are the seconds that throttled
-    sub-responses asked for by index, kept apart so that a wait is honoured even where another answer contradicts it. ``claims``
-    is what a refused token must hold (continuous access evaluation), as JSON for the login, or empty.
+    - ``outer`` is the call's own status, error and wait.
+    - ``replies`` maps the index of a sub-request to its reply. A missing index got no reply; None means that two
+      different replies came. If ``replies`` itself is None, there were no sub-responses, and ``outer`` counts for the
+      whole batch.
+    - ``request_id`` is Graph's id of the call.
+    - ``waits`` are the seconds that throttled sub-responses asked for, by index. They are kept apart, so that a wait
+      is respected even if another reply contradicts it.
+    - ``claims`` is what a new token must contain (continuous access evaluation), as JSON for the login, or empty.
     """
 
     outer: Reply

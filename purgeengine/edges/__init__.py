@@ -1,1 +1,1 @@
-"""What does: each module touches one piece of the world and decides nothing about rows."""
+"""The edges touch the world: files, disks, the network, the clock. They decide nothing about rows."""

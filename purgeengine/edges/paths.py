@@ -1,6 +1,7 @@
-"""Names of files as the operating system has them, in whatever encoding.
+"""File names as the operating system has them, in whatever encoding.
 
-SQLite and pyarrow take text as UTF-8. Where a locale or a file system has another encoding, that names another file, or none.
+SQLite and pyarrow take text as UTF-8. Where a locale or a file system has another encoding, that would name another
+file, or none.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCRATCH_PREFIX = "purgeengine-"
-"""How names of folders for temporary files begin."""
+"""Beginning of the names of folders for temporary files."""
 SPOOLED = "standard input"
-"""What the copy of standard input is called, in messages and in the ledger."""
+"""Name of the copy of standard input, in messages and in the ledger."""
 GIVEN_ROWS = "rows of the request"
 """The same for the copy of rows that a program handed over."""
 
 
 def opened(path: Path) -> pa.NativeFile:
-    """The file, to be read by pyarrow. Raises OSError as opening a file does."""
+    """Open a file for pyarrow. Raises OSError if it cannot be opened."""
     import pyarrow as pa
 
-    name: Any = os.fsencode(path)  # the stubs know only text
+    name: Any = os.fsencode(path)  # the type stubs know only text
     return pa.OSFile(name, "rb")
 
 
 def refuse_unspellable(path: Path) -> None:
-    """Raise `UsageProblem` for a name that cannot be handed to the operating system in this locale."""
+    """Raise `UsageProblem` if the operating system has no such name in this locale."""
     try:
         os.fsencode(path)
     except UnicodeEncodeError as error:
@@ -40,7 +41,7 @@ def refuse_unspellable(path: Path) -> None:
 
 
 def unspellable(path: object) -> UsageProblem:
-    """The sentence for such a name."""
+    """Return the error for a name that the operating system does not have in this locale."""
     return UsageProblem(
         f"The name {str(path)!a} cannot be spelt in this locale, whose encoding is {sys.getfilesystemencoding()}. Nothing was "
         "made. Use a name of ASCII letters, or set LC_ALL to a locale with UTF-8, such as C.UTF-8."

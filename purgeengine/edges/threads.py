@@ -12,16 +12,16 @@ Result = TypeVar("Result")
 
 
 async def beside_the_loop(call: Callable[[], Result]) -> Result:
-    """What ``call`` answers or raises, from a thread of its own.
+    """Run ``call`` in a thread of its own. Return what it returns, or raise what it raises.
 
-    Unlike `asyncio.to_thread`, a call that hangs holds up neither the end of the loop nor that of the process: whoever
-    stops waiting leaves it behind.
+    Unlike with `asyncio.to_thread`, a call that hangs delays neither the end of the loop nor the end of the process.
+    A caller that stops waiting leaves the thread behind.
     """
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[Result] = loop.create_future()
 
     def settle(set_it: Callable[[], None]) -> None:
-        if not answered.done():  # else nobody waits any more
+        if not answered.done():  # otherwise nobody waits any more
             set_it()
 
     def work() -> None:

@@ -90,13 +90,13 @@ class AnswerLedger:
             yield MailboxOpened(number, rows.start, rows.stop, blocked_for_s=left_s)
 
     def folder_rows(self, runs: Iterable[range]) -> list[FolderRows]:
-        """The rows at these positions, in their order."""
+        """Return the rows at these positions, in their order, grouped by folder."""
         rows = [self._rows[self._number_at[position]] for run in runs for position in run]
         folders = groupby(rows, key=lambda row: (row.user, row.folder))
         return [FolderRows(user, folder, [row.contact for row in some]) for (user, folder), some in folders]
 
     def user_of(self, mailbox: int) -> str:
-        """The name of a mailbox, for people."""
+        """Return the name of a mailbox, for messages."""
         return self._rows[self._number_at[self._ranges[mailbox].start]].user
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:

@@ -74,12 +74,12 @@ class PriorRuns(Protocol):
 
     @property
     def deletion(self) -> Operation:
-        """How its contacts are deleted."""
+        """Which kind of deletion the ledger's rows get."""
         ...
 
     @property
     def next_batch_number(self) -> int:
-        """The first number that no batch has yet."""
+        """The number for the next batch: one more than the highest that was used."""
         ...
 
     def rows_left(self) -> int:
@@ -95,7 +95,7 @@ class PriorRuns(Protocol):
         ...
 
     def answered_calls(self) -> int:
-        """Batches that were answered."""
+        """The number of batches that Graph answered with a status from 200 to 299."""
         ...
 
     def mailboxes(self, *, now_utc_ms: int, quarantine_s: float, window_s: float) -> Iterator[MailboxOpened]:

@@ -66,7 +66,7 @@ class PurgeRequest:
     user: str | None = None
     """The user of every row, for a list of one mailbox without such a column."""
     clean: bool = False
-    """Whether names and ids are mended where their meaning is certain."""
+    """True if names and ids are mended where their meaning is certain."""
     allow_unread: bool = False
     """With ``yes``: whether a folder is taken although not all in it can be read."""
 

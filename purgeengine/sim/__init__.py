@@ -1,1 +1,1 @@
-"""What pretends to be Microsoft Graph: a tenant that knows the truth, for the demo and for tests."""
+"""A simulation of Microsoft Graph: a tenant that knows the truth, for the demo and for tests."""

@@ -1,4 +1,4 @@
-"""How a simulated tenant behaves: frozen settings with units in their names, and nothing else."""
+"""Frozen settings of a simulated tenant, with units in their names."""
 
 from __future__ import annotations
 
@@ -10,51 +10,57 @@ from purgeengine.errors import UsageProblem
 Dispatch = Literal["four", "all"]
 
 UTC_AT_ZERO_S = 1_767_225_600.0
-"""1 January 2026, where simulated time begins unless a server ties it to the real one."""
+"""1 January 2026 in seconds since 1970, where simulated time begins unless a server ties it to the real time."""
 
 
 @dataclass(frozen=True, slots=True)
 class TenantSettings:
-    """The rules of a tenant. Raises `UsageProblem` where a value makes no sense.
+    """The rules of a tenant. Raises `UsageProblem` for a value that makes no sense.
 
-    The defaults are Graph's documented limits (throttling-limits, Outlook) and a latency that was assumed, not measured:
-    lognormal with a median of 80 ms, plus 60 ms for each call.
+    The defaults are Graph's documented limits (throttling-limits, Outlook) and a latency that was assumed, not
+    measured: lognormal with a median of 80 ms, plus 60 ms for each call.
     """
 
     mailbox_concurrent_max: int = 4
-    """Requests to one mailbox that run at once; one more is refused."""
+    """Requests to one mailbox that run at once. One more is refused."""
     mailbox_requests: int | None = 10_000
-    """Requests to one mailbox in any ``mailbox_window_s``, refused ones included; None for no such limit."""
+    """Requests to one mailbox in any ``mailbox_window_s``, including refused ones. None for no such limit."""
     mailbox_window_s: float = 600.0
-    """The sliding window of ``mailbox_requests``."""
+    """Length in seconds of the sliding window of ``mailbox_requests``."""
     concurrency_retry_after_s: float = 1.0
-    """The wait that goes with a refusal for concurrency; 1 s in the samples that users published."""
+    """Seconds to wait after a refusal for concurrency: 1 s in the samples that users published."""
     dispatch: Dispatch = "four"
-    """``four`` runs four sub-requests of an unordered batch at a time, whatever the mailboxes (documented since 2023);
-    ``all`` runs all of them at once, as users saw before."""
+    """How the sub-requests of an unordered batch run.
+
+    ``four`` runs four at a time, whatever their mailboxes (documented since 2023). ``all`` runs all of them at once,
+    as users saw before.
+    """
     latency_median_s: float = 0.08
-    """Median time of one sub-request; 0 for none at all."""
+    """Median time of one sub-request in seconds. 0 for none at all."""
     latency_sigma: float = 1.0
     """Spread of the lognormal latency: the standard deviation of its logarithm."""
     latency_s_max: float = 5.0
-    """Longest time of one sub-request, which bounds how long an abandoned batch runs on."""
+    """Longest time of one sub-request in seconds. It limits how long an abandoned batch continues."""
     overhead_s: float = 0.06
-    """Time of a call around its sub-requests, half before and half after them."""
+    """Seconds of a call around its sub-requests: half before and half after them."""
     immutable_ids: bool = False
-    """The contacts go by their immutable ids. Without ``Prefer: IdType="ImmutableId"`` such an id is malformed, as a default one is
-    with it; and contacts already purged answer 403 ErrorCannotDeleteObject instead of 404."""
+    """True if contacts go by their immutable ids.
+
+    Such an id is malformed without ``Prefer: IdType="ImmutableId"``, and a default id is malformed with it. Contacts
+    that were purged already answer 403 ErrorCannotDeleteObject instead of 404.
+    """
     directory: bool = True
-    """The app may read users and the organization; else 403 Authorization_RequestDenied."""
+    """True if the app may read users and the organization. Otherwise 403 Authorization_RequestDenied."""
     anything_exists: bool = False
-    """Every well-formed contact of every user exists until it is purged; nothing needs seeding."""
+    """True if every well-formed contact of every user exists until it is purged, so that none needs to be added."""
     track: bool = True
-    """Remember what was purged. False is for benchmarks with ``anything_exists``: contacts then exist for ever."""
+    """True to remember what was purged. False is for benchmarks with ``anything_exists``: contacts then exist for ever."""
     log: bool = True
-    """Keep a log of every sub-request, about 50 bytes each besides the ids."""
+    """True to keep a log of every sub-request, about 50 bytes each besides the ids."""
     log_entries_max: int = 2_000_000
-    """Entries kept in the log; later ones are only counted."""
+    """Entries kept in the log. Later ones are only counted."""
     utc_at_zero_s: float = UTC_AT_ZERO_S
-    """The wall-clock time, in seconds since 1970, at tenant time 0. A server replaces it by the real one."""
+    """The wall-clock time at tenant time 0, in seconds since 1970. A server replaces it with the real one."""
 
     def __post_init__(self) -> None:
         positive = (

@@ -1,1 +1,1 @@
-"""The long versions of the tests: many seeds over all cores, with a progress line. ``python -m tests.campaigns --help``."""
+"""The long versions of the tests: many seeds on all cores, with a progress line. See ``python -m tests.campaigns --help``."""

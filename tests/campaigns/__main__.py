@@ -30,12 +30,12 @@ Examples:
   python -m tests.campaigns crashes --seeds 10000 --first 50001
   python -m tests.campaigns kills --seeds 200"""
 SEEDS_PER_CHUNK = 10
-"""Of a campaign whose cases take a fraction of a second; one that knows better says so itself."""
+"""Seeds of a chunk in a campaign whose cases take a fraction of a second. Other campaigns set their own number."""
 FAILURES_SHOWN_MAX = 20
-"""Failures told in full; all are counted."""
+"""Failures shown in full. All of them are counted."""
 
 TELL_EVERY_S = 60.0
-"""How often a line is written where no terminal shows a bar."""
+"""Seconds between lines if no terminal shows a progress bar."""
 
 
 @click.command(epilog=EPILOG)
@@ -47,9 +47,9 @@ TELL_EVERY_S = 60.0
 def main(name: str, seeds: int, first: int, jobs: int | None, as_json: bool) -> None:
     """Run a campaign. Ctrl-C or SIGTERM ends it early with the counts so far, once the seeds being played have ended.
 
-    Exit code 1 when a seed broke a promise; its message holds what was drawn from it.
+    Exit code 1 if a seed broke a promise. Its message contains the drawn scenario.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job begins deaf to the first
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job begins with the first one ignored
         signal.signal(number, signal.default_int_handler)
     campaign = import_module(f"tests.campaigns.{name}")
     jobs = jobs or (os.cpu_count() or 1) * getattr(campaign, "JOBS_PER_CORE", 1)
@@ -83,13 +83,13 @@ def main(name: str, seeds: int, first: int, jobs: int | None, as_json: bool) -> 
 
 
 def chunks(first: int, seeds: int, size: int) -> Iterator[range]:
-    """The seeds, a few at a time."""
+    """Yield the seeds, a few at a time."""
     for start in range(first, first + seeds, size):
         yield range(start, min(start + size, first + seeds))
 
 
 def played(name: str, left: Iterator[range], jobs: int) -> Iterator[tuple[Counter[str], list[tuple[int, str]]]]:
-    """What became of each chunk, as it ends. After a Ctrl-C no other is begun; after a second one none is waited for."""
+    """Yield the result of each chunk when it ends. After Ctrl-C no other begins; after a second one none is waited for."""
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=turn_deaf)
     running = {pool.submit(play_some, name, some) for some in islice(left, jobs)}
     interrupted = False

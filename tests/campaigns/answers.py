@@ -1,4 +1,4 @@
-"""The real command line against a service of its own that answers oddly: judged by that service's own log."""
+"""The real command line against a service of its own that answers oddly, judged by that service's own log."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from tests.support.cli_fixtures import rows_of, write_csv
 
 SUMMARY = "Real runs against a service that answers oddly, compared with that service's own log."
 JOBS_PER_CORE = 3
-"""A run waits more than it computes: for the waits that it is told."""
+"""Jobs for each core. A run mostly waits: for the waits that it is told."""
 SEEDS_PER_CHUNK = 1
 RUN_S_MAX = 600.0
-"""A run of these small jobs that takes longer hangs, on a busy machine too."""
+"""Seconds after which a run of these small jobs must be hanging, even on a busy machine."""
 RUNS_MAX = 4
-"""How often the same command is given: a run may stop at odd answers (exit 4, or 3 where a page takes the app for unknown)."""
+"""How often the same command is given. A run may stop at odd answers (exit 4, or 3 if a page makes the app look unknown)."""
 SENDS_MAX = 30
-"""Times that one contact may be asked for: eight attempts, and what was not attempted, over all runs."""
+"""Most times that one contact may be sent: eight attempts, plus those that were not attempted, over all runs."""
 USELESS_CALLS_MAX = 30
-"""Calls in ``forever_s`` to a mailbox whose service says 0 for ever: a growing backoff makes a handful."""
+"""Most calls in ``forever_s`` to a mailbox whose service always asks for a wait of 0. A growing backoff makes only a few."""
 UNTOLD_S = 2.0
-"""A call that was on its way when the wait was told may arrive this much later."""
+"""Seconds by which a call that was on its way when the wait was told may arrive later."""
 STOP_S_MAX = 60.0
-"""How long a run may take to stop: 30 s at most are promised, on a machine that has time for it."""
+"""Seconds that a run may take to stop. 30 s are promised, on a machine that is not busy."""
 
 
 def case(seed: int) -> Counter[str]:
-    """One job. Raises AssertionError on a broken promise."""
+    """Play one job. Raises AssertionError on a broken promise."""
     rng = random.Random(f"answers {seed}")
     rows = rows_of([rng.randint(1, 30) for _ in range(rng.randint(3, 8))])
     mailboxes = sorted({user for user, _, _ in rows})
@@ -79,7 +79,7 @@ def _command(folder: Path, rows: list[tuple[str, str, str]], service: OddService
 
 
 def _started(command: list[str]) -> subprocess.Popen[str]:
-    """The command, running, with ears for SIGTERM: a campaign's processes are deaf to it, and their children would be as well."""
+    """Start the command so that it receives SIGTERM. A campaign's processes ignore it, and children would inherit that."""
     own = {"PURGEENGINE_ACCESS_TOKEN": "e30.e30.x", "PURGEENGINE_CONFIG": os.devnull}
     before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
@@ -108,7 +108,7 @@ def _ended(process: subprocess.Popen[str], where: str, within_s: float) -> tuple
 
 
 def _to_the_end(command: list[str], where: str) -> Counter[str]:
-    """The same command until it has finished; answers how often it was given, and how it ended."""
+    """Give the same command until it has finished. Return how often it was given, and how it ended."""
     counts: Counter[str] = Counter()
     for _ in range(RUNS_MAX):
         code, err = _ended(_started(command), where, RUN_S_MAX)
@@ -120,9 +120,9 @@ def _to_the_end(command: list[str], where: str) -> Counter[str]:
 
 
 def _until_stopped(command: list[str], service: OddService, where: str) -> Counter[str]:
-    """A run in which one mailbox is to wait for hours or a week: all others end, and the wait is not cut short.
+    """Run a job in which one mailbox must wait for hours or a week: all others end, and the wait is not cut short.
 
-    The run is asked to stop where it waits, and may give up rows whose wait is longer than it may take.
+    The run is asked to stop while it waits, and may give up rows whose wait is longer than it may take.
     """
     with _started(command) as process:
         deadline = time.monotonic() + RUN_S_MAX
@@ -148,7 +148,7 @@ def _judge(
     folder: Path, service: OddService, listed: set[tuple[str, str]], beside: set[tuple[str, str]],
     there: set[tuple[str, str]], where: str,
 ) -> None:  # fmt: skip
-    """Nothing beside the list was touched, what the ledger says is true, no token went astray, and nobody hammered."""
+    """Check that only rows of the list were touched, the ledger is true, no token went elsewhere, and no mailbox was hammered."""
     asked = Counter((deed.mailbox, deed.contact) for deed in service.log)
     assert set(asked) <= listed, f"{where}: not in the list: {sorted(set(asked) - listed)[:3]}"
     assert beside <= service.exists, f"{where}: contacts beside the list are gone"

@@ -1,7 +1,8 @@
-"""Does the judge bite? Breaks one promise at a time, and counts the seeds until somebody notices.
+"""Does the judge notice mistakes? Breaks one promise at a time, and counts the seeds until something notices.
 
-Each mutant is a mistake that a maintainer could make, put into the product while a seed is played. A judge that lets one live
-for hundreds of seeds has a hole. What catches it matters as well: the judge, an assertion of the product, or its ledger.
+Each mutant is a mistake that a maintainer could make, put into the product while a seed is played. A judge that lets
+one live for hundreds of seeds has a hole. It also matters what catches it: the judge, an assertion of the product, or
+its ledger.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Bite:
-    """How a mutant was found out: after how many seeds (None: not at all), by whom, and what was said."""
+    """How a mutant was found: after how many seeds (None: not at all), by what, and with which message."""
 
     mutant: str
     promise: int
@@ -61,7 +62,7 @@ class Bite:
 
 
 def mutant(name: str, promise: int) -> Callable[[Callable[[Patch], None]], Callable[[Patch], None]]:
-    """Enter a mutant under its name."""
+    """Register a mutant under its name."""
 
     def enter(put_in: Callable[[Patch], None]) -> Callable[[Patch], None]:
         MUTANTS[name] = Mutant(name, promise, put_in)
@@ -71,7 +72,7 @@ def mutant(name: str, promise: int) -> Callable[[Callable[[Patch], None]], Calla
 
 
 def _around(patch: Patch, where: Any, name: str, wrong: Callable[..., Any]) -> None:
-    """Replace a function by one that is handed the right one first."""
+    """Replace a function by one that gets the right one as its first argument."""
     right = getattr(where, name)
     patch.setattr(where, name, lambda *args, **kwargs: wrong(right, *args, **kwargs))
 
@@ -359,7 +360,7 @@ def _now() -> float:
 
 
 def bite(name: str, seeds: int) -> Bite:
-    """Play seeds, with and without deaths in turn, until one of them is noticed to go wrong."""
+    """Play seeds, with and without deaths in turn, until something notices a mistake."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     wrong = MUTANTS[name]
     with pytest.MonkeyPatch.context() as patch:
@@ -370,7 +371,7 @@ def bite(name: str, seeds: int) -> Bite:
                 play(scenario)
             except AssertionError as error:
                 if isinstance(error.__cause__, TypeError | AttributeError):
-                    raise  # the mistake is not the one that was meant: what it replaces is called in another way now
+                    raise  # not the intended mistake: the code that it replaces is called differently now
                 by, said = _by_whom(error)
                 return Bite(name, wrong.promise, number + 1, by, said)
     return Bite(name, wrong.promise, None)
@@ -401,7 +402,7 @@ Examples:
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True, help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a mutant.")
 def main(seeds: int, only: tuple[str, ...], jobs: int, as_json: bool) -> None:
-    """Put in each mutant and play seeds until it is found out. Exit code 1 when one is not."""
+    """Put in each mutant and play seeds until it is found. Exit code 1 if one is not found."""
     names = list(only or MUTANTS)
     alive = 0
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:

@@ -1,11 +1,10 @@
-"""A run, in every second job with deaths, whose rows are given up early; then a retry of the failed ones, as soon as it ends.
+"""A run, in every second job with deaths, that gives up rows early; then a retry of its failed rows, as soon as it ends.
 
-What the two ledgers say together is held against the tenant's own record:
+The two ledgers together are compared with the tenant's own record:
 
-1. Whatever the first run left behind, the sum of both ledgers has every row once.
-2. Purged and absent are true; absent was never purged by us, whichever of the two runs did it.
-3. A row that was purged and is not called so is in doubt.
-4. The service's limits and waits hold over both runs.
+1. Whatever the first run left behind, both ledgers together have every row once. 2. Purged and absent are true. An
+absent row was never purged by us, in either of the two runs. 3. A row that was purged and is not called purged is in
+doubt. 4. The service's limits and waits hold over both runs.
 """
 
 from __future__ import annotations
@@ -27,7 +26,10 @@ GONE = (Outcome.PURGED, Outcome.ABSENT)
 
 
 def case(seed: int) -> Counter[str]:
-    """One job and its retry, in a tenant whose mailboxes have been set right. Raises AssertionError on a broken promise."""
+    """Play one job and its retry, in a tenant whose mailboxes were repaired in between.
+
+    Raises AssertionError on a broken promise.
+    """
     scenario = chaos(seed) if seed % 2 else crashing(seed)
     limits = replace(scenario.limits, attempts_max=2, unclear_attempts_max=2)
     world = World(replace(scenario, limits=limits))
@@ -45,7 +47,7 @@ def case(seed: int) -> Counter[str]:
 
 
 def _utc(world: World) -> float:
-    """The wall clock of the world, as a process sees it that starts now."""
+    """Return the world's wall clock as a process sees it that starts now."""
     return world.tenant.utc_at_zero_s + world.tenant.now + world.utc_offset_s
 
 
@@ -65,7 +67,7 @@ def _judge(world: World, folders: Sequence[Path]) -> Counter[str]:
     with Chain.open(folders) as chain:
         final = chain.final()
     truth, counts = world.tenant.truth, final.counts()
-    deceived = world.scenario.faults.item_throttled_after  # a 429 for what was done: nobody can know
+    deceived = world.scenario.faults.item_throttled_after  # a 429 for a request that was carried out: nobody can know
     assert sum(counts.outcomes.values()) == counts.rows == len(world.rows), f"{world}: {counts}"
     assert counts.outcomes == {o: Counter(final.of(n).outcome for n in range(counts.rows))[o] for o in Outcome}
     for number, (user, _, contact) in enumerate(world.rows):
@@ -73,7 +75,7 @@ def _judge(world: World, folders: Sequence[Path]) -> Counter[str]:
         if not contact or state.outcome is Outcome.DUPLICATE:
             continue
         purge = truth.purge_of(user, contact)
-        purged = purge is not None and purge.at >= 0  # else it was gone before
+        purged = purge is not None and purge.at >= 0  # otherwise it was gone before
         if state.outcome in GONE:
             assert not truth.exists(user, contact), f"{where}: it still exists"
             assert not state.in_doubt, where

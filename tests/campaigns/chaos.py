@@ -1,4 +1,4 @@
-"""Random services, jobs and misfortunes; then the faults stop, and the job must end."""
+"""Random services, jobs and faults. Then the faults stop, and the job must end."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ SUMMARY = "The whole engine in simulated time under every kind of fault; then th
 
 
 def case(seed: int) -> Counter[str]:
-    """One job. Raises AssertionError on a broken promise."""
+    """Play one job. Raises AssertionError on a broken promise."""
     return play(chaos(seed))

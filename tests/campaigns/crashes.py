@@ -11,5 +11,5 @@ SUMMARY = "Death between any two steps, one to five times in a job, in simulated
 
 
 def case(seed: int) -> Counter[str]:
-    """One job. Raises AssertionError on a broken promise."""
+    """Play one job. Raises AssertionError on a broken promise."""
     return play(crashing(seed))

@@ -1,4 +1,4 @@
-"""Ledgers cut at every length, with a changed byte at every place, or with a sector of zeros: finished, killed and stopped ones."""
+"""Finished, killed and stopped ledgers: cut at every length, with a changed byte at every place, or with a sector of zeros."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ SUMMARY = "Damaged ledgers: status, export and the same command again say nothin
 
 
 def case(seed: int) -> Counter[str]:
-    """One damage. Raises AssertionError where something false is said, or a traceback comes."""
+    """Play one damage. Raises AssertionError if something false is said, or a traceback appears."""
     return play_damage(*drawn(seed), resumes=seed % 8 == 0)

@@ -23,18 +23,18 @@ from tests.support.cli_fixtures import Bench, a_bench, rows_of
 
 SUMMARY = "Real runs killed at random moments, compared with the tenant's truth."
 JOBS_PER_CORE = 3
-"""A killed run waits more than it computes: for answers, and for quarantines after each death."""
+"""Jobs for each core. A killed run mostly waits: for answers, and for cooldowns after each death."""
 SEEDS_PER_CHUNK = 1
 KILLS_MAX = 5
 QUARANTINE_S = 2.0
-"""The tenant below runs a batch for a second at most: five times four requests of 200 ms."""
+"""Seconds of the cooldown. The tenant below runs a batch for one second at most: five times four requests of 200 ms."""
 LOOK_EVERY_S = 0.004
 RUN_S_MAX = 600.0
-"""A run of these small jobs that takes longer hangs, on a busy machine too."""
+"""Seconds after which a run of these small jobs must be hanging, even on a busy machine."""
 
 
 def case(seed: int) -> Counter[str]:
-    """One job of some hundred rows, killed up to five times. Raises AssertionError on a broken promise."""
+    """Play one job of a few hundred rows, killed up to five times. Raises AssertionError on a broken promise."""
     job = Job(random.Random(f"kills {seed}"), seed)
     with (
         tempfile.TemporaryDirectory(prefix="purgeengine-") as folder,
@@ -51,7 +51,7 @@ class Job:
     seed: int
     counts: Counter[str] = field(default_factory=Counter)
     settled: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Contacts with an outcome: which, and how often the tenant had been asked for them by then."""
+    """Contacts with an outcome: which outcome, and how often the tenant had been asked for them by then."""
     batches: int = 0
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ class Job:
         return f"seed {self.seed}: {rows}, {self.options}, {self.settings}, {self.faults}, {dict(self.counts)}"
 
     def play(self, bench: Bench) -> Counter[str]:
-        """Kill, compare, and so on; then let it end."""
+        """Kill, compare, and repeat; then let the job end."""
         for _ in range(KILLS_MAX):
             phase = self._killed(bench, self.rng.choice(list(MOMENTS)))
             if phase is None:
@@ -92,7 +92,7 @@ class Job:
         return self.counts + Counter(rows=len(self.rows))
 
     def _killed(self, bench: Bench, moment: str) -> str | None:
-        """Start a run and kill it at such a moment; answers what it was doing, or None when it had ended before."""
+        """Start a run and kill it at such a moment. Return what it was doing, or None if it had ended before."""
         with bench.start(*bench.run_arguments(*self.options), how={"start_new_session": True}) as process:
             try:
                 MOMENTS[moment](self, bench, process)
@@ -107,7 +107,7 @@ class Job:
         return self._phase(bench, err)
 
     def _phase(self, bench: Bench, err: str) -> str:
-        """What a run was doing when it died, as its ledger and its last words tell."""
+        """Return what a run was doing when it died, as its ledger and its last output tell."""
         state = state_of(bench.ledger)
         if state is not FolderState.STAGED:
             return "at start-up" if state is FolderState.EMPTY else "while staging"
@@ -123,33 +123,33 @@ class Job:
     # ------------------------------------------------------------------------------------------------------- moments
 
     def _after_a_while(self, bench: Bench, process: subprocess.Popen[str]) -> None:
-        """Anywhere from the first import to the middle of the run."""
+        """Wait a random time: from the first import to the middle of the run."""
         time.sleep(self.rng.uniform(0.02, 2.0))
 
     def _while_staging(self, bench: Bench, process: subprocess.Popen[str]) -> None:
-        """Soon after there is a folder, or in a later run after its lock was taken."""
+        """Wait until shortly after the folder exists or, in a later run, shortly after its lock was taken."""
         self._look(process, bench.ledger.exists)
         time.sleep(self.rng.uniform(0.0, 0.1))
 
     def _while_running(self, bench: Bench, process: subprocess.Popen[str]) -> None:
-        """After some more requests than there have been."""
+        """Wait for some more requests than there have been."""
         enough = self.tenant.counters.requests + self.rng.randint(1, max(2, len(self.rows) // 2))
         self._look(process, lambda: self.tenant.counters.requests >= enough)
         time.sleep(self.rng.uniform(0.0, 0.05))
 
     def _while_draining(self, bench: Bench, process: subprocess.Popen[str]) -> None:
-        """Soon after it was asked to stop."""
+        """Wait until shortly after the run was asked to stop."""
         self._while_running(bench, process)
         process.send_signal(signal.SIGTERM)
         time.sleep(self.rng.uniform(0.0, 0.3))
 
     def _while_closing(self, bench: Bench, process: subprocess.Popen[str]) -> None:
-        """Soon after the last contact was purged."""
+        """Wait until shortly after the last contact was purged."""
         self._look(process, lambda: self.tenant.truth.remaining() == 0)
         time.sleep(self.rng.uniform(0.0, 0.15))
 
     def _look(self, process: subprocess.Popen[str], seen: Callable[[], bool]) -> None:
-        """Until it is seen, or the process has ended."""
+        """Wait until ``seen`` is true, or the process has ended."""
         deadline = time.monotonic() + RUN_S_MAX
         while not seen() and process.poll() is None:
             assert time.monotonic() < deadline, f"{self}: a run goes on and on"
@@ -158,7 +158,7 @@ class Job:
     # ------------------------------------------------------------------------------------------------------- judging
 
     def _compare(self, bench: Bench) -> None:
-        """No outcome that was recorded is lost or changed, and no row that had one is seen by the tenant again."""
+        """Check that no recorded outcome is lost or changed, and that the tenant sees no settled row again."""
         rows = {row["contact"]: row["outcome"] for row in exported(bench)}
         if not rows:
             return
@@ -169,7 +169,7 @@ class Job:
         self.settled.update({contact: (outcome, asked[contact]) for contact, outcome in rows.items() if outcome})
 
     def _judge(self, bench: Bench) -> None:
-        """Every row has an outcome and it is true; the service was respected."""
+        """Check that every row has a true outcome, and that the service's limits were kept."""
         rows = exported(bench)
         assert [(row["user"], row["folder"], row["contact"]) for row in rows] == self.rows, self
         for row, was_there in zip(rows, self._were_there(), strict=True):
@@ -181,10 +181,10 @@ class Job:
                 assert not was_there, f"{self}: {row} was there before"
             self.counts[f"outcome {outcome}"] += 1
         counters = self.tenant.counters
-        # The probe of the fanout may cost four refusals, and each process probes anew.
+        # The test of the fanout may cost four refusals, and each process tests anew.
         assert counters.refused_concurrency <= 4 * (1 + self.counts["kills"]), f"{self}: {counters}"
         assert counters.refused_rate == counters.violations == 0, f"{self}: {counters}"
-        if not self.counts["kills"]:  # a wait that was told to a process in its last moment is known to nobody
+        if not self.counts["kills"]:  # a process that died with the answer in hand cannot know the wait in it
             assert counters.early_retries == 0, f"{self}: {counters}"
 
     def _were_there(self) -> list[bool]:
@@ -202,7 +202,7 @@ MOMENTS: dict[str, Callable[[Job, Bench, subprocess.Popen[str]], None]] = {
 
 
 def exported(bench: Bench) -> list[dict[str, str]]:
-    """The ledger as a file, read back; no rows when the process died before there was one."""
+    """Export the ledger and read the file back. No rows if the process died before there was a ledger."""
     if state_of(bench.ledger) is not FolderState.STAGED:
         return []
     out = bench.folder / "export.csv"

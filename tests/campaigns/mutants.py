@@ -1,8 +1,9 @@
-"""Do the tests bite? Small mistakes in the core and the ledger, made by mutmut, and what the quick tests say to each.
+"""Do the tests notice mistakes? mutmut makes small mistakes in the core and the ledger, and the quick tests must fail.
 
-mutmut makes the mutants, asks mypy and then the tests (``[tool.mutmut]`` in pyproject.toml); this runs it, counts by file, and
-holds the survivors against ``tests/mutants_explained.txt``, so that a new one stands out. What it makes lies in ``mutants/``;
-what was tested once is not tested again until its function changes. SQL in another letter case is the same and needs no line there.
+mutmut makes the mutants and asks mypy and then the tests (``[tool.mutmut]`` in pyproject.toml). This program runs it,
+counts by file, and compares the survivors with ``tests/mutants_explained.txt``, so that a new one is noticed. Its
+files are in ``mutants/``; a mutant that was tested is not tested again until its function changes. SQL in another
+letter case means the same, and needs no line there.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ import click
 EXPLAINED = Path(__file__).parents[1] / "mutants_explained.txt"
 MADE = Path("mutants")
 IN_MEMORY = Path("/dev/shm")
-"""Where Linux has files in memory: tests that sync take half the time there."""
+"""Folder of files in memory on Linux. Tests that sync take half the time there."""
 AREAS = ("core", "edges/ledger")
 KILLED, TYPED, LATE, LIVES, UNTOUCHED, UNTRIED = "killed", "typed", "timeout", "survived", "no test", "not tried"
 BY_EXIT_CODE = {0: LIVES, 1: KILLED, 3: KILLED, 5: UNTOUCHED, 33: UNTOUCHED, 37: TYPED, None: UNTRIED}
 BY_EXIT_CODE |= dict.fromkeys((-24, 24, 36, 152, 255), LATE)
-"""What mutmut notes of a mutant; whatever else ends a test run (a signal, say) has killed it as well."""
+"""The results of mutmut, by exit code. A test run that ends otherwise (by a signal, for example) has killed its mutant too."""
 
 
 def mutants_of(path: Path) -> dict[str, str]:
-    """The mutants of a file of the product, and what became of each."""
+    """Return the mutants of a file of the product, and what became of each."""
     meta = MADE / f"{path}.meta"
     if not meta.exists() or not meta.stat().st_size:
         return {}
@@ -43,7 +44,7 @@ SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|VALUES|SET|CASE|WHE
 
 
 def diff_of(name: str, path: Path) -> list[str]:
-    """What the mutant changes, without the two lines at the head."""
+    """Return what the mutant changes, without the two header lines."""
     from mutmut.mutation.diff_apply import get_diff_for_mutant
 
     diff: str = get_diff_for_mutant(name, path=path)
@@ -51,14 +52,14 @@ def diff_of(name: str, path: Path) -> list[str]:
 
 
 def is_same_sql(diff: list[str]) -> bool:
-    """Whether SQL was written in another letter case and nothing else was changed: it means the same, but in its own literals."""
+    """True if only the letter case of SQL changed, outside of its literals: it means the same."""
     before, after = ("".join(line[1:] for line in diff if line.startswith(mark)) for mark in "-+")
     literals = [re.findall("'[^']*'", text) for text in (before, after)]
     return bool(SQL.search(before)) and before.casefold() == after.casefold() and literals[0] == literals[1]
 
 
 def told(name: str, path: Path) -> str:
-    """A mutant as it is written in the list of explained ones: where it is, and the line as the mutant has it."""
+    """Return a mutant as in the list of explained ones: where it is, and the line as the mutant has it."""
     diff = diff_of(name, path)
     mark = "+" if any(line.startswith("+") for line in diff) else "-"
     changed = " ".join(line[1:].strip() for line in diff if line.startswith(mark))
@@ -68,7 +69,7 @@ def told(name: str, path: Path) -> str:
 
 
 def explained() -> dict[str, str]:
-    """The list: how a mutant is told (a trailing … stands for any rest), to the reason why it may live."""
+    """Read the list: a mutant's line (a trailing … stands for any rest) to the reason why it may live."""
     reasons: dict[str, str] = {}
     reason = ""
     for line in EXPLAINED.read_text(encoding="utf-8").splitlines():
@@ -80,18 +81,18 @@ def explained() -> dict[str, str]:
 
 
 def is_explained(said: str, reasons: dict[str, str]) -> bool:
-    """Whether a survivor stands in the list."""
+    """True if a survivor is in the list."""
     return said in reasons or any(said.startswith(known[:-1]) for known in reasons if known.endswith("…"))
 
 
 def files() -> Iterator[Path]:
-    """Those that are mutated."""
+    """Yield the files that are mutated."""
     for area in AREAS:
         yield from sorted(Path("purgeengine", area).rglob("*.py"))
 
 
 def run(names: list[str], jobs: int) -> None:
-    """Have mutmut test these mutants (or patterns), or all that are new."""
+    """Let mutmut test these mutants (or patterns), or all new ones."""
     here = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
     with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as scratch:
         here |= {"TMPDIR": scratch, "PYTEST_DEBUG_TEMPROOT": scratch}
@@ -113,7 +114,7 @@ Examples:
 @click.option("--again", is_flag=True, help="Test the unexplained survivors once more, with the tests as they are now.")
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1, show_default=True, help="Processes.")
 def main(patterns: tuple[str, ...], running: bool, again: bool, jobs: int) -> None:
-    """Count the mutants by file, and show the survivors that nobody has explained. Exit code 1 when there are any."""
+    """Count the mutants by file, and show the survivors that nobody has explained. Exit code 1 if there are any."""
     if running:
         run(list(patterns), jobs)
     living = _report(quiet=again)
@@ -124,7 +125,7 @@ def main(patterns: tuple[str, ...], running: bool, again: bool, jobs: int) -> No
 
 
 def _report(*, quiet: bool) -> list[str]:
-    """Print the table unless ``quiet``, and answer the names of the unexplained survivors."""
+    """Print the table unless ``quiet``. Return the names of the unexplained survivors."""
     reasons, living, shown = explained(), [], []
     columns = (KILLED, TYPED, LATE, LIVES, UNTOUCHED, UNTRIED)
     rows: dict[str, Counter[str]] = {}

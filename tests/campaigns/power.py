@@ -12,5 +12,5 @@ SUMMARY = "What was not synced is lost, or torn, or kept, by chance; in every fo
 
 
 def case(seed: int) -> Counter[str]:
-    """One job. Raises AssertionError on a broken promise."""
+    """Play one job. Raises AssertionError on a broken promise."""
     return play(crashing(seed), PowerWorld)

@@ -1,4 +1,4 @@
-"""Every command that writes, on file systems of 64 KiB to 4 MiB, in steps of 64 KiB. Needs Linux and root: it mounts them."""
+"""Every command that writes, on file systems of 64 KiB to 4 MiB, in steps of 64 KiB. Needs Linux and root to mount them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SEEDS_PER_CHUNK = 5
 STEP_KIB = 64
 SIZES = 65
 SEEDS_OF_ALL = SIZES * len(COMMANDS)
-"""After so many seeds, it begins again."""
+"""After this many seeds, the campaign begins again."""
 
 
 def case(seed: int) -> Counter[str]:
-    """One command on one size. Raises AssertionError on a broken promise, `NoSuchDisk` where nothing can be mounted."""
+    """Run one command on one size. Raises AssertionError on a broken promise, `NoSuchDisk` if nothing can be mounted."""
     command, size = divmod((seed - 1) % SEEDS_OF_ALL, SIZES)
     with tempfile.TemporaryDirectory(prefix="purgeengine-") as scratch:
         return play_small_disk(Path(scratch), COMMANDS[command], STEP_KIB * (size + 1))

@@ -2,10 +2,11 @@
 
 python -m tests.campaigns.soak [--rows N] [--socket-rows N] [--json]
 
-Two soaks, both over the real ledger in a temporary folder. The first has the engine and the scheduler in virtual time, against
-a tenant in the same process with a low rate of every fault. The second is what ``purgeengine run`` puts together, over real
-connections with TLS, against a simulated tenant in a process of its own, which resets some and keeps silent on others.
-At fixed row counts everything that could grow is measured; the last third of a run is compared with the first.
+Two soaks, both over the real ledger in a temporary folder. The first runs the engine and the scheduler in virtual
+time, against a tenant in the same process with a low rate of every fault. The second runs what ``purgeengine run``
+consists of, over real connections with TLS, against a simulated tenant in a process of its own, which resets some
+calls and stays silent on others. Everything that could grow is measured at fixed row counts; the last third of a run
+is compared with the first.
 """
 
 from __future__ import annotations
@@ -61,15 +62,15 @@ ROWS, SOCKET_ROWS = 2_000_000, 200_000
 WARM_UP_ROWS = 100
 SAMPLES = 120
 STAGED_APART_ROWS = 50_000
-"""From so many rows, the input is staged by another process, so that what staging leaves behind hides no growth."""
+"""From this many rows on, another process stages the input, so that what staging leaves behind hides no growth."""
 MAILBOX_SIZES = (1, 3, 20, 76, 400)
 """Rows of one mailbox after another: 100 on average, so that thousands come and go."""
 ENOUGH = 30
-"""Attempts of a row: with faults as rare as here, none is given up before."""
+"""Attempts of a row: with faults as rare as here, no row is given up before."""
 TIMERS_OF_A_ROW_MAX = 10
-"""In virtual time; one is what a row needs. More of them, and nothing comes of the run any more."""
+"""Most timers per row in virtual time. A row needs one; with more than this, the run makes no progress."""
 CACHES = ("WorkRows._groups", "WorkRows._users", "WorkRows._files", "WorkRows._firsts", "_Group.", "Journal._details")
-"""What the ledger keeps on purpose, each up to a bound of its own; the bound on memory holds them."""
+"""What the ledger keeps on purpose, each up to a limit of its own. The limit on memory includes them."""
 PART_FILES = "WorkRows._files"
 CACHES_FULL_SOON = {
     (work_rows, "CACHE_BYTES_MAX"): 12 << 20,
@@ -77,7 +78,10 @@ CACHES_FULL_SOON = {
     (work_rows, "OPEN_FILES_MAX"): 2,
     (database, "CACHE_KIB"): 1_024,
 }
-"""In place of 24 MiB of rows, 4,096 names, 16 files of 1.2 MiB each and 16 MiB of pages, which fill up during 2 million rows."""
+"""Smaller limits in place of 24 MiB of rows, 4,096 names, 16 files of 1.2 MiB each and 16 MiB of pages.
+
+The real ones would fill up slowly during 2 million rows.
+"""
 
 
 # ------------------------------------------------------------------------------------------------------------ what is measured
@@ -91,13 +95,16 @@ class Sample:
     memory: int
     """Bytes of the process in RAM."""
     blocks: int
-    """Blocks of Python's own allocator: nearly every object has one, however small."""
+    """Blocks of Python's own allocator. Nearly every object has one, however small."""
     objects: int
     """Objects that the garbage collector knows, after it has run."""
     spare_tasks: int
-    """Tasks besides the main one and one for each batch in flight; answers not yet looked at have none any more."""
+    """Tasks besides the main one and one for each batch in flight.
+
+    Answers that nobody has looked at yet have no task any more.
+    """
     descriptors: int
-    """Open files and sockets, without the ledger's part files, whose cache has a bound of its own; not told on Windows."""
+    """Open files and sockets, without the ledger's Parquet files, whose cache has a limit of its own. Unknown on Windows."""
     threads: int
     kept: int
     """Elements in all containers of the engine, the scheduler, the recorder and the tally."""
@@ -108,28 +115,35 @@ METRICS = ("memory", "blocks", "objects", "spare_tasks", "descriptors", "threads
 
 @dataclass(frozen=True)
 class Bounds:
-    """The most that the median of the last third may lie above that of the first."""
+    """The most that the median of the last third may exceed that of the first."""
 
     memory: int = 12 << 20
-    """As much as the cache of rows (`CACHES_FULL_SOON`) may still take up after the first third of a short run. One object more for
-    each row, of 56 bytes at least, would be 70 MiB after 2 million."""
+    """As much as the cache of rows (`CACHES_FULL_SOON`) may still take after the first third of a short run.
+
+    One more object for each row, of 56 bytes at least, would be 70 MiB after 2 million rows.
+    """
     blocks: int = 5_000
-    """Some objects for each batch in flight and each mailbox that waits, more or less of them by chance; one object for each
-    call would be 67,000 after 2 million rows."""
+    """Some objects for each batch in flight and each waiting mailbox, whose number varies by chance.
+
+    One object for each call would be 67,000 after 2 million rows.
+    """
     objects: int = 5_000
-    """The same, for objects that hold others."""
+    """As ``blocks``, for objects that hold others."""
     spare_tasks: int = 2
-    """By chance: a token being renewed, a connection being made."""
+    """Chance: a token being renewed, a connection being made."""
     descriptors: int = 2
-    """By chance of how many connections have just been replaced."""
+    """Chance: connections that have just been replaced."""
     threads: int = 0
     kept: int = 1_000
-    """Mailboxes that wait, by chance: 8 for each connection are open besides them, with some rows and instants each."""
+    """Chance: waiting mailboxes. Besides them 8 for each connection are open, with some rows and times each."""
 
 
 SMALL = Bounds(memory=16 << 20, blocks=3_000, objects=500, kept=400)
-"""For some thousand rows over four connections: the allocators still take their first pages, so that memory says little, and
-the others say it all. 32 mailboxes are open, each with up to 20 instants at which it sent; one thing kept for each call is 340."""
+"""Bounds for a few thousand rows over four connections.
+
+The allocators still take their first pages then, so that memory says little, and the other metrics must show a leak.
+32 mailboxes are open, each with up to 20 times at which it sent; one thing kept for each call is 340.
+"""
 
 
 @dataclass(frozen=True)
@@ -146,21 +160,21 @@ class Report:
     samples: list[Sample] = field(repr=False)
     left: dict[str, int]
     containers: dict[str, tuple[int, int]]
-    """Elements at the end of the first third and at the end, where there are any."""
+    """Elements at the end of the first third and at the end, for containers that have any."""
 
     def thirds(self, metric: str) -> tuple[float, float]:
-        """The median of a metric over the first and over the last third of the rows."""
+        """Return the median of a metric over the first and over the last third of the rows."""
         first = [getattr(s, metric) for s in self.samples if s.rows <= self.rows / 3]
         last = [getattr(s, metric) for s in self.samples if s.rows > self.rows * 2 / 3]
         return median(first), median(last)
 
     def growth(self, metric: str) -> float:
-        """How far the last third lies above the first."""
+        """Return how much the last third exceeds the first."""
         first, last = self.thirds(metric)
         return last - first
 
     def broken(self, bounds: Bounds) -> list[str]:
-        """What grew beyond its bound, or outlived the run, in words."""
+        """Return sentences about what grew beyond its bound, or outlived the run."""
         said = [
             f"{metric} grew by {self.growth(metric):,.0f}, more than {getattr(bounds, metric):,}"
             for metric in METRICS
@@ -169,7 +183,7 @@ class Report:
         return said + [f"{count} {name} outlived the run" for name, count in self.left.items() if count > 0]
 
     def as_json(self, bounds: Bounds) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         found = {name: value for name, value in asdict(self).items() if name != "samples"}
         figures = {
             metric: {
@@ -184,7 +198,7 @@ class Report:
 
 
 def containers_of(*roots: object) -> Counter[str]:
-    """The elements in every container that our objects hold, by class and attribute; the simulated tenant is left out."""
+    """Count the elements in every container that our objects hold, by class and attribute, without the simulated tenant."""
     counts: Counter[str] = Counter()
     seen: set[int] = set()
     todo = list(roots)
@@ -209,7 +223,7 @@ def containers_of(*roots: object) -> Counter[str]:
 def _is_ours(thing: object) -> bool:
     if isinstance(thing, Sampler):
         return False
-    module = type(thing).__module__  # this one is "__main__" as a command
+    module = type(thing).__module__  # this module is "__main__" when it runs as a command
     return module.startswith(("purgeengine.", "tests.", "__main__")) and not module.startswith("purgeengine.sim.")
 
 
@@ -221,7 +235,7 @@ def _attributes(thing: object) -> Iterator[tuple[str, Any]]:
 
 
 def open_descriptors() -> int:
-    """Open files and sockets of this process; none on Windows, whose libraries open and close handles as they please."""
+    """Count the open files and sockets of this process. 0 on Windows, whose libraries open and close handles as they please."""
     if sys.platform == "win32":
         return 0
     found: int = psutil.Process().num_fds()
@@ -229,7 +243,7 @@ def open_descriptors() -> int:
 
 
 class Sampler:
-    """A watcher of the engine that counts for the tally and measures at fixed row counts."""
+    """A watcher of the engine that counts for the tally, and measures at fixed row counts."""
 
     def __init__(
         self, name: str, tally: Tally, rows: int, samples: int, at_rows: Callable[[int], None] | None = None
@@ -237,7 +251,10 @@ class Sampler:
         self.engine: Engine | None = None
         self.samples: list[Sample] = []
         self.containers: dict[bool, dict[str, int]] = {}
-        """As they were last seen within the first third (False) and after it: all of them would themselves be a leak."""
+        """The containers as last seen within the first third (False) and after it.
+
+        Keeping all samples would itself be a leak.
+        """
         self._name = name
         self._tally = tally
         self._rows = rows
@@ -248,7 +265,7 @@ class Sampler:
         self._started = time.monotonic()
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
-        """Count; measure when the next row count has come."""
+        """Count, and measure when the next row count is reached."""
         said = self._tally.seen(entries)
         rows = self._tally.settled_now.total()
         if rows >= self._next and rows < self._rows:
@@ -284,7 +301,7 @@ class Sampler:
 
 
 class Stream:
-    """An input that makes its rows as they are asked for."""
+    """An input that makes its rows when they are asked for."""
 
     files = (Path("soak.csv"),)
     extra_columns = ()
@@ -294,11 +311,11 @@ class Stream:
         self._rows = rows
 
     def digest(self) -> str:
-        """Its identity."""
+        """Return its identity."""
         return f"soak of {self._rows}"
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Sorted by mailbox, ids of ordinary length."""
+        """Yield rows sorted by mailbox, with ids of ordinary length."""
         users = _users()
         tail = "T" * 96
         for first in range(0, self._rows, 8_192):
@@ -332,7 +349,7 @@ def stage(folder: Path, rows: int) -> None:
 
 @contextlib.contextmanager
 def staged(rows: int) -> Iterator[Path]:
-    """The folder of a ledger with so many rows to purge; it goes at the end."""
+    """Make a ledger with this many rows to purge, inside the context. Yields its folder."""
     with TemporaryDirectory(prefix="soak-") as scratch:
         folder = Path(scratch) / "ledger"
         if rows >= STAGED_APART_ROWS:
@@ -345,7 +362,7 @@ def staged(rows: int) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def caches_full_soon() -> Iterator[None]:
-    """Bound what the ledger keeps so that it is full within the first third: while a cache fills, it looks like a leak."""
+    """Make the ledger's caches so small that they are full within the first third: while a cache fills, it looks like a leak."""
     before = {(module, name): getattr(module, name) for module, name in CACHES_FULL_SOON}
     try:
         for (module, name), size in CACHES_FULL_SOON.items():
@@ -376,7 +393,7 @@ def _soak(
     work: Callable[[Ledger, Tally, Sampler], Coroutine[Any, Any, None]],
     at_rows: Callable[[int], None] | None = None,
 ) -> tuple[Tally, Sampler, float, dict[str, int]]:
-    """Stage, run, and count what is left over; the same for both soaks."""
+    """Stage, run, and count what is left over, for both soaks."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(staged(rows))
         threads, descriptors = threading.active_count(), open_descriptors()
@@ -388,7 +405,7 @@ def _soak(
 
         async def main() -> None:
             await work(ledger, tally, sampler)
-            await asyncio.sleep(0)  # what has just been closed says so in the loop's next turn
+            await asyncio.sleep(0)  # what was just closed reports it in the loop's next turn
             tasks_left.append(len(asyncio.all_tasks()) - 1)
 
         with collector_as_in_a_run():
@@ -433,7 +450,7 @@ def _report(
 
 
 class _Direct(Recorder):
-    """The ledger without a thread: in virtual time, a commit takes two milliseconds."""
+    """The ledger without a thread. In virtual time, a commit takes two milliseconds."""
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
         await asyncio.sleep(0.002)
@@ -441,7 +458,7 @@ class _Direct(Recorder):
 
 
 class _Tokens:
-    """A new token whenever one is refused."""
+    """Gives a new token whenever one is refused."""
 
     def __init__(self) -> None:
         self._number = 1
@@ -457,7 +474,7 @@ class _Tokens:
 def simulated(
     rows: int, *, faults: Faults | None = None, connections: int = 16, samples: int = SAMPLES, seed: int = 1
 ) -> Report:
-    """So many rows in virtual time, by default with one in two thousand of every chance going wrong in every way."""
+    """Run this many rows in virtual time, by default with every fault at a probability of one in two thousand."""
     tenant = Tenant(
         # Contacts exist for ever and nothing is remembered, so that the tenant grows with its mailboxes only.
         TenantSettings(anything_exists=True, track=False, log=False, mailbox_requests=None),
@@ -488,7 +505,7 @@ def simulated(
 
 
 def forget_idle(tenant: Tenant) -> None:
-    """Let the tenant forget the mailboxes at rest: what it would remember of them is its growth, and none of ours."""
+    """Let the tenant forget mailboxes at rest. What it remembers of them would be its own growth, not ours."""
     boxes = tenant.truth._mailboxes
     for box in [box for box in boxes.values() if not box.running and box.waits.over_at <= tenant.now]:
         del boxes[box.key]
@@ -504,7 +521,10 @@ def _check_ended(engine: Engine) -> None:
 
 
 def serve(pipe: Connection, ca_file: Path, faults: Faults, seed: int) -> None:
-    """A simulated tenant in this process. Takes other faults from the pipe until that ends, or says None and gets the counts."""
+    """Run a simulated tenant in this process.
+
+    It takes other faults from the pipe until the pipe ends, or None and sends its counts.
+    """
     settings = TenantSettings(
         anything_exists=True, track=False, log=False, latency_median_s=0.002, overhead_s=0.0, mailbox_requests=None
     )
@@ -529,7 +549,10 @@ def serve(pipe: Connection, ca_file: Path, faults: Faults, seed: int) -> None:
 
 @contextlib.contextmanager
 def simulator(faults: Faults, seed: int) -> Iterator[tuple[dict[str, str], Connection, dict[str, int]]]:
-    """A simulated tenant over TLS in a process of its own: how to reach it, a way to calm it, and at the end what it counted."""
+    """Run a simulated tenant over TLS in a process of its own.
+
+    Yields its addresses and credentials, a pipe to change its faults, and a dict that has its counts at the end.
+    """
     spawning = multiprocessing.get_context("spawn")
     with TemporaryDirectory(prefix="soak-") as scratch:
         ours, theirs = spawning.Pipe()
@@ -557,7 +580,7 @@ def over_sockets(
     samples: int = SAMPLES,
     seed: int = 1,
 ) -> Report:
-    """So many rows over real connections, by default with one in a thousand of every chance going wrong in every way.
+    """Run this many rows over real connections, by default with every fault at a probability of one in a thousand.
 
     When ``calm_from`` rows are done, the faults stop, so that a small soak does not wait long for its last rows.
     """
@@ -594,8 +617,8 @@ def over_sockets(
             finally:
                 recorder.close()
             loop = asyncio.get_running_loop()
-            await loop.shutdown_default_executor()  # where the login ran
-            for _ in range(100):  # connections close in the loop's coming turns, TLS ones in several
+            await loop.shutdown_default_executor()  # the login ran there
+            for _ in range(100):  # connections close in the next turns of the loop, TLS ones in several
                 await asyncio.sleep(0)
 
         def at_rows(done: int) -> None:
@@ -614,7 +637,7 @@ def over_sockets(
 
 
 def show(report: Report, bounds: Bounds) -> None:
-    """A table for people."""
+    """Print a table."""
     click.echo(f"{report.name}: {report.rows:,} rows in {report.duration_s:,.0f} s, {report.calls:,} calls")
     click.echo(f"  outcomes: {', '.join(f'{name} {count:,}' for name, count in report.outcomes.items())}")
     click.echo(f"  the tenant counted: {', '.join(f'{name} {count:,}' for name, count in report.faults.items())}")
@@ -639,7 +662,7 @@ def show(report: Report, bounds: Bounds) -> None:
 @click.option("--seed", default=1, show_default=True, help="Repeat the same misfortunes.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of tables.")
 def main(rows: int, socket_rows: int, seed: int, as_json: bool) -> None:
-    """Run both soaks and report what grew; exit 1 when anything did."""
+    """Run both soaks and report what grew. Exit code 1 if anything did."""
     logs.configure_logs("console", quiet=True, stream=io.StringIO())
     bounds = Bounds()
     reports = []

@@ -16,7 +16,7 @@ SUMMARY = (
 
 
 def case(seed: int) -> Counter[str]:
-    """One fault. The first seeds are every fault of `JOB`, one by one. Raises AssertionError on a broken promise."""
+    """Play one fault. The first seeds are all faults of `JOB`, one by one. Raises AssertionError on a broken promise."""
     number = seed
     for name, calls in sorted(_calls().items()):
         if number <= calls:

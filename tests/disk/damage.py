@@ -1,4 +1,4 @@
-"""A ledger whose files are cut, or hold a changed byte or a sector of zeros: what may still be said of it, and what may not."""
+"""A ledger whose files are cut, or have a changed byte or a sector of zeros: what may still be said of it, and what may not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LOG = "ledger.sqlite-wal"
 
 @dataclass(frozen=True)
 class Damage:
-    """What happened to a file: it was cut at a place, or a byte there has changed, or its sector holds zeros."""
+    """What happened to a file: it was cut at a place, a byte there was changed, or its sector holds zeros."""
 
     file: str
     how: str
@@ -47,7 +47,7 @@ class Damage:
     by: int = 1
 
     def done_to(self, content: bytes) -> bytes:
-        """The file afterwards."""
+        """Return the file afterwards."""
         if self.how == "cut":
             return content[: self.place]
         if self.how == "blank":
@@ -61,14 +61,14 @@ class Damage:
 
 @dataclass(frozen=True)
 class Base:
-    """A ledger before anything happened to it, and what is said of it."""
+    """A ledger before anything happened to it, with its status and its export."""
 
     files: Mapping[str, bytes]
     status: Mapping[str, object]
     export: str
 
     def damages(self) -> Iterator[Damage]:
-        """Every cut, every byte, every sector."""
+        """Yield every cut, every changed byte, every sector of zeros."""
         for name, content in self.files.items():
             for place in range(len(content)):
                 yield Damage(name, "cut", place)
@@ -78,7 +78,7 @@ class Base:
 
 
 def a_world(base: str) -> World:
-    """The job ``finished``, ``killed`` in the middle, or ``stopped`` there in good order."""
+    """Return the job ``finished``, ``killed`` in the middle, or ``stopped`` there in good order."""
     if base == "finished":
         return World(JOB).run()
     world = World(Scenario(**{**vars(JOB), "crashes": (Crash(DIES_AT_STEP),)}))
@@ -93,7 +93,7 @@ BASES = ("finished", "killed", "stopped")
 
 @cache
 def base_of(name: str) -> Base:
-    """Made once."""
+    """Return the undamaged ledger. It is made once."""
     world = a_world(name)
     files = {
         path.relative_to(world.folder).as_posix(): path.read_bytes()
@@ -110,7 +110,7 @@ def base_of(name: str) -> Base:
 
 @contextmanager
 def a_folder(files: Mapping[str, bytes]) -> Iterator[Path]:
-    """A ledger with these files, while inside."""
+    """Make a ledger with these files, inside the context."""
     with TemporaryDirectory(dir=MEMORY_DISK if MEMORY_DISK.is_dir() else None) as scratch:
         folder = Path(scratch) / "ledger"
         for name, content in files.items():
@@ -120,7 +120,7 @@ def a_folder(files: Mapping[str, bytes]) -> Iterator[Path]:
 
 
 def command(*arguments: str) -> tuple[int, str, str]:
-    """The command line in this process: exit code, stdout, stderr."""
+    """Run the command line in this process. Return exit code, stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         code = main.run(arguments)
@@ -128,7 +128,7 @@ def command(*arguments: str) -> tuple[int, str, str]:
 
 
 def play_damage(name: str, damage: Damage, *, resumes: bool = True) -> Counter[str]:
-    """Look at the damaged ledger, export it and resume it: a sentence and exit 5, or nothing but the truth."""
+    """Look at the damaged ledger, export it and resume it: each gives exit 5 with a sentence, or only the truth."""
     base = base_of(name)
     content = damage.done_to(base.files[damage.file])
     try:
@@ -142,7 +142,7 @@ def play_damage(name: str, damage: Damage, *, resumes: bool = True) -> Counter[s
 
 
 def without_advice(status: dict[str, object]) -> dict[str, object]:
-    """The figures alone: the commands that are advised name the folder, which is another one each time."""
+    """Return the figures alone: the advised commands name the folder, which differs each time."""
     return {key: value for key, value in status.items() if key != "advice"}
 
 
@@ -166,7 +166,8 @@ def _export(base: Base, damage: Damage, folder: Path) -> int:
     if damage.file != LOG:
         assert found == base.export, found
     for now, before in zip(_rows(found), _rows(base.export), strict=True):
-        # A log that was cut looks as after a power loss: what was recorded last is not known, and nothing else is said of it.
+        # A log that was cut looks as after a power loss: what was recorded last is not known, and nothing else is
+        # said of it.
         assert now == before or (not now["outcome"] and now["contact"] == before["contact"]), f"{now}, was {before}"
     return code
 
@@ -198,7 +199,7 @@ def _resume(name: str, damage: Damage, content: bytes) -> str:
         return "5"
     try:
         rows = world.judge_of_runs.exported()
-    except LedgerError:  # of a part that a run does not read; one with nothing left to send reads none
+    except LedgerError:  # the file is one that a run does not read; a run with nothing left to send reads none
         assert damage.file.startswith(("input/", "order/")) or name == "finished", damage
         return "done"
     for row in rows:
@@ -211,7 +212,7 @@ def _resume(name: str, damage: Damage, content: bytes) -> str:
 
 
 def drawn(seed: int) -> tuple[str, Damage]:
-    """A damage from a seed; neighbouring seeds lie far apart, and enough of them meet every place of every file."""
+    """Draw a damage from a seed. Neighbouring seeds lie far apart, and enough of them meet every place of every file."""
     name = BASES[seed % len(BASES)]
     places = _damages(name)
     damage = places[seed // len(BASES) * STRIDE % len(places)]
@@ -219,7 +220,7 @@ def drawn(seed: int) -> tuple[str, Damage]:
 
 
 STRIDE = 1_000_003
-"""A prime larger than there are damages."""
+"""A prime larger than the number of damages."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Faults of a disk: one call that fails, or all from one call on."""
+"""Faults of a disk: one call that fails, or all calls from one on."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TAKE_ROOM = frozenset({"create", "write", "mkdir", "allocate", "map"})
 
 @dataclass(frozen=True)
 class Kind:
-    """A fault: which calls fail, how, and whether all later ones do."""
+    """A fault: which calls fail, how, and whether all later ones fail too."""
 
     number: int
     calls: frozenset[str]
     lasts: bool = False
 
     def meets(self, call: Call) -> bool:
-        """Whether such a call can fail so. What a full disk has room for is not met by it."""
+        """True if such a call can fail so. A full disk does not prevent a write that needs no more space."""
         if call.kind not in self.calls:
             return False
         return self.number != errno.ENOSPC or call.kind != "write" or _grows(call)
@@ -43,7 +43,7 @@ KINDS = {
 
 
 class Fault(Watcher):
-    """The ``number``-th of the calls that can fail so does."""
+    """The ``number``-th of the calls that can fail so fails."""
 
     def __init__(self, kind: Kind, number: int) -> None:
         self._kind = kind
@@ -51,7 +51,7 @@ class Fault(Watcher):
         self._room_kept = self._room_again = False
         self.happened = 0
         self.had_room_for_answers = False
-        """Whether it was for lack of space, and after room had been kept back."""
+        """True if the call failed for lack of space, after space had been reserved."""
 
     def asked(self, call: Call) -> int:
         error = self._met(call)
@@ -73,7 +73,7 @@ class Fault(Watcher):
 
 
 class Log(Watcher):
-    """Lets everything pass, and counts."""
+    """Lets every call pass, and counts."""
 
     def __init__(self) -> None:
         self.meeting: Counter[str] = Counter()

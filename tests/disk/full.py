@@ -21,19 +21,19 @@ from purgeengine.sim.tenant_settings import TenantSettings
 from tests.support.cli_fixtures import Row, a_bench
 
 ROWS = 20_000
-"""Of ids that no compression makes smaller: the ledger takes some 6 MiB."""
+"""Rows with ids that no compression makes smaller. The ledger takes about 6 MiB."""
 COMMANDS = ("run", "stdin", "retry", "export.csv", "export.csv.gz", "export.parquet", "report")
 SPOKEN = re.compile(r"Traceback|Exception ignored|Error:|terminate called|never awaited|Warning")
-"""What stands in an output where something speaks that should not."""
+"""Words that show in an output when a library or Python itself writes there."""
 
 
 class NoSuchDisk(Exception):
-    """This machine lets nobody make a small file system."""
+    """This machine does not allow a small file system."""
 
 
 @contextmanager
 def small_disk(folder: Path, kib: int) -> Iterator[Path]:
-    """An empty file system of so many KiB. Raises `NoSuchDisk` where none can be mounted."""
+    """Mount an empty file system of ``kib`` KiB inside the context. Raises `NoSuchDisk` if none can be mounted."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "none", str(folder)]
     if sys.platform != "linux" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
@@ -45,7 +45,7 @@ def small_disk(folder: Path, kib: int) -> Iterator[Path]:
 
 
 def rows_that_do_not_shrink(count: int = ROWS) -> list[Row]:
-    """Forty rows to a mailbox, the mailboxes mixed."""
+    """Return rows, forty for each mailbox, with the mailboxes mixed."""
     rng = Random(1)
     mailboxes = max(1, count // 40)
     return [
@@ -59,10 +59,10 @@ def rows_that_do_not_shrink(count: int = ROWS) -> list[Row]:
 
 
 def play_small_disk(scratch: Path, command: str, kib: int, rows: int = ROWS) -> Counter[str]:
-    """One command on a disk of this size.
+    """Run one command on a disk of this size.
 
-    It must do its work or end with exit 5 and one sentence, and leave no half-made file. Raises AssertionError where it does not,
-    and `NoSuchDisk` where there is none.
+    It must do its work, or end with exit 5 and one sentence, and leave no half-made file. Raises AssertionError if it
+    does not, and `NoSuchDisk` if there is no such disk.
     """
     listed = rows_that_do_not_shrink(rows)
     tenant = Tenant(TenantSettings(log=False), contacts=listed, seed=1)
@@ -71,7 +71,7 @@ def play_small_disk(scratch: Path, command: str, kib: int, rows: int = ROWS) -> 
         if command not in ("run", "stdin"):
             tenant_id = bench.server.login.app.tenant_id
             with Ledger.open(bench.ledger, open_source([bench.input]), tenant_id=tenant_id) as ledger:
-                ledger.leave_out(UserFilter(only=NOBODY), 0)  # so that every row has an outcome, and can be retried
+                ledger.leave_out(UserFilter(only=NOBODY), 0)  # so that every row has an outcome and can be retried
         if command == "stdin":
             arguments[1] = "-"
         elif command == "retry":

@@ -1,4 +1,4 @@
-"""One fault of the disk in one job: how the run must end, and that the next one finishes the job."""
+"""One fault of the disk in one job: how the run must end, and that the next run finishes the job."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ JOB = Scenario(
     duplicates=0.05,
     invalid=0.02,
 )
-"""The job whose every call fails in turn: 200 rows and a few that are not sent, answers of every sort."""
+"""The job whose every call fails in turn: 200 rows and a few that are not sent, with answers of every kind."""
 ADVICE = ("give the same command again", "Check ", "Restore ")
 
 
 def calls_of(scenario: Scenario) -> Counter[str]:
-    """How many calls of an undisturbed job could fail in each way."""
+    """Count how many calls of an undisturbed job could fail in each way."""
     log = Log()
     DiskWorld(scenario).watched_run(log)
     return log.meeting
 
 
 def play_fault(scenario: Scenario, name: str, number: int) -> Counter[str]:
-    """Let the ``number``-th call that can fail so fail; then the same command must finish the job."""
+    """Let the ``number``-th call that can fail so fail. Then the same command must finish the job."""
     world = DiskWorld(scenario)
     fault = Fault(KINDS[name], number)
     try:
@@ -59,7 +59,7 @@ def _play(world: DiskWorld, fault: Fault) -> None:
         assert not lost, f"{len(lost)} answers are lost: {error}"
     done = world.judge_of_runs.looks_between_runs()
     assert done or error is not None, "it ended without an error and is not done"
-    runs_max = 1 if world.scenario == JOB else RUNS_MAX  # a random service may halt a run, and then only
+    runs_max = 1 if world.scenario == JOB else RUNS_MAX  # a random service may halt a run, and only then
     for _ in range(runs_max):
         if done:
             return

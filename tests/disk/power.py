@@ -1,8 +1,8 @@
-"""What a disk holds after its power went: all that was synced, and of the rest whatever chance left.
+"""What a disk holds after a power loss: everything that was synced, and of the rest whatever chance left.
 
-Files are kept as what is surely there and what was written since, names as those that a sync of their folder made durable and the
-changes since. A sync that fails makes its writes doubtful for good: the system takes them for written and never writes them again
-(the fsync study, https://www.usenix.org/conference/atc20/presentation/rebello).
+A file is kept as its certain content and the changes since. Names are kept as those that a sync of their folder made
+durable, and the changes since. A sync that fails makes its writes doubtful for good: the system takes them for
+written and never writes them again (the fsync study, https://www.usenix.org/conference/atc20/presentation/rebello).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from tests.disk.watching import Call, Watcher
 
 SECTOR = 512
-"""Written whole or not at all."""
+"""Bytes that are written completely or not at all."""
 
 
 class _Sync(Enum):
@@ -44,7 +44,7 @@ class _File:
     since: list[_Change] = field(default_factory=list)
 
     def sync(self, how: _Sync) -> None:
-        """All that is pending is on the disk now, or in doubt for ever."""
+        """Mark all pending changes as on the disk, or as doubtful for ever."""
         for change in self.since:
             if change.sync is _Sync.PENDING:
                 change.sync = how
@@ -62,19 +62,19 @@ class _Rename:
 
 
 class PowerDisk(Watcher):
-    """Follows every call below ``root``, and goes off at call number ``goes_off_at``: from then on everything fails."""
+    """Follows every call below ``root``, and goes off at call number ``goes_off_at``. From then on every call fails."""
 
     def __init__(self, root: Path, rng: Random) -> None:
         self._rng = rng
         self.goes_off_at: int | None = None
         self.sync_failures = 0.0
-        """Chance of a sync to fail."""
+        """Probability that a sync fails."""
         self.calls = 0
         self.off = False
         self.plug_in(root)
 
     def plug_in(self, root: Path) -> None:
-        """Go on with what stands below ``root``, all of it durable."""
+        """Continue with what is below ``root``, all of it durable."""
         self._root = str(root)
         self._live: dict[str, _File | None] = {}
         for path in root.rglob("*"):
@@ -114,7 +114,7 @@ class PowerDisk(Watcher):
             self._rename(_Rename(path, call.target, self._file(path)))
 
     def _file(self, path: str) -> _File:
-        """A file that came while nobody watched (a reader may make an empty log) has a name that is not durable yet."""
+        """Return a file. One that came unwatched (a reader may make an empty log) has a name that is not durable yet."""
         file = self._live.get(path)
         if file is None:
             with builtins.open(path, "rb") as found:  # noqa: PTH123 - pathlib's is watched
@@ -136,7 +136,7 @@ class PowerDisk(Watcher):
         return errno.EIO if fails else 0
 
     def leave(self, root: Path) -> None:
-        """Write down below ``root`` what is found when the power is back."""
+        """Write below ``root`` what is found when the power is back."""
         rng = self._rng
         names = dict(self._durable)
         for changes in self._renames.values():
@@ -184,7 +184,7 @@ def _pieces(changes: Iterable[_Change]) -> Iterator[_Change]:
 
 
 def _some(found: list[Any], rng: Random) -> list[Any]:
-    """None, all, the first few, or any of them."""
+    """Return none, all, the first few, or any of them."""
     how = rng.choice(["none", "all", "first", "any", "any"])
     share = {"none": 0.0, "all": 1.0}.get(how, rng.random())
     if how == "any":

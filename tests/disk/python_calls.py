@@ -1,7 +1,8 @@
 """Python's own calls to the operating system below a folder, reported to a `Watcher` before they are made.
 
-Functions of ``os`` and ``io`` are replaced while watching, so that whatever the product uses (pathlib, shutil, pyarrow writing into
-a Python file) comes by here. What libraries written in C open by themselves does not; the ledger writes nothing that way.
+Functions of ``os`` and ``io`` are replaced while watching, so that everything the product uses (pathlib, shutil,
+pyarrow writing into a Python file) passes here. Files that C libraries open themselves do not; the ledger writes
+nothing that way.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from tests.disk.watching import Call, Watcher
 
 
 class PythonCalls:
-    """Watches a folder and everything below."""
+    """Watches a folder and everything below it."""
 
     def __init__(self, root: Path, watcher: Watcher) -> None:
         self._root = str(root)
         self._watcher = watcher
         self._paths: dict[int, str] = {}
-        """Of open descriptors."""
+        """Paths of open descriptors."""
         self._real = {name: getattr(os, name) for name in ("open", "close", "fsync", "replace", "rmdir", "mkdir")}
         self._real_open = io.open
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """While inside."""
+        """Watch inside the context."""
         replaced: dict[str, Callable[..., Any]] = {
             "open": self._os_open,
             "close": self._os_close,
@@ -57,7 +58,7 @@ class PythonCalls:
                 one.stop()
 
     def path_of(self, path: Any, dir_fd: int | None = None) -> str:
-        """The whole path, or an empty text where it is not ours."""
+        """Return the whole path. Empty if it is not below the folder."""
         if isinstance(path, int):
             return self._paths.get(path, "")
         text = os.fspath(path)
@@ -67,7 +68,7 @@ class PythonCalls:
         return text if text.startswith(self._root) else ""
 
     def ask(self, call: Call) -> None:
-        """Raises `OSError` where the call fails."""
+        """Ask the watcher. Raises `OSError` if the call fails."""
         if call.path and (number := self._watcher.asked(call)):
             raise OSError(number, os.strerror(number), call.path)
 
@@ -130,7 +131,7 @@ class PythonCalls:
 
 
 class _Raw(io.FileIO):
-    """A file being written, that asks first."""
+    """A raw file for writing that asks first."""
 
     def __init__(self, calls: PythonCalls, path: str, mode: str) -> None:
         super().__init__(path, mode.replace("b", ""))

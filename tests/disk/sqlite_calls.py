@@ -1,7 +1,7 @@
 """SQLite's calls to the operating system, reported to a `Watcher` before they are made.
 
-A virtual file system (https://www.sqlite.org/vfs.html) is registered with the very library that Python's ``sqlite3`` uses: a copy
-of the default one whose files have a copy of their methods, with ours in the places that matter.
+A virtual file system (https://www.sqlite.org/vfs.html) is registered with the library that Python's ``sqlite3`` uses.
+It is a copy of the default one, and its files have a copy of the default methods, with ours where it matters.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class File(Structure):
 
 
 class SqliteCalls:
-    """The default file system of SQLite while `watched`."""
+    """SQLite's default file system, watched inside `watched`."""
 
     def __init__(self, library: Any) -> None:
         self._library = library
@@ -98,21 +98,21 @@ class SqliteCalls:
         self._vfs.x_delete = X_DELETE(self._delete)
         self._methods: dict[int, tuple[Methods, Methods]] = {}
         self._files: dict[int, tuple[Methods, str, int]] = {}
-        """Of an open file: its original methods, its path and the flags that it was opened with."""
+        """For each open file: its original methods, its path, and the flags that it was opened with."""
         self._unsynced_names: set[int] = set()
-        """Logs and journals, whose first sync makes their name durable as well."""
+        """Logs and journals, whose first sync also makes their name durable."""
         self.watcher: Watcher | None = None
 
     @contextmanager
     def watched(self, watcher: Watcher) -> Iterator[None]:
-        """Report every call of connections opened inside, while inside."""
+        """Report every call of connections opened inside the context."""
         self.watcher = watcher
         self._library.sqlite3_vfs_register(pointer(self._vfs), 1)
         try:
             yield
         finally:
             self._library.sqlite3_vfs_register(self._original, 1)
-            self.watcher = None  # files that are still open go on unwatched
+            self.watcher = None  # files that are still open continue unwatched
 
     def _asked(self, call: Call) -> int:
         return 0 if self.watcher is None else self.watcher.asked(call)
@@ -173,7 +173,7 @@ class SqliteCalls:
         if code := self._asked(Call("sync", path)):
             return _code("sync", code)
         if file in self._unsynced_names and self._sync_folder(path) == 0:
-            self._unsynced_names.discard(file)  # SQLite does not mind where that fails
+            self._unsynced_names.discard(file)  # SQLite ignores a failure here
         return int(original.x_sync(file, flags))
 
     def _map(self, file: int, region: int, size: int, extend: int, found: int) -> int:
@@ -196,7 +196,7 @@ class SqliteCalls:
 
 
 def _code(kind: str, number: int) -> int:
-    """What SQLite's own file system answers when the operating system says this."""
+    """Return what SQLite's own file system returns for this error of the operating system."""
     if kind == "open":
         return CANTOPEN
     if kind == "write" and number == errno.ENOSPC:
@@ -210,7 +210,7 @@ def _code(kind: str, number: int) -> int:
 
 @cache
 def sqlite_calls() -> SqliteCalls | None:
-    """One for the process; None where the library that Python uses cannot be reached."""
+    """Return one for the process. None if the library that Python uses cannot be reached."""
     for name in _libraries():
         try:
             calls = SqliteCalls(ctypes.CDLL(name))
@@ -226,13 +226,13 @@ def _libraries() -> Iterator[str | None]:
 
     if sys.platform == "win32":
         yield "sqlite3"
-    yield getattr(_sqlite3, "__file__", None)  # its symbols are those of what it is linked with
+    yield getattr(_sqlite3, "__file__", None)  # its symbols are those of the library it is linked with
     yield ctypes.util.find_library("sqlite3")
     yield None
 
 
 def _reaches(calls: SqliteCalls) -> bool:
-    """Whether Python's connections really go through it."""
+    """True if Python's connections really use it."""
 
     class Counter(Watcher):
         seen = 0

@@ -1,4 +1,4 @@
-"""What both kinds of calls, SQLite's and Python's own, have in common: a watcher is asked before each is made."""
+"""What the calls of SQLite and of Python share: a watcher is asked before each call."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ class Call(NamedTuple):
     """A call to the operating system that is about to be made."""
 
     kind: str
-    """open, create, read, write, truncate, sync, sync folder, rename, unlink, mkdir, rmdir, list or allocate or map."""
+    """One of open, create, read, write, truncate, sync, sync folder, rename, unlink, mkdir, rmdir, list, allocate, map."""
     path: str
     data: bytes = b""
-    """What is written."""
+    """The bytes to write."""
     offset: int = 0
-    """Where it is written; for ``truncate`` and ``allocate`` the size."""
+    """The place to write to; for ``truncate`` and ``allocate`` the size."""
     target: str = ""
     """The new name."""
 
@@ -23,8 +23,8 @@ class Watcher:
     """Asked before every call."""
 
     SHORT = -1
-    """In answer to a write: half of it is written, and the disk is full."""
+    """Result for a write: half of it is written, and the disk is full."""
 
     def asked(self, call: Call) -> int:
-        """0 to let it be made, else the number of the error with which it fails."""
+        """Return 0 to allow the call, else the number of the error with which it fails."""
         raise NotImplementedError

@@ -25,11 +25,11 @@ from tests.simulation.scenario import Scenario
 from tests.simulation.world import Death, Mortality, World
 
 CHECKPOINT_PAGES = 24
-"""So that small jobs see checkpoints, too."""
+"""Pages between checkpoints: few, so that small jobs see checkpoints too."""
 CALLS_IN_STEP = 3
-"""Calls to the disk for each step of a `Crash`: staging makes some 70, a turn about seven."""
+"""Calls to the disk for each step of a `Crash`. Staging makes about 70, a turn about seven."""
 SYNC_FAILURES = 0.02
-"""Chance of a sync to fail, where they do."""
+"""Probability that a sync fails, in jobs where syncs fail."""
 
 needs_sqlite_calls = pytest.mark.skipif(
     sqlite_calls() is None, reason="the SQLite library that Python uses cannot be reached from here"
@@ -38,7 +38,7 @@ needs_sqlite_calls = pytest.mark.skipif(
 
 @contextmanager
 def watching(root: Path, watcher: Watcher) -> Iterator[None]:
-    """Every call to the disk below ``root`` is watched while inside."""
+    """Watch every call to the disk below ``root`` inside the context."""
     calls = sqlite_calls()
     assert calls is not None
     with ExitStack() as stack:
@@ -49,16 +49,16 @@ def watching(root: Path, watcher: Watcher) -> Iterator[None]:
 
 
 class DiskWorld(World):
-    """A `World` whose every call to the disk is watched while a run goes on."""
+    """A `World` whose every call to the disk is watched during a run."""
 
     def __init__(self, scenario: Scenario | None = None, **more: Any) -> None:
         super().__init__(scenario, **more)
         self.judge_of_runs: DiskJudge = DiskJudge(self)
         self.sat_out = False
-        """Whether the fault was harmless."""
+        """True if the fault was harmless."""
 
     def watched_run(self, watcher: Watcher) -> None:
-        """One run, to its end or to what stopped it."""
+        """Do one run, to its end or to what stopped it."""
         with watching(self.scratch, watcher):
             super().run_once()
         if isinstance(self.error, LedgerError):
@@ -67,13 +67,13 @@ class DiskWorld(World):
 
 
 class DiskJudge(Judge):
-    """Looks on from outside: a connection of its own would be met by the faults as well."""
+    """Checks from outside, because the faults would meet a connection of its own too."""
 
     def sees_a_batch_leave(self, client_request_id: str) -> None:
         return
 
     def looks_between_runs(self) -> bool:
-        """Whatever left, and whatever was acknowledged, is in the ledger that is found."""
+        """Check that the ledger has everything that left, and everything that was acknowledged."""
         world = self._world
         seen = {entry.client_request_id for entry in world.tenant.log}
         try:
@@ -89,7 +89,7 @@ class DiskJudge(Judge):
         return super().looks_between_runs()
 
     def ended_batches(self) -> set[str]:
-        """Batches of which the ledger knows that they ended, by their client-request-id."""
+        """Return the batches that the ledger knows as ended, by their client request ids."""
         return self._batches("batch WHERE ended_ms IS NOT NULL")
 
     def _batches(self, which: str) -> set[str]:
@@ -111,7 +111,7 @@ class _Powered(Mortality):
 
 
 class PowerWorld(DiskWorld):
-    """The power goes where the scenario lets the process die; of every fourth job, some syncs fail before that, too."""
+    """The power goes where the scenario lets the process die. In every fourth job, some syncs fail before that too."""
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(scenario)
@@ -137,4 +137,4 @@ class PowerWorld(DiskWorld):
             self.folder = root / "ledger"
 
     def _leave_behind(self) -> None:
-        """The disk does it, when the run has ended."""
+        """Do nothing: the disk does it when the run has ended."""

@@ -1,1 +1,1 @@
-"""Coverage-guided fuzzing of what reads others' bytes: targets that say what must hold, and the inputs that were worth keeping."""
+"""Coverage-guided fuzzing of code that reads foreign bytes: targets that say what must hold, and inputs that are worth keeping."""

@@ -1,7 +1,8 @@
 """``python -m tests.fuzz TARGET --seconds N``: look for inputs that break a target, guided by the code they reach.
 
-Everything worth keeping goes to a folder of its own and is taken up again by the next run; ``--keep`` adds of it to the corpus what
-reaches code that nothing there reaches. An input that breaks the target is written to the corpus at once: mend, and keep it.
+Every input worth keeping goes to a folder of its own, and the next run continues from it. ``--keep`` adds to the
+corpus those inputs that reach code which no input there reaches. An input that breaks the target is written to the
+corpus at once: fix the code, and keep the input.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NAMES = sorted(
     path.stem for path in (HERE / "targets").glob("*.py") if "\ndef case(" in path.read_text(encoding="utf-8")
 )
 INPUT_BYTES_MAX = {"parquet_files": 8_192, "ledgers": 200}
-"""Longest input; small ones are quicker, and easier to understand when they break something."""
+"""Longest input in bytes. Small ones are faster, and easier to understand when they break something."""
 EPILOG = """\b
 Examples:
   python -m tests.fuzz answers --seconds 600
@@ -37,7 +38,7 @@ Examples:
 )
 @click.option("--keep", is_flag=True, help="Do not fuzz; take the best of what was found into the corpus.")
 def main(target: str, seconds: int, found: Path | None, keep: bool) -> None:
-    """Fuzz a target. Exit code 0 when nothing broke it."""
+    """Fuzz a target. Exit code 0 if nothing broke it."""
     if find_spec("atheris") is None:
         sys.exit("Fuzzing needs atheris: python -m pip install -e '.[test,fuzz]' (Linux, Python 3.11 to 3.13).")
     found = found or Path(tempfile.gettempdir()) / "purgeengine-fuzz" / target
@@ -45,7 +46,7 @@ def main(target: str, seconds: int, found: Path | None, keep: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     options = [f"-artifact_prefix={CORPUS / target}{os.sep}", f"-max_len={INPUT_BYTES_MAX.get(target, 4_096)}"]
     if keep:
-        # For the branches it reaches, not for how often.
+        # Keep an input for the branches that it reaches, not for how often it reaches them.
         options += ["-merge=1", "-use_counters=0", str(CORPUS / target), str(found)]
     else:
         dictionary = found.with_suffix(".dict")
@@ -63,7 +64,7 @@ def main(target: str, seconds: int, found: Path | None, keep: bool) -> None:
 
 
 def as_dictionary(tokens: tuple[bytes, ...]) -> str:
-    """Words in the form that libFuzzer reads."""
+    """Return words in the form that libFuzzer reads."""
     return "".join('"' + "".join(f"\\x{byte:02x}" for byte in token) + '"\n' for token in tokens)
 
 

@@ -1,6 +1,7 @@
-"""Holds what the ledger says against what the service saw, and knows nothing else of a run.
+"""Compares what the ledger says with what the service saw, and knows nothing else of a run.
 
-It reads the tenant's own record and the ledger as a user gets it (its export, and its batches); the engine is not asked.
+It reads the tenant's own record, and the ledger as a user gets it (its export and its batches). It does not ask the
+engine.
 """
 
 from __future__ import annotations
@@ -24,37 +25,37 @@ if TYPE_CHECKING:
 
 GONE = (Outcome.PURGED, Outcome.ABSENT)
 CLEARLY_NOT_DONE = {401, 409, 412, 423, 424, 429}
-"""What the tenant says to a request that it did not carry out, so that nobody need doubt."""
+"""Statuses of requests that the tenant did not carry out, so that the row need not be in doubt."""
 BUSY = {409, 412, 423}
 GONE_STATUSES = {403, 404}
-"""What a contact that is gone is answered with, by its immutable or its default id."""
+"""Statuses for a contact that is gone, by its immutable or its default id."""
 NO_FAULT = {401, 424, 429}
-"""What says nothing about a row, so that it is never what a row is given up for."""
+"""Statuses that say nothing about a row, so that no row is given up for them."""
 NEVER_SENT = ("duplicate", "invalid")
 ENDLESS = {Trouble.MOVED, Trouble.QUOTA_FULL}
-"""Mailboxes that ask for patience again and again, for hours, which they are granted."""
+"""Mailboxes that ask for waits again and again, for hours, and get them."""
 SLACK_S = 420.0
-"""What a run may take besides its work: the longest back-off, a call that hangs, quarantines, and the gate's probes."""
+"""Seconds that a run may take besides its work: the longest backoff, a hanging call, cooldowns, and the breaker's trial calls."""
 CALL_S = 2.0
-"""What a call of 20 rows takes, generously: five rounds of four at a median of 80 ms."""
+"""Generous seconds for a call of 20 rows: five rounds of four at a median of 80 ms."""
 
 
 class Judge:
-    """Looks on while batches leave, between the runs of a job, and at its end."""
+    """Checks the promises: when batches leave, between the runs of a job, and at its end."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._watched: Path | None = None
         self._eye: Any = None
         self._settled: dict[int, str] = {}
-        """What the ledger said of a row when a run had ended, by row."""
+        """The outcome that the ledger had for a row when a run had ended, by row."""
         self._left_before = frozenset[str]()
-        """The batches that had left by then: what the tenant still ran of them is no new sending."""
+        """The batches that had left by then. What the tenant still runs of them is not a new sending."""
 
     # ------------------------------------------------------------------------------------------------------ meanwhile
 
     def sees_a_batch_leave(self, client_request_id: str) -> None:
-        """Nothing is sent that the ledger has not recorded first; another connection must find it there."""
+        """Check that the ledger has recorded this batch before it leaves: another connection must find it."""
         if self._watched != self._world.folder:
             self.stops_watching()
             self._watched, self._eye = self._world.folder, connect_to_read(self._world.folder)
@@ -63,13 +64,13 @@ class Judge:
         assert found == (1,), f"{self._world}: batch {client_request_id} left, recorded {found[0]} times"
 
     def stops_watching(self) -> None:
-        """Between runs nobody holds the ledger open."""
+        """Close the connection, because between runs nobody holds the ledger open."""
         if self._eye is not None:
             self._eye.close()
         self._watched = self._eye = None
 
     def looks_between_runs(self) -> bool:
-        """No recorded outcome is lost or changed, and no row with one was sent again. Answers whether the job is done."""
+        """Check that no outcome was lost or changed, and that no settled row was sent again. Return whether the job is done."""
         world = self._world
         rows = self.exported()
         for number, outcome in self._settled.items():
@@ -92,7 +93,7 @@ class Judge:
     # -------------------------------------------------------------------------------------------------------- the end
 
     def exported(self) -> list[dict[str, str]]:
-        """The ledger as a file, read back."""
+        """Export the ledger and read the file back."""
         out = self._world.folder.with_name("export.csv")
         with LedgerReader.open(self._world.folder) as reader:
             export(reader, out)
@@ -100,7 +101,7 @@ class Judge:
             return list(csv.DictReader(lines))
 
     def judges(self) -> None:
-        """Every promise, for a job that has ended."""
+        """Check every promise, for a job that has ended."""
         rows = self.exported()
         self._every_row_has_one_outcome(rows)
         self._what_is_gone_is_gone(rows)
@@ -130,10 +131,14 @@ class Judge:
             firsts.add(key)
 
     def _what_is_gone_is_gone(self, rows: list[dict[str, str]]) -> None:
-        """Purged and absent are true; skipped was never sent; whoever is refused or given up and gone all the same is in doubt."""
+        """Check outcomes against the truth.
+
+        Purged and absent rows are gone. Skipped rows were never sent. A refused or exhausted row that is gone all the
+        same is in doubt.
+        """
         world = self._world
         seen = Counter(entry.contact for entry in world.tenant.log)
-        # A row behind one that broke its lane was never tried, says 424, and is as good as never sent.
+        # A row behind one that broke its lane gets 424: it was never tried, so it counts as never sent.
         tried = Counter(entry.contact for entry in world.tenant.log if entry.status != 424)
         calls = {(entry.contact, entry.client_request_id, entry.status) for entry in world.tenant.log}
         sent_unasked = set(seen) - {row["contact"] for row in rows}
@@ -155,12 +160,13 @@ class Judge:
             purge = world.tenant.truth.purge_of(user, contact) if contact else None
             purged = purge is not None and purge.at >= 0
             assert not purged or purge.ask == world.scenario.action, f"{where}: it was not asked to be deleted so"
-            deceived = world.scenario.faults.item_throttled_after  # a 429 for what was done: nobody can know
+            # a 429 for a request that was carried out: nobody can know
+            deceived = world.scenario.faults.item_throttled_after
             if purged and outcome in (Outcome.REFUSED, Outcome.EXHAUSTED) and not deceived:
                 assert row["in_doubt"] == "true", f"{where}: it was purged and nobody doubts"
 
     def _who_doubts_has_reason(self, rows: list[dict[str, str]]) -> None:
-        """Purged without a 204 needs an earlier sending that may have done it: one that is not known to have done nothing."""
+        """Check that a row purged without a 204 had an earlier sending that may have purged it."""
         world = self._world
         seen: dict[str, list[Seen]] = {}
         for entry in world.tenant.log:
@@ -173,14 +179,15 @@ class Judge:
             assert attempts > 1, f"{world}: row {row}: its only sending found it gone"
             lost = world.deaths or world.answers_lost_in_death
             if lost or world.scenario.faults.item_repeated or len(said) != attempts:
-                continue  # an answer was not recorded, was contradicted, or its call never arrived or was refused as a whole
+                # an answer was not recorded, was contradicted, or its call never arrived or was refused as a whole
+                continue
             before = said[:-1]
             assert not all(entry.answered and entry.status in CLEARLY_NOT_DONE for entry in before), (
                 f"{world}: row {row}: no earlier sending can have done it"
             )
 
     def _nobody_gave_up_early(self, rows: list[dict[str, str]]) -> None:
-        """Skipped with a mailbox that cannot be served, refused by an answer that is final, exhausted after all attempts."""
+        """Check that skipped rows had a closed mailbox, refused rows a final answer, and exhausted rows all attempts."""
         world, limits = self._world, self._world.scenario.limits
         for row in rows:
             outcome, where = row["outcome"], f"{world}: row {row}"
@@ -190,7 +197,7 @@ class Judge:
                 continue
             status, attempts = int(row["status"] or 0), int(row["attempts"])
             if status == 401 and world.scenario.faults.item_unauthorized:
-                continue  # where 401s strike rows by chance, a few in a row look like those of a mailbox that cannot be served
+                continue  # if 401s come by chance, a few in a row look like those of a mailbox that cannot be served
             assert outcome != Outcome.SKIPPED, f"{where}: nothing is wrong with its mailbox"
             if outcome == Outcome.REFUSED:
                 mangled = world.scenario.faults.odd_body and not row["code"]  # "gone" without the code that says so
@@ -202,30 +209,30 @@ class Judge:
 
     def _the_service_was_respected(self) -> None:
         world, counters = self._world, self._world.tenant.counters
-        # Only a service that runs all at once may refuse, and only what the probe is wide: 4 of 8, thrice if unclear, and 16 of
-        # each of 3 times 20; each process probes anew.
+        # Only a service that runs a batch all at once may refuse, and only as many rows as the test of the fanout is
+        # wide: 4 of 8, three times if unclear, and 16 of each of 3 times 20. Each process tests anew.
         deceived = world.scenario.settings.dispatch == "all" and world.scenario.limits.fanout == "auto"
         unseen = sum(
             entry.status == 429 and not entry.answered for entry in world.tenant.log
-        )  # teaches nobody anything
+        )  # the client learnt nothing from these
         probing = 72 * (1 + world.deaths) + unseen if deceived else 0
         assert counters.refused_concurrency <= probing, f"{world}: {counters}"
         assert counters.refused_rate == 0, f"{world}: the window was overrun: {counters}"
-        if not world.answers_lost_in_death:  # a wait that was told to a process in its last moment is known to nobody
+        if not world.answers_lost_in_death:  # a process that died with the answer in hand cannot know the wait in it
             assert counters.early_retries == counters.early_calls == 0, (
                 f"{world}: a Retry-After was cut short: {counters}"
             )
         assert counters.violations == 0, f"{world}: {world.tenant.violations[:1]}"
 
     def _it_ended_in_time(self) -> None:
-        """Once the faults have stopped, nothing but the limits takes time: no deadlock, no livelock."""
+        """Check that once the faults have stopped, only the limits take time: no deadlock, no livelock."""
         world, scenario = self._world, self._world.scenario
         if world.faults_ended_at is None or scenario.crashes or ENDLESS & set(scenario.troubles.values()):
             return
         largest = max(scenario.rows_by_mailbox)
         most_asked = max(Counter(entry.mailbox for entry in world.tenant.log).values())
-        # What was lost on the way counts in our window and is not in the tenant's record: once more for each row, at most; and so
-        # does what was recorded and did not leave because the run broke off.
+        # Requests that were lost on the way count in our window, and not in the tenant's record: at most once more
+        # for each row. So do requests that were recorded and did not leave because the run broke off.
         windows = max(most_asked, (2 + world.broken_off) * largest) // scenario.limits.mailbox_requests
         calls = sum(scenario.rows_by_mailbox) / scenario.limits.connections / 4
         work_s = max(CALL_S * ceil(largest / 4), CALL_S * calls) + 2 * windows * scenario.limits.mailbox_window_s

@@ -1,4 +1,4 @@
-"""A ledger in memory for tests of the engine alone: it holds every entry against the promises as it comes."""
+"""A ledger in memory for tests of the engine alone. It checks the promises for every entry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.fixtures import stretches_of
 
 
 class MemoryLedger:
-    """Remembers in memory, and holds every entry against the promises as it comes."""
+    """Keeps entries in memory, and checks the promises for each."""
 
     trouble = None
 
@@ -34,22 +34,22 @@ class MemoryLedger:
         return len(self._items)
 
     def mailboxes(self) -> Iterator[MailboxOpened]:
-        """All of them, largest first."""
+        """Return all mailboxes, the largest first."""
         order = sorted(range(len(self._ranges)), key=lambda m: self._ranges[m][0] - self._ranges[m][1])
         return iter([MailboxOpened(mailbox, *self._ranges[mailbox]) for mailbox in order])
 
     def folder_rows(self, runs: Iterable[range]) -> list[FolderRows]:
-        """The rows at these positions."""
+        """Return the rows at these positions."""
         return stretches_of(self._items[position] for run in runs for position in run)
 
     def user(self, mailbox: int) -> str:
-        """Its name."""
+        """Return the name of a mailbox."""
         return self._items[self._ranges[mailbox][0]].user
 
     user_of = user
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
-        """Durable at once."""
+        """Take entries. They are durable at once."""
         await asyncio.sleep(0.001)
         for entry in entries:
             if isinstance(entry, BatchSent):

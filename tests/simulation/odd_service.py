@@ -1,7 +1,7 @@
-"""A service of its own behind ``$batch``, which shares nothing with the program or its simulation, and answers oddly.
+"""A service of its own behind ``$batch`` that answers oddly. It shares no code with the program or its simulation.
 
-It knows which contacts exist, writes down every sub-request that it sees, and wraps true answers into every shape that a service or
-something in between was seen to give. Odd answers stop after a number of calls, so that a job can end.
+It knows which contacts exist, records every sub-request that it sees, and puts true answers into every shape that a
+service, or something in between, was seen to give. Odd answers stop after a number of calls, so that a job can end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import trustme
 from aiohttp import web
 
 BYTES_S_MAX = 0.5
-"""How long an answer that comes byte by byte may take in all."""
+"""Seconds that an answer may take that comes byte by byte."""
 DEEP = 50_000
 """Levels of nesting: far deeper than any reader follows."""
 
@@ -34,7 +34,7 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Deed:
-    """One sub-request as the service saw it: when (monotonic seconds), which call, and the status that was meant."""
+    """One sub-request as the service saw it: when (monotonic seconds), in which call, and the true status."""
 
     at: float
     call: int
@@ -46,7 +46,7 @@ class Deed:
 
 
 def retry_after_shapes(now_utc: float) -> dict[str, str]:
-    """Every form of a wait, none longer than two seconds where the wait is to be kept."""
+    """Return every form of a wait. Those that must be kept are two seconds at most."""
     return {
         "zero": "0",
         "negative": "-1",
@@ -67,10 +67,12 @@ def retry_after_shapes(now_utc: float) -> dict[str, str]:
 
 
 class OddService:
-    """Serves while the ``async with`` lasts. ``contacts`` are (mailbox, contact) that exist; ``odd_calls`` how many may be odd.
+    """Serves inside its ``async with``.
 
-    ``forever`` names a mailbox that is answered 429 with a useless wait for ``forever_s``; ``far`` one that is told on each
-    request to come again after ``far_s``.
+    ``contacts`` are the (mailbox, contact) that exist; ``odd_calls`` is how many calls may be odd.
+
+    ``forever`` names a mailbox that gets 429 with a useless wait for ``forever_s`` seconds. ``far`` names one that
+    gets a wait of ``far_s`` seconds on each request.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class OddService:
         self.log: list[Deed] = []
         self.shapes: Counter[str] = Counter()
         self.stray: list[str] = []
-        """Requests that came anywhere else, with whether they brought a token."""
+        """Requests to any other address, with whether they had a token."""
         self.url = ""
         self.ca_file = folder / "odd-ca.pem"
         self.forever, self.forever_s, self.far, self.far_s = forever, forever_s, far, far_s
@@ -134,7 +136,7 @@ class OddService:
         return await self._written(request, json.dumps({"responses": said}).encode(), odd)
 
     def _item(self, one: Item, call: int, may: bool, odd: bool) -> Item:
-        """Carry out one sub-request, or refuse it for now; and write it down."""
+        """Carry out one sub-request, or refuse it for now, and record it."""
         parts = one["url"].split("?")[0].strip("/").split("/")
         mailbox, contact = unquote(parts[1]).lower(), unquote(parts[parts.index("contacts") + 1])
         headers: dict[str, Any] = {}
@@ -170,7 +172,7 @@ class OddService:
         return self.forever_since
 
     async def _written(self, request: web.BaseRequest, body: bytes, odd: bool, status: int = 200) -> web.StreamResponse:
-        """The answer on the wire: in one piece, packed although nobody asked for it, in chunks, or byte by byte."""
+        """Write the answer: in one piece, compressed although nobody asked for it, in chunks, or byte by byte."""
         endpoint = self._rng.choice(["plain", "gzip", "chunks", "slow"]) if odd else "plain"
         headers = {"Content-Type": "application/json", "request-id": f"r-{self._calls}"}
         if endpoint == "gzip":
@@ -193,12 +195,12 @@ class OddService:
     # ------------------------------------------------------------------------------------------------- odd as a whole
 
     async def page(self, request: web.BaseRequest, status: int) -> web.StreamResponse:
-        """A page of HTML."""
+        """Return an HTML page."""
         text = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Please wait</h1></body></html>"
         return web.Response(status=status, text=text, content_type="text/html", headers={"Server": "gateway/1.0"})
 
     async def outer(self, status: int, shape: str | None = None) -> web.StreamResponse:
-        """An error of the whole call, with any form of a wait or none."""
+        """Return an error of the whole call, with any form of a wait or none."""
         headers = {"request-id": f"r-{self._calls}"}
         if shape is not None:
             headers["Retry-After"] = retry_after_shapes(time.time())[shape].strip()
@@ -240,7 +242,7 @@ async def _redirect(service: OddService, request: web.BaseRequest, _: list[Item]
 
 
 async def _liar(service: OddService, request: web.BaseRequest, said: list[Item]) -> web.StreamResponse:
-    """Says that it is packed, and is not."""
+    """Return an answer that claims to be compressed and is not."""
     body = json.dumps({"responses": said}).encode()
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     return web.Response(body=body, headers=headers)
@@ -266,7 +268,7 @@ WHOLE: dict[str, Callable[..., Any]] = {
     "outer 503 zero": _outer(503, "zero"),
     "outer 504": _outer(504),
 }
-"""Odd answers in place of the true one. Whether the batch was carried out is another draw."""
+"""Odd answers in place of the true one. Whether the batch was carried out is drawn separately."""
 NEVER_DONE = frozenset(name for name in WHOLE if name.startswith("outer 429") or name in ("redirect", "html 200"))
 
 

@@ -1,4 +1,4 @@
-"""Some seeds of a campaign, in a process of its own."""
+"""Plays some seeds of a campaign in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 
 def play_some(name: str, seeds: range) -> tuple[Counter[str], list[tuple[int, str]]]:
-    """Some seeds of a campaign, in a process of its own: what happened, and the seeds that failed with the reason."""
+    """Play some seeds of a campaign. Return what happened, and the seeds that failed with the reason."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     case = import_module(f"tests.campaigns.{name}").case
     counts: Counter[str] = Counter()
@@ -29,6 +29,6 @@ def play_some(name: str, seeds: range) -> tuple[Counter[str], list[tuple[int, st
 
 
 def turn_deaf() -> None:
-    """For such a process: signals to stop may reach the whole group, and only the first of them knows what they mean."""
+    """Ignore signals in such a process. They may reach the whole group, and only the first process knows what they mean."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

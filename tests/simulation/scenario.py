@@ -1,4 +1,4 @@
-"""What may happen in a simulated run, drawn from one seed and kept as JSON: a replay does not depend on what draws."""
+"""What may happen in a simulated run, drawn from one seed and kept as JSON, so that a replay needs no drawing."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ HABITS = (
     "item_repeated",
     "call_throttled",
 )
-"""Faults that a service may show again and again; one that also runs batches at once would deceive the probe."""
+"""Faults that a service may show again and again.
+
+On a service that runs batches all at once they would deceive the test of the fanout.
+"""
 
 LATER = frozenset({"bare_item"})
-"""Faults that came after seeds were kept. They are drawn apart, or every draw that follows would be another one."""
+"""Faults that were added after seeds were kept. They are drawn apart, so that all other draws stay the same."""
 
 
 def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
-    """Rows of each mailbox, skewed: the heaviest first, none empty, ``rows`` in all."""
+    """Return a skewed distribution of ``rows`` rows: the largest mailbox first, none empty."""
     weights = [(rank + 1) ** -exponent for rank in range(mailboxes)]
     counts = [max(1, int(rows * weight / sum(weights))) for weight in weights]
     counts[0] += rows - sum(counts)
@@ -38,36 +41,37 @@ def zipf(rows: int, mailboxes: int, exponent: float = 1.0) -> list[int]:
 
 
 def user(number: int) -> str:
-    """The name of a mailbox."""
+    """Return the name of a mailbox."""
     return f"user{number:05d}@contoso.example"
 
 
 def guid(number: int) -> str:
-    """The object id of its user."""
+    """Return the object id of a mailbox's user."""
     return f"0f0f0f0f-0000-4000-8000-{number:012d}"
 
 
 def upn_of(name: str) -> str:
-    """A mailbox by its one name, whichever of its names this is."""
+    """Return the one name of a mailbox, from any of its names."""
     return name if "@" in name else user(int(name[-12:]))
 
 
 @dataclass(frozen=True)
 class Crash:
-    """The process dies at its ``step``-th step; the same command is given again ``pause_s`` later.
+    """The process dies at its ``step``-th step. The same command is given again ``pause_s`` seconds later.
 
-    Steps are: before a turn is committed, after it is, before a batch leaves, after its answer came, between two turns.
+    Steps are: before a turn is committed, after it is, before a batch leaves, after its answer came, and between two
+    turns.
     """
 
     step: int
     pause_s: float = 1.0
     clock_back_s: float = 0.0
-    """How far somebody turns the wall clock back meanwhile."""
+    """Seconds by which somebody turns the wall clock back meanwhile."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One job on one service with its misfortunes. ``chaos_s`` seconds after the start the faults stop."""
+    """One job on one service with its faults. The faults stop ``chaos_s`` seconds after the start."""
 
     seed: int = 1
     rows_by_mailbox: tuple[int, ...] = (100,)
@@ -78,35 +82,35 @@ class Scenario:
     absent: float = 0.0
     """Share of the contacts that are gone before the run."""
     duplicates: float = 0.0
-    """Share of the rows that stand in the input twice."""
+    """Share of the rows that are in the input twice."""
     invalid: float = 0.0
-    """Share of rows that no contact can have, added to the others."""
+    """Share of extra rows without a contact."""
     shuffled: bool = False
     troubles: dict[int, Trouble] = field(default_factory=dict)
     crashes: tuple[Crash, ...] = ()
     clock_steps: tuple[tuple[float, float], ...] = ()
-    """Steps of the wall clock during the run: at which second, by how many."""
+    """Steps of the wall clock during the run: at which second, by how many seconds."""
     action: Action = Action.PERMANENT_DELETE
     id_type: IdType = IdType.DEFAULT
     two_names: bool = False
-    """Half of the rows name their mailbox by its object id."""
+    """True if half of the rows name their mailbox by its object id."""
     resolved: bool = False
-    """The names are looked up when the ledger is made."""
+    """True if the names are looked up when the ledger is made."""
     suspensions: tuple[tuple[float, float], ...] = ()
-    """Sleeps of the machine while the service and the monotonic clock go on: at which second, for how many."""
+    """Sleeps of the machine while the service and the monotonic clock go on: at which second, for how many seconds."""
 
     def to_json(self) -> str:
-        """Everything that decides the run."""
+        """Return everything that decides the run."""
         return msgspec.json.encode(self).decode()
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Scenario:
-        """What `to_json` wrote."""
+        """Read what `to_json` wrote."""
         return msgspec.json.decode(text, type=cls)
 
 
 def chaos(seed: int) -> Scenario:
-    """A random service, job and misfortune."""
+    """Return a random service, job and faults."""
     rng = random.Random(f"chaos {seed}")
     window = rng.choice([10_000, 10_000, 300])
     jobs = [[rng.randint(1, 60) for _ in range(40)], zipf(900, 60), [700, *[3] * 30], [1] * 300, [400]]
@@ -133,7 +137,7 @@ def chaos(seed: int) -> Scenario:
 
 
 def crashing(seed: int) -> Scenario:
-    """A small random job whose process dies one to five times."""
+    """Return a small random job whose process dies one to five times."""
     rng = random.Random(f"crashes {seed}")
     window = rng.choice([10_000, 10_000, 60])
     jobs = [[rng.randint(1, 30) for _ in range(12)], zipf(200, 15), [150, 3, 3], [1] * 60, [90]]
@@ -163,13 +167,13 @@ def crashing(seed: int) -> Scenario:
 
 
 def _connections(rng: random.Random, seed: int) -> int:
-    """Every seventh run may grow beyond the number that it starts with."""
+    """Draw the number of connections. Every seventh run may grow beyond the number that it starts with."""
     few = rng.choice([1, 2, 4, 16])
     return 64 if seed % 7 == 3 else few
 
 
 def _names(rng: random.Random) -> dict[str, bool]:
-    """Two names for a mailbox are looked up; what happens where they are not is a test of its own."""
+    """Draw whether mailboxes have two names. They are looked up then; a separate test covers names that nobody looked up."""
     return {"two_names": True, "resolved": True} if rng.random() < 0.2 else {}
 
 
@@ -179,7 +183,7 @@ def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
         for name in Faults.probabilities()
         if name not in LATER and rng.random() < 0.4 and not name.startswith("hang")
     }
-    if habits and rng.random() < 0.25:  # what is rare among many faults is met many times over
+    if habits and rng.random() < 0.25:  # a fault that is rare among many is met often here
         chances[rng.choice(HABITS)] = rng.uniform(0.3, 0.6)
     return Faults(
         **chances,
@@ -190,7 +194,7 @@ def _faults(rng: random.Random, *, habits: bool = True) -> Faults:
 
 
 def _throttling(seed: int, faults: Faults) -> Faults:
-    """Every tenth service throttles whole calls, so that many waits are told at once, and every tenth most of its rows.
+    """Let every tenth service throttle whole calls, so that many waits come at once, and every other tenth most of its rows.
 
     In a third of all services no sub-response is bare, in a third some are, and in a third all.
     """

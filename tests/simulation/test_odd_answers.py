@@ -9,5 +9,5 @@ from tests.campaigns.answers import case
 
 @pytest.mark.parametrize("seed", [5, 10])
 def test_odd_answers_break_no_promise(seed: int) -> None:
-    """The ledger is true and nothing beside the list is touched, whatever comes back; a wait of hours is kept."""
+    """Whatever comes back, the ledger is true, nothing outside the list is touched, and a wait of hours is kept."""
     assert case(seed)["rows"]

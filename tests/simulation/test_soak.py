@@ -1,4 +1,4 @@
-"""Nothing grows: the soaks of `tests.campaigns.soak`, small, and proof that they notice what does.
+"""Nothing grows: small soaks of `tests.campaigns.soak`, and proof that they notice growth.
 
 The ledger's caches are made small, so that they are full within the first third, as they are in the long runs.
 """
@@ -31,7 +31,7 @@ def _small_caches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_grows_in_10_000_simulated_rows() -> None:
-    """With every fault about, the last third needs no more than the first, and no task or descriptor outlives the run."""
+    """With every fault, the last third needs no more than the first, and no task or descriptor outlives the run."""
     report = soak.simulated(10_000, faults=Faults.everything(0.001), connections=CONNECTIONS, samples=SAMPLES)
     assert report.broken(soak.SMALL) == []
     assert report.left == {"tasks": 0, "descriptors": 0, "threads": 0}
@@ -60,7 +60,7 @@ def test_nothing_grows_in_3_000_rows_over_sockets() -> None:
 
 
 def test_a_leak_of_what_a_call_was_about_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever keeps batches that have ended, wherever it is, is found by the blocks of memory that stay."""
+    """If code keeps ended batches anywhere, the blocks of memory that stay show it."""
     kept: list[Flight] = []
     landed = BatchResults._landed
 

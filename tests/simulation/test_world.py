@@ -1,7 +1,7 @@
-"""The whole engine in simulated time: what the service saw, held against what the ledger says.
+"""The whole engine in simulated time: the ledger compared with what the service saw.
 
-Invariants: intent before send; one outcome per row; no settled row sent again; never over the mailbox limits by our doing; no
-Retry-After cut short; purged and absent true; and, when the faults stop, an end within bounds.
+Invariants: intent before send; one outcome per row; no settled row sent again; never over the mailbox limits because
+of us; no Retry-After cut short; purged and absent are true; and, when the faults stop, the run ends within bounds.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def test_a_skewed_sorted_job_is_purged_in_full_calls_and_without_a_refusal() -> 
 
 
 def test_a_service_that_runs_batches_all_at_once_is_recognised_by_one_probe() -> None:
-    """The probe costs four refusals, and then no mailbox has more than four rows in a batch."""
+    """The test of the fanout costs four refusals, and then no mailbox has more than four rows in a batch."""
     world = World(rows_by_mailbox=JOB, settings=TenantSettings(dispatch="all")).run()
     world.judge()
     assert world.counts == Counter({Outcome.PURGED: 4_000})
@@ -51,7 +51,7 @@ def test_a_service_that_runs_batches_all_at_once_is_recognised_by_one_probe() ->
 
 @pytest.mark.parametrize("dispatch", ["four", "all"])
 def test_fanout_four_is_never_refused_on_either_service(dispatch: str) -> None:
-    """Who asks for four gets no refusal at all."""
+    """A fanout of four gets no refusal at all."""
     world = World(
         rows_by_mailbox=zipf(1_000, 30), limits=Limits(fanout=4), settings=TenantSettings(dispatch=dispatch)
     ).run()
@@ -73,7 +73,7 @@ def test_the_request_window_of_a_mailbox_is_kept_and_spent() -> None:
 
 
 def test_a_mailbox_under_two_names_is_one_once_they_are_looked_up() -> None:
-    """GUID and UPN share positions, limits and duplicates, and the service is respected as if there were one name."""
+    """GUID and UPN share positions, limits and duplicates, and the service's limits are kept as if there were one name."""
     world = World(rows_by_mailbox=zipf(600, 20), two_names=True, resolved=True, duplicates=0.1, shuffled=True).run()
     world.judge()
     assert world.counts[Outcome.DUPLICATE] > 0
@@ -81,7 +81,7 @@ def test_a_mailbox_under_two_names_is_one_once_they_are_looked_up() -> None:
 
 
 def test_a_mailbox_under_two_names_that_nobody_looked_up_is_survived() -> None:
-    """The known limit: both halves may be in flight at once. Refusals lower both, every row ends, and what is gone is gone."""
+    """Both names may be in flight at once, a known limit: refusals lower both, every row ends, and purged rows are gone."""
     world = World(rows_by_mailbox=[400, 300], two_names=True, shuffled=True).run()
     assert world.counts == Counter({Outcome.PURGED: 700})
     assert world.tenant.truth.remaining() == 0
@@ -91,7 +91,7 @@ def test_a_mailbox_under_two_names_that_nobody_looked_up_is_survived() -> None:
 
 
 def test_closed_mailboxes_do_not_stop_the_run() -> None:
-    """One mailbox denied, one missing: their rows are refused or skipped, all others are purged."""
+    """The rows of one denied and one missing mailbox are refused or skipped; all others are purged."""
     world = World(rows_by_mailbox=[40] * 10, troubles={3: Trouble.DENIED, 5: Trouble.MISSING}).run()
     world.judge()
     assert world.counts[Outcome.PURGED] == 320
@@ -108,7 +108,7 @@ def test_a_token_that_expires_is_renewed_and_fails_no_row() -> None:
 
 
 def test_an_outage_of_eight_seconds_is_sat_out() -> None:
-    """Everything fails for 8 s: no row is lost to it, and the run goes on afterwards."""
+    """Everything fails for 8 s: no row is lost to it, and the run continues afterwards."""
     world = World(rows_by_mailbox=zipf(3_000, 100), faults=Faults(outage=(2.0, 10.0))).run()
     world.judge()
     assert world.counts == Counter({Outcome.PURGED: 3_000})
@@ -117,7 +117,7 @@ def test_an_outage_of_eight_seconds_is_sat_out() -> None:
 
 @pytest.mark.parametrize("fault", sorted(set(Faults.probabilities()) - {"item_throttled_after"}))
 def test_each_fault_alone_costs_no_row(fault: str) -> None:
-    """With one tenth of every chance going wrong in one way, the ledger still equals the truth and nothing is given up."""
+    """With a fault in one tenth of all chances, the ledger still equals the truth and no row is given up."""
     world = World(
         rows_by_mailbox=zipf(300, 12),
         limits=Limits(attempts_max=30, unclear_attempts_max=30),
@@ -131,7 +131,7 @@ def test_each_fault_alone_costs_no_row(fault: str) -> None:
 
 @pytest.mark.parametrize("skew_s", [-7_200.0, -1.5, 1.5, 7_200.0])
 def test_a_retry_after_as_a_date_needs_no_clock_to_be_right(skew_s: float) -> None:
-    """Ours and the service's differ by up to two hours: no date is undercut, and none makes a wait of hours."""
+    """With clocks up to two hours apart, no wait until a date is cut short, and none becomes hours."""
     faults = Faults(item_throttled_before=0.2, call_throttled=0.05)
     world = World(rows_by_mailbox=[40] * 20, faults=faults)
     world.utc_offset_s = skew_s
@@ -142,7 +142,7 @@ def test_a_retry_after_as_a_date_needs_no_clock_to_be_right(skew_s: float) -> No
 
 @pytest.mark.parametrize("by_s", [-86_400.0, -3_600.0, -1.0, 1.0, 3_600.0, 86_400.0])
 def test_a_wall_clock_that_is_set_decides_nothing(by_s: float) -> None:
-    """Set forward or back by up to a day in the middle of a run: it takes the same calls and the same time as with no step."""
+    """A wall clock set by up to a day in the middle of a run changes neither its calls nor its duration."""
     faults = Faults(item_throttled_before=0.1, item_error_after=0.05, reset_after=0.05)
     worlds = [World(rows_by_mailbox=[30] * 20, faults=faults, clock_steps=steps) for steps in ((), ((2.0, by_s),))]
     for world in worlds:
@@ -156,7 +156,7 @@ def test_a_wall_clock_that_is_set_decides_nothing(by_s: float) -> None:
     "faults", [Faults(), Faults(item_throttled_before=0.1, call_error_before=0.2, reset_after=0.05)]
 )
 def test_a_machine_that_sleeps_in_the_middle_of_a_run_goes_on(for_s: float, faults: Faults) -> None:
-    """The monotonic clock runs on meanwhile (Windows does that), and calls run out of time: no outage, and every row is purged."""
+    """If the monotonic clock runs on during sleep (as on Windows), there is no outage, and every row is purged."""
     world = World(rows_by_mailbox=[30] * 20, faults=faults, suspensions=((1.0, for_s), (3.0 + for_s, for_s)))
     world.run_once()
     assert world.error is None
@@ -166,31 +166,31 @@ def test_a_machine_that_sleeps_in_the_middle_of_a_run_goes_on(for_s: float, faul
 
 @pytest.mark.parametrize("seed", range(1, SEEDS_PLAYED + 1))
 def test_chaos_breaks_no_promise(seed: int) -> None:
-    """A random service, job and misfortune from one seed: every promise holds, and once the faults stop, the run ends."""
+    """With a random service, job and faults from one seed, every promise holds, and once the faults stop, the run ends."""
     play(chaos(seed))
 
 
 @pytest.mark.parametrize("seed", range(1, SEEDS_PLAYED + 1))
 def test_death_between_any_two_steps_breaks_no_promise(seed: int) -> None:
-    """The process dies one to five times: the same command finishes the job, and nothing recorded is lost or sent again."""
+    """If the process dies one to five times, the same command finishes the job, and nothing recorded is lost or sent again."""
     play(crashing(seed))
 
 
 @pytest.mark.parametrize("path", sorted(SEEDS.glob("*.json")), ids=lambda path: path.stem)
 def test_what_once_failed_holds(path: Path) -> None:
-    """A scenario that broke a promise once is played for ever, from its drawn options and not from its seed."""
+    """A scenario that once broke a promise is always played, from its drawn options and not from its seed."""
     play(Scenario.from_json(path.read_bytes()))
 
 
 def test_a_scenario_comes_back_from_its_json() -> None:
-    """What is printed with a failure repeats it."""
+    """The JSON printed with a failure repeats the scenario."""
     for seed in range(50):
         assert Scenario.from_json(chaos(seed).to_json()) == chaos(seed)
         assert Scenario.from_json(crashing(seed).to_json()) == crashing(seed)
 
 
 def test_the_same_seed_gives_the_same_ledger_byte_for_byte() -> None:
-    """Two plays of one scenario export the same bytes, ids and times included, and hold the same records."""
+    """Two plays of one scenario export the same bytes, including ids and times, and have the same records."""
 
     def once() -> tuple[bytes, list[str]]:
         world = World(replace(crashing(57), faults=Faults.everything(0.02))).run()

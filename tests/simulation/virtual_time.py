@@ -1,7 +1,7 @@
-"""An event loop whose clock jumps to the next timer as soon as everybody waits: simulated hours in real milliseconds.
+"""An event loop whose clock jumps to the next timer when everybody waits: simulated hours in real milliseconds.
 
-Nothing in it may wait for the outside world (sockets, threads): when no timer is left and nothing is ready, nothing will ever
-happen again, and that is a deadlock of ours.
+Nothing in it may wait for the outside world (sockets, threads). If no timer is left and nothing is ready, nothing
+will ever happen again, and that is a deadlock of ours.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 JUMPS_MAX = 1_000_000
-"""Timers after which a run that has not ended never will; the longest of thousands of seeds needs a tenth."""
+"""Most timers of a run. A run that needs more will never end; the longest of thousands of seeds needs a tenth."""
 
 
 class Livelock(Exception):
-    """Something happens again and again, and nothing comes of it."""
+    """Something happens again and again, and the run makes no progress."""
 
 
 class Deadlock(Exception):
-    """Everybody waits and no timer is set."""
+    """Everybody waits, and no timer is set."""
 
 
 class _JumpingSelector(selectors.SelectSelector):
-    """Instead of waiting, moves the clock."""
+    """Moves the clock instead of waiting."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class _JumpingSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Starts at time 0."""
+    """An event loop in virtual time, which starts at 0."""
 
     def __init__(self, jumps_max: int = JUMPS_MAX) -> None:
         self._virtual_now = 0.0
@@ -48,11 +48,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(_JumpingSelector(self))
 
     def time(self) -> float:
-        """Virtual seconds."""
+        """Return virtual seconds."""
         return self._virtual_now
 
     def jump(self, by_s: float) -> None:
-        """Move on. A trifle more than asked, so that rounding never leaves a timer just ahead of us for ever."""
+        """Move the clock, slightly more than asked, so that rounding never leaves a timer just ahead of it."""
         self._jumps_left -= 1
         if self._jumps_left < 0:
             raise Livelock(f"still not done after {self._virtual_now:.0f} s")
@@ -61,7 +61,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock:
-    """The engine's clock in virtual time; the wall clock starts at ``utc_at_zero``."""
+    """The engine's clock in virtual time. The wall clock starts at ``utc_at_zero``."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, utc_at_zero: float = 1_767_225_600.0) -> None:
         self._loop = loop
@@ -74,11 +74,14 @@ class VirtualClock:
         return self._utc_at_zero + self._loop.time()
 
     def set_forward(self, by_s: float) -> None:
-        """Somebody sets the wall clock, by a negative number back."""
+        """Set the wall clock forward, or back by a negative number."""
         self._utc_at_zero += by_s
 
 
 def run_virtually(main: Coroutine[Any, Any, Result], jumps_max: int = JUMPS_MAX) -> Result:
-    """Run to the end in virtual time. Raises `Deadlock` when nothing can happen any more, `Livelock` after so many timers."""
+    """Run to the end in virtual time.
+
+    Raises `Deadlock` if nothing can happen any more, `Livelock` after ``jumps_max`` timers.
+    """
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(jumps_max)) as runner:
         return runner.run(main)

@@ -1,7 +1,8 @@
 """The whole engine in simulated time from one seed: real scheduler, engine, codec and ledger against the simulated tenant.
 
-Nothing here opens a socket or sleeps; the ledger is the real one, in a temporary folder. A `World` runs a `Scenario`, lets the
-process die where the scenario says so, gives the same command again until the job is done, and lets the judge look.
+Nothing here opens a socket or sleeps. The ledger is the real one, in a temporary folder. A `World` runs a `Scenario`,
+lets the process die where the scenario says so, gives the same command again until the job is done, and lets the
+judge check it.
 """
 
 from __future__ import annotations
@@ -42,17 +43,17 @@ from tests.support.ledger_fixtures import FakeSource
 
 CALL_TIMEOUT_S = 30.0
 RUNS_MAX = 40
-"""Runs after which a job that still has not ended never will."""
+"""Most runs of a job. A job that needs more will never end."""
 MEMORY_DISK = Path("/dev/shm")
-"""Where a ledger costs no disk access, on Linux; syncs are not what is tested here."""
+"""Folder where a ledger needs no disk, on Linux. These tests are not about syncs."""
 
 
 class Death(BaseException):
-    """The process is gone. Nothing may catch it."""
+    """The process is gone. Nothing may catch this."""
 
 
 class Mortality:
-    """Counts the steps of a process and ends it at one of them; afterwards nothing of it reaches the disk or the tenant."""
+    """Counts the steps of a process and ends it at one of them. After that, nothing of it reaches the disk or the tenant."""
 
     def __init__(self, at_step: int | None) -> None:
         self._at_step = at_step
@@ -60,7 +61,7 @@ class Mortality:
         self.dead = False
 
     def step(self) -> None:
-        """One more. Raises `Death` at the last, and ever after."""
+        """Count one more step. Raises `Death` at the last one, and always after it."""
         self.steps += 1
         if self.dead or self.steps == self._at_step:
             self.dead = True
@@ -68,7 +69,7 @@ class Mortality:
 
 
 class MortalLedger:
-    """The real ledger as the engine wants it, on the loop's own thread; remembers what it has acknowledged."""
+    """The real ledger as the engine uses it, on the loop's own thread. It remembers what it has acknowledged."""
 
     def __init__(self, world: World, ledger: Ledger, mortality: Mortality) -> None:
         self._world = world
@@ -103,13 +104,13 @@ class SimulatedTokens:
         self.renewals = 0
 
     async def token(self) -> str:
-        """The current one."""
+        """Return the current token."""
         if not self._token:
             self._token = self._login.issue(self._started_at + self._clock.monotonic())
         return self._token
 
     async def renew(self, stale: str, claims: str = "") -> str:
-        """Another than ``stale``."""
+        """Return another token than ``stale``."""
         await asyncio.sleep(0.2)
         if stale == self._token:
             self.renewals += 1
@@ -118,7 +119,7 @@ class SimulatedTokens:
 
 
 class MortalTransport(SimulatedTransport):
-    """Carries nothing that the ledger on disk has not recorded."""
+    """Carries a batch only if the ledger on disk has recorded it."""
 
     def __init__(self, world: World, mortality: Mortality, login: LoginEndpoint, zero_s: float) -> None:
         super().__init__(world.tenant, login=login, timeout_s=CALL_TIMEOUT_S, zero_s=zero_s)
@@ -150,7 +151,7 @@ class World:
     """One job, from its input to its last outcome."""
 
     def __init__(self, scenario: Scenario | None = None, **more: Any) -> None:
-        """``more`` are the fields of a `Scenario`, for tests that care about a few of them."""
+        """Make the job. ``more`` are fields of a `Scenario`, for tests that need only a few of them."""
         if scenario is None:
             scenario = Scenario(**{**more, "rows_by_mailbox": tuple(more.get("rows_by_mailbox", (100,)))})
         self.scenario = scenario
@@ -186,18 +187,18 @@ class World:
         self.duration_s = 0.0
         self.faults_ended_at: float | None = None
         self.error: PurgeEngineError | None = None
-        """What the last run ended with."""
+        """The error that ended the last run."""
         self.acknowledged: dict[int, Outcome] = {}
-        """What the ledger has said it would remember, by row."""
+        """The outcomes that the ledger has acknowledged, by row."""
         self.hours: Hours | None = None
-        """When the runs may send, by the wall clock; any time will do for None."""
+        """When the runs may send, by the wall clock. None for any time."""
         self.login = LoginEndpoint()
         self.judge_of_runs = Judge(self)
 
     # -------------------------------------------------------------------------------------------------------- what happens
 
     def stage(self) -> Ledger:
-        """The same command again: a new ledger, or the one that is there."""
+        """Give the same command again: make a new ledger, or open the one that is there."""
         return Ledger.open(
             self.folder,
             self.source,
@@ -222,7 +223,7 @@ class World:
         raise AssertionError(f"{self}: not done after {RUNS_MAX} runs; the last ended with {self.error}")
 
     def run_once(self, dies_at_step: int | None = None) -> None:
-        """One run, to its end, to what stopped it, or to its death."""
+        """Do one run, to its end, to what stopped it, or to its death."""
         mortality = self.mortality(dies_at_step)
         self.answers_not_recorded = 0
         ledger = self.error = None
@@ -243,11 +244,11 @@ class World:
             ledger.close()
 
     def mortality(self, dies_at_step: int | None) -> Mortality:
-        """What ends the next process."""
+        """Return what ends the next process."""
         return Mortality(dies_at_step)
 
     def _leave_behind(self) -> None:
-        """Go on with the folder as it is at this moment: what closing the ledger does to it, a dead process does not do."""
+        """Continue with the folder as it is at this moment: a dead process does not close its ledger."""
         left = self.folder.with_name(f"ledger-{self.deaths}")
         shutil.copytree(self.folder, left, ignore=shutil.ignore_patterns("*-shm", "lock", "reserve"))
         self.folder = left
@@ -295,7 +296,7 @@ class World:
             raise RunStopped(f"halted: {self.engine.halted.reason}")
 
     def _end_of_chaos(self, loop: asyncio.AbstractEventLoop, started_at: float) -> None:
-        """Faults stop, and from now on nothing excuses a job that does not end."""
+        """Let the faults stop. From then on, a job that does not end has no excuse."""
 
         def heal() -> None:
             self.tenant.set_faults(Faults())
@@ -311,7 +312,7 @@ class World:
     # -------------------------------------------------------------------------------------------------------- what is left
 
     def judge(self) -> None:
-        """Hold the ledger against the truth. Every broken promise is an AssertionError that names the scenario."""
+        """Compare the ledger with the truth. Every broken promise is an AssertionError that names the scenario."""
         self.judge_of_runs.judges()
 
     @property
@@ -324,7 +325,7 @@ class World:
 
 
 def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
-    """The rows of the input, with duplicates and invalid ones, in the scenario's order."""
+    """Return the rows of the input, with duplicates and invalid ones, in the scenario's order."""
     rows = [
         (user(number), "", f"AAMkAGI2{number:04d}{row:06d}=")
         for number, count in enumerate(scenario.rows_by_mailbox)
@@ -343,7 +344,7 @@ def input_of(scenario: Scenario, rng: Random) -> list[tuple[str, str, str]]:
 
 
 def play(scenario: Scenario, kind: type[World] = World) -> Counter[str]:
-    """Run a scenario to its end, have it judged, and tell what happened in it."""
+    """Run a scenario to its end, judge it, and return what happened in it."""
     world = kind(scenario)
     try:
         world.run()

@@ -1,6 +1,6 @@
-"""The real command line against a simulated tenant over real HTTP and TLS.
+"""The real command line against a simulated tenant, over real HTTP and TLS.
 
-In a process of its own; in that of the test where nothing of it depends on the process.
+It runs in a process of its own, or in the test's process where nothing depends on the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Row = tuple[str, str, str]
 
 
 def rows_of(counts: Sequence[int]) -> list[Row]:
-    """Rows sorted by mailbox, with ids of ordinary length."""
+    """Return rows sorted by mailbox, with ids of ordinary length."""
     return [
         (f"user{mailbox:04d}@contoso.example", "", f"AAMkAGI2{'T' * 96}{mailbox:04d}{row:08d}=")
         for mailbox, count in enumerate(counts)
@@ -39,7 +39,7 @@ def rows_of(counts: Sequence[int]) -> list[Row]:
 
 
 def write_csv(path: Path, rows: Sequence[Row]) -> Path:
-    """An input file."""
+    """Write an input file."""
     with path.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(("user", "folder", "contact"))
@@ -57,14 +57,14 @@ class Ended:
 
     @property
     def json(self) -> dict[str, Any]:
-        """What it said on stdout."""
+        """The JSON that it printed on stdout."""
         found: dict[str, Any] = json.loads(self.out)
         return found
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A folder, a tenant that listens, and the command line pointed at it."""
+    """A folder, a tenant that listens, and the command line that uses this tenant."""
 
     folder: Path
     server: SimulatedTenant
@@ -72,11 +72,11 @@ class Bench:
 
     @property
     def ledger(self) -> Path:
-        """Where `run` keeps its ledger."""
+        """The ledger's folder of `run`."""
         return self.folder / "ledger"
 
     def run_arguments(self, *more: str) -> list[str]:
-        """``run`` with the addresses of the tenant."""
+        """Return the arguments of ``run`` with the addresses of the tenant."""
         server = self.server
         endpoint = [
             "--graph-url",
@@ -89,11 +89,11 @@ class Bench:
         return ["run", str(self.input), "--ledger", str(self.ledger), "--yes", "--json", "--quiet", *endpoint, *more]
 
     def run(self, *more: str, timeout_s: float = TIMEOUT_S, **environment: str) -> Ended:
-        """``run`` to its end."""
+        """Run ``run`` to its end."""
         return self.command(*self.run_arguments(*more), timeout_s=timeout_s, **environment)
 
     def command(self, *arguments: str, timeout_s: float = TIMEOUT_S, **environment: str) -> Ended:
-        """Any command to its end."""
+        """Run any command to its end."""
         with self.start(*arguments, **environment) as process:
             try:
                 out, err = process.communicate(timeout=timeout_s)
@@ -103,11 +103,11 @@ class Bench:
         return Ended(process.returncode, out, err)
 
     def run_here(self, *more: str, **environment: str) -> Ended:
-        """``run`` to its end, in this process: half the CPU of one of its own, most of which goes into starting it."""
+        """Run ``run`` to its end in this process. That takes half the CPU of a process, whose start costs the most."""
         return self.here(*self.run_arguments(*more), **environment)
 
     def here(self, *arguments: str, **environment: str) -> Ended:
-        """Any command that asks nothing at a terminal, to its end, in this process; unlike a process, it cannot be given up."""
+        """Run any command that asks nothing at a terminal, in this process. Unlike a process, it cannot be stopped."""
         with (
             patch.dict(os.environ, self._environment(environment), clear=True),
             redirect_stdout(io.StringIO()) as out,
@@ -117,7 +117,7 @@ class Bench:
         return Ended(code, out.getvalue(), err.getvalue())
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        """That of this process with the credentials of the tenant's app; an empty value takes a name out."""
+        """Return this process's environment with the credentials of the tenant's app. An empty value removes a name."""
         app = self.server.login.app
         credentials = {
             "AZURE_TENANT_ID": app.tenant_id,
@@ -136,7 +136,7 @@ class Bench:
         how: Mapping[str, Any] | None = None,
         **environment: str,
     ) -> subprocess.Popen[str]:
-        """Any command, running. An empty value takes a name out of its environment.
+        """Start any command. An empty value removes a name from its environment.
 
         ``how`` are arguments of `subprocess.Popen`; ``command`` is another command line than ours.
         """
@@ -144,7 +144,7 @@ class Bench:
             "stdin": stdin,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
-            "start_new_session": True,  # the terminal that the tests were started from is nobody's to ask
+            "start_new_session": True,  # a test must not ask at the terminal from which the tests were started
         }
         return subprocess.Popen(
             [*command] or [sys.executable, *program, *arguments],
@@ -155,7 +155,7 @@ class Bench:
         )
 
     def exported(self, ledger: str = "ledger") -> list[dict[str, str]]:
-        """A ledger below the folder, as `export` writes it."""
+        """Return the rows of a ledger in the folder, as `export` writes them."""
         out = self.folder / f"{ledger}.csv"
         with LedgerReader.open(self.folder / ledger) as reader:
             export(reader, out)
@@ -167,7 +167,7 @@ class Bench:
 def a_bench(
     folder: Path, tenant: Tenant, rows: Sequence[Row], login: LoginEndpoint | None = None, **options: Any
 ) -> Iterator[Bench]:
-    """Everything in place while inside; ``options`` are the server's."""
+    """Set everything up inside the context. ``options`` are the server's."""
     source = write_csv(folder / "input.csv", rows)
     with in_background(SimulatedTenant(tenant, login, ca_file=folder / "ca.pem", hang_s_max=60.0, **options)) as server:
         yield Bench(folder, server, source)

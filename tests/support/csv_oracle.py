@@ -1,4 +1,4 @@
-"""What Python's ``csv`` with strict quoting reads: an oracle for the CSV reader that knows nothing of it."""
+"""What Python's ``csv`` with strict quoting reads: an independent oracle for the CSV reader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 from typing import NamedTuple
 
 WHITESPACE = " \t\n\r\v\f"
-"""Of a blank cell."""
+"""The characters of a blank cell."""
 
 
 class OracleRow(NamedTuple):
@@ -18,14 +18,14 @@ class OracleRow(NamedTuple):
 
 
 class Oracle(NamedTuple):
-    """The rows to the end of the text, or to the place where the quoting is wrong, and whether it is wrong anywhere."""
+    """The rows up to the end of the text, or up to the place where the quoting is wrong, and whether it is wrong."""
 
     rows: list[OracleRow]
     wrong: bool
 
 
 def oracle_of(text: str, delimiter: str, first_line: int = 1) -> Oracle:
-    """Read text, whose first line has the number ``first_line``. Rows of blank cells are left out."""
+    """Read text whose first line has the number ``first_line``. Rows of blank cells are left out."""
     csv.field_size_limit(1 << 30)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = []

@@ -1,4 +1,4 @@
-"""One constructor for each component, with defaults, so that whatever a test sets is what the test is about."""
+"""One constructor for each component, with defaults. So whatever a test sets is what the test is about."""
 
 from __future__ import annotations
 
@@ -28,12 +28,15 @@ THROTTLED = Reply(429, "ApplicationThrottled", "Application is over its MailboxC
 
 
 def a_scheduler(*mailboxes: int | MailboxOpened, seed: int = 1, ended: bool = True, **limits: Any) -> Scheduler:
-    """A scheduler that has been told of mailboxes (by rows, positions running on) but has not been asked to send."""
+    """Return a scheduler that knows mailboxes but has sent nothing.
+
+    An int gives a mailbox of so many rows, at the next positions.
+    """
     return _Opened(mailboxes, ended, Limits(**{"fanout": 4, "serial_lanes": False, **limits}), random.Random(seed))
 
 
 class _Opened(Scheduler):
-    """Hands over its mailboxes with the first `handle`, so that a test reads like a conversation."""
+    """A scheduler that takes its mailboxes with the first `handle`, so that a test reads like a conversation."""
 
     def __init__(
         self, mailboxes: Sequence[int | MailboxOpened], ended: bool, limits: Limits, rng: random.Random
@@ -53,12 +56,12 @@ class _Opened(Scheduler):
 
 
 def batches(commands: Sequence[Command]) -> list[Batch]:
-    """The batches sent, in order."""
+    """Return the batches sent, in order."""
     return [command.batch for command in commands if isinstance(command, Send)]
 
 
 def entries(commands: Sequence[Command], kind: type | None = None) -> list[Entry]:
-    """The entries recorded, of one kind or all; rows that were settled together apart."""
+    """Return the recorded entries, of one kind or all. Rows settled in one entry are separate here."""
     found: list[Entry] = []
     for command in commands:
         for entry in command.entries if isinstance(command, Record) else ():
@@ -67,27 +70,27 @@ def entries(commands: Sequence[Command], kind: type | None = None) -> list[Entry
 
 
 def outcomes(commands: Sequence[Command]) -> dict[int, Outcome]:
-    """What was settled: position to outcome."""
+    """Return the settled rows: position to outcome."""
     return {entry.position: entry.outcome for entry in entries(commands, Settled)}
 
 
 def returned(commands: Sequence[Command]) -> dict[int, Returned]:
-    """What was returned: position to entry."""
+    """Return the returned rows: position to entry."""
     return {entry.position: entry for entry in entries(commands, Returned)}
 
 
 def positions(batch: Batch) -> list[int]:
-    """The rows in a batch, in the order of their sub-requests."""
+    """Return the rows in a batch, in the order of their sub-requests."""
     return [attempt.position for share in batch.shares for attempt in share.attempts]
 
 
 def mailboxes(batch: Batch) -> list[int]:
-    """The mailboxes in a batch, in order."""
+    """Return the mailboxes in a batch, in order."""
     return [share.mailbox for share in batch.shares]
 
 
 def answer(batch: Batch, *replies: Reply | None, rest: Reply = PURGED, outer: Reply | None = None) -> BatchAnswered:
-    """An answer with these replies first and ``rest`` for the others; None leaves a row unanswered."""
+    """Return an answer with these replies first and ``rest`` for the others. None leaves a row without a reply."""
     said = [*replies, *[rest] * (batch.size - len(replies))]
     mapping = {index: reply for index, reply in enumerate(said) if reply is not None}
     waits = {i: r.retry_after_s for i, r in mapping.items() if r.status == 429 and r.retry_after_s is not None}
@@ -95,17 +98,17 @@ def answer(batch: Batch, *replies: Reply | None, rest: Reply = PURGED, outer: Re
 
 
 def refusal(batch: Batch, status: int, code: str = "", message: str = "", wait: float | None = None) -> BatchAnswered:
-    """An answer without sub-responses."""
+    """Return an answer without sub-responses."""
     return BatchAnswered(batch.number, Answer(Reply(status, code, message, wait), None))
 
 
 def lost(batch: Batch, *, sent: bool = True) -> BatchLost:
-    """No answer."""
+    """Return a lost batch."""
     return BatchLost(batch.number, sent, "The connection was reset.")
 
 
 def stretches_of(items: Iterable[Item]) -> list[FolderRows]:
-    """Rows as a batch takes them: neighbours of one mailbox and folder together."""
+    """Return rows as a batch takes them: neighbours of one mailbox and folder together."""
     return [
         FolderRows(user, folder, [item.contact for item in some])
         for (user, folder), some in groupby(items, lambda item: (item.user, item.folder))

@@ -1,4 +1,4 @@
-"""A server on loopback that does exactly what a test tells it to, over TLS with a CA of its own; and a CONNECT proxy."""
+"""A server on loopback that does exactly what a test says, over TLS with a CA of its own; and a CONNECT proxy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass
 class Request:
-    """What arrived. Header names are in lower case."""
+    """A request that arrived. Header names are in lower case."""
 
     method: str
     target: str
@@ -30,7 +30,7 @@ Behaviour = Callable[[Request, asyncio.StreamWriter], Awaitable[None]]
 
 
 def answering(status: int = 200, body: bytes = b"{}", *headers: str, close: bool = False) -> Behaviour:
-    """Answers everything alike."""
+    """Return a behaviour that answers everything alike."""
 
     async def behave(_request: Request, writer: asyncio.StreamWriter) -> None:
         lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *headers]
@@ -43,7 +43,7 @@ def answering(status: int = 200, body: bytes = b"{}", *headers: str, close: bool
 
 
 def raw(*pieces: bytes, close: bool = True) -> Behaviour:
-    """Writes these bytes, whatever they are, and closes."""
+    """Return a behaviour that writes these bytes, whatever they are, and closes the connection."""
 
     async def behave(_request: Request, writer: asyncio.StreamWriter) -> None:
         for piece in pieces:
@@ -56,16 +56,16 @@ def raw(*pieces: bytes, close: bool = True) -> Behaviour:
 
 
 async def hanging(_request: Request, _writer: asyncio.StreamWriter) -> None:
-    """Never answers."""
+    """Never answer."""
 
 
 async def resetting(_request: Request, writer: asyncio.StreamWriter) -> None:
-    """Breaks the connection once the request has been read."""
+    """Break the connection once the request was read."""
     writer.transport.abort()
 
 
 def in_turn(*behaviours: Behaviour) -> Behaviour:
-    """One after the other; the last for all that follow."""
+    """Return a behaviour that uses these one after another, and the last one for all later requests."""
     left = list(behaviours)
 
     async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
@@ -86,7 +86,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Its root."""
+        """Its root URL."""
         return f"https://{LOOPBACK}:{self.port}"
 
 
@@ -94,7 +94,7 @@ class Server:
 async def serving(
     behave: Behaviour, *, tls: bool = True, on_connect: Callable[..., bool] | None = None
 ) -> AsyncIterator[Server]:
-    """Serve on loopback while inside. ``on_connect`` sees each writer first and answers whether to go on."""
+    """Serve on loopback inside the context. ``on_connect`` sees each writer first, and returns whether to continue."""
     server = Server()
     writers: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
 
@@ -124,9 +124,9 @@ async def serving(
 async def proxying(
     to_port: int, status: int = 200, authorization: str | None = None, tls: bool = False
 ) -> AsyncIterator[Server]:
-    """An HTTP proxy that connects every CONNECT to one port of ours, whatever host was asked for, or refuses them all.
+    """Run an HTTP proxy that connects every CONNECT to one port of ours, whatever host is named, or refuses them all.
 
-    With ``authorization`` it refuses whoever does not send that.
+    With ``authorization`` it refuses every request that does not send that.
     """
     pipes: list[asyncio.Task[None]] = []
 
@@ -170,7 +170,7 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:
-    """One request with a Content-Length or none."""
+    """Read one request, with or without a Content-Length."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     method, target, _ = first.split(" ")
@@ -181,32 +181,32 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
 
 @cache
 def certificate_authority() -> trustme.CA:
-    """The CA of all servers here."""
+    """Return the CA of all servers here."""
     return trustme.CA()
 
 
 @cache
 def server_certificate() -> trustme.LeafCert:
-    """For 127.0.0.1, localhost and a name that only a proxy knows."""
+    """Return the certificate for 127.0.0.1, localhost and a name that only a proxy can reach."""
     return certificate_authority().issue_cert(LOOPBACK, "localhost", "graph.test")
 
 
 @cache
 def server_context() -> ssl.SSLContext:
-    """TLS with that certificate."""
+    """Return a TLS context with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_certificate().configure_cert(context)
     return context
 
 
 def server_thumbprint() -> str:
-    """What Azure would call the certificate: its SHA-1 in hexadecimal."""
+    """Return the certificate's SHA-1 in hexadecimal, as Azure names it."""
     der = ssl.PEM_cert_to_DER_cert(server_certificate().cert_chain_pems[0].bytes().decode())
     return hashlib.sha1(der).hexdigest()
 
 
 def write_ca(folder: Path, ca: trustme.CA | None = None) -> Path:
-    """The CA's certificate as a PEM file."""
+    """Write the CA's certificate to a PEM file."""
     path = folder / "ca.pem"
     (ca or certificate_authority()).cert_pem.write_to_path(path)
     return path

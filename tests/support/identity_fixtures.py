@@ -31,24 +31,24 @@ NONE_SET = dict.fromkeys(
     ),
     "",
 )  # fmt: skip
-"""What the machine that runs the tests may have set is none of theirs."""
+"""Variables that the machine running the tests may have set, and that the tests must not see."""
 
 
 @cache
 def key_pair() -> KeyPair:
-    """The app's certificate; making one takes a while."""
+    """Return the app's certificate, made once because making one takes time."""
     return KeyPair.make()
 
 
 @cache
 def other_pair() -> KeyPair:
-    """The one that comes after it."""
+    """Return the certificate that replaces it."""
     return KeyPair.make()
 
 
 @contextlib.contextmanager
 def a_server(folder: Path, **options: Any) -> Iterator[SimulatedTenant]:
-    """A tenant in which every contact exists, that listens for everything while inside."""
+    """Run a tenant in which every contact exists, with all endpoints, inside the context."""
     tenant = Tenant(TenantSettings(latency_median_s=0.0, overhead_s=0.0, anything_exists=True))
     login = options.pop("login", None) or LoginEndpoint()
     login.people.interval_s = 1
@@ -58,7 +58,7 @@ def a_server(folder: Path, **options: Any) -> Iterator[SimulatedTenant]:
 
 
 def offered(endpoint: str, server: SimulatedTenant, folder: Path) -> dict[str, str]:
-    """What the environment holds for a way to sign in, named after it; registers with the login what it must know."""
+    """Return the environment for the sign-in named ``endpoint``. Register with the login what it must know."""
     login = server.login
     app = {"AZURE_TENANT_ID": login.app.tenant_id, "AZURE_CLIENT_ID": login.app.client_id}
     kind, _, form = endpoint.partition(" ")
@@ -101,7 +101,7 @@ def _certificate(form: str, login: LoginEndpoint, folder: Path) -> dict[str, str
 def tokens_by(
     endpoint: str, server: SimulatedTenant, folder: Path, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> AccessTokens:
-    """Tokens by that way, in this process."""
+    """Return tokens by that sign-in, in this process."""
     environment = {**NONE_SET, **offered(endpoint, server, folder)}
     for name, value in environment.items():  # MSAL reads the endpoints of managed identities from the process itself
         monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)

@@ -1,4 +1,4 @@
-"""Inputs without files, and ledgers made from them, with defaults, so that whatever a test sets is what the test is about."""
+"""Inputs without files, and ledgers made from them, with defaults. So whatever a test sets is what the test is about."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from purgeengine.edges.ledger import Ledger
 
 PURGED = Reply(204)
 NOW = 1_767_225_600_000
-"""The first instant of 2026, in milliseconds."""
+"""The first instant of 2026, in milliseconds since 1970."""
 ID = "11111111-2222-4333-8444-{:012d}"
 
 InputRow = Sequence[Any]
@@ -62,14 +62,14 @@ class FakeSource:
 
 
 def a_source(*mailboxes: int, **more: Any) -> FakeSource:
-    """An input of so many rows for each of a, b, c and so on, mailbox by mailbox."""
+    """Return an input with so many rows for each of a, b, c and so on, mailbox by mailbox."""
     return FakeSource(
         [row for number, count in enumerate(mailboxes) for row in rows_of(chr(97 + number), count)], **more
     )
 
 
 def rows_of(name: str, count: int) -> list[InputRow]:
-    """Rows of one mailbox."""
+    """Return rows of one mailbox."""
     return [(f"{name}@contoso.example", "F", f"{name}-{number}") for number in range(count)]
 
 
@@ -78,7 +78,7 @@ def open_ledger(folder: Path, source: FakeSource | None, **more: Any) -> Ledger:
 
 
 def sent(batch: int, *parts: tuple[int, Sequence[Attempt | int]]) -> BatchSent:
-    """An intent; a plain position is a first attempt."""
+    """Return an intent. A plain position is a first attempt."""
     return BatchSent(
         batch,
         ID.format(batch),
@@ -110,5 +110,5 @@ def returned(position: int, number: int = 1, failures: int = 0, *, in_doubt: boo
 
 
 def opened(ledger: Ledger, now: int = NOW, quarantine_s: float = 40.0, window_s: float = 600.0) -> list[Any]:
-    """The mailboxes that a run starting now would be told of."""
+    """Return the mailboxes that a run starting at ``now`` would get."""
     return list(ledger.mailboxes(now_utc_ms=now, quarantine_s=quarantine_s, window_s=window_s))

@@ -1,6 +1,6 @@
 """What must hold whatever the input: checks that hostile rows, properties and fuzz targets share.
 
-They are written without the code that they judge: an url is taken apart by the standard library, an export is read by ``csv``.
+They are written without the code that they judge: the standard library splits a URL, and ``csv`` reads an export.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ SEGMENT = r"(?:[A-Za-z0-9_.~@=-]|%(?!2F|5C|3F|25|00|0[0-9A-F]|1[0-9A-F])[0-9A-F]
 SHAPE = re.compile(
     rf"/users(?:/{SEGMENT}|\('{SEGMENT}'\))(?:/contactFolders/{SEGMENT})?/contacts/{SEGMENT}/permanentDelete"
 )
-"""The two urls of the contract, and nothing in them that Graph could decode into a path, a query or a control character."""
+"""The two URLs of the contract, with nothing in them that Graph could decode into a path, a query or a control character."""
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def parsed_back(url: str) -> Item:
-    """The row that an url speaks of, read as a server reads it: split at the slashes, every segment decoded once."""
+    """Return the row that a URL names, read as a server reads it: split at the slashes, every segment decoded once."""
     whole = urlsplit(f"https://graph.example/v1.0{url}")
     assert (whole.netloc, whole.query, whole.fragment) == ("graph.example", "", "")
     segments = [unquote(segment, errors="strict") for segment in whole.path.split("/")[2:]]
@@ -50,7 +50,7 @@ def parsed_back(url: str) -> Item:
 
 
 def check_urls(items: list[Item]) -> None:
-    """Every url in the bodies that would be sent has one of the two shapes and speaks of its row."""
+    """Check that every URL in the bodies that would be sent has one of the two shapes and names its row."""
     for start in range(0, len(items), BATCH_ITEMS_MAX):
         some = items[start : start + BATCH_ITEMS_MAX]
         body = json.loads(encode_batch(stretches_of(some)))
@@ -66,7 +66,7 @@ def check_urls(items: list[Item]) -> None:
 
 
 def check_export(out: Path, source_rows: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """No cell runs in a spreadsheet, and the file is an input with the same users, folders and contacts."""
+    """Check that no cell runs in a spreadsheet, and that the file is an input with the same users, folders and contacts."""
     with out.open(encoding="utf-8", newline="") as lines:
         table = list(csv.reader(lines))
     for line in table:
@@ -78,7 +78,7 @@ def check_export(out: Path, source_rows: list[dict[str, Any]]) -> list[dict[str,
 
 
 def the_whole_way(folder: Path, paths: list[Path]) -> list[dict[str, str]]:
-    """Read, stage, build the urls, export to CSV and Parquet; the rows of the CSV."""
+    """Read, stage, build the URLs, export to CSV and Parquet. Return the rows of the CSV."""
     source = open_source(paths)
     source_rows = records(source)
     with Ledger.open(folder / "ledger", source, tenant_id="contoso") as ledger:
@@ -93,5 +93,5 @@ def the_whole_way(folder: Path, paths: list[Path]) -> list[dict[str, str]]:
 
 
 def is_quiet(text: str) -> bool:
-    """Whether a terminal would show this text and do nothing else."""
+    """True if a terminal would show this text and do nothing else."""
     return all(line.isprintable() for line in text.split("\n")) and "Traceback" not in text

@@ -1,4 +1,4 @@
-"""A service whose times can be reckoned by hand, for tests of what is made of them."""
+"""A service whose times can be computed by hand, for tests of code that uses them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from purgeengine.core.forecast.latency import Latency
 
 
 class Root(Latency):
-    """60 ms a call; at once, a tenth of a second times the root of the number of items; in fours, a fortieth for each."""
+    """60 ms for each call; all at once, 0.1 s times the root of the number of rows; four at a time, 0.025 s for each row."""
 
     def longest_of_s(self, items: int) -> float:
         return 0.1 * sqrt(items)
@@ -18,8 +18,8 @@ class Root(Latency):
 
 
 LANE_ROW_S = 0.1 + 0.06 / 20
-"""Of a lane of twenty rows."""
+"""Seconds for each row of a lane of twenty rows."""
 FULL_CALL_S = 0.06 + 0.1 * sqrt(20)
-"""Of twenty rows at once."""
+"""Seconds of a call of twenty rows at once."""
 WIDE_CALL_S = 0.06 + 0.1 * 20 / 4
-"""Of twenty rows, four at a time."""
+"""Seconds of a call of twenty rows, four at a time."""

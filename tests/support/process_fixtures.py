@@ -1,4 +1,4 @@
-"""The command line in a process of its own, against servers of a test that answer however they like."""
+"""The command line in a process of its own, against servers of a test that answer whatever the test wants."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TIMEOUT_S = 150.0
 
 @contextlib.contextmanager
 def in_a_thread(make: Callable[[], contextlib.AbstractAsyncContextManager[Server]]) -> Iterator[Server]:
-    """A server of `tests.support.https_server` on a loop of its own while inside, so that the test may block."""
+    """Run a server of `tests.support.https_server` on a loop of its own inside the context, so that the test may block."""
     loop, stop, started = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
     found: list[Server] = []
 
@@ -51,7 +51,7 @@ def in_a_thread(make: Callable[[], contextlib.AbstractAsyncContextManager[Server
 
 
 def served(behave: Behaviour, *, tls: bool = True) -> contextlib.AbstractContextManager[Server]:
-    """A server that behaves so."""
+    """Run a server with this behaviour inside the context."""
 
     @contextlib.asynccontextmanager
     async def make() -> AsyncIterator[Server]:
@@ -62,13 +62,13 @@ def served(behave: Behaviour, *, tls: bool = True) -> contextlib.AbstractContext
 
 
 def a_jwt(**claims: Any) -> str:
-    """A token that says this of itself, and lives for an hour."""
+    """Return a token with these claims that lives for an hour."""
     said = {"exp": time.time() + 3600, "roles": ["Contacts.ReadWrite"], "tid": "T", "appid": "A", **claims}
     return jwt.encode(said, bytes(32), algorithm="HS256")
 
 
 def command(*arguments: str, timeout_s: float = TIMEOUT_S, **environment: str) -> Ended:
-    """The command in a process of its own to its end; an empty value takes a name out of its environment."""
+    """Run the command in a process of its own to its end. An empty value removes a name from its environment."""
     done = subprocess.run(
         [sys.executable, "-m", "purgeengine", *arguments],
         env=_names(environment),
@@ -83,7 +83,7 @@ def command(*arguments: str, timeout_s: float = TIMEOUT_S, **environment: str) -
 
 
 def command_here(*arguments: str, **environment: str) -> Ended:
-    """The same in this process, where a test may change the program; it takes less time."""
+    """Run the command in this process. A test can change the program then, and it takes less time."""
     with (
         patch.dict(os.environ, _names(environment), clear=True),
         redirect_stdout(io.StringIO()) as out,
@@ -100,7 +100,7 @@ def _names(environment: dict[str, str]) -> dict[str, str]:
 
 
 def a_list(folder: Path, users: int = 1) -> Path:
-    """A list with one contact of each user."""
+    """Write a list with one contact of each user."""
     path = folder / "list.csv"
     lines = [f"user{number}@contoso.example,AAMkAGI2THVSAAA{number:03d}=" for number in range(users)]
     path.write_text("\n".join(["user,contact", *lines, ""]), encoding="utf-8")
@@ -108,7 +108,7 @@ def a_list(folder: Path, users: int = 1) -> Path:
 
 
 def batch_answer(reply: Callable[[dict[str, Any], Request], dict[str, Any]]) -> Behaviour:
-    """Graph's ``$batch``, with a sub-response made from each sub-request."""
+    """Return a behaviour like Graph's ``$batch``, with a sub-response made from each sub-request."""
 
     async def behave(request: Request, writer: asyncio.StreamWriter) -> None:
         asked = json.loads(request.body)["requests"]

@@ -1,7 +1,7 @@
 """How many examples a property is tried with: few in every test run, many more with ``--hypothesis-profile=long``.
 
-Test runs are repeatable: the examples follow from the test's own name. The long profile has over a hundred times as many, draws new
-ones each time, and prints how to repeat one that fails.
+Test runs are repeatable: the examples follow from the test's own name. The long profile has over a hundred times as
+many, draws new ones each time, and prints how to repeat one that fails.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 USUAL_EXAMPLES = 100
 QUICK_SHARE = 0.6
-"""What an ordinary run tries of them: all tests together are to take about five minutes."""
+"""The share of them that an ordinary run tries, so that all tests together take about five minutes."""
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]  # a busy machine is no failure
 settings.register_profile(
@@ -29,5 +29,8 @@ settings.load_profile("ci")
 
 
 def examples(count: int, **more: Any) -> settings:
-    """So many, of which an ordinary test run tries its share, others more. Profiles are chosen before tests are imported."""
+    """Return settings with this number of examples, of which an ordinary run tries its share.
+
+    Profiles are chosen before tests load.
+    """
     return settings(max_examples=max(1, count * settings().max_examples // USUAL_EXAMPLES), **more)

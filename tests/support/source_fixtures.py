@@ -1,4 +1,4 @@
-"""Inputs for the tests of reading: a valid row, files in a line, and what came out as plain values."""
+"""Inputs for the tests of reading: a valid row, files, and the rows read from them as plain values."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def a_file(folder: Path, content: bytes | str, name: str = "input.csv") -> Path:
 
 
 def records(source: Source) -> list[dict[str, Any]]:
-    """All rows with all columns."""
+    """Return all rows with all columns."""
     return [record for batch in source.batches() for record in batch.to_pylist()]
 
 
 def rows(path: Path, **options: Any) -> list[Row]:
-    """Line, roles and reason of every row of one input."""
+    """Return line, roles and reason of every row of one input."""
     return [Row(*(record[name] for name in Row._fields)) for record in records(open_source([path], **options))]
 
 
 def rows_of(folder: Path, content: bytes | str, **options: Any) -> list[Row]:
-    """The same for a file with this content."""
+    """Return line, roles and reason of every row of a file with this content."""
     return rows(a_file(folder, content), **options)
 
 
 def notes_of(source: Source) -> dict[NoteKind, Noted]:
-    """What one reading notes, by kind: how often in all, with the first place."""
+    """Return what one reading notes, by kind: how often in all, with the first place."""
     notes = Notes()
     for number, table in enumerate(source._tables):
         for cells in table.cells():

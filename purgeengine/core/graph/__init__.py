@@ -1,1 +1,1 @@
-"""Graph's language: operations, urls, batches, answers and what they mean."""
+"""Graph's language: operations, URLs, batches, and what answers mean."""

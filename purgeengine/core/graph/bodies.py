@@ -17,14 +17,15 @@ from purgeengine.core.model import Reply
 
 _decode_strictly = msgspec.json.Decoder().decode
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What the decoder raises for bytes that are not what it expects: other JSON, no JSON, bad UTF-8, absurd nesting."""
+"""Errors of the decoder for bytes that it does not expect: other JSON, no JSON, bad UTF-8, absurd nesting."""
 
 
 def lenient_json(body: bytes | msgspec.Raw) -> object:
-    """Any JSON; raises one of `UNREADABLE` for anything else.
+    """Return the value of any JSON. Raises one of `UNREADABLE` for anything else.
 
-    What the strict decoder rejects (half an emoji where a message was cut, a byte order mark, UTF-16) may pass the standard
-    library's. Bytes that are no text spoil the word they stand in, and not what is said of the other rows.
+    The standard library accepts some text that the strict decoder rejects: half an emoji where a message was cut, a
+    byte order mark, UTF-16. Bytes that are not text damage only the word that contains them, not the replies to other
+    rows.
     """
     try:
         return _decode_strictly(body)
@@ -45,35 +46,35 @@ def json_or_none(body: bytes | msgspec.Raw) -> object:
 
 
 def error_in(body: object) -> tuple[str, str]:
-    """Code and message of an error body: an object, or one written as a string or in base64. Empty where absent.
+    """Return code and message of an error body: an object, or one written as a string or in base64. Empty if absent.
 
-    Neither holds anything secret: a service may repeat the token that it was sent, and both are kept and shown.
+    Secrets are removed from both: a service may repeat the token that it was sent, and both texts are kept and shown.
     """
     if isinstance(body, str):
         body = _unpacked(body)
     if not isinstance(body, dict):
         return "", ""
     error = body.get("error")
-    if isinstance(error, str):  # as the login endpoint writes it
+    if isinstance(error, str):  # the login endpoint writes it so
         return _told(error, CODE_LENGTH_MAX), _told(body.get("error_description"))
     if not isinstance(error, dict):
         return "", ""
     message: Any = error.get("message")
-    if isinstance(message, dict):  # as older OData services write it
+    if isinstance(message, dict):  # older OData services write it so
         message = message.get("value")
     return _told(error.get("code"), CODE_LENGTH_MAX), _told(message)
 
 
 def _told(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
-    """The text without secrets. Most errors are the same few sentences, so that what was made of them is kept."""
+    """Return the text without secrets. Most errors are the same few sentences, so results are cached."""
     return _told_once(text[:TEXT_LENGTH_MAX], length_max) if isinstance(text, str) else ""
 
 
-_told_once = lru_cache(maxsize=256)(told)  # of texts of at most 4,000 characters: about a megabyte
+_told_once = lru_cache(maxsize=256)(told)  # texts have at most 4,000 characters: about one megabyte
 
 
 def _unpacked(text: str) -> object:
-    """A body that came as a string: JSON in base64, or JSON itself; None when it is neither."""
+    """Return a body that came as a string: JSON in base64, or JSON itself. None if it is neither."""
     packed = text.encode("utf-8", "replace").strip()
     try:
         if not packed.startswith(b"{"):

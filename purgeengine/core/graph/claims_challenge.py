@@ -1,7 +1,8 @@
-"""Continuous access evaluation: what Graph wants of the next token when it refuses one that has not run out.
+"""Continuous access evaluation: what Graph wants of the next token when it refuses a token that has not expired.
 
-A ``WWW-Authenticate`` with ``error="insufficient_claims"`` carries ``claims``, JSON in base64, that is handed to the login as it is
-(Microsoft's "claims challenge"). What it says is for people only: nothing here is decided by it.
+A ``WWW-Authenticate`` header with ``error="insufficient_claims"`` carries ``claims``: JSON in base64 that is passed
+to the login unchanged (Microsoft calls it a "claims challenge"). Its content is only shown to people. It decides
+nothing here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from purgeengine.core.graph.text import printable
 
 CLAIMS_LENGTH_MAX = 8_192
-"""Characters of ``claims`` that are taken; captured ones have under 1,000."""
+"""Most characters of ``claims`` that are read. Captured ones have fewer than 1,000."""
 CLAIMS_SHOWN_MAX = 5
 """Claims of a challenge that are put into words."""
 
@@ -34,7 +35,7 @@ _CODES = {
 
 
 def claims_of(www_authenticate: str | None) -> str:
-    """The claims asked for, as JSON text for the login; empty where the header has none that can be read."""
+    """Return the claims that Graph asks for, as JSON text for the login. Empty if the header has none that can be read."""
     for quoted, bare in _CLAIMS.findall(www_authenticate or ""):
         packed = (quoted or bare).strip().rstrip("=").replace("-", "+").replace("_", "/")
         try:
@@ -48,7 +49,7 @@ def claims_of(www_authenticate: str | None) -> str:
 
 
 def in_words(message: str, claims: str) -> str:
-    """What the challenge wants, for people, as the end of a sentence; empty where nothing shows that there was one."""
+    """Return what the challenge wants, for people, as the end of a sentence. Empty if there was no challenge."""
     said = _CODE.search(message)
     reasons = []
     if said:
@@ -73,14 +74,15 @@ def _wanted(claims: str) -> str:
 
 
 def _utc_date(seconds: str) -> str:
-    """The seconds since 1970 as a date and time of the Gregorian calendar, in UTC; empty for a text that is no such number.
+    """Return seconds since 1970 as a date and time in UTC. Empty if the text is not such a number.
 
-    Done by hand, since nothing here may reach for a clock. Years begin in March, so that a leap day is the last of its year.
+    This is computed by hand, because the core has no clock and no calendar. Years begin in March here, so that a leap
+    day is the last day of its year.
     """
     if not re.fullmatch(r"[0-9]{1,11}", seconds):
         return ""
     days, second = divmod(int(seconds), 86_400)
-    era, day_of_era = divmod(days + 719_468, 146_097)  # days since 0000-03-01, in spans of 400 years
+    era, day_of_era = divmod(days + 719_468, 146_097)  # days since 0000-03-01, in eras of 400 years
     year_of_era = (day_of_era - day_of_era // 1_460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     from_march = (5 * day_of_year + 2) // 153

@@ -1,9 +1,11 @@
-"""The bytes of an answer to replies, one for each row of a batch.
+"""Turn the bytes of an answer into replies, one for each row of a batch.
 
-Knows the shape of answers and every deviation from it that users have reported; knows nothing of connections, and judges
-nothing (see `purgeengine.core.graph.verdicts`). Sub-responses are matched by id, never by position. One way of reading is quick and
-covers what the documentation promises; whatever it cannot read goes through the tolerant one, slower and to the same end.
-Sources: the documentation of JSON batching, and the threads about answers that depart from it.
+This module knows the shape of answers, and every deviation from it that users have reported. It does not know
+connections, and judges nothing (see `purgeengine.core.graph.verdicts`). Sub-responses are matched by id, never by
+position.
+
+A quick decoder reads what the documentation promises. A tolerant decoder, slower and with the same result, reads the
+rest. Sources: the documentation of JSON batching, and public threads about answers that deviate from it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from purgeengine.errors import Intercepted, NoAnswer
 
 
 class _SubResponse(msgspec.Struct):
-    """As documented. What is only needed for failures stays undecoded."""
+    """A sub-response as documented. What only failures need stays undecoded."""
 
     id: str | int
     status: int
@@ -79,7 +81,7 @@ def decode_answer(
 
 
 class _Replies:
-    """Gathers what is said of each row, by index; two answers that differ leave None."""
+    """Gathers the reply to each row, by index. Two replies that differ give None."""
 
     def __init__(self, size: int, date: str | None, now_utc: float, *, keeps_body: bool) -> None:
         self.size = size
@@ -90,7 +92,7 @@ class _Replies:
         self._keeps_body = keeps_body
 
     def add(self, index: int, status: object, headers: object, body: object) -> None:
-        """One sub-response. Without a status that can be read it says nothing, and contradicts what another one says."""
+        """Take one sub-response. If its status cannot be read, it says nothing, and contradicts any other one for the row."""
         code = _status_of(status)
         if code is None:
             self.found[index] = None
@@ -116,7 +118,7 @@ class _Replies:
 
 
 def _agreed(first: Reply | None, second: Reply) -> Reply | None:
-    """One answer from two to the same row: the first with the longer wait, or None where they differ in what they mean."""
+    """Merge two replies to one row: the first with the longer wait. None if they differ in meaning."""
     if first is None or (first.status, first.code) != (second.status, second.code):
         return None
     waits = [reply.retry_after_s for reply in (first, second) if reply.retry_after_s is not None]
@@ -124,7 +126,7 @@ def _agreed(first: Reply | None, second: Reply) -> Reply | None:
 
 
 def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
-    """Add every sub-response to the replies, or answer half a sentence on why there are none to be read."""
+    """Add every sub-response to the replies. Return None, or half a sentence on why there are none to read."""
     try:
         sub_responses = _decode_quickly(body).responses
     except UNREADABLE:
@@ -147,7 +149,7 @@ CUT_SHORT = "its body was cut short or is not JSON"
 
 
 def _packing_of(named: Mapping[str, str], body: bytes) -> str:
-    """How the body came packed, by its header or its first bytes; empty for one that was not."""
+    """Return how the body is compressed, by its header or its first bytes. Empty if it is not."""
     if body.startswith(b"\x1f\x8b"):
         return "gzip"
     packing = named.get("content-encoding", "").strip().lower()
@@ -155,7 +157,7 @@ def _packing_of(named: Mapping[str, str], body: bytes) -> str:
 
 
 def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
-    """The same for an answer that departs from the documentation."""
+    """Add the sub-responses of an answer that deviates from the documentation. Return as `_read_sub_responses` does."""
     if not body.strip():
         return "its body was empty"
     try:
@@ -174,14 +176,17 @@ def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
 
 
 def index_of(name: object) -> int | None:
-    """Which row an id speaks of, or None where it is none of ours. Graph compares ids without case; ours are numbers."""
+    """Return the index of the row that an id names. None if it is not an id of ours.
+
+    Graph compares ids without letter case; ours are numbers.
+    """
     if isinstance(name, bool) or not isinstance(name, str | int):
         return None
     return _INDEX_OF_ID.get(name.strip() if isinstance(name, str) else name)
 
 
 def _status_of(status: object) -> int | None:
-    """An HTTP status given as a number or as its digits, or None."""
+    """Return an HTTP status that is given as a number or as digits. None if it is neither."""
     if isinstance(status, str) and status.strip().isdecimal() and len(status) <= 10:
         status = int(status)
     if isinstance(status, bool) or not isinstance(status, int | float) or not 100 <= status <= 599:
@@ -190,7 +195,7 @@ def _status_of(status: object) -> int | None:
 
 
 def _parsed(raw: msgspec.Raw) -> object:
-    """The value, or None where it is absent or cannot be read: the status alone then speaks."""
+    """Return the value. None if it is absent or cannot be read; then only the status counts."""
     return json_or_none(raw) if len(memoryview(raw)) else None
 
 
@@ -198,7 +203,7 @@ def _parsed(raw: msgspec.Raw) -> object:
 
 
 def _outer_error(status: int, headers: Mapping[str, str], body: bytes, *, has_rows: bool) -> Reply:
-    """The whole call was refused; its body may be anything, a proxy's page included."""
+    """Return the reply for a call that was refused as a whole. Its body may be anything, for example a proxy's page."""
     parsed = json_or_none(body)
     if not has_rows and not is_graphs(status, headers, body, parsed):
         return Reply(status, NOT_FROM_GRAPH, sentence(status, headers, body))
@@ -206,7 +211,10 @@ def _outer_error(status: int, headers: Mapping[str, str], body: bytes, *, has_ro
 
 
 def _unreadable(status: int, headers: Mapping[str, str], body: bytes, problem: str) -> NoAnswer:
-    """Graph's answers come cut short at times; a page, and anything else that is no JSON, is somebody else's."""
+    """Return the error for an unreadable body.
+
+    Graph's answers are sometimes cut short; a page, or no JSON at all, is somebody else's.
+    """
     if is_graphs(status, headers, body, json_or_none(body)):
         return NoAnswer(f"Graph answered {status}, and {problem}")
     return Intercepted(f"{sentence(status, headers, body)}; {problem}")

@@ -1,4 +1,4 @@
-"""Rows to the bytes of a ``$batch`` request.
+"""Turn rows into the bytes of a ``$batch`` request.
 
 Source: the documentation of JSON batching.
 """
@@ -15,9 +15,9 @@ from purgeengine.core.graph.urls import check_contacts, escaped, url_start
 from purgeengine.core.model import FolderRows
 
 BATCH_ITEMS_MAX = 20
-"""Sub-requests in one batch (json-batching)."""
+"""Most sub-requests in one batch (Graph's limit; json-batching)."""
 PREFER_IMMUTABLE = 'IdType="ImmutableId"'
-"""The value of ``Prefer`` where an id is immutable; it stands in every sub-request (outlook-immutable-id)."""
+"""Value of the header ``Prefer`` for immutable ids. Every sub-request needs it (outlook-immutable-id)."""
 
 
 class _Form(NamedTuple):
@@ -71,7 +71,7 @@ def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMA
     else:
         assert not any(ids), "an id, for an operation that names no item"
     form = _FORMS[operation]
-    pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; behind them all
+    pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; after them all
     pieces[: 3 * rows : 3] = (form.serial if serial else form.before)[:rows]
     pieces[1::3], pieces[2::3] = starts, ids
-    return escaped("".join(pieces)).encode("ascii")  # nothing but an id has what needs it
+    return escaped("".join(pieces)).encode("ascii")  # only ids contain characters to escape

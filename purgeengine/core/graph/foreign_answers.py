@@ -1,8 +1,9 @@
-"""Whether an answer is Graph's at all, and what to say of one that is not.
+"""Decide whether an answer is Graph's, and describe one that is not.
 
-Between a run and Graph there may be a proxy, a gateway, a firewall or the sign-in page of a network, and each answers in Graph's
-place when it does not let a call through. Graph's own answers are JSON; those that refuse carry ``error`` with a ``code`` and the
-header ``request-id``. A refusal that is taken for Graph's although another said it sends people to the wrong place.
+A proxy, a gateway, a firewall or the sign-in page of a network may stand between a run and Graph. Each answers in
+Graph's place when it does not let a call through. Graph's own answers are JSON, and its refusals have ``error`` with
+a ``code``, and the header ``request-id``. If somebody else's refusal is taken for Graph's, people look for the cause
+in the wrong place.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from urllib.parse import urlsplit
 from purgeengine.core.graph.redaction import told
 
 HEADER_LENGTH_MAX = 100
-"""Characters shown of ``Server``, of a host, of a content type or of a page's title."""
+"""Most characters shown of ``Server``, a host, a content type or a page's title."""
 _PAGE_BYTES_MAX = 4_096
 """Bytes of a page that are searched for its title."""
 _TITLE = re.compile(rb"<title[^>]{0,200}>([^<]{1,300})", re.IGNORECASE)
 _SHAPE_IS_ENOUGH = frozenset({400, 401, 408, 413, 424, 429})
-"""Statuses that do not end the run: here ``error`` with a ``code`` alone passes for Graph's."""
+"""Statuses that do not end the run. For them, an ``error`` with a ``code`` is enough to be Graph's."""
 _CODES = frozenset(
     code.lower()
     for code in (
@@ -32,16 +33,19 @@ _CODES = frozenset(
         "UnknownError", "UnsupportedMediaType",
     )
 )  # fmt: skip
-"""Codes that Graph gives a whole call; another one needs a ``request-id`` to be believed where it would end the run."""
+"""Codes that Graph gives a whole call.
+
+Where the answer would end the run, any other code needs a ``request-id`` to be accepted.
+"""
 _INNER = ("innerError", "innererror")
 _MARKS = ("request-id", "requestId", "client-request-id", "date")
-"""What stands in ``innerError``."""
+"""Keys of ``innerError``."""
 
 
 def is_graphs(status: int, headers: Mapping[str, str], body: bytes, parsed: object) -> bool:
-    """Whether Graph can have given this answer, which has no sub-responses.
+    """True if Graph can have given this answer, which has no sub-responses.
 
-    ``headers`` have lower-case names; ``parsed`` is the body as JSON, None where it is none.
+    ``headers`` have lower-case names. ``parsed`` is the body as JSON, or None if it is not JSON.
     """
     if 300 <= status < 400 or is_page(headers, body):
         return False
@@ -58,7 +62,7 @@ def is_graphs(status: int, headers: Mapping[str, str], body: bytes, parsed: obje
 
 
 def sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
-    """Who answered instead of Graph, as far as it shows, and where to look."""
+    """Return a sentence about who answered instead of Graph, as far as it shows, and where to look. It has no full stop."""
     said = ", ".join(marks(status, headers, body) + ([] if headers.get("request-id") else ["without a request-id"]))
     return (
         f"Something between here and Graph answered instead of Graph ({said}). Look at the proxy, the gateway or the sign-in page "
@@ -67,7 +71,10 @@ def sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
 
 
 def marks(status: int, headers: Mapping[str, str], body: bytes, *, titled: bool = True) -> list[str]:
-    """What shows of whoever answered: status, kind of the body, ``Server`` and the host of ``Location``; all of it short."""
+    """Return what shows who answered: status, kind of the body, ``Server``, and the host of ``Location``.
+
+    All texts are short.
+    """
     said = [f"status {status}", _what(headers, body, titled=titled)]
     if server := told(headers.get("server"), HEADER_LENGTH_MAX):
         said.append(f"Server: {server}")
@@ -77,24 +84,23 @@ def marks(status: int, headers: Mapping[str, str], body: bytes, *, titled: bool 
 
 
 def may_be_carried_out(status: int) -> bool:
-    """Whether Graph may have got the call although another answered.
+    """True if Graph may have got the call although another answered. False after a refusal or a redirect.
 
-    False after a refusal or redirect, because the sender of that answer did not forward the call.
-
-    What stands in for an answer (200) or for one that did not come (408, 5xx) may have. 511 is a network's own sign-in page.
+    An answer in place of Graph's (200), or in place of one that did not come (408, 5xx), may follow a call that Graph
+    got. A refusal or a redirect means that its sender did not forward the call. 511 is a network's own sign-in page.
     """
     return status < 300 or status == 408 or (status >= 500 and status not in (501, 511))
 
 
 def is_page(headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether the body is a page for a browser."""
+    """True if the body is a page for a browser."""
     return "html" in headers.get("content-type", "").lower() or body[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(
         b"<"
     )
 
 
 def _says_nothing(status: int, headers: Mapping[str, str], body: bytes, parsed: object) -> bool:
-    """An answer without a body, or with half of one, where Graph was seen to give such and nobody else has put a name to it."""
+    """True for an answer with no body, or a cut one, as Graph itself was seen to give, and without a ``Server`` header."""
     half = parsed is None and (not body.strip() or body.lstrip().startswith(b"{"))
     return (
         half and (status < 300 or status in (408, 429) or status >= 500) and status != 511 and "server" not in headers
@@ -118,7 +124,7 @@ def _what(headers: Mapping[str, str], body: bytes, *, titled: bool) -> str:
 
 
 def _host_of(location: str) -> str:
-    """The host alone: the rest of such an address may hold a session or a token."""
+    """Return only the host. The rest of such an address may contain a session or a token."""
     try:
         host = urlsplit(location.strip()).hostname
     except ValueError:

@@ -17,7 +17,7 @@ MISSING_WORDS = frozenset(
         "undefined", "#null!", "#ref!", "#value!", "#name?",
     }
 )  # fmt: skip
-"""Words that programs write for a missing value, in lower case: databases, pandas, R, Excel, JavaScript."""
+"""Words, in lower case, that programs write for a missing value: databases, pandas, R, Excel, JavaScript."""
 MISSING_WORD_CHARS_MAX = max(map(len, MISSING_WORDS))
 
 INVISIBLE = "".join(
@@ -26,7 +26,7 @@ INVISIBLE = "".join(
         (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2065), *range(0x2066, 0x206A), 0xFEFF),
     )
 )
-"""Characters without a width: soft hyphen, zero-width spaces and joiners, direction marks, byte order marks."""
+"""Characters without a width: soft hyphens, zero-width spaces and joiners, direction marks, byte order marks."""
 _INVISIBLE = re.compile(f"[{INVISIBLE}]")
 _WITHOUT_INVISIBLE = dict.fromkeys(map(ord, INVISIBLE))
 _CLEANS = f"; {CLEAN} removes it"
@@ -39,15 +39,15 @@ _POWERSHELL = re.compile(r"(System|Microsoft)\.[A-Za-z.]+(\[\])?|@\{.*", re.DOTA
 
 
 def is_missing_word(text: str) -> bool:
-    """Whether it is a word for a missing value and nothing else."""
+    """True if the whole text is a word for a missing value."""
     return len(text) <= MISSING_WORD_CHARS_MAX and text.lower() in MISSING_WORDS
 
 
 def mended(text: str, *, is_user: bool) -> str:
-    """Returns the text without characters that are certainly not part of it. The caller checks whether that is a user or an id.
+    """Return the text without characters that certainly do not belong to it. The caller checks whether that is a user or an id.
 
-    It removes spaces around every text and invisible characters, of a user also ``mailto:`` or ``SMTP:`` before it, and
-    braces around it.
+    Removed are surrounding spaces and invisible characters. For a user, ``mailto:`` or ``SMTP:`` before it and braces
+    around it are removed too.
     """
     text = text.translate(_WITHOUT_INVISIBLE).strip()
     if is_user:
@@ -59,7 +59,10 @@ def mended(text: str, *, is_user: bool) -> str:
 
 
 def user_cause(user: str, is_user: Callable[[str], bool]) -> str | None:
-    """Why it is no user, as half a sentence after "the user"; None where nothing is known. ``is_user`` tells what is one."""
+    """Return why a text is not a user, as half a sentence after "the user". None if no cause is known.
+
+    ``is_user`` tells whether a text is a user.
+    """
     cleans = _CLEANS if is_user(mended(user, is_user=True)) else ""
     if found := _ADDRESS_PREFIX.match(user):
         return f"begins with '{found[1].lower()}:'{cleans}"
@@ -91,7 +94,7 @@ def user_cause(user: str, is_user: Callable[[str], bool]) -> str | None:
 
 
 def _signs_cause(user: str) -> str:
-    """Why a text with more than one ``@`` is no user."""
+    """Return why a text with more than one ``@`` is not a user."""
     if sum("@" in part for part in _BETWEEN_ADDRESSES.split(user)) > 1:
         return "holds several addresses"
     if user.startswith("@"):
@@ -100,7 +103,10 @@ def _signs_cause(user: str) -> str:
 
 
 def id_cause(value: str, is_id: Callable[[str], bool]) -> str | None:
-    """The same for an id, after "the contact id" or "the folder id"."""
+    """Return why a text is not an id, as half a sentence after "the contact id" or "the folder id".
+
+    None if no cause is known.
+    """
     if (cause := _cause_of_any(value)) is not None:
         fixed = mended(value, is_user=False)
         return f"{cause}{_CLEANS}" if fixed != value and is_id(fixed) else cause

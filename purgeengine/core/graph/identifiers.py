@@ -1,11 +1,12 @@
-r"""Which users, folders and contacts may be asked for at all, by allow-list.
+"""The allow-list of users, folders and contacts that may be sent to Graph.
 
-Graph decodes ``%2F`` and resolves the path again (``/users/..%2Fme/…`` answered with the caller's own mailbox), so escaping is the
-second defence; this is the first. The patterns are written in the syntax that Python's ``re`` and RE2 share, so that a column
-of millions can be checked by one and a single value by the other, with the same result.
+Graph decodes ``%2F`` and resolves the path again (``/users/..%2Fme/…`` was answered with the caller's own mailbox).
+So escaping is the second defence, and this module is the first. Python's ``re`` and RE2 both understand the patterns:
+RE2 checks a column of millions, ``re`` a single value, with the same result.
 
-Sources: ids are URL-safe base64 of about 120 to 160 characters, case-sensitive; the characters of a user principal name are
-those Entra ID allows, with ``#`` (guests hold ``#EXT#``) and the apostrophe; names compare without case.
+Sources: ids are URL-safe base64 of about 120 to 160 characters and case-sensitive. The characters of a user principal
+name are those that Entra ID allows, including ``#`` (guests have ``#EXT#``) and the apostrophe. Names compare without
+letter case.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from purgeengine.core.graph.identifier_causes import id_cause, is_missing_word, 
 ID_PATTERN = r"^[A-Za-z0-9_=+-]{1,512}$"
 """A contact or folder id."""
 ID_LENGTH_MAX = 512
-"""Longest id: the bound of `ID_PATTERN`."""
+"""Longest id in characters, as in `ID_PATTERN`."""
 GUID_PATTERN = r"^[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}$"
 """A user's object id."""
 UPN_PATTERN = (
     r"^[A-Za-z0-9!#$&'*^_~+-]+(\.[A-Za-z0-9!#$&'*^_~+-]+)*"
     r"@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$"
 )
-"""A user principal name: dots only between other characters, so that no segment of dots can arise."""
+"""A user principal name. Dots stand only between other characters, so no path segment of dots can arise."""
 USER_LENGTH_MAX = 320
-"""Longest user principal name: 64 + 1 + 255, the limits of a mail address."""
+"""Longest user principal name in characters: 64 + 1 + 255, the limits of a mail address."""
 
 _ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_=+-"
 _GUID = re.compile(GUID_PATTERN)
@@ -34,32 +35,35 @@ _UPN = re.compile(UPN_PATTERN)
 
 
 def mailbox_key(user: str) -> str:
-    """The one spelling of a mailbox: user principal names and GUIDs compare without case."""
+    """Return the one spelling of a mailbox. User principal names and GUIDs compare without letter case."""
     return user.lower()
 
 
 def is_id(value: str) -> bool:
-    """Whether `ID_PATTERN` matches, in half the time that the pattern takes: every id is looked at once more before it is sent."""
+    """True if `ID_PATTERN` matches.
+
+    This takes half the time of the pattern, and every id is checked again before it is sent.
+    """
     return 0 < len(value) <= ID_LENGTH_MAX and of_id_characters(value)
 
 
 def of_id_characters(text: str) -> bool:
-    """Whether nothing else stands in it, however long it is."""
+    """True if the text consists of characters of ids only, however long it is."""
     return text.isascii() and not text.encode().translate(None, _ID_CHARACTERS)
 
 
 def is_object_id(text: str) -> bool:
-    """Whether it is a GUID, as a user's object id is."""
+    """True if the text is a GUID, as a user's object id is."""
     return _GUID.fullmatch(text) is not None
 
 
 def is_user(text: str) -> bool:
-    """Whether it is a user principal name or an object id."""
+    """True if the text is a user principal name or an object id."""
     return len(text) <= USER_LENGTH_MAX and (_GUID.fullmatch(text) or _UPN.fullmatch(text)) is not None
 
 
 def user_problem(user: str) -> str | None:
-    """Why this user cannot be asked for, as half a sentence, or None when it can."""
+    """Return why this user cannot be sent, as half a sentence, or None."""
     if not user:
         return "the user is empty"
     if len(user) > USER_LENGTH_MAX:
@@ -72,7 +76,7 @@ def user_problem(user: str) -> str | None:
 
 
 def id_problem(what: str, value: str) -> str | None:
-    """Why this contact or folder id (``what`` says which) cannot be asked for, or None when it can."""
+    """Return why this id cannot be sent, as half a sentence, or None. ``what`` is "contact" or "folder"."""
     if not value:
         return f"the {what} id is empty"
     if len(value) > ID_LENGTH_MAX:
@@ -89,5 +93,8 @@ def id_problem(what: str, value: str) -> str | None:
 
 
 def row_problem(user: str, folder: str, contact: str) -> str | None:
-    """Why the row cannot be sent, or None when it can. An empty ``folder`` is fine: the contact is addressed by its mailbox."""
+    """Return why the row cannot be sent, or None.
+
+    ``folder`` may be empty: the contact is then addressed through its mailbox.
+    """
     return user_problem(user) or (folder and id_problem("folder", folder)) or id_problem("contact", contact) or None

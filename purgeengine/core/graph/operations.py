@@ -18,18 +18,18 @@ class Action(StrEnum):
     """How a purge deletes, by Graph's names: what users choose and the ledger keeps."""
 
     PERMANENT_DELETE = "permanentDelete"
-    """The contact goes to the Purges folder, which no mail program reaches. Global cloud only."""
+    """The contact goes to the Purges folder, which no mail program can open. Only the global cloud has this action."""
     DELETE = "delete"
-    """A plain DELETE: the contact goes to Deleted Items, where its user finds it and can put it back. In every cloud."""
+    """A plain DELETE: the contact goes to Deleted Items, where its user can find and restore it. Every cloud has it."""
 
 
 class IdType(StrEnum):
-    """Which ids the input holds; Graph is told with the header ``Prefer: IdType="ImmutableId"`` of each sub-request."""
+    """The kind of ids in the input. Each sub-request tells it to Graph in the header ``Prefer: IdType="ImmutableId"``."""
 
     DEFAULT = "default"
-    """An id changes when the contact moves to another folder, Deleted Items and Purges included."""
+    """The id changes when the contact moves to another folder, also to Deleted Items or Purges."""
     IMMUTABLE = "immutable"
-    """An id follows its contact through the whole mailbox."""
+    """The id stays with its contact in the whole mailbox."""
 
 
 class Method(StrEnum):

@@ -1,7 +1,8 @@
-"""Removes secrets from text of a login, a metadata endpoint, a proxy or Graph, and limits its length.
+"""Remove secrets from text of a login, a metadata endpoint, a proxy or Graph, and limit its length.
 
-Such a text may repeat what was sent to it, or hold the very token that was asked for in a place where nobody expects one. A token
-without a known shape is recognised by its look: long, without a space, letters and digits mixed. Ids (GUIDs) and words pass.
+Such a text may repeat what was sent to it, or contain the very token that was asked for where nobody expects it. A
+token without a known shape is recognised by its look: long, without spaces, letters and digits mixed. Ids (GUIDs) and
+words stay.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from purgeengine.core.graph.text import MESSAGE_LENGTH_MAX, printable
 
 REDACTED = "(redacted)"
 TEXT_LENGTH_MAX = 4_000
-"""Characters looked at of one text; the rest is dropped unread. The longest honest error of a login has under 1,000."""
+"""Characters read of one text; the rest is dropped. The longest real error of a login has fewer than 1,000."""
 NAME_LENGTH_MAX = 60
-"""Characters of an error's name; Entra ID's longest has 30."""
+"""Most characters of an error's name. Entra ID's longest has 30."""
 
-_JWT = re.compile(r"eyJ[A-Za-z0-9_=-]{2,}(?:\.[A-Za-z0-9_=-]*){0,4}")  # a header begins with {" in base64
+_JWT = re.compile(r"eyJ[A-Za-z0-9_=-]{2,}(?:\.[A-Za-z0-9_=-]*){0,4}")  # a JWT's header begins with {" in base64
 _SCHEME = re.compile(
     r"\b(Bearer|Basic|Negotiate|NTLM|Digest|PoP)[ \t]+(?=[A-Za-z0-9._~+/=-]{6})[A-Za-z0-9._~+/=-]+", re.I
 )
@@ -26,7 +27,7 @@ _NAMED = re.compile(
     r"""(\\?["']?\s*[:=]\s*\\?["']?)(?:(?:Bearer|Basic)\s+)?[^\s"'\\,;&}<>]+""",
     re.I,
 )
-_IN_URL = re.compile(r"(?<=://)[^\s/@]+@")  # user and password
+_IN_URL = re.compile(r"(?<=://)[^\s/@]+@")  # user name and password
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{40,}={0,2}")
 _OPAQUE = re.compile(r"[A-Za-z0-9+_~=-]{16,}")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -35,9 +36,9 @@ _ERROR_NAME = re.compile(r"[a-z]{2,15}(?:[_ -][a-z]{2,15}){0,5}|[A-Z][a-z]{2,15}
 
 
 def told(text: object, length_max: int = MESSAGE_LENGTH_MAX, *, secrets: Iterable[str] = ()) -> str:
-    """A text of somebody else's, without secrets, printable and at most ``length_max`` characters long; empty for no text.
+    """Return a foreign text without secrets, printable, and at most ``length_max`` characters long. Empty if it is not text.
 
-    ``secrets`` are texts of ours that must not come back, whatever they look like.
+    ``secrets`` are texts of ours that must be removed, whatever they look like.
     """
     if not isinstance(text, str):
         return ""
@@ -56,12 +57,15 @@ def told(text: object, length_max: int = MESSAGE_LENGTH_MAX, *, secrets: Iterabl
 
 
 def told_name(text: object) -> str:
-    """The name of an error, such as ``invalid_client`` or ``ManagedIdentityNotFound``; empty for what cannot be one."""
+    """Return the name of an error, such as ``invalid_client`` or ``ManagedIdentityNotFound``.
+
+    Empty if the text is not such a name.
+    """
     return text if isinstance(text, str) and len(text) <= NAME_LENGTH_MAX and _ERROR_NAME.fullmatch(text) else ""
 
 
 def _unless_words(match: re.Match[str]) -> str:
-    """A GUID, a number, or words that stand together are no secret."""
+    """Keep a GUID, a number, or connected words; redact anything else."""
     found = match[0]
     if _GUID.fullmatch(found) or _WORDS.fullmatch(found) or found.isdecimal():
         return found

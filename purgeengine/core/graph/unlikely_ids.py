@@ -1,8 +1,8 @@
-"""Recognises values that have valid characters but cannot be contact ids, such as GUIDs; they suggest a wrong list.
+"""Recognise values that have valid characters but cannot be contact ids, such as GUIDs. They suggest a wrong list.
 
-Ids of Outlook's items are base64 of a store's entry, 120 to 170 characters that tell upper from lower case
-(learn.microsoft.com/graph/outlook-immutable-id). Nothing here makes a row invalid: Graph decides. The
-warning comes before the question.
+Ids of Outlook's items are base64 of a store's entry: 120 to 170 characters in upper and lower case
+(learn.microsoft.com/graph/outlook-immutable-id). Nothing here makes a row invalid: Graph decides. The warning comes
+before the question.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from enum import StrEnum
 from purgeengine.core.graph.identifiers import is_object_id
 
 ID_CHARS_MIN = 16
-"""Shorter than this, nothing is taken for an id. It leaves room for simulated tenants, whose ids are shorter than real ones."""
+"""A text with fewer characters is not taken for an id.
+
+Real ids are longer; the limit leaves room for those of simulated tenants.
+"""
 _ENTRY_ID = re.compile(r"(?:[0-9A-F]{2}){35,}|(?:[0-9a-f]{2}){35,}")
-"""An entry id of MAPI in hex: 70 bytes for items of a mailbox, more elsewhere. As base64, chance would not make one in 10^80."""
+"""An entry id of MAPI in hex: 70 bytes or more. The chance that base64 looks so is below 1 in 10^80."""
 
 
 class Unlikely(StrEnum):
@@ -30,7 +33,7 @@ class Unlikely(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What it means, after the number of rows."""
+        """The meaning, as the end of a sentence that begins with the number of rows."""
         return _SENTENCES[self]
 
 
@@ -48,7 +51,7 @@ _SENTENCES = {
 
 
 def unlikely(contact: str) -> Unlikely | None:
-    """What this contact id, which is one by its characters, is instead; None where it may well be one."""
+    """Return what this value is instead of a contact id. None if it may well be one. Its characters must be those of an id."""
     if contact.isdecimal():
         return Unlikely.NUMBER
     if is_object_id(contact):

@@ -1,4 +1,4 @@
-"""Urls of Graph: each segment is checked, and percent-encoded once."""
+"""Make Graph's URLs. Each segment is checked, and percent-encoded once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from purgeengine.core.graph.operations import Operation, Resource, UrlForm
 
 
 def check_contacts(contacts: Sequence[str]) -> None:
-    """All together, which is quicker than one by one; whoever is wrong is then named."""
+    """Check contact ids, all together because that is faster. An assertion that fails names the wrong one."""
     right = (
         of_id_characters("".join(contacts)) and 0 < min(map(len, contacts)) <= max(map(len, contacts)) <= ID_LENGTH_MAX
     )
@@ -39,7 +39,7 @@ def _collection_url(resource: Resource, user: str, folder: str) -> str:
 
 
 def escaped(name: str) -> str:
-    """Of an id's characters only ``+`` needs it."""
+    """Escape an id. Of its characters only ``+`` needs that."""
     return name.replace("+", "%2B")
 
 

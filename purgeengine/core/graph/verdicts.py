@@ -1,10 +1,10 @@
-"""What an answer means: (status, error code) to a verdict with a scope, as a table.
+"""What an answer means: a table from (status, error code) to a verdict with a scope.
 
-Every 429 is a throttle, whatever it calls itself. A code that speaks of the mailbox counts under every other 4xx, because the
-service sends such codes with varying statuses. Otherwise the status decides first and the code second. An answer that no row of the
-table covers falls to the most careful reading: an unknown 4xx refuses the row, and anything else may have been carried out and is
-tried again in doubt. Sources: the documentation of Graph's errors, JSON batching and Outlook's throttling limits, and answers
-captured on the live service.
+Every 429 is a throttle, whatever its code. A code that names a problem of the mailbox counts under every other 4xx,
+because the service sends such codes with varying statuses. Otherwise the status decides first and the code second. An
+answer that no line of the table covers gets the safest reading: an unknown 4xx refuses the row; anything else may
+have been carried out, so the row is tried again in doubt. Sources: the documentation of Graph's errors, of JSON
+batching and of Outlook's throttling limits, and answers captured on the live service.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ class Verdict(Enum):
 
 
 class Rule(NamedTuple):
-    """A line of the table: these codes (None = any) with all of these words in the message give this verdict."""
+    """A line of the table. It covers an error with one of these codes (None = any) and all of these words in its message."""
 
     codes: frozenset[str] | None
     verdict: Verdict
     message_has: tuple[str, ...] = ()
 
     def covers(self, code: str, message: str) -> bool:
-        """Whether this line speaks of an error with this code and message, both in lower case."""
+        """True if this line is about an error with this code and message, both in lower case."""
         return (self.codes is None or code in self.codes) and all(words in message for words in self.message_has)
 
 
@@ -79,9 +79,9 @@ def _rule(verdict: Verdict, *codes: str, message_has: tuple[str, ...] = ()) -> R
 V = Verdict
 OTHER_MAILBOX = "ErrorInvalidMailboxItemId"
 QUOTA_CODES = ("ErrorQuotaExceeded", "QuotaExceededException", "quotaLimitReached")
-"""Recoverable Items are full."""
+"""The Recoverable Items folder is full."""
 MAILBOX_RULES = (
-    _rule(V.CLOSED, OTHER_MAILBOX),  # ids of another mailbox: every row would fail, none is gone
+    _rule(V.CLOSED, OTHER_MAILBOX),  # ids of another mailbox: every row would fail, and none is gone
     _rule(V.CLOSED, "MailboxNotEnabledForRESTAPI", "MailboxNotSupportedForRESTAPI", "MailboxNotHostedInExchangeOnline"),
     _rule(V.CLOSED, "ErrorInvalidUser", "ErrorInvalidMailbox", "ErrorNonExistentMailbox", "ErrorMailRecipientNotFound"),
     _rule(V.CLOSED, "ErrorInvalidLicense", "ErrorAccountDisabled", "ResourceNotFound", "Request_ResourceNotFound"),
@@ -104,14 +104,15 @@ TABLE: dict[int, tuple[Rule, ...]] = {
         _rule(V.APP_REFUSED, "Authorization_RequestDenied"),
         _rule(V.CLOSED, "ErrorAccessDenied", "accessDenied", "extensionError", "Forbidden"),
         _rule(V.REFUSED, "ErrorCannotDeleteObject"),
-        _rule(V.UNCLEAR, ""),  # as for a 404: the error was lost on the way
+        _rule(V.UNCLEAR, ""),  # as for 404: the error was lost on the way
     ),
     404: (
         _rule(V.CLOSED, "ErrorItemNotFound", message_has=("default folder", "not found")),  # no mailbox behind the name
         _rule(V.GONE, "ErrorItemNotFound"),
         _rule(V.REFUSED, "ErrorFolderNotFound"),
-        _rule(V.UNCLEAR, ""),  # the error was lost on the way; asking again may bring it
-        # A path that Graph does not know ("UnknownError", no message) is not proof that the contact is gone.
+        _rule(V.UNCLEAR, ""),  # the error was lost on the way; another try may bring it
+        # "UnknownError" without a message is a path that Graph does not know. It does not prove that the contact is
+        # gone.
     ),
     408: (_rule(V.FAULT),),
     409: (_rule(V.UNCLEAR),),
@@ -121,7 +122,7 @@ TABLE: dict[int, tuple[Rule, ...]] = {
     429: (_rule(V.THROTTLED),),
     500: (
         _rule(V.CLOSED, "ErrorMessagePerFolderCountReceiveQuotaExceeded"),
-        _rule(V.THROTTLED, "ErrorTooManyObjectsOpened"),  # as for 429: wait, then go on
+        _rule(V.THROTTLED, "ErrorTooManyObjectsOpened"),  # as for 429: wait, then continue
         _rule(V.HELD_BACK, "ErrorMailboxMoveInProgress", "ErrorApiQuarantined"),
     ),
     501: (_rule(V.REFUSED),),
@@ -133,14 +134,14 @@ TABLE: dict[int, tuple[Rule, ...]] = {
     507: (_rule(V.CLOSED),),
 }
 STATUSES_FIRST = frozenset({424, 429})
-"""Statuses that decide whatever the code says."""
+"""Statuses that decide, whatever the code."""
 
 
 IMMUTABLE_TABLE = TABLE | {403: (_rule(V.GONE, "ErrorCannotDeleteObject"), *TABLE[403])}
-"""With immutable ids a contact in Purges can still be addressed, and this is what deleting it again is told.
+"""With immutable ids, a contact in Purges can still be addressed, and deleting it again gives this code.
 
-A default id cannot follow its contact there: with those, "Object cannot be deleted." speaks of one that exists, and the row is
-refused.
+A default id does not follow its contact to Purges. With default ids, "Object cannot be deleted." is about a contact
+that exists, so the row is refused.
 """
 READ_TABLE = {
     **TABLE,
@@ -157,7 +158,7 @@ _NESTED_MESSAGE = re.compile(r'"message"\s*:\s*"((?:[^"\\]|\\.){1,2000})')
 
 
 def unwrapped(reply: Reply) -> Reply:
-    """The error that a service behind Graph gave, where Graph put it as JSON into the message of an error without a code."""
+    """Return the error of the service behind Graph, if Graph put it as JSON into the message of an error without a code."""
     if reply.code.lower() not in _GENERAL or not reply.message.lstrip().startswith("{"):
         return reply
     code, message = _NESTED_CODE.search(reply.message), _NESTED_MESSAGE.search(reply.message)
@@ -176,12 +177,12 @@ def judge(reply: Reply, table: VerdictTable = TABLE) -> Verdict:
     """The verdict on the reply to one sub-request, by the table of its operation; a deletion by default ids if none is given."""
     inner = unwrapped(reply)
     verdict = _judge(inner, table)
-    # That a contact is gone must be said by Graph itself, and in so many words.
+    # Only Graph itself, in plain words, may say that a contact is gone.
     return Verdict.UNKNOWN if verdict is Verdict.GONE and inner is not reply else verdict
 
 
 def closes_by_name(reply: Reply) -> bool:
-    """Whether the code speaks of the mailbox whatever the status is."""
+    """True if the code names a problem of the mailbox, whatever the status."""
     inner = unwrapped(reply)
     return any(rule.covers(inner.code.lower(), inner.message.lower()) for rule in MAILBOX_RULES)
 
@@ -199,10 +200,11 @@ def _judge(reply: Reply, table: VerdictTable) -> Verdict:
 
 
 def judge_batch(outer: Reply) -> Verdict:
-    """The verdict on an answer without sub-responses, for the whole batch.
+    """Return the verdict on an answer without sub-responses, for the whole batch.
 
-    Here 400 and 413 mean that something in the batch is wrong (REFUSED), other refusals that the app, its token or the address
-    is, and the service's own trouble leaves every row in doubt. What is not Graph's refuses nothing for good.
+    Here 400 and 413 mean that something in the batch is wrong (REFUSED). Other refusals mean that the app, its token
+    or the address is wrong. The service's own trouble leaves every row in doubt. An answer that is not Graph's never
+    refuses for good.
     """
     if not outer.from_graph and outer.status != 429:
         return V.FAULT if may_be_carried_out(outer.status) else V.INTERCEPTED
@@ -220,5 +222,5 @@ def judge_batch(outer: Reply) -> Verdict:
 
 
 def outcome_when_gone(in_doubt: bool) -> Outcome:
-    """Purged where an attempt of ours may have done it, absent where none can have."""
+    """Return purged if an earlier attempt of ours may have purged the contact, absent if none can have."""
     return Outcome.PURGED if in_doubt else Outcome.ABSENT

@@ -1,7 +1,8 @@
-"""Contacts that Graph did not find under their ids: when that is so common that it must be reported, and the sentences for it.
+"""Report that Graph found hardly any contact under its id: when that is so common that people must know, and in which words.
 
 A wrong id gives the same answer as a contact that is gone. A run over a list of old ids therefore looks like a
-success, although it deleted nothing. No single answer tells the two apart; the share of contacts that were found does.
+success, although it deleted nothing. No single answer tells the two apart; the share of contacts that were found
+does.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from purgeengine.core.command_words import ID_TYPE
 from purgeengine.core.model import Outcome, Reply
 
 MAILBOX_ROWS_MIN = 2
-"""Contacts of one mailbox that were not found before the mailbox is named: in every list some mailbox has one that is gone."""
+"""Contacts of one mailbox that must be missing before it is named. In every list, some mailbox has one contact that is gone."""
 NEARLY_ROWS_MIN = 10
-"""Contacts that were not found before a few that were found still count as nearly nothing."""
+"""Contacts that must be missing before a few found ones still count as nearly nothing."""
 NEARLY_SHARE_MAX = 0.1
-"""Share of the contacts that was found, up to which that is nearly nothing. A list of last week has more than nine tenths left."""
+"""Largest share of found contacts that counts as nearly nothing. Of a list made last week, more than nine tenths are found."""
 MAILBOXES_SHOWN = 5
-"""Mailboxes named in a text; the JSON has more of them."""
+"""Mailboxes named in a text. The JSON has more."""
 
 CAUSES = (
     "An earlier run may have deleted them. If no earlier run did, the ids are wrong: ids change when contacts or mailboxes move, "
@@ -33,37 +34,37 @@ CAUSES_OF_ONE = (
 LOOK = "Look at a few of these contacts before you take this for done."
 LOOK_AT_ONE = "Look at this contact before you take this for done."
 _IN_PURGES = 403
-"""Status of an absent row whose contact Graph did find: in the Purges folder (ErrorCannotDeleteObject)."""
+"""Status of an absent row whose contact Graph did find, in the Purges folder (ErrorCannotDeleteObject)."""
 
 
 class Sought(NamedTuple):
-    """Rows that Graph looked for: contacts ``found`` under their ids (purged, or in Purges already), and those ``not_found``."""
+    """Rows that Graph looked for: ``found`` contacts (purged, or in Purges already), and those ``not_found``."""
 
     found: int = 0
     not_found: int = 0
 
     @property
     def nothing(self) -> bool:
-        """True if nothing, or nearly nothing, was found."""
+        """True if no contact, or nearly none, was found."""
         if not self.found:
             return self.not_found > 0
         return self.not_found >= NEARLY_ROWS_MIN and self.found <= NEARLY_SHARE_MAX * (self.found + self.not_found)
 
 
 class SoughtInMailbox(NamedTuple):
-    """The same for one mailbox, by the name that it has in the list."""
+    """The counts of one mailbox, by its name in the list."""
 
     user: str
     sought: Sought
 
     @property
     def nothing(self) -> bool:
-        """True if nothing, or nearly nothing, was found, and the mailbox has enough rows to say so."""
+        """True if no contact, or nearly none, was found, and the mailbox has enough rows to say so."""
         return self.sought.not_found >= MAILBOX_ROWS_MIN and self.sought.nothing
 
 
 def sought_by(outcome: Outcome, reply: Reply, rows: int) -> Sought:
-    """What ``rows`` rows with this outcome and this answer add to the count."""
+    """Return what ``rows`` rows with this outcome and this answer add to the counts."""
     if outcome is Outcome.PURGED or (outcome is Outcome.ABSENT and reply.status == _IN_PURGES):
         return Sought(found=rows)
     return Sought(not_found=rows) if outcome is Outcome.ABSENT else Sought()
@@ -71,19 +72,19 @@ def sought_by(outcome: Outcome, reply: Reply, rows: int) -> Sought:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Where nothing, or nearly nothing, was found: over all rows (``overall``), or in some mailboxes, or both."""
+    """The rows in which no contact, or nearly none, was found: all rows (``overall``), those of some mailboxes, or both."""
 
     sought: Sought
-    """Over all rows."""
+    """The counts of all rows."""
     mailboxes: Sequence[SoughtInMailbox]
-    """The mailboxes with most contacts not found, worst first; cut to a number that the caller chose."""
+    """The mailboxes with the most missing contacts, worst first. The caller limits their number."""
     mailboxes_in_all: int
     finished: bool = True
-    """False while rows have no outcome yet."""
+    """False while some rows have no outcome."""
 
     @property
     def overall(self) -> bool:
-        """True if nothing, or nearly nothing, was found over all rows."""
+        """True if no contact, or nearly none, was found over all rows."""
         return self.sought.nothing
 
     @property
@@ -93,7 +94,7 @@ class Absence:
 
     @property
     def sentence(self) -> str:
-        """How little was found, possible causes, and what to do."""
+        """A sentence: how little was found, possible causes, and what to do."""
         seen = (
             f"{_seen(self.sought)} under {'its id' if self.sought.found <= 1 else 'their ids'}"
             if self.overall
@@ -103,7 +104,7 @@ class Absence:
         return f"{seen}{'' if self.finished else ' so far'}. {advice}"
 
     def lines(self) -> list[str]:
-        """The mailboxes as lines of text, unless nothing, or nearly nothing, was found over all rows."""
+        """Return the mailboxes as lines of text. Empty if `overall` is true, because the sentence says it all then."""
         if self.overall:
             return []
         shown = self.mailboxes[:MAILBOXES_SHOWN]
@@ -112,7 +113,7 @@ class Absence:
         return [*lines, f"and {_mailboxes(left, 'more ')}"] if left else lines
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {
             "overall": self.overall,
             "found": self.sought.found,

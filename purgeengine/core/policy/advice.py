@@ -1,6 +1,6 @@
-"""What to do about a ledger, from what became of its rows: sentences, each with commands that can be given as they stand.
+"""What to do about a ledger, from what became of its rows: sentences, each with commands that can be copied.
 
-A command is named only where it does something: a retry only for rows that may go through now, an export for rows that must be
+A command is given only if it helps: a retry only for rows that may succeed now, an export for rows that must be
 corrected first, the same run again for rows without an outcome.
 """
 
@@ -31,11 +31,11 @@ from purgeengine.core.policy.remedies import Remedy, remedy_for
 from purgeengine.core.policy.shell import quoted
 
 CODES_MAX = 8
-"""Codes named in one command: more of them are harder to read than to run again in vain."""
+"""Most codes named in one command. With more, a retry of all rows is simpler than reading them."""
 KINDS_MAX = 3
-"""Kinds of failures whose remedy is told in a text; the report has the others."""
+"""Kinds of failures whose remedy a text gives. The report has the others."""
 LEDGERS_MAX = 5
-"""Ledgers of a chain for which a command is named; a chain of more is the exception."""
+"""Ledgers of a chain for which a command is given. A longer chain is rare."""
 HIDDEN_NAME = "LEDGER-FOLDER"
 """Stands for a folder whose name a terminal cannot show."""
 
@@ -49,7 +49,7 @@ _READ_AS_ANOTHER = re.compile("(?i)none|[1-5]xx")
 
 
 class FailedRows(NamedTuple):
-    """``rows`` rows that ended alike and were told the same; status 0 where no answer came."""
+    """``rows`` rows with the same outcome and the same reply. Status 0 means that no answer came."""
 
     outcome: Outcome
     status: int
@@ -64,13 +64,13 @@ class FailedRows(NamedTuple):
 
     @property
     def remedy(self) -> Remedy:
-        """What can be done about them."""
+        """What can be done about these rows."""
         return remedy_of(self.status, self.code, self.message)
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A ledger as far as advice depends on it. ``told`` are its rows that are refused, exhausted or skipped."""
+    """A ledger, as far as advice depends on it. ``told`` are its refused, exhausted and skipped rows."""
 
     folder: str
     unfinished: int
@@ -81,25 +81,25 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do, as a sentence, and the commands to do it with; some hold words in capitals to be filled in."""
+    """What to do, as a sentence, and the commands for it. Some contain words in capitals to fill in."""
 
     sentence: str
     commands: Sequence[str] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return plain values."""
         return {"sentence": self.sentence, "commands": list(self.commands)}
 
 
 def remedy_of(status: int, code: str, message: str) -> Remedy:
-    """What can be done about rows that were told so, those that a filter left out among them."""
+    """Return what can be done about rows with this reply, also if a filter left them out."""
     return LEFT_OUT if status == 0 and code in (FILTERED, PROTECTED) else remedy_for(status, code, message)
 
 
 def advice_for(situations: Sequence[Situation], *, windows: bool) -> list[Advice]:
-    """What to do about a ledger, or about a chain of them, the first one first.
+    """Return what to do about a ledger, or about a chain of ledgers with the first one first.
 
-    A chain's ledgers each count only the rows of which they have the last word. ``windows`` says for which shell to quote.
+    Each ledger of a chain counts only the rows that it decides. ``windows`` tells for which shell to quote.
     """
     found: list[Advice] = []
     unfinished = [situation for situation in situations if situation.unfinished][:LEDGERS_MAX]
@@ -123,7 +123,7 @@ def advice_for(situations: Sequence[Situation], *, windows: bool) -> list[Advice
 
 
 def _kinds(told: Sequence[FailedRows]) -> list[Advice]:
-    """The remedies of the most frequent failures, and what was left out."""
+    """Return the remedies of the most frequent failures, and how many kinds are left."""
     rows: Counter[Remedy] = Counter()
     example: dict[Remedy, FailedRows] = {}
     for kind in told:
@@ -169,9 +169,9 @@ def _retry(situations: Sequence[Situation], windows: bool) -> Advice:
 
 
 def selection_for(told: Sequence[FailedRows]) -> tuple[str, int]:
-    """Options of a retry that takes the rows worth retrying, and how many others it takes along.
+    """Return the options of a retry that takes the rows worth retrying, and how many other rows it takes too.
 
-    Rows that a filter left out are never taken along as long as any rows can be chosen without them.
+    Rows that a filter left out are never taken as long as some rows can be chosen without them.
     """
     retried = [outcome for outcome in Outcome if outcome.worth_retrying]
     present = [outcome for outcome in retried if any(kind.outcome is outcome for kind in told)]

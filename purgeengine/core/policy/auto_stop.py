@@ -1,6 +1,6 @@
-"""When a run that goes wrong stops itself: at a threshold that was asked for, or because it looks wrong.
+"""When a run stops by itself: at a threshold that was asked for, or because something looks wrong.
 
-Both count what this run has done, and nothing that an earlier one did: a resumed run is not stopped for what was seen before.
+Both count only what this run has done. A resumed run is not stopped for what an earlier run saw.
 """
 
 from __future__ import annotations
@@ -18,21 +18,27 @@ from purgeengine.errors import UsageProblem
 from purgeengine.words import Spelling, as_fields
 
 SETTLED_BEFORE_SHARE = 100
-"""Rows settled before a share of failures is believed: one failure among the first two is not half of the run."""
+"""Rows settled before a share of failures is trusted. One failure among the first two rows is not half of the run."""
 
 DENIALS_IN_A_ROW_MAX = 10
-"""Mailboxes that deny the app, no row purged or absent in between: by chance, where a third is denied, once in 60,000."""
+"""If this many mailboxes in a row deny the app, with no row purged or absent between them, the run stops.
+
+If a third of the mailboxes is denied, chance does it once in 60,000.
+"""
 MAILBOXES_WEIGHED = 50
-"""Mailboxes answered last, of which at least half must not deny the app."""
+"""Number of mailboxes, answered last, of which half must deny the app to stop the run."""
 ROWS_WEIGHED = 1_000
-"""Rows that ended last, of which no more than half may have failed."""
+"""Number of rows, ended last, of which more than half must have failed to stop the run."""
 ROWS_BEFORE_ALL_FAILED = 50
-"""The first rows of a run, when not one of them ended well and they are of ten mailboxes: fewer say little about the whole."""
+"""If this many first rows of a run all failed, and are of ten mailboxes or more, the run stops. Fewer rows say little."""
 ROWS_OF_FEW_BEFORE_ALL_FAILED = 200
-"""The same where they are of fewer mailboxes, each of which may have its own trouble and gives up to twenty rows at once."""
+"""If this many first rows of a run all failed, and are of fewer mailboxes, the run stops.
+
+Each mailbox may have a trouble of its own, and up to twenty rows at once.
+"""
 MAILBOXES_BEFORE_ALL_FAILED = 10
 SOUGHT_BEFORE_WARNING = 100
-"""Contacts that Graph looked for before a run warns that it finds none: fewer are told in time by the summary."""
+"""Contacts that Graph looked for before a run warns that it finds none. For fewer, the summary is early enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class FailureThreshold:
 
     @classmethod
     def parse(cls, text: str, spelling: Spelling = as_fields) -> FailureThreshold:
-        """Read ``N`` or ``P%``. Raises `UsageProblem` when it is neither."""
+        """Read ``N`` or ``P%``. Raises `UsageProblem` if the text is neither."""
         named = spelling("max_failures")
         match = re.fullmatch(r"(\d{1,12})|(\d{1,3}(?:\.\d+)?)\s*%", text.strip())
         if match is None or (match[2] and float(match[2]) > 100):
@@ -56,7 +62,7 @@ class FailureThreshold:
         return cls(count=int(match[1]), named=named) if match[1] else cls(share=float(match[2]) / 100, named=named)
 
     def crossed(self, failed: int, settled: int) -> str | None:
-        """Why the run must stop, as a sentence, or None."""
+        """Return why the run must stop, as a sentence, or None."""
         if self.count is not None and failed > self.count:
             return f"{failed} rows failed, more than the {self.count} that {self.named} allows."
         if self.share is not None and settled >= SETTLED_BEFORE_SHARE and failed > self.share * settled:
@@ -67,21 +73,24 @@ class FailureThreshold:
 
 
 class AutoStop:
-    """Watches a run, and says when it looks as if the app, its scope or the list were wrong."""
+    """Watches a run, and stops it if the app, its scope or the list looks wrong."""
 
     def __init__(self, spelling: Spelling = as_fields) -> None:
         self._go_on = f"{_ROWS_STAY} {spelling('auto_stop=False')} goes on regardless"
         self._denials_in_a_row = 0
         self._parts_of: dict[int, tuple[int, ...]] = {}
         self._answered: OrderedDict[int, bool] = OrderedDict()
-        """The mailboxes answered last, and whether they denied the app."""
+        """The mailboxes answered last, and whether each denied the app."""
         self._turns: deque[tuple[int, int]] = deque()
-        """(rows ended, failed) by turn, of the last `ROWS_WEIGHED` rows."""
+        """(rows ended, rows failed) by turn, for the last `ROWS_WEIGHED` rows."""
         self._ended = self._failed = 0
         self._rows = self._well = 0
 
     def seen(self, entries: Sequence[Entry], settled: Mapping[Outcome, int]) -> str | None:
-        """Take in a turn: its entries, and its rows by outcome, skipped ones apart. Answers why the run must stop, if it must."""
+        """Take a turn: its entries, and its rows by outcome, with skipped rows counted apart.
+
+        Return why the run must stop, or None.
+        """
         denied = self._take_mailboxes(entries)
         ended = sum(settled.values()) - settled.get(Outcome.SKIPPED, 0)
         failed = sum(rows for outcome, rows in settled.items() if outcome.failed)
@@ -91,7 +100,7 @@ class AutoStop:
         return self._denials(denied) or self._failures()
 
     def _take_mailboxes(self, entries: Sequence[Entry]) -> list[Reply]:
-        """Note the mailboxes that were answered; answers what those said that denied the app."""
+        """Note the mailboxes that were answered. Return the replies that denied the app."""
         landed: list[int] = []
         denied: dict[int, Reply] = {}
         for entry in entries:
@@ -147,7 +156,7 @@ class AutoStop:
 
 
 class AbsenceWatch:
-    """Watches whether contacts are found under their ids, to say during a run what its summary would say too late."""
+    """Watches whether contacts are found under their ids, to warn during a run. The summary would come too late."""
 
     def __init__(self) -> None:
         self._found = self._not_found = 0
@@ -160,7 +169,10 @@ class AbsenceWatch:
         self._not_found += sought.not_found
 
     def warning(self) -> str | None:
-        """That nothing or nearly nothing was found so far, as a sentence, the first time that it can be said; None at others."""
+        """Return a sentence that nothing, or nearly nothing, was found so far, the first time that this is certain.
+
+        None otherwise.
+        """
         sought = Sought(self._found, self._not_found)
         if self._told or self._found + self._not_found < SOUGHT_BEFORE_WARNING or not sought.nothing:
             return None
@@ -172,5 +184,5 @@ _ROWS_STAY = "Rows refused or skipped by now stay so in this ledger, and can be 
 
 
 def _is_denial(reply: Reply) -> bool:
-    """Whether the app was kept out, and not because of what the mailbox is: on premises, full, without a licence."""
+    """True if the app was kept out, and not because of the mailbox (on premises, full, without a licence)."""
     return reply.status in (401, 403) and (not closes_by_name(reply) or reply.code.lower() == "authenticationerror")

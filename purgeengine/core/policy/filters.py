@@ -1,7 +1,7 @@
-"""Which mailboxes a purge leaves alone: those on a list, or those on none.
+"""Which mailboxes a purge leaves alone: those on one list, or those not on another.
 
-A list names users as an input does (user principal names and object ids, compared without case), or many at once with ``*``, which
-stands for any characters but ``@``. It must not know where a list comes from.
+A list names users as an input does (user principal names and object ids, compared without letter case), or many at
+once with ``*``, which stands for any characters but ``@``. This module does not know where a list comes from.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STAR = "[^@]*"
 
 
 class Kinds(NamedTuple):
-    """Whether users are named by user principal name, by object id, or both."""
+    """Which kinds of names occur: user principal names, object ids, or both."""
 
     names: bool = False
     ids: bool = False
@@ -38,7 +38,7 @@ NO_KINDS = Kinds()
 
 
 def entry_problem(entry: str) -> str | None:
-    """Why this cannot stand in a list of users, as half a sentence, or None when it can."""
+    """Return why this text cannot be in a list of users, as half a sentence, or None."""
     if user_problem(entry.replace("*", "x")) is None:
         return None
     return "it is neither a user principal name (name@domain, or *@domain for all of a domain) nor an object id (GUID)"
@@ -46,7 +46,7 @@ def entry_problem(entry: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class UserList:
-    """Users by key, and patterns. Build it with `of`; the entries must have passed `entry_problem`."""
+    """Users by key, and patterns. Make one with `of`, from entries that have passed `entry_problem`."""
 
     keys: frozenset[str]
     patterns: frozenset[str]
@@ -54,7 +54,7 @@ class UserList:
 
     @classmethod
     def of(cls, entries: Iterable[str]) -> UserList:
-        """The list of these entries."""
+        """Return the list of these entries."""
         keys = {mailbox_key(entry) for entry in entries}
         patterns = frozenset(key for key in keys if "*" in key)
         regex = "|".join(_STAR.join(map(re.escape, pattern.split("*"))) for pattern in sorted(patterns))
@@ -68,7 +68,7 @@ class UserList:
 
     @property
     def kinds(self) -> Kinds:
-        """How its users are named; a pattern speaks of user principal names."""
+        """The kinds of names in the list. A pattern counts as a user principal name."""
         ids = sum(map(is_object_id, self.keys))
         return Kinds(names=bool(self.patterns) or ids < len(self.keys), ids=ids > 0)
 
@@ -78,14 +78,14 @@ NOBODY = UserList.of(())
 
 @dataclass(frozen=True, slots=True)
 class UserFilter:
-    """What a purge leaves out. ``only`` is None where all are wanted."""
+    """What a purge leaves out. ``only`` is None if all mailboxes are wanted."""
 
     protected: UserList = NOBODY
     excluded: UserList = NOBODY
     only: UserList | None = None
 
     def left_out(self, *keys: str) -> Reply | None:
-        """Why the mailbox that goes by these keys is left out, or None when it is not. What protects comes first."""
+        """Return why the mailbox with these keys is left out, or None. The protected list comes first."""
         if any(key in self.protected for key in keys):
             return IS_PROTECTED
         if any(key in self.excluded for key in keys):
@@ -95,10 +95,11 @@ class UserFilter:
         return None
 
     def blind_spot(self, found: Kinds) -> str | None:
-        """Why a list may fail to recognise a mailbox that is about to be purged, as a sentence, or None when it cannot.
+        """Return a sentence if a list may fail to recognise a mailbox that is about to be purged, else None.
 
-        A name and an object id of one mailbox cannot be matched without asking the directory. Where the input has one kind and a
-        list only the other, nobody can say that none of the listed users is among them. ``found`` are the kinds to be purged.
+        A name and an object id of one mailbox can be matched only by asking the directory. If the input has one kind
+        of name and a list only the other, nobody can tell whether listed users are in the input. ``found`` are the
+        kinds of names to be purged.
         """
         for what, users in (("protected list", self.protected), (f"list of {EXCLUDE_USERS}", self.excluded)):
             listed = users.kinds

@@ -1,6 +1,7 @@
-"""What was taken from an input and what was left alone there, in words.
+"""Sentences about what was used of an input, and what was ignored.
 
-It knows the plain values that `purgeengine.edges.source.looks` makes, from an input just read or out of a ledger.
+This module knows the plain values that `purgeengine.edges.source.looks` makes, from an input just read or from a
+ledger.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from purgeengine.core.graph.text import printable
 from purgeengine.core.graph.unlikely_ids import Unlikely
 
 READING_KEYS = ("columns", "left_alone", "notes", "unlikely")
-"""What every JSON tells of the input; null where a ledger of an earlier version does not know it."""
+"""What every JSON tells about the input. Null if a ledger of an earlier version does not know it."""
 NAMES_SHOWN = 5
 LAYOUTS_SHOWN = 5
 
@@ -51,18 +52,18 @@ _NOTES = {
         "not in the list",
     ),
 }
-"""What follows the number of times, for one and for any other number."""
+"""The words after the number of times, for one and for any other number."""
 _DOUBTFUL = ("incomplete_page", "apostrophes")
-"""Notes that make one doubt that the list is the one that was meant."""
+"""Notes that suggest that the list is not the one that was meant."""
 
 
 def plain(reading: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The keys of `READING_KEYS`, each of them there; null where a ledger of an earlier version knows nothing of it."""
+    """Return all keys of `READING_KEYS`, with null where a ledger of an earlier version knows nothing."""
     return {key: (reading or {}).get(key) for key in READING_KEYS}
 
 
 def lines_of(reading: Mapping[str, Any] | None) -> list[str]:
-    """What was taken, and what of it was mended or passed over, a line each. What makes one doubt is in `warnings_of`."""
+    """Return lines about what was used, mended and skipped. Notes that raise doubts are in `warnings_of`."""
     reading = reading or {}
     groups: Sequence[Mapping[str, Any]] = reading.get("columns") or ()
     lines = [
@@ -95,7 +96,7 @@ def _note(note: Mapping[str, Any]) -> str:
 
 
 def warnings_of(reading: Mapping[str, Any] | None) -> list[str]:
-    """What makes one doubt that this is the list that was meant, a sentence each."""
+    """Return sentences about what suggests that this is not the list that was meant."""
     reading = reading or {}
     lines = [sentence for left in reading.get("left_alone") or () if (sentence := _left_alone(left))]
     lines += [f"{_note(note)}." for note in reading.get("notes") or () if note["kind"] in _DOUBTFUL]

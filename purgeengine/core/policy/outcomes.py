@@ -1,14 +1,15 @@
-"""What finally became of a row that several runs, one after the other, have had in hand.
+"""What finally became of a row that several runs, one after the other, have handled.
 
-The cases, for what an earlier ledger says and what a later one says of the same row:
+The cases, for the state of the same row in an earlier and in a later ledger:
 
-1. Once purged, purged: we did it, and nothing that a later run is told changes that.
-2. Absent in the later one is purged where the earlier one was in doubt, and absent where it was not. What was absent stays so.
-3. A later run that did not send the row (its mailbox was closed, or the row stands there twice) has learned nothing: what the
-   earlier one says holds. Where that one skipped the row as well, the later reason is the newer one.
-4. Otherwise the later one holds. While it has no outcome for the row, the row has none.
+1. Once purged, always purged: we did it, and no later answer changes that.
+2. Absent in the later ledger means purged if the row was in doubt in the earlier one, and absent if it was not.
+   Absent stays absent.
+3. A later run that did not send the row (its mailbox was closed, or the row is a duplicate there) has learned nothing:
+   the earlier state holds. If the earlier one skipped the row too, the later reason holds, because it is newer.
+4. Otherwise the later state holds. While it has no outcome for the row, the row has none.
 
-Doubt adds up until the contact is known to be gone.
+Doubt remains until the contact is known to be gone.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ from typing import NamedTuple
 from purgeengine.core.model import Outcome
 
 ORIGIN_COLUMN = "origin_row"
-"""What the number of a row in the first ledger of a chain is called in the later ones."""
+"""Name, in the later ledgers of a chain, of the column with the row's number in the first ledger."""
 
 
 class ChainState(NamedTuple):
-    """What a ledger says of a row; without an outcome it is waiting, or in doubt."""
+    """The state of a row in a ledger. Without an outcome it is waiting, or in doubt."""
 
     outcome: Outcome | None
     in_doubt: bool = False
 
 
 class FoldedState(NamedTuple):
-    """The state over both ledgers, and whether it is the later one that holds."""
+    """The state over both ledgers, and whether the later ledger decides it."""
 
     state: ChainState
     later_holds: bool
 
 
 def folded(earlier: ChainState, later: ChainState) -> FoldedState:
-    """The state of a row after both."""
+    """Return the state of a row after both ledgers."""
     if earlier.outcome is Outcome.PURGED:
         return FoldedState(earlier, False)
     if later.outcome is Outcome.PURGED:

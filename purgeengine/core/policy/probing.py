@@ -1,7 +1,8 @@
-"""What a look at a few mailboxes says about a whole list: read only, before the first deletion.
+"""What a look at a few mailboxes tells about a whole list. It only reads, and comes before the first deletion.
 
-Two questions are asked of each mailbox: for any contact, which shows whether the app may enter, and for the contact of a row, which
-shows whether the ids are this mailbox's. A read that goes well does not prove that the app may delete.
+Each mailbox gets two GETs: for any contact, which shows whether the app may access the mailbox, and for the contact
+of a row, which shows whether the ids belong to this mailbox. A successful read does not prove that the app may
+delete.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _FOR_ONE = {"s": "s", "do": "does", "are": "is", "were": "was", "have": "has", "
 
 
 class Standing(Enum):
-    """How a mailbox of the list stands: its title, what follows "3 of 5 …" in a sentence, and what to do about it."""
+    """The state of a mailbox of the list: its title, the words after "3 of 5 …" in a sentence, and the remedy."""
 
     FINE = ("reachable", "mailboxes answer{s} the app and hold{s} the contact asked for", "")
     NOT_FOUND = (
@@ -69,16 +70,16 @@ class Standing(Enum):
         self.remedy = remedy
 
     def clause(self, number: int) -> str:
-        """What follows "3 of 5" in a sentence, with the verb for so many."""
+        """Return the words after "3 of 5" in a sentence, with the verb for this number."""
         return self._clause.format_map(_FOR_ONE if number == 1 else _FOR_MANY)
 
 
 PROMISING = frozenset({Standing.FINE, Standing.NOT_FOUND})
-"""Rows of such a mailbox can be purged, or are gone already."""
+"""Rows of a mailbox in such a state can be purged, or are gone already."""
 
 
 class Probed(NamedTuple):
-    """A mailbox that was looked at, and the reply that decided how it stands."""
+    """A mailbox that was looked at, its state, and the reply that decided it."""
 
     user: str
     standing: Standing
@@ -91,7 +92,7 @@ def went_well(reply: Reply) -> bool:
 
 
 def probed(user: str, mailbox: Reply, contact: Reply) -> Probed:
-    """How a mailbox stands by its two replies."""
+    """Return the state of a mailbox from the two replies."""
     if not went_well(mailbox):
         return Probed(user, _closed(mailbox), mailbox)
     return Probed(user, _contact(contact), contact)
@@ -127,7 +128,7 @@ def _contact(reply: Reply) -> Standing:
 
 
 def spread(sizes: Sequence[int], most: int, rng: random.Random) -> list[int]:
-    """Which of these mailboxes to look at: the first, the largest, and others at random; at most so many, all different."""
+    """Return which of these mailboxes to look at, at most ``most``: the first, the largest, and others at random, all different."""
     if not sizes or most < 1:
         return []
     largest = max(range(len(sizes)), key=lambda number: sizes[number])
@@ -137,7 +138,7 @@ def spread(sizes: Sequence[int], most: int, rng: random.Random) -> list[int]:
 
 
 def conclusions(found: Sequence[Probed]) -> list[tuple[Standing, str]]:
-    """A sentence for each way in which mailboxes stand, the bad ones first."""
+    """Return a sentence for each state that mailboxes have, the worst states first."""
     sentences = []
     for standing in reversed(Standing):
         users = [mailbox.user for mailbox in found if mailbox.standing is standing]
@@ -153,7 +154,7 @@ def conclusions(found: Sequence[Probed]) -> list[tuple[Standing, str]]:
 
 
 def refusal(found: Sequence[Probed]) -> PurgeEngineError | None:
-    """Why a run should not begin: not one of the mailboxes looked at could be purged. None where one could, or there is none."""
+    """Return why a run should not begin: none of the mailboxes looked at could be purged. None otherwise."""
     standings = {mailbox.standing for mailbox in found}
     if not standings or standings & PROMISING:
         return None

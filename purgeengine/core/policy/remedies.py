@@ -1,7 +1,6 @@
-"""What an administrator can do about rows that did not end well, by their last answer.
+"""What an administrator can do about failed rows, by their last answer: a sentence, and whether a retry may help.
 
-Sentences for people, and whether trying again is of any use. It follows the table of `purgeengine.core.graph.verdicts`, from the
-cause to the cure; what is in no line of it gets the general advice.
+It follows the table of `purgeengine.core.graph.verdicts`. An answer that is not in that table gets general advice.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from purgeengine.core.model import Reply
 
 
 class Remedy(NamedTuple):
-    """What happened and what to do; ``worth_retrying`` once that is done."""
+    """What happened and what to do. ``worth_retrying`` is true if a retry may help after that."""
 
     sentence: str
     worth_retrying: bool
@@ -117,7 +116,7 @@ _CODES: tuple[tuple[Remedy, tuple[str, ...]], ...] = (
             "ErrorMailboxNotFound",
             "ResourceNotFound",
             "Request_ResourceNotFound",
-            "ErrorItemNotFound",  # of the mailbox itself: a contact that is not found is absent or purged
+            "ErrorItemNotFound",  # about the mailbox itself: a row whose contact is not found is absent or purged
         ),
     ),
     (
@@ -170,7 +169,7 @@ _BY_STATUS = {
     507: _QUOTA,
 }
 WAIT_TOO_LONG_SAYS = "Graph asked for a wait that is longer than the longest wait of a run"
-"""Begins the message of rows whose mailbox was given up for that."""
+"""Beginning of the message of rows whose mailbox was given up for a too long wait."""
 _LONG_WAIT = Remedy(f"{WAIT_TOO_LONG_SAYS}. Retry after that time.", True)
 _REDIRECTED = Remedy(
     "The request was answered with a redirect, which Graph does not do for a contact. Look at what stands between here and Graph "
@@ -215,9 +214,9 @@ INVALID = Remedy(
 
 
 def remedy_for(status: int, code: str, message: str = "") -> Remedy:
-    """The advice for rows whose last answer had this HTTP status, error code and message.
+    """Return the remedy for rows whose last answer had this HTTP status, error code and message.
 
-    ``status`` is 0 where no answer came. A code that is known decides, then a known status, then the kind of status.
+    ``status`` is 0 if no answer came. A known code decides, then a known status, then the class of the status.
     """
     told = unwrapped(Reply(status, code, message))
     code, words = told.code.lower(), told.message.lower()

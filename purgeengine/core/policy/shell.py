@@ -1,4 +1,4 @@
-"""Words of a command as a shell wants them, so that a command that is shown can be copied and given."""
+"""Quote the words of a command for a shell, so that a command that is shown can be copied."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _EXPANDED_BY_POWERSHELL = frozenset("$`\u201c\u201d\u201e")
 
 
 def quoted(word: str, *, windows: bool) -> str | None:
-    """The word, in quotes where it needs them; None where it cannot be shown, as with control characters in it.
+    """Return the word, quoted if needed. None if it cannot be shown, for example because of control characters.
 
-    On Windows the result is good in PowerShell and in cmd, except that a word with a dollar sign or a backtick is quoted for
-    PowerShell alone: cmd has no quotes that PowerShell would not look into.
+    On Windows the result works in PowerShell and in cmd. A word with a dollar sign or a backtick works in PowerShell
+    only, because cmd has no quotes in which PowerShell does not expand them.
     """
     if not word.isprintable():
         return None

@@ -1,1 +1,1 @@
-"""The HTTPS way to Graph."""
+"""The HTTPS connection to Graph."""

@@ -1,7 +1,7 @@
-"""Where Graph and the login are, whether a secret may go there, and through which proxy.
+"""Addresses of Graph and the login: whether a secret may be sent there, and through which proxy.
 
-The environment's proxies are read once, here, for both: neither aiohttp nor requests is left to look them up, since aiohttp
-would do so for every call in a thread of its own, and both would use the credentials of a ``.netrc``.
+The environment's proxies are read once, here, for both. aiohttp and requests are kept from looking them up: aiohttp
+would do so for every call in a thread, and both would use the credentials of a ``.netrc``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address that a token or secret may be sent to: https, or this machine. ``path`` has no slash at its end."""
+    """An address that may get a token or secret: https, or this machine. ``path`` does not end in a slash."""
 
     scheme: str
     host: str
@@ -34,27 +34,27 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is this machine."""
+        """True if the address is this machine."""
         return _is_loopback(self.host)
 
     @property
     def origin(self) -> str:
-        """``https://host``, with the port where it is not the usual one."""
+        """``https://host``, with the port unless it is the usual one."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
         return f"{self.scheme}://{host}{port}"
 
     @property
     def url(self) -> str:
-        """The whole, without a slash at the end."""
+        """The whole URL, without a slash at the end."""
         return self.origin + self.path
 
 
 def address_of(text: str, what: str) -> Address:
-    """Read a URL that the user gave; ``what`` names it in messages ("The Graph URL").
+    """Read a URL that the user gave. ``what`` names it in messages ("The Graph URL").
 
-    Raises `UsageProblem` for a text that is no such URL, for one with user name, query or fragment, and for plain http to
-    anything but this machine: a token must not travel in the clear.
+    Raises `UsageProblem` if the text is not such a URL, if it has a user name, query or fragment, or if it is plain
+    http to another machine: a token must not travel unencrypted.
     """
     shown = f"{what} {_shown(text)!r}"
     parts = _split(text, shown)
@@ -69,10 +69,10 @@ def address_of(text: str, what: str) -> Address:
 
 
 def platform_address(text: str, what: str) -> Address:
-    """Read the URL of a managed identity's endpoint, which Azure serves over plain http beside the machine.
+    """Read the URL of a managed identity's endpoint, which Azure serves over plain http near the machine.
 
-    Raises `UsageProblem` for plain http to anything but this machine, a link-local or a private address: the header that goes
-    there, and the token that comes back, must not cross the internet in the clear.
+    Raises `UsageProblem` for plain http to any address that is not this machine, link-local or private. The header
+    that goes there, and the token that comes back, must not cross the internet unencrypted.
     """
     shown = f"{what} {_shown(text)!r}"
     parts = _split(text, shown)
@@ -87,7 +87,10 @@ def platform_address(text: str, what: str) -> Address:
 
 
 def graph_root(graph_url: str) -> Address:
-    """Graph's root, whether or not the URL ends in a slash or in ``/v1.0``. Raises `UsageProblem` for a bad one."""
+    """Return Graph's root, whether or not the URL ends in a slash or in ``/v1.0``.
+
+    Raises `UsageProblem` for an unusable URL.
+    """
     address = address_of(graph_url, "The Graph URL")
     if address.path.lower().endswith("/beta"):
         raise UsageProblem("The Graph URL ends in /beta; contacts are purged through v1.0, so leave the version out.")
@@ -100,25 +103,25 @@ def graph_root(graph_url: str) -> Address:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy. The user name and password stay out of its ``repr``."""
+    """An HTTP proxy. Its user name and password stay out of its ``repr``."""
 
     host: str
     port: int
     url: str
-    """Without user name and password."""
+    """The URL without user name and password."""
     url_with_secret: str = field(repr=False)
     authorization: str | None = field(repr=False)
-    """The value of ``Proxy-Authorization``, if it wants one."""
+    """The value of ``Proxy-Authorization``, or None if the proxy needs none."""
     named_by: str = "HTTPS_PROXY"
-    """The variable that names it, or where else its address was found."""
+    """The variable that names the proxy, or another place where its address was found."""
 
 
 def proxy_for(address: Address) -> Proxy | None:
-    """The proxy that the environment or the system's settings name for this address, or None to go there directly.
+    """Return the proxy that the environment or the system's settings name for this address. None means a direct connection.
 
-    ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` in either letter case, else the settings of Windows and macOS. This machine
-    is never asked for through a proxy. Raises `UsageProblem` for a proxy of another kind than http or https, and for one whose
-    user name or password is not written as a URL wants it. No name is looked up.
+    ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` are read in either letter case, else the settings of Windows and
+    macOS. This machine is never reached through a proxy. No name is looked up. Raises `UsageProblem` for a proxy that
+    is neither http nor https, and for one whose user name or password is not escaped as in a URL.
     """
     if address.is_loopback:
         return None
@@ -142,7 +145,7 @@ def proxy_for(address: Address) -> Proxy | None:
 
 
 def _named_by(text: str) -> str:
-    """Which variable holds this proxy; upper case where both letter cases do."""
+    """Return the variable that holds this proxy; upper case if both letter cases do."""
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         if os.environ.get(name) == text:
             return name
@@ -150,7 +153,7 @@ def _named_by(text: str) -> str:
 
 
 def _check_shape(text: str, shown: str) -> None:
-    """Raise `UsageProblem` where what should be ``http://`` lacks a colon or a slash, or where no host follows it."""
+    """Raise `UsageProblem` if ``http://`` lacks a colon or a slash, or if no host follows it."""
     if re.match(r"https?(?::/(?!/)|//|/)", text, re.IGNORECASE):
         raise UsageProblem(
             f"{shown} does not begin with http:// or https://: a colon or a slash is missing. Nothing was looked up and "
@@ -163,10 +166,10 @@ def _check_shape(text: str, shown: str) -> None:
 
 
 def _check_user_information(text: str, named_by: str) -> None:
-    """Raise `UsageProblem` where a character of the user name or password would be read as an end of it.
+    """Raise `UsageProblem` if a character of the user name or password would be read as its end.
 
-    An unescaped ``@``, ``/``, ``#``, ``?`` or ``:`` makes a part of the password the name of the host, which would then be looked
-    up for everybody on the network to see.
+    An unescaped ``@``, ``/``, ``#``, ``?`` or ``:`` would make a part of the password the host name, and the look-up
+    would show it to everybody on the network.
     """
     after_scheme = text.partition("://")[2] if "://" in text else text
     if "@" not in after_scheme:
@@ -211,9 +214,10 @@ def _port_of(parts: SplitResult, shown: str) -> int | None:
 
 
 def _shown(text: str) -> str:
-    """For a message: without what may be a user name and password, and short.
+    """Return the text for a message: short, and without what may be a user name and password.
 
-    What stands behind the last ``@`` is shown; without one, a port that is no number may be a password, and is left out.
+    Only the text after the last ``@`` is shown. If there is none, a port that is not a number may be a password, and
+    is left out.
     """
     text = re.sub(r"^([A-Za-z0-9+.-]*://)?.*@", r"\1", text, flags=re.DOTALL)
     bad_port = r"^((?:[A-Za-z0-9+.-]*://)?[^/:\[\]]*):(?!//|[0-9]{0,5}(?:/|$)).*"

@@ -49,12 +49,12 @@ def why_no_answer(error: Exception, host: str) -> str:
 
 
 def without_secrets(error: Exception) -> Exception | None:
-    """The cause to keep for whoever debugs; a proxy's answer holds our headers, and is dropped."""
+    """Return the cause to keep for debugging. A proxy's answer holds our headers, and is dropped."""
     return None if isinstance(error, aiohttp.ClientResponseError) else error
 
 
 def _os_words(error: BaseException) -> str:
-    """What the system calls the failure, where it can without the addresses that asyncio adds."""
+    """Return what the system calls the failure, if possible without the addresses that asyncio adds."""
     if isinstance(error, ssl.SSLError) and error.reason:
         return printable(error.reason.replace("_", " ").lower(), 100)
     if isinstance(error, OSError) and error.errno and not (words := os.strerror(error.errno)).startswith("Unknown"):

@@ -1,4 +1,4 @@
-"""Looks names of hosts up, in threads that hold nobody up: a loop's own executor is waited for when the loop ends."""
+"""Look up host names in threads that nobody waits for. An event loop waits for its own executor when it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from purgeengine.edges.threads import beside_the_loop
 
 
 class _Lookups:
-    """The two calls of an event loop that a resolver makes."""
+    """The two methods of an event loop that a resolver calls."""
 
     async def getaddrinfo(self, host: str, port: int, *, family: int = 0, type: int = 0, flags: int = 0) -> Any:
         return await beside_the_loop(partial(socket.getaddrinfo, host, port, family, type, 0, flags))
@@ -22,5 +22,5 @@ class _Lookups:
 
 
 def a_resolver() -> ThreadedResolver:
-    """As aiohttp's own; whoever stops waiting leaves a lookup that hangs behind."""
+    """Return a resolver like aiohttp's own. A caller that gives up does not wait for a look-up that hangs."""
     return ThreadedResolver(cast(Any, _Lookups()))

@@ -1,7 +1,7 @@
-"""Describes why a proxy refused CONNECT, with the remedy: for Graph and for the login alike.
+"""Sentences about proxies that refused CONNECT, each with a remedy: for Graph and for the login.
 
-A proxy that forbids a host or wants a user name does so again at the next try: that is reported at once. One that says 502, 503 or
-504 could not reach the host, or has trouble of its own, which may pass.
+A proxy that forbids a host or wants a user name does so again at the next try, so that is reported at once. A proxy
+that answers 502, 503 or 504 could not reach the host or has trouble of its own, which may pass.
 """
 
 from __future__ import annotations
@@ -16,29 +16,32 @@ from purgeengine.edges.http.addresses import Address, Proxy
 from purgeengine.edges.http.tls import tls_context
 
 ASK_S = 10.0
-"""How long the proxy is given to say once more what it wants; it has just answered."""
+"""Seconds to wait when a proxy is asked again what it wants. It has answered just before."""
 HEADERS_MAX = 20
-"""More ways to sign in than any proxy offers."""
+"""Most ways to sign in that are read. No proxy offers as many."""
 _PASSING = frozenset({408, 425, 429})
 _OURS = "basic"
 """The one way to sign in at a proxy that both HTTP libraries know."""
 _SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]{0,20})(?=\s*(?:,|$)|\s+[^\s=,])")
-"""A scheme stands alone or before its parameters; ``realm=`` is a parameter."""
+"""A scheme stands alone or before its parameters. ``realm=`` is a parameter."""
 
 
 def is_final(status: int) -> bool:
-    """Whether a proxy that answered CONNECT with this status will say the same at the next try."""
+    """True if a proxy that answered CONNECT with this status will answer so again."""
     return 300 <= status < 500 and status not in _PASSING
 
 
 def schemes_of(headers: Iterable[str]) -> tuple[str, ...]:
-    """The ways to sign in that ``Proxy-Authenticate`` names, in its order and each once."""
+    """Return the ways to sign in that ``Proxy-Authenticate`` names, in its order, each once."""
     found = [scheme for header in list(headers)[:HEADERS_MAX] for scheme in _SCHEME.findall(header[:1_000])]
     return tuple(dict.fromkeys(printable(scheme, 21) for scheme in found))[:HEADERS_MAX]
 
 
 def refusal(proxy: Proxy, host: str, status: int, wants: tuple[str, ...] = ()) -> str:
-    """What the proxy said to a connection to ``host``, and what to do about it. ``wants`` are its ways to sign in."""
+    """Return a sentence: what the proxy answered to a connection to ``host``, and the remedy.
+
+    ``wants`` are its ways to sign in.
+    """
     said = f"The proxy {proxy.url} (from {proxy.named_by}) refused to connect to {host} (status {status})"
     if status != 407:
         return (
@@ -63,7 +66,7 @@ def refusal(proxy: Proxy, host: str, status: int, wants: tuple[str, ...] = ()) -
 
 
 def not_http(proxy: Proxy) -> str:
-    """What to say of a proxy whose answer to CONNECT cannot be read; it is likely no proxy at all."""
+    """Return a sentence about a proxy whose answer to CONNECT is not HTTP. It is probably not a proxy."""
     return (
         f"The proxy {proxy.url} (from {proxy.named_by}) answered CONNECT with something that is not HTTP. Look whether an "
         "HTTP proxy listens at that address and port."
@@ -71,9 +74,9 @@ def not_http(proxy: Proxy) -> str:
 
 
 def what_it_wants(proxy: Proxy, address: Address, ca_file: Path | None) -> tuple[str, ...]:
-    """Ask the proxy once more for a connection, and read which ways to sign in it names; nothing where it does not say.
+    """Ask the proxy for a connection again, and return the ways to sign in that it names. Empty if it names none.
 
-    The library below the login drops the headers of a refusal.
+    The HTTP library below the login drops the headers of a refusal, so the proxy must be asked again.
     """
     try:
         return _asked_once_more(proxy, address, ca_file)
@@ -82,7 +85,7 @@ def what_it_wants(proxy: Proxy, address: Address, ca_file: Path | None) -> tuple
 
 
 def speaks_http(proxy: Proxy, address: Address, ca_file: Path | None) -> bool:
-    """Ask the proxy once more for a connection: can its answer be read as HTTP? Returns True if the proxy does not answer."""
+    """Ask the proxy for a connection again. True if its answer is HTTP, or if it does not answer."""
     try:
         _asked_once_more(proxy, address, ca_file)
     except http.client.HTTPException as error:
@@ -93,7 +96,7 @@ def speaks_http(proxy: Proxy, address: Address, ca_file: Path | None) -> bool:
 
 
 def _asked_once_more(proxy: Proxy, address: Address, ca_file: Path | None) -> tuple[str, ...]:
-    """The ways to sign in that the proxy names in its answer. Raises what the standard library raises."""
+    """Return the ways to sign in that the proxy names in its answer. Raises what the standard library raises."""
     connection = (
         http.client.HTTPSConnection(proxy.host, proxy.port, timeout=ASK_S, context=tls_context(ca_file))
         if proxy.url.startswith("https:")

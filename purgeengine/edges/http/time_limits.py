@@ -1,8 +1,8 @@
-"""Ends calls that take too long, all with one timer: one for each call would cost more than the rest of its bookkeeping.
+"""End calls that take too long, with one timer for all. A timer for each call would cost more than its other bookkeeping.
 
-A process that was suspended, or whose machine slept, finds calls overdue that were answered meanwhile. aiohttp's own limit of a
-whole call throws away an answer that lies ready when the process wakes up, and so does its limit of silence on uvloop; this one
-first lets it be read.
+If a process was suspended, or its machine slept, calls are overdue whose answers have arrived meanwhile. aiohttp's
+own limit for a whole call drops an answer that is there when the process wakes up, and on uvloop its limit for
+silence does too. This limit lets such an answer be read first.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from math import inf
 from types import TracebackType
 
 STALLED_S = 0.5
-"""A timer that rings so much too late tells of a process that was suspended, or of a machine that slept."""
+"""Seconds by which a late timer shows that the process was suspended or the machine slept."""
 GRACE_S = 2.0
-"""What came in meanwhile is read within this time; an answer that waits in the socket may ask for a wait."""
+"""Seconds to read what arrived meanwhile. An answer in the socket may ask for a wait."""
 
 
 class TimeLimits:
-    """Knows when each call must have ended, and rings at the earliest of those instants."""
+    """Knows when each call must have ended, and keeps one timer for the earliest of these times."""
 
     def __init__(self) -> None:
         self._ends_at: dict[_Limit, float] = {}
@@ -26,23 +26,26 @@ class TimeLimits:
         self._rings_at = inf
 
     def limit(self, limit_s: float) -> _Limit:
-        """A context that raises `TimeoutError` where what is inside takes longer; after a suspension, it has its grace first."""
+        """Return a context that raises `TimeoutError` if its body takes longer than ``limit_s`` seconds.
+
+        After a suspension, the body gets `GRACE_S` more seconds first.
+        """
         return _Limit(self, limit_s)
 
     def close(self) -> None:
-        """Ring no more."""
+        """Stop the timer."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm, self._rings_at = None, inf
 
     def begin(self, limit: _Limit, limit_s: float) -> None:
-        """A call begins."""
+        """Note that a call begins."""
         at = self._ends_at[limit] = asyncio.get_running_loop().time() + limit_s
         if at < self._rings_at:
             self._set(at)
 
     def end(self, limit: _Limit) -> None:
-        """It has ended. The alarm is left as it is: it finds nothing then, and is set anew."""
+        """Note that a call has ended. The timer stays: when it fires, it finds nothing and is set again."""
         self._ends_at.pop(limit, None)
 
     def _set(self, at: float) -> None:
@@ -65,7 +68,7 @@ class TimeLimits:
 
 
 class _Limit:
-    """One call's, as a context."""
+    """The time limit of one call, as a context."""
 
     __slots__ = ("_limit_s", "_limits", "_timeout")
 
@@ -85,5 +88,5 @@ class _Limit:
         await self._timeout.__aexit__(kind, error, trace)
 
     def is_over(self, now: float) -> None:
-        """Interrupt what is inside."""
+        """Interrupt the body of the context."""
         self._timeout.reschedule(now)

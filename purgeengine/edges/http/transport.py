@@ -1,8 +1,9 @@
-"""Posts batches to Graph over HTTPS, and tells two failures apart: certainly not sent, and no answer.
+"""Post batches to Graph over HTTPS, and tell two failures apart: certainly not sent, and no answer.
 
-Knows aiohttp, TLS and proxies; knows nothing of rows or JSON (see `purgeengine.core.graph.decode`), and never tries anything twice:
-every retry is the scheduler's. aiohttp itself repeats a request on a connection that the server has just closed, but only for
-idempotent methods (``client.py``, ``IDEMPOTENT_METHODS``), of which POST is none.
+This module knows aiohttp, TLS and proxies. It does not know rows or JSON (see `purgeengine.core.graph.decode`), and
+never tries anything twice: every retry is the scheduler's. aiohttp itself repeats a request on a connection that the
+server has just closed, but only for idempotent methods (``client.py``, ``IDEMPOTENT_METHODS``), and POST is not one
+of them.
 """
 
 from __future__ import annotations
@@ -30,15 +31,18 @@ from purgeengine.errors import NoAnswer, NotSent, RunStopped
 from purgeengine.version import __version__
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
-"""Bytes read of an answer; twenty replies with the longest errors take under 40 KB."""
+"""Most bytes read of an answer. Twenty replies with the longest errors take less than 40 KB."""
 KEEPALIVE_S = 15.0
-"""An idle connection is used again for so long. Graph closes idle ones after minutes; a shorter time makes it rare that a
-batch leaves on a connection just being closed, which puts its rows in doubt."""
+"""Seconds that an idle connection is kept for the next call.
+
+Graph closes idle connections after minutes. A shorter time here makes it rare that a batch leaves on a connection
+that is just being closed, which would put its rows in doubt.
+"""
 _KEPT_HEADERS = ("retry-after", "date", "request-id")
 _TELLING_HEADERS = (*_KEPT_HEADERS, "content-encoding", "www-authenticate", "content-type", "server", "location")
-"""Kept as well where something is odd: what a refused token lacks, and who answered if it was not Graph."""
+"""Headers kept as well if an answer is odd: what a refused token lacks, and who answered if it was not Graph."""
 _HEADER_LENGTH_MAX = 10_000
-"""Characters kept of one; the challenges of continuous access evaluation have some hundreds."""
+"""Characters kept of a header. The challenges of continuous access evaluation have a few hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +50,23 @@ class Timeouts:
     """How long a call may take, in seconds."""
 
     connect_s: float = 10.0
-    """Until the connection stands: name, TCP, proxy and TLS together."""
+    """Until the connection stands: name look-up, TCP, proxy and TLS together."""
     read_s: float = 30.0
-    """Silence before the answer and between two pieces of it; grows with the whole."""
+    """Silence before the answer, and between two pieces of it. It grows with the limit for the whole call."""
     call_s: float = 30.0
-    """The whole call: twenty rows, four at a time, take a second as a rule. A call that runs out of it doubles it for the next."""
+    """The whole call.
+
+    Twenty rows, four at a time, usually take one second. A call that reaches the limit doubles it for the next.
+    """
     call_s_max: float = 120.0
-    """The longest that becomes; a service that needs more for twenty rows is out."""
+    """The most that the limit for the whole call grows to. A service that needs longer for twenty rows is down."""
 
 
 class HttpAnswer(NamedTuple):
-    """An answer as it came: ``headers`` has lower-case names and only those that are used, ``received_utc`` is in seconds."""
+    """An answer as it came.
+
+    ``headers`` has only those that are used, by lower-case name. ``received_utc`` is in seconds since 1970.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -65,7 +75,7 @@ class HttpAnswer(NamedTuple):
 
 
 class _Response(aiohttp.ClientResponse):
-    """Remembers its connection, which may be back in the pool by the time the status is known."""
+    """A response that remembers its connection, which may be back in the pool when the status is known."""
 
     used: Any = None
 
@@ -75,7 +85,7 @@ class _Response(aiohttp.ClientResponse):
 
 
 class HttpTransport:
-    """The way to Graph's ``$batch``. Made by `open`; one for a run."""
+    """Posts to Graph's ``$batch``. Make one for a run, with `open`."""
 
     def __init__(
         self,
@@ -95,7 +105,7 @@ class HttpTransport:
             {"Proxy-Authorization": proxy.authorization} if proxy is not None and proxy.authorization else None
         )
         self._connected = False
-        """Whether any call was answered: a proxy that refuses later may let the next one through."""
+        """True if any call was answered. A proxy that refuses after that may let the next call through."""
         self._timeouts = timeouts or Timeouts()
         self._adaptive_timeout = AdaptiveTimeout(self._timeouts.call_s, self._timeouts.call_s_max)
         self._clock = clock or SystemClock()
@@ -116,10 +126,10 @@ class HttpTransport:
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
     ) -> AsyncIterator[HttpTransport]:
-        """Up to so many connections to this Graph, closed at the end.
+        """Open up to ``connections`` connections to this Graph. They are closed at the end of the context.
 
-        ``graph_url`` may end in a slash or ``/v1.0``. ``ca_file`` (PEM) replaces the system's certificates. Proxies come from the
-        environment. Raises `UsageProblem` where any of these cannot be used, and before anything is sent.
+        ``graph_url`` may end in a slash or ``/v1.0``. ``ca_file`` (PEM) replaces the system's certificates. Proxies
+        come from the environment. Raises `UsageProblem` if any of these cannot be used, before anything is sent.
         """
         root = graph_root(graph_url)
         proxy = proxy_for(root)
@@ -135,7 +145,7 @@ class HttpTransport:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=_Response,
-            # These go to a proxy as well, so the token must never be among them.
+            # A proxy gets these headers as well, so the token must never be among them.
             headers={"User-Agent": f"purgeengine/{__version__}", "Accept-Encoding": "identity"},
         )
         transport = cls(
@@ -152,11 +162,12 @@ class HttpTransport:
                 transport._time_limits.close()
 
     async def post(self, body: bytes, client_request_id: str, token: str) -> HttpAnswer:
-        """Post one batch and read its answer, whatever its status; a redirect is an answer and is not followed.
+        """Post one batch and return its answer, whatever its status. A redirect is an answer and is not followed.
 
-        Raises `NotSent` when nothing can have reached Graph (no connection came about), and `NoAnswer` when something may have
-        and no whole answer came back. Both carry a short reason for people, without secrets. Raises `RunStopped` when the proxy
-        refuses before any call was answered: it will refuse the next one as well.
+        Raises `NotSent` if nothing can have reached Graph, because no connection came about. Raises `NoAnswer` if
+        something may have reached it and no whole answer came back. Both carry a short reason for people, without
+        secrets. Raises `RunStopped` if the proxy refuses before any call was answered, because it will refuse the
+        next one as well.
         """
         headers = {
             "Authorization": f"Bearer {token}",
@@ -182,7 +193,7 @@ class HttpTransport:
                 content = await _read(response)
                 self._connected = True
                 self._adaptive_timeout.answered(started, self._clock.monotonic())
-                if self._skew.skew_s is None:  # once is enough, and reading a date takes a while
+                if self._skew.skew_s is None:  # once is enough, and reading a date takes time
                     self._skew.saw(response.headers.get("Date"), self._clock.utc())
                 if response.status == 503:
                     _leave_connection(response)
@@ -191,13 +202,16 @@ class HttpTransport:
             raise self._translated(error, started, wait_s) from without_secrets(error)
 
     def _timeout(self, wait_s: float) -> aiohttp.ClientTimeout:
-        """Silence is only timed where that ends a call sooner than its own limit does: each of aiohttp's timers costs CPU."""
+        """Return aiohttp's limits.
+
+        Silence is limited only if that ends a call before its own limit does: each timer costs CPU.
+        """
         timeouts = self._timeouts
         read_s = timeouts.read_s * wait_s / timeouts.call_s if timeouts.read_s < timeouts.call_s else None
         return aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s, sock_read=read_s)
 
     def _translated(self, error: Exception, started: float, wait_s: float) -> NotSent | NoAnswer | RunStopped:
-        """The cases: no connection came about, so that nothing was sent; silence; anything else on a connection that stood."""
+        """Translate an error: no connection came about, so nothing was sent; silence; or a failure on a connection that stood."""
         if isinstance(error, aiohttp.ClientHttpProxyError) and self._via is not None:
             return self._refused_by_proxy(error, self._via)
         if (
@@ -222,14 +236,14 @@ class HttpTransport:
         return self._hopeless(refusal(proxy, self._host, error.status, schemes_of(headers)))
 
     def _hopeless(self, said: str) -> NotSent | RunStopped:
-        """The proxy will say the same at the next try, unless a call went through it before."""
+        """Return the error for a proxy that refuses. It will refuse again, unless a call went through it before."""
         if self._connected:
             return NotSent(said)
         return RunStopped(f"{said} Nothing was sent. Mend that, then give the same command again.")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body. Raises `NoAnswer` for one that is longer than any honest answer."""
+    """Return the body. Raises `NoAnswer` if it is longer than any real answer."""
     length = response.content_length
     if length is not None and length <= ANSWER_BYTES_MAX and "Content-Encoding" not in response.headers:
         return await response.read()
@@ -252,7 +266,7 @@ def _kept(response: aiohttp.ClientResponse) -> dict[str, str]:
 
 
 def _leave_connection(response: aiohttp.ClientResponse) -> None:
-    """After a 503 the next try must go out on a new connection (Graph's error documentation)."""
+    """Close the connection after a 503: the next try must use a new one (Graph's documentation of errors)."""
     connection = getattr(response, "used", None)
     if connection is not None:
         connection.close()

@@ -1,6 +1,9 @@
-"""The durable record of a purge: a folder that holds the input as it was, what was sent, and what became of every row.
+"""The ledger: the durable record of a purge.
 
-Names are imported when they are first used, so that looking at a ledger does not wait for the libraries that staging one needs.
+A ledger is a folder. It holds the rows of the input, what was sent, and what became of every row.
+
+This package imports each name when the name is first used. So a command that only reads a ledger does not load the
+libraries that staging needs.
 """
 
 from __future__ import annotations

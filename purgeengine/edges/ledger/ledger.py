@@ -1,4 +1,4 @@
-"""A ledger being used by a run: staged when it is new, checked when it is not, locked until it is closed."""
+"""The ledger of a run. It is staged if it is new, checked if it is not, and locked until it is closed."""
 
 from __future__ import annotations
 
@@ -40,32 +40,36 @@ from purgeengine.edges.ledger.views.sought import Review, review_of
 from purgeengine.errors import LedgerError
 
 CLOSE_MS_MAX = 1_000
-"""How long closing waits for readers, so that the log can be moved into the database."""
+"""Milliseconds that `Ledger.close` waits for readers before it moves the write-ahead log into the database."""
 CLOSINGS_MAX = 4_096
-"""Entries of mailboxes that are left out that are written at once."""
+"""Entries that `Ledger.leave_out` writes in one transaction, so that memory stays bounded."""
 
 
 class Ledger:
-    """The record of one purge. `write` may be called from another thread than the rest, one call at a time."""
+    """The record of one purge, open for a run.
+
+    Close it, or use it as a context manager. `write` may run in another thread than the other methods, one call at a
+    time.
+    """
 
     def __init__(self, folder: Path, lock: FolderLock) -> None:
-        """For `open` only; the folder is staged and locked."""
+        """Connect to a ledger that is staged and locked. Only `open` calls this."""
         self.folder = folder
-        """Where it is."""
+        """The ledger's folder."""
         self._lock = lock
         with reading_records(folder), ExitStack() as opened:
             self._writing = opened.enter_context(closing(database.connect_to_write(folder)))
             self._reading = opened.enter_context(closing(database.connect_to_read(folder)))
             about = database.read_meta(self._reading)
             self.deletion = database.deletion_of(about)
-            """How its contacts are deleted."""
+            """Which kind of deletion the ledger's rows get."""
             self.reading = about.get("reading")
-            """What was taken from its input and left alone there, as plain values; None in a ledger of an earlier version."""
+            """Which columns were used and what was ignored when the input was read. None if an earlier version made the ledger."""
             self.resolved_users = about["resolve_users"]
-            """Whether the users behind its names were looked up."""
+            """True if the users behind the names of the input were looked up."""
             self._journal = Journal(self._writing, folder)
             self._work = WorkRows(folder, Parts(folder, files_of(self._reading)), self._reading)
-            opened.pop_all()  # from now on `close` does it
+            opened.pop_all()  # no error can follow: from now on `close` closes them
         self._closed = False
 
     @classmethod
@@ -81,15 +85,18 @@ class Ledger:
         given: Mapping[str, Any] | None = None,
         reading: Reading | None = None,
     ) -> Self:
-        """Open the ledger of this input, and stage the input first where the folder is new or was not finished.
+        """Open the ledger in ``folder``, and stage the input first if the folder is new or its staging was cut short.
 
-        Without a ``source``, an existing ledger is opened whatever its input was. ``on_progress`` is told the rows read.
-        ``given`` are the options that change the input's rows (``user``, ``clean``), which must be the same in each run;
-        ``reading`` tells what was taken from a new ledger's input, which is kept.
-        ``resolve`` looks up the users behind the names of a new ledger's input, so that a mailbox with two names is one; what it
-        says is kept, and never asked again.
-        Raises `LedgerError` when it is in use, damaged or cannot be written, `LedgerMismatch` when it belongs to another input,
-        tenant or way of deleting, and `InputError` as reading the input does.
+        - ``source`` is the input. None opens an existing ledger, whatever its input was.
+        - ``tenant_id`` and ``deletion`` are kept in a new ledger. They must match those of an existing one.
+        - ``resolve`` looks up the users behind the names of a new ledger's input, so that a user with two names is one mailbox.
+          The ledger keeps the result and never asks again.
+        - ``on_progress`` is called with the number of rows read so far.
+        - ``given`` holds the options that change the rows of the input (``user``, ``clean``). Each run must give the same ones.
+        - ``reading`` returns what was used of a new ledger's input. The ledger keeps it.
+
+        Raises `LedgerError` if the ledger is in use, is damaged, or cannot be written. Raises `LedgerMismatch` if the
+        ledger belongs to another input, tenant or kind of deletion. Raises `InputError` if the input cannot be read.
         """
         folder = Path(folder)
         state = state_of(folder)
@@ -109,7 +116,7 @@ class Ledger:
             }
             if (
                 state_of(folder) is not FolderState.STAGED
-            ):  # asked again: before the lock, another process may have been at it
+            ):  # asked again, now under the lock: another process may have staged it
                 assert source is not None
                 _stage(folder, source, {**about, "given": dict(given or {})}, on_progress, resolve, reading)
             else:
@@ -118,7 +125,7 @@ class Ledger:
                     check(folder)
                 refuse_other_purge(folder, source, digest, about, given or {})
             with translated(f"The scratch space of the ledger in {folder} cannot be removed"):
-                finish(folder)  # also where its last step was cut short
+                finish(folder)  # also removes what is left if the last step of staging was cut short
             return cls(folder, lock)
         except BaseException:
             lock.release()
@@ -142,11 +149,12 @@ class Ledger:
             self._work.close()
             self._reading.close()
             with translated(f"The ledger in {self.folder} cannot be closed"):
-                # A reader (`status`, a backup) may keep the log in use; it can stay as it is, and a stop is to be quick.
+                # A reader (`status`, a backup) may keep the log in use. The log may stay as it is then, because a
+                # stop must be quick.
                 self._writing.execute(f"PRAGMA busy_timeout = {CLOSE_MS_MAX}")
                 self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except LedgerError:
-            pass  # nothing is lost: what was committed stands in the write-ahead log, which the next opening takes in
+            pass  # nothing is lost: commits stay in the write-ahead log, and the next connection reads them from there
         finally:
             self._writing.close()
             self._lock.release()
@@ -154,70 +162,80 @@ class Ledger:
     # -------------------------------------------------------------------------------------------------------- while running
 
     def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
-        """Make the entries durable, in their order; ``at_utc_ms`` is the time by the wall clock.
+        """Write the entries durably, in their order. ``at_utc_ms`` is the wall-clock time in milliseconds since 1970.
 
-        Raises `LedgerError` when that fails; then nothing may be sent any more.
+        Raises `LedgerError` if the entries cannot be written. The caller must send nothing after that.
         """
         self._journal.write(entries, at_utc_ms)
 
     def begin(self, at_utc_ms: int, options: Mapping[str, Any]) -> None:
-        """Note that a run begins, and what it was asked for. Raises `LedgerError` when that cannot be written."""
+        """Record that a run begins at ``at_utc_ms`` with these options. Raises `LedgerError` if that cannot be written."""
         with translated(f"The ledger in {self.folder} cannot be written"):
             said = json.dumps(options)
             self._writing.execute("INSERT INTO start VALUES (?, ?, ?)", (at_utc_ms, said, crc_of(said)))
 
     def hold_reserve(self, batches: int) -> None:
-        """Keep room on the disk for the answers of so many batches in flight. Raises `LedgerError` where there is none."""
+        """Reserve disk space for the answers of this many batches in flight.
+
+        Raises `LedgerError` if the disk has too little space.
+        """
         self._journal.reserve.hold(batches)
 
     @property
     def trouble(self) -> LedgerError | None:
-        """Why nothing more should be sent although everything was written: the disk is full, and the reserve is being used."""
+        """The reason to stop sending although all entries were written, or None.
+
+        The only such reason is a full disk: the entries then use up the reserve.
+        """
         return self._journal.trouble
 
     def folder_rows(self, runs: Iterable[range]) -> list[FolderRows]:
-        """The rows at these positions, in their order. Raises `LedgerError` where the file that holds them is damaged."""
+        """Return the rows at these positions, in their order, grouped by folder.
+
+        Raises `LedgerError` if the file that holds them is damaged.
+        """
         with self._readable():
             return self._work.folder_rows(runs)
 
     def items(self, positions: Sequence[int]) -> list[Item]:
-        """The same, one by one."""
+        """Return the rows at these positions one by one. Raises `LedgerError` as `folder_rows` does."""
         with self._readable():
             return self._work.items(positions)
 
     def user_of(self, mailbox: int) -> str:
-        """The name of a mailbox, for people."""
+        """Return the name of a mailbox, for messages."""
         with self._readable():
             return self._work.user(mailbox)
 
     def rows_of(self, positions: Sequence[int]) -> list[int]:
-        """The numbers of these rows in the input."""
+        """Return the row numbers, in the input, of the rows at these positions."""
         with self._readable():
             return self._work.rows(positions)
 
     # -------------------------------------------------------------------------------------------- what earlier runs left
 
     def mailboxes(self, *, now_utc_ms: int, quarantine_s: float, window_s: float) -> Iterator[MailboxOpened]:
-        """Unfinished mailboxes that are not closed, the largest of them first, read as they are asked for.
+        """Yield the unfinished mailboxes that are not closed, the largest first. Each is read when the caller asks for it.
 
-        ``quarantine_s`` is how long the service may run a batch whose answer never came; ``window_s`` how long it counts requests.
+        ``quarantine_s`` is the time in seconds for which the service may still run a batch whose answer was lost (the
+        cooldown). ``window_s`` is the time in seconds for which the service counts a request.
         """
         with self._readable():
             yield from unfinished_mailboxes(self._reading, now_utc_ms, quarantine_s, window_s)
 
     def has_work(self) -> bool:
-        """Whether a row is left to send."""
+        """True if at least one row is left to send."""
         return next(self.mailboxes(now_utc_ms=0, quarantine_s=0.0, window_s=0.0), None) is not None
 
     def run_blocked_for_s(self, now_utc_ms: int) -> float:
-        """The rest of a wait that Graph asked of the whole app, in seconds."""
+        """Seconds left of a wait that Graph asked of the whole app."""
         with self._readable():
             until_ms, set_ms = self._reading.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
             return rest_s(now_utc_ms, until_ms, set_ms)
 
     @property
     def next_batch_number(self) -> int:
-        """The first number that no batch has yet."""
+        """The number for the next batch: one more than the highest that was used."""
         return self._number("SELECT coalesce(max(number), 0) + 1 FROM batch")
 
     def rows_left(self) -> int:
@@ -226,35 +244,35 @@ class Ledger:
         return counts.waiting + counts.in_doubt
 
     def slowest_call_s(self) -> float | None:
-        """Longest time to an answer so far."""
+        """The longest time to an answer so far, in seconds. None if no call was answered."""
         with self._readable():
             return status.calls(self._reading).slowest_s
 
     def answered_calls(self) -> int:
-        """Batches that were answered."""
+        """The number of batches that Graph answered with a status from 200 to 299."""
         return self._number("SELECT count(*) FROM batch WHERE status BETWEEN 200 AND 299")
 
     def counts(self) -> status.Counts:
-        """What became of the rows."""
+        """Count the rows by outcome and state."""
         with self._readable():
             return status.counts(self._reading)
 
     def review(self, most: int) -> Review:
-        """What a summary tells of it, with at most so many mailboxes in which nothing was found."""
+        """Collect what a summary reports. ``most`` limits the mailboxes listed as ones in which nothing was found."""
         with self._readable():
             return review_of(self._reading, most)
 
     def preview(self, user_filter: UserFilter) -> Preview:
-        """What a run would send, and what the filter would leave out of it."""
+        """Count what a run would send now, and what the filter would leave out."""
         with self._readable():
             return preview(self._reading, user_filter)
 
     def mailbox_count(self) -> int:
-        """Mailboxes with rows that can be sent."""
+        """Count the mailboxes that have rows to send."""
         return self._number("SELECT count(*) FROM mailbox")
 
     def leave_out(self, user_filter: UserFilter, at_utc_ms: int) -> None:
-        """Close every mailbox that the filter leaves out, for good. Raises `LedgerError` as `write` does."""
+        """Close, for good, every mailbox that the filter leaves out. Raises `LedgerError` as `write` does."""
         entries: list[Entry] = []
         with self._readable():
             for more in closings(self._reading, user_filter):
@@ -266,7 +284,7 @@ class Ledger:
             self.write(entries, at_utc_ms)
 
     def mixes_names(self) -> bool:
-        """Whether it names mailboxes both by user principal name and by object id, and nobody looked up whose they are."""
+        """True if some mailboxes go by user principal name, others by object id, and no lookup joined them."""
         upn = self._number("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key LIKE '%@%')")
         guid = self._number("SELECT EXISTS (SELECT 1 FROM mailbox WHERE key NOT LIKE '%@%')")
         return bool(upn and guid) and not self.resolved_users
@@ -280,7 +298,7 @@ class Ledger:
 
 
 def files_of(connection: sqlite3.Connection) -> dict[str, tuple[int, int]]:
-    """The Parquet files of a ledger: name to size and CRC-32 of the footer."""
+    """Return the Parquet files of a ledger: name to (size in bytes, CRC-32 of the footer)."""
     return {name: (size, crc) for name, size, crc in connection.execute("SELECT name, bytes, footer_crc FROM file")}
 
 

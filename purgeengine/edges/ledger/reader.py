@@ -1,4 +1,7 @@
-"""A ledger being looked at: while a run is going on, after a crash, or years later. Nothing is changed and nothing is locked."""
+"""Read a ledger: during a run, after a crash, or years later.
+
+Reading changes nothing in the ledger and locks nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,23 +32,26 @@ if TYPE_CHECKING:
 
 
 class LedgerReader:
-    """Answers what became of the rows. Close it, or use it as a context manager."""
+    """Tells what became of the rows of a ledger. Close it, or use it as a context manager.
+
+    Every method raises `LedgerError` if the ledger cannot be read.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """For `open` only."""
+        """Connect to a staged ledger. Only `open` calls this."""
         self.folder = folder
-        """Where it is."""
+        """The ledger's folder."""
         with self._readable():
             check(folder)
             self._connection = database.connect_to_read(folder)
             self.about = database.read_meta(self._connection)
-            """What staging wrote down."""
+            """What staging recorded about the purge."""
             self.deletion = database.deletion_of(self.about)
-            """How its contacts are deleted."""
+            """Which kind of deletion the ledger's rows get."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Raises `LedgerError` when there is no ledger in the folder, or it cannot be read."""
+        """Open the ledger in ``folder``. Raises `LedgerError` if there is none, or if it cannot be read."""
         folder = Path(folder)
         try:
             state = state_of(folder)
@@ -69,91 +75,91 @@ class LedgerReader:
         self.close()
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """Close the connection. Safe to call twice."""
         self._connection.close()
 
     def counts(self) -> status.Counts:
-        """What became of all rows."""
+        """Count the rows by outcome and state."""
         with self._readable():
             return status.counts(self._connection)
 
     @property
     def complete(self) -> bool:
-        """Whether every row has its outcome."""
+        """True if every row has its outcome."""
         counts = self.counts()
         return counts.waiting + counts.in_doubt == 0
 
     def pace(self, now_utc_ms: int | None = None) -> status.SettlingRate:
-        """How fast rows are being settled, at ``now_utc_ms`` or now."""
+        """Return how fast rows are being settled, at ``now_utc_ms`` (milliseconds since 1970) or now."""
         with self._readable():
             return status.pace(self._connection, now_utc_ms)
 
     def batches(self) -> status.Calls:
-        """How many calls were made, and how they ended."""
+        """Count the calls and how they ended."""
         with self._readable():
             return status.calls(self._connection)
 
     def failures(self, most: int) -> list[status.Failure]:
-        """What failed rows were told, most frequent first, at most so many."""
+        """Return what Graph answered to failed rows: the ``most`` most frequent answers, most frequent first."""
         with self._readable():
             return status.failures(self._connection, most)
 
     def worst_mailboxes(self, most: int) -> list[status.WorstMailbox]:
-        """Mailboxes with the most rows that did not end well, at most so many, worst first."""
+        """Return the ``most`` mailboxes with the most failed rows, worst first."""
         with self._readable():
             return status.worst_mailboxes(self._connection, most)
 
     def review(self, most: int) -> Review:
-        """What a summary tells of it, with at most so many mailboxes in which nothing was found."""
+        """Collect what a summary reports. ``most`` limits the mailboxes listed as ones in which nothing was found."""
         with self._readable():
             return review_of(self._connection, most)
 
     def preview(self, user_filter: UserFilter) -> Preview:
-        """What a run would send now, and what the filter would leave out of it."""
+        """Count what a run would send now, and what the filter would leave out."""
         with self._readable():
             return preview(self._connection, user_filter)
 
     @property
     def identity(self) -> str:
-        """Tells this ledger from every other, its copies excepted."""
+        """A text that tells this ledger from every other one, except from its copies."""
         with self._readable():
             return takeover.identity(self._connection)
 
     def taken_over(self, now_utc_ms: int, quarantine_s: float, window_s: float) -> takeover.Takeover:
-        """What a new ledger for some of these rows must know; the arguments are those of `Ledger.mailboxes`."""
+        """Return what a new ledger for some of these rows must know. The arguments are those of `Ledger.mailboxes`."""
         with self._readable():
             return takeover.taken_over(self._connection, now_utc_ms, quarantine_s, window_s)
 
     def selected(self, selection: Selection) -> Counter[Outcome]:
-        """How many rows are meant, by outcome."""
+        """Count the rows that a selection chooses, by outcome."""
         with self._readable():
             return selection.count(self._connection)
 
     def answers(self, outcomes: frozenset[Outcome]) -> Counter[tuple[int, str]]:
-        """What rows with these outcomes were told, as (status, code), and how many."""
+        """Count the rows with these outcomes by the (status, code) that Graph answered."""
         from purgeengine.edges.ledger.views.selection import answers
 
         with self._readable():
             return answers(self._connection, outcomes)
 
     def mailbox_count(self) -> int:
-        """Mailboxes with rows that can be sent."""
+        """Count the mailboxes that have rows to send."""
         with self._readable():
             return int(self._connection.execute("SELECT count(*) FROM mailbox").fetchone()[0])
 
     def history(self, buckets_max: int) -> History:
-        """When the work was done, and how, with its course in at most about so many stretches."""
+        """Return when the work was done, and how. ``buckets_max`` limits, roughly, the intervals of its course."""
         with self._readable():
             return history_of(self._connection, buckets_max)
 
     def closed_mailboxes(self, most: int) -> tuple[int, list[ClosedMailbox]]:
-        """How many mailboxes were closed, and those with most rows never sent for it."""
+        """Return the number of closed mailboxes, and the ``most`` of them with the most skipped rows."""
         with self._readable():
             return closed_mailboxes(self._connection, most)
 
     @property
     def first_sent_ms(self) -> int:
-        """When the first batch left, in milliseconds since 1970; long after any other time where none has."""
+        """When the first batch was sent, in milliseconds since 1970. ``1 << 62`` if none was sent."""
         with self._readable():
             return int(self._connection.execute("SELECT coalesce(min(sent_ms), 1 << 62) FROM batch").fetchone()[0])
 
@@ -164,12 +170,14 @@ class LedgerReader:
         columns: Sequence[str] | None = None,
         scratch: Path | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Every row with what became of it, in input order, as of one moment, in bounded memory.
+        """Yield every row with its outcome, in input order, in bounded memory, all as of one moment.
 
-        The columns are those of an export (`purgeengine.edges.ledger.views.rows.schema_of`), typed. ``only`` keeps the rows with
-        these outcomes, ``columns`` leaves out all others. Scratch space is taken in the folder ``scratch``, by default where
-        temporary files are, and only for many rows. What else is asked of this reader meanwhile is answered as of the same
-        moment.
+        The columns are those of an export, typed (`purgeengine.edges.ledger.views.rows.schema_of`). ``only`` keeps
+        the rows with these outcomes. ``columns`` keeps these columns. ``on_progress`` is called with the number of
+        rows so far.
+
+        Many rows need scratch space: it lies in the folder ``scratch``, or in the system's folder for temporary
+        files. Until the last row is read, the other methods of this reader answer as of the same moment.
         """
         from purgeengine.edges.ledger.views.rows import rows_of
 

@@ -1,8 +1,9 @@
-"""Access tokens for Graph: where they come from, and how a current one is kept at hand for hours.
+"""Access tokens for Graph: where they come from, and how a current one is kept ready for hours.
 
-`environment` chooses a way to sign in, `renewing` keeps a token that can be renewed, `ready` holds one that cannot. `msal_login`,
-`device_code` and `managed_identity` ask through Microsoft's own library (imported only when needed), with what `credentials` and
-`certificate` read. No token or secret stands in any message, ``repr`` or log.
+`environment` chooses how to sign in. `renewing` keeps a token that can be renewed, `ready` holds one that cannot.
+`msal_login`, `device_code` and `managed_identity` get tokens through Microsoft's own library, MSAL, which is imported
+only when needed. `credentials` and `certificate` read what they sign in with. No message, ``repr`` or log contains a
+token or a secret.
 """
 
 from purgeengine.edges.login.environment import tokens_from_environment

@@ -1,9 +1,9 @@
-"""A certificate with its private key, from a PEM or a PFX (PKCS #12) file: read, checked, and put into the form that MSAL takes.
+"""A certificate with its private key, from a PEM or PFX (PKCS #12) file: read, checked, and converted for MSAL.
 
-MSAL for Python (seen in 1.39) signs in two ways: PS256 with the certificate's SHA-256 thumbprint, which Entra ID wants
-today, and RS256 with the SHA-1 thumbprint, for services that know no other. It computes the thumbprint in the first case
-only, fails on elliptic-curve keys with a library's message, and leaves it to the login to notice an expired certificate; each
-of these is dealt with here.
+MSAL for Python (seen in 1.39) signs in two ways: PS256 with the certificate's SHA-256 thumbprint, which Entra ID
+wants today, and RS256 with the SHA-1 thumbprint, for services that know no other. It computes only the SHA-256
+thumbprint itself, it fails on elliptic-curve keys with an unclear message, and it lets the login notice an expired
+certificate. This module handles each of these.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ Signature = Literal["PS256", "RS256"]
 
 _PEM_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----.*?-----END \1-----", re.DOTALL)
 _PEM_BLOCKS_MAX = 20
-"""More certificates than any chain has."""
+"""Most PEM blocks that are read from a file. No chain has as many certificates."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A private key and its certificate, then the certificates that came along."""
+    """A private key, its certificate, and the other certificates of the file."""
 
     key: rsa.RSAPrivateKey
     certificate: x509.Certificate
@@ -52,7 +52,7 @@ class _Pair:
 
 
 class CertificateFile:
-    """The certificate of an app. The file is read again for every token, and taken as it then is."""
+    """The certificate of an app. The file is read again for every token, so a replaced file is used at once."""
 
     method = "certificate"
 
@@ -78,7 +78,10 @@ class CertificateFile:
         return f"CertificateFile({str(self._path)!r}, {self._signature})"
 
     def read(self) -> MsalForm:
-        """Raises `TokenError` for a file that holds no usable key and certificate, and outside the certificate's time."""
+        """Return the certificate in the form that MSAL takes.
+
+        Raises `TokenError` if the file has no usable key and certificate, or if the certificate is not valid now.
+        """
         content = file_content(self._path, PATH)
         if content != self._content or self._pair is None:
             pair = self._read_pair(content)
@@ -88,12 +91,12 @@ class CertificateFile:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The password."""
+        """The password, if there is one."""
         return (self._password,) if self._password else ()
 
     @property
     def told(self) -> str:
-        """Whose certificate it is, the thumbprint that Entra ID shows for it, and its end."""
+        """The certificate's subject, the thumbprint that Entra ID shows for it, and its end."""
         if self._pair is None:
             return ""
         certificate = self._pair.certificate
@@ -142,7 +145,8 @@ class CertificateFile:
             raise self._unusable("holds a damaged private key") from error
 
     def _from_pfx(self, content: bytes) -> tuple[Any, list[x509.Certificate]]:
-        passwords = [self._password.encode("utf-8")] if self._password else [None, b""]  # some tools write an empty one
+        # some tools write an empty password
+        passwords = [self._password.encode("utf-8")] if self._password else [None, b""]
         for password in passwords:
             try:
                 key, certificate, others = load_key_and_certificates(content, password)
@@ -151,7 +155,7 @@ class CertificateFile:
             if key is None:
                 raise self._unusable("holds no private key. Export the certificate together with its key")
             return key, [*([certificate] if certificate else []), *others]
-        if content[:1] != b"\x30":  # what every PKCS #12 file begins with
+        if content[:1] != b"\x30":  # every PKCS #12 file begins with this byte
             raise self._unusable("is neither a PEM nor a PFX file")
         if self._password:
             raise self._unusable(f"does not open with the password in {PASSWORD}, or is damaged", remedy="")
@@ -178,7 +182,10 @@ class CertificateFile:
     # ------------------------------------------------------------------------------------------------------- for MSAL
 
     def _form_of(self, pair: _Pair) -> MsalForm:
-        """Without a thumbprint MSAL computes SHA-256, signs PS256 and sends the certificate along; with one, RS256 and SHA-1."""
+        """Return the form for MSAL.
+
+        Without a thumbprint MSAL uses PS256, SHA-256 and the certificate; with one, RS256 and SHA-1.
+        """
         key = pair.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
         if self._signature == "PS256":
             return {"private_key": key, "public_certificate": _pem(pair.certificate)}

@@ -1,6 +1,7 @@
-"""What an app shows the login to prove who it is, in the form that MSAL takes: a secret, or a token that somebody else issued.
+"""What an app shows the login to prove who it is, in the form that MSAL takes: a secret, or a token of another issuer.
 
-A credential is read anew for every token, since files are replaced while a run goes on. A certificate has a module of its own.
+A credential is read again for every token, because its file may be replaced during a run. Certificates are in
+`certificate`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from purgeengine.edges.login.identity import is_token
 from purgeengine.errors import TokenError
 
 FILE_BYTES_MAX = 1_048_576
-"""Largest file that is read as a credential; certificates with their chains take some kilobytes."""
+"""Largest file in bytes that is read as a credential. Certificates with their chains take some kilobytes."""
 
 MsalForm = str | Mapping[str, object]
 """What MSAL takes as ``client_credential``."""
@@ -24,10 +25,13 @@ class Credential(Protocol):
     """Proves who the app is."""
 
     method: str
-    """What it is called for people."""
+    """The name of this kind of credential, for people."""
 
     def read(self) -> MsalForm:
-        """What MSAL takes, as it is now; equal to the last one as long as nothing has changed. Raises `TokenError`."""
+        """Return what MSAL takes, as it is now. It equals the last one as long as nothing has changed.
+
+        Raises `TokenError` if the credential cannot be used.
+        """
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -35,11 +39,11 @@ class Credential(Protocol):
 
     @property
     def told(self) -> str:
-        """What may be shown of it, for people; empty where there is nothing to say."""
+        """What may be shown of the credential, for people. Empty if there is nothing to show."""
 
 
 class ClientSecret:
-    """A secret from the environment, which cannot change while the program runs."""
+    """A secret from the environment. It cannot change while the program runs."""
 
     method = "client secret"
     told = ""
@@ -51,17 +55,17 @@ class ClientSecret:
         return "ClientSecret()"
 
     def read(self) -> str:
-        """The secret."""
+        """Return the secret."""
         return self._secret
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The secret."""
+        """The client secret."""
         return (self._secret,)
 
 
 class FederatedToken:
-    """A token of another issuer (Kubernetes, GitHub, another cloud) in a file that somebody keeps fresh."""
+    """A token of another issuer (Kubernetes, GitHub, another cloud), in a file that some other program keeps fresh."""
 
     method = "workload federation"
 
@@ -74,7 +78,7 @@ class FederatedToken:
         return f"FederatedToken({str(self._path)!r})"
 
     def read(self) -> MsalForm:
-        """Raises `TokenError` for a file without a token."""
+        """Read the token. Raises `TokenError` if the file holds none."""
         content = file_content(self._path, "AZURE_FEDERATED_TOKEN_FILE")
         token = content.decode("utf-8-sig", errors="replace").strip()
         if not token:
@@ -99,7 +103,7 @@ class FederatedToken:
 
     @property
     def told(self) -> str:
-        """Where the token is."""
+        """The path of the token's file."""
         return f"token in {printable(str(self._path), 200)}"
 
 
@@ -107,7 +111,10 @@ _FEDERATED_REMEDY = "Whoever issues the token must write it there, and a new one
 
 
 def file_content(path: Path, name: str) -> bytes:
-    """The bytes of a credential's file, which the variable ``name`` names. Raises `TokenError` where it cannot be read."""
+    """Return the bytes of a credential's file.
+
+    ``name`` is the variable that names it. Raises `TokenError` if it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(FILE_BYTES_MAX + 1)

@@ -1,7 +1,7 @@
-"""A person signs in on any device with a browser, and we act in that person's name: the device code flow, through MSAL.
+"""The device code flow, through MSAL: a person signs in with a browser on any device, and we act in that person's name.
 
-Nothing here waits: while the person has not signed in yet, each `acquire` asks once and raises `LoginPending`, so that whoever
-waits can be interrupted. Later tokens come silently, by the refresh token that MSAL holds in memory.
+Nothing here waits. While the person has not signed in, each `acquire` asks once and raises `LoginPending`, so that
+the caller's wait can be interrupted. Later tokens need no person: MSAL holds a refresh token in memory.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from purgeengine.errors import TokenError
 from purgeengine.words import duration
 
 _ADDRESS = re.compile(r"https://[A-Za-z0-9.-]{1,100}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._-]{0,40}){0,5}")
-"""Where a person is sent: a short address; Entra ID's is https://microsoft.com/devicelogin."""
+"""The address that a person is sent to. Only a short one is accepted; Entra ID's is https://microsoft.com/devicelogin."""
 _CODE = re.compile(r"[A-Za-z0-9-]{1,20}")
-"""What a person types; Entra ID's codes have nine characters."""
+"""The code that a person types. Entra ID's codes have nine characters."""
 CODE_S_MAX = 900.0
-"""A code is waited for no longer than this; Entra ID's are good for 15 minutes."""
+"""Longest time in seconds that a code is waited for. Entra ID's codes are valid for 15 minutes."""
 _WANTS_THE_PERSON = ("interaction_required", "invalid_grant", "login_required", "consent_required")
 _PENDING = ("authorization_pending", "slow_down")
 
@@ -43,7 +43,7 @@ class DeviceCodeLogin(EntraLogin):
         self._signed_in = False
 
     def acquire(self) -> Issued:
-        """As every login; raises `LoginPending` while a person has still to sign in."""
+        """Return a token, as `LoginMethod.acquire` does. Raises `LoginPending` while a person has not signed in yet."""
         issued = super().acquire()
         self._flow, self._signed_in = None, True
         return issued
@@ -65,7 +65,7 @@ class DeviceCodeLogin(EntraLogin):
         return answer
 
     def _begin(self) -> Any:
-        """Get a code and show it; answers only when there is none."""
+        """Get a code, show it and raise `LoginPending`. Return only if the login gave no code: then its error."""
         flow = self._app.initiate_device_flow(scopes=[self._scope])
         where, code = flow.get("verification_uri"), flow.get("user_code")
         if (
@@ -74,7 +74,7 @@ class DeviceCodeLogin(EntraLogin):
             or not (isinstance(code, str) and _CODE.fullmatch(code))
         ):
             return {"error": flow.get("error"), "error_description": flow.get("error_description")}
-        # An interval of 0 would make MSAL ask without end; a person needs some seconds in any case.
+        # MSAL would ask without end at an interval of 0, and a person needs some seconds in any case.
         flow["interval"] = min(max(flow["interval"], 1), 60)
         good_for_s = min(max(flow["expires_in"], 1), CODE_S_MAX)
         self._flow, self._flow_ends_at = flow, self._clock.monotonic() + good_for_s

@@ -1,15 +1,13 @@
-"""Which way to sign in, by ``--auth`` and by the names that Azure's own tools use, and why that one.
+"""Choose how to sign in, from ``--auth`` and the variables that Azure's own tools use, and tell why.
 
-``auto`` takes the first of these that the environment offers; it is the order of Azure's own tools (``EnvironmentCredential``, then
-workload identity) behind what only this program knows:
+``auto`` takes the first of these that is set. The order is that of Azure's own tools (``EnvironmentCredential``, then
+workload identity), after the variable that only this program knows:
 
-1. ``PURGEENGINE_ACCESS_TOKEN``: whoever sets it means this program;
-2. ``AZURE_CLIENT_SECRET``;
-3. ``AZURE_CLIENT_CERTIFICATE_PATH``;
-4. ``AZURE_FEDERATED_TOKEN_FILE``.
+1. ``PURGEENGINE_ACCESS_TOKEN``: whoever sets it means this program. 2. ``AZURE_CLIENT_SECRET``. 3.
+``AZURE_CLIENT_CERTIFICATE_PATH``. 4. ``AZURE_FEDERATED_TOKEN_FILE``.
 
-A managed identity and a person (device code) are never fallen back to: nobody named them, and what is purged under an identity
-that nobody meant cannot be brought back. The first that is set decides, whether or not it turns out to work.
+A managed identity and a person (device code) are never a fallback: nobody named them, and a purge under an identity
+that nobody meant cannot be undone. The first variable that is set decides, even if signing in with it fails.
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ NAMES: dict[Auth, str] = {
     "certificate": "AZURE_CLIENT_CERTIFICATE_PATH",
     "federated": "AZURE_FEDERATED_TOKEN_FILE",
 }
-"""The variable that offers each way, in the order of ``auto``."""
+"""The variable for each kind of sign-in, in the order of ``auto``."""
 
 _TENANT_SHAPE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?")
 
@@ -50,10 +48,11 @@ def tokens_from_environment(
     auth: Auth = "auto",
     tell: Callable[[str], None] | None = None,
 ) -> AccessTokens:
-    """Tokens by the way that ``auth`` names, or by the first that the environment offers. Nothing is asked for yet.
+    """Return tokens by the sign-in that ``auth`` names, or by the first one that the environment offers. Nothing is sent yet.
 
-    ``tell`` shows a person where to sign in (standard error if left out). Raises `TokenError` saying what is missing or what in
-    the environment cannot be used, and `UsageProblem` where an address, the proxy or the CA file cannot.
+    ``tell`` shows a person where to sign in; by default it writes to standard error. Raises `TokenError`, which says
+    what is missing or cannot be used in the environment. Raises `UsageProblem` if an address, the proxy or the CA
+    file cannot be used.
     """
     given = {name: value.strip() for name, value in environment.items() if value.strip()}
     endpoint, because = _chosen(auth, given)
@@ -68,7 +67,7 @@ def tokens_from_environment(
     patience_s = START_PATIENCE_S
     login: LoginMethod
     if endpoint == "managed-identity":
-        # MSAL takes 140 ms to import, which a ready token need not cost.
+        # Importing MSAL takes 140 ms, which a ready token does not need.
         from purgeengine.edges.login.managed_identity import START_PATIENCE_S as patience_s
         from purgeengine.edges.login.managed_identity import ManagedIdentityLogin
 
@@ -115,7 +114,7 @@ def _credential(endpoint: Auth, given: Mapping[str, str]) -> Credential:
 
 
 def _chosen(auth: Auth, given: Mapping[str, str]) -> tuple[Auth, str]:
-    """The way to sign in, and the reason for people."""
+    """Return the kind of sign-in, and the reason for people."""
     if auth != "auto":
         return auth, f"--auth {auth} was given"
     offered: list[Auth] = [endpoint for endpoint, name in NAMES.items() if name in given]
@@ -129,7 +128,7 @@ def _chosen(auth: Auth, given: Mapping[str, str]) -> tuple[Auth, str]:
 
 
 def _require(endpoint: Auth, given: Mapping[str, str], because: str) -> None:
-    """Raise `TokenError` where something that this way needs is missing or cannot be an id."""
+    """Raise `TokenError` if something that this sign-in needs is missing, or cannot be an id."""
     needed = [] if endpoint in ("token", "managed-identity") else [TENANT, CLIENT]
     if endpoint in NAMES:
         needed.append(NAMES[endpoint])

@@ -14,35 +14,41 @@ TOKEN_LENGTH_MAX = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks Graph, as far as it is known. Texts are empty and ``expires_utc`` (seconds since 1970) None where it is not."""
+    """The identity that asks Graph, as far as it is known. Unknown texts are empty; an unknown ``expires_utc`` is None.
+
+    ``expires_utc`` is in seconds since 1970.
+    """
 
     tenant_id: str
     client_id: str
     method: str
-    """How we sign in: ``client secret``, ``certificate``, ``workload federation``, ``managed identity``, ``device code`` or ``ready
-    token``."""
+    """How we sign in.
+
+    One of ``client secret``, ``certificate``, ``workload federation``, ``managed identity``, ``device code`` and
+    ``ready token``.
+    """
     roles: tuple[str, ...] = ()
     """What the token says the app may do: application roles, or the scopes of a delegated token."""
     expires_utc: float | None = None
     user: str = ""
-    """The person in whose name we act (a user principal name), where it is not the app itself."""
+    """The person in whose name we act (a user principal name). Empty if the app acts as itself."""
     chosen_because: str = ""
-    """Why this way to sign in and no other: ``AZURE_CLIENT_SECRET is set``."""
+    """Why this kind of sign-in was chosen, for example ``AZURE_CLIENT_SECRET is set``."""
     credential: str = ""
-    """What may be shown of what we sign in with: a certificate's subject, thumbprint and end, say."""
+    """What may be shown of the credential, for example a certificate's subject, thumbprint and end."""
     clock_skew_s: float | None = None
-    """How far this machine's clock is ahead of the login's, in seconds; negative when it is behind."""
+    """Seconds that this machine's clock is ahead of the login's. Negative if it is behind. None if unknown."""
 
 
 class AccessTokens(Tokens, Protocol):
     """The engine's `Tokens`, which can also say whose they are."""
 
     def describe(self) -> Identity:
-        """Who we are; most is known once a token has been had."""
+        """Return the identity. Most of it is known only after the first token."""
 
 
 def is_token(text: str) -> bool:
-    """Whether the text can stand in an Authorization header at all."""
+    """True if the text can be sent in an Authorization header at all."""
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
@@ -80,7 +86,7 @@ def fault_of(token: str) -> str | None:
 
 
 def described(token: str, method: str, tenant_id: str = "", client_id: str = "") -> Identity:
-    """Who the token says we are, with what else is known where it says nothing. The expiry is the token's own."""
+    """Return the identity that the token names, with the given values where it names none. The expiry is the token's own."""
     claims = claims_of(token)
     scopes = claims.get("scp")
     roles = claims.get("roles") or (scopes.split() if isinstance(scopes, str) else [])

@@ -1,6 +1,7 @@
-"""HTTP for MSAL: our certificates, our proxy, our timeouts, no redirects, no ``.netrc``, and the last answer kept.
+"""HTTP for MSAL: our certificates, proxy and time limits; no redirects and no ``.netrc``; the last answer is kept.
 
-Secrets go only where ``allowed`` says; MSAL takes its addresses from what the login's discovery names, so each is looked at.
+Secrets are sent only to addresses that ``allowed`` accepts. MSAL takes addresses from what the login's discovery
+names, so each is checked.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from purgeengine.errors import TokenError
 
 
 class LoginHttp(requests.Session):
-    """A session for one login. ``proxy`` is the way out, ``ca_file`` whom to trust instead of the system's certificates."""
+    """An HTTP session for one login. ``proxy`` is the proxy to use, ``ca_file`` replaces the system's certificates.
+
+    ``allowed`` tells whether a URL may get a secret. ``timeout_s`` is (until the connection stands, between pieces of
+    the answer), in seconds.
+    """
 
     def __init__(
         self,
@@ -45,7 +50,10 @@ class LoginHttp(requests.Session):
         self._clock = clock
 
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
-        """As `requests` has it, without following a redirect. Raises `TokenError` for an address that no secret may go to."""
+        """Send a request as `requests` does, but follow no redirect.
+
+        Raises `TokenError` for an address that may not get a secret.
+        """
         if not self._allowed(str(url)):
             raise TokenError("The login named an address that is not https://; the secret was not sent there.")
         options["timeout"] = self._timeout_s
@@ -56,14 +64,14 @@ class LoginHttp(requests.Session):
 
 
 def https_only(url: str) -> bool:
-    """For the login: whatever it names, a secret travels encrypted."""
+    """True for https. A secret always travels encrypted to the login, whatever address it names."""
     return url.startswith("https://")
 
 
 class _OurTrust(HTTPAdapter):
-    """Trusts what the way to Graph trusts, the CA file or the system's store, and nothing else.
+    """Trusts what the connection to Graph trusts, the CA file or the system's store, and nothing else.
 
-    requests alone would add its own list of authorities, and would leave out verification where it is told to.
+    requests alone would add its own list of authorities, and would skip verification if it is told to.
     """
 
     def __init__(self, ca_file: Path | None) -> None:
@@ -74,9 +82,9 @@ class _OurTrust(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=self._context, **options)
 
     def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
-        options |= {"ssl_context": self._context, "proxy_ssl_context": self._context}  # a proxy may speak TLS itself
+        options |= {"ssl_context": self._context, "proxy_ssl_context": self._context}  # a proxy may use TLS itself
         return super().proxy_manager_for(proxy, **options)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Always verify, against the context alone, whatever ``verify`` says."""
+        """Verify always, against our context alone, whatever ``verify`` says."""
         conn.cert_reqs = "CERT_REQUIRED"

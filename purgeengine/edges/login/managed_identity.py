@@ -1,11 +1,14 @@
-"""The identity that Azure gives a machine or a service: asked for at an endpoint beside it, through MSAL, with no secret of ours.
+"""Managed identities: the identity that Azure gives a machine or service.
+
+A local endpoint issues its tokens, without a secret of ours.
 
 MSAL (seen in 1.39) finds the endpoint in ``os.environ``: App Service, Functions, Automation and Container Apps set
-``IDENTITY_ENDPOINT`` and ``IDENTITY_HEADER``; elsewhere it asks the instance metadata service of a virtual machine at
-169.254.169.254, or wherever ``AZURE_POD_IDENTITY_AUTHORITY_HOST`` says. Service Fabric and Cloud Shell are asked in `platforms`.
-These endpoints speak plain http on purpose (Service Fabric's alone does not), to addresses that never leave the machine or its own
-network: a token comes from there, none of ours goes there, and no proxy is asked. Retries follow Microsoft's guidance
-(how-to-use-vm-token, "error handling"): 404, 410, 429 and 5xx may pass.
+``IDENTITY_ENDPOINT`` and ``IDENTITY_HEADER``. Elsewhere it asks the instance metadata service of a virtual machine at
+169.254.169.254, or at ``AZURE_POD_IDENTITY_AUTHORITY_HOST``. Service Fabric and Cloud Shell are asked in `platforms`.
+
+These endpoints use plain http on purpose (except Service Fabric's), at addresses that never leave the machine or its
+own network. A token comes from there, none of ours goes there, and no proxy is used. Retries follow Microsoft's
+guidance (how-to-use-vm-token, "error handling"): 404, 410, 429 and 5xx are temporary.
 """
 
 from __future__ import annotations
@@ -34,14 +37,17 @@ from purgeengine.errors import TokenError, UsageProblem
 
 INSTANCE_METADATA = "http://169.254.169.254"
 START_PATIENCE_S = 90.0
-"""The instance metadata service may be away for 70 seconds while it is updated (410)."""
+"""Seconds that the first token is tried for.
+
+The instance metadata service may be away for 70 seconds during an update (410).
+"""
 _TIMEOUT_S = (3.0, 20.0)
-"""Until the connection stands: it is next door, or not there at all; and between pieces of the answer."""
+"""Seconds until the connection stands (the endpoint is near, or not there at all), and between pieces of the answer."""
 _PASSING = frozenset({404, 410, 429})
 
 
 class ManagedIdentityLogin(MsalLogin):
-    """The system-assigned identity, or the user-assigned one whose ``client_id`` is given."""
+    """The system-assigned identity, or the user-assigned one with the given ``client_id``."""
 
     method = "managed identity"
     remedy = "Is this an Azure machine or service with a managed identity?"
@@ -82,7 +88,7 @@ class ManagedIdentityLogin(MsalLogin):
         return f"{'user-assigned' if self.client_id else 'system-assigned'}, at {self.host}"
 
     def acquire(self) -> Issued:
-        """As every login."""
+        """Return a token, as `LoginMethod.acquire` does."""
         issued = super().acquire()
         self._issued = issued.token
         return issued
@@ -98,7 +104,7 @@ class ManagedIdentityLogin(MsalLogin):
             if self.client_id
             else msal.SystemAssignedManagedIdentity()
         )
-        # Made anew each time: it remembers tokens, refusals and busy answers.
+        # The client is made again each time, because it remembers tokens, refusals and busy answers.
         client = msal.ManagedIdentityClient(identity, http_client=self._http)
         return client.acquire_token_for_client(resource=self._resource, claims_challenge=self.claims or None)
 
@@ -127,7 +133,10 @@ class ManagedIdentityLogin(MsalLogin):
 
 
 def _endpoint(environment: Mapping[str, str]) -> Address:
-    """Where a token is asked for. Raises `TokenError` for an address that the platform cannot have."""
+    """Return the address of the endpoint.
+
+    Raises `TokenError` or `UsageProblem` for an address that the platform cannot have.
+    """
     if "IDENTITY_ENDPOINT" in environment and "IDENTITY_HEADER" in environment:
         if is_service_fabric(environment) and not environment["IDENTITY_ENDPOINT"].lower().startswith("https://"):
             raise TokenError(

@@ -1,8 +1,8 @@
-"""Signs in through Microsoft's own library, MSAL, with the HTTP session and the error handling that a long run needs.
+"""Sign in through Microsoft's own library, MSAL, with the HTTP session and the error handling that a long run needs.
 
-MSAL for Python (seen in 1.39) keeps tokens and even refusals in caches, follows redirects, trusts whatever
-``REQUESTS_CA_BUNDLE`` names, drops ``Retry-After``, asks another host where ``MSAL_FORCE_REGION`` is set, and makes a call per
-thread when several ask at once; each of these is dealt with here, through its public parameters.
+MSAL for Python (seen in 1.39) caches tokens and even refusals, follows redirects, trusts whatever
+``REQUESTS_CA_BUNDLE`` names, drops ``Retry-After``, asks another host if ``MSAL_FORCE_REGION`` is set, and makes a
+call for each thread that asks. This module handles each of these, through MSAL's public parameters.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from purgeengine.engine.ports import Clock
 from purgeengine.errors import TokenError, UsageProblem
 
 TIMEOUT_S = (10.0, 20.0)
-"""Until the connection stands, and between pieces of the answer."""
+"""Seconds until the connection stands, and between pieces of the answer."""
 
 _TUNNEL_REFUSED = re.compile(r"tunnel connection failed: ([0-9]{3})")
-"""How the standard library words a proxy's refusal; the status is all that it keeps."""
+"""The standard library's words for a proxy's refusal. The status is all that they contain."""
 _NOT_HTTP = ("badstatusline", "linetoolong", "httpexception", "got more than")
-"""What the standard library calls an answer that is not HTTP; whose it was it does not say."""
+"""The standard library's words for an answer that is not HTTP. They do not tell who answered."""
 _UNKNOWN_NAME = (
     "failed to resolve",
     "name resolution",
@@ -48,9 +48,10 @@ _UNKNOWN_NAME = (
 
 
 def authority_of(authority_url: str, tenant_id: str) -> tuple[Address, str]:
-    """The login's address and MSAL's authority, whether or not the URL already ends in the tenant.
+    """Return the login's address and MSAL's authority, whether or not the URL already ends in the tenant.
 
-    Raises `UsageProblem` for plain http (even on this machine: the library refuses it) and for a URL that names another tenant.
+    Raises `UsageProblem` for plain http (MSAL refuses it even for this machine) and for a URL that names another
+    tenant.
     """
     address = address_of(authority_url, "The authority URL")
     if address.scheme != "https":
@@ -67,15 +68,15 @@ def authority_of(authority_url: str, tenant_id: str) -> tuple[Address, str]:
 
 
 class MsalLogin:
-    """What every way to sign in through MSAL has in common: one call at a time, and its answer judged.
+    """What all logins through MSAL share: one call at a time, and the judgement of its answer.
 
-    A subclass asks MSAL in ``_ask``, and says in ``place`` what it asks ("the login at …").
+    A subclass asks MSAL in ``_ask``. ``place`` names what it asks, for messages ("the login at …").
     """
 
     method = ""
     remedy = "Check the network and the proxy settings (HTTPS_PROXY), then give the same command again."
     credential = ""
-    """What may be shown of what we sign in with, for people."""
+    """What may be shown of the credential, for people."""
 
     def __init__(self, http: LoginHttp, place: str, *, tenant_id: str, client_id: str, clock: Clock) -> None:
         self.tenant_id = tenant_id
@@ -85,7 +86,7 @@ class MsalLogin:
         self._place = place
         self._clock = clock
         self._one_at_a_time = threading.Lock()
-        # MSAL logs what it cannot parse, with a traceback; everything worth saying is said in our own errors.
+        # MSAL logs what it cannot parse, with a traceback. Our own errors say everything that matters.
         logging.getLogger("msal").setLevel(logging.CRITICAL + 1)
 
     def __repr__(self) -> str:
@@ -93,11 +94,11 @@ class MsalLogin:
 
     @property
     def skew_s(self) -> float | None:
-        """How far our clock is ahead of the login's, as its last answer showed."""
+        """Seconds that our clock is ahead of the login's, as its last answer showed. None if unknown."""
         return self._http.skew.skew_s
 
     def acquire(self) -> Issued:
-        """Ask for a fresh token. Raises `LoginUnavailable` when another try may help, and `TokenError` when none will."""
+        """Get a fresh token. Raises `LoginUnavailable` if another try may help, and `TokenError` if none will."""
         with self._one_at_a_time:
             self._http.last, failure = None, ""
             try:
@@ -106,18 +107,19 @@ class MsalLogin:
                 raise self._unreachable(error) from None  # its text and its request may hold a proxy's password
             except (TokenError, LoginUnavailable, LoginPending):
                 raise
-            except Exception as error:  # MSAL's are of many kinds, and the answer itself says more than they do
+            # MSAL raises many kinds of errors, and the answer itself tells more than they do
+            except Exception as error:
                 answer, failure = self._last_json(), f" ({type(error).__name__})"
             finally:
-                self._http.close()  # an hour later the connection would be dead
+                self._http.close()  # the connection would be dead an hour later
             return self._judge(answer if isinstance(answer, dict) else {}, failure)
 
     def _ask(self) -> Any:
-        """MSAL's answer."""
+        """Return MSAL's answer."""
         raise NotImplementedError
 
     def _judge(self, answer: dict[str, Any], failure: str) -> Issued:
-        """The cases: a token; the login has trouble or is busy; it says no; it says nothing that makes sense."""
+        """Judge an answer: a token; a busy or troubled login; a refusal; or an answer that makes no sense."""
         token, last = answer.get("access_token"), self._http.last
         if isinstance(token, str) and is_token(token):
             return Issued(token, _life_s(answer.get("expires_in")))
@@ -141,11 +143,11 @@ class MsalLogin:
         return status == 429 or status >= 500
 
     def _refusal(self, answer: dict[str, Any]) -> str:
-        """What the login said, for a person, without secrets."""
+        """Return a sentence about a refusal for people, without secrets."""
         raise NotImplementedError
 
     def _nonsense(self, said: str, failure: str) -> str:
-        """What to say of an answer that is neither a token nor a refusal; ``said`` is what it was."""
+        """Return a sentence about an answer that is neither a token nor a refusal. ``said`` describes the answer."""
         raise NotImplementedError
 
     def _last_json(self) -> dict[str, Any]:
@@ -156,7 +158,10 @@ class MsalLogin:
         return {key: body[key] for key in body if key != "access_token"} if isinstance(body, dict) else {}
 
     def _unreachable(self, error: requests.RequestException) -> LoginUnavailable | TokenError:
-        """Certificates and proxies that refuse need a person; the rest may pass."""
+        """Return the error for a login that could not be reached.
+
+        Certificates and refusing proxies need a person; the rest may pass.
+        """
         text = str(error).lower()
         if "sslcertverificationerror" in text:  # the rest of it is the system's, in its own language
             return TokenError(
@@ -190,7 +195,7 @@ class MsalLogin:
 
 
 class EntraLogin(MsalLogin):
-    """A way to sign in at Entra ID's login endpoint, over https only."""
+    """A sign-in at Entra ID's login endpoint, over https only."""
 
     def __init__(
         self,
@@ -218,11 +223,11 @@ class EntraLogin(MsalLogin):
             "http_client": self._http,
             "http_cache": self._remembered,
             "client_capabilities": ["CP1"],  # we answer claims challenges (continuous access evaluation)
-            "instance_discovery": False,  # or it would ask the public cloud about an address it does not know
+            "instance_discovery": False,  # otherwise MSAL would ask the public cloud about an unknown address
         }
 
     def _secrets(self) -> tuple[str, ...]:
-        """Texts that a refusal must not repeat."""
+        """Return texts that a message must not repeat."""
         return ()
 
     def _refusal(self, answer: dict[str, Any]) -> str:
@@ -242,7 +247,7 @@ def _headers_of(answer: requests.Response) -> dict[str, str]:
 
 
 def _marks_of(answer: requests.Response) -> list[str]:
-    """What shows of whoever answered; no title, since a login's page may show anything."""
+    """Return what shows who answered, without a page's title: a login's page may show anything."""
     return marks(answer.status_code, _headers_of(answer), answer.content, titled=False)
 
 
@@ -251,7 +256,7 @@ def _is_page(answer: requests.Response) -> bool:
 
 
 def _life_s(expires_in: Any) -> float:
-    """Seconds a token lives; an hour, the usual, where the login does not say."""
+    """Return the seconds that a token lives: an hour, as usual, if the login does not say."""
     try:
         return max(0.0, float(expires_in))
     except (TypeError, ValueError):

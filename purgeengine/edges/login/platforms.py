@@ -1,7 +1,7 @@
-"""Managed identities of the two platforms that MSAL asks in a way of its own: Service Fabric and Cloud Shell.
+"""Managed identities of Service Fabric and Cloud Shell, which MSAL asks in special ways.
 
-MSAL (seen in 1.39) asks Service Fabric through a session that knows neither our timeouts nor our bounds, and Cloud Shell only at a
-fixed address and behind an interactive call. Both questions are one request each, and are asked here as documented
+MSAL (seen in 1.39) asks Service Fabric through a session that ignores our time limits and bounds, and Cloud Shell
+only at a fixed address and in an interactive call. Each takes one request, which is made here as documented
 (how-to-managed-identity-service-fabric-app-code; Cloud Shell's ``MSI_ENDPOINT``).
 """
 
@@ -24,21 +24,21 @@ FABRIC_API_VERSION = "2019-07-01-preview"
 
 
 def is_service_fabric(environment: Mapping[str, str]) -> bool:
-    """Whether the variables are those of a Service Fabric application with a managed identity."""
+    """True if the variables are those of a Service Fabric application with a managed identity."""
     return all(name in environment for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT"))
 
 
 def is_cloud_shell(environment: Mapping[str, str]) -> bool:
-    """Whether the variables are those of Azure Cloud Shell; Machine Learning sets ``MSI_SECRET`` as well."""
+    """True if the variables are those of Azure Cloud Shell. Machine Learning sets ``MSI_SECRET`` as well, and is not meant."""
     return "MSI_ENDPOINT" in environment and not any(
         name in environment for name in ("MSI_SECRET", "IDENTITY_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
     )
 
 
 def trust_service_fabric(http: LoginHttp, thumbprint: str) -> None:
-    """Trust the one certificate with this thumbprint (SHA-1, as the platform gives it) and no other.
+    """Trust only the certificate with this thumbprint (SHA-1, as the platform gives it).
 
-    Raises `TokenError` for a text that is no thumbprint.
+    Raises `TokenError` if the text is not a thumbprint.
     """
     plain = re.sub(r"[\s:]", "", thumbprint)
     if not re.fullmatch(r"[0-9A-Fa-f]{40}", plain):
@@ -51,7 +51,7 @@ def trust_service_fabric(http: LoginHttp, thumbprint: str) -> None:
 def ask_service_fabric(
     http: LoginHttp, environment: Mapping[str, str], resource: str, *, refused_token: str = ""
 ) -> dict[str, Any]:
-    """A token, or an error, in OAuth's names. ``refused_token`` is one that Graph wants replaced, or empty."""
+    """Return a token or an error, in OAuth's names. ``refused_token`` is a token that Graph wants replaced, or empty."""
     query = {"api-version": FABRIC_API_VERSION, "resource": resource}
     if refused_token:
         query |= {"token_sha256_to_refresh": hashlib.sha256(refused_token.encode("utf-8")).hexdigest(), "xms_cc": "CP1"}
@@ -62,13 +62,13 @@ def ask_service_fabric(
 
 
 def ask_cloud_shell(http: LoginHttp, environment: Mapping[str, str], resource: str) -> dict[str, Any]:
-    """A token of whoever signed in to Cloud Shell, or an error, in OAuth's names."""
+    """Return a token of the person who is signed in to Cloud Shell, or an error, in OAuth's names."""
     answer = http.post(environment["MSI_ENDPOINT"], data={"resource": resource}, headers={"Metadata": "true"})
     return _in_oauths_names(answer.text)
 
 
 def _in_oauths_names(text: str) -> dict[str, Any]:
-    """Raises `ValueError` for a text that is no JSON object."""
+    """Convert an answer to OAuth's names. Raises `ValueError` if the text is not a JSON object."""
     payload = json.loads(text)
     if not isinstance(payload, dict):
         raise ValueError("no object")
@@ -82,7 +82,7 @@ def _in_oauths_names(text: str) -> dict[str, Any]:
 
 
 class _Pinned(HTTPAdapter):
-    """Believes one certificate, by its thumbprint: the platform makes it itself, and no authority signs it."""
+    """Trusts one certificate by its thumbprint. The platform makes it itself, and no authority signs it."""
 
     def __init__(self, thumbprint: str) -> None:
         self._thumbprint = thumbprint
@@ -96,5 +96,5 @@ class _Pinned(HTTPAdapter):
         super().init_poolmanager(*args, ssl_context=context, assert_fingerprint=self._thumbprint, **options)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """By the thumbprint alone."""
+        """Verify the thumbprint alone."""
         conn.cert_reqs, conn.assert_fingerprint = "CERT_NONE", self._thumbprint

@@ -1,4 +1,4 @@
-"""A token that somebody else had and handed over. It works until it runs out, and cannot be renewed."""
+"""A token that somebody else got and handed over. It works until it expires, and cannot be renewed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from purgeengine.engine.ports import Clock
 from purgeengine.errors import TokenError
 
 READY_METHOD = "ready token"
-"""What such a login calls itself."""
+"""The name of this kind of sign-in."""
 VARIABLE = "PURGEENGINE_ACCESS_TOKEN"
 _REMEDY = (
     "Put a new token there, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and a credential such as AZURE_CLIENT_SECRET so that "
@@ -43,18 +43,18 @@ class ReadyToken:
         return f"ReadyToken(expires_utc={self._identity.expires_utc})"
 
     async def token(self) -> str:
-        """The token. Raises `TokenError` once it says of itself that it has run out."""
+        """Return the token. Raises `TokenError` once the token's own expiry has passed."""
         self._check_expiry()
         return self._token
 
     async def renew(self, stale: str, claims: str = "") -> str:
-        """Always raises `TokenError`: there is only this one, and no login to hand ``claims`` to."""
+        """Raise `TokenError` always: there is only one token, and no login to pass ``claims`` to."""
         wanted = in_words("", claims)
         challenge = f" Graph asks for another one by continuous access evaluation ({wanted})." if wanted else ""
         raise TokenError(f"Graph refused the token in {self._named}, and it cannot be renewed.{challenge} " + _REMEDY)
 
     def describe(self) -> Identity:
-        """What the token says of itself, unverified."""
+        """Return what the token says about itself, unverified."""
         return self._identity
 
     def _check_expiry(self) -> None:

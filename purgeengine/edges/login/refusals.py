@@ -1,7 +1,7 @@
-"""Why the login refuses a token, in sentences with a remedy, by AADSTS number.
+"""Sentences about refusals of the login, with the reason and a remedy, by AADSTS number.
 
-Source: Microsoft's reference of AADSTS error codes (entra/identity-platform/reference-error-codes) and the texts of the errors
-themselves. Numbers that pass by themselves are told apart from those that need a person.
+Sources: Microsoft's reference of AADSTS error codes (entra/identity-platform/reference-error-codes), and the texts of
+the errors themselves. Temporary errors are told apart from those that need a person.
 """
 
 from __future__ import annotations
@@ -136,12 +136,12 @@ _BY_ERROR = {
     "consent_required": _CONSENT,
 }
 _PASSING_NUMBERS = frozenset({50196, 50180, 90006, 90024, 90033, 90055, 90085})
-"""Overload, loops noticed by the service, transient faults."""
+"""Numbers of temporary errors: overload, loops that the service noticed, transient faults."""
 _PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 
 
 def error_number(error: Mapping[str, Any]) -> int | None:
-    """The AADSTS number of an error answer, or None."""
+    """Return the AADSTS number of an error answer, or None."""
     found = re.search(r"AADSTS([0-9]{1,9})", str(error.get("error_description") or ""))
     if found:
         return int(found.group(1))
@@ -150,14 +150,14 @@ def error_number(error: Mapping[str, Any]) -> int | None:
 
 
 def will_pass(error: Mapping[str, Any]) -> bool:
-    """Whether the same request may be granted in a while."""
+    """True if the same request may succeed later."""
     return error_number(error) in _PASSING_NUMBERS or str(error.get("error")) in _PASSING_ERRORS
 
 
 def refusal_sentence(
     error: Mapping[str, Any], *, host: str, tenant: str, client: str, secrets: Iterable[str] = ()
 ) -> str:
-    """What the login said, for a person: its names for the error, the reason and the remedy. Never one of the secrets."""
+    """Return a sentence for people: the login's names for the error, the reason and the remedy. It never contains a secret."""
     number, name = error_number(error), told_name(error.get("error"))
     known = _REMEDIES.get(number or 0) or _BY_ERROR.get(name)
     reason = known.format(host=host, tenant=tenant, client=client) if known else _own_words(error, secrets)
@@ -166,7 +166,7 @@ def refusal_sentence(
 
 
 def _own_words(error: Mapping[str, Any], secrets: Iterable[str]) -> str:
-    """The first part of the login's own description, which goes on with ids and times."""
+    """Return the first part of the login's own description. The rest of it is ids and times."""
     text = told(error.get("error_description"), TEXT_LENGTH_MAX, secrets=secrets)
     text = re.split(r"\s*(?:Trace ID|Correlation ID|Timestamp):", text)[0]
     text = re.sub(r"^AADSTS[0-9]+:\s*", "", text)[:300].strip()

@@ -1,6 +1,7 @@
-"""Keeps a current token at hand: renews it ahead of its end, once for all who wait, and patiently when the login is out.
+"""Keep a current token ready: renew it before it expires, once for all who wait, and keep trying while the login is down.
 
-Knows when; a `LoginMethod` knows how. tenacity does the waiting between tries and gives up: here a call may simply wait.
+This module knows when to ask; a `LoginMethod` knows how. Here a call may simply wait, so tenacity does the waiting
+and the giving up.
 """
 
 from __future__ import annotations
@@ -26,20 +27,26 @@ from purgeengine.engine.ports import Clock
 from purgeengine.errors import TokenError
 
 RENEW_WITH_LEFT_S = 300.0
-"""A token is renewed when less is left; of one that lives for less than ten minutes, at half its life."""
+"""A token is renewed when fewer seconds than this are left.
+
+A token that lives less than ten minutes is renewed at half its life.
+"""
 PAUSE_S = 30.0
-"""After a renewal failed while the old token is still good, the next is tried so much later."""
+"""Seconds after a failed renewal until the next one, while the old token is still valid."""
 START_PATIENCE_S = 30.0
-"""How long the first token is tried for when the login is out: as a rule something is wrong that a person must mend."""
+"""Seconds that the first token is tried for while the login is down: something is usually wrong that a person must mend."""
 RUN_PATIENCE_S = 900.0
-"""How long any later one is tried for, as long as a run waits for Graph: it can afford to wait out an incident."""
+"""Seconds that a later token is tried for: a run can wait for an incident to end."""
 TRIES_MAX = 200
-"""Bounds the tries of one renewal whatever the clock says; with waits of up to 30 s, patience ends long before."""
+"""Most tries of one renewal, whatever the clock says. With waits of up to 30 s, the time limits end it much earlier."""
 _wait_between_tries = wait_exponential(multiplier=1.0, max=30.0)
 
 
 class LoginUnavailable(Exception):
-    """The login could not be asked, or was too busy: worth another try. The text is half a sentence for people."""
+    """The login could not be reached, or was too busy, so another try may help. The text is half a sentence for people.
+
+    ``retry_after_s`` is the wait in seconds that the login asked for, or None.
+    """
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -47,7 +54,7 @@ class LoginUnavailable(Exception):
 
 
 class LoginPending(Exception):
-    """A person has still to sign in. Asked again after exactly so many seconds, for as long as the login itself thinks fit."""
+    """A person has not signed in yet. Ask again after ``again_after_s`` seconds, for as long as the login accepts the code."""
 
     def __init__(self, again_after_s: float) -> None:
         super().__init__("nobody has signed in yet")
@@ -56,43 +63,43 @@ class LoginPending(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A fresh token and how long it lives, in seconds."""
+    """A fresh token, and the seconds that it lives."""
 
     token: str = field(repr=False)
     life_s: float
 
 
 class LoginMethod(Protocol):
-    """A way to sign in. ``tenant_id`` and ``client_id`` are empty where only the token knows them."""
+    """A kind of sign-in. ``tenant_id`` and ``client_id`` are empty if only the token knows them."""
 
     method: str
-    """What it is called for people."""
+    """The name of this kind of sign-in, for people."""
     remedy: str
-    """What a person can do when it stays out."""
+    """What a person can do if the login stays down."""
     tenant_id: str
     client_id: str
     claims: str
-    """What Graph wants of the next token (a claims challenge, JSON), or empty; set before it is asked for."""
+    """What Graph wants of the next token (a claims challenge, JSON), or empty. Set it before `acquire`."""
 
     @property
     def credential(self) -> str:
-        """What may be shown of what it signs in with."""
+        """What may be shown of the credential."""
 
     @property
     def skew_s(self) -> float | None:
-        """How far our clock is ahead of its, in seconds, where an answer has shown it."""
+        """Seconds that our clock is ahead of the login's. None until an answer has shown it."""
 
     def acquire(self) -> Issued:
-        """Ask for a fresh token, never for a remembered one; runs in a thread and may block for as long as its timeouts let it.
+        """Get a fresh token, never a cached one. Runs in a thread, and may block for as long as its time limits allow.
 
-        Raises `LoginUnavailable` when another try may help, `LoginPending` while a person has to act first, and `TokenError`
-        when neither helps; within a bounded time where a person is waited for.
+        Raises `LoginUnavailable` if another try may help, `LoginPending` while a person must act first, and
+        `TokenError` if neither helps. A login that waits for a person gives up within a bounded time.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token and when it was asked for, on both clocks: the monotonic one may stand still while the machine sleeps."""
+    """A token, and when it was asked for by both clocks: the monotonic one may stand still while the machine sleeps."""
 
     issued: Issued = field(repr=False)
     at: float
@@ -107,15 +114,15 @@ class _Held:
 
     @property
     def use_with_left_s(self) -> float:
-        """A call made with less left might arrive too late."""
+        """Seconds that must be left to use the token. With less, a call might arrive too late."""
         return min(60.0, self.issued.life_s / 10)
 
 
 class RenewingTokens:
     """Tokens of a `LoginMethod`. All methods belong to one event loop at a time.
 
-    ``start_patience_s`` bounds how long the first token is tried for when the login is out, ``run_patience_s`` how long any
-    later one is. ``chosen_because`` says why this login and no other, for people.
+    ``start_patience_s`` limits the seconds that the first token is tried for while the login is down,
+    ``run_patience_s`` those for a later one. ``chosen_because`` tells people why this login was chosen.
     """
 
     def __init__(
@@ -140,16 +147,17 @@ class RenewingTokens:
         self._renewal: asyncio.Task[str] | None = None
         self._pause_until = 0.0
         self._heard_at = 0.0
-        """When the renewal under way began, or the login last answered that a person is still awaited."""
+        """When the renewal under way began, or when the login last answered that a person has not signed in yet."""
 
     def __repr__(self) -> str:
         left = f"{self._held.left_s(self._clock):.0f}" if self._held else "none"
         return f"RenewingTokens({self._login.method}, left_s={left})"
 
     async def token(self) -> str:
-        """The current token. The cases: long enough left; due for renewal, which happens meanwhile; run out, so that all wait.
+        """Return the current token.
 
-        Raises `TokenError` when none can be had.
+        If enough time is left, return it at once. If it is due for renewal, start that in the background and return
+        it. If it has expired, wait for the renewal. Raises `TokenError` if no token can be had.
         """
         held = self._held
         if held is None:
@@ -164,9 +172,9 @@ class RenewingTokens:
         return await self._renewed()
 
     async def renew(self, stale: str, claims: str = "") -> str:
-        """A token other than ``stale``, which Graph refused; ``claims`` is what it wants of the next one, or empty.
+        """Return a token other than ``stale``, which Graph refused. ``claims`` is what Graph wants of the next one, or empty.
 
-        Raises `TokenError` when none can be had.
+        Raises `TokenError` if no token can be had.
         """
         if self._held is not None and self._held.issued.token != stale:
             return await self.token()
@@ -175,7 +183,7 @@ class RenewingTokens:
         return await self._renewed()
 
     def describe(self) -> Identity:
-        """Who we are; roles and expiry once there is a token."""
+        """Return the identity. Roles and expiry are known once there is a token."""
         login, held = self._login, self._held
         identity = Identity(login.tenant_id, login.client_id, login.method)
         if held is not None:
@@ -188,11 +196,11 @@ class RenewingTokens:
     # ------------------------------------------------------------------------------------------------------- renewal
 
     async def _renewed(self) -> str:
-        """Wait for the one renewal, which goes on for the others when this waiter gives up."""
+        """Wait for the one renewal. It continues for the others if this caller gives up."""
         return await asyncio.shield(self._under_way())
 
     def _under_way(self) -> asyncio.Task[str]:
-        """The renewal under way, or a new one."""
+        """Return the renewal under way, or start one."""
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.ensure_future(self._fetch())
             self._renewal.add_done_callback(self._ended)
@@ -229,11 +237,11 @@ class RenewingTokens:
                 f"No token was to be had within {patience_s:g} s: {error}{asked}. {self._login.remedy}"
             ) from error
         self._held = held
-        self._login.claims = ""  # they were answered; a later token must not be older than this one anyway
+        self._login.claims = ""  # the login has answered them, and a later token is never older than this one
         return held.issued.token
 
     async def _ask(self) -> _Held:
-        while True:  # ended by the login, whose codes are good for some minutes
+        while True:  # the login ends this loop: its codes are valid for some minutes
             at, at_utc = self._clock.monotonic(), self._clock.utc()
             try:
                 return _Held(await beside_the_loop(self._login.acquire), at, at_utc)
@@ -242,7 +250,7 @@ class RenewingTokens:
                 self._heard_at = self._clock.monotonic()
 
     def _wait_s(self, state: RetryCallState) -> float:
-        """As long as the login asks for, else longer each time, jittered so that many machines do not come back at once."""
+        """Return the wait that the login asks for, or a growing one, with jitter so that many machines do not return at once."""
         error = _error_of(state)
         asked_s = error.retry_after_s if isinstance(error, LoginUnavailable) else None
         return max(asked_s or 0.0, _wait_between_tries(state) * self._rng.uniform(0.5, 1.0))
@@ -253,6 +261,6 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 
 
 def _tell(state: RetryCallState, patience_s: float) -> None:
-    """Say once in a renewal that it has to wait."""
+    """Log once in a renewal that it has to wait."""
     if state.attempt_number == 1:
         logs.get_logger().warning(logs.TOKEN_DELAYED, reason=str(_error_of(state)), patience_s=patience_s)

@@ -1,4 +1,4 @@
-"""A ledger, or a chain of them, as one page for people: what was asked, what became of it, when, where it failed and why."""
+"""A ledger, or a chain of ledgers, as one page for people: what was asked, what became of it, when, and what failed and why."""
 
 from __future__ import annotations
 

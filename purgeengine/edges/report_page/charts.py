@@ -1,4 +1,4 @@
-"""Figures as shapes: what the page draws as SVG, in the units of its view boxes. It must not know HTML."""
+"""Turn figures into the shapes that the page draws as SVG, in the units of its view boxes. This module does not know HTML."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 BAR_WIDTH = 1_000.0
-"""Width of the bar of outcomes; rows of a kind that is rare still get `SLIVER`."""
+"""Width of the bar of outcomes. A rare outcome still gets `SLIVER`."""
 SLIVER = 6.0
 COURSE_WIDTH, COURSE_HEIGHT = 720.0, 150.0
 NICE = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
-"""Round numbers whose halves are round as well: they are written beside the picture."""
+"""Round numbers whose halves are round as well, because both are written beside the picture."""
 
 
 class Segment(NamedTuple):
-    """A part of a bar: whose it is, where it begins, how wide it is."""
+    """One piece of a bar: its name, where it begins, its width, and its number of rows."""
 
     name: str
     x: float
@@ -24,7 +24,7 @@ class Segment(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One stretch of time: rows that ended well from the bottom up, and the others above them."""
+    """One interval of time: rows that ended well at the bottom, all others above them."""
 
     x: float
     width: float
@@ -38,7 +38,7 @@ class Column(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """Rows settled over time, with the lines of the scale as (y, rows a second)."""
+    """Rows settled over time, with the lines of the scale as (y, rows per second)."""
 
     columns: Sequence[Column]
     scale: Sequence[tuple[float, str]]
@@ -46,7 +46,7 @@ class Curve(NamedTuple):
 
 
 def segments(rows_by_name: Mapping[str, int]) -> list[Segment]:
-    """Parts of `BAR_WIDTH` in proportion, none too narrow to be seen."""
+    """Return the pieces of a bar of `BAR_WIDTH`, in proportion to the rows, each wide enough to be seen."""
     present = {name: rows for name, rows in rows_by_name.items() if rows}
     total = sum(present.values())
     widths = {name: max(SLIVER, BAR_WIDTH * rows / total) for name, rows in present.items()}
@@ -62,7 +62,7 @@ def segments(rows_by_name: Mapping[str, int]) -> list[Segment]:
 
 
 def course(timeline: Mapping[str, Any]) -> Curve | None:
-    """The picture of a ledger's timeline; None where nothing was settled."""
+    """Return the picture of a ledger's timeline. None if no row was settled."""
     buckets, bucket_s = timeline["buckets"], timeline["bucket_s"]
     if not buckets:
         return None
@@ -86,12 +86,12 @@ def course(timeline: Mapping[str, Any]) -> Curve | None:
 
 
 def _written(value: float) -> str:
-    """A round number as people write it."""
+    """Return a round number as people write it."""
     return f"{value:,.0f}" if value >= 10 else f"{value:.4g}"
 
 
 def _nice(value: float) -> float:
-    """The next round number above."""
+    """Return the next round number above."""
     size = 1.0
     while size * 10 < value:
         size *= 10

@@ -1,7 +1,7 @@
-"""Everything that a report tells, as plain values: this is what ``report --json`` prints and what the page is made from.
+"""Everything that a report tells, as plain values: ``report --json`` prints it, and the page is made from it.
 
-Sizes are bounded: lists are cut to their largest entries, with the number of all beside them. Text that others wrote is made
-printable here, once, for the page and the JSON alike.
+Sizes are bounded: lists are cut to their largest entries, and the full number stands beside them. Text that others
+wrote is made printable here, once, for both the page and the JSON.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from purgeengine.edges.ledger.views.history import ClosedMailbox, Timeline
 from purgeengine.version import __version__
 
 BUCKETS_MAX = 120
-"""Bars of the picture of a ledger's course: as many as one can tell apart."""
+"""Bars in the picture of a ledger's course: as many as one can tell apart."""
 FILES_MAX = 20
 RUNS_MAX = 20
 ID_CHARS_MAX = 200
 
 
 def findings_of(chain: Chain, final: Final, endings: Failures, most: int, now_s: float | None = None) -> dict[str, Any]:
-    """Gather it; lists have at most ``most`` entries. ``now_s`` is the time of the report in seconds since 1970."""
+    """Gather the findings. Lists have at most ``most`` entries. ``now_s`` is the time of the report in seconds since 1970."""
     counts, windows = final.counts(), os.name == "nt"
     absence = absence_over(chain, final, most)
     left = counts.waiting + counts.in_doubt
@@ -182,7 +182,7 @@ def _said(status: int, code: str, message: str) -> str:
 
 
 def _plain(options: Any) -> dict[str, Any]:
-    """What a run noted of itself; the ledger may have come from elsewhere."""
+    """Return the options that a run recorded, bounded and printable: the ledger may come from elsewhere."""
     found = options if isinstance(options, dict) else {}
     return {
         printable(str(name), 40): value if isinstance(value, int | float) else printable(str(value))

@@ -1,6 +1,6 @@
-"""From findings to HTML: one file that needs nothing else, no network and no script.
+"""Turn findings into HTML: one file that needs nothing else, no network and no script.
 
-Every text is escaped by the template engine; the findings stand in the page once more as JSON, for programs.
+The template engine escapes every text. The page also contains the findings as JSON, for programs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TEMPLATE = "report.html.j2"
 
 
 def write_page(findings: dict[str, Any], out: Path) -> None:
-    """Write the page to a file, which appears when it is whole. Raises `LedgerError` when that cannot be."""
+    """Write the page to a file, which appears when it is whole. Raises `LedgerError` if that fails."""
     refuse_unspellable(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with appearing(temporary, out):
@@ -31,7 +31,7 @@ def write_page(findings: dict[str, Any], out: Path) -> None:
 
 
 def render(findings: dict[str, Any]) -> str:
-    """The page."""
+    """Return the page as HTML."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -54,7 +54,7 @@ def render(findings: dict[str, Any]) -> str:
 
 
 def _embedded(findings: dict[str, Any]) -> Markup:
-    """JSON that cannot end the element it stands in."""
+    """Return the findings as JSON that cannot end the element around it."""
     text = msgspec.json.format(msgspec.json.encode(findings), indent=1).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -71,5 +71,5 @@ def _duration(seconds: float | None) -> str:
 
 
 def _moment(text: str | None) -> str:
-    """2026-01-31 12:00:00 UTC."""
+    """Return a time like 2026-01-31 12:00:00 UTC."""
     return "–" if text is None else f"{text[:19].replace('T', ' ')} UTC"

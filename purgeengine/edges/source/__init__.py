@@ -1,7 +1,7 @@
-"""Reading input: files in, record batches of checked rows out, whatever shape the files have.
+"""Read an input: files in, record batches of checked rows out, whatever the format of the files.
 
-It knows files, compression, encodings, CSV and Parquet, and how people name their columns. It must not know mailboxes'
-limits, ledgers or Graph; which users and ids are allowed stands in `purgeengine.core.graph.identifiers` alone.
+This package knows files, compression, encodings, formats, and how people name their columns. It does not know limits
+of mailboxes, ledgers or Graph. Only `purgeengine.core.graph.identifiers` knows which users and ids are allowed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-r"""Whether a CSV file can be read in two ways: with quotes written twice, or with quotes escaped by a backslash.
+r"""Detect CSV files that can be read in two ways: with quotes doubled, or with quotes escaped by a backslash.
 
-Both kinds of CSV are common, and a file does not say which it is. Nearly always only one reading holds together. Where both do and
-give other rows, text inside a cell of the one is a row of the other: ``"he said \"yes\"`` and a line break. Such a file is refused.
+Both kinds of CSV are common, and a file does not say which one it is. Nearly always only one reading is valid. If
+both are valid and give different rows, text inside a cell in one reading is a row in the other (``"he said \"yes\"``
+and a line break). Such a file is refused.
 
-It knows quotes and backslashes. It must not know which users and ids are allowed.
+This module knows quotes and backslashes. It does not know which users and ids are allowed.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from purgeengine.edges.source.formats.csv_records import CsvRecord, Quoting, Quo
 
 _ESCAPED_QUOTE = re.compile(rb'(?<!\\)((?:\\\\)*)\\"')
 _HELD_BYTES_MAX = 1 << 16
-"""Backslashes in a row that are kept until it is known what follows them; no text has so many."""
+"""Trailing backslashes that are held back until the next piece shows what follows them, in bytes. No text has so many."""
 
 
 class Watched:
-    r"""Pieces of a stream, passed on as they are. ``seen`` tells whether a backslash stood before a quote in any of them."""
+    """Passes the pieces of a stream on unchanged. ``seen`` is true if a backslash stood before a quote in any of them."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -39,7 +40,10 @@ class Watched:
 
 
 def unquoted_text(text: bytes) -> bytes:
-    """The text with an apostrophe for each quote that a backslash escapes: read as usual, it is what the other kind of CSV says."""
+    """Replace each quote that a backslash escapes by an apostrophe.
+
+    Read as usual, the result has the rows of the other kind of CSV.
+    """
     return _ESCAPED_QUOTE.sub(rb"\1\\'", text)
 
 
@@ -51,10 +55,11 @@ def refuse_two_readings(
     roles: Sequence[int],
     line: int,
 ) -> None:
-    """Raise `QuotingError` where a file has other rows if a backslash escapes a quote, and that reading is as sound as the first.
+    """Raise `QuotingError` if a backslash may escape quotes, and reading the file so is valid and gives different rows.
 
-    ``as_written`` and ``again`` are two readings of the same text, which holds together with quotes written twice. The ``header``
-    ends before ``line``. Rows are other ones if their number of cells differs, or a cell in ``roles``.
+    ``as_written`` and ``again`` are two iterators over the same text, which is valid with doubled quotes. The
+    ``header`` ends before ``line``. Rows differ if their number of cells differs, or a cell of the columns in
+    ``roles``.
     """
     first = _records(as_written, header, delimiter, line)
     other = _records(_unquoted(again), unquoted_text(header), delimiter, line)
@@ -64,7 +69,7 @@ def refuse_two_readings(
             if differs_at is None and _rows_of(one, roles) != _rows_of(two, roles):
                 differs_at = (one or two).line
     except QuotingError:
-        return  # the other reading breaks off: it is not meant
+        return  # the other reading is not valid, so it is not meant
     if differs_at is not None:
         raise QuotingError(Quoting.TWO_READINGS, differs_at, differs_at)
 
@@ -74,7 +79,7 @@ def _rows_of(record: CsvRecord | None, roles: Sequence[int]) -> tuple[int | list
 
 
 def _unquoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """`unquoted_text` of a stream, wherever its pieces end."""
+    """Apply `unquoted_text` to a stream, wherever its pieces end."""
     held = b""
     for piece in pieces:
         data = held + piece
@@ -85,7 +90,7 @@ def _unquoted(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _records(pieces: Iterator[bytes], header: bytes, delimiter: bytes, line: int) -> Iterator[CsvRecord]:
-    """All records behind the header. Raises `QuotingError`, also where the header itself reads otherwise."""
+    """Yield all records after the header. Raises `QuotingError`, also if the header itself reads differently."""
     blocks, scanner = Blocks(pieces, len(header) + 1), Scanner(delimiter, line)
     data = blocks.take()
     while len(data) < len(header) and not blocks.ended:

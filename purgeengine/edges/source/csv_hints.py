@@ -1,6 +1,7 @@
-"""Why a CSV file seems to lack a column: what people have done to such files, told from their first lines.
+"""Guess, from the first lines of a CSV file, why a needed column seems to be missing.
 
-It knows what headers and rows look like. It must not know quotes: a hint is no reading, and nothing is sent by it.
+This module knows what headers and rows look like. It ignores quotes, because a hint only explains: it never decides
+what is sent.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from purgeengine.edges.source.rows.column_names import plain_name
 from purgeengine.edges.source.rows.columns import Roles
 
 LINES_MAX = 2_000
-"""Lines in which a header is looked for that stands too low: titles are not longer."""
+"""Lines in which a header that stands too low is looked for. No title is longer."""
 LINE_CHARS_MAX = 64 * 1024
-"""What is looked at of a line: all names of a header together may be as long."""
+"""Characters of a line that are looked at. The names of a header may be that long together."""
 OTHER_DELIMITERS = ("|", ":", "^", "~")
-"""What may be named in a line ``sep=``, beside the delimiters that are found without one."""
+"""Delimiters that a line ``sep=`` may name, besides those that are found without such a line."""
 _RULE = re.compile(r"\s*-+(\s+-+)*\s*")
 """The line of hyphens under the names of a table."""
 _PROPERTY = re.compile(r"\w+ +: ")
-"""How a line of a list of properties begins, one property a line."""
+"""The beginning of a line in a list of properties, with one property on each line."""
 
 
 def header_hint(header: Header, override: Mapping[str, str]) -> str:
-    """A sentence about what is probably wrong with a file without a column that is needed; "" where nothing is known."""
+    """Return a sentence about what is probably wrong with a file that lacks a needed column. Empty if there is no guess."""
     lines = [
         line[:LINE_CHARS_MAX].decode("utf-8", "replace")
         for line in (header.text + header.rest).split(b"\n", LINES_MAX)[:LINES_MAX]
@@ -59,7 +60,7 @@ def _names(line: str, delimiter: str) -> list[str]:
 
 
 def _is_row(names: Sequence[str], override: Mapping[str, str]) -> bool:
-    """Whether what stands where the header should is a user and an id; an id alone where ``--user`` names the user."""
+    """True if the cells in place of the header are a user and an id. An id alone is enough if ``--user`` names the user."""
     cells = [name.strip() for name in names]
     users = [cell for cell in cells if is_user(cell)]
     if users:

@@ -1,6 +1,7 @@
-"""What one reading of an input saw, for people: the columns taken, first values, notes, and ids that no contact has.
+"""What one reading of an input saw, for people: the columns used, first values, notes, and ids that no contact has.
 
-It is filled while the rows go by, in memory that does not grow with them, and becomes plain values that a ledger can keep.
+It is gathered while the rows pass, in memory that does not grow with them. `as_plain` turns it into plain values for
+a ledger.
 """
 
 from __future__ import annotations
@@ -20,34 +21,37 @@ from purgeengine.edges.source.files.folders import LeftAlone
 from purgeengine.edges.source.rows.columns import ALIASES, Layout
 from purgeengine.edges.source.rows.notes import Notes
 
-pc: Any = pyarrow.compute  # as in `rows`
+pc: Any = pyarrow.compute  # its type stubs are too narrow (see `checked_rows`)
 
 LAYOUTS_MAX = 20
-"""Different choices of columns that are shown; the files of one choice count together."""
+"""Different choices of columns that are shown. Files with the same choice count together."""
 NAMES_MAX = 20
-"""Names of files and folders that are kept of each list; their number is kept beside them."""
+"""Names of files and folders kept of each list. Their full number is kept too."""
 SAMPLED = 16
-"""Ids of a batch that are looked at one by one; all are, where one of them looks unlikely."""
+"""Ids of a batch that are looked at one by one. If one of them looks unlikely, all are."""
 _GUID_CHARS = 36
 
 
 @dataclass(slots=True)
 class Look:
-    """Is shown every batch of an input once, in order. ``notes`` are filled by the source itself."""
+    """Gathers what one reading saw. Call `see` with every batch in order. The source itself fills ``notes``."""
 
     rows: int = 0
     valid_rows: int = 0
     notes: Notes = field(default_factory=Notes)
     firsts: dict[int, dict[str, str]] = field(default_factory=dict)
-    """By the index of the file: the first value of each role, in the first row that can be sent if one of the first batch can."""
+    """For each file, by its index: a first value of each role.
+
+    They are from the first row that can be sent, if the first batch has one.
+    """
     unlikely_rows: Counter[Unlikely] = field(default_factory=Counter)
     unlikely_firsts: dict[Unlikely, tuple[int, int, str]] = field(default_factory=dict)
-    """The first of each: index of the file, line, id."""
+    """The first id of each unlikely kind: index of the file, line, id."""
     first_invalid: tuple[int, int, str] | None = None
     """The first row that cannot be sent: index of the file, line, reason."""
 
     def see(self, source: int, batch: pa.RecordBatch) -> None:
-        """Take in the rows of a batch of the file with index ``source``."""
+        """Take the rows of a batch. ``source`` is the index of its file."""
         reason = batch.column("reason")
         self.rows += batch.num_rows
         self.valid_rows += reason.null_count
@@ -74,7 +78,7 @@ class Look:
 
 
 def _needs_a_look(contacts: Any) -> bool:
-    """Whether an id of these may be unlikely: by its length, or by a few that stand for all, since a list is made in one way."""
+    """True if some of these ids may be unlikely. Their length tells, or a few samples do, because a list is made in one way."""
     lengths = pc.binary_length(contacts)
     if pc.min(lengths).as_py() < ID_CHARS_MIN or pc.any(pc.equal(lengths, pa.scalar(_GUID_CHARS, pa.int32()))).as_py():
         return True
@@ -85,7 +89,7 @@ def _needs_a_look(contacts: Any) -> bool:
 def as_plain(
     look: Look, files: Sequence[Path], layouts: Sequence[Layout], left_alone: Sequence[LeftAlone]
 ) -> dict[str, Any]:
-    """Everything as plain values, bounded: the keys ``columns``, ``left_alone``, ``notes`` and ``unlikely``."""
+    """Return everything as plain values of bounded size, under the keys ``columns``, ``left_alone``, ``notes`` and ``unlikely``."""
     return {
         "columns": _columns(look, files, layouts),
         "left_alone": [
@@ -122,7 +126,7 @@ def as_plain(
 
 
 def _columns(look: Look, files: Sequence[Path], layouts: Sequence[Layout]) -> list[dict[str, Any]]:
-    """The choices of columns, each with its files and the first values of the first of them that has a row."""
+    """Return the choices of columns, each with its files, and with the first values of the first of these files that has a row."""
     groups: dict[tuple[str | None, ...], list[int]] = {}
     for number, layout in enumerate(layouts):
         groups.setdefault(tuple(layout.origins.get(role) for role in ALIASES), []).append(number)

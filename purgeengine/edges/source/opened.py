@@ -1,6 +1,6 @@
-"""An input as a whole: its files in order, its columns, its size, and its rows as often as they are asked for.
+"""An input as a whole: its files in order, its columns, its size, and its rows as often as they are needed.
 
-It knows the two kinds of tables. It must not know what is done with the rows.
+This module knows the readers of formats. It does not know what is done with the rows.
 """
 
 from __future__ import annotations
@@ -23,15 +23,18 @@ from purgeengine.edges.source.rows.mending import Mender
 from purgeengine.errors import InputError
 
 BLOCK_BYTES = 1 << 20
-"""Text of a CSV file read at once. Larger blocks cost memory and time: 2.6 million rows a second at 1 MiB, 1.8 million at 8."""
+"""Bytes of text of a CSV file read at once.
+
+Larger blocks cost memory and time: 2.6 million rows/s at 1 MiB, 1.8 million at 8.
+"""
 
 
 class Table(Protocol):
-    """One file of the input, of any format, whose columns are known. Its rows can be read as often as they are needed."""
+    """One file of the input, of any format, whose columns are known. Its rows can be read several times."""
 
     @property
     def path(self) -> Path:
-        """Where the file is."""
+        """Path of the file."""
 
     @property
     def layout(self) -> Layout:
@@ -39,19 +42,20 @@ class Table(Protocol):
 
     @property
     def rows_estimate(self) -> int | None:
-        """About how many rows the file has; None where that is not known before it is read."""
+        """About how many rows the file has. None if that is not known before it is read."""
 
     def cells(self) -> Iterator[Cells]:
-        """Read the rows from the first one on, in order. Raises `InputError` where the file cannot be read further."""
+        """Yield the rows from the first one on, in order. Raises `InputError` if the file cannot be read further."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An input whose every file has the columns that are needed; no row has been read yet.
+    """An input in which every file has the needed columns. No row has been read yet.
 
-    ``files`` are resolved and in the order of the rows, ``left_alone`` lay beside them in a folder. ``extra_columns`` are the other
-    columns over all files, under names that no ledger column has. ``rows_estimate`` is exact for Parquet and small files and
-    None where nobody knows. ``size_bytes`` is that of the files as they lie on the disk.
+    ``files`` are resolved paths in the order of the rows; ``left_alone`` is what was ignored in their folders.
+    ``extra_columns`` are the other columns of all files, under names that no ledger column has. ``rows_estimate`` is
+    exact for Parquet, JSON and small files, and None if nobody knows. ``size_bytes`` is the size of the files on the
+    disk.
     """
 
     files: tuple[Path, ...]
@@ -60,18 +64,18 @@ class Source:
     rows_estimate: int | None
     size_bytes: int
     user: str | None
-    """The user of every row, where ``--user`` names one."""
+    """The user of every row, if ``--user`` names one."""
     clean: bool
-    """Whether names and ids are mended where their meaning is certain."""
+    """True if names and ids are mended where their meaning is certain."""
     _tables: tuple[Table, ...]
     _partitions: tuple[Partition, ...]
     _looks: list[Look] = field(default_factory=list)
-    """The look of the latest reading, once it has begun."""
+    """The look of the latest reading, once a reading has begun."""
     _needs_rows: bool = False
     _digest: str | None = None
 
     def needing_rows(self) -> Source:
-        """The same, of which `batches` raises `InputError` where there is not one row: a list without rows is a mistake."""
+        """Return a copy whose `batches` raises `InputError` if there is no row at all: a list without rows is a mistake."""
         return replace(self, _needs_rows=True)
 
     def with_digest(self, digest: str) -> Source:
@@ -80,16 +84,16 @@ class Source:
 
     @property
     def ignored(self) -> tuple[Path, ...]:
-        """What of a folder is not read, hidden entries left out."""
+        """Entries of folders that are not read, apart from hidden ones."""
         return tuple(path for left in self.left_alone for path in left.entries)
 
     @property
     def look(self) -> Look:
-        """What the latest reading has seen; of nothing where no row was read yet."""
+        """What the latest reading saw. Empty if no row was read yet."""
         return self._looks[0] if self._looks else Look()
 
     def reading(self) -> dict[str, Any]:
-        """The same as plain values, with the columns that were taken and what was left alone: see `looks.as_plain`."""
+        """Return what the latest reading saw as plain values, with the columns used and what was ignored (see `looks.as_plain`)."""
         return as_plain(self.look, self.files, [table.layout for table in self._tables], self.left_alone)
 
     @property
@@ -100,7 +104,7 @@ class Source:
 
     @property
     def earlier(self) -> None:
-        """Nothing is known of a ledger that the files may be exports of."""
+        """None: the files may be exports, but nothing is known of their ledgers."""
 
     def digest(self) -> str:
         """SHA-256, in hex, over all files in order; names do not count, except those of partitions, which are values.
@@ -110,14 +114,19 @@ class Source:
         return self._digest or digest_of(self.files, self._partitions)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """Read the rows, at most 8,192 to a batch, in constant memory; each call reads anew.
+        """Yield the rows in batches of at most 8,192, in constant memory. Each call reads the files again.
 
-        A batch has ``row`` (from 0, over all files, bad rows included), ``line`` (from 1, in its file; for Parquet the number of
-        the row), ``source`` (index of the file), ``user``, ``folder``, ``contact`` (never null, without surrounding whitespace),
-        ``reason`` (why the row cannot be sent, or null), the extra columns, and ``in_doubt`` where a file is an export. Raises
-        `InputError` where a file cannot be read
-        further, after everything readable before that place; nothing of such an input should be sent. `look` tells afterwards
-        what was seen.
+        The columns of a batch are:
+
+        - ``row``: number over all files, from 0, bad rows included.
+        - ``line``: line in its file, from 1. For Parquet, the number of the row.
+        - ``source``: index of the file.
+        - ``user``, ``folder``, ``contact``: never null, without surrounding white space.
+        - ``reason``: why the row cannot be sent, or null.
+        - the extra columns, and ``in_doubt`` if a file is an export.
+
+        Raises `InputError` if a file cannot be read further, after every readable row before that place. The caller
+        must send nothing of such an input. `look` tells afterwards what was seen.
         """
         schema, row, look = self.schema, 0, Look()
         self._looks[:] = [look]
@@ -143,14 +152,18 @@ def open_source(
     clean: bool = False,
     block_bytes: int = BLOCK_BYTES,
 ) -> Source:
-    """Open an input: files and folders of CSV, JSON or Parquet, in the order given.
+    """Open an input: files and folders of CSV, JSON or Parquet, in the given order.
 
-    ``columns`` names columns for the roles user, folder and contact, where they are not called as expected; an empty name leaves
-    the folder out. ``user`` is that of every row, for files without such a column. ``clean`` mends names and ids where their
-    meaning is certain (see `purgeengine.core.graph.identifier_causes.mended`). ``block_bytes`` is for tests. The header of every
-    file is read, no row is; JSON, which has no header, is read to its end.
-    Raises `InputError` with a sentence for the user when a file is missing, unreadable, damaged, or lacks a column, and
-    `UsageProblem` when ``columns`` names another role.
+    - ``columns`` names the columns for the roles user, folder and contact, if they have unusual names. An empty name
+      leaves the folder out.
+    - ``user`` is the user of every row, for files without such a column.
+    - ``clean`` mends names and ids where their meaning is certain (see
+      `purgeengine.core.graph.identifier_causes.mended`).
+    - ``block_bytes`` is for tests.
+
+    The header of every file is read, but no row. JSON has no header and is read to its end. Raises `InputError`, with
+    a sentence for the user, if a file is missing, unreadable, damaged, or lacks a column. Raises `UsageProblem` if
+    ``columns`` names another role.
     """
     found = find_files(paths)
     override = checked_override(columns, user)
@@ -180,7 +193,7 @@ def open_source(
 
 
 def _table(path: Path, override: Mapping[str, str], block_bytes: int) -> Table:
-    """Import the reader that the file needs, and only that: the one of Parquet costs 90 ms."""
+    """Open a file with its reader. Only that reader is imported, because the one for Parquet takes 90 ms."""
     kind = kind_of(path)
     if kind is Kind.PARQUET:
         from purgeengine.edges.source.formats.parquet_reader import ParquetTable
@@ -200,7 +213,7 @@ def _table(path: Path, override: Mapping[str, str], block_bytes: int) -> Table:
 
 
 def _head(path: Path, kind: Kind) -> bytes:
-    """The beginning of the file's text. What is wrong with it is for its reader to say."""
+    """Return the beginning of the file's text. Errors are left to the file's reader."""
     head = b""
     try:
         for piece in text_pieces(path, kind, 1 << 12):

@@ -1,4 +1,4 @@
-"""Lists of users: one a line, or the user column of a CSV file, in every encoding that an input may have."""
+"""Lists of users: one on each line, or the user column of a CSV file, in every encoding that an input may have."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from purgeengine.edges.source.rows.columns import ALIASES
 from purgeengine.errors import InputError
 
 LIST_BYTES_MAX = 64 << 20
-"""Longest list: more than a million users. It is held in memory."""
+"""Longest list in bytes: more than a million users. The list is held in memory."""
 _DELIMITERS = (b",", b";", b"\t")
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)?")
 _USER_NAMES = {name_key(alias) for alias in ALIASES["user"]}
 
 
 def read_users(path: str | Path) -> list[str]:
-    """The users that the file lists, as spelt there; lines that begin with ``#`` and empty ones do not count.
+    """Return the users that the file lists, as spelt there. Empty lines and lines that begin with ``#`` do not count.
 
-    Raises `InputError` when the file cannot be read, lists nobody, or holds a line that names no user: a guard that is
-    partly understood is none.
+    Raises `InputError` if the file cannot be read, lists nobody, or has a line that names no user: a filter that is
+    only partly understood protects nobody.
     """
     path = Path(path)
     refuse_streams(path)
@@ -43,17 +43,17 @@ def read_users(path: str | Path) -> list[str]:
 
 
 def _reads_otherwise(path: Path, text: bytes, users: list[str]) -> bool:
-    """Whether the list holds together if a backslash escapes a quote, and does not name the same users then."""
+    """True if the list is also valid when a backslash escapes a quote, and then names other users."""
     try:
         return _users_of(path, _records(unquoted_text(text))) != users
     except QuotingError:
-        return False  # that reading breaks off: it is not meant
+        return False  # the other reading is not valid, so it is not meant
     except InputError:
         return True
 
 
 def _users_of(path: Path, records: list[CsvRecord]) -> list[str]:
-    """The users in these rows. Raises `InputError` where a row names none."""
+    """Return the users in these rows. Raises `InputError` if a row names none."""
     column, names = 0, 1
     if records:
         header = [name_key(plain_name(cell)) for cell in _texts(records[0])]
@@ -101,7 +101,7 @@ def _text(path: Path) -> str:
 
 
 def _records(text: bytes) -> list[CsvRecord]:
-    """The rows of the list, a cell of several lines being one cell. Raises `QuotingError` where the quoting cannot be followed."""
+    """Return the rows of the list. A cell of several lines is one cell. Raises `QuotingError` if the quoting is not valid."""
     text = text.removeprefix(codecs.BOM_UTF8)
     if text and not text.endswith((b"\n", b"\r")):
         text += b"\n"
@@ -110,7 +110,7 @@ def _records(text: bytes) -> list[CsvRecord]:
     line = 1
     while at < len(text):
         end = _LINE.match(text, at)
-        assert end  # it matches the empty line too
+        assert end  # it matches an empty line too
         if text[at : at + 1] == b"#" or not end[0].strip():
             at, line = end.end(), line + 1
             continue

@@ -1,6 +1,6 @@
-"""One call to ``$batch`` while the tenant works on it, and how it ended for the client.
+"""The state of one call to ``$batch`` while the tenant works on it, and how it ended for the client.
 
-Only state; the tenant in `purgeengine.sim.graph.tenant` moves it.
+The tenant in `purgeengine.sim.graph.tenant` changes this state.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from purgeengine.sim.wire.batch import SubRequest
 
 
 class EndKind(StrEnum):
-    """What the client gets to see of a call's end."""
+    """What the client sees when a call ends."""
 
     ANSWERED = "answered"
     """Status, headers and the whole body."""
     CUT = "cut"
-    """Status, headers (the length of the whole body among them) and half of the body, then the connection ends."""
+    """Status, headers (including the length of the whole body) and half of the body. Then the connection ends."""
     RESET = "reset"
     """The connection is reset without an answer."""
     UNREACHABLE = "unreachable"
@@ -31,7 +31,7 @@ class EndKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a call ended. ``status``, ``headers`` and ``body`` are empty where no answer was given."""
+    """How a call ended. ``status``, ``headers`` and ``body`` are empty if no answer was given."""
 
     kind: EndKind
     status: int = 0
@@ -41,9 +41,10 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """How a call will end, where that is not the plain answer to its sub-requests.
+    """How a call will end, if not with the plain answer to its sub-requests.
 
-    The body is ``said`` as an error of the whole call, or ``body`` with ``status``, or (``half``) the plain answer cut in half.
+    The body is ``said`` as an error of the whole call, or ``body`` with ``status``, or (with ``half``) the plain
+    answer cut in half.
     """
 
     kind: EndKind
@@ -55,7 +56,7 @@ class CallPlan:
 
 @dataclass(frozen=True, slots=True)
 class CallFate:
-    """What is to become of a call: whether its sub-requests run, and whether it ends (``early``) while they do."""
+    """What will become of a call: whether its sub-requests run, and whether the call ends ``early``, while they still run."""
 
     plan: CallPlan | None
     runs: bool
@@ -63,7 +64,7 @@ class CallFate:
 
 
 class Call:
-    """A call in progress. ``ending`` is None until the client may be told; the work may run on after that."""
+    """A call in progress. ``ending`` is None until the client may see the end. The work may continue after that."""
 
     __slots__ = (
         "abandoned", "begun_at", "boxes", "client_request_id", "end_scheduled", "ending", "entries", "item_faults",
@@ -77,14 +78,14 @@ class Call:
         self.begun_at = begun_at
         self.items: tuple[SubRequest, ...] = ()
         self.boxes: list[SimulatedMailbox | None] = []
-        """The mailbox of each sub-request; None where its url is refused, or the directory is asked."""
+        """The mailbox of each sub-request. None if its URL is refused, or if it goes to the directory."""
         self.sequential = False
         self.single = False
-        """Whether it is one request by itself, and no batch."""
+        """True if the call is a single request and not a batch."""
         self.plan: CallPlan | None = None
         self.item_faults: dict[int, ItemFault] = {}
         self.place = 0
-        """How many sub-requests have been started."""
+        """How many sub-requests were started."""
         self.running = 0
         self.started: list[float] = []
         self.results: list[SubResponse | None] = []
@@ -93,13 +94,13 @@ class Call:
         self.ending: Ending | None = None
         self.abandoned = False
         self.wake_at = begun_at
-        """The call cannot end before this tenant time: look again then."""
+        """The call cannot end before this tenant time, so look at it again then."""
 
     def __repr__(self) -> str:
         return f"Call({self.number}, items={len(self.items)}, started={self.place}, running={self.running})"
 
     def take(self, items: tuple[SubRequest, ...], boxes: list[SimulatedMailbox | None], sequential: bool) -> None:
-        """Take over the sub-requests of an accepted batch, none of them started."""
+        """Take the sub-requests of an accepted batch. None of them is started yet."""
         self.items = items
         self.boxes = boxes
         self.sequential = sequential
@@ -108,5 +109,5 @@ class Call:
         self.entries = [-1] * len(items)
 
     def abandon(self) -> None:
-        """The client left: the work goes on, and what would have been said to it counts as not said."""
+        """Note that the client left. The work continues, and what would have been answered does not count as answered."""
         self.abandoned = True

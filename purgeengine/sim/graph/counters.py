@@ -1,4 +1,4 @@
-"""What a simulated tenant counted so far; written by the tenant's parts, read by tests and summaries."""
+"""What a simulated tenant has counted so far. The tenant's parts write it; tests and summaries read it."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the tenant began. Refusals of a mailbox's limits are real ones; injected 429s are counted as faults."""
+    """Totals since the tenant began. Refusals count only for real limits of mailboxes; injected 429s count as faults."""
 
     calls: int = 0
     requests: int = 0
-    """Sub-requests of the batches that were set to work."""
+    """Sub-requests of the batches that were started."""
     reads: int = 0
-    """Those of them that asked to read something."""
+    """Sub-requests that only read."""
     purged: int = 0
-    """Contacts purged, whether the client learnt it or not."""
+    """Contacts purged, whether or not the client learnt it."""
     refused_batches: int = 0
-    """Calls refused whole for what was in them."""
+    """Calls refused as a whole because of their content."""
     refused_tokens: int = 0
-    """Calls refused for their token."""
+    """Calls refused because of their token."""
     refused_concurrency: int = 0
     refused_rate: int = 0
     early_retries: int = 0
@@ -27,6 +27,6 @@ class Counters:
     early_calls: int = 0
     """Calls that came before the end of the Retry-After that a whole call was given."""
     mailbox_running_max: int = 0
-    """The most requests that ever ran at once in one mailbox; the tenant never lets it pass its limit."""
+    """The most requests that ever ran at once in one mailbox. The tenant never lets it exceed the limit."""
     violations: int = 0
-    """Requests that no careful client sends; see ``Tenant.violations``."""
+    """Requests that no careful client sends (see ``Tenant.violations``)."""

@@ -1,4 +1,4 @@
-"""What each misfortune of a whole call does to it: what the client sees, whether the work is done, and which comes first."""
+"""What each fault of a whole call does to it: what the client sees, whether the work is done, and which comes first."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _HTML_PAGE = (
 
 
 def refused(said: SubResponse) -> CallFate:
-    """A call that is refused as a whole and carries out nothing."""
+    """Return the fate of a call that is refused as a whole, so that nothing is carried out."""
     return CallFate(CallPlan(EndKind.ANSWERED, said), runs=False)
 
 
 def course_of_outage(chance: Chance) -> CallFate:
-    """A call during an outage: evenly 503 and a reset connection, and nothing is carried out."""
+    """Return the fate of a call during an outage: 503 or a reset connection, equally often. Nothing is carried out."""
     if chance.evenly():
         return CallFate(CallPlan(EndKind.RESET), runs=False)
     return refused(SubResponse(503, "serviceNotAvailable", "The service is temporarily unavailable."))
 
 
 def course_of(fault: CallFault | None, chance: Chance, now: float, utc_at_zero_s: float) -> CallFate:
-    """What becomes of an acceptable call with this misfortune, or with none.
+    """Return what becomes of an acceptable call with this fault, or with none.
 
-    Where the deed is done and the client does not learn it, half of the calls end for the client while the work still runs:
-    that is how a mailbox stays busy behind a client's back.
+    If the work is done and the client does not learn it, half of the calls end for the client while the work still
+    runs. So a mailbox stays busy without the client's knowledge.
     """
     match fault:
-        case None | CallFault.EXPIRED_TOKEN:  # An expired token was dealt with before: it is a refusal.
+        case None | CallFault.EXPIRED_TOKEN:  # an expired token was refused before this point
             return CallFate(None, runs=True)
         case CallFault.UNREACHABLE:
             return CallFate(CallPlan(EndKind.UNREACHABLE), runs=False)

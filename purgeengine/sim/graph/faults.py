@@ -1,7 +1,7 @@
-"""Named probabilities and one seed: everything that goes wrong on purpose, and by chance.
+"""Faults by name, each with a probability, all drawn with one seed: everything that goes wrong on purpose and by chance.
 
-Knows which misfortunes there are and draws them; what they do to a call stands in `purgeengine.sim.graph.tenant`. The same seed and
-the same questions give the same answers.
+This module knows the faults and draws them. What a fault does to a call is in `purgeengine.sim.graph.tenant`. The
+same seed and the same questions give the same draws.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from purgeengine.sim.wire.answers import SubResponse, Wait, wait_of, wait_until_
 
 
 class CallFault(StrEnum):
-    """A misfortune of a whole call; the values are the names of probabilities in `Faults`."""
+    """A fault of a whole call. The values are names of probabilities in `Faults`."""
 
     UNREACHABLE = "unreachable"
     CALL_THROTTLED = "call_throttled"
@@ -29,11 +29,11 @@ class CallFault(StrEnum):
     HTML_PAGE = "html_page"
     EMPTY_BODY = "empty_body"
     TRUNCATED = "truncated"
-    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a misfortune
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the name of a fault
 
 
 class ItemFault(StrEnum):
-    """A misfortune of one sub-request; the values are the names of probabilities in `Faults`."""
+    """A fault of one sub-request. The values are names of probabilities in `Faults`."""
 
     THROTTLED_BEFORE = "item_throttled_before"
     THROTTLED_AFTER = "item_throttled_after"
@@ -46,64 +46,69 @@ class ItemFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How likely each misfortune is, from 0 (never, the default) to 1 (always). Raises `UsageProblem` outside of that.
+    """The probability of each fault, from 0 (never, the default) to 1 (always). Raises `UsageProblem` outside of that range.
 
-    *before* and *after* mean the deed: after it, the contacts are purged and the client does not learn it.
+    *before* and *after* refer to the deletion. After it, the contacts are purged and the client does not learn it.
     """
 
     unreachable: float = 0.0
-    """The connection cannot be made: the call certainly did not arrive."""
+    """The connection cannot be made, so the call certainly did not arrive."""
     call_throttled: float = 0.0
-    """Outer 429, nothing carried out."""
+    """Outer 429; nothing is carried out."""
     call_error_before: float = 0.0
-    """Outer 500, 502, 503 or 504, nothing carried out."""
+    """Outer 500, 502, 503 or 504; nothing is carried out."""
     call_error_after: float = 0.0
-    """The same, but all sub-requests run, half of the time still running when the answer is given."""
+    """Outer 500, 502, 503 or 504, but all sub-requests run. Half of the time they still run when the answer is given."""
     reset_before: float = 0.0
-    """The connection is reset, nothing carried out."""
+    """The connection is reset; nothing is carried out."""
     reset_after: float = 0.0
-    """The connection is reset, and all sub-requests run, half of the time still running at the reset."""
+    """The connection is reset, and all sub-requests run. Half of the time they still run at the reset."""
     hang_before: float = 0.0
-    """Nothing is carried out and no answer comes until the client leaves."""
+    """Nothing is carried out, and no answer comes until the client leaves."""
     hang_after: float = 0.0
-    """Everything is carried out and no answer comes until the client leaves."""
+    """Everything is carried out, and no answer comes until the client leaves."""
     html_page: float = 0.0
-    """A 502 with a page of HTML; carried out or not, evenly."""
+    """A 502 with an HTML page; carried out half of the time."""
     empty_body: float = 0.0
-    """200 with an empty body; carried out."""
+    """200 with an empty body; everything is carried out."""
     truncated: float = 0.0
-    """A cut answer, evenly as complete HTTP with malformed JSON and as a connection that ends early; carried out."""
+    """A cut answer: complete HTTP with malformed JSON, or a connection that ends early, equally often.
+
+    Everything is carried out.
+    """
     expired_token: float = 0.0
-    """The token of the call is refused from now on: outer 401. Falls on tokens that worked for 20 calls, so that a
-    client which gets a new one can go on."""
+    """The token of the call is refused from now on: outer 401.
+
+    This happens only to tokens that have worked for 20 calls, so that a client that gets a new one can continue.
+    """
     item_missing: float = 0.0
-    """For each sub-response: it is left out of the answer."""
+    """For each sub-response: it is missing from the answer."""
     item_repeated: float = 0.0
-    """For each sub-response: its id stands twice, evenly with the same answer and with another (429 or 503)."""
+    """For each sub-response: its id occurs twice, equally often with the same reply and with another one (429 or 503)."""
     item_unknown: float = 0.0
-    """For each answer: it also holds an id that nobody asked for."""
+    """For each answer: it also contains an id that nobody asked for."""
     item_throttled_before: float = 0.0
-    """429 for the item; Retry-After as integer, decimal, HTTP date or absent; not carried out."""
+    """429 for the sub-request, not carried out. Its Retry-After is an integer, a decimal, an HTTP date or absent."""
     item_throttled_after: float = 0.0
-    """The same, but carried out all the same, as users reported."""
+    """429 for the sub-request, but carried out all the same, as users reported."""
     item_error_before: float = 0.0
-    """500, 502, 503, 504 or 509 for the item, not carried out."""
+    """500, 502, 503, 504 or 509 for the sub-request, not carried out."""
     item_error_after: float = 0.0
-    """The same, but carried out."""
+    """500, 502, 503, 504 or 509 for the sub-request, but carried out."""
     item_not_attempted: float = 0.0
-    """424 for the item, not carried out."""
+    """424 for the sub-request, not carried out."""
     item_unauthorized: float = 0.0
-    """401 for the item, not carried out."""
+    """401 for the sub-request, not carried out."""
     item_busy: float = 0.0
-    """409, 412 or 423 for the item, not carried out."""
+    """409, 412 or 423 for the sub-request, not carried out."""
     odd_body: float = 0.0
-    """For each error: its body is null, absent or a base64 string, or its innerError is absent or spelt otherwise."""
+    """For each error: its body is null, absent or a base64 string, or its innerError is absent or spelt differently."""
     bare_item: float = 0.0
-    """For each sub-response: it comes without ``headers`` (but for a ``Retry-After``), and without a ``body`` that says nothing."""
+    """For each sub-response: it has no ``headers`` (except for a ``Retry-After``), and no ``body`` that says nothing."""
     outage: tuple[float, float] | None = None
-    """From the first to the second tenant time in seconds every call answers 503 or is reset, nothing carried out."""
+    """From the first to the second tenant time, in seconds, every call answers 503 or is reset, and nothing is carried out."""
     retry_after_s_max: int = 2
-    """The longest Retry-After, in seconds, that comes with a misfortune."""
+    """The longest Retry-After, in seconds, that comes with a fault."""
 
     def __post_init__(self) -> None:
         for name in self.probabilities():
@@ -116,12 +121,15 @@ class Faults:
 
     @classmethod
     def probabilities(cls) -> tuple[str, ...]:
-        """The names of all probabilities."""
+        """Return the names of all probabilities."""
         return tuple(field.name for field in fields(cls) if field.name not in ("outage", "retry_after_s_max"))
 
     @classmethod
     def everything(cls, p: float, outage: tuple[float, float] | None = None) -> Faults:
-        """Every misfortune with the same probability ``p``. There are 12 for a call, so 12 times ``p`` of the calls suffer."""
+        """Return every fault with the same probability ``p``.
+
+        A call has 12 faults, so a share of 12 times ``p`` of the calls suffers.
+        """
         return cls(**dict.fromkeys(cls.probabilities(), p), outage=outage)  # type: ignore[arg-type]
 
 
@@ -147,7 +155,7 @@ _THROTTLE_CODES = ("ApplicationThrottled", "TooManyRequests", "UnknownError")
 
 
 class Chance:
-    """Draws misfortunes, latencies and orders from one seeded generator, and counts by name what it drew."""
+    """Draws faults, latencies and orders from one seeded generator, and counts by name what it drew."""
 
     def __init__(self, faults: Faults, seed: int) -> None:
         self.seed = seed
@@ -160,15 +168,15 @@ class Chance:
         return f"Chance(seed={self.seed}, drawn={dict(self.drawn)})"
 
     def set_faults(self, faults: Faults) -> None:
-        """From now on these probabilities, with the same generator."""
+        """Use these probabilities from now on, with the same generator."""
         self.faults = faults
         self._call = self._possible(CallFault)
         self._item = self._possible(ItemFault)
         self.mangles = any((faults.item_missing, faults.item_repeated, faults.item_unknown, faults.odd_body))
-        """Whether answers may be mangled at all; saves the draws where they cannot."""
+        """True if answers may be mangled at all. If not, no draws are made for that."""
 
     def call_fault(self, may_expire: bool = True) -> CallFault | None:
-        """The misfortune of the next call, or None; an expired token only where the token ``may_expire``."""
+        """Draw the fault of the next call, or None. A token expires only if it ``may_expire``."""
         for name, p in self._call:
             if self.rng.random() < p and (may_expire or name != CallFault.EXPIRED_TOKEN):
                 self.drawn[name] += 1
@@ -176,7 +184,7 @@ class Chance:
         return None
 
     def item_fault(self) -> ItemFault | None:
-        """The misfortune of the next sub-request, or None."""
+        """Draw the fault of the next sub-request, or None."""
         for name, p in self._item:
             if self.rng.random() < p:
                 self.drawn[name] += 1
@@ -184,7 +192,7 @@ class Chance:
         return None
 
     def happens(self, name: str) -> bool:
-        """Whether a misfortune named by its probability happens now."""
+        """Draw whether the fault with this name happens now."""
         p: float = getattr(self.faults, name)
         if not p or self.rng.random() >= p:
             return False
@@ -192,23 +200,23 @@ class Chance:
         return True
 
     def is_bare(self) -> bool:
-        """Whether the next sub-response is bare. Drawn apart, so that it moves no other draw of the seed."""
+        """Draw whether the next sub-response is bare. A separate generator keeps all other draws of the seed unchanged."""
         if not self.faults.bare_item or self._apart.random() >= self.faults.bare_item:
             return False
         self.drawn["bare_item"] += 1
         return True
 
     def evenly(self) -> bool:
-        """A fair coin."""
+        """Toss a fair coin."""
         return self.rng.random() < 0.5
 
     def call_error(self) -> SubResponse:
-        """An outer 5xx; a 503 asks for a wait half of the time."""
+        """Return an outer 5xx. A 503 asks for a wait half of the time."""
         said = self.rng.choice(_CALL_ERRORS)
         return said._replace(wait=self._whole_wait()) if said.status == 503 and self.evenly() else said
 
     def item_error(self, fault: ItemFault, now: float, utc_at_zero_s: float) -> SubResponse:
-        """What is said to a sub-request with this misfortune, other than 401 and 424, which have one face only."""
+        """Return the reply to a sub-request with this fault. 401 and 424 are not drawn, because each has one form only."""
         if fault is ItemFault.BUSY:
             return self.rng.choice(_BUSY)
         if fault in (ItemFault.ERROR_BEFORE, ItemFault.ERROR_AFTER):
@@ -216,7 +224,7 @@ class Chance:
         return self.throttled(now, utc_at_zero_s)
 
     def throttled(self, now: float, utc_at_zero_s: float) -> SubResponse:
-        """A 429 with any of its codes and any form of Retry-After, or none."""
+        """Return a 429 with any of its codes and any form of Retry-After, or none."""
         message = "Application is over its MailboxConcurrency limit."
         return SubResponse(429, self.rng.choice(_THROTTLE_CODES), message, self._wait(now, utc_at_zero_s))
 

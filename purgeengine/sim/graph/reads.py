@@ -1,7 +1,7 @@
-"""What the tenant answers to requests that only read: contacts, folders, users and the organization, in pages where there are many.
+"""Answers to requests that only read: contacts, folders, users and the organization, in pages.
 
-Judges no deed and changes nothing. Of a contact the tenant knows its id and its folder; all other fields are empty, as in a contact
-that nobody filled in.
+This module judges no deletion and changes nothing. Of a contact the tenant knows only its id and folder; all other
+fields are empty, as in a contact that nobody filled in.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from purgeengine.sim.wire.query import Options
 from purgeengine.sim.wire.routes import OF_DIRECTORY, Ask, Target
 
 ORGANIZATION_ID = "5157a1ed-0000-4000-8000-000000000001"
-"""The tenant's own id, as its login says it (`purgeengine.sim.login.login_endpoint.App`)."""
+"""The tenant's own id, as its login tells it (`purgeengine.sim.login.login_endpoint.App`)."""
 GRAPH_ROOT = "https://graph.microsoft.com/v1.0"
-"""Where the links in an answer lead, unless a server says where it listens."""
+"""Root of the links in answers, unless a server tells where it listens."""
 PAGE, PAGE_MAX = 10, 1_000
-"""Entries of a page of an Outlook collection: by default, and at most."""
+"""Entries on a page of an Outlook collection: by default, and at most."""
 USERS_PAGE, USERS_PAGE_MAX = 100, 999
-"""The same of users."""
+"""Entries on a page of users: by default, and at most."""
 MADE_UP_CONTACTS = 25
-"""Contacts that a mailbox lists where every contact exists: some must stand in the list, and not all can."""
+"""Contacts that a mailbox lists if every contact exists: the list needs some, and cannot have all."""
 
 _LISTS = frozenset({Ask.LIST_CONTACTS, Ask.LIST_FOLDERS, Ask.LIST_CHILD_FOLDERS, Ask.GET_FOLDER})
 _READABLE = frozenset({Trouble.QUOTA_FULL, Trouble.QUOTA_REACHED})
-"""Troubles that keep nobody from reading."""
+"""Troubles of a mailbox that do not prevent reading."""
 _LISTABLE = frozenset({None, Trouble.OTHER_MAILBOX}) | _READABLE
-"""Those that keep nobody from reading a list, which holds no id that could be wrong."""
+"""Troubles that do not prevent reading a list, because a list request has no id that could be wrong."""
 _FOLDER_GONE = SubResponse(404, "ErrorFolderNotFound", "The specified folder could not be found in the store.")
 _TEXTS = """
     displayName fileAs givenName initials middleName nickName surname title yomiGivenName yomiSurname yomiCompanyName
@@ -49,7 +49,7 @@ _NOTHING: dict[str, Any] = (
 
 
 class Reads:
-    """Answers from the truth. ``graph_root`` is where its links lead."""
+    """Answers from the truth. ``graph_root`` is the root of its links."""
 
     def __init__(self, settings: TenantSettings, truth: Truth) -> None:
         self.graph_root = GRAPH_ROOT
@@ -57,7 +57,7 @@ class Reads:
         self._truth = truth
 
     def read(self, box: SimulatedMailbox | None, target: Target) -> SubResponse:
-        """What Graph answers; the directory's requests have no mailbox."""
+        """Return Graph's answer. ``box`` is None for requests to the directory."""
         if box is None:
             return self._read_directory(target)
         if target.ask in _LISTS:
@@ -119,7 +119,7 @@ class Reads:
     def _page(
         self, target: Target, context: str, entries: Sequence[dict[str, Any]], kind: str, sizes: tuple[int, int]
     ) -> SubResponse:
-        """A page of a collection, with a link to the next one while there is one."""
+        """Return a page of a collection, with a link to the next page if there is one."""
         options, (usual, most) = target.options, sizes
         size = usual if options.top is None else options.top
         if not 0 <= size <= most or (size == 0 and kind == "user"):
@@ -157,7 +157,7 @@ class Reads:
 
 
 class _Lazy(Sequence[dict[str, Any]]):
-    """Entries that are written out only where a page holds them."""
+    """Entries that are made only when a page shows them."""
 
     def __init__(self, names: Sequence[str], write: Callable[[str], dict[str, Any]]) -> None:
         self._names = names
@@ -176,7 +176,7 @@ def _entity(context: str, known: dict[str, Any], options: Options, kind: str) ->
 
 
 def _select(entry: dict[str, Any], options: Options, kind: str) -> dict[str, Any] | SubResponse:
-    """The fields that are asked for, or the refusal of one that there is not. Annotations always come with them."""
+    """Return the fields that are asked for, or the refusal of an unknown field. Annotations are always included."""
     if not options.select:
         return entry
     for name in options.select:
@@ -191,7 +191,7 @@ def _selected(options: Options) -> str:
 
 
 def _path(target: Target) -> str:
-    """The path of a collection, for the link to its next page."""
+    """Return the path of a collection, for the link to its next page."""
     if target.ask is Ask.LIST_USERS:
         return "/users"
     last = {Ask.LIST_CONTACTS: "contacts", Ask.LIST_FOLDERS: "contactFolders", Ask.LIST_CHILD_FOLDERS: "childFolders"}

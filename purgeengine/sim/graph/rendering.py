@@ -1,6 +1,6 @@
-"""Writes the tenant's answers as Graph does: any order, bodies of any shape, and what chance leaves out or adds.
+"""Write the tenant's answers as Graph does: in any order, with bodies of any shape, and with what chance omits or adds.
 
-Only turns what was decided into bytes, and reports what of it the client can read.
+This module only turns decisions into bytes, and reports which of them the client can read.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _ITEM_503 = SubResponse(503, "ErrorServerBusy", "The server cannot service this 
 
 _JSON = {"Content-Type": "application/json"}
 _NO_CONTENT = {"Cache-Control": "private"}
-"""The headers of a 204 as they were captured: without content there is no type of it, and a client may refuse one that has it."""
+"""The headers of a 204 as captured. An answer without content has no content type, and a client may refuse one that has."""
 
 
 class Rendered(NamedTuple):
-    """The body of an answer. ``shown`` lists what stands in it, as (index of the sub-request, what is said of it).
+    """The body of an answer. ``shown`` lists what it contains, as (index of the sub-request, reply).
 
     ``status`` and ``wait`` are those of the answer itself.
     """
@@ -35,7 +35,7 @@ class Rendered(NamedTuple):
 
 
 def render(call: Call, chance: Chance, utc_s: float) -> Rendered:
-    """The answer to a whole batch, its sub-responses shuffled. ``utc_s`` is the wall-clock time of the answer."""
+    """Return the answer to a whole batch, with its sub-responses shuffled. ``utc_s`` is the wall-clock time of the answer."""
     shown = _shown(call, chance)
     inner = _inner(call, utc_s)
     responses = [_sub_response(call.items[index].id, said, inner, chance) for index, said in shown]
@@ -46,7 +46,7 @@ def render(call: Call, chance: Chance, utc_s: float) -> Rendered:
 
 
 def render_one(call: Call, utc_s: float) -> Rendered:
-    """The answer to a single request."""
+    """Return the answer to a single request."""
     said = call.results[0]
     assert said is not None, "a single request ended without a result"
     body = b""
@@ -56,12 +56,12 @@ def render_one(call: Call, utc_s: float) -> Rendered:
 
 
 def outer_error(call: Call, said: SubResponse, utc_s: float) -> bytes:
-    """The body of an answer that refuses or fails the whole call."""
+    """Return the body of an answer that refuses or fails the whole call."""
     return encode(error_body(said, _inner(call, utc_s)))
 
 
 def _inner(call: Call, utc_s: float) -> dict[str, str]:
-    """What names a request in its errors."""
+    """Return what identifies a request in its errors."""
     return {
         "date": iso_date(utc_s),
         "request-id": call.request_id,
@@ -70,7 +70,7 @@ def _inner(call: Call, utc_s: float) -> dict[str, str]:
 
 
 def _shown(call: Call, chance: Chance) -> list[tuple[int, SubResponse]]:
-    """What the answer says of each sub-request: once, unless chance leaves it out or says it twice."""
+    """Return the replies in the answer: one for each sub-request, unless chance omits or repeats it."""
     said_of = [(index, said) for index, said in enumerate(call.results) if said is not None]
     if not chance.mangles:
         return said_of
@@ -92,7 +92,7 @@ def _sub_response(name: str, said: SubResponse, inner: dict[str, str], chance: C
     response: dict[str, Any] = {"id": name, "status": said.status}
     bare = chance.is_bare()
     if said.wait is not None:
-        # Header names compare without case, and the service is not of one mind about it.
+        # Header names compare without letter case, and the service itself uses both spellings.
         spelling = "retry-after" if chance.mangles and chance.evenly() else "Retry-After"
         response["headers"] = {spelling: said.wait.text, **_JSON}
     elif not bare:
@@ -108,7 +108,7 @@ def _sub_response(name: str, said: SubResponse, inner: dict[str, str], chance: C
 
 
 def _make_odd(response: dict[str, Any], said: SubResponse, inner: dict[str, str], chance: Chance) -> None:
-    """Give the sub-response one of the other bodies that were seen: absent, null, base64, other spellings."""
+    """Give the sub-response another body of the kinds that were seen: absent, null, base64, other spellings."""
     match chance.rng.randrange(5):
         case 0:
             del response["body"]

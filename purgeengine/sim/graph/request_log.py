@@ -1,6 +1,6 @@
-"""What the tenant saw, sub-request by sub-request, in columns: about 50 bytes each besides the ids, which are shared.
+"""What the tenant saw, one entry for each sub-request, in columns: about 50 bytes each besides the ids, which are shared.
 
-A test compares it with a ledger. It is written by the tenant alone and never consulted by it.
+A test compares it with a ledger. Only the tenant writes it, and it never reads it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import NamedTuple
 class Seen(NamedTuple):
     """One sub-request as the tenant saw it.
 
-    Times are tenant time in seconds. ``status`` and ``code`` are what the tenant said; ``answered`` whether an intact answer
-    with it was handed to the client; ``purged`` whether this request carried out the deed, whatever was said.
+    Times are tenant time in seconds. ``status`` and ``code`` are the tenant's reply. ``answered`` is true if an
+    intact answer with that reply was given to the client. ``purged`` is true if this request purged the contact,
+    whatever the reply was.
     """
 
     started_at: float
@@ -29,7 +30,7 @@ class Seen(NamedTuple):
 
 
 class RequestLog:
-    """An append-only log of at most ``entries_max`` entries; ``left_off`` counts those that found no room."""
+    """An append-only log of at most ``entries_max`` entries. ``left_off`` counts the entries that found no room."""
 
     def __init__(self, entries_max: int) -> None:
         self.left_off = 0
@@ -51,7 +52,7 @@ class RequestLog:
         return f"RequestLog(entries={len(self)}, left_off={self.left_off})"
 
     def append(self, seen: Seen) -> int:
-        """Keep the entry and return its number for `mark_answered`, or -1 when the log is full."""
+        """Add the entry and return its number for `mark_answered`, or -1 if the log is full."""
         if len(self._started) >= self._entries_max:
             self.left_off += 1
             return -1
@@ -67,7 +68,7 @@ class RequestLog:
         return len(self._started) - 1
 
     def mark_answered(self, entry: int) -> None:
-        """Note that the client was handed what was said; -1 is ignored."""
+        """Note that the client got the reply. -1 is ignored."""
         if entry >= 0:
             self._answered[entry] = 1
 

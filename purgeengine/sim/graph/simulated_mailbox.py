@@ -1,6 +1,7 @@
-"""One mailbox of the simulated tenant: its contacts, and how much Graph lets an app do to it.
+"""One mailbox of the simulated tenant: its contacts, and the limits that Graph sets an app for it.
 
-Knows the truth about its contacts and counts requests; time is an argument. Does not know batches, faults or JSON.
+It knows the truth about its contacts and counts requests; time is an argument. It does not know batches, faults or
+JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class PurgeRecord(NamedTuple):
 
 
 class SimulatedMailbox:
-    """A mailbox by its key, the casefolded user principal name or object id."""
+    """A mailbox by its key: the casefolded user principal name or object id."""
 
     __slots__ = (
         "_counters", "_oldest", "_recent", "contacts", "default_folder", "deleted", "early_retries", "key", "known",
@@ -37,22 +38,22 @@ class SimulatedMailbox:
         self.key = key
         self._counters = counters
         self.known = known
-        """False for a name that was asked for and is nobody's."""
+        """False for a name that was asked for and that nobody has."""
         self.contacts: dict[str, str] = {}
-        """The contacts that exist, with the folder each is in."""
+        """The contacts that exist, each with its folder."""
         self.default_folder = ""
-        """The id of its Contacts folder: the folder of the first contact that was put in, or one that is made up for it."""
+        """Id of the Contacts folder: the folder of the first contact that was added, or a made-up one."""
         self.purged: dict[str, PurgeRecord] = {}
         self.deleted: set[str] = set()
-        """Contacts in Deleted Items, where only an immutable id still reaches them."""
+        """Contacts in Deleted Items, where only an immutable id can still address them."""
         self.object_id = str(uuid.uuid5(uuid.NAMESPACE_URL, key))
         """The user's id in the directory."""
         self.trouble: Trouble | None = None
         self.running = 0
         self.running_max = 0
-        """The most requests that ever ran at once; never above the limit."""
+        """The most requests that ever ran at once. Never above the limit."""
         self.waits = Waits()
-        """What the client was told to wait."""
+        """The waits that the client was given."""
         self.requests = 0
         self.refused_concurrency = 0
         self.refused_rate = 0
@@ -66,21 +67,21 @@ class SimulatedMailbox:
         )
 
     def add(self, contact: str, folder: str) -> None:
-        """Put a contact in. The first one decides which folder is the mailbox's Contacts folder."""
+        """Add a contact. The first one decides which folder is the mailbox's Contacts folder."""
         if not self.default_folder:
             self.default_folder = folder or self.made_up_id("Contacts folder")
         self.contacts[contact] = folder
 
     def folder_of(self, contact: str) -> str:
-        """The id of the folder that a contact is in; the Contacts folder where nobody named one."""
+        """Return the id of the contact's folder: the Contacts folder if nobody named one."""
         return self.contacts.get(contact) or self.default_folder or self.made_up_id("Contacts folder")
 
     def made_up_id(self, what: str) -> str:
-        """An id that looks like Graph's and is always the same for this mailbox and ``what``."""
+        """Return an id that looks like Graph's, and is always the same for this mailbox and ``what``."""
         return f"AAMkA{uuid.uuid5(uuid.NAMESPACE_URL, f'{self.key} {what}').hex.upper()}AAAAAAEOAAA="
 
     def admit(self, now: float, settings: TenantSettings) -> SubResponse | None:
-        """Take a slot for one request, or say why it is refused. A refused request counts in the window like any other."""
+        """Take a slot for one request. Return None, or the refusal. A refused request counts in the window like any other."""
         self.requests += 1
         rate_wait_s = self._count(now, settings)
         if rate_wait_s is not None:
@@ -104,15 +105,15 @@ class SimulatedMailbox:
             self._counters.early_retries += 1
 
     def release(self) -> None:
-        """Give back the slot of a request that was admitted."""
+        """Give back the slot of an admitted request."""
         assert self.running > 0, "a slot was released that nobody held"
         self.running -= 1
 
     def _count(self, now: float, settings: TenantSettings) -> float | None:
-        """Count a request; return None within the limit, else the seconds until the window has room.
+        """Count a request. Return None if it is within the limit, else the seconds until the window has room.
 
-        The latest ``mailbox_requests`` times are a ring: a request is one too many exactly when as many came within the
-        window before it.
+        The latest ``mailbox_requests`` times form a ring. A request is one too many exactly if that many came within
+        the window before it.
         """
         limit = settings.mailbox_requests
         if limit is None:

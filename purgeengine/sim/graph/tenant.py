@@ -1,11 +1,13 @@
 """A simulated tenant behind ``$batch``: pure, with ``now`` (tenant time in seconds, from 0) as an argument.
 
-It accepts a call with `Tenant.begin`, moves with `Tenant.advance`, and the call's ``ending`` says what the client gets to see.
-The same object serves a real server and a virtual clock, since it never sleeps, reads a clock or touches a socket. It knows
-nothing of connections, of what is in a token (see `purgeengine.sim.login.login_endpoint`) or of the program's own scheduling.
+`Tenant.begin` accepts a call, `Tenant.advance` lets time pass, and the call's ``ending`` tells what the client sees.
+The tenant never sleeps, reads a clock or uses a socket, so the same object serves a real server and a virtual clock.
+It does not know connections, the content of tokens (see `purgeengine.sim.login.login_endpoint`), or the program's own
+scheduling.
 
-The life of a call: begun; refused, or started after half of the overhead; its sub-requests started one by one, four at a time
-or all at once, each refused by its mailbox or ended after its latency; answered after the other half of the overhead.
+The life of a call: it begins; it is refused, or starts after half of the overhead; its sub-requests start one by one,
+four at a time or all at once; each is refused by its mailbox, or ends after its latency; the call is answered after
+the other half of the overhead.
 """
 
 from __future__ import annotations
@@ -33,12 +35,15 @@ from purgeengine.sim.wire.batch import BatchRefused, ParsedBatch, SubRequest, pa
 from purgeengine.sim.wire.routes import DEEDS, OF_DIRECTORY, BadUrl
 
 VIOLATIONS_MAX = 1_000
-"""Violations kept as text, which is plenty to find the mistake; all of them are counted."""
+"""Violations kept as text, which is enough to find the mistake. All of them are counted."""
 _JSON = "application/json"
 
 
 class Caller(NamedTuple):
-    """What the login says of a call's token: the ``refusal`` of a bad one, and the ``user`` in whose name it was issued, if any."""
+    """What the login says about a call's token.
+
+    ``refusal`` is the reply to a bad token, or None. ``user`` is the person in whose name it was issued, or None.
+    """
 
     refusal: SubResponse | None = None
     user: str | None = None
@@ -47,8 +52,8 @@ class Caller(NamedTuple):
 class Tenant:
     """A tenant that knows the truth.
 
-    ``truth``, ``counters``, ``log`` and ``violations`` are for reading; ``truth`` also for setting up mailboxes. Time that a
-    method is given must not run backwards.
+    ``truth``, ``counters``, ``log`` and ``violations`` are for reading; ``truth`` also sets up mailboxes. The time
+    passed to its methods must not run backwards.
     """
 
     def __init__(
@@ -81,21 +86,21 @@ class Tenant:
 
     @property
     def next_event_at(self) -> float | None:
-        """The tenant time of the next thing that happens by itself, or None when all is at rest."""
+        """The tenant time of the next event, or None if nothing is pending."""
         return self._work.next_event_at
 
     @property
     def log(self) -> RequestLog:
-        """Every sub-request seen, in the order in which they ended; empty without ``settings.log``."""
+        """Every sub-request seen, in the order in which they ended. Empty unless ``settings.log`` is set."""
         return self._work.log
 
     @property
     def faults_drawn(self) -> dict[str, int]:
-        """How often each misfortune struck, by its name."""
+        """How often each fault occurred, by its name."""
         return dict(sorted(self._chance.drawn.items()))
 
     def summary(self) -> dict[str, int]:
-        """The counters and, as ``fault_…``, how often each misfortune struck."""
+        """Return the counters and, as ``fault_…``, how often each fault occurred."""
         return asdict(self.counters) | {f"fault_{name}": count for name, count in self.faults_drawn.items()}
 
     # ------------------------------------------------------------------------------------------------- setting
@@ -103,26 +108,26 @@ class Tenant:
     def set_app_denied(self, denied: bool) -> None:
         """Take the app's permission away, or give it back.
 
-        Every request is then refused with 403: by Exchange with ErrorAccessDenied, by the directory with
+        While it is away, every request is refused with 403: by Exchange with ErrorAccessDenied, by the directory with
         Authorization_RequestDenied.
         """
         self._work.app_denied = denied
 
     def set_faults(self, faults: Faults) -> None:
-        """From now on other misfortunes, drawn from the same generator; for runs in which the trouble ends."""
+        """Use other faults from now on, drawn from the same generator. For runs in which the trouble ends."""
         self._chance.set_faults(faults)
 
     @property
     def utc_at_zero_s(self) -> float:
-        """The wall-clock time, in seconds since 1970, at tenant time 0."""
+        """The wall-clock time at tenant time 0, in seconds since 1970."""
         return self._work.utc_at_zero_s
 
     def set_graph_root(self, url: str) -> None:
-        """Where the links in answers lead, the version included; a server says where it listens."""
+        """Set the root of the links in answers, including the version. A server tells where it listens."""
         self._work.reads.graph_root = url
 
     def set_utc_at_zero(self, utc_s: float) -> None:
-        """Tie tenant time to the wall clock; a server does so when it starts."""
+        """Tie tenant time to the wall clock. A server does so when it starts."""
         self._work.utc_at_zero_s = utc_s
 
     # ------------------------------------------------------------------------------------------------- calls
@@ -133,7 +138,7 @@ class Tenant:
     ) -> Call:  # fmt: skip
         """Accept a batch that arrives now.
 
-        ``token_ok`` is what the login says of ``token``; ``caller`` says more of it where more is known.
+        ``token_ok`` is what the login says about ``token``. ``caller`` says more about it, if more is known.
         """
         caller = caller or Caller(None if token_ok else BAD_TOKEN if token else NO_TOKEN)
         return self._begin(partial(parse_batch, body), now, client_request_id, token, caller)
@@ -142,7 +147,7 @@ class Tenant:
         self, method: str, url: str, headers: Mapping[str, str], now: float, *, client_request_id: str = "",
         token: str = "", caller: Caller | None = None,
     ) -> Call:  # fmt: skip
-        """Accept a single request that arrives now; ``url`` is relative to the version root, as in a batch."""
+        """Accept a single request that arrives now. ``url`` is relative to the version root, as in a batch."""
         items = (SubRequest("", target_of(url, method, headers)),)
         read = partial(ParsedBatch, items, sequential=False)
         return self._begin(read, now, client_request_id, token, caller or Caller(), single=True)
@@ -166,11 +171,11 @@ class Tenant:
         return call
 
     def advance(self, now: float) -> None:
-        """Let everything happen that happens up to now, in its order."""
+        """Let everything happen, in order, that happens up to now."""
         self._work.advance(now)
 
     def _course(self, call: Call, read: Callable[[], ParsedBatch], token: str, caller: Caller) -> CallFate:
-        """What is to become of a call. An outage, a bad token, an unacceptable batch and a misfortune come in this order."""
+        """Decide what becomes of a call. An outage comes first, then a bad token, an unacceptable batch, and a fault."""
         problem = self._read(call, read, caller.user)
         outage = self._chance.faults.outage
         if outage is not None and outage[0] <= self.now < outage[1]:
@@ -190,7 +195,7 @@ class Tenant:
         return course_of(fault, self._chance, self.now, self.utc_at_zero_s)
 
     def _read(self, call: Call, read: Callable[[], ParsedBatch], user: str | None) -> SubResponse | None:
-        """Read the batch into the call, or say why Graph refuses all of it; report what no careful client sends."""
+        """Read the batch into the call, or return why Graph refuses all of it. Report what no careful client sends."""
         try:
             batch = read()
         except BatchRefused as problem:
@@ -229,7 +234,7 @@ class Tenant:
     # ------------------------------------------------------------------------------------------------- the end
 
     def _end_call(self, call: Call, now: float) -> None:
-        """The client gets to see its call's end; what it was told to wait is remembered, to count who comes too early."""
+        """Show the client the end of its call. Waits in it are remembered, to count requests that come too early."""
         plan = call.plan
         if plan is None or plan.half:
             utc_s = self.utc_at_zero_s + now
@@ -250,7 +255,7 @@ class Tenant:
             call.ending = Ending(plan.kind)
 
     def _note_told(self, call: Call, rendered: Rendered, now: float) -> None:
-        """The client has an intact answer: log it, and remember the waits that stand in it."""
+        """Note that the client has an intact answer: mark it in the log, and remember its waits."""
         if call.abandoned:
             return
         for index, said in rendered.shown:
@@ -267,7 +272,7 @@ class Tenant:
         self, call: Call, kind: EndKind, status: int, body: bytes, now: float, wait: Wait | None = None
     ) -> Ending:
         date = ("Date", http_date(self.utc_at_zero_s + now))
-        if body.startswith(b"<"):  # something in between said it: it knows nothing of the ids of requests
+        if body.startswith(b"<"):  # a gateway said it, and knows no request ids
             return Ending(kind, status, (("Content-Type", "text/html"), ("Server", "gateway"), date), body)
         headers = [
             ("request-id", call.request_id),

@@ -1,7 +1,7 @@
 """The truth about a simulated tenant: who has a mailbox, which contacts exist, and what became of the others.
 
-Judges a request that Graph has let through, and carries it out. Knows nothing of batches, throttling or chance; time is an
-argument.
+This module judges a request that the limits have admitted, and carries it out. It does not know batches, throttling
+or chance; time is an argument.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from purgeengine.sim.wire.routes import ID, Ask, Target
 
 
 class Truth:
-    """All mailboxes of a tenant, by key. Names compare without case; ids compare with it."""
+    """All mailboxes of a tenant, by key. Names compare without letter case; ids compare with it."""
 
     def __init__(self, settings: TenantSettings, counters: Counters) -> None:
         self._settings = settings
@@ -31,7 +31,10 @@ class Truth:
     # ------------------------------------------------------------------------------------------------- setting up
 
     def mailbox(self, user: str) -> SimulatedMailbox:
-        """The mailbox behind a name; for a stranger's name one that is not ``known``, so that its requests are counted."""
+        """Return the mailbox behind a name.
+
+        For an unknown name, one that is not ``known``, so that its requests are counted.
+        """
         key = user.casefold()
         key = self._aliases.get(key, key)
         box = self._mailboxes.get(key)
@@ -39,32 +42,32 @@ class Truth:
             box = self._mailboxes[key] = SimulatedMailbox(
                 key, known=self._settings.anything_exists, counters=self._counters
             )
-            self._aliases.setdefault(box.object_id, key)  # a client that has read the user goes on with the id
+            self._aliases.setdefault(box.object_id, key)  # a client that has read the user may use its id from then on
         return box
 
     def add_mailbox(self, user: str, trouble: Trouble | None = None) -> SimulatedMailbox:
-        """A mailbox that exists, with what is wrong with it from the start."""
+        """Add a mailbox that exists. ``trouble`` is what is wrong with it from the start."""
         box = self.mailbox(user)
         box.known = True
         box.trouble = trouble
         return box
 
     def alias(self, name: str, user: str) -> None:
-        """Let another name (an object id, say) mean the mailbox of ``user``; set it before the name is first used."""
+        """Let another name (for example an object id) mean the mailbox of ``user``. Call it before the name is first used."""
         box = self.mailbox(user)
         self._aliases[name.casefold()] = box.key
         if "@" not in name:
             box.object_id = name.casefold()
 
     def add(self, user: str, folder: str, contact: str) -> None:
-        """A contact that exists. An empty ``folder`` means that any folder in a url will do."""
+        """Add a contact that exists. With an empty ``folder``, it is found under any folder in a URL."""
         box = self.mailbox(user)
         box.known = True
         box.add(contact, folder)
         self._owners[contact] = box
 
     def seed(self, rows: Iterable[tuple[str, str, str]]) -> None:
-        """Contacts that exist, as (user, folder, contact); naming one twice is the same as once."""
+        """Add contacts that exist, as (user, folder, contact). Naming one twice is the same as once."""
         for user, folder, contact in rows:
             self.add(user, folder, contact)
 
@@ -74,25 +77,25 @@ class Truth:
         return iter(self._mailboxes.values())
 
     def exists(self, user: str, contact: str) -> bool:
-        """Whether the contact is there now."""
+        """True if the contact exists now."""
         box = self.mailbox(user)
         return contact in box.contacts or (self._settings.anything_exists and contact not in box.purged)
 
     def purge_of(self, user: str, contact: str) -> PurgeRecord | None:
-        """When and by which call the contact was purged, or None."""
+        """Return when and by which call the contact was purged, or None."""
         return self.mailbox(user).purged.get(contact)
 
     def remaining(self) -> int:
-        """Seeded contacts that still exist."""
+        """Count the added contacts that still exist."""
         return sum(len(box.contacts) for box in self._mailboxes.values())
 
     # ------------------------------------------------------------------------------------------------- judging
 
     def carry_out(self, box: SimulatedMailbox, target: Target, now: float, client_request_id: str) -> SubResponse:
-        """What Graph does with a request to delete a contact; `PURGED` when the contact is gone by it.
+        """Carry out a request to delete a contact, and return Graph's reply: `PURGED` if this request deleted it.
 
-        In order: something is wrong with the mailbox, or nobody has it; an id is not one; the contact is there (in the
-        folder named, if any); it was deleted before; it is another mailbox's; it is unknown.
+        The cases, in order: something is wrong with the mailbox, or nobody has it; an id is malformed; the contact
+        exists (in the named folder, if any); it was deleted before; it belongs to another mailbox; it is unknown.
         """
         problem = self.problem(box, target)
         if problem is not None:
@@ -116,11 +119,11 @@ class Truth:
         return self.unknown(box, contact)
 
     def purge_before(self, user: str, contact: str) -> None:
-        """A contact that somebody else has purged."""
+        """Note a contact that somebody else has purged."""
         self.mailbox(user).purged[contact] = PurgeRecord(-1.0, "")
 
     def problem(self, box: SimulatedMailbox, target: Target) -> SubResponse | None:
-        """Why the request cannot be about any contact, or None."""
+        """Return why the request cannot be about any contact, or None."""
         if box.trouble is not None:
             return TROUBLES[box.trouble]
         if not box.known:
@@ -131,17 +134,17 @@ class Truth:
         return None
 
     def unknown(self, box: SimulatedMailbox, contact: str) -> SubResponse:
-        """What is said of a contact that is not there: another mailbox's, or nobody's."""
+        """Return the reply for a contact that is not in the mailbox: it is another mailbox's, or nobody's."""
         owner = self._owners.get(contact)
         return TROUBLES[Trouble.OTHER_MAILBOX] if owner is not None and owner is not box else NOT_FOUND
 
     def is_there(self, box: SimulatedMailbox, target: Target) -> bool:
-        """Whether the contact is in the mailbox, and in the folder that is named, if one is."""
+        """True if the contact is in the mailbox and, if a folder is named, in that folder."""
         folder = box.contacts.get(target.contact)
         if folder is None:
             return self._settings.anything_exists and target.contact not in box.purged
         return not target.folder or not folder or folder == target.folder
 
     def is_reachable(self, box: SimulatedMailbox, target: Target) -> bool:
-        """Whether the contact can be read: it is there, or an immutable id finds it in Deleted Items."""
+        """True if the contact can be read: it exists, or an immutable id finds it in Deleted Items."""
         return self.is_there(box, target) or (target.immutable and target.contact in box.deleted)

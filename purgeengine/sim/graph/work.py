@@ -1,7 +1,7 @@
-"""The work on batches in simulated time: which sub-request starts when, what its mailbox lets through, when it ends.
+"""The work on batches in simulated time: which sub-request starts when, what its mailbox admits, and when it ends.
 
-One heap of events over all calls, so that calls meet in the mailboxes in the order of time. Knows nothing of what the client
-gets to see in the end.
+One heap holds the events of all calls, so calls meet in the mailboxes in the order of time. This module does not know
+what the client sees in the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Event = Callable[[Call, int, float], None]
 
 
 class Work:
-    """Moves sub-requests through their mailboxes. ``end_call`` is called when a call's own end has come."""
+    """Moves sub-requests through their mailboxes. ``end_call`` is called when a call ends for its client."""
 
     def __init__(
         self, settings: TenantSettings, truth: Truth, chance: Chance, end_call: Callable[[Call, float], None]
@@ -50,11 +50,11 @@ class Work:
 
     @property
     def next_event_at(self) -> float | None:
-        """The tenant time of the next event, or None when all is at rest."""
+        """The tenant time of the next event, or None if nothing is pending."""
         return self._events[0][0] if self._events else None
 
     def advance(self, now: float) -> None:
-        """Let everything happen that happens up to now, in order. Time must not run backwards."""
+        """Let everything happen, in order, that happens up to now. Time must not run backwards."""
         assert now >= self.now - _ROUNDING_S, f"tenant time ran backwards, from {self.now} to {now}"
         events = self._events
         while events and events[0][0] <= now:
@@ -64,17 +64,18 @@ class Work:
         self.now = max(self.now, now)
 
     def start_at(self, at: float, call: Call) -> None:
-        """Start the call's sub-requests then."""
+        """Start the call's sub-requests at this tenant time."""
         self._schedule(at, self._start, call)
 
     def end_at(self, at: float, call: Call) -> None:
-        """End the call then, whether its work is done or not."""
+        """End the call at this tenant time, whether or not its work is done."""
         self._schedule(at, self._end, call)
         call.end_scheduled = True
         call.wake_at = at
 
     def _schedule(self, at: float, happen: Event, call: Call, index: int = 0) -> None:
-        self._event_count += 1  # Ties are broken by the order of scheduling, so that a run repeats exactly.
+        # Events at the same time happen in the order of scheduling, so that a run repeats exactly.
+        self._event_count += 1
         heapq.heappush(self._events, (at, self._event_count, happen, call, index))
         if not call.end_scheduled:
             call.wake_at = max(call.wake_at, at)
@@ -85,7 +86,7 @@ class Work:
         self._end_call(call, now)
 
     def _start(self, call: Call, _: int, now: float) -> None:
-        """Start as many sub-requests as may run, and let the call end when there are none left."""
+        """Start as many sub-requests as may run. End the call if none are left."""
         lanes = len(call.items)
         if call.sequential:
             lanes = 1
@@ -98,7 +99,7 @@ class Work:
             self.end_at(now + self._settings.overhead_s / 2, call)
 
     def _start_item(self, call: Call, index: int, now: float) -> None:
-        """Start one sub-request, or say at once why it does not run."""
+        """Start one sub-request, or reply at once if it does not run."""
         call.started[index] = now
         target, box = call.items[index].target, call.boxes[index]
         before = call.results[index - 1] if call.sequential and index else None
@@ -118,7 +119,7 @@ class Work:
         self._schedule(now + self._latency_s(), self._end_item, call, index)
 
     def _end_item(self, call: Call, index: int, now: float) -> None:
-        """A sub-request has run: carry it out, unless its fault strikes before the deed, and start the next."""
+        """End a sub-request: carry it out, unless its fault prevents that, and start the next one."""
         target, box = call.items[index].target, call.boxes[index]
         assert not isinstance(target, BadUrl), "a bad url was set to run"
         if box is not None:
@@ -140,7 +141,7 @@ class Work:
     # ------------------------------------------------------------------------------------------------- leaves
 
     def _turned_away(self, fault: ItemFault | None, now: float) -> SubResponse | None:
-        """What is said to a sub-request whose fault keeps it from its mailbox, or None."""
+        """Return the reply to a sub-request whose fault keeps it from its mailbox, or None."""
         match fault:
             case ItemFault.NOT_ATTEMPTED:
                 return NOT_ATTEMPTED
@@ -157,11 +158,11 @@ class Work:
         return min(drawn_s, self._settings.latency_s_max)
 
     def _say(self, call: Call, index: int, now: float, said: SubResponse, purged: bool = False) -> None:
-        """Keep what will be said to a sub-request, and log it."""
+        """Keep the reply to a sub-request, and log it."""
         call.results[index] = said
         target, box = call.items[index].target, call.boxes[index]
         if not self._settings.log or (not isinstance(target, BadUrl) and target.ask not in DEEDS):
-            return  # the log is of deeds
+            return  # the log has deletions only
         key = box.key if box is not None else ""
         contact = target.contact if not isinstance(target, BadUrl) else ""
         started_at, crid = call.started[index], call.client_request_id

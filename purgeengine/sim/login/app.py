@@ -1,4 +1,4 @@
-"""An app registration of the simulated tenant, and what the login's parts share: answers, and refusals with their numbers."""
+"""An app registration of the simulated tenant, and the answers and refusals that all parts of the login share."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class App:
     scopes: tuple[str, ...] = ("Contacts.ReadWrite",)
     """What the app may do in the name of a person who signed in."""
     public_flows: bool = True
-    """Whether people may sign in with a device code."""
+    """True if people may sign in with a device code."""
 
 
 class LoginAnswer(NamedTuple):
-    """An HTTP answer; the body is JSON unless ``content_type`` says otherwise."""
+    """An HTTP answer. The body is JSON unless ``content_type`` says otherwise."""
 
     status: int
     body: bytes
@@ -31,7 +31,7 @@ class LoginAnswer(NamedTuple):
 
 
 class Refused(Exception):
-    """A request for a token is refused with this status, error and AADSTS text."""
+    """A request for a token is refused, with this status, error, AADSTS number and text."""
 
     def __init__(self, status: int, error: str, number: int, text: str) -> None:
         super().__init__(text)
@@ -41,5 +41,5 @@ class Refused(Exception):
 
 
 def base64url(data: bytes) -> str:
-    """As the parts of a JWT are written."""
+    """Encode bytes as the parts of a JWT are."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

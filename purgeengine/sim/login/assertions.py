@@ -1,6 +1,7 @@
-"""Whether a client assertion proves that its sender is the app: signed with a registered certificate, or by a trusted issuer.
+"""Check whether a client assertion proves that its sender is the app: a registered certificate or a trusted issuer signed it.
 
-The checks and the numbers of their refusals are those of the real service: thumbprint, signature, audience, subject, time.
+The checks and the numbers of the refusals are those of the real service: thumbprint, signature, audience, subject,
+time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from purgeengine.sim.login.app import Refused
 
 LEEWAY_S = 300.0
-"""What the real service grants to the times in an assertion."""
+"""Seconds by which times in an assertion may be off, as in the real service."""
 TOKEN_LENGTH_MAX = 64 * 1024
 """Characters of the longest token or assertion that is looked at; honest ones have a few thousand."""
 UNCHECKED_CLAIMS: Any = {"verify_aud": False, "verify_exp": False, "verify_nbf": False, "verify_iat": False}
@@ -28,7 +29,7 @@ EXCHANGE_AUDIENCE = "api://AzureADTokenExchange"
 
 @dataclass(frozen=True, slots=True)
 class FederatedCredential:
-    """Whose tokens the app is trusted by, besides its own: those of this issuer for this subject, signed with this key."""
+    """A trusted issuer. The app accepts its tokens for this subject if they are signed with this key."""
 
     key: rsa.RSAPublicKey
     issuer: str = "https://issuer.simulated.example"
@@ -43,10 +44,10 @@ class Assertions:
         self.certificates: list[x509.Certificate] = []
         self.federated: list[FederatedCredential] = []
         self.seen: list[dict[str, Any]] = []
-        """The headers of the assertions that were accepted, oldest first; the last hundred."""
+        """The headers of the accepted assertions, oldest first: the last hundred."""
 
     def check(self, assertion: str, client_id: str, token_endpoint: str, utc_s: float) -> None:
-        """Raise `Refused` unless the assertion is good for the app, at this endpoint, now."""
+        """Raise `Refused` unless the assertion is valid for the app, at this endpoint, now."""
         malformed = Refused(401, "invalid_client", 50027, "JWT token is invalid or malformed.")
         if len(assertion) > TOKEN_LENGTH_MAX:
             raise malformed
@@ -78,7 +79,7 @@ class Assertions:
             raise Refused(401, "invalid_client", 700023, "Client assertion audience claim does not match Realm issuer.")
 
     def _check_federated(self, assertion: str, claims: dict[str, Any]) -> None:
-        """In the order of the real service: issuer, subject, audience, then the signature."""
+        """Check in the order of the real service: issuer, subject, audience, then the signature."""
         matching = self.federated
         for name, number in (("iss", 700211), ("sub", 700213), ("aud", 700212)):
             attribute = {"iss": "issuer", "sub": "subject", "aud": "audience"}[name]
@@ -97,7 +98,7 @@ class Assertions:
 
 
 def _is_named(certificate: x509.Certificate, header: dict[str, Any]) -> bool:
-    """Whether the assertion's header holds this certificate's thumbprint, of either kind."""
+    """True if the assertion's header has this certificate's thumbprint, of either kind."""
     return (
         _decoded(header.get("x5t#S256")) == certificate.fingerprint(hashes.SHA256())
         or _decoded(header.get("x5t")) == certificate.fingerprint(hashes.SHA1())  # noqa: S303 - the service's

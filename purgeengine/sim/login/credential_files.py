@@ -1,4 +1,4 @@
-"""Credentials for the simulated app, made anew: a certificate as PEM and PFX, and a federated token of a simulated issuer.
+"""New credentials for the simulated app: a certificate as PEM and PFX, and a federated token of a simulated issuer.
 
 They are registered with the login that they are made for, and open nothing else.
 """
@@ -24,19 +24,19 @@ from purgeengine.sim.login.login_endpoint import LoginEndpoint
 
 PFX_PASSWORD = "simulated-password"  # noqa: S105 - opens nothing but a simulation on this machine
 FEDERATED_S = 86_400.0
-"""How long a federated token written for `purgeengine simulate` is good for."""
+"""Seconds that a federated token written for `purgeengine simulate` is valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """An RSA key and a certificate for it that it signed itself."""
+    """An RSA key and a self-signed certificate for it."""
 
     key: rsa.RSAPrivateKey
     certificate: x509.Certificate
 
     @classmethod
     def make(cls, *, valid_from_utc: float | None = None, valid_s: float = 30 * 86_400.0) -> KeyPair:
-        """A new one, valid from a minute ago or from ``valid_from_utc`` on."""
+        """Make a new pair. It is valid from ``valid_from_utc`` on, or since a minute ago, for ``valid_s`` seconds."""
         key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "purgeengine simulation")])
         begins = datetime.fromtimestamp(time.time() - 60 if valid_from_utc is None else valid_from_utc, UTC)
@@ -53,7 +53,7 @@ class KeyPair:
         return cls(key, certificate)
 
     def pem(self, password: str = "") -> bytes:
-        """Key and certificate in one file, the key encrypted where there is a password."""
+        """Return key and certificate as PEM. With a password, the key is encrypted."""
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if password:
             encryption = serialization.BestAvailableEncryption(password.encode())
@@ -61,7 +61,7 @@ class KeyPair:
         return key + self.certificate.public_bytes(serialization.Encoding.PEM)
 
     def pfx(self, password: str = "") -> bytes:
-        """The same as PKCS #12."""
+        """Return key and certificate as PKCS #12. With a password, they are encrypted."""
         encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
         if password:
             encryption = serialization.BestAvailableEncryption(password.encode())
@@ -69,7 +69,7 @@ class KeyPair:
 
 
 class Issuer:
-    """Somebody else's issuer of tokens, such as a Kubernetes cluster's, that the app trusts."""
+    """A foreign issuer of tokens that the app trusts, such as a Kubernetes cluster."""
 
     def __init__(self, login: LoginEndpoint) -> None:
         self._key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
@@ -77,7 +77,7 @@ class Issuer:
         login.assertions.federated.append(self.credential)
 
     def token(self, now_utc: float, life_s: float = 3_600.0, **claims: str) -> str:
-        """A token for the app's workload, good from ``now_utc``; ``claims`` change what stands in it."""
+        """Return a token for the app's workload, valid from ``now_utc`` on. ``claims`` override its content."""
         said = {
             "iss": self.credential.issuer, "sub": self.credential.subject, "aud": self.credential.audience,
             "iat": int(now_utc), "nbf": int(now_utc), "exp": int(now_utc + life_s), **claims,
@@ -87,7 +87,7 @@ class Issuer:
 
 @dataclass(frozen=True, slots=True)
 class CredentialFiles:
-    """Where the credentials were written."""
+    """The files with the credentials."""
 
     pem: Path
     pfx: Path
@@ -95,9 +95,9 @@ class CredentialFiles:
 
 
 def write_credentials(folder: Path, login: LoginEndpoint, now_utc: float) -> CredentialFiles:
-    """Make credentials for the login's app, register them, and write them into the folder, for its owner to read only.
+    """Make credentials for the login's app, register them, and write them into the folder, readable by its owner only.
 
-    Raises `UsageProblem` when they cannot be written.
+    Raises `UsageProblem` if they cannot be written.
     """
     pair, issuer = KeyPair.make(), Issuer(login)
     login.assertions.certificates.append(pair.certificate)

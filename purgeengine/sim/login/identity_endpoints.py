@@ -1,6 +1,7 @@
-"""The endpoints beside a machine that give out tokens of its managed identity: instance metadata, and App Service's. Pure.
+"""The local endpoints that issue tokens of a managed identity: instance metadata, and App Service's. Pure.
 
-As documented in how-to-use-vm-token and in App Service's overview-managed-identity, REST endpoint reference.
+They behave as documented in how-to-use-vm-token, and in App Service's overview-managed-identity (REST endpoint
+reference).
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ class ManagedIdentity:
     def __init__(self, login: LoginEndpoint) -> None:
         self.login = login
         self.header = secrets.token_urlsafe(24)
-        """What App Service wants to see in ``X-IDENTITY-HEADER``."""
+        """The value that App Service expects in ``X-IDENTITY-HEADER``."""
         self.has_system_identity = True
         self.troubles: list[int] = []
-        """Statuses that are answered first, one a request."""
+        """Statuses that are answered first, one for each request."""
         self.asked = 0
 
     def answer(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], now: float) -> LoginAnswer | None:
-        """Answer a GET, or None when the path is none of ours. Header names are looked up as they are documented."""
+        """Answer a GET. None if the path is not one of these endpoints. ``headers`` must find names as they are documented."""
         if path not in (INSTANCE_PATH, SERVICE_PATH):
             return None
         self.asked += 1

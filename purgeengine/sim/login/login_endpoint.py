@@ -1,7 +1,10 @@
-"""A login endpoint as the Microsoft identity platform has it, for apps and for people with a device code: pure, ``now`` given.
+"""A login endpoint like that of the Microsoft identity platform, for apps and for people with a device code.
 
-Knows tenants, apps, credentials and tokens; knows nothing of HTTP connections (see `purgeengine.sim.server.http_server`) or of
-Graph. Error bodies and their AADSTS numbers are those of the real service; MSAL for Python accepts the answers.
+Pure: ``now`` is given.
+
+It knows tenants, apps, credentials and tokens. It does not know HTTP connections (see
+`purgeengine.sim.server.http_server`) or Graph. Error bodies and their AADSTS numbers are those of the real service;
+MSAL for Python accepts the answers.
 """
 
 from __future__ import annotations
@@ -24,17 +27,18 @@ from purgeengine.sim.wire.answers import BAD_TOKEN, FOREIGN_TOKEN, NO_JWT, NO_TO
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 DEVICE_PATH = "/devicelogin"
-"""Where people enter a device code."""
+"""The page where people enter a device code."""
 _ALGORITHM = "HS256"
 """How access tokens are signed. The real service uses RS256; nobody but the simulated Graph has to check these."""
 _CHECKED_TOKENS_MAX = 64
-"""Tokens whose signature has been checked and need not be again; a client has one at a time."""
+"""Tokens whose signature was checked and need not be checked again. A client has one at a time."""
 
 
 class LoginEndpoint:
-    """Issues access tokens and knows which are good. Tokens are JWTs signed with a key that is made anew each time.
+    """Issues access tokens and knows which are valid. Tokens are JWTs, signed with a key that is made anew each time.
 
-    ``lifetime_s`` is how long a token lives (the real service: 60 to 90 minutes). Raises `UsageProblem` when it is not positive.
+    ``lifetime_s`` is how many seconds a token lives (the real service: 60 to 90 minutes). Raises `UsageProblem` if it
+    is not positive.
     """
 
     def __init__(
@@ -54,13 +58,13 @@ class LoginEndpoint:
         """Requests for a token that were refused."""
         self.utc_at_zero_s = utc_at_zero_s
         self.outage = outage
-        """From the first to the second tenant time in seconds every request answers 503."""
+        """From the first to the second tenant time, in seconds, every request answers 503."""
         self.clock_ahead_s = 0.0
-        """How far the login's clock is ahead of the machine's, for trying out clocks that are wrong."""
+        """Seconds that the login's clock is ahead of the machine's, to try out wrong clocks."""
         self.assertions = Assertions()
         """Certificates and federated credentials of the app."""
         self.people = People()
-        """Who signs in with a device code."""
+        """People who sign in with a device code."""
         self.lifetime_s = lifetime_s
         self._scripted: deque[Refused] = deque()
         self._key = secrets.token_bytes(32)
@@ -73,11 +77,11 @@ class LoginEndpoint:
     # ------------------------------------------------------------------------------------------------- tokens
 
     def utc_s(self, now: float) -> float:
-        """What the login takes for the time, in seconds since 1970."""
+        """Return the login's own time, in seconds since 1970."""
         return self.utc_at_zero_s + now + self.clock_ahead_s
 
     def issue(self, now: float, audience: str = "https://graph.microsoft.com", user: str | None = None) -> str:
-        """A new access token for the app, or for a person who uses it, good from now on. No two are alike."""
+        """Return a new access token for the app, or for a person who uses it, valid from now on. No two are equal."""
         self.issued += 1
         utc_s = self.utc_s(now)
         whose: dict[str, Any] = {"idtyp": "app", "roles": list(self.app.roles)}
@@ -92,11 +96,11 @@ class LoginEndpoint:
         return jwt.encode(claims, self._key, algorithm=_ALGORITHM)
 
     def accepts(self, token: str, now: float) -> bool:
-        """Whether the token is this login's, neither expired nor revoked."""
+        """True if this login issued the token, and it is neither expired nor revoked."""
         return self.refusal_of(token, now) is None
 
     def refusal_of(self, token: str, now: float) -> SubResponse | None:
-        """What Graph says to a call with this token, or None where it is this login's, neither expired nor revoked."""
+        """Return Graph's reply to a call with this token. None if `accepts` accepts the token."""
         known = self._checked.get(token)
         if known is None:
             known = self._read(token)
@@ -109,7 +113,7 @@ class LoginEndpoint:
         return None if number > self._revoked_to and self.utc_s(now) < expires_utc_s else BAD_TOKEN
 
     def user_of(self, token: str) -> str | None:
-        """The person in whose name a token that is accepted was issued; None where it is the app's own."""
+        """Return the person in whose name an accepted token was issued. None if it is the app's own."""
         known = self._checked.get(token) or self._read(token)
         return known[2] if known is not None else None
 
@@ -120,7 +124,7 @@ class LoginEndpoint:
     def refuse_next(
         self, number: int, error: str = "invalid_client", *, status: int = 401, text: str = "Refused.", times: int = 1
     ) -> None:
-        """Refuse the next requests for a token with this AADSTS number, whatever they hold."""
+        """Refuse the next ``times`` requests for a token with this AADSTS number, whatever they contain."""
         self._scripted.extend(Refused(status, error, number, text) for _ in range(times))
 
     def _read(self, token: str) -> tuple[float, int, str | None] | None:
@@ -139,9 +143,10 @@ class LoginEndpoint:
     # ------------------------------------------------------------------------------------------------- endpoints
 
     def answer(self, method: str, path: str, form: Mapping[str, str], now: float, base_url: str) -> LoginAnswer | None:
-        """Answer a request to the login host, or None when the path is none of its.
+        """Answer a request to the login host. None if the path is not one of the login's.
 
-        ``path`` is decoded, ``form`` holds the fields of the body, ``base_url`` is what the endpoints begin with.
+        ``path`` is decoded. ``form`` has the fields of the body. ``base_url`` is the beginning of the endpoints'
+        URLs.
         """
         tenant, _, endpoint = path.strip("/").partition("/")
         if path == DEVICE_PATH:
@@ -204,7 +209,7 @@ class LoginEndpoint:
         return {"token_type": "Bearer", "expires_in": lifetime_s, "ext_expires_in": lifetime_s, "access_token": token}
 
     def _about(self, user: str, now: float) -> dict[str, Any]:
-        """What a client remembers of a person: a refresh token, and who it is."""
+        """Return what a client keeps about a person: a refresh token, and who it is."""
         client_info = {"uid": "5157a1ed-0000-4000-8000-000000000003", "utid": self.app.tenant_id}
         utc_s = int(self.utc_s(now))
         claims = {
@@ -224,7 +229,7 @@ class LoginEndpoint:
             raise Refused(400, "unauthorized_client", 700016, f"Application with identifier '{name}' was not found.")
 
     def _check_credential(self, form: Mapping[str, str], now: float, token_endpoint: str) -> None:
-        """Accept the app's secret, or an assertion that its certificate or a federated credential vouches for."""
+        """Accept the app's secret, or an assertion that its certificate or a federated credential proves."""
         if "client_assertion" in form:
             if form.get("client_assertion_type") != _ASSERTION_TYPE:
                 raise Refused(401, "invalid_client", 50027, "JWT token is invalid or malformed.")
@@ -243,7 +248,7 @@ class LoginEndpoint:
         return self.people.give_code(now, _audience(form), base_url + DEVICE_PATH)
 
     def _device_page(self, form: Mapping[str, str]) -> LoginAnswer:
-        """What a browser shows at the address that goes with a code; whoever enters one has signed in."""
+        """Return the page for entering a code. Whoever enters a code has signed in."""
         said = ""
         if "user_code" in form:
             said = "Signed in." if self.people.sign_in(form["user_code"]) else "No such code."
@@ -270,7 +275,7 @@ _ENDPOINTS = frozenset(
 
 
 def _audience(form: Mapping[str, str]) -> str:
-    """What the token is for. Raises `Refused` for scopes without the default of an audience."""
+    """Return what the token is for. Raises `Refused` if no scope ends in the default of an audience."""
     for scope in form.get("scope", "").split(" "):
         audience, slash, default = scope.rpartition("/")
         if audience and slash and default == ".default":

@@ -1,4 +1,4 @@
-"""People who sign in with a device code, and the refresh tokens that keep them signed in: pure, ``now`` given."""
+"""People who sign in with a device code, and the refresh tokens that keep them signed in. Pure: ``now`` is given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from purgeengine.sim.login.app import Refused
 
 PERSON = "admin@simulated.example"
 CODES_MAX = 100
-"""Codes and refresh tokens remembered; the oldest are forgotten."""
+"""Codes and refresh tokens remembered. The oldest are forgotten."""
 
 
 @dataclass(slots=True)
@@ -24,16 +24,17 @@ class _Code:
 
 
 class People:
-    """Codes that were given out, and who has signed in with them.
+    """The codes that were given out, and who has signed in with them.
 
-    ``interval_s`` is how often a client may ask, ``code_s`` how long a code is good for (the real service: 5 and 900).
+    ``interval_s`` is how often, in seconds, a client may ask; ``code_s`` is how many seconds a code is valid (the
+    real service: 5 and 900).
     """
 
     def __init__(self, *, interval_s: int = 5, code_s: float = 900.0) -> None:
         self.interval_s = interval_s
         self.code_s = code_s
         self.sign_in_at_once = False
-        """Whether somebody signs in with every code as soon as it is given out."""
+        """True if somebody signs in with every code as soon as it is given out."""
         self._codes: dict[str, _Code] = {}
         self._refresh: dict[str, str] = {}
 
@@ -42,11 +43,11 @@ class People:
 
     @property
     def waiting(self) -> list[str]:
-        """The user codes that nobody has signed in with yet."""
+        """The user codes with which nobody has signed in yet."""
         return [code.user_code for code in self._codes.values() if code.user is None and not code.declined]
 
     def give_code(self, now: float, audience: str, verification_uri: str) -> dict[str, Any]:
-        """A new code for tokens of that audience, as the device authorization endpoint answers it."""
+        """Return a new code for tokens of that audience, as the device authorization endpoint answers it."""
         device_code, user_code = secrets.token_urlsafe(48), secrets.token_hex(4).upper()
         self._codes[device_code] = _Code(
             user_code, audience, now + self.code_s, PERSON if self.sign_in_at_once else None
@@ -62,26 +63,26 @@ class People:
         }
 
     def sign_in(self, user_code: str, user: str = PERSON) -> bool:
-        """Somebody enters the code; whether it is one."""
+        """Let somebody enter the code. True if it is a code."""
         found = [code for code in self._codes.values() if code.user_code == user_code.strip().upper()]
         for code in found:
             code.user = user
         return bool(found)
 
     def decline(self, user_code: str) -> None:
-        """Somebody enters the code and says no."""
+        """Let somebody enter the code and decline."""
         for code in self._codes.values():
             if code.user_code == user_code:
                 code.declined = True
 
     def sign_out(self) -> None:
-        """Every refresh token is revoked."""
+        """Revoke every refresh token."""
         self._refresh.clear()
 
     def of_code(self, form: Mapping[str, str], now: float) -> tuple[str, str]:
-        """Who signed in with the device code of a token request, and the audience it was given out for.
+        """Return who signed in with the device code of a token request, and the audience of the code.
 
-        Raises `Refused` while nobody has, and for a bad code.
+        Raises `Refused` while nobody has signed in, and for a bad code.
         """
         device_code = form.get("device_code", "")
         code = self._codes.get(device_code)
@@ -97,14 +98,14 @@ class People:
         return code.user, code.audience
 
     def user_of_refresh(self, form: Mapping[str, str]) -> str:
-        """Whose refresh token it is, which is good once. Raises `Refused` for a revoked or unknown one."""
+        """Return the owner of a refresh token, which works once. Raises `Refused` if it is revoked or unknown."""
         user = self._refresh.pop(form.get("refresh_token", ""), None)
         if user is None:
             raise Refused(400, "invalid_grant", 50173, "The provided grant has expired due to it being revoked.")
         return user
 
     def refresh_token(self, user: str) -> str:
-        """A new refresh token of a person."""
+        """Return a new refresh token of a person."""
         token = secrets.token_urlsafe(48)
         self._refresh[token] = user
         _bound(self._refresh)

@@ -1,4 +1,4 @@
-"""The simulated tenant over HTTPS in a thread of its own, for a demo or a test whose own loop is busy with something else."""
+"""The simulated tenant over HTTPS in a thread of its own, for a demo or a test whose own event loop is busy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from purgeengine.errors import UsageProblem
 from purgeengine.sim.server.http_server import SimulatedTenant
 
 START_S_MAX = 30.0
-"""How long it may take to listen; making certificates takes a fraction of a second."""
+"""Seconds that the server may take to listen. Making certificates takes a fraction of a second."""
 
 
 @contextmanager
 def in_background(server: SimulatedTenant) -> Iterator[SimulatedTenant]:
-    """Serve while inside. Raises what the server raises when it cannot start."""
+    """Serve inside the context. Raises the server's own error if it cannot start."""
     started, stop = threading.Event(), asyncio.Event()
     failures: list[BaseException] = []
     loop = asyncio.new_event_loop()

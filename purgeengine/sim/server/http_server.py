@@ -1,8 +1,9 @@
 """The simulated tenant over HTTP(S), for demos, end-to-end tests and benchmarks: login and Graph on the same loopback port.
 
-The endpoint of a managed identity is on another, without TLS as on a real machine. Carries bytes between sockets and the pure
-`Tenant` and `LoginEndpoint`; decides nothing. It resets connections, cuts answers and keeps silent for real where the tenant
-says so. It listens on 127.0.0.1 only, since anybody who reaches it gets a token.
+The endpoint of a managed identity is on another port, without TLS as on a real machine. The server carries bytes
+between sockets and the pure `Tenant` and `LoginEndpoint`, and decides nothing. It really resets connections, cuts
+answers and stays silent where the tenant says so. It listens on 127.0.0.1 only, because anybody who reaches it gets a
+token.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 HOST = "127.0.0.1"
 PROXY_NAME = "tenant.simulated.example"
-"""A name that only a proxy knows the way to: what is on the loopback is never asked for through one."""
+"""A name that only a proxy can reach. A loopback address is never reached through a proxy."""
 BODY_BYTES_MAX = 1_048_576
-"""Largest request body: 20 sub-requests with the longest names and ids need less than 100 kB."""
+"""Largest request body in bytes. 20 sub-requests with the longest names and ids need less than 100 kB."""
 HANG_S_MAX = 300.0
-"""How long a client that never leaves is kept waiting before its connection is reset."""
+"""Seconds after which the connection of a client that never leaves is reset."""
 _STOP_S = 1.0
-"""How long a stopping server waits for calls in progress."""
+"""Seconds that a stopping server waits for calls in progress."""
 _VERSION = "/v1.0"
 _BATCH_PATHS = ("/v1.0/$batch", "/v1.0/%24batch")
 _NOT_SERVED = (
@@ -52,13 +53,16 @@ _NOT_SERVED = (
 
 
 class SimulatedTenant:
-    """A tenant that listens while the ``async with`` lasts.
+    """A tenant that listens inside its ``async with``.
 
-    ``port`` 0 takes any free one; ``login_port`` opens a second one for the login, ``identity_port`` one for a managed identity.
-    With ``tls`` a certificate authority is
-    made anew, its certificate written to ``ca_file`` (or to a temporary file that goes with the server). The same tenant may
-    be served again later: its time goes on where it stood. Raises `UsageProblem` for another host than the loopback, and when
-    a port cannot be had or ``ca_file`` not be written.
+    - ``port`` 0 takes any free port. ``login_port`` opens a second port for the login, ``identity_port`` one for a
+      managed identity.
+    - ``tls`` makes a new certificate authority and writes its certificate to ``ca_file``, or to a temporary file that
+      is removed with the server.
+    - ``hang_s_max`` is the longest time in seconds that a client gets no answer.
+
+    The same tenant may be served again later: its time continues where it stopped. Raises `UsageProblem` for a host
+    other than the loopback, for a port that is not free, and for a ``ca_file`` that cannot be written.
     """
 
     def __init__(
@@ -84,9 +88,9 @@ class SimulatedTenant:
         self.graph_url = ""
         self.authority_url = ""
         self.identity_url = ""
-        """The root of the managed identity's endpoints, or empty without an ``identity_port``."""
+        """The root of the managed identity's endpoints. Empty without an ``identity_port``."""
         self.ca_file: Path | None = None
-        """Where the certificate of the authority stands, or None without TLS."""
+        """The file with the authority's certificate, or None without TLS."""
         self._ports = (port, *(() if login_port is None else (login_port,)))
         self._identity_port = identity_port
         self._tls = tls
@@ -138,7 +142,7 @@ class SimulatedTenant:
         async def stop() -> None:
             transports = [connection.transport for connection in server.connections]
             await runner.cleanup()
-            for transport in transports:  # or TLS would wait for the goodbye of clients that have gone without one
+            for transport in transports:  # otherwise TLS would wait for the goodbye of clients that have already left
                 if transport is not None:
                     transport.abort()
             await asyncio.sleep(0)  # they end in the loop's next turn
@@ -147,7 +151,7 @@ class SimulatedTenant:
         return runner
 
     def _certify(self, stack: contextlib.AsyncExitStack) -> ssl.SSLContext:
-        """Make a certificate authority and a certificate for the loopback, and write the authority's out."""
+        """Make a certificate authority and a certificate for the loopback, and write the authority's certificate to a file."""
         authority = trustme.CA()
         certificate = authority.issue_cert(HOST, "localhost", PROXY_NAME)
         path = self._ca_file_wanted
@@ -170,7 +174,7 @@ class SimulatedTenant:
             raise UsageProblem(
                 f"The simulated tenant cannot listen on {HOST}:{port}: {error}. Try another port."
             ) from error
-        # The address of the newest site is the last; with port 0 it tells which port was given.
+        # The newest site's address is the last one. With port 0 it tells which port was taken.
         return f"{'https' if context else 'http'}://{HOST}:{runner.addresses[-1][1]}"
 
     # ------------------------------------------------------------------------------------------------- requests
@@ -180,7 +184,7 @@ class SimulatedTenant:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _json(413, "RequestEntityTooLarge", f"The body is larger than {BODY_BYTES_MAX} bytes.")
-        path = request.raw_path  # not decoded: what is percent-encoded is for the tenant to read
+        path = request.raw_path  # not decoded: the tenant reads what is percent-encoded
         if path in _BATCH_PATHS:
             if request.method != "POST":
                 return _json(405, "Request_BadRequest", "The batch endpoint accepts POST only.")
@@ -204,7 +208,7 @@ class SimulatedTenant:
         return _response(answer)
 
     async def _handle_call(self, request: web.BaseRequest, begin: Callable[..., Call]) -> web.StreamResponse:
-        """Hand a call to the tenant, and end it as the tenant says."""
+        """Pass a call to the tenant, and end it as the tenant says."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip() if scheme.lower() == "bearer" else ""
         now = self._now()
@@ -214,7 +218,7 @@ class SimulatedTenant:
         call = begin(now, client_request_id=client_request_id, token=token, caller=caller)
         try:
             ending = await wait_for_end(self.tenant, call, self._zero_s)
-        except asyncio.CancelledError:  # The client left: its work goes on, as on the real service.
+        except asyncio.CancelledError:  # the client left: its work continues, as on the real service
             call.abandon()
             running_on = asyncio.create_task(wait_for_end(self.tenant, call, self._zero_s))
             self._running_on.add(running_on)
@@ -231,7 +235,7 @@ class SimulatedTenant:
         return _reset(request)
 
     async def _hang(self) -> None:
-        """Keep silent until the client leaves (which cancels this), the server stops, or the bound is reached."""
+        """Stay silent until the client leaves (which cancels this), the server stops, or the limit is reached."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), self._hang_s_max)
 
@@ -246,7 +250,7 @@ def _request(
     writer: AbstractStreamWriter,
     task: asyncio.Task[None],
 ) -> web.BaseRequest:
-    """A request whose body is bounded; reading a larger one raises."""
+    """Make a request whose body is limited. Reading a larger one raises."""
     loop = asyncio.get_running_loop()
     return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_BYTES_MAX)
 
@@ -270,7 +274,7 @@ def _json(status: int, code: str, message: str) -> web.Response:
 
 
 def _reset(request: web.BaseRequest) -> web.Response:
-    """End the connection at once; what is returned reaches nobody."""
+    """End the connection at once. Nobody gets the returned response."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=500)

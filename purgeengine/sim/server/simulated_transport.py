@@ -1,6 +1,7 @@
-"""The simulated tenant without a network: what an engine posts to in tests, in real or in virtual time.
+"""The simulated tenant without a network: tests let an engine post to it, in real or in virtual time.
 
-Waits only with ``asyncio.sleep`` and asks only the running loop for the time, so that a loop whose clock jumps drives it.
+It waits only with ``asyncio.sleep`` and asks only the running loop for the time, so a loop with a virtual clock can
+drive it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.login.login_endpoint import LoginEndpoint
 
 TIMEOUT_S = 130.0
-"""How long a client waits by default: 20 sub-requests one by one at the longest latency of 5 s, and some."""
+"""Seconds that a client waits by default: 20 sub-requests one by one at the longest latency of 5 s, and some more."""
 
 
 class Received(NamedTuple):
-    """An answer: header names in lower case, and when it came in seconds since 1970."""
+    """An answer. Header names are in lower case; ``received_utc`` is when it came, in seconds since 1970."""
 
     status: int
     headers: dict[str, str]
@@ -29,8 +30,8 @@ class Received(NamedTuple):
 class SimulatedTransport:
     """Posts batches to a `Tenant`. ``zero_s`` is the loop's time at tenant time 0.
 
-    A tenant that outlives a loop (a crash, then a resumed run) needs a new transport whose ``zero_s`` lets tenant time go on
-    where it stood: ``loop.time() - tenant.now``.
+    A tenant that outlives a loop (a crash, then a resumed run) needs a new transport. Its ``zero_s`` must be
+    ``loop.time() - tenant.now``, so that tenant time continues where it stopped.
     """
 
     def __init__(
@@ -42,12 +43,12 @@ class SimulatedTransport:
         self._zero_s = zero_s
 
     async def post(self, body: bytes, client_request_id: str, token: str) -> Received:
-        """Post one batch and return what came back. A call that is cancelled is abandoned, and its work goes on.
+        """Post one batch and return the answer. If this call is cancelled, the batch's work continues.
 
-        Raises `NotSent` when the tenant could not be reached, and `NoAnswer` when the connection was reset, the answer was
-        cut, or none came in time.
+        Raises `NotSent` if the tenant could not be reached. Raises `NoAnswer` if the connection was reset, the answer
+        was cut, or no answer came in time.
         """
-        await asyncio.sleep(0)  # A real post lets others run even when the answer is quick.
+        await asyncio.sleep(0)  # a real post lets others run, even if its answer comes quickly
         now = self._now()
         token_ok = self._login is None or self._login.accepts(token, now)
         call = self.tenant.begin(body, now, client_request_id=client_request_id, token=token, token_ok=token_ok)
@@ -79,7 +80,7 @@ class SimulatedTransport:
 
 
 async def wait_for_end(tenant: Tenant, call: Call, zero_s: float, give_up_at: float | None = None) -> Ending | None:
-    """The call's ending, or None (and the call abandoned) when it has not ended at tenant time ``give_up_at``."""
+    """Return the call's ending. None, with the call abandoned, if it has not ended at tenant time ``give_up_at``."""
     loop = asyncio.get_running_loop()
     while call.ending is None:
         now = loop.time() - zero_s

@@ -1,6 +1,7 @@
-"""What the tenant says: sub-responses, error bodies, and the refusals a mailbox can be set to.
+"""What the tenant answers: sub-responses, error bodies, and the troubles that a mailbox can have.
 
-Knows Graph's JSON and error codes; decides nothing. Statuses, codes and messages are those documented or published by users.
+This module knows Graph's JSON and error codes; it decides nothing. Statuses, codes and messages are documented, or
+published by users.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ encode = msgspec.json.Encoder().encode
 
 
 class Wait(NamedTuple):
-    """A Retry-After: the header's ``text``, and what it means: ``seconds`` from its arrival, or ``until`` in tenant time."""
+    """A Retry-After: the header's ``text``, and its meaning: ``seconds`` from its arrival, or ``until`` in tenant time."""
 
     text: str
     seconds: float
     until: float | None = None
 
     def ends_at(self, told_at: float) -> float:
-        """The tenant time before which a client that was told at ``told_at`` must not come again."""
+        """Return the tenant time before which a client that got it at ``told_at`` must not come again."""
         return told_at + self.seconds if self.until is None else self.until
 
 
 class SubResponse(NamedTuple):
-    """What is said to one sub-request; ``wait`` is the Retry-After that goes with it, ``found`` what was read, or None."""
+    """The reply to one sub-request. ``wait`` is its Retry-After; ``found`` is what was read. Both may be None."""
 
     status: int
     code: str = ""
@@ -39,7 +40,7 @@ class SubResponse(NamedTuple):
 
 
 class Trouble(StrEnum):
-    """What can be wrong with a whole mailbox; every request to it is answered alike until it is set right."""
+    """What can be wrong with a whole mailbox. Every request to it gets the same reply until the trouble is removed."""
 
     DENIED = "denied"
     """An administrator denied the app this mailbox."""
@@ -48,7 +49,7 @@ class Trouble(StrEnum):
     ACCESS_DENIED = "access_denied"
     EXTENSION_ERROR = "extension_error"
     MISSING = "missing"
-    """The name is known, and no mailbox is behind it."""
+    """The name is known, and has no mailbox."""
     NOT_ENABLED = "not_enabled"
     NOT_HOSTED = "not_hosted"
     """The mailbox is on premises."""
@@ -57,11 +58,11 @@ class Trouble(StrEnum):
     RESOURCE_NOT_FOUND = "resource_not_found"
     REQUEST_RESOURCE_NOT_FOUND = "request_resource_not_found"
     OTHER_MAILBOX = "other_mailbox"
-    """Every id asked for belongs to another mailbox."""
+    """Every id that is asked for belongs to another mailbox."""
     MOVED = "moved"
     """The mailbox is being moved between servers, which takes hours."""
     QUOTA_FULL = "quota_full"
-    """Recoverable Items is full."""
+    """The Recoverable Items folder is full."""
     QUOTA_REACHED = "quota_reached"
 
 
@@ -104,9 +105,9 @@ NOT_FOUND = SubResponse(404, "ErrorItemNotFound", "The specified object was not 
 ALREADY_PURGED = SubResponse(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")
 MALFORMED_ID = SubResponse(400, "ErrorInvalidIdMalformed", "Id is malformed.")
 APP_DENIED = TROUBLES[Trouble.DENIED]
-"""An app without the permission: Exchange says the same as for a mailbox that the app is kept out of."""
+"""Exchange's reply to an app without the permission. It is the same as for a mailbox that the app is kept out of."""
 DIRECTORY_DENIED = SubResponse(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
-"""The same, said by the directory."""
+"""The directory's reply to an app without the permission."""
 NO_TOKEN = SubResponse(401, "InvalidAuthenticationToken", "Access token is empty.")
 NO_JWT = SubResponse(
     401,
@@ -119,45 +120,45 @@ CHALLENGE = (
     'Bearer realm="", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
     'client_id="00000003-0000-0000-c000-000000000000"'
 )
-"""``WWW-Authenticate`` of every 401; the client id is Graph's own."""
+"""``WWW-Authenticate`` of every 401. The client id is Graph's own."""
 NOT_ATTEMPTED = SubResponse(424, "FailedDependency", "A request that this one depends on failed.")
 
 
 def over_concurrency(retry_after_s: float) -> SubResponse:
-    """The refusal of one request too many at once, as captured on the live service."""
+    """Return the refusal of one request too many at once, as captured on the live service."""
     message = "Application is over its MailboxConcurrency limit."
     return SubResponse(429, "ApplicationThrottled", message, wait_of(retry_after_s))
 
 
 def over_rate(retry_after_s: float) -> SubResponse:
-    """The refusal of one request too many in the window, with a wait in whole seconds."""
+    """Return the refusal of one request too many in the window, with a wait in whole seconds."""
     message = "Application is over its MailboxRequests limit."
     return SubResponse(429, "ApplicationThrottled", message, wait_of(max(1, math.ceil(retry_after_s))))
 
 
 def wait_of(seconds: float) -> Wait:
-    """A Retry-After of so many seconds, written as an integer where it is one."""
+    """Return a Retry-After of so many seconds, written as an integer if it is one."""
     return Wait(f"{seconds:g}" if seconds != int(seconds) else str(int(seconds)), seconds)
 
 
 def wait_until_date(now: float, seconds: float, utc_at_zero_s: float) -> Wait:
-    """A Retry-After as an HTTP date, which has whole seconds: the first one not earlier than ``now + seconds``."""
+    """Return a Retry-After as an HTTP date, which has whole seconds: the first one not earlier than ``now + seconds``."""
     date_s = math.ceil(utc_at_zero_s + now + seconds)
     return Wait(http_date(date_s), seconds, date_s - utc_at_zero_s)
 
 
 def http_date(utc_s: float) -> str:
-    """An HTTP date (RFC 9110) for a time in seconds since 1970."""
+    """Return the HTTP date (RFC 9110) of a time in seconds since 1970."""
     return formatdate(utc_s, usegmt=True)
 
 
 def iso_date(utc_s: float) -> str:
-    """A time in seconds since 1970 as it stands in ``innerError``: UTC, whole seconds, without a zone."""
+    """Return a time in seconds since 1970 as in ``innerError``: UTC, whole seconds, without a zone."""
     return datetime.fromtimestamp(int(utc_s), UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def error_body(said: SubResponse, inner: dict[str, str] | None, inner_name: str = "innerError") -> dict[str, Any]:
-    """Graph's error object; ``inner`` is left out when None, as the service does at times."""
+    """Return Graph's error object. ``inner`` is left out if it is None, as the service sometimes does."""
     error: dict[str, Any] = {"code": said.code, "message": said.message}
     if inner is not None:
         error[inner_name] = inner

@@ -1,6 +1,7 @@
-"""Reads the body of a ``$batch`` call as strictly as Graph does, and says why a whole batch is refused.
+"""Read the body of a ``$batch`` call as strictly as Graph does, and say why a whole batch is refused.
 
-Knows Graph's JSON and the rules for it (json-batching, and issues users reported); knows nothing of mailboxes, time or faults.
+This module knows Graph's JSON and its rules (json-batching, and issues that users reported). It does not know
+mailboxes, time or faults.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 from purgeengine.sim.wire.routes import ME, BadUrl, Target, parse_url
 
 BATCH_ITEMS_MAX = 20
-"""Sub-requests in one batch (json-batching)."""
+"""Most sub-requests in one batch (json-batching)."""
 _BASE64 = re.compile(rb'"[A-Za-z0-9+/_-]+={0,2}"')
 _INVALID = "Invalid batch payload format."
 _MIXED = "Batch should be either fully sequential or fully parallel."
@@ -22,25 +23,25 @@ _REFUSED_BY_MIX = {
     False: BadUrl(400, "BadRequest", _MIXED, "some sub-requests depend on others, and they are no chain"),
     True: BadUrl(424, "FailedDependency", "Failed Dependency", ""),
 }
-"""What is said to the sub-requests of a batch that is neither sequential nor parallel: whether one depends on another."""
+"""Replies to the sub-requests of a batch that is neither sequential nor parallel, by whether one depends on another."""
 
 
 class SubRequest(NamedTuple):
-    """One sub-request: its id as the client spelt it, and what it asks for or the refusal of its url."""
+    """One sub-request: its id as the client spelt it, and what it asks for, or the refusal of its URL."""
 
     id: str
     target: Target | BadUrl
 
 
 class ParsedBatch(NamedTuple):
-    """A batch that Graph accepts. ``sequential`` is true when each sub-request depends on the one before it."""
+    """A batch that Graph accepts. ``sequential`` is true if each sub-request depends on the one before it."""
 
     items: tuple[SubRequest, ...]
     sequential: bool
 
 
 class BatchRefused(Exception):
-    """Graph refuses the whole batch with 400 BadRequest and ``message``; nothing of it runs."""
+    """Graph refuses the whole batch with 400 BadRequest and ``message``. Nothing of it runs."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -48,7 +49,7 @@ class BatchRefused(Exception):
 
 
 class _Wire(msgspec.Struct, gc=False):
-    """A sub-request as it stands in the JSON; every field may be missing, so that the refusal can name what is."""
+    """A sub-request as in the JSON. Every field may be missing, so that the refusal can name what is missing."""
 
     id: str | int | None = None
     method: str | None = None
@@ -66,7 +67,7 @@ _DECODER = msgspec.json.Decoder(_WireBatch)
 
 
 def parse_batch(body: bytes) -> ParsedBatch:
-    """The sub-requests of a batch in their order. Raises `BatchRefused` with Graph's message."""
+    """Return the sub-requests of a batch in their order. Raises `BatchRefused` with Graph's message."""
     try:
         wires = _DECODER.decode(body).requests
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -87,7 +88,10 @@ def parse_batch(body: bytes) -> ParsedBatch:
 
 
 def _unique_ids(wires: list[_Wire]) -> list[str]:
-    """The ids in order, every one present and unique without regard to case. A number is taken, and answered as a string."""
+    """Return the ids in order. Raises `BatchRefused` if one is missing or not unique without letter case.
+
+    A number is accepted, and answered as a string.
+    """
     ids: list[str] = []
     seen: set[str] = set()
     for wire in wires:
@@ -111,7 +115,7 @@ def _sub_request(wire: _Wire, name: str) -> SubRequest:
 
 
 def target_of(url: str, method: str, headers: Mapping[str, str]) -> Target | BadUrl:
-    """What a request asks for, with what its headers say of its ids. ``url`` is relative to the version root."""
+    """Return what a request asks for, including what its headers say about its ids. ``url`` is relative to the version root."""
     target = parse_url(url, method)
     if isinstance(target, BadUrl) or not headers or not _prefers_immutable(headers):
         return target
@@ -124,7 +128,7 @@ def _prefers_immutable(headers: Mapping[str, str]) -> bool:
 
 
 def _has_content(wire: _Wire) -> bool:
-    """Whether a writing sub-request has a content type and a body, which Graph asks for.
+    """True if a writing sub-request has a content type and a body, which Graph requires.
 
     A body is an object with the JSON content type, or a base64 string with any.
     """
@@ -139,9 +143,9 @@ def _has_content(wire: _Wire) -> bool:
 
 
 def _is_chain(wires: list[_Wire], ids: list[str]) -> bool:
-    """Whether each sub-request depends on exactly the one before it.
+    """True if each sub-request depends on exactly the one before it.
 
-    Raises `BatchRefused` where one depends on an id that does not come earlier.
+    Raises `BatchRefused` if one depends on an id that does not come earlier.
     """
     place = {name.casefold(): index for index, name in enumerate(ids)}
     chain = not wires[0].dependsOn
@@ -156,7 +160,7 @@ def _is_chain(wires: list[_Wire], ids: list[str]) -> bool:
 
 
 def with_user(item: SubRequest, user: str | None) -> SubRequest:
-    """The sub-request with ``/me`` turned into the signed-in user; refused where an app asks for it in its own name."""
+    """Replace ``/me`` by the signed-in user. It is refused if an app asks for it in its own name."""
     if isinstance(item.target, BadUrl) or item.target.user != ME:
         return item
     if user is None:

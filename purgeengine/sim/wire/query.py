@@ -1,6 +1,6 @@
 """The query options that the tenant serves: ``$top``, ``$skip``, ``$select`` and ``$count``, as Graph reads them.
 
-What Graph knows besides them is refused with 501 and a sentence. Knows nothing of what is listed.
+Other options of Graph are refused with 501 and a sentence. This module does not know what is listed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _OPTIONS_MAX = 20
 class Options(NamedTuple):
     """What a GET asks for: at most ``top`` of the entries after the first ``skip``, with the fields of ``select``.
 
-    ``top`` is None where the page is to have its usual size, and ``select`` is empty for all fields.
+    ``top`` is None for a page of the usual size. ``select`` is empty for all fields.
     """
 
     top: int | None = None
@@ -26,7 +26,7 @@ class Options(NamedTuple):
     counted: bool = False
 
     def next_page(self, skip: int) -> str:
-        """The query of the page that follows, after the first ``skip`` entries."""
+        """Return the query of the next page, which follows the first ``skip`` entries."""
         parts = [] if self.top is None else [f"%24top={self.top}"]
         if self.select:
             parts.append("%24select=" + quote(",".join(self.select), safe=","))
@@ -39,7 +39,7 @@ NO_OPTIONS = Options()
 
 
 class QueryRefused(Exception):
-    """The query is refused with ``status`` and ``code``; the message says why."""
+    """The query is refused with ``status`` and ``code``. The message tells why."""
 
     def __init__(self, message: str, status: int = 400, code: str = "BadRequest") -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class QueryRefused(Exception):
 
 
 def parse_query(query: str) -> Options:
-    """The options of a query. Raises `QueryRefused` for what Graph refuses and for what the tenant does not serve."""
+    """Return the options of a query. Raises `QueryRefused` for what Graph refuses, and for what the tenant does not serve."""
     options = NO_OPTIONS
     given: set[str] = set()
     for part in query.split("&")[: _OPTIONS_MAX + 1]:
@@ -87,7 +87,7 @@ def parse_query(query: str) -> Options:
 
 
 def _number(name: str, value: str) -> int:
-    """A number that is not negative, and of at most nine digits."""
+    """Read a number that is not negative and has at most nine digits."""
     if not value.isascii() or not value.isdigit() or len(value) > 9:
         raise QueryRefused(
             f"Invalid value '{value[:40]}' for {name} query option found. "

@@ -1,9 +1,10 @@
-r"""What a request's method and url ask for, and which urls no careful client sends.
+r"""What a request's method and URL ask for, and which URLs no careful client sends.
 
-Knows the urls of contacts, contact folders, users and the organization, and Graph's way with percent-encoding. Graph decodes
-``%2F`` and resolves the path again, so a segment that holds ``/``, ``\``, ``..`` or the like after decoding could reach another
-mailbox: such a url is answered with 400 and reported as a violation. What Graph has and the tenant has not is answered with 501
-and a sentence. Knows nothing of mailboxes or time.
+This module knows the URLs of contacts, contact folders, users and the organization, and how Graph treats
+percent-encoding. Graph decodes ``%2F`` and resolves the path again. So a segment that contains ``/``, ``\``, ``..``
+or the like after decoding could reach another mailbox: such a URL is answered with 400 and reported as a violation.
+What Graph serves and the tenant does not is answered with 501 and a sentence. This module does not know mailboxes or
+time.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from purgeengine.sim.wire.surface import CONTACT_PARTS, FOLDER_PARTS, FUNCTIONS,
 ID = re.compile(r"[A-Za-z0-9_=-]{1,512}")
 """A contact or folder id as Graph writes it: URL-safe base64."""
 _FORBIDDEN = re.compile(r"[/\\?%\x00-\x20\x7f-\x9f]")
-"""Characters that Graph may read as the path's structure once a segment is decoded, and controls."""
+"""Characters that Graph may read as the structure of the path once a segment is decoded, and control characters."""
 _PLAIN = re.compile(
     r"/?users/([A-Za-z0-9_-][A-Za-z0-9@._-]*)(?:/contactFolders/([A-Za-z0-9_=-]+))?/contacts/([A-Za-z0-9_=-]+)(/permanentDelete)?"
 )
-"""Nearly every url there is; it holds nothing that could be a trick, and is read in a quarter of the time."""
+"""Nearly every URL matches this. A match contains nothing that could be a trick, and is read in a quarter of the time."""
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _QUOTED_USER = re.compile(r"users\('(.*)'\)", re.DOTALL)
 _VERSIONS = frozenset({"v1.0", "beta"})
@@ -45,15 +46,16 @@ class Ask(StrEnum):
 
 
 DEEDS = frozenset({Ask.PERMANENT_DELETE, Ask.DELETE})
-"""These change something."""
+"""Requests that change something."""
 OF_DIRECTORY = frozenset({Ask.GET_USER, Ask.LIST_USERS, Ask.GET_ORGANIZATION})
-"""These are answered by the directory, not by a mailbox, and count against no mailbox's limits."""
+"""Requests that the directory answers, not a mailbox. They count against no mailbox's limits."""
 
 
 class Target(NamedTuple):
-    """What a request is about; ``folder`` is empty for a contact addressed through its mailbox alone.
+    """What a request is about. ``folder`` is empty for a contact that is addressed through its mailbox alone.
 
-    ``immutable`` is true where its header ``Prefer`` says that its ids are immutable ones. ``user`` is `ME` for the signed-in user.
+    ``immutable`` is true if the header ``Prefer`` says that the ids are immutable. ``user`` is `ME` for the signed-in
+    user.
     """
 
     user: str
@@ -65,7 +67,7 @@ class Target(NamedTuple):
 
 
 class BadUrl(NamedTuple):
-    """Why a url is refused: the answer's status, code and message, and what to tell the client's author."""
+    """Why a URL is refused: the answer's status, code and message, and what to tell the author of the client."""
 
     status: int
     code: str
@@ -74,15 +76,15 @@ class BadUrl(NamedTuple):
 
 
 ME = "/me"
-"""The user of a target that is about whoever signed in; no name holds a slash."""
+"""The user of a target that is about the signed-in user. No name contains a slash."""
 
 
 class _Trick(Exception):
-    """A segment that is not what it seems; the message says why."""
+    """A segment that is not what it seems. The message tells why."""
 
 
 class _Shape(NamedTuple):
-    """A path that Graph has: what the served methods ask for, and which others Graph has for it."""
+    """A path that Graph has: what each served method asks for, and which other methods Graph has for it."""
 
     served: dict[str, Ask]
     others: tuple[str, ...] = ()
@@ -98,11 +100,14 @@ _FOLDER = _Shape({"GET": Ask.GET_FOLDER}, ("PATCH", "DELETE"))
 _CHILD_FOLDERS = _Shape({"GET": Ask.LIST_CHILD_FOLDERS}, ("POST",))
 _ORGANIZATION = _Shape({"GET": Ask.GET_ORGANIZATION})
 _PLAIN_ASKS = {("POST", True): Ask.PERMANENT_DELETE, ("DELETE", False): Ask.DELETE, ("GET", False): Ask.GET_CONTACT}
-"""By method, and whether the url of a contact ends in ``/permanentDelete``."""
+"""What the URL of a contact asks for, by method and by whether it ends in ``/permanentDelete``."""
 
 
 def parse_url(url: str, method: str = "POST") -> Target | BadUrl:
-    """What ``url`` (relative to the version root, with or without the first slash) addresses, or its refusal."""
+    """Return what ``url`` addresses, or its refusal.
+
+    ``url`` is relative to the version root, with or without the first slash.
+    """
     plain = _PLAIN.fullmatch(url)
     if plain and ".." not in url and plain[3] not in FUNCTIONS:
         ask = _PLAIN_ASKS.get((method, plain[4] is not None))
@@ -129,7 +134,7 @@ def parse_url(url: str, method: str = "POST") -> Target | BadUrl:
 
 
 def _structure_problem(url: str) -> str | None:
-    """Why the url is not a plain relative path, or None."""
+    """Return why the URL is not a plain relative path, or None."""
     if "://" in url or url.startswith("//"):
         return "the url is absolute"
     for character, what in (("?", "a query"), ("#", "a fragment"), ("\\", "a backslash")):
@@ -139,7 +144,7 @@ def _structure_problem(url: str) -> str | None:
 
 
 def _decode(segment: str) -> str:
-    """The segment, percent-decoded once. Raises `_Trick` where the result could be read as a path."""
+    """Percent-decode a segment once. Raises `_Trick` if the result could be read as a path."""
     decoded = segment
     if "%" in segment:
         if _BROKEN_ESCAPE.search(segment):
@@ -154,7 +159,10 @@ def _decode(segment: str) -> str:
 
 
 def _target(method: str, segments: list[str], url: str) -> Target | BadUrl:
-    """Match the decoded segments with the shapes, after bringing ``me`` and ``users('x')`` into the form ``users``, ``x``."""
+    """Match the decoded segments with the shapes.
+
+    ``me`` and ``users('x')`` are first brought into the form ``users``, ``x``.
+    """
     quoted = _QUOTED_USER.fullmatch(segments[0])
     if quoted:
         segments = ["users", quoted[1].replace("''", "'"), *segments[1:]]
@@ -189,7 +197,7 @@ def _target(method: str, segments: list[str], url: str) -> Target | BadUrl:
 
 
 def _in_contacts(method: str, url: str, target: Target, rest: list[str]) -> Target | BadUrl:
-    """What is asked of the contacts of a mailbox or folder: ``rest`` follows ``contacts`` in the path."""
+    """Return what is asked of the contacts of a mailbox or folder. ``rest`` is the path after ``contacts``."""
     if not rest:
         return _served(_CONTACTS, method, url, target)
     target = target._replace(contact=rest[0])
@@ -205,7 +213,7 @@ def _in_contacts(method: str, url: str, target: Target, rest: list[str]) -> Targ
 
 
 def _served(shape: _Shape, method: str, url: str, target: Target) -> Target | BadUrl:
-    """The target, where the tenant serves the method for this path; else 405, or 501 for what Graph itself could do."""
+    """Return the target if the tenant serves the method for this path; else 405, or 501 for what Graph itself could do."""
     ask = shape.served.get(method)
     if ask is None and method in shape.others:
         return _not_served(method, url)
@@ -220,7 +228,7 @@ def _served(shape: _Shape, method: str, url: str, target: Target) -> Target | Ba
 
 
 def _elsewhere(method: str, segments: list[str], url: str) -> BadUrl:
-    """What is said of a path that the tenant does not serve: 501 where Graph knows it, as far as its parts tell, and 400 else."""
+    """Return the refusal of a path that the tenant does not serve: 501 if Graph knows it, as far as can be told, else 400."""
     if segments[0] not in ROOTS:
         return _no_segment(segments[0], url, "nothing that Graph knows")
     if segments[0] == "users" and len(segments) > 2:

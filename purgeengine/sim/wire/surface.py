@@ -1,6 +1,6 @@
-"""Names of Graph's own surface that the tenant knows of without serving them: they are refused with 501, all others with 400.
+"""Names in Graph's API that the tenant knows without serving them. They are refused with 501, all others with 400.
 
-Names of version 1.0 as its reference lists them; names only.
+The names are those in the reference of version 1.0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOTS = _names(
     teamwork tenantRelationships users
     """
 )
-"""What may stand first in a path."""
+"""Names that may come first in a path."""
 USER_PARTS = _names(
     """
     $count activities agreementAcceptances appRoleAssignments assignLicense authentication calendar
@@ -41,14 +41,14 @@ USER_PARTS = _names(
     teamwork todo transitiveMemberOf translateExchangeIds wipeManagedAppRegistrationsByDeviceTag
     """
 )
-"""What may follow a user."""
+"""Names that may follow a user."""
 FOLDER_PARTS = _names(
     """
     $count childFolders contacts multiValueExtendedProperties permanentDelete singleValueExtendedProperties
     """
 )
-"""What may follow a contact folder."""
+"""Names that may follow a contact folder."""
 CONTACT_PARTS = _names("extensions photo singleValueExtendedProperties multiValueExtendedProperties $value")
-"""What may follow a contact, besides ``permanentDelete``."""
+"""Names that may follow a contact, besides ``permanentDelete``."""
 FUNCTIONS = _names("delta delta() $count")
-"""What may follow a collection in place of an id."""
+"""Names that may follow a collection in place of an id."""

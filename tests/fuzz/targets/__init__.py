@@ -1,4 +1,4 @@
-"""One module for each target: ``case(data)`` raises AssertionError on a broken promise, and anything unforeseen is one as well.
+"""One module for each target. Its ``case(data)`` raises AssertionError on a broken promise; any other error is a break too.
 
-``TOKENS`` are words worth trying. The inputs kept in ``tests/fuzz/corpus/NAME`` are played with every test run.
+``TOKENS`` are words worth trying. Every test run plays the inputs kept in ``tests/fuzz/corpus/NAME``.
 """

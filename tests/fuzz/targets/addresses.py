@@ -1,7 +1,7 @@
-"""Identifiers and urls: an input is a user, a folder and a contact, a line each.
+"""Identifiers and URLs. An input is a user, a folder and a contact, one on each line.
 
-1. Refused with a reason fit for a terminal, or sent under an url of one of the two shapes that speaks of exactly this row.
-2. The check of whole columns says the same.
+1. A row is refused with a reason that a terminal can show, or its URL has one of the two shapes and names exactly
+this row. 2. The check of whole columns says the same.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ TOKENS = (
 
 
 def case(data: bytes) -> None:
-    """One row."""
+    """Check one row."""
     check_row(*[*data.decode("utf-8", "surrogateescape").split("\n", 2), "", "", ""][:3])
 
 
 def check_row(user: str, folder: str, contact: str) -> None:
-    """See above."""
     problem = row_problem(user, folder, contact)
     if problem is None:
         check_urls([Item(user, folder, contact)])

@@ -36,7 +36,7 @@ TOKENS = (
 
 
 def case(data: bytes) -> None:
-    """One answer."""
+    """Check one answer."""
     head, _, body = data.partition(b"\n")
     status, size, wait = [*head.split(b" ", 2), b"", b"", b""][:3]
     http_status = 100 + int(status) % 500 if status[:9].isdigit() and len(status) < 10 else 200
@@ -71,7 +71,7 @@ def without_bodies(answer: Answer | None) -> Answer | None:
 def decoded(
     status: int, headers: dict[str, str], body: bytes, rows: int, operation: Operation = PERMANENT
 ) -> Answer | None:
-    """What the decoder says; None where it says that nobody knows."""
+    """Return the decoder's result. None if it raises `NoAnswer`."""
     try:
         return decode.decode_answer(status, headers, body, rows, NOW_UTC, operation)
     except NoAnswer as error:
@@ -81,7 +81,7 @@ def decoded(
 
 
 def check(answer: Answer, status: int, rows: int) -> None:
-    """What holds of any answer by itself."""
+    """Check what holds for any answer by itself."""
     replies = answer.replies or {}
     assert answer.outer.status == status
     assert set(replies) <= set(range(rows))
@@ -93,7 +93,7 @@ def check(answer: Answer, status: int, rows: int) -> None:
 
 
 def check_reply(reply: Reply) -> None:
-    """Fit to be kept and shown."""
+    """Check that a reply can be stored and shown."""
     assert 100 <= reply.status <= 599
     assert (reply.code + reply.message).isprintable()
     assert len(reply.code) <= CODE_LENGTH_MAX
@@ -102,7 +102,7 @@ def check_reply(reply: Reply) -> None:
 
 
 def check_against_plain_json(answer: Answer, body: bytes, rows: int) -> None:
-    """No row that is spoken of is lost, and none is spoken of that is not: by what the standard library reads."""
+    """Check that every row in the body has a reply and no other row has one, as the standard library reads the body."""
     try:
         found: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -124,6 +124,6 @@ def check_against_plain_json(answer: Answer, body: bytes, rows: int) -> None:
 
 
 def index_of(name: object, rows: int) -> int | None:
-    """Which row an id means: its number, as a number or as text."""
+    """Return the row that an id names: its number, as a number or as text."""
     text = str(name) if type(name) is int else name.strip() if isinstance(name, str) else ""
     return next((index for index in range(rows) if str(index) == text), None)

@@ -1,9 +1,9 @@
-"""The CSV reader: the input is the file, compressed or not.
+"""The CSV reader. The input is the file, compressed or not.
 
-1. Rows, or `InputError` with a sentence.
-2. The same rows wherever blocks end, by the quick way and by the careful one.
-3. What would be sent is what Python's ``csv`` with strict quoting reads: the same rows in the same lines where the file is
-   accepted, and nothing but such rows where it is refused after some of them.
+1. The result is rows, or `InputError` with a sentence.
+2. The rows are equal wherever blocks end, in the quick and in the careful way.
+3. What would be sent is what Python's ``csv`` with strict quoting reads: the same rows in the same lines if the file is accepted, and
+   only such rows if it is refused after some of them.
 4. A file whose quoting that reader refuses is refused.
 """
 
@@ -26,12 +26,15 @@ TOKENS = (
     b"'=1", b"sep=;\n", b";;\n", b'\\"', b'"x" ', b'a"b', b"ann@x.example,A,\"a\nbob@x.example,B\n", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"   ", b"\x85",
 )  # fmt: skip
 BLOCK_SIZES = (3, 64)
-"""Of files as they lie; an archive of a few bytes may unpack to millions, and is read in larger pieces."""
+"""Block sizes in bytes for files as they are.
+
+An archive of a few bytes may unpack to millions, and is read in larger pieces.
+"""
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 
 def case(data: bytes) -> None:
-    """One file."""
+    """Check one file."""
     if data.startswith(b"PAR1"):
         return
     with a_file_of(data) as path:
@@ -43,14 +46,14 @@ def case(data: bytes) -> None:
     check_rows(whole.rows)
     for other in others:
         assert (other.refused is None) == (whole.refused is None), (whole.refused, other.refused)
-        if whole.refused is None:  # where an archive breaks off, blocks decide how much of it can be read
+        if whole.refused is None:  # if an archive breaks off, blocks decide how much of it can be read
             assert other.rows == whole.rows
     if whole.table and not data.startswith(_COMPRESSED):
         check_oracle(data, whole, whole.table)
 
 
 def text_of(data: bytes) -> bytes | None:
-    """The text as UTF-8, or None where it holds half characters."""
+    """Return the text as UTF-8. None if it has half characters."""
     if not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.removeprefix(codecs.BOM_UTF8)
     try:
@@ -60,7 +63,7 @@ def text_of(data: bytes) -> bytes | None:
 
 
 def check_oracle(data: bytes, reading: Reading, table: CsvTable) -> None:
-    """See 3 and 4 above."""
+    """Check promises 3 and 4 above."""
     text = text_of(data)
     if text is None:
         return
@@ -78,13 +81,13 @@ def check_oracle(data: bytes, reading: Reading, table: CsvTable) -> None:
 
 
 def is_no_row(row: OracleRow, table: CsvTable) -> bool:
-    """Whether files were put together here: a header once more, or the line before it."""
+    """True if files were put together here: a repeated header, or the line before it."""
     names = [name.replace("\ufeff", "") for name in row.cells]
     return (len(names) == 1 and names[0].startswith("#TYPE ")) or has_roles(names, table._override)
 
 
 def sendable_of(row: OracleRow, table: CsvTable) -> tuple[int, str, str, str] | None:
-    """Line, user, folder and contact, where all three may be sent and no hole is in the row."""
+    """Return line, user, folder and contact if all three may be sent and the row has no hole."""
     layout = table.layout
     if len(row.cells) != len(layout.names) or any("\0\0" in cell for cell in row.cells):
         return None

@@ -1,4 +1,4 @@
-"""Reading a file whose bytes are the input: what the targets for CSV and for Parquet have in common."""
+"""Read a file whose bytes are the input, for the targets for CSV and for Parquet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Reading(NamedTuple):
 
 @contextmanager
 def a_file_of(data: bytes) -> Iterator[Path]:
-    """A file that is called so that its bytes alone say what it is."""
+    """Make a file whose name says nothing, so that its bytes alone say what it is."""
     with TemporaryDirectory(prefix="fuzz-") as folder:
         path = Path(folder) / "contacts"
         path.write_bytes(data)
@@ -34,7 +34,7 @@ def a_file_of(data: bytes) -> Iterator[Path]:
 
 
 def read(path: Path, block_bytes: int = 1 << 20) -> Reading:
-    """Nothing but `InputError` may be raised; its sentence names the file and steers no terminal."""
+    """Read the file. Only `InputError` may be raised; its sentence names the file and does not control the terminal."""
     rows: list[dict[str, Any]] = []
     table: CsvTable | None = None
     try:
@@ -50,7 +50,7 @@ def read(path: Path, block_bytes: int = 1 << 20) -> Reading:
 
 
 def check_rows(rows: list[dict[str, Any]]) -> None:
-    """Rows are numbered, ascend through the file, and are sendable or have a reason that can be shown."""
+    """Check that rows are numbered, ascend through the file, and can be sent or have a reason that can be shown."""
     assert [row["row"] for row in rows] == list(range(len(rows)))
     lines = [row["line"] for row in rows]
     assert lines == sorted(set(lines))

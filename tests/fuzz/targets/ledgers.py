@@ -1,8 +1,8 @@
-"""Opening a ledger that was damaged, or forged by somebody who handed it over: the input is a list of edits to a small real one.
+"""Open a ledger that was damaged, or forged by somebody who handed it over. The input is a list of edits to a small real one.
 
-1. ``status`` and ``export`` end with 0 or 5, with a sentence and never a traceback; nothing of the ledger steers the terminal, and
+1. ``status`` and ``export`` end with 0 or 5, with a sentence and never a traceback. Nothing in the ledger controls the terminal, and
    no cell of the export runs in a spreadsheet.
-2. Opening it to go on raises nothing but `LedgerError` and `LedgerMismatch`; whatever would be sent has one of the two shapes.
+2. Opening it to resume raises only `LedgerError` and `LedgerMismatch`. Whatever would be sent has one of the two shapes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ ITEMS_LOOKED_AT = 40
 
 
 class Bytes:
-    """The input, taken a number or some bytes at a time; noughts when it is used up."""
+    """The input, taken a number or some bytes at a time. Zeros when it is used up."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -79,17 +79,17 @@ class Bytes:
         return bool(self._data)
 
     def take(self, count: int) -> bytes:
-        """So many bytes, or what is left."""
+        """Take so many bytes, or what is left."""
         taken, self._data = self._data[:count], self._data[count:]
         return taken
 
     def number(self, below: int) -> int:
-        """A number from 0 up to, and not including, ``below``; 0 where there is none."""
+        """Take a number from 0 to ``below - 1``. 0 if nothing is left."""
         return int.from_bytes(self.take(1 if below <= 256 else 2), "big") % max(below, 1)
 
 
 def case(data: bytes) -> None:
-    """One ledger."""
+    """Check one ledger."""
     with TemporaryDirectory(prefix="fuzz-") as scratch:
         folder = Path(scratch) / "L"
         for name, content in original().items():
@@ -97,7 +97,7 @@ def case(data: bytes) -> None:
             (folder / name).write_bytes(content)
         edits = Bytes(data)
         while edits:
-            # What cannot be done to a file that an earlier edit has broken is left undone.
+            # An edit that is impossible on a file that an earlier edit has broken is skipped.
             with suppress(OSError, sqlite3.Error, pa.ArrowException, ValueError, LookupError):
                 EDITS[edits.number(len(EDITS))](folder, edits)
         look_at(folder)
@@ -106,7 +106,7 @@ def case(data: bytes) -> None:
 
 @cache
 def original() -> dict[str, bytes]:
-    """The files of a ledger with everything in it: settled, refused, returned, in flight, closed, blocked, waiting."""
+    """Return the files of a ledger with everything in it: settled, refused, returned, in flight, closed, blocked, waiting."""
     with TemporaryDirectory(prefix="fuzz-") as scratch:
         folder = Path(scratch) / "L"
         with open_ledger(folder, SOURCE) as ledger:
@@ -122,14 +122,14 @@ def original() -> dict[str, bytes]:
 
 
 def some_file(folder: Path, edits: Bytes) -> Path:
-    """One of the ledger's files; the database as often as all others."""
+    """Choose one of the ledger's files; the database as often as all others together."""
     names = sorted(original())
     number = edits.number(2 * len(names))
     return folder / (names[number] if number < len(names) else "ledger.sqlite")
 
 
 def overwrite(folder: Path, edits: Bytes) -> None:
-    """Some bytes, anywhere."""
+    """Overwrite some bytes, anywhere."""
     path = some_file(folder, edits)
     content = bytearray(path.read_bytes())
     place = edits.number(min(len(content), 65_536))
@@ -139,31 +139,31 @@ def overwrite(folder: Path, edits: Bytes) -> None:
 
 
 def cut(folder: Path, edits: Bytes) -> None:
-    """The end of a file is missing."""
+    """Cut off the end of a file."""
     path = some_file(folder, edits)
     content = path.read_bytes()
     path.write_bytes(content[: edits.number(min(len(content), 65_536))])
 
 
 def remove(folder: Path, edits: Bytes) -> None:
-    """A file is missing."""
+    """Remove a file."""
     some_file(folder, edits).unlink()
 
 
 def exchange(folder: Path, edits: Bytes) -> None:
-    """A file holds what another one held."""
+    """Give a file the content of another one."""
     some_file(folder, edits).write_bytes(some_file(folder, edits).read_bytes())
 
 
 def become_folder(folder: Path, edits: Bytes) -> None:
-    """A folder stands where a file was."""
+    """Put a folder in the place of a file."""
     path = some_file(folder, edits)
     path.unlink()
     path.mkdir()
 
 
 def set_cell(folder: Path, edits: Bytes) -> None:
-    """A column of the database holds something else, in one row or in all."""
+    """Change a column of the database, in one row or in all."""
     table, column = CELLS[edits.number(len(CELLS))].split(".")
     value, place = VALUES[edits.number(len(VALUES))], edits.number(8)
     keys = {"meta": "key", "file": "name", "part": "batch"}
@@ -173,18 +173,18 @@ def set_cell(folder: Path, edits: Bytes) -> None:
 
 
 def delete_rows(folder: Path, edits: Bytes) -> None:
-    """A table is empty, or gone."""
+    """Empty a table, or drop it."""
     table = list(TABLES)[edits.number(len(TABLES))]
     on_database(folder, f"DELETE FROM {table}" if edits.number(2) else f"DROP TABLE {table}")
 
 
 def set_version(folder: Path, edits: Bytes) -> None:
-    """Of the format, or whose database it is."""
+    """Change the version of the format, or the mark of the database's owner."""
     on_database(folder, f"PRAGMA {('user_version', 'application_id')[edits.number(2)]} = {edits.number(256)}")
 
 
 def forge_part(folder: Path, edits: Bytes) -> None:
-    """A part is another table with checksums that are right."""
+    """Replace a Parquet file by another table whose checksums are right."""
     part = sorted(name for name in original() if name.endswith(".parquet"))[edits.number(3)]
     table: Any = pq.read_table(folder / part)
     column = edits.number(table.num_columns)
@@ -205,19 +205,19 @@ def forge_part(folder: Path, edits: Bytes) -> None:
 
 
 def adopt(folder: Path, part: str) -> None:
-    """Let the database vouch for the part as it is."""
+    """Let the database accept the Parquet file as it is."""
     on_database(folder, "UPDATE file SET bytes = ?, footer_crc = ? WHERE name = ?", (*footer_of(folder / part), part))
 
 
 def adopt_all(folder: Path, edits: Bytes) -> None:
-    """Whatever was done to the parts, the database vouches for it."""
+    """Let the database accept all Parquet files, whatever was done to them."""
     for part in original():
         if part.endswith(".parquet"):
             adopt(folder, part)
 
 
 def add_stranger(folder: Path, edits: Bytes) -> None:
-    """Something that does not belong there."""
+    """Add a file that does not belong there."""
     name = ("staging", "ledger.sqlite-journal", "ledger.sqlite-wal", "ledger.sqlite-shm", "reserve", "notes.txt")[
         edits.number(6)
     ]
@@ -225,7 +225,7 @@ def add_stranger(folder: Path, edits: Bytes) -> None:
 
 
 def on_database(folder: Path, statement: str, values: tuple[Any, ...] = ()) -> None:
-    """Carry out a statement as a stranger would, with whatever the database then is."""
+    """Run a statement as a stranger would, on whatever the database then is."""
     connection = sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)
     try:
         connection.execute(statement, values)
@@ -243,7 +243,7 @@ EDITS: tuple[Callable[[Path, Bytes], None], ...] = (
 
 
 def look_at(folder: Path) -> None:
-    """As a user does."""
+    """Look at the ledger as a user does."""
     out = folder.parent / "out.csv"
     for arguments in (["status", str(folder)], ["status", str(folder), "--json"], ["export", str(folder), str(out)]):
         with ExitStack() as stack:
@@ -260,7 +260,7 @@ def look_at(folder: Path) -> None:
 
 
 def go_on(folder: Path) -> None:
-    """As ``run`` does when the same command is given again, up to the urls."""
+    """Resume the ledger as ``run`` does, up to the URLs."""
     try:
         with open_ledger(folder, SOURCE) as ledger:
             ledger.counts()
@@ -272,7 +272,7 @@ def go_on(folder: Path) -> None:
 
 
 def unsettled(ledger: Ledger) -> Iterator[int]:
-    """Positions that would be sent."""
+    """Yield the positions that would be sent."""
     for mailbox in ledger.mailboxes(now_utc_ms=NOW, quarantine_s=40.0, window_s=600.0):
         attempts = (attempt.position for attempt in mailbox.unsettled)
         yield from chain(attempts, range(mailbox.next, mailbox.end))

@@ -1,6 +1,6 @@
-"""Opening and reading Parquet: the input is the file.
+"""Open and read Parquet. The input is the file.
 
-Rows, or `InputError` with a sentence; a file that is read to its end has as many rows as it says.
+The result is rows, or `InputError` with a sentence. A file that is read to its end has as many rows as it says.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TOKENS = (
 
 
 def case(data: bytes) -> None:
-    """One file."""
+    """Check one file."""
     if not data.startswith(b"PAR1"):
         data = b"PAR1" + data
     with a_file_of(data) as path:

@@ -1,7 +1,7 @@
-"""``Retry-After``: an input is the header, a line end, and the answer's ``Date``; without one, our clock counts.
+"""``Retry-After``. An input is the header, a line end, and the answer's ``Date``; without a ``Date``, our clock counts.
 
-1. A wait within bounds or none; never an exception.
-2. Never shorter than any of the values asks for, as far as numbers and dates of the standard form go.
+1. The result is a wait within limits or none; never an exception. 2. It is never shorter than any of the values asks
+for, as far as numbers and dates of the standard form are concerned.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ _STANDARD = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}
 
 
 def case(data: bytes) -> None:
-    """One header."""
+    """Check one header."""
     header, _, date = data.decode("utf-8", "replace").partition("\n")
     check_wait(header, date)
 
 
 def check_wait(header: str, date: str) -> None:
-    """See above."""
     for counted_from, date_header in ((standard_date(date), date), (None, None)):
         wait_s = retry_after_s(header, date_header, NOW_UTC)
         assert wait_s is None or 0 <= wait_s <= WAIT_S_MAX
@@ -38,7 +37,7 @@ def check_wait(header: str, date: str) -> None:
 
 
 def asked(header: str, now_utc: float) -> list[float]:
-    """Every wait that the header plainly asks for, in seconds from now."""
+    """Return every wait that the header plainly asks for, in seconds from now."""
     if len(header) > READ_CHARS_MAX:
         return []
     values = re.findall(rf"{_STANDARD.pattern}(?=,|$)|[^,]+", header)
@@ -47,7 +46,7 @@ def asked(header: str, now_utc: float) -> list[float]:
 
 
 def standard_date(text: str) -> float | None:
-    """A date in the one form that servers should write, read by another reader than ours."""
+    """Return the time of a date in the one form that servers should write, read by another reader than ours."""
     if not _STANDARD.fullmatch(text):
         return None
     try:

@@ -1,1 +1,1 @@
-"""What is made of ledgers: exports, chains, failures, and the rows of a retry."""
+"""What is made from ledgers: exports, chains, failures, and the rows of a retry."""

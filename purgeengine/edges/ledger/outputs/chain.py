@@ -1,7 +1,8 @@
 """Several ledgers of one purge: the first, and those that ran rows of it again, as a retry or from an export.
 
-Every row of a later ledger says which row of the first one it is (``origin_row``), and is believed only where that row asks for the
-same contact. Two bytes for each row of the first ledger are kept in memory, and four more while the others are held against it.
+Every row of a later ledger says which row of the first one it is (``origin_row``). That is accepted only if the row
+of the first ledger asks for the same contact. Two bytes for each row of the first ledger are kept in memory, and four
+more while the ledgers are compared.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ from purgeengine.errors import LedgerMismatch, UsageProblem
 
 pc: Any = pyarrow.compute
 LEDGERS_MAX = 200
-"""Ledgers of one chain: their number is a byte, and nobody tries as often."""
+"""Ledgers of one chain. Their number is stored in a byte, and nobody retries so often."""
 
 _WAITING, _IN_DOUBT = 0, 8
 _DOUBTFUL = 16
-"""Added to the code of an outcome that left the row in doubt."""
+"""Added to the code of an outcome whose row is in doubt."""
 _INVALID = OUTCOME_CODES[Outcome.INVALID]
 _NAMES = pa.array([OUTCOMES[code].value for code in range(1, len(OUTCOMES) + 1)], pa.string())
 _STATES = {
@@ -49,7 +50,7 @@ Progress = Callable[[int], None]
 
 
 class Share(NamedTuple):
-    """One ledger of a chain: how many rows it had in hand, and for how many of them it has the last word, by outcome."""
+    """One ledger of a chain: its number of rows, and, by outcome, the rows whose final state it decides."""
 
     folder: Path
     rows: int
@@ -58,40 +59,41 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """What finally became of every row of the first ledger, by its number; ``holders`` are the ledgers that have the last word."""
+    """What finally became of every row of the first ledger, by row number. ``holders`` tells which ledger decides each row."""
 
     states: bytearray
     holders: bytearray
     shares: tuple[Share, ...]
 
     def of(self, row: int) -> ChainState:
-        """The state of a row."""
+        """Return the state of a row."""
         return _STATES[self.states[row]]
 
     def counts(self) -> Counts:
-        """How many rows ended how; they add up to the rows of the first ledger."""
+        """Count the rows by outcome and state. They add up to the rows of the first ledger."""
         found = Counter(self.states)
         outcomes = {outcome: found[code] + found[code + _DOUBTFUL] for outcome, code in OUTCOME_CODES.items()}
         return Counts(len(self.states), outcomes, found[_WAITING], found[_IN_DOUBT])
 
     def left_in_doubt(self) -> int:
-        """Rows with an outcome that may be gone all the same."""
+        """Count the rows with an outcome whose contacts may be gone all the same."""
         return sum(rows for code, rows in Counter(self.states).items() if code > _DOUBTFUL)
 
 
 class Chain:
-    """Ledgers in the order in which they ran, the first of them first. Close it, or use it as a context manager."""
+    """Ledgers in the order in which they ran. Close it, or use it as a context manager."""
 
     def __init__(self, ledgers: Sequence[LedgerReader], closing: ExitStack) -> None:
-        """For `open` only."""
+        """Keep open ledgers that are in order. Only `open` calls this."""
         self.ledgers = tuple(ledgers)
         self._closing = closing
 
     @classmethod
     def open(cls, folders: Sequence[Path]) -> Self:
-        """Open them, in whatever order they are named.
+        """Open the ledgers in these folders, named in any order.
 
-        Raises `LedgerError` as `LedgerReader.open` does, and `LedgerMismatch` where they have not one first ledger.
+        Raises `UsageProblem` if a folder is named twice, `LedgerError` as `LedgerReader.open` does, and
+        `LedgerMismatch` if the ledgers do not all begin with one first ledger.
         """
         twice = [folder for folder, count in Counter(path.resolve() for path in folders).items() if count > 1]
         if twice:
@@ -111,19 +113,19 @@ class Chain:
         self.close()
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """Close the ledgers. Safe to call twice."""
         self._closing.close()
 
     @property
     def unnamed(self) -> list[Path]:
-        """Ledgers that run rows of one which was not named: what that one did is not known here."""
+        """Folders of ledgers that ran rows of a ledger which is not in the chain. What that one did is not known here."""
         known = {ledger.identity for ledger in self.ledgers}
         return [ledger.folder for ledger in self.ledgers[1:] if ledger.about.get("parent", "") not in (*known, "")]
 
     def final(self, on_progress: Progress | None = None) -> Final:
-        """Read all rows of all ledgers. ``on_progress`` is told the rows of the first one.
+        """Read all rows of all ledgers. ``on_progress`` is called with the number of rows of the first one read so far.
 
-        Raises `LedgerMismatch` where a row did not come from where it says.
+        Raises `LedgerMismatch` if a row did not come from the row that it names.
         """
         first, *others = self.ledgers
         states = bytearray()
@@ -151,19 +153,20 @@ class Chain:
 
 
 class _Origins:
-    """Takes note of which contact each row is said to be, and holds that against the first ledger in one more pass."""
+    """Notes which contact each row of the first ledger is said to be, and compares that with the first ledger in one more pass."""
 
     def __init__(self, first: LedgerReader, states: bytearray) -> None:
         self._first = first
         self._states = states
-        self._mended: set[int] = set()  # invalid in the first ledger: another contact may be meant by now
-        self._marks = array("I")  # of the contact that a row is said to ask for; 0 where no ledger speaks of the row
+        self._mended: set[int] = set()  # rows invalid in the first ledger: a later one may ask for another contact
+        # for each row, a mark of the contact that a later ledger says it asks for; 0 if none does
+        self._marks = array("I")
         self._claims: list[LedgerReader] = []
 
     def claimed(self, ledger: LedgerReader) -> Iterator[tuple[int, ChainState]]:
-        """Every row of a later ledger: the number of the row of the first one that it says it is, and its state.
+        """Yield, for every row of a later ledger, the row of the first ledger that it says it is, and its state.
 
-        Invalid ones are left out: they were never sent, and what is wrong with them may be their origin.
+        Invalid rows are left out: they were never sent, and ``origin_row`` may be what is wrong with them.
         """
         if not self._marks:
             self._marks = array("I", bytes(4 * len(self._states)))
@@ -188,8 +191,8 @@ class _Origins:
     def check(self) -> None:
         """Compare each row of the first ledger that a later one claims to continue with what the later one says of it.
 
-        Raises `LedgerMismatch` where user or contact differ, and names the later ledger.
-        A row that was invalid at first may have been corrected, and is not compared.
+        Raises `LedgerMismatch`, which names the later ledger, if user or contact differ. A row that was invalid in
+        the first ledger may have been corrected, and is not compared.
         """
         marks = self._marks
         if not marks:
@@ -221,7 +224,10 @@ class _Origins:
 
 
 def _in_order(ledgers: Sequence[LedgerReader]) -> list[LedgerReader]:
-    """The first one, then each after the one whose rows it ran again, as they were sent. Raises `LedgerMismatch`."""
+    """Return the ledgers in the order in which they ran: the first, then each after the one whose rows it ran again.
+
+    Raises `LedgerMismatch` if they do not all begin with one first ledger.
+    """
     if len(ledgers) == 1:
         return list(ledgers)
     firsts = [ledger for ledger in ledgers if ORIGIN_COLUMN not in ledger.about["extra_columns"]]
@@ -252,7 +258,7 @@ def _by_descent(ledgers: list[LedgerReader]) -> Iterator[LedgerReader]:
 
 
 def _coded(batch: pa.RecordBatch) -> bytes:
-    """The states of rows, a byte each."""
+    """Return the states of rows, one byte for each."""
     outcome, in_doubt = batch.column("outcome"), batch.column("in_doubt")
     none = pc.if_else(in_doubt, pa.scalar(_IN_DOUBT, pa.uint8()), pa.scalar(_WAITING, pa.uint8()))
     doubt = pc.if_else(in_doubt, pa.scalar(_DOUBTFUL, pa.uint8()), pa.scalar(0, pa.uint8()))
@@ -262,7 +268,7 @@ def _coded(batch: pa.RecordBatch) -> bytes:
 
 
 def _number(said: str | None, rows: int) -> int | None:
-    """A row number as a spreadsheet may have left it, or None where it is none of the first ledger's."""
+    """Read a row number as a spreadsheet may have left it. None if the first ledger has no such row."""
     text = (said or "").strip()
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         return None
@@ -270,5 +276,5 @@ def _number(said: str | None, rows: int) -> int | None:
 
 
 def _mark(user: str, contact: str) -> int:
-    """Tells contacts apart, by one chance in two billion; never 0."""
+    """Return a number that is never 0 and that differs for different contacts but for a chance of 1 in 2 billion."""
     return crc32(f"{mailbox_key(user)}\n{contact}".encode()) | 1

@@ -1,7 +1,7 @@
-"""A chain of ledgers as advice needs it: where nothing was found under its id over all of them, and what each has the last word on.
+"""What advice needs to know of a chain of ledgers: where no contact was found, and which rows each ledger decides.
 
-For a chain the answer is in no single database, so the rows of the first ledger are read once more. What is counted by mailbox
-lies in a temporary database that SQLite moves to the disk when it grows.
+No single database has the answer for a chain, so the rows of the first ledger are read once more. Counts by mailbox
+lie in a temporary database, which SQLite moves to the disk when it grows.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ pc: Any = pyarrow.compute
 _PURGED, _ABSENT = OUTCOME_CODES[Outcome.PURGED], OUTCOME_CODES[Outcome.ABSENT]
 _FOUND, _NOT_FOUND = 1, 2
 _KIND_OF = bytes(_FOUND if code == _PURGED else _NOT_FOUND if code == _ABSENT else 0 for code in range(256))
-"""From the code of a final state to whether the contact was found; 0 where Graph was not asked, or did not say."""
+"""From the code of a final state to whether the contact was found. 0 if Graph was not asked, or did not tell."""
 _IN_PURGES = 403
 """Status of an absent row whose contact Graph found in the Purges folder."""
 
 
 def absence_over(chain: Chain, final: Final, most: int) -> Absence | None:
-    """Where nothing, or nearly nothing, was found, with at most so many mailboxes; None where that is nowhere so."""
+    """Return where no contact, or nearly none, was found, with at most ``most`` mailboxes. None if there is no such mailbox."""
     if len(chain.ledgers) == 1:
         return chain.ledgers[0].review(most).absence
     counts = final.counts()
@@ -57,7 +57,7 @@ def absence_over(chain: Chain, final: Final, most: int) -> Absence | None:
 
 
 def _kinds(chain: Chain, final: Final) -> bytearray:
-    """For each row of the first ledger, whether its contact was found."""
+    """Return, for each row of the first ledger, whether its contact was found."""
     kinds = bytearray(final.states.translate(_KIND_OF))
     for number, ledger in enumerate(chain.ledgers):
         origin = "row" if number == 0 else ORIGIN_COLUMN
@@ -75,7 +75,7 @@ def _in_purges(batches: Iterator[pa.RecordBatch], origin: str) -> Iterator[int]:
 
 
 def _count(scratch: sqlite3.Connection, users: Any, kinds: bytearray) -> None:
-    """Add the rows of a batch to what is known of their mailboxes."""
+    """Add the rows of a batch to the counts of their mailboxes."""
     table = pa.table({"user": users, "kind": pa.array(memoryview(kinds), pa.uint8())})
     table = table.filter(pc.greater(table.column("kind"), 0))
     sums = table.group_by(["user", "kind"]).aggregate([("kind", "count")])
@@ -91,7 +91,7 @@ def _count(scratch: sqlite3.Connection, users: Any, kinds: bytearray) -> None:
 
 
 def situations_of(chain: Chain, final: Final, endings: Failures) -> list[Situation]:
-    """The ledgers of the chain with the rows of which each has the last word."""
+    """Return what advice needs to know of each ledger of the chain, about the rows that it decides."""
     found = []
     for number, (ledger, share) in enumerate(zip(chain.ledgers, final.shares, strict=True)):
         counts = ledger.counts()

@@ -1,6 +1,6 @@
-"""The ledger as a file: CSV for people and spreadsheets, Parquet for programs. The file is itself a valid input.
+"""Write a ledger to a file: CSV for people and spreadsheets, Parquet for programs. The file is itself a valid input.
 
-It knows formats only; what stands in the rows comes from `LedgerReader.rows`.
+This module knows file formats. What the rows contain comes from `LedgerReader.rows`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from purgeengine.errors import LedgerError, UsageProblem
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 FORMULA = r"^[=+\-@\t\r']"
-"""Cells that a spreadsheet would run (OWASP's list), and those that begin as their neutralised form does."""
+"""Cells that a spreadsheet would run as a formula (OWASP's list), and cells that begin like a neutralised one."""
 GROUP_ROWS = 32_768
 
-# With their types given: without, pyarrow looks for pandas each time, which takes 100 µs.
+# pyarrow looks for pandas, which takes 100 µs, whenever a scalar is made without a type.
 _JOIN: Any = pc.binary_join_element_wise
 _NOTHING, _QUOTE, _UTC = (pa.scalar(text, pa.string()) for text in ("", "'", "Z"))
 
@@ -45,10 +45,11 @@ def export(
     only: Collection[Outcome] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write the rows (those with an outcome in ``only``, or all) to ``out`` and answer how many there were.
+    """Write the rows (those with an outcome in ``only``, or all) to ``out``. Return how many were written.
 
-    The ending says the format: .csv, .csv.gz or .parquet. The file appears when it is whole. ``on_progress`` is told the rows of
-    the input read so far. Raises `UsageProblem` for another ending, `LedgerError` when the file cannot be written.
+    The ending of the name chooses the format: .csv, .csv.gz or .parquet. The file appears when it is whole.
+    ``on_progress`` is called with the number of input rows read so far. Raises `UsageProblem` for another ending or a
+    name that cannot be used, and `LedgerError` if the file cannot be written.
     """
     out = Path(out)
     if not out.name.lower().endswith(ENDINGS):
@@ -73,14 +74,14 @@ def export(
 
 @contextmanager
 def appearing(temporary: Path, out: Path) -> Iterator[None]:
-    """Give the finished file its name, or leave nothing behind."""
+    """Rename the finished file to ``out``. If an error comes first, delete it and raise `LedgerError`."""
     try:
         yield
         temporary.replace(out)
     except (OSError, pa.ArrowException) as error:
         raise LedgerError(f"{out} cannot be written: {_cause(error, out)}") from error
     finally:
-        with suppress(OSError):  # on a disk that cannot be written, there is nothing either
+        with suppress(OSError):  # a disk that cannot be written has no such file either
             temporary.unlink(missing_ok=True)
 
 
@@ -126,7 +127,7 @@ class _ParquetFile:
 
 
 class _CsvFile:
-    """UTF-8, every text quoted, so that any reader takes it; times as 2026-01-31T12:00:00.000Z."""
+    """A CSV file in UTF-8. Every text is quoted, so that any reader takes it. Times look like 2026-01-31T12:00:00.000Z."""
 
     def __init__(self, path: Path, schema: pa.Schema, *, compressed: bool) -> None:
         names = [_neutral_name(name) for name in schema.names]
@@ -153,7 +154,7 @@ class _CsvFile:
 
 
 def as_text(column: Any, field: Any) -> Any:
-    """A column of any of the types of an export as text, as it stands in CSV but for what is done to formulas."""
+    """Return a column of an export as text, as it stands in CSV but with formulas unchanged."""
     if _is_time(field):
         plain = column.cast(pa.timestamp("ms")).cast(pa.string())
         return _JOIN(pc.replace_substring(plain, " ", "T"), _UTC, _NOTHING)
@@ -176,5 +177,5 @@ def _is_time(field: Any) -> bool:
 
 
 def _neutral_name(name: str) -> str:
-    """Column names come from the input as well."""
+    """Make a column name safe in a spreadsheet: names come from the input as well."""
     return f"'{name}" if name[:1] in ("=", "+", "-", "@", "\t", "\r", "'") else name

@@ -1,6 +1,7 @@
-"""Rows that did not end well, over one ledger or a chain of them: grouped by what they were told, and by mailbox, with examples.
+"""Rows that failed, over one ledger or a chain: grouped by reply and by mailbox, with examples.
 
-One pass over the rows, in memory that grows with the number of mailboxes that failed and not with the rows.
+Failed means refused, exhausted, skipped or invalid. The rows are read in one pass. Memory grows with the number of
+mailboxes that have failed rows, not with the rows.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from purgeengine.edges.ledger.outputs.chain import Chain, Final
 
 ENDED_BADLY = tuple(outcome for outcome in Outcome if outcome.ended_badly)
 GROUPS_MAX = 2_000
-"""Groups counted one by one; the rest are counted together, since messages may hold ids and so be without number."""
+"""Groups counted one by one. The rest are counted together, because messages may contain ids and so have no bound."""
 OTHERS = "others, of which each is rare"
 EXAMPLES_MAX = 3
 """Rows shown of each group."""
@@ -27,7 +28,10 @@ _COLUMNS = ("row", "user", "contact", "outcome", "status", "code", "message", "s
 
 
 class Told(NamedTuple):
-    """What rows were told; status 0 where no answer came. Of ``invalid`` rows, the message says what is wrong with them."""
+    """The reply that rows got.
+
+    Status 0 means that no answer came. For ``invalid`` rows, the message tells what is wrong with them.
+    """
 
     status: int
     code: str
@@ -36,7 +40,7 @@ class Told(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One row of a group: its number in the first ledger, and where to look for it in Graph's own logs."""
+    """One row of a group: its number in the first ledger, and the call id with which Graph's own logs can be searched."""
 
     row: int
     user: str
@@ -47,24 +51,24 @@ class Example(NamedTuple):
 
 @dataclass(slots=True)
 class Group:
-    """Rows that were told the same."""
+    """Rows that got the same reply."""
 
     told: Told
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     held: Counter[tuple[int, Outcome]] = field(default_factory=Counter)
-    """Rows by the ledger of the chain that has the last word, and by outcome."""
+    """Rows by the ledger of the chain that decides them, and by outcome."""
     in_doubt: int = 0
     examples: list[Example] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
-        """How many."""
+        """How many rows the group has."""
         return self.outcomes.total()
 
 
 @dataclass(slots=True)
 class FailedMailbox:
-    """A mailbox with rows that did not end well."""
+    """A mailbox with failed rows."""
 
     user: str
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -72,17 +76,17 @@ class FailedMailbox:
 
     @property
     def rows(self) -> int:
-        """Rows that did not end well."""
+        """How many failed rows the mailbox has."""
         return self.outcomes.total()
 
     @property
     def reason(self) -> Told:
-        """What most of them were told."""
+        """The most frequent reply to the mailbox's failed rows."""
         return self.told.most_common(1)[0][0]
 
 
 class Failures:
-    """What became of the rows that did not end well; made by `failures_of`."""
+    """The failed rows of a chain, grouped. `failures_of` makes it."""
 
     def __init__(self) -> None:
         self._groups: dict[Told, Group] = {}
@@ -90,29 +94,29 @@ class Failures:
 
     @property
     def mailboxes(self) -> int:
-        """Mailboxes with such rows, invalid ones left aside."""
+        """How many mailboxes have failed rows, apart from invalid ones."""
         return len(self._mailboxes)
 
     def groups(self, most: int, *, invalid: bool = False) -> list[Group]:
-        """The largest groups, at most so many, largest first: those of rows that were sent or skipped, or of invalid ones."""
+        """Return the ``most`` largest groups, largest first: those of invalid rows, or those of all other failed rows."""
         wanted = [group for group in self._groups.values() if group.told.invalid is invalid]
         return nlargest(most, wanted, key=lambda group: group.rows)
 
     def count(self, *, invalid: bool = False) -> int:
-        """How many groups there are."""
+        """Count the groups."""
         return sum(group.told.invalid is invalid for group in self._groups.values())
 
     @property
     def in_doubt(self) -> int:
-        """Rows that did not end well and may be gone all the same."""
+        """Failed rows whose contacts may be gone all the same."""
         return sum(group.in_doubt for group in self._groups.values())
 
     def worst(self, most: int) -> list[FailedMailbox]:
-        """The mailboxes with most such rows, at most so many, worst first."""
+        """Return the ``most`` mailboxes with the most failed rows, worst first."""
         return nlargest(most, self._mailboxes.values(), key=lambda mailbox: mailbox.rows)
 
     def told_of(self, ledger: int) -> list[advice.FailedRows]:
-        """What rows were told of which this ledger of the chain has the last word, most frequent first, invalid ones left aside."""
+        """Return the replies to the rows that this ledger of the chain decides, most frequent first, without invalid rows."""
         found = [
             advice.FailedRows(outcome, group.told.status, group.told.code, group.told.message, rows)
             for group in self._groups.values()
@@ -122,7 +126,7 @@ class Failures:
         return sorted(found, key=lambda told: -told.rows)
 
     def take(self, told: Told, outcome: Outcome, user: str, in_doubt: bool, ledger: int = 0) -> Group:
-        """Count a row of which this ledger of the chain has the last word; answers its group."""
+        """Count a row that this ledger of the chain decides. Return its group."""
         group = self._groups.get(told)
         if group is None:
             if len(self._groups) >= GROUPS_MAX:
@@ -139,7 +143,7 @@ class Failures:
 
 
 def failures_of(chain: Chain, final: Final) -> Failures:
-    """Read the rows of all ledgers once more, and look at those that each has the last word on."""
+    """Read the rows of all ledgers once more, and group the failed rows that each ledger decides."""
     endings = Failures()
     for number, ledger in enumerate(chain.ledgers):
         if not any(final.shares[number].holds[outcome] for outcome in ENDED_BADLY):
@@ -162,19 +166,19 @@ _SHOWN = ("contact", "settled_utc", "client_request_id")
 
 
 def _rows(batch: Any, origin: str, files: Sequence[str]) -> Iterator[tuple[int, int, Outcome, Told, str]]:
-    """Index, row of the first ledger, outcome, what it was told, user."""
+    """Yield, for each row: index in the batch, row number in the first ledger, outcome, reply, user."""
     names = (origin, "user", "outcome", "status", "code", "message")
     cells = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
     for index, (row, user, outcome, status, code, message) in enumerate(cells):
         kind = Outcome(outcome)
         if kind is not Outcome.INVALID:
             yield index, int(row), kind, Told(status or 0, code, message), user
-        elif origin == "row":  # in a later ledger, what is wrong with it may be its origin
+        elif origin == "row":  # a later ledger's row may be invalid because of its origin
             yield index, row, kind, Told(0, "", _reason(message, files), invalid=True), user
 
 
 def _reason(message: str, files: Sequence[str]) -> str:
-    """Without the line and the file, so that rows with the same mistake are one group."""
+    """Return the reason without line and file, so that rows with the same mistake are one group."""
     place = message.split(" ", 3)  # line, number, of, file and reason
     for name in files:
         if len(place) == 4 and place[3].startswith(f"{name}: "):

@@ -1,6 +1,6 @@
-"""Rows of a ledger as the input of a new one: what reading an export of them would give, without a file in between.
+"""Rows of a ledger as the input of a new one. They are what an export of them would give, without a file in between.
 
-The earlier ledger is only read. It knows what an export and an input are; it must not know why rows are chosen.
+The earlier ledger is only read. This module knows exports and inputs; it does not know why rows are chosen.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from purgeengine.run_limits import Limits
 
 @dataclass(frozen=True, slots=True)
 class LedgerRows:
-    """An input (`purgeengine.edges.ledger.staging.survey.Input`) of the rows that ``selection`` means.
+    """The rows that ``selection`` chooses, as an input (`purgeengine.edges.ledger.staging.survey.Input`).
 
-    ``limits`` say how long the service counts what the earlier run sent. The reader must stay open while rows are read.
+    ``limits`` tells how long the service counts what the earlier run sent. The reader must stay open while the rows
+    are read.
     """
 
     reader: LedgerReader
@@ -39,24 +40,27 @@ class LedgerRows:
     utc: Callable[[], float] = time.time
     """The wall clock, in seconds since 1970."""
     identity: str = field(init=False)
-    """That of the earlier ledger, known from the beginning: its digest is asked for in a thread, while the reader may be closed."""
+    """The identity of the earlier ledger.
+
+    It is read at once, because `digest` runs in a thread when the reader may be closed already.
+    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "identity", self.reader.identity)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The earlier ledger stands for the files it was made from."""
+        """The folder of the earlier ledger, in place of input files."""
         return (self.reader.folder,)
 
     @property
     def extra_columns(self) -> tuple[str, ...]:
-        """As `open_source` would call those of an export."""
+        """The names of the extra columns, as `open_source` would find them in an export."""
         return tuple(name for _, name in self._extras)
 
     @property
     def earlier(self) -> Takeover:
-        """Where the rows come from, and what the service may still count, as of now."""
+        """What the new ledger takes over from the earlier one, as of now."""
         limits, reader = self.limits, self.reader
         calls = reader.batches()
         cooldown = LostCallCooldown(limits, calls.slowest_s or 0.0, calls.answered)
@@ -64,11 +68,11 @@ class LedgerRows:
         return reader.taken_over(round(self.utc() * 1000), cooldown.length_s, window_s)
 
     def digest(self) -> str:
-        """The same for the same rows of the same ledger, wherever its folder lies."""
+        """Return a digest of the ledger's identity and the selection. It does not depend on where the ledger's folder lies."""
         return hashlib.sha256(f"retry {self.identity} {self.selection}".encode()).hexdigest()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows as `Source.batches` gives them; ``line`` is their number in the earlier ledger."""
+        """Yield the rows as `Source.batches` does. ``line`` is the row number in the earlier ledger."""
         count = 0
         for found in self.reader.rows(self.selection.outcomes):
             rows = self.selection.keep(found)
@@ -82,7 +86,7 @@ class LedgerRows:
         return layout_of(self.reader.folder, names, {}).extras
 
     def _batch(self, rows: pa.RecordBatch, first: int) -> pa.RecordBatch:
-        """An invalid row stays invalid: what is wrong with it need not show in its cells."""
+        """Return rows as a batch of an input. An invalid row stays invalid, though its cells may not show what is wrong."""
         invalid: Any = pc.equal(rows.column("outcome"), pa.scalar(Outcome.INVALID.value))
         columns: dict[str, Any] = {
             "row": pa.array(range(first, first + rows.num_rows), pa.int64()),

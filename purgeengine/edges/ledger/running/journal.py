@@ -1,6 +1,6 @@
-"""Writes what the scheduler decided: one transaction for each turn, durable when `Journal.write` returns.
+"""Write what the scheduler decided: one transaction for each turn, durable when `Journal.write` returns.
 
-It must not know what replies mean.
+This module does not know what replies mean.
 """
 
 from __future__ import annotations
@@ -19,26 +19,30 @@ from purgeengine.edges.ledger.store.storage import cause_of, translated
 from purgeengine.errors import LedgerError
 
 DETAILS_CACHED_MAX = 4_096
-"""Replies whose number is kept in memory."""
+"""Replies whose number in ``detail`` is kept in memory."""
 CODE_CHARS_MAX = 200
 MESSAGE_CHARS_MAX = 2_000
-"""What is kept of a code and a message: Graph's are a word and a sentence or two."""
+"""Characters kept of an error code and a message. Graph's own are a word, and a sentence or two."""
 
 
 class Journal:
-    """The one writer of a ledger. After an error it refuses to go on: what is on the disk is whole, what came after is unknown."""
+    """The only writer of a ledger.
+
+    After an error it refuses to write again: what is on the disk is whole, and whether the last turn is there is
+    unknown.
+    """
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self._connection = connection
         self._folder = folder
         self.reserve = Reserve(folder)
-        """Room that is given up when the disk is full."""
+        """Disk space that is given up when the disk is full."""
         self.trouble: LedgerError | None = None
-        """Why no more should be sent although all was written: the disk is full, and the reserve is being used up."""
+        """The reason to stop sending although all entries were written (a full disk; the reserve is in use), or None."""
         self._failure: LedgerError | None = None
         self._details: dict[Reply, int] = {}
         self._new_details: dict[tuple[int, str, str], int] = {}
-        """Those of the turn being written, which the database does not know yet."""
+        """New replies of the turn being written, which the database does not have yet, with their numbers."""
         with transaction(connection):
             adopt_lost_rows(connection)
         (self._next_detail,) = connection.execute("SELECT coalesce(max(id), 0) + 1 FROM detail").fetchone()
@@ -47,9 +51,10 @@ class Journal:
         )
 
     def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
-        """Record the entries, in their order, as of this time; durable on return.
+        """Write the entries in their order, with the time ``at_utc_ms`` (milliseconds since 1970). They are durable on return.
 
-        Raises `LedgerError` when they cannot be written. Nothing may be sent after that; the same command resumes later.
+        Raises `LedgerError` if they cannot be written. The caller must send nothing after that; the same command
+        resumes the run.
         """
         if self._failure is not None:
             raise self._failure
@@ -71,7 +76,7 @@ class Journal:
         except sqlite3.Error as error:
             if not (self.reserve.held and is_out_of_room(error)):
                 raise
-            self.reserve.release()  # nothing of the first try is left, so that the second is not a repetition
+            self.reserve.release()  # nothing of the first try was committed, so the second try repeats nothing
             self._execute(turn)
             self.trouble = LedgerError(
                 f"The ledger in {self._folder} has no room left: {cause_of(error)} Every answer that came was recorded."
@@ -88,7 +93,7 @@ class Journal:
             turn.execute(self._connection)
 
     def _detail_of(self, reply: Reply) -> int:
-        """The number under which a status, code and message are stored; each combination is stored once."""
+        """Return the number in ``detail`` of a status, code and message. Each combination is stored once."""
         detail = self._details.get(reply)
         if detail is None:
             if len(self._details) >= DETAILS_CACHED_MAX:
@@ -107,9 +112,10 @@ class Journal:
 
 
 def adopt_lost_rows(connection: sqlite3.Connection) -> None:
-    """Rows in flight when a process died become attempts in doubt, so that only this process's batches have fresh ones.
+    """Turn rows that were in flight when a process died into attempts in doubt.
 
-    Raises ValueError where the records speak of rows that do not exist.
+    After that, only the batches of this process have rows in flight for the first time. Raises ValueError if the
+    records name rows that do not exist.
     """
     (rows,) = connection.execute("SELECT coalesce(max(first + rows), 0) FROM mailbox").fetchone()
     for first, end, batch, sent_ms in connection.execute("SELECT first, end, batch, sent_ms FROM fresh").fetchall():
@@ -123,5 +129,5 @@ def adopt_lost_rows(connection: sqlite3.Connection) -> None:
 
 
 def _stored(text: str, chars_max: int) -> str:
-    """Cut to length, and without half characters, which no database takes."""
+    """Cut a text to length, and replace lone surrogates, which SQLite refuses."""
     return text[:chars_max].encode("utf-8", "replace").decode()

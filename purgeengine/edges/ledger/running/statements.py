@@ -1,7 +1,7 @@
-"""The entries of one turn, sorted into statements: few, large ones, so that a row costs little.
+"""Turn the entries of one turn into few, large SQL statements, so that a row costs little.
 
-It knows the four states of a row (see `schema`) and what each entry does to them. A turn is one transaction, so that only the state
-after it counts: what happened to a row in between is folded together here.
+This module knows the four states of a row (see `schema`) and what each entry does to them. A turn is one transaction,
+so only the state after the turn counts. Several changes of one row within a turn become one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ MISTAKE = "This is a mistake in purgeengine, not in your input: please report it
 
 
 class OpenBatch:
-    """A batch in flight: when it was sent, and which of the rows that it sends for the first time are not accounted for."""
+    """A batch in flight.
+
+    It holds when it was sent, and which of the rows that it sends for the first time are not accounted for.
+    """
 
     __slots__ = ("left", "sent_ms")
 
@@ -40,7 +43,10 @@ class OpenBatch:
         self.left = fresh
 
     def take(self, first: int, end: int) -> int:
-        """Account for rows from ``first`` on, at most up to ``end``, of one mailbox; answers where the next begins."""
+        """Account for the rows of one mailbox from ``first`` on, at most up to ``end``. Return where the rows taken end.
+
+        Returns ``first`` itself if the batch does not hold that row.
+        """
         for index, rows in enumerate(self.left):
             if first in rows:
                 stop = min(end, rows.stop)
@@ -53,7 +59,7 @@ class OpenBatch:
 
 @dataclass(slots=True)
 class Memory:
-    """What spares asking the database; bounded by the rows that are sent and not settled."""
+    """Facts kept in memory to spare queries. Bounded by the rows that are sent and not settled."""
 
     flights: dict[int, OpenBatch] = field(default_factory=dict)
     sent_before: set[int] = field(default_factory=set)
@@ -61,7 +67,7 @@ class Memory:
 
 
 class _Change:
-    """What the turn does to a row of ``attempt``; None leaves the value as it is."""
+    """What the turn does to a row of ``attempt``. None leaves a value as it is."""
 
     __slots__ = ("batch", "failures", "first_sent_ms", "in_doubt", "new", "number", "unsent")
 
@@ -71,11 +77,11 @@ class _Change:
         self.first_sent_ms = first_sent_ms
         self.number = self.failures = self.in_doubt = 0
         self.unsent = False
-        """Whether an earlier time of first sending no longer holds: the row never left."""
+        """True if the row never left, so that an earlier time of first sending no longer holds."""
 
 
 class Statements:
-    """Told the entries in order; `execute` then carries them out."""
+    """The SQL statements of one turn. Call `add` with the entries in their order, then `execute`."""
 
     def __init__(self, memory: Memory, at_ms: int, detail_of: Callable[[Reply], int]) -> None:
         self._memory = memory
@@ -96,7 +102,7 @@ class Statements:
         self._run_said: list[Any] = []
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Take in entries; the most frequent first."""
+        """Take the entries of the turn. Raises `LedgerError` if they do not account for every row of an ended batch."""
         for entry in entries:
             match entry:
                 case Settled():
@@ -123,7 +129,10 @@ class Statements:
     # ------------------------------------------------------------------------------------------------- what is in a turn
 
     def _settle(self, entry: Settled) -> None:
-        """Rows that were sent before go one by one; others lengthen the run of neighbours settled alike, or begin another."""
+        """Add settled rows. Rows that were sent before go one by one.
+
+        Other rows lengthen the range of neighbours that are settled alike, or begin a new range.
+        """
         sent_before = self._memory.sent_before
         first, *said, rows = entry
         if sent_before and not sent_before.isdisjoint(range(first, first + rows)):
@@ -140,7 +149,7 @@ class Statements:
             self._run_first, self._run_end, self._run_said = first, first + rows, said
 
     def _end_run(self) -> None:
-        """Write down the run that was being gathered, cut where one mailbox ends and another begins."""
+        """Store the range that was being gathered, cut at the bounds of mailboxes."""
         first, end = self._run_first, self._run_end
         self._run_first = self._run_end = -1
         while first < end:
@@ -169,11 +178,15 @@ class Statements:
         self._memory.flights[entry.batch] = OpenBatch(self._at_ms, fresh_ranges)
 
     def _fresh_tail(self, attempts: Sequence[Attempt]) -> range:
-        """The rows at the end that are sent for the first time; the scheduler sends those of a mailbox in ascending order."""
+        """Return the rows at the end that are sent for the first time.
+
+        The scheduler sends a mailbox's rows in ascending order.
+        """
         if isinstance(attempts, FirstAttempts):
             return attempts.rows
         end = first = attempts[-1].position + 1
-        for position, number, failures, _ in reversed(attempts):  # doubt may come from an earlier ledger
+        # such a row may be in doubt all the same, from an earlier ledger
+        for position, number, failures, _ in reversed(attempts):
             if number != 1 or failures or position != first - 1 or position in self._memory.sent_before:
                 break
             first = position
@@ -210,9 +223,10 @@ class Statements:
         return _Change(new=True, batch=batch, first_sent_ms=flight.sent_ms)
 
     def _take(self, first: int, end: int, batch: int) -> tuple[int, int]:
-        """Account for rows sent for the first time, at most up to ``end``; answers their batch and where the next row begins.
+        """Account for rows sent for the first time, at most up to ``end``. Return their batch, and where the next row begins.
 
-        ``batch`` is the likely one. Each row is accounted for once, so that none is settled twice or without having been sent.
+        ``batch`` is the likely one. Each row is accounted for once, so that no row is settled twice or without having
+        been sent. Raises `LedgerError` if no batch holds the row.
         """
         for likely in (batch, *self._landed, *self._memory.flights):
             flight = self._landed.get(likely) or self._memory.flights.get(likely)
@@ -223,7 +237,7 @@ class Statements:
     # ------------------------------------------------------------------------------------------------ and how it is written
 
     def execute(self, connection: sqlite3.Connection) -> None:
-        """Carry out everything, inside the caller's transaction."""
+        """Run all statements, inside the caller's transaction."""
         many = connection.executemany
         many("INSERT INTO batch (number, client_request_id, sent_ms, crc) VALUES (?, ?, ?, ?)", self._batches)
         many("INSERT INTO part VALUES (?, ?, ?, ?, ?)", self._parts)
@@ -257,7 +271,7 @@ class Statements:
         )
 
     def _execute_settled_again(self, connection: sqlite3.Connection) -> None:
-        """Rows that were sent several times, or are settled with their mailbox (batch 0 stands for that of the last sending)."""
+        """Settle rows that were sent several times, or that are settled with their mailbox (batch 0 stands for the last one)."""
         inserted = connection.executemany(
             "INSERT INTO outcome SELECT position, 1, ?1, ?2, ?3, ?4, first_sent_ms, ?5, CASE WHEN ?6 = 0 THEN batch ELSE ?6 END "
             "FROM attempt WHERE position = ?7",
@@ -267,7 +281,11 @@ class Statements:
         connection.executemany("DELETE FROM attempt WHERE position = ?", [(row[-1],) for row in self._settled_again])
 
     def _execute_rare(self, connection: sqlite3.Connection) -> None:
-        """A shorter wait never replaces a longer one; one said by a clock that has been turned back since counts from now."""
+        """Store waits and closed mailboxes.
+
+        A shorter wait never replaces a longer one. If the clock has been turned back since an earlier wait was set,
+        that wait counts from now.
+        """
         connection.executemany(
             "UPDATE mailbox SET waits = waits + 1, blocked_set_ms = ?3, blocked_until_ms = max(?2 + ?3, CASE "
             "WHEN blocked_set_ms > ?3 THEN ?3 + blocked_until_ms - blocked_set_ms ELSE coalesce(blocked_until_ms, 0) END) "

@@ -1,8 +1,10 @@
-"""What a run must know of the runs before it: which mailboxes are unfinished, and what the service may still be doing for them.
+"""What a run must know of the runs before it: the unfinished mailboxes, and what the service may still do for them.
 
-Graph's limits live in the service, not in our process: what an earlier process sent counts in the window, a wait that it was told
-still holds, and what it had in flight when it died may still be running. Numbers that count rows must be whole (`index` refuses any
-other): SQLite keeps whatever is put into a column, and the scheduler trusts what it is told.
+Graph's limits live in the service, not in our process. What an earlier process sent still counts in the request
+window, a wait that it was told still holds, and what it had in flight when it died may still be running.
+
+Numbers that count rows must be integers; `operator.index` refuses any other. SQLite keeps any value in any column,
+and the scheduler trusts what it is given.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.model import Attempt
 
 PAGE = 512
-"""Mailboxes read at a time: a long read would keep SQLite's write-ahead log from being emptied."""
+"""Mailboxes read in one query. A long read would keep SQLite from emptying its write-ahead log."""
 
 HEAVY_MAX = 1_000
-"""The largest unfinished mailboxes, which are opened first: with 100 of them no job takes longer, and so many are soon found."""
+"""Largest unfinished mailboxes, which are opened first.
+
+No job takes longer if its 100 largest come first, and 1,000 are found fast.
+"""
 
 _BY_SIZE = "SELECT number FROM mailbox WHERE closed_ms IS NULL ORDER BY rows DESC, number"
 _MAILBOX = """
@@ -54,10 +59,13 @@ WHERE ended_ms IS NULL AND sent_ms + :quarantine > :now GROUP BY mailbox
 def unfinished_mailboxes(
     connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: float, window_s: float
 ) -> Iterator[MailboxOpened]:
-    """Mailboxes with rows to send, read as they are asked for; waits and ages are those at ``now_utc_ms``.
+    """Yield the mailboxes with rows to send. Each is read when the caller asks for it.
 
-    The `HEAVY_MAX` largest of them come first, since they decide when the run ends; the others as they stand in the ledger, so that
-    those which are open together are neighbours there.
+    Waits and ages hold at ``now_utc_ms`` (milliseconds since 1970). ``quarantine_s`` is the length of the cooldown
+    after a lost answer, ``window_s`` that of the request window, both in seconds.
+
+    The `HEAVY_MAX` largest mailboxes come first, because they decide when the run ends. The others come in the
+    ledger's order, so that mailboxes that are open together are neighbours there.
     """
     quarantine_ms = round(quarantine_s * 1000)
     recent = seen_lately(connection, now_utc_ms, quarantine_ms, round(window_s * 1000))
@@ -93,12 +101,12 @@ class _UnfinishedMailbox(NamedTuple):
 
 
 def _in_order_of_opening(connection: sqlite3.Connection) -> Iterator[_UnfinishedMailbox]:
-    """Those that are not finished, each once."""
+    """Yield every unfinished mailbox once, in the order in which a run opens them."""
     heavy: set[int] = set()
     for number in array("q", (number for (number,) in connection.execute(_BY_SIZE))):
         if len(heavy) == HEAVY_MAX:
             break
-        found = connection.execute(_ONE_MAILBOX, (number,)).fetchone()  # none where it was closed meanwhile
+        found = connection.execute(_ONE_MAILBOX, (number,)).fetchone()  # None if it was closed meanwhile
         if found is not None and not (mailbox := _UnfinishedMailbox._make(found)).is_finished:
             heavy.add(number)
             yield mailbox
@@ -109,14 +117,20 @@ def _in_order_of_opening(connection: sqlite3.Connection) -> Iterator[_Unfinished
 
 
 def rest_s(now_utc_ms: int, until_ms: int | None, set_ms: int | None) -> float:
-    """What is left of a wait, in seconds; all of it when the clock has been turned back to before it was asked for."""
+    """Return what is left of a wait, in seconds.
+
+    If the clock has been turned back to before the wait was set, all of it is left.
+    """
     if until_ms is None or set_ms is None:
         return 0.0
     return max(0, until_ms - max(now_utc_ms, set_ms)) / 1000
 
 
 def unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Attempt, ...]:
-    """Rows sent before; in doubt also when their latest batch never ended."""
+    """Return the rows at ``first`` to ``end - 1`` that were sent before and have no outcome.
+
+    A row is in doubt also if its latest batch never ended.
+    """
     rows = connection.execute(_UNSETTLED, (first, end))
     return tuple(
         Attempt(position, index(number), index(failures), bool(doubt)) for position, number, failures, doubt in rows
@@ -126,10 +140,11 @@ def unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Att
 def seen_lately(
     connection: sqlite3.Connection, now_ms: int, quarantine_ms: int, window_ms: int
 ) -> dict[int, tuple[tuple[float, int], ...]]:
-    """What the service has seen of each mailbox, by its number: (seconds ago, rows), oldest first, by the second.
+    """Return what the service has seen of each mailbox lately, by mailbox number.
 
-    An unanswered batch may have kept the service busy for the quarantine, so that its time in the window starts at the end of that,
-    which may lie ahead (a negative age). What a clock that has been turned back since calls the future counts as now.
+    The entries are (seconds ago, rows), oldest first, by the second. The service may have worked on an unanswered
+    batch until its cooldown ended. So such a batch counts from then on, which may lie ahead (a negative age). If the
+    clock has been turned back, a time in the future counts as now.
     """
     values = {"now": now_ms, "quarantine": quarantine_ms, "since": now_ms - window_ms - quarantine_ms}
     found: dict[int, list[tuple[float, int]]] = {}
@@ -139,7 +154,7 @@ def seen_lately(
 
 
 def quarantined_s(connection: sqlite3.Connection, now_ms: int, quarantine_ms: int) -> dict[int, float]:
-    """Seconds for which the service may still be running a batch that never ended, by mailbox."""
+    """Return, for each mailbox, the seconds for which the service may still be running a batch that never ended (its cooldown)."""
     values = {"now": now_ms, "quarantine": quarantine_ms}
     return {
         mailbox: (sent_ms + quarantine_ms - now_ms) / 1000

@@ -1,4 +1,4 @@
-"""The rows to send, drawn a few at a time for many mailboxes in turn, from files that hold many rows together."""
+"""Read the rows to send, a few at a time and for many mailboxes in turn, from files that hold many rows."""
 
 from __future__ import annotations
 
@@ -22,15 +22,19 @@ from purgeengine.edges.ledger.store.storage import WORK
 pc: Any = pyarrow.compute
 
 CACHE_BYTES_MAX = 24 << 20
-"""Rows kept in memory: some 300 groups with long ids, so that as many mailboxes can take turns without a group being read twice."""
+"""Bytes of rows kept in memory: about 300 groups with long ids.
+
+So 300 mailboxes can take turns without a group being read twice.
+"""
 OPEN_FILES_MAX = 16
 USERS_CACHED_MAX = 4_096
 
 
 class _Group:
-    """Neighbouring rows in memory. Folders repeat, so that they are kept once; contacts are cut out of one text when drawn.
+    """Neighbouring rows in memory, whose ids are checked once more.
 
-    They are checked once more, all together: a ledger may have passed through other hands. Raises ValueError for what is no id.
+    A folder that repeats is kept once; a contact is cut out of one long text when it is asked for. The ids are
+    checked all at once, because somebody may have changed the ledger. Raises ValueError if one is not an id.
     """
 
     __slots__ = ("_contacts", "_ends", "_folder_of_row", "_folders", "size_bytes")
@@ -52,7 +56,7 @@ class _Group:
         self.size_bytes = len(self._contacts) + 16 * len(contacts) + sum(map(len, self._folders)) + 1_000
 
     def folder_rows(self, user: str, start: int, end: int) -> Iterator[FolderRows]:
-        """The rows ``start`` to ``end - 1`` of the group."""
+        """Yield the rows ``start`` to ``end - 1`` of the group, by folder."""
         text = self._contacts
         contacts = [text[begin:stop] for begin, stop in pairwise(self._ends[start : end + 1].tolist())]
         if len(self._folders) == 1:
@@ -65,9 +69,10 @@ class _Group:
 
 
 class WorkRows:
-    """Answers which item stands at a position.
+    """Tells which row stands at a position.
 
-    Raises `LedgerError` where the file that holds it is damaged, and ValueError where it was changed into what cannot be sent.
+    Its methods raise `LedgerError` if the file that holds the row is damaged, and ValueError if the row was changed
+    into one that cannot be sent.
     """
 
     def __init__(self, folder: Path, parts: Parts, connection: sqlite3.Connection) -> None:
@@ -85,7 +90,7 @@ class WorkRows:
         self._users: OrderedDict[int, str] = OrderedDict()
 
     def folder_rows(self, runs: Iterable[range]) -> list[FolderRows]:
-        """The rows at these positions, in their order."""
+        """Return the rows at these positions, in their order, grouped by folder."""
         found: list[FolderRows] = []
         for run in runs:
             start, end = run.start, run.stop
@@ -98,7 +103,7 @@ class WorkRows:
         return found
 
     def items(self, positions: Sequence[int]) -> list[Item]:
-        """The same, one by one."""
+        """Return the rows at these positions one by one."""
         return [
             Item(user, folder, contact)
             for user, folder, contacts in self.folder_rows(runs(positions))
@@ -106,7 +111,7 @@ class WorkRows:
         ]
 
     def rows(self, positions: Sequence[int]) -> list[int]:
-        """The numbers of these rows in the input."""
+        """Return the row numbers, in the input, of the rows at these positions."""
         found: list[int] = []
         for run in runs(positions):
             start, end = run.start, run.stop
@@ -126,7 +131,7 @@ class WorkRows:
         self._groups.clear()
 
     def user(self, number: int) -> str:
-        """The name under which this mailbox is asked for."""
+        """Return the user under whose name requests for this mailbox are sent."""
         user = self._users.get(number)
         if user is None:
             (user,) = self._connection.execute("SELECT user FROM mailbox WHERE number = ?", (number,)).fetchone()
@@ -165,7 +170,7 @@ class WorkRows:
 
 
 def runs(positions: Sequence[int]) -> Iterator[range]:
-    """Consecutive positions together."""
+    """Yield consecutive positions as ranges."""
     if not positions:
         return
     first = expected = positions[0]

@@ -1,1 +1,1 @@
-"""Reads an input into a new ledger."""
+"""Read an input into a new ledger."""

@@ -1,4 +1,4 @@
-"""Calls that are made behind the caller's back: packing and writing need one core while reading needs another."""
+"""Calls in a background thread. Packing and writing need one core while reading needs another."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any, Generic, TypeVar
 Result = TypeVar("Result")
 
 AT_ONCE = 64
-"""So many calls are made at once, before there is a thread: small inputs need none."""
+"""Calls that are made at once, before a thread is started. A small input needs no thread."""
 WAITING_MAX = 2
-"""Calls that wait for their turn, each with rows in memory."""
+"""Calls that may wait for their turn. Each holds rows in memory."""
 
 
 class Beside(Generic[Result]):
-    """One call in a thread of its own. Who does not ask what it answered need not wait for it, nor does the end of the process."""
+    """One call in a thread of its own. Neither a caller that ignores the result nor the end of the process waits for it."""
 
     def __init__(self, call: Callable[[], Result]) -> None:
         self._answer: Future[Result] = Future()
         threading.Thread(target=self._make, args=(call,), daemon=True).start()
 
     def result(self) -> Result:
-        """What it answers or raises."""
+        """Wait for the call. Return what it returned, or raise what it raised."""
         return self._answer.result()
 
     def _make(self, call: Callable[[], Result]) -> None:
         try:
             self._answer.set_result(call())
-        except BaseException as error:  # it is raised where it is asked for
+        except BaseException as error:  # `result` raises it
             self._answer.set_exception(error)
 
 
 class Background:
-    """Calls in their order: one thread, once there are many calls. Use it from one thread, and `end` or `abandon` it."""
+    """Calls in their order, in one thread once there are many. Use it from one thread, and end it with `end` or `abandon`."""
 
     def __init__(self, at_once: int = AT_ONCE) -> None:
         self._at_once = at_once
@@ -43,7 +43,10 @@ class Background:
         self._waiting: deque[Future[Any]] = deque()
 
     def do(self, call: Callable[..., Any], *arguments: Any) -> None:
-        """Make a call now or soon. Raises what it, or an earlier one, raises; what comes after such a one is of no use."""
+        """Make a call now or soon.
+
+        Raises what this call or an earlier one raised; the caller must then make no further call.
+        """
         if self._at_once:
             self._at_once -= 1
             call(*arguments)
@@ -55,7 +58,7 @@ class Background:
             self._waiting.popleft().result()
 
     def end(self) -> None:
-        """Wait for all of them. Raises what one of them raised."""
+        """Wait for all calls. Raises what one of them raised."""
         try:
             while self._waiting:
                 self._waiting.popleft().result()
@@ -63,6 +66,6 @@ class Background:
             self.abandon()
 
     def abandon(self) -> None:
-        """Wait for the call under way, and make no other. Safe to call twice."""
+        """Wait for the call under way, and drop those that wait. Safe to call twice."""
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=True)

@@ -1,10 +1,12 @@
-"""Rows that ask for a contact which an earlier row asks for, anywhere in an input of any size.
+"""Find rows that ask for the same contact as an earlier row, anywhere in an input of any size.
 
-A contact is known by Python's own hash of its id, a keyed SipHash of 64 bits, mixed with its mailbox, and by the end of the id, in
-which those of a mailbox differ. Two different ones share both in practice never: for 10 million rows that is one chance in 10^8,
-and three in a million were all ids to end alike. Both cost a twentieth of a cryptographic digest. Few rows are compared in memory;
-many are spilled in runs that are ordered by the first bits of the hash, so that all rows with the same bits can be read together,
-as many at a time as are compared in memory.
+A contact is compared by Python's hash of its id (a keyed SipHash of 64 bits, mixed with the mailbox) and by the last
+eight bytes of the id, in which ids of one mailbox differ. That two different contacts agree in both happens
+practically never: for 10 million rows the chance is 1 in 10^8, and 3 in a million if all ids had the same ending.
+Both together cost a twentieth of a cryptographic digest.
+
+Few rows are compared in memory. Many rows are spilled to disk in runs, each ordered by the first bits of the hash. So
+all rows with the same bits can be read together, as many at a time as are compared in memory.
 """
 
 from __future__ import annotations
@@ -20,19 +22,19 @@ pa: Any = pyarrow
 pc: Any = pyarrow.compute
 
 IN_MEMORY_MAX = 262_144
-"""Rows held before they are spilled, and rows compared at once: 7 MB, and thrice that while they are sorted."""
+"""Rows held before they are spilled, and rows compared at once: 7 MB, and three times that while they are sorted."""
 PARTITION_BITS = 10
-"""Bits of the hash that order a run: 100 million rows make partitions of 100,000."""
+"""Bits of the hash that order a run. 100 million rows make partitions of about 100,000 rows."""
 
 _COLUMNS = {"key": pa.int64(), "row": pa.int64(), "check": pa.int64(), "mailbox": pa.int32()}
 _WIDTHS = {name: kind.bit_width // 8 for name, kind in _COLUMNS.items()}
 _END_BYTES = 8
 _MIX: Any = pa.scalar(-7_046_029_254_386_353_131, pa.int64())
-"""An odd number of many bits: 2^64 divided by the golden ratio."""
+"""An odd number with many bits set: 2^64 divided by the golden ratio."""
 
 
 class Duplicate(NamedTuple):
-    """A row that asks for the same contact as ``first_row``, which stands earlier, in the same mailbox."""
+    """A row that asks for the same contact of the same mailbox as an earlier row, ``first_row``."""
 
     row: int
     first_row: int
@@ -40,7 +42,7 @@ class Duplicate(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Rows that were spilled together: where they begin in the file, and after how many of them each partition begins."""
+    """Rows that were spilled together: where they begin in the file, and at which of them each partition begins."""
 
     offset: int
     rows: int
@@ -48,7 +50,10 @@ class _Run(NamedTuple):
 
 
 class Duplicates:
-    """Told every valid row in input order, it answers which are duplicates. ``scratch`` makes a folder when one is needed."""
+    """Finds the duplicates among valid rows. Call `add` with all rows in input order, then `found`.
+
+    ``scratch`` makes a folder for scratch space; it is called only when one is needed.
+    """
 
     def __init__(self, scratch: Callable[[], Path], in_memory_max: int = IN_MEMORY_MAX) -> None:
         self._scratch = scratch
@@ -59,7 +64,7 @@ class Duplicates:
         self._file: Path | None = None
 
     def add(self, rows: Any, mailboxes: Any, contacts: Any) -> None:
-        """Take in valid rows: their numbers, their mailboxes' numbers (int32) and their contacts' ids (ASCII), all arrays."""
+        """Take valid rows as arrays: their row numbers, mailbox numbers (int32) and contact ids (ASCII)."""
         ids: Any = contacts.cast(pa.binary())
         hashes = pa.array(list(map(hash, ids.to_pylist())), pa.int64())
         keys = pc.bit_wise_xor(hashes, pc.multiply(mailboxes.cast(pa.int64()), _MIX))
@@ -70,7 +75,7 @@ class Duplicates:
             self._spill()
 
     def found(self) -> Iterator[Duplicate]:
-        """Every duplicate, once, in no particular order; to be asked when all rows have been told."""
+        """Yield every duplicate once, in no particular order."""
         if self._file is None:
             if self._pending:
                 yield from _compared(pa.Table.from_batches(self._pending))
@@ -100,7 +105,7 @@ class Duplicates:
                 file.write(bytes_of(table.column(name).take(order).combine_chunks()))
 
     def _folder_rows(self) -> Iterator[tuple[int, int]]:
-        """Neighbouring partitions that are compared at once."""
+        """Yield ranges of neighbouring partitions that fit in memory together."""
         first = rows = 0
         for partition in range(1 << PARTITION_BITS):
             more = sum(run.bounds[partition + 1] - run.bounds[partition] for run in self._runs)
@@ -126,14 +131,17 @@ class Duplicates:
 
 
 def _ends_of(ids: Any) -> Any:
-    """The last eight bytes of each, as a number."""
+    """Return the last eight bytes of each id as a number."""
     ends = pc.ascii_lpad(pc.binary_slice(ids, -_END_BYTES).cast(pa.string()), _END_BYTES)
     _, _, data = ends.buffers()
     return pa.Array.from_buffers(pa.int64(), len(ends), [None, data])
 
 
 def _compared(table: Any) -> Iterator[Duplicate]:
-    """Rows are compared one by one only where a hash is not the only one of its kind. Equal ones stand in input order."""
+    """Yield the duplicates in a table whose equal rows stand in input order.
+
+    Only rows whose hash occurs more than once are compared one by one.
+    """
     keys = table.column("key").combine_chunks()
     ordered = keys.take(pc.sort_indices(keys))
     again = pc.equal(ordered.slice(1), ordered.slice(0, max(len(ordered) - 1, 0)))
@@ -148,6 +156,6 @@ def _compared(table: Any) -> Iterator[Duplicate]:
 
 
 def bytes_of(column: Any) -> memoryview:
-    """The numbers of an array without nulls as they stand in memory."""
+    """Return the memory of an array of numbers that has no nulls."""
     width = column.type.bit_width // 8
     return memoryview(column.buffers()[1])[column.offset * width : (column.offset + len(column)) * width]

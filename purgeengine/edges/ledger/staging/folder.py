@@ -1,4 +1,4 @@
-"""What a folder is to us: a ledger, one whose staging was cut short, an empty place for one, or somebody else's."""
+"""What a folder is to us: a ledger, one whose staging was cut short, an empty place for one, or somebody else's folder."""
 
 from __future__ import annotations
 
@@ -33,18 +33,21 @@ if TYPE_CHECKING:
 
 
 class FolderState(Enum):
-    """See `state_of`."""
+    """What `state_of` finds."""
 
     EMPTY = "empty"
-    """Missing, or nothing of value in it."""
+    """The folder is missing, or holds nothing of value."""
     UNFINISHED = "unfinished"
-    """Ours, and staging did not come to its end: nothing was sent from it."""
+    """A folder of ours whose staging was cut short: nothing was sent from it."""
     STAGED = "staged"
-    """A ledger."""
+    """A ledger whose staging came to its end."""
 
 
 def state_of(folder: Path) -> FolderState:
-    """Look, and touch nothing. Raises `LedgerMismatch` for a folder that holds other things, `LedgerError` for a damaged ledger."""
+    """Look at a folder without changing it.
+
+    Raises `LedgerMismatch` if the folder holds other things, and `LedgerError` if it holds a damaged ledger.
+    """
     if "\0" in str(folder):
         raise LedgerError(f"{str(folder)!r} holds a NUL character, which no folder has in its name. Name another.")
     refuse_unspellable(folder)
@@ -71,7 +74,7 @@ def _begins_as_ours(readme: Path) -> bool:
 
 
 def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input, digest: str) -> None:
-    """Raise `LedgerMismatch` where the ledger, which says ``kept`` of itself, was not made from this input, with its digest."""
+    """Raise `LedgerMismatch` if the ledger was not made from this input. ``kept`` is what the ledger recorded about itself."""
     if kept["digest"] != digest or kept["extra_columns"] != list(source.extra_columns):
         files = printable(", ".join(map(_told, kept["files"][:3])))
         raise LedgerMismatch(
@@ -81,14 +84,17 @@ def refuse_other_input(folder: Path, kept: Mapping[str, Any], source: Input, dig
 
 
 def _told(file: str) -> str:
-    """The name of an input as people know it: the copy of standard input is at a place that they have never seen."""
+    """Return the name of an input as the user knows it.
+
+    The path of the copy of standard input is none that the user has seen.
+    """
     path = PurePath(file)
     copied = path.name in (SPOOLED, GIVEN_ROWS) and path.parent.name.startswith(SCRATCH_PREFIX)
     return path.name if copied else file
 
 
 def refuse_other_options(folder: Path, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Raise `LedgerMismatch` where the ledger's rows were made with another ``--user`` or ``--clean`` than is given now."""
+    """Raise `LedgerMismatch` if the ledger's rows were made with another ``--user`` or ``--clean`` than the present one."""
     for name, none in (("user", ""), ("clean", False)):
         its, ours = kept.get(name) or none, given.get(name) or none
         if str(its).lower() == str(ours).lower():
@@ -104,9 +110,10 @@ def refuse_other_options(folder: Path, kept: Mapping[str, Any], given: Mapping[s
 
 
 def prepare(folder: Path) -> None:
-    """Make room for staging, and leave the sign that it is not finished. What an earlier staging left is removed.
+    """Make room for staging. What an earlier, unfinished staging left is removed.
 
-    The sign comes first and stays throughout: whenever this is cut short, the folder is told from a ledger that lost its database.
+    The folder ``staging`` marks an unfinished ledger. It is made first and stays throughout, so that staging that is
+    cut short can be told from a ledger that lost its database.
     """
     scratch = folder / UNFINISHED
     scratch.mkdir(exist_ok=True)
@@ -124,7 +131,7 @@ def prepare(folder: Path) -> None:
 
 
 def finish(folder: Path) -> None:
-    """Remove the scratch space, and with it the sign that staging is not finished."""
+    """Remove the scratch space. That also removes the mark of an unfinished ledger."""
     if (folder / UNFINISHED).exists():
         shutil.rmtree(folder / UNFINISHED)
         sync_folder(folder)

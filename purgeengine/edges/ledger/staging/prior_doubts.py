@@ -1,7 +1,8 @@
-"""Rows of an input that an earlier ledger left in doubt: an attempt of ours may have purged them although no answer said so.
+"""Rows of an input that an earlier ledger left in doubt: one of our attempts may have purged them although no answer said so.
 
-They come first among the rows of their mailbox, so that a number for each mailbox is all that a run has to remember of them. While
-an input is staged, they are a bit for each row: 12 MB for 100 million rows, and nothing where no row is in doubt.
+These rows come first among the rows of their mailbox, so a run has to remember only one number for each mailbox.
+While an input is staged, they take one bit for each row: 12 MB for 100 million rows, and nothing if no row is in
+doubt.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import pyarrow as pa
 
 
 class PriorDoubts:
-    """Told the rows in input order, then the duplicates; afterwards it answers which rows to send are in doubt."""
+    """The rows in doubt.
+
+    Call `see` with all rows in input order, then `repeated` for each duplicate; then ask ``row in doubts``.
+    """
 
     def __init__(self) -> None:
         self.rows_by_mailbox: Counter[int] = Counter()
-        """Rows to send that are in doubt, by the number of their mailbox."""
+        """For each mailbox number, how many of its rows to send are in doubt."""
         self._bits = bytearray()
 
     def __contains__(self, row: int) -> bool:
@@ -25,7 +29,7 @@ class PriorDoubts:
         return place < len(self._bits) and bool(self._bits[place] & 1 << (row & 7))
 
     def see(self, valid: pa.RecordBatch, mailboxes: Any) -> None:
-        """Take in the valid rows of a batch, each with its mailbox's number (an array)."""
+        """Take the valid rows of a batch, with the array of their mailbox numbers."""
         if "in_doubt" not in valid.schema.names:
             return
         rows: Any = valid.column("row").to_pylist()
@@ -36,7 +40,7 @@ class PriorDoubts:
                 self._add(row, mailbox)
 
     def repeated(self, row: int, first_row: int, mailbox: int) -> None:
-        """``row`` asks for the contact of ``first_row`` and will not be sent: its doubt is that of the first one."""
+        """Take a duplicate: ``row`` will not be sent, so its doubt passes to ``first_row``, which asks for the same contact."""
         if row in self:
             self.rows_by_mailbox[mailbox] -= 1
             if first_row not in self:

@@ -1,7 +1,7 @@
-"""Where every row to send goes: its position in the order of sending.
+"""Give every row to send its position in the order of sending.
 
-The rows of a mailbox are neighbours, and mailboxes come in the order in which they end in the input. So rows that stand together in
-the input stay together, and nothing has to be regrouped of a list that is sorted by mailbox.
+The rows of a mailbox are neighbours, and mailboxes come in the order in which their last rows stand in the input. So
+rows that stand together in the input stay together, and a list that is sorted by mailbox needs no regrouping.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ pa: Any = pyarrow
 pc: Any = pyarrow.compute
 
 STRETCH_ROWS_MIN = 8
-"""Neighbouring rows of one mailbox, on the average, from which on they are placed together and not one by one."""
+"""Average number of neighbouring rows of one mailbox from which on such rows are placed together, not one by one."""
 NUMBERS_FILE = "mailboxes"
-"""Scratch space: the mailbox of each row, in input order."""
+"""Scratch file with the mailbox of each row, in input order."""
 NO_MAILBOX: Any = pa.scalar(-1, pa.int32())
-"""That of a row that cannot be sent."""
+"""Stands for the mailbox of a row that cannot be sent."""
 
 _PAIR = Struct("<qq")
 
 
 def numbers_from(file: BinaryIO, count: int) -> Any:
-    """The mailboxes of the next rows, as an array; at most so many, and none at the end."""
+    """Return the mailboxes of the next ``count`` rows as an array. It is shorter at the end of the file."""
     data = file.read(4 * count)
     return pa.Array.from_buffers(pa.int32(), len(data) // 4, [None, pa.py_buffer(data)])
 
 
 def by_last_row(file: Path, repeats: Repeats, mailboxes: int) -> list[int]:
-    """The mailboxes in the order in which their last rows to send stand in the input.
+    """Return the mailboxes in the order in which their last rows to send stand in the input.
 
-    So, wherever rows of a mailbox stand together, they are together with their neighbours in the order of sending as well, and need
-    not wait for rows that stand elsewhere. Read from the end, until all are known.
+    Then rows of a mailbox that stand together in the input are also together with their neighbours in the order of
+    sending. They need not wait for rows that stand elsewhere. The file is read from its end until all mailboxes are
+    found.
     """
     found: dict[int, None] = {}
     rows = file.stat().st_size // 4
@@ -67,7 +68,7 @@ def by_last_row(file: Path, repeats: Repeats, mailboxes: int) -> list[int]:
 
 
 def first_positions(rows_by_mailbox: Sequence[int], order: Iterable[int]) -> array[int]:
-    """By mailbox, the position of its first row, where they come in this order."""
+    """Return, for each mailbox, the position of its first row, when the mailboxes come in this order."""
     first = array("q", bytes(8 * len(rows_by_mailbox)))
     position = 0
     for number in order:
@@ -77,10 +78,10 @@ def first_positions(rows_by_mailbox: Sequence[int], order: Iterable[int]) -> arr
 
 
 class RowOrder:
-    """Hands out positions: rows of a mailbox keep the order of the input, those in doubt before the others."""
+    """Hands out positions. The rows of a mailbox keep the order of the input, except that its rows in doubt come first."""
 
     def __init__(self, first: array[int], doubts: PriorDoubts) -> None:
-        """``first`` are the first positions of the mailboxes, by number."""
+        """Begin with ``first``, the first position of each mailbox. The array is changed."""
         self._next = first
         self._doubts = doubts
         self._next_doubtful: dict[int, int] = {}
@@ -89,7 +90,7 @@ class RowOrder:
             first[mailbox] += rows
 
     def take(self, rows: Any, mailboxes: Any) -> Any:
-        """The positions of these rows (their numbers), each of this mailbox; all of them are arrays."""
+        """Return the positions of these rows. ``rows`` are row numbers, ``mailboxes`` the mailbox of each; all are arrays."""
         if self._next_doubtful:
             nexts = [self._next_doubtful if row in self._doubts else self._next for row in rows.to_pylist()]
             return _one_by_one(nexts, mailboxes.to_pylist())
@@ -99,7 +100,7 @@ class RowOrder:
         return _joined(self._folder_rows(folder_rows))
 
     def _folder_rows(self, mailboxes: Any) -> Iterator[range]:
-        """The positions of rows whose mailboxes come in stretches (run-end encoded)."""
+        """Yield the positions of rows whose mailboxes come as a run-end encoded array."""
         row = 0
         for mailbox, end in zip(mailboxes.values.to_pylist(), mailboxes.run_ends.to_pylist(), strict=True):
             first = self._next[mailbox]
@@ -118,7 +119,7 @@ def _one_by_one(nexts: Iterable[array[int] | dict[int, int]], mailboxes: Iterabl
 
 
 def _joined(folder_rows: Iterable[range]) -> Any:
-    """As an array; where one continues the other, as all do in a list that is sorted by mailbox, nothing is counted up."""
+    """Return the positions as one array. In a list sorted by mailbox, each range continues the one before, which is fast."""
     found = list(folder_rows)
     if all(one.stop == other.start for one, other in pairwise(found)):
         return numbers(found[0].start, found[-1].stop - found[0].start) if found else numbers(0, 0)
@@ -126,7 +127,10 @@ def _joined(folder_rows: Iterable[range]) -> Any:
 
 
 class Repeats:
-    """Duplicates, found in no order, by the part of the input in which they stand. Spilled in pairs of (row, first row)."""
+    """Duplicates in any order, kept by the file of the staged input in which they stand.
+
+    They are spilled as pairs (row, first row).
+    """
 
     BUFFER_PAIRS_MAX = 131_072
 
@@ -136,14 +140,14 @@ class Repeats:
         self._buffered = 0
 
     def add(self, row: int, first_row: int) -> None:
-        """Remember one."""
+        """Keep one duplicate."""
         self._buffers.setdefault(row // PART_ROWS_MAX, bytearray()).extend(_PAIR.pack(row, first_row))
         self._buffered += 1
         if self._buffered >= self.BUFFER_PAIRS_MAX:
             self._flush()
 
     def of_part(self, number: int) -> dict[int, int]:
-        """Row to first row, for the rows of this part."""
+        """Return the duplicates of one file of the input: row to first row."""
         return dict(self._pairs(number))
 
     def _pairs(self, number: int) -> Iterator[tuple[int, int]]:

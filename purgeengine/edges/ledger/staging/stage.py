@@ -1,8 +1,8 @@
-"""The input goes into the ledger: all of its rows as they stand, and those to send in the order of sending.
+"""Copy the input into the ledger: all rows as they stand, and the rows to send in the order of sending.
 
-Two passes. The first copies the input and learns its mailboxes and duplicates. The second reads the copy, gives every row to send
-its position, and regroups what does not come in order. The database comes last, in one transaction: a folder without it is not
-staged, and staging starts anew.
+Staging takes two passes. The first copies the input and learns its mailboxes and duplicates. The second reads the
+copy, gives every row to send its position, and regroups rows that do not come in order. The database comes last, in
+one transaction: a folder without it is not staged, and staging starts again from the beginning.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from purgeengine.edges.ledger.store.parts import WORK_GROUP_ROWS, Parts, PartWri
 from purgeengine.edges.ledger.store.storage import INPUT, ORDER, UNFINISHED, WORK, sync_folder
 
 INPUT_GROUP_ROWS = 8_192
-"""Read one after the other, in input order."""
+"""Rows of one group. These files are read from beginning to end, in input order."""
 
 NUMBERS: list[Any] = [pa.field("row", pa.int64()), pa.field("line", pa.int64()), pa.field("source", pa.int32())]
 TEXTS = ("user", "folder", "contact", "reason")
 ORDERED = pa.schema([("position", pa.int64()), ("first_row", pa.int64())])
-"""Where a row of the input went: its position, or the earlier row it duplicates, or neither when it is invalid."""
+"""Where a row of the input went: its position, or the earlier row that it repeats. Both are null if it is invalid."""
 
 
 def input_schema(extra_columns: tuple[str, ...]) -> pa.Schema:
-    """The columns of a source's batches, and of the staged input."""
+    """Return the columns of a source's batches, and of the staged input."""
     return pa.schema(NUMBERS + [pa.field(name, pa.string()) for name in (*TEXTS, *extra_columns)])
 
 
@@ -58,12 +58,14 @@ def stage(
     names: Names | None = None,
     reading: Reading | None = None,
 ) -> None:
-    """Fill an empty ledger; ``about`` and ``names`` are kept with it, and what it takes over from an ``earlier`` one.
+    """Fill an empty ledger. Its scratch space must exist.
 
-    So is what ``reading`` says once the input has been read: which columns were taken, and what was left alone.
+    - ``about`` is recorded with it, as is what it takes over from ``earlier``, the ledger whose rows it runs again.
+    - ``names`` are recorded too. Rows of a user with two names become rows of one mailbox.
+    - ``on_progress`` is called with the number of rows read so far.
+    - ``reading`` is called once the input has been read. It returns which columns were used and what was ignored.
 
-    Rows of a mailbox that has two ``names`` become rows of one. Scratch space must exist. Raises `InputError` as reading the input
-    does.
+    Raises `InputError` if the input cannot be read, or if no row of it can be sent.
     """
     scratch = folder / UNFINISHED
     surveyor = Surveyor(source.files, lambda: scratch, names)
@@ -86,7 +88,7 @@ def stage(
     looked_up = rows_of_names(names or {})
     of_user = names_of_users(looked_up)
     others = _regroup(folder, inputs, RowOrder(first, doubts), repeats, sum(mailboxes.rows))
-    # The names of the parts' folders: a power loss must not take them away from a database that is there.
+    # Sync the folders' names: a power loss must not take the files away from a database that is there.
     sync_folder(folder)
     database.create(
         folder,
@@ -111,9 +113,9 @@ def stage(
 
 
 def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Progress | None) -> PartWriter:
-    """Copy the rows, and write down the mailbox of each, so that nobody has to look it up again."""
+    """Copy the rows, and write the mailbox of each to a scratch file, so that the second pass need not look it up."""
     schema = input_schema(tuple(source.extra_columns))
-    # Of the other texts, compression finds what repeats in half the time that a dictionary takes.
+    # For the other texts, plain compression finds repetitions in half the time that a dictionary takes.
     writer = PartWriter(folder, INPUT, schema, INPUT_GROUP_ROWS, repetitive=["source", "folder", "reason"])
     behind = Background()
     try:
@@ -125,14 +127,14 @@ def _copy_input(folder: Path, source: Input, surveyor: Surveyor, on_progress: Pr
                     on_progress(surveyor.rows)
         behind.end()
         writer.finish()
-    finally:  # also of an input that breaks off in the middle
+    finally:  # also when reading the input fails midway
         behind.abandon()
         writer.abandon()
     return writer
 
 
 def _of_all_rows(batch: pa.RecordBatch, mailboxes: Any) -> Any:
-    """A mailbox for each row, from those of the valid ones."""
+    """Return a mailbox for each row of the batch, from those of its valid rows."""
     reason = batch.column("reason")
     if reason.null_count == batch.num_rows:
         return mailboxes
@@ -140,11 +142,11 @@ def _of_all_rows(batch: pa.RecordBatch, mailboxes: Any) -> Any:
 
 
 def _regroup(folder: Path, inputs: PartWriter, places: RowOrder, repeats: Repeats, rows_to_send: int) -> Any:
-    """Write ``order`` and ``work``; the ``places`` are used up on the way."""
+    """Write ``order`` and ``work``. This uses up ``places``."""
     order = PartWriter(folder, ORDER, ORDERED, INPUT_GROUP_ROWS, repetitive=[])
     work = PartWriter(
         folder, WORK, GROUPED, WORK_GROUP_ROWS, repetitive=["folder"], compression="lz4"
-    )  # lz4: read twice as fast
+    )  # lz4 is read twice as fast
     parts = Parts(folder, {file.name: (file.bytes, file.footer_crc) for file in inputs.files})
     behind = Background()
     with (
@@ -152,7 +154,8 @@ def _regroup(folder: Path, inputs: PartWriter, places: RowOrder, repeats: Repeat
         (folder / UNFINISHED / NUMBERS_FILE).open("rb") as known,
         ExitStack() as started,
     ):
-        for end in (work.abandon, order.abandon, behind.abandon):  # the last of them first: it may be using the others
+        # called in reverse order: the background thread may be using the writers
+        for end in (work.abandon, order.abandon, behind.abandon):
             started.callback(end)
 
         def placed() -> Iterator[pa.RecordBatch]:
@@ -177,9 +180,9 @@ def _regroup(folder: Path, inputs: PartWriter, places: RowOrder, repeats: Repeat
 def _place(
     batch: pa.RecordBatch, first_row: int, mailboxes: Any, first_rows: dict[int, int], places: RowOrder
 ) -> tuple[pa.Table, pa.RecordBatch]:
-    """Give the rows of a batch, which begins at ``first_row``, their positions; ``mailboxes`` are those of its rows.
+    """Give the rows of a batch, which begins at ``first_row``, their positions. ``mailboxes`` are those of the rows.
 
-    Answers the rows of ``order``, and those to send with their positions.
+    Returns the rows of ``order``, and the rows to send with their positions.
     """
     rows = numbers(first_row, batch.num_rows)
     firsts: Any = pa.nulls(batch.num_rows, pa.int64())

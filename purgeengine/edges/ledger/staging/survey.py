@@ -1,4 +1,4 @@
-"""What an input holds, learned in one pass in memory that grows with the number of mailboxes and not with the rows."""
+"""Learn what an input holds in one pass. Memory grows with the number of mailboxes, not with the rows."""
 
 from __future__ import annotations
 
@@ -25,28 +25,31 @@ from purgeengine.edges.ledger.store.storage import translated
 from purgeengine.errors import InputError
 
 EXAMPLES_MAX = 3
-"""Examples kept of each reason for which rows are invalid."""
+"""Examples kept for each reason for which rows are invalid."""
 REASONS_MAX = 100
-"""Reasons counted one by one; the rest are counted together, so that odd input cannot fill the memory."""
+"""Reasons counted one by one. The rest are counted together, so that odd input cannot fill the memory."""
 OTHER_REASONS = "other reasons"
 LARGEST_MAX = 100
 """Mailboxes named in a survey."""
 UNCOUNTED_MAX = 262_144
 """Rows whose mailboxes are counted at once."""
 SPELLINGS_MAX = 131_072
-"""Spellings of mailboxes that are kept to be looked up quickly: 15 MB."""
+"""Spellings of mailboxes kept for quick look-up: 15 MB."""
 
 _ROLES = ("user", "folder", "contact")
 
 Progress = Callable[[int], None]
-"""Told from time to time how many rows have been read."""
+"""Called from time to time with the number of rows read so far."""
 
 Reading = Callable[[], Mapping[str, Any]]
-"""Says, once an input has been read, what was taken from it, as plain values (see `purgeengine.edges.source.looks`)."""
+"""Called once an input has been read.
+
+Returns which columns were used and what was ignored (see `purgeengine.edges.source.looks`).
+"""
 
 
 class Input(Protocol):
-    """What is asked of a source (`purgeengine.edges.source.Source`)."""
+    """What staging needs of an input; `purgeengine.edges.source.Source` is one."""
 
     @property
     def files(self) -> Sequence[Path]: ...  # noqa: D102
@@ -59,9 +62,9 @@ class Input(Protocol):
 
 
 class InvalidExample(NamedTuple):
-    """A row that cannot be sent: its number over the whole input, its line in ``file``, why, and the cell that is wrong.
+    """A row that cannot be sent: its number in the input, its line in ``file``, the reason, and the cell that is wrong.
 
-    ``value`` is cut, on one line, and empty where no one cell is to blame.
+    ``value`` is cut to one short line. It is empty if no single cell is to blame.
     """
 
     row: int
@@ -73,18 +76,18 @@ class InvalidExample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Figures of an input. ``valid_rows`` includes the ``duplicates``; the difference is what would be sent."""
+    """Figures of an input. ``valid_rows`` includes the ``duplicates``; the difference is the number of rows to send."""
 
     rows: int
     valid_rows: int
     duplicates: int
     mailboxes: int
     rows_by_mailbox: Sequence[int]
-    """Rows to send of each mailbox, in the order in which the mailboxes first appear."""
+    """For each mailbox, its number of rows to send, in the order in which the mailboxes first appear."""
     users: Sequence[str]
-    """The names of the mailboxes, as first spelt, in the same order."""
+    """The names of the mailboxes as first spelt, in the same order as ``rows_by_mailbox``."""
     largest_mailboxes: tuple[tuple[str, int], ...]
-    """The largest mailboxes with their rows to send, largest first."""
+    """The largest mailboxes with their number of rows to send, largest first."""
     invalid_by_reason: Mapping[str, int]
     invalid_examples: tuple[InvalidExample, ...]
 
@@ -95,7 +98,7 @@ class Survey:
 
 
 class Mailboxes:
-    """Numbers mailboxes as they appear, and counts their rows. Those of one user among ``names`` are one mailbox."""
+    """Numbers mailboxes as they appear, and counts their rows. Names of one user, as ``names`` tells, are one mailbox."""
 
     def __init__(self, names: Names | None = None) -> None:
         self._names = names or {}
@@ -103,7 +106,7 @@ class Mailboxes:
         self._rows = array("q")
         self._numbers: dict[str, int] = {}
         self._spellings: dict[str, int] = {}
-        """The same by spelling, as far as there is room: looked up without a call for each."""
+        """Mailbox numbers by spelling, as far as there is room: they are looked up without a call for each row."""
         self._uncounted: list[Any] = []
         self._uncounted_rows = 0
 
@@ -112,16 +115,16 @@ class Mailboxes:
 
     @property
     def rows(self) -> array[int]:
-        """How many rows each mailbox has; the index is the mailbox's number.
+        """The number of rows of each mailbox; the index is the mailbox's number.
 
-        This is the array that is counted in, not a copy: whoever changes it changes the counts.
+        This is the array that counts, not a copy. Whoever changes it changes the counts.
         """
         if self._uncounted:
             self._count()
         return self._rows
 
     def count(self, users: Any) -> Any:
-        """Number the mailboxes of these rows (an array of strings) and count the rows; answers each row's mailbox (int32)."""
+        """Number the mailboxes of these rows (an array of strings) and count the rows. Return each row's mailbox (int32)."""
         numbers = self._numbers_of(users)
         self._uncounted.append(numbers)
         self._uncounted_rows += len(numbers)
@@ -130,14 +133,14 @@ class Mailboxes:
         return numbers
 
     def _count(self) -> None:
-        """Many rows at once: their mailboxes are fewer."""
+        """Count many rows at once: they have few mailboxes."""
         found: Any = pc.value_counts(pa.chunked_array(self._uncounted, pa.int32()))
         for number, rows in zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True):
             self._rows[number] += rows
         self._uncounted, self._uncounted_rows = [], 0
 
     def _numbers_of(self, users: Any) -> Any:
-        """Each row's mailbox; users repeat in neighbouring rows, so that each spelling is looked up once."""
+        """Return each row's mailbox. Neighbouring rows often have the same user, so each spelling is looked up once."""
         encoded = users.dictionary_encode()
         spelt: list[str] = encoded.dictionary.to_pylist()
         numbers = list(map(self._spellings.get, spelt))
@@ -163,7 +166,7 @@ class Mailboxes:
 
 
 class Surveyor:
-    """Is shown every batch of an input once, in order, then asked for the duplicates, then for the survey."""
+    """Gathers the figures of an input. Call `see` with every batch in order, consume `duplicates`, then call `survey`."""
 
     def __init__(self, files: Sequence[Path], scratch: Callable[[], Path], names: Names | None = None) -> None:
         self.mailboxes = Mailboxes(names)
@@ -174,11 +177,11 @@ class Surveyor:
         self._reasons: Counter[str] = Counter()
         self._examples: dict[str, list[InvalidExample]] = {}
         self.doubts = PriorDoubts()
-        """Which rows to send an earlier ledger left in doubt, complete once the duplicates have been consumed."""
+        """Which rows to send an earlier ledger left in doubt. Complete once `duplicates` has been consumed."""
         self._duplicates = Duplicates(scratch)
 
     def see(self, batch: pa.RecordBatch) -> Any:
-        """Take in the rows of a batch; answers the mailboxes of the valid ones (int32)."""
+        """Take the rows of a batch. Return the mailboxes of the valid ones (int32)."""
         self.rows += batch.num_rows
         reason = batch.column("reason")
         if reason.null_count < batch.num_rows:
@@ -191,7 +194,7 @@ class Surveyor:
         return numbers
 
     def duplicates(self) -> Iterator[Duplicate]:
-        """Every duplicate row; once it has been consumed, the counts are those of the rows to send."""
+        """Yield every duplicate row. Once all are consumed, the counts are those of the rows to send."""
         for duplicate in self._duplicates.found():
             self.duplicate_rows += 1
             self.mailboxes.rows[duplicate.mailbox] -= 1
@@ -199,7 +202,7 @@ class Surveyor:
             yield duplicate
 
     def survey(self) -> Survey:
-        """The figures."""
+        """Return the figures."""
         mailboxes = self.mailboxes
         largest = nlargest(LARGEST_MAX, range(len(mailboxes)), key=lambda n: (mailboxes.rows[n], -n))
         return Survey(
@@ -228,13 +231,13 @@ class Surveyor:
 
 
 def _value_meant(reason: str, cells: Sequence[str | None]) -> str:
-    """The cell that a reason is about, for people."""
+    """Return the cell that a reason is about, made safe to print."""
     meant = (cell for role, cell in zip(_ROLES, cells, strict=True) if cell and f"the {role} " in reason)
     return escaped(next(meant, ""))
 
 
 def no_usable_row(survey: Survey) -> InputError:
-    """The error for an input of which no row can be sent, with its first one as an example."""
+    """Return the error for an input of which no row can be sent. It quotes the first row as an example."""
     invalid = f"{survey.invalid_rows:,} invalid"
     first = min(survey.invalid_examples, key=lambda example: example.row, default=None)
     example = ""
@@ -247,7 +250,10 @@ def no_usable_row(survey: Survey) -> InputError:
 
 
 def survey_input(source: Input, on_progress: Progress | None = None) -> Survey:
-    """Read the whole input and say what it holds. Raises `InputError` as reading does, `LedgerError` without scratch space."""
+    """Read the whole input and return its figures.
+
+    Raises `InputError` if the input cannot be read, and `LedgerError` if there is no scratch space.
+    """
     with translated("The input cannot be surveyed"), ExitStack() as stack:
         surveyor = Surveyor(
             source.files,
@@ -262,7 +268,10 @@ def survey_input(source: Input, on_progress: Progress | None = None) -> Survey:
 
 
 def users_of(source: Input) -> list[str]:
-    """The mailboxes of an input, each by the name under which it first appears. Raises `InputError` as reading does."""
+    """Return the mailboxes of an input, each by the name under which it first appears.
+
+    Raises `InputError` if it cannot be read.
+    """
     mailboxes = Mailboxes()
     for batch in source.batches():
         mailboxes.count(batch.filter(pc.is_null(batch.column("reason"))).column("user"))
@@ -270,6 +279,6 @@ def users_of(source: Input) -> list[str]:
 
 
 def exhaust(items: Iterable[object]) -> None:
-    """Consume to the end."""
+    """Consume an iterable to its end."""
     for _ in items:
         pass

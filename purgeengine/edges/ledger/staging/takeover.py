@@ -1,7 +1,7 @@
 """What a ledger takes over from the one whose rows it runs again: where the chain began, and what the service still counts.
 
-Graph's limits live in the service: a wait that the earlier run was told, and what it sent in the last minutes, hold for the next
-one. It knows the tables of both. It must not know rows.
+Graph's limits live in the service. So a wait that the earlier run was told, and what it sent in the last minutes,
+also hold for the next run. This module knows the tables of both ledgers; it does not know rows.
 """
 
 from __future__ import annotations
@@ -18,36 +18,40 @@ from purgeengine.edges.ledger.staging.names import other_names
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
 
 Statement = tuple[str, Iterable[tuple[Any, ...]]]
-"""SQL, and the values of each row that it is carried out for."""
+"""An SQL statement, and the rows of values to run it for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """Times are milliseconds since 1970, mailboxes go by their numbers, ``root`` and ``parent`` are from `identity`."""
+    """Facts about the earlier ledger. Times are milliseconds since 1970; mailboxes go by its mailbox numbers.
+
+    ``root`` and ``parent`` are texts from `identity`.
+    """
 
     root: str | None
-    """The first ledger of the chain, where that is known: a run on an export does not tell."""
+    """The first ledger of the chain. None if it is not known, as in a run on an export."""
     parent: str
     run_blocked: tuple[int, int]
-    """Until when, and when that was said."""
+    """Until when the whole app must wait, and when that was set."""
     blocked: Mapping[int, tuple[int, int]]
-    """The same for mailboxes."""
+    """For each mailbox, until when it must wait, and when that was set."""
     seen: Mapping[int, Sequence[tuple[int, int]]]
-    """When the service saw how many requests, or may see them yet, as far as it still counts them."""
+    """For each mailbox, when the service saw how many requests, as far as it still counts them. A time may lie ahead."""
     mailboxes: Mapping[str, int]
-    """Their numbers, by the one spelling of every name of them that is known."""
+    """Mailbox numbers by every known name of a mailbox, each in its one spelling."""
     about: Mapping[str, Any]
-    """What the earlier ledger wrote down about itself."""
+    """What the earlier ledger recorded about itself."""
 
     @property
     def origin(self) -> dict[str, str]:
-        """What the new ledger writes down of it."""
+        """What the new ledger records about its origin."""
         return {"parent": self.parent, **({"root": self.root} if self.root else {})}
 
     def statements(self, mailboxes: Iterable[Collection[str]]) -> list[Statement]:
-        """What to put into a new ledger with these mailboxes, by number; of each, all names that are known.
+        """Return the statements that store these facts in a new ledger.
 
-        Users need not have been looked up for both, so that two mailboxes of the one may be one of the other.
+        ``mailboxes`` gives, by mailbox number, all known names of each. The users may have been looked up for one
+        ledger only. So two mailboxes of the earlier ledger may be one of the new one.
         """
         waits: list[tuple[Any, ...]] = []
         seen: list[tuple[Any, ...]] = []
@@ -64,13 +68,16 @@ class Takeover:
 
 
 def identity(connection: sqlite3.Connection) -> str:
-    """Tells a ledger from every other, its copies excepted: by its input and the id of its first call, which is random."""
+    """Return a text that tells this ledger from every other one, except from its copies.
+
+    It is made from the digest of the input and the id of the first call, which is random.
+    """
     (first,) = connection.execute("SELECT (SELECT client_request_id FROM batch ORDER BY number LIMIT 1)").fetchone()
     return hashlib.sha256(f"{read_meta(connection)['digest']} {first!r}".encode()).hexdigest()[:32]
 
 
 def taken_over(connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: float, window_s: float) -> Takeover:
-    """Look at an earlier ledger; the arguments are those of `Ledger.mailboxes`."""
+    """Read an earlier ledger. The arguments are those of `Ledger.mailboxes`."""
     with snapshot(connection):
         parent = identity(connection)
         keys = dict(connection.execute("SELECT number, key FROM mailbox"))

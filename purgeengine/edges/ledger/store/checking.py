@@ -1,8 +1,8 @@
-"""Whether a ledger's database still says what was written: looked at before anything that it says is believed.
+"""Check that the database of a ledger still holds what was written. A ledger is checked before anything in it is used.
 
-SQLite's pages carry no checksums. Its structure is checked by SQLite itself, numbers by the seals of their rows (see `schema`),
-texts by CRC-32: nothing that a changed byte could make it say about a row passes unnoticed. It takes about a second for 10 million
-rows.
+SQLite's pages have no checksums. So SQLite checks its own structure, and this module checks the content: numbers by
+the seal of their row (see `schema`), texts by CRC-32. Damage of a byte cannot change what the ledger tells about a
+row unnoticed. The check takes about one second for 10 million rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from purgeengine.edges.ledger.store.storage import DATABASE
 from purgeengine.errors import LedgerError
 
 PAGE_BYTES = 512
-"""The smallest page of SQLite: any file of whole pages is a multiple of it."""
+"""The smallest page size of SQLite in bytes. A whole database file is a multiple of it."""
 OF_THE_SYSTEM = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_CANTOPEN,
@@ -33,11 +33,11 @@ OF_THE_SYSTEM = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
 }
-"""Errors that say nothing about the file; any other is damage."""
+"""SQLite's error codes that say nothing about the file. Any other error means damage."""
 
 
 def check(folder: Path) -> None:
-    """Raises `LedgerError` when the database or its log is damaged."""
+    """Raise `LedgerError` if the database or its write-ahead log is damaged."""
     if log_is_damaged(folder / f"{DATABASE}-wal"):
         raise _damaged(folder, f"{DATABASE}-wal was changed or cut, and what was recorded last is lost")
     log = folder / f"{DATABASE}-wal"

@@ -1,4 +1,7 @@
-"""Connections to ``ledger.sqlite``: how durable, which version, what is refused. It must not know what the rows mean."""
+"""Connections to ``ledger.sqlite``: durability, version, and which files are refused.
+
+This module does not know what the rows mean.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,11 @@ from purgeengine.edges.ledger.store.storage import DATABASE, DATABASE_NEW, appea
 from purgeengine.errors import LedgerError
 
 LOCKED_S_MAX = 10.0
-"""How long to wait for a program that holds the database for a moment, such as a backup."""
+"""Seconds to wait for another program that holds the database for a moment, such as a backup."""
 CHECKPOINT_PAGES = 4_000
-"""Pages of 4 KiB that the write-ahead log gathers before they move into the database: fewer syncs than SQLite's 1,000."""
+"""Pages of 4 KiB that the write-ahead log gathers before they move into the database. SQLite's own 1,000 would sync more often."""
 CACHE_KIB = 16_384
-"""Pages kept in memory, where the rows of the mailboxes being purged are appended."""
+"""KiB of pages kept in memory: those to which the rows of the open mailboxes are appended."""
 
 UNCHANGING = (
     "SELECT key, value FROM meta WHERE key != 'crc' ORDER BY key",
@@ -35,11 +38,11 @@ UNCHANGING = (
     "SELECT mailbox, rows FROM doubt ORDER BY mailbox",
     "SELECT mailbox, at_ms, rows FROM seen ORDER BY mailbox, at_ms",
 )
-"""What staging wrote, and nothing changes afterwards."""
+"""Queries for everything that staging wrote. Nothing changes these values afterwards."""
 
 
 def connect_to_write(folder: Path) -> sqlite3.Connection:
-    """A connection whose commits survive a power loss: WAL, synchronous=FULL. The caller holds the ledger's lock."""
+    """Open a connection whose commits survive a power loss (WAL, synchronous=FULL). The caller holds the ledger's lock."""
     connection = _connect(folder / DATABASE, "rw")
     try:
         for pragma in (
@@ -52,8 +55,8 @@ def connect_to_write(folder: Path) -> sqlite3.Connection:
             "journal_size_limit = 67108864",
         ):
             connection.execute(f"PRAGMA {pragma}")
-        # What an earlier process wrote last and could not sync may be missing on the disk although it can be read; written
-        # into the database now, it no longer stands in the way of what comes after it in the log.
+        # An earlier process may have died before its last frames were synced: they can be read and are still not on
+        # the disk. Once they are in the database file, no later frame of the log depends on them.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException:
         connection.close()
@@ -62,7 +65,11 @@ def connect_to_write(folder: Path) -> sqlite3.Connection:
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
-    """A connection that sees what was committed, also while another process writes."""
+    """Open a connection that sees all commits, also those that another process makes meanwhile.
+
+    Raises `LedgerError` if the folder cannot be written and the write-ahead log is not empty: SQLite cannot read such
+    a log there.
+    """
     connection = _connect(folder / DATABASE, "ro")
     try:
         connection.execute("SELECT 1 FROM sqlite_master").fetchall()
@@ -70,7 +77,8 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
         connection.close()
         if os.access(folder, os.W_OK) and not is_out_of_room(error):
             raise
-        # Where nothing can be written, SQLite needs to be told that nobody writes.
+        # SQLite wants to write its shared memory file. Where nothing can be written, it must be told that nobody
+        # writes.
         log = folder / f"{DATABASE}-wal"
         if log.exists() and log.stat().st_size:
             raise LedgerError(
@@ -82,9 +90,9 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """Commits are ours (autocommit mode); one connection may be used by several threads, one at a time.
+    """Open a connection in autocommit mode. Several threads may use it, one at a time.
 
-    The name goes as the bytes that the file system has, in whatever encoding: SQLite would take text as UTF-8.
+    The path is passed as the bytes that the file system uses, because SQLite would take text as UTF-8.
     """
     name = path.absolute().as_posix()
     uri = f"file://{'' if name.startswith('/') else '/'}{quote(os.fsencode(name))}?mode={mode}"
@@ -93,7 +101,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing."""
+    """Commit everything inside, or nothing of it."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -106,14 +114,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    """Whatever is read inside belongs to one moment; inside another snapshot, to the moment of that one."""
+    """Everything read inside belongs to one moment. Inside another snapshot, the outer snapshot's moment holds."""
     ours = not connection.in_transaction
     if ours:
         connection.execute("BEGIN")
     try:
         yield
     finally:
-        if ours and connection.in_transaction:  # after an error of the disk, SQLite has done it by itself
+        if ours and connection.in_transaction:  # after a disk error, SQLite has rolled back by itself
             connection.execute("ROLLBACK")
 
 
@@ -124,15 +132,16 @@ def create(
     files: Iterable[tuple[str, int, int]],
     more: Iterable[tuple[str, Iterable[tuple[Any, ...]]]] = (),
 ) -> None:
-    """Make the database, which appears under its name when it is whole and on the disk.
+    """Make the database. It appears under its name only when it is whole and on the disk.
 
-    ``mailboxes`` are (number, user, key, first position, rows), ``files`` (name, bytes, CRC-32 of the footer), ``more`` are
-    statements with the rows that each is carried out for.
+    - ``mailboxes`` are (number, user, key, first position, rows).
+    - ``files`` are (name, size in bytes, CRC-32 of the footer).
+    - ``more`` are SQL statements, each with the rows of values to run it for.
     """
     temporary = folder / DATABASE_NEW
     connection = _connect(temporary, "rwc")
     try:
-        connection.execute("PRAGMA journal_mode = OFF")  # cut short, it is thrown away
+        connection.execute("PRAGMA journal_mode = OFF")  # a database that is cut short is thrown away
         connection.execute("PRAGMA synchronous = OFF")
         with transaction(connection):
             for statement in filter(str.strip, TABLES.split(";")):
@@ -155,7 +164,7 @@ def create(
 
 
 def crc_of_staged(connection: sqlite3.Connection) -> int:
-    """The CRC-32 of all that staging wrote."""
+    """Return the CRC-32 of everything that staging wrote."""
     crc = 0
     for query in UNCHANGING:
         for row in connection.execute(query):
@@ -164,7 +173,10 @@ def crc_of_staged(connection: sqlite3.Connection) -> int:
 
 
 def is_created(folder: Path) -> bool:
-    """Whether the database holds a ledger. Raises `LedgerError` when it is damaged, foreign, or of a newer version."""
+    """True if the folder has a database that holds a ledger.
+
+    Raises `LedgerError` if the database is damaged, is not one of purgeengine, or has a newer version of the format.
+    """
     if not (folder / DATABASE).exists():
         return False
     with translated(f"The ledger in {folder} cannot be read"):
@@ -186,10 +198,11 @@ def is_created(folder: Path) -> bool:
 
 
 class About(TypedDict):
-    """What staging wrote down of the purge: whose it is, of which input, and how many rows there are of each kind.
+    """What staging recorded about the purge: tenant, kind of deletion, input, and the number of rows of each kind.
 
-    ``given`` are the options that change the rows (``user``, ``clean``), ``reading`` is what was taken from the input and left
-    alone there; a ledger of an earlier version has neither.
+    ``given`` holds the options that changed the rows (``user``, ``clean``). ``reading`` tells what was used of the
+    input and what was ignored. A ledger of an earlier version has neither. ``parent`` and ``root`` are the identities
+    of the ledger that was retried, and of the first ledger of the chain.
     """
 
     tenant_id: str | None
@@ -210,11 +223,11 @@ class About(TypedDict):
 
 
 def read_meta(connection: sqlite3.Connection) -> About:
-    """What staging wrote down. Raises ValueError where something is missing or of another kind: somebody changed it."""
+    """Return what staging recorded. Raises ValueError if somebody changed it (a missing or wrong value)."""
     found = {key: json.loads(value) for key, value in connection.execute("SELECT key, value FROM meta")}
     return msgspec.convert(found, About)
 
 
 def deletion_of(about: About) -> Operation:
-    """How the contacts of a ledger are deleted."""
+    """Return which kind of deletion the rows of a ledger get."""
     return deletion_by(about["action"], about["id_type"])

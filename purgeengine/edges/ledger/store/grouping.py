@@ -1,4 +1,7 @@
-"""Puts rows in order, however many: a counting sort whose buckets lie on the disk, as far as rows have to wait for others."""
+"""Put any number of rows in order of their place, in bounded memory.
+
+This is a counting sort. Its buckets lie on the disk when rows have to wait for others.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 BUCKET_BITS = 15
-"""A bucket takes 32,768 neighbouring positions: about 10 MB with long ids, and twice that while it is sorted in memory."""
+"""A bucket holds 2^15 = 32,768 neighbouring places: about 10 MB with long ids, and twice that while it is sorted in memory."""
 PENDING_BYTES_MAX = 20 << 20
-"""Rows held before they are spread over the buckets, about 110,000 with long ids; an input within it never touches the disk."""
+"""Bytes of rows held before they go to the buckets: about 110,000 rows with long ids. A smaller input never touches the disk."""
 
 _COUNT: Any = pa.array(range(8_192), pa.int64())
 _ROW: list[Any] = [pa.field("row", pa.int64()), pa.field("folder", pa.string()), pa.field("contact", pa.string())]
@@ -23,14 +26,14 @@ ARRIVING = pa.schema([pa.field("position", pa.int64()), *_ROW])
 
 
 def numbers(first: int, count: int) -> Any:
-    """So many consecutive numbers (int64), ten times as fast as out of a range."""
+    """Return ``count`` consecutive numbers from ``first`` on (int64). This is ten times as fast as an array from a range."""
     if count > len(_COUNT):
         return pa.array(range(first, first + count), pa.int64())
     return pc.add(_COUNT.slice(0, count), pa.scalar(first, pa.int64()))
 
 
 def in_order(batches: Iterable[pa.RecordBatch], grouping: Grouping) -> Iterator[pa.Table]:
-    """All rows by place, each as soon as those before it have come."""
+    """Yield all rows by place. Each comes as soon as all rows before it have come."""
     for batch in batches:
         grouping.add(batch)
         yield from grouping.whole()
@@ -38,10 +41,11 @@ def in_order(batches: Iterable[pa.RecordBatch], grouping: Grouping) -> Iterator[
 
 
 class Grouping:
-    """Takes rows with their places in any order, gives them back by place: that is the first column of the ``schema``.
+    """Takes rows in any order and gives them back by place. The first column of ``schema`` is the place.
 
-    What does not fit in memory lies in a nameless file in ``folder``, by default where temporary files are. Where the places are
-    known to be all numbers below ``places``, rows need not wait for the last one.
+    What does not fit in memory goes to a nameless file in ``folder``, or in the system's folder for temporary files.
+    If the places are known to be exactly the numbers below ``places``, a bucket can be given back as soon as its last
+    row has come.
     """
 
     def __init__(
@@ -61,14 +65,14 @@ class Grouping:
         self._pending_bytes = 0
         self._file: IO[bytes] | None = None
         self._pieces: dict[int, list[tuple[int, int]]] = {}
-        """By bucket, where its pieces stand in the file: offset and length."""
+        """For each bucket, where its pieces lie in the file: offset and length in bytes."""
         self._next = 0
         """The bucket that is given back next."""
         self._missing: dict[int, int] = {}
-        """By bucket, how many of its rows have not come, where some have."""
+        """For each bucket of which some rows have come, how many are still missing."""
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take rows."""
+        """Take the rows of one batch."""
         self._pending.append(batch)
         self._pending_bytes += batch.nbytes
         if self._places:
@@ -78,11 +82,11 @@ class Grouping:
             self._spill()
 
     def whole(self) -> Iterator[pa.Table]:
-        """The next rows by place, a bucket at a time, as far as no row is missing from it."""
+        """Yield the next rows by place, one bucket at a time, as long as the next bucket is complete."""
         if self._missing.get(self._next) != 0:
             return
         if self._pieces:
-            self._spill()  # some of its rows may lie there, and none stays in memory while it is read
+            self._spill()  # some rows of the bucket may be in the file, and no pending rows may take memory while it is read
         pending = self._taken()
         while self._missing.get(self._next) == 0:
             del self._missing[self._next]
@@ -96,7 +100,7 @@ class Grouping:
         self._pending, self._pending_bytes = pending.to_batches(), pending.nbytes
 
     def tables(self) -> Iterator[pa.Table]:
-        """All rows that have not been given back, by place."""
+        """Yield, by place, all rows that were not given back yet, and close the file."""
         if self._pieces:
             self._spill()
             for bucket in sorted(self._pieces):
@@ -106,7 +110,7 @@ class Grouping:
         self.close()
 
     def close(self) -> None:
-        """Give the file back. Safe to call twice."""
+        """Close the file, which deletes it. Safe to call twice."""
         if self._file is not None:
             self._file.close()
 
@@ -114,17 +118,17 @@ class Grouping:
         return min(self._places - (bucket << self._bucket_bits), 1 << self._bucket_bits)
 
     def _buckets_of(self, places: Any) -> list[tuple[int, int]]:
-        """The buckets of these places with their rows, in the order in which they come."""
+        """Return the buckets of these places with their number of rows, in the order in which the buckets first occur."""
         found: Any = pc.value_counts(pc.shift_right(places, self._bucket_bits))
         return list(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
 
     def _taken(self) -> pa.Table:
-        """The pending rows by place."""
+        """Take all pending rows, by place."""
         self._pending_bytes = 0
         return _sorted(self._pending, self._schema)
 
     def _spill(self) -> None:
-        """Cut the pending rows at the bounds of the buckets; the pieces go to the end of the file, and where they are is kept."""
+        """Cut the pending rows at the bounds of the buckets, append the pieces to the file, and remember where they lie."""
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - open until `close`
         table = self._taken().combine_chunks()
@@ -145,7 +149,7 @@ class Grouping:
 
 
 def _sorted(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.Table:
-    """The rows of the list by place. It is emptied and let go at once when it is copied: never are there more than two copies."""
+    """Return the rows by place. The list is emptied early, so that at most two copies of the rows exist at once."""
     table = pa.Table.from_batches(batches, schema)
     batches.clear()
     places = table.column(0).combine_chunks()

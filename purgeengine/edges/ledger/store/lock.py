@@ -1,4 +1,4 @@
-"""One process to a ledger. The operating system gives the lock back when the process dies, however it dies."""
+"""A lock that lets one process use a ledger. The operating system releases it when the process dies, for whatever reason."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from purgeengine.errors import LedgerError
 
 
 class FolderLock:
-    """Held from `acquire` to `release`."""
+    """The lock of a ledger's folder, held from `acquire` to `release`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Not thread-local: whoever closes the ledger releases the lock.
+        # The lock is not tied to a thread: whichever thread closes the ledger releases it.
         self._lock = filelock.FileLock(folder / LOCK, timeout=0, thread_local=False)
 
     def acquire(self) -> None:
-        """Raises `LedgerError` when another process holds it, or the folder cannot be written."""
+        """Take the lock at once. Raises `LedgerError` if another process holds it, or if the folder cannot be locked."""
         try:
-            with warnings.catch_warnings(action="ignore"):  # what it would say is said below
+            with warnings.catch_warnings(action="ignore"):  # the errors below say the same and more
                 self._lock.acquire()
         except filelock.Timeout as error:
             raise LedgerError(
@@ -34,12 +34,12 @@ class FolderLock:
             raise LedgerError(f"The ledger in {self._folder} cannot be locked: {cause_of(error)}") from error
         if isinstance(
             self._lock, filelock.SoftFileLock
-        ):  # newer versions fall back to a file that a dead process leaves behind
+        ):  # newer versions of filelock fall back to a plain file, which a dead process leaves behind
             self._lock.release()
             raise self._no_locks()
 
     def release(self) -> None:
-        """Safe to call twice."""
+        """Give the lock back. Safe to call twice."""
         self._lock.release()
 
     def _no_locks(self) -> LedgerError:

@@ -1,8 +1,9 @@
-"""Whether SQLite's write-ahead log lost transactions that had been acknowledged.
+"""Check whether SQLite's write-ahead log lost transactions that were committed.
 
-SQLite takes the first frame whose checksum is wrong for the end of the log, and forgets what comes after without a word. That is
-right after a power loss, which leaves at most one transaction that was not yet synced, so at most one end of a transaction after
-such a frame. Two or more mean that the log was damaged later.
+SQLite takes the first frame with a wrong checksum for the end of the log, and silently ignores every frame after it.
+That is right after a power loss, which leaves at most one unsynced transaction, so at most one end of a transaction
+after such a frame. Two or more ends mean that the log was damaged later.
+
 The format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 """
 
@@ -16,19 +17,19 @@ from typing import BinaryIO, NamedTuple
 HEADER = Struct(">8I")
 FRAME = Struct(">6I")
 ORDERS = {0x377F0682: "<", 0x377F0683: ">"}
-"""By the magic number: in which order of bytes the checksums are reckoned."""
+"""The byte order of the checksums, by the log's magic number."""
 LOOKS = 3
-"""A log that is being written may look torn for a moment; a damaged one stays as it is."""
+"""How often the log is read before it counts as damaged. A log that is being written may look torn for a moment."""
 
 
 class _Frame(NamedTuple):
     valid: bool
-    """Whether its checksum, and those of all before it, are right."""
+    """True if its checksum and those of all frames before it are right."""
     ends_transaction: bool
 
 
 def log_is_damaged(path: Path) -> bool:
-    """Whether transactions are lost in this log. Raises `OSError` when it cannot be read."""
+    """True if transactions in this log are lost. Raises `OSError` if the log cannot be read."""
     return path.exists() and all(_looks_damaged(path) for _ in range(LOOKS))
 
 
@@ -50,7 +51,7 @@ def _looks_damaged(path: Path) -> bool:
 def _frames(
     log: BinaryIO, page_bytes: int, order: str, salts: tuple[int, ...], sums: tuple[int, int]
 ) -> Iterator[_Frame]:
-    """The frames of the log's present generation; those of earlier ones, which carry other salts, are left out."""
+    """Yield the frames of the log's present generation. Frames of earlier generations have other salts and are left out."""
     valid = True
     while len(head := log.read(FRAME.size)) == FRAME.size and len(page := log.read(page_bytes)) == page_bytes:
         _, pages_after, *salts_here, sum_1, sum_2 = FRAME.unpack(head)

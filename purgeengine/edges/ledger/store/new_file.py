@@ -1,7 +1,7 @@
-"""A file being written that can be given up, so that closing its writer is not a second failure.
+"""A new file that can be given up without a second error.
 
-Writers of other libraries hold back data, write it when they are closed, and close themselves when they are torn down. On a full
-disk each of these fails again, long after the failure was told.
+The writers of other libraries buffer data, write it when they are closed, and close themselves when they are garbage
+collected. On a full disk each of these steps would fail again, long after the first error was reported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Made = TypeVar("Made")
 
 
 class _Raw(io.FileIO):
-    """Takes everything and keeps nothing, once it is given up."""
+    """A raw file that discards what is written once it is given up."""
 
     given_up = False
 
@@ -30,9 +30,9 @@ class _Raw(io.FileIO):
 
 
 class NewFile(io.BufferedWriter):
-    """Written under a temporary name, which the caller chooses; `give_up` or `finish` ends it.
+    """A file written under a temporary name that the caller chooses. End it with `finish` or `give_up`.
 
-    It is handed to writers as a file and not as a path: they take paths as UTF-8, which not every path is.
+    Hand it to a writer as a file object. Other libraries take a path as UTF-8, and not every path is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class NewFile(io.BufferedWriter):
         self._path = path
 
     def hold(self, make: Callable[[], Made]) -> Made:
-        """What ``make`` makes; the file is given up where that fails."""
+        """Return what ``make`` returns. If ``make`` raises, the file is given up first."""
         try:
             return make()
         except BaseException:
@@ -49,19 +49,20 @@ class NewFile(io.BufferedWriter):
             raise
 
     def finish(self, path: Path) -> None:
-        """Close it and give it the name ``path``, once it is on the disk. Raises OSError where that fails."""
+        """Close the file, sync it, and rename it to ``path``. Raises OSError if that fails."""
         self.close()
         appear(self._path, path)
 
     def give_up(self, *writers: Any) -> None:
-        """Close the writers, the outermost first, and the file. What they still write goes nowhere; nothing is raised."""
+        """Close the writers, the outermost first, then the file. What they still write is discarded; nothing is raised."""
         self._file.given_up = True
         for writer in writers:
             if writer is None:
                 continue
             with suppress(Exception):
                 writer.close()
-            if getattr(writer, "is_open", False):  # pyarrow's writer of Parquet tries it again when it is torn down
+            # pyarrow's Parquet writer would close itself again when it is garbage collected
+            if getattr(writer, "is_open", False):
                 writer.is_open = False
         with suppress(OSError, ValueError):
             self.close()

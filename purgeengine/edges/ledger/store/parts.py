@@ -1,6 +1,6 @@
-"""The Parquet files of a ledger: written durably in parts, and checked when they are read.
+"""The Parquet files of a ledger: written durably, and checked when they are read.
 
-Pages carry checksums; the footer, which Parquet leaves without one, is covered by a CRC kept in the database.
+Parquet pages carry checksums. The footer has none, so the database keeps a CRC-32 of it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from purgeengine.edges.paths import opened
 from purgeengine.errors import LedgerError
 
 WORK_GROUP_ROWS = 512
-"""Read a few rows at a time for many mailboxes in turn: about 80 kB in memory with long ids, 0.1 ms to read."""
+"""Rows of one group in ``work``. A run reads few rows at a time for many mailboxes in turn: about 80 kB with long ids, 0.1 ms."""
 
 PART_ROWS_MAX = 262_144
-"""Rows of one file: small enough that a damaged one is a small loss, large enough that 100 million rows are 400 files."""
+"""Rows of one file. A damaged file is a small loss, and 100 million rows are still only 400 files."""
 TAIL_BYTES = 8
-"""Length of the footer and magic number, at the end of every Parquet file."""
+"""Length in bytes of the footer's size and the magic number, which end every Parquet file."""
 
 
 class PartFile(NamedTuple):
-    """A finished file: its name below the ledger's folder, its size, and the CRC-32 of its footer."""
+    """A finished file: its name below the ledger's folder, its size in bytes, and the CRC-32 of its footer."""
 
     name: str
     bytes: int
@@ -38,10 +38,10 @@ class PartFile(NamedTuple):
 
 
 class PartWriter:
-    """Writes a table as ``<kind>/part-NNNNN.parquet``; each part appears when it is whole and durable.
+    """Writes a table as ``<kind>/part-NNNNN.parquet``. Each file appears only when it is whole and durable.
 
-    All parts but the last have `PART_ROWS_MAX` rows, and all groups but the last of a part ``group_rows``, so that a row's place
-    follows from its number.
+    Every file but the last has `PART_ROWS_MAX` rows, and every group but the last of a file has ``group_rows``. So
+    the row's number tells where it stands. ``repetitive`` names the columns that get a dictionary.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class PartWriter:
         self._schema = schema
         self._group_rows = group_rows
         self._compression = compression
-        self._repetitive: Any = list(repetitive)  # the stubs know only True and False
+        self._repetitive: Any = list(repetitive)  # pyarrow's type stubs allow only True and False here
         self._counters = [
             field.name for field in schema if pa.types.is_integer(field.type) and field.name not in repetitive
         ]
@@ -72,20 +72,23 @@ class PartWriter:
         (folder / kind).mkdir(exist_ok=True)
 
     def write(self, table: pa.Table) -> None:
-        """Add rows."""
+        """Add the rows of a table."""
         self._pending.append(table)
         self._pending_rows += table.num_rows
         if self._pending_rows >= self._group_rows:
             self._flush(self._pending_rows - self._pending_rows % self._group_rows)
 
     def finish(self) -> None:
-        """Write what is left and close the last part."""
+        """Write the rows that are left and close the last file."""
         self._flush(self._pending_rows)
         if self._writer is not None:
             self._close_part()
 
     def abandon(self) -> None:
-        """Close the part that is being written, without giving it its name. Raises nothing; safe to call twice and at the end."""
+        """Close the file that is being written, without giving it its name.
+
+        Raises nothing. Safe to call twice and after `finish`.
+        """
         writer, file = self._writer, self._file
         self._writer = self._file = None
         if file is not None:
@@ -130,12 +133,12 @@ class PartWriter:
 
 
 def part_name(kind: str, number: int) -> str:
-    """The name of a part below the ledger's folder."""
+    """Return the name of a file below the ledger's folder."""
     return f"{kind}/part-{number:05d}.parquet"
 
 
 def footer_of(path: Path) -> tuple[int, int]:
-    """Size of the file, and the CRC-32 of its footer."""
+    """Return the size of a Parquet file in bytes and the CRC-32 of its footer."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - TAIL_BYTES))
@@ -145,18 +148,21 @@ def footer_of(path: Path) -> tuple[int, int]:
 
 
 class Parts:
-    """Reads the parts of a ledger. ``files`` maps their names to size and CRC-32 of the footer."""
+    """Reads the Parquet files of a ledger. ``files`` maps a name to (size in bytes, CRC-32 of the footer)."""
 
     def __init__(self, folder: Path, files: dict[str, tuple[int, int]]) -> None:
         self._folder = folder
         self._files = files
 
     def names(self, kind: str) -> list[str]:
-        """The parts of one kind, in order."""
+        """Return the names of the files of one kind, in order."""
         return sorted(name for name in self._files if name.startswith(f"{kind}/"))
 
     def open(self, name: str, dictionary: Sequence[str] = ()) -> pq.ParquetFile:
-        """Open a part; ``dictionary`` are columns to be read as such. Raises `LedgerError` when it is missing or not as written."""
+        """Open a file. ``dictionary`` names the columns to read as dictionaries.
+
+        Raises `LedgerError` if the file is missing or not as it was written.
+        """
         path = self._folder / name
         with reading(path):
             if footer_of(path) != self._files.get(name):
@@ -166,12 +172,12 @@ class Parts:
             )
 
     def batches(self, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Read a part, a group of rows at a time. Raises `LedgerError` when it is damaged."""
+        """Yield the rows of a file, one group at a time. Raises `LedgerError` if the file is damaged."""
         for table in self.tables(name, columns, 1):
             yield from table.to_batches()
 
     def tables(self, name: str, columns: Sequence[str] | None, groups: int) -> Iterator[pa.Table]:
-        """The same, so many groups at a time."""
+        """Yield the rows of a file, ``groups`` groups at a time. Raises `LedgerError` if the file is damaged."""
         path = self._folder / name
         file = self.open(name)
         try:
@@ -187,7 +193,7 @@ class Parts:
 
 
 def reading(path: Path) -> AbstractContextManager[None]:
-    """Translate what reading a part may raise into a `LedgerError` that names it."""
+    """Turn errors of reading a Parquet file into a `LedgerError` that names the file."""
     return _Reading(path)
 
 

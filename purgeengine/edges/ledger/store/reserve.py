@@ -1,6 +1,7 @@
-"""Room on the disk kept back for answers in flight: when the disk is full, it is given up, and they can still be written.
+"""A reserve of disk space for the answers of batches in flight.
 
-A file of the ledger's folder, as large as what a run may still have to record once it stops sending.
+The reserve is a file in the ledger's folder, as large as what a run may still have to write after it stops sending.
+When the disk is full, the run deletes the file, and the answers that still arrive can be recorded.
 """
 
 from __future__ import annotations
@@ -13,20 +14,20 @@ from pathlib import Path
 from purgeengine.edges.ledger.store.storage import RESERVE, translated
 
 BATCH_BYTES = 256 << 10
-"""For each batch in flight: a turn of its own that touches 60 pages of 4 KiB, where most share a turn and touch five."""
+"""Bytes for each batch in flight: a turn of its own touches up to 60 pages of 4 KiB. Most batches share a turn and touch five."""
 BLOCK = bytes(1 << 20)
 
 
 class Reserve:
-    """Held from `hold` to `release`."""
+    """Disk space, kept from `hold` to `release`."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / RESERVE
         self.held = False
-        """Whether there is room to give up."""
+        """True while the reserve exists."""
 
     def hold(self, batches: int) -> None:
-        """Keep room for so many batches. Raises `LedgerError` when the disk has not that much."""
+        """Reserve space for this many batches. Raises `LedgerError` if the disk has too little."""
         size = len(BLOCK) + batches * BATCH_BYTES
         try:
             with translated(f"{size >> 20} MiB for answers in flight cannot be kept free in {self._path.parent}"):
@@ -37,7 +38,10 @@ class Reserve:
         self.held = True
 
     def release(self) -> None:
-        """Give the room up, or back. Safe to call twice; a file that cannot be removed is no worse than before."""
+        """Delete the reserve.
+
+        Safe to call twice. A file that cannot be deleted raises nothing: it does no more harm than before.
+        """
         self.held = False
         try:
             self._path.unlink(missing_ok=True)
@@ -58,7 +62,7 @@ class Reserve:
 
 
 def is_out_of_room(error: BaseException) -> bool:
-    """Whether a transaction failed for lack of space, and left nothing behind."""
+    """True if a transaction failed for lack of disk space. SQLite has then written nothing of it."""
     return isinstance(error, sqlite3.Error) and error.sqlite_errorcode in (
         sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_IOERR_SHMSIZE,

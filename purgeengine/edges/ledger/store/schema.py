@@ -1,17 +1,20 @@
-"""The tables of ``ledger.sqlite``: what they mean, and their version. It knows SQL and must not know files or Graph.
+"""The tables of ``ledger.sqlite``: what they mean, and their version. This module knows SQL; it does not know files or Graph.
 
-Times are whole milliseconds since 1970 in UTC. A valid, unique row goes by its `position`: its index among the rows to send, in
-which those of a mailbox are neighbours (see `places`); mailbox 0 owns the positions from 0. Such a row is in exactly one of four
-states:
+Times are whole milliseconds since 1970 in UTC. A valid, unique row goes by its ``position``: its index in the order
+of sending, where the rows of a mailbox are neighbours (see `purgeengine.edges.ledger.staging.row_order`). Mailbox 0
+owns the positions from 0 on. Such a row is in exactly one of four states:
 
-1. it lies in a run (``first``, ``rows``) of ``outcome``: settled, for good;
-2. it has a row in ``attempt``: sent before, to be sent again or in flight again;
-3. it lies in the fresh range (``first``, ``fresh``) of a ``part`` of a batch without end: in flight for the first time;
-4. none of these: never sent. In a closed mailbox that means skipped.
+1. A range (``first``, ``rows``) of ``outcome`` covers it: the row is settled, for good. 2. ``attempt`` has a row for
+it: it was sent before, and it is in flight again or will be sent again. 3. The range (``first``, ``fresh``) of a
+``part`` covers it, and that batch has no end: it is in flight for the first time. 4. None of these: it was never
+sent. In a closed mailbox that means skipped.
 
-The rows of a mailbox keep the order of the input, except that those which an earlier ledger left in doubt come first.
+A row of ``part`` is a mailbox share: the rows of one mailbox in one batch.
 
-Neighbours that are sent and settled alike, as nearly all are, share a row: an insert costs more than the rest of a row's way.
+The rows of a mailbox keep the order of the input, except that rows which an earlier ledger left in doubt come first.
+
+Neighbours that are sent and settled alike, as nearly all are, share a row of a table, because an insert costs more
+than all other work for a row.
 """
 
 from __future__ import annotations
@@ -21,20 +24,20 @@ import zlib
 from purgeengine.core.model import Outcome
 
 APPLICATION_ID = 0x50555247
-"""Marks the database as ours ("PURG") for tools such as ``file``."""
+"""Marks the database as one of purgeengine ("PURG"), for tools such as ``file``."""
 VERSION = 1
-"""Of the tables and the files beside them. A newer one is refused: it may mean what this program cannot know."""
+"""Version of the tables and of the files beside them. A newer one is refused, because this program cannot know its meaning."""
 
 
 def _sum(columns: str) -> str:
-    """A number that changes with each of these columns: SQLite's pages have no checksums, and damage must not pass for data."""
+    """Return an SQL expression whose value changes when any of these columns changes, so that damage does not pass for data."""
     assert len(columns.split()) <= len(WEIGHTS)
     weighted = zip(WEIGHTS, columns.split(), strict=False)
     return f"({' + '.join(f'{weight} * coalesce({column}, -{weight})' for weight, column in weighted)}) % 2147483647"
 
 
 WEIGHTS = (31, 127, 257, 521, 1031, 2053, 4099, 8209, 16411)
-"""Primes, small enough that no sum of times leaves 64 bits."""
+"""Primes, small enough that no weighted sum of times exceeds 64 bits."""
 SEALS = {
     "mailbox": _sum("number first rows closed_ms detail blocked_until_ms blocked_set_ms waits"),
     "run": _sum("blocked_until_ms blocked_set_ms"),
@@ -47,7 +50,7 @@ SEALS = {
     "seen": _sum("mailbox at_ms rows"),
     "start": _sum("at_ms crc"),
 }
-"""What the column ``seal`` of each table was when its row was written."""
+"""For each table, the expression of its column ``seal``, which was computed when the row was written."""
 _SEAL = {table: f"seal INTEGER AS ({expression}) STORED" for table, expression in SEALS.items()}
 
 TABLES = f"""
@@ -168,10 +171,10 @@ OUTCOME_CODES: dict[Outcome, int] = {
     Outcome.DUPLICATE: 6,
     Outcome.SKIPPED: 7,
 }
-"""How outcomes are stored; the numbers are never reused."""
+"""The number that stores each outcome. A number is never reused."""
 OUTCOMES = {code: outcome for outcome, code in OUTCOME_CODES.items()}
 
 
 def crc_of(*values: object) -> int:
-    """CRC-32 of values as they are stored."""
+    """Return the CRC-32 of these values as they are stored."""
     return zlib.crc32(repr(values).encode("utf-8", "surrogatepass"))

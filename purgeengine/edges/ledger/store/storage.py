@@ -1,6 +1,6 @@
-"""The folder of a ledger: names, durable files, and sentences for what the operating system may refuse.
+"""The folder of a ledger: file names, durable files, and sentences for errors of the operating system.
 
-It must not know what stands in the files.
+This module does not know what the files contain.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOCK = "lock"
 RESERVE = "reserve"
 README = "README.txt"
 UNFINISHED = "staging"
-"""Exists from the first moment of staging to its last: scratch space, and the sign of a ledger that is not whole yet."""
+"""Folder of scratch space that exists from the first moment of staging to the last. It marks a ledger that is not whole yet."""
 INPUT, WORK, ORDER = "input", "work", "order"
 
 README_FIRST_LINE = "This folder is a ledger of purgeengine."
@@ -54,7 +54,7 @@ To try what failed again: purgeengine retry FOLDER --ledger NEW-FOLDER
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn what SQLite, pyarrow and the operating system raise into a `LedgerError` that names ``what`` could not be done."""
+    """Turn errors of SQLite, pyarrow and the operating system into a `LedgerError` that begins with ``what``."""
     try:
         yield
     except LedgerError:
@@ -67,9 +67,10 @@ def translated(what: str) -> Iterator[None]:
 
 @contextmanager
 def reading_records(folder: Path) -> Iterator[None]:
-    """The same for reading a ledger, whose records may have been damaged or changed by others: a null, a text for a number.
+    """Turn every error of reading a ledger into a `LedgerError`, also those that damaged or changed records cause.
 
-    SQLite keeps no checksums, so that such a thing is met where it is used. It is a `LedgerError` as well.
+    Such a record holds a null, or a text instead of a number. SQLite keeps no checksums, so it is met only where it
+    is used.
     """
     with translated(f"The ledger in {folder} cannot be read"):
         try:
@@ -83,12 +84,12 @@ def reading_records(folder: Path) -> Iterator[None]:
 
 
 def _is_of_storage(error: Exception) -> bool:
-    """A plain ValueError is a mistake of ours; pyarrow derives its own."""
+    """False for a plain ValueError, which is a mistake of ours. pyarrow raises subclasses of it."""
     return type(error) is not ValueError
 
 
 def cause_of(error: BaseException) -> str:
-    """What happened and what to do, in a sentence or two."""
+    """Return what happened and what to do, in one or two sentences."""
     text = str(error).lower()
     number = getattr(error, "errno", None)
     if (short := shortage(error)) is not None:
@@ -105,7 +106,7 @@ def cause_of(error: BaseException) -> str:
         return "it may not be written by this user. Check the permissions of the folder."
     if isinstance(error, FileNotFoundError):
         return f"{error.filename or 'a file'} is missing. Restore the folder from a copy, or use a new one."
-    if isinstance(error, UnicodeError) or (  # SQLite tells of a broken table with the bytes that it found there
+    if isinstance(error, UnicodeError) or (  # SQLite quotes bytes of a broken table, and these may not be UTF-8
         isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text)
     ):
         return "the database is damaged. Restore the folder from a copy."
@@ -117,12 +118,12 @@ def cause_of(error: BaseException) -> str:
         return "the disk reported an error. Check the disk and the system's log, then give the same command again."
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}."
-    return f"{printable(str(error))}."  # SQLite and pyarrow quote what they stumble on
+    return f"{printable(str(error))}."  # SQLite and pyarrow quote the input
 
 
 @contextmanager
 def durable_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file that appears under its name only when it is whole and on the disk."""
+    """Open a new file that appears under its name only when it is whole and on the disk."""
     temporary = path.with_name(path.name + ".new")
     with temporary.open("wb") as file:
         yield file
@@ -130,26 +131,29 @@ def durable_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def appear(temporary: Path, path: Path) -> None:
-    """Give a finished file its name, once it is on the disk."""
+    """Sync a finished file, rename it to ``path``, and sync the folder."""
     _sync(temporary, os.O_RDWR)
     temporary.replace(path)
     sync_folder(path.parent)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, durably: a power loss must not take a ledger away with the name of its folder."""
+    """Make a folder and its parents durably, so that a power loss cannot take the ledger's folder away.
+
+    Raises `LedgerError` if no folder can be made at that place.
+    """
     above = [path for path in folder.absolute().parents if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError as error:  # of a place like /proc, which is the system's own
+    except FileNotFoundError as error:  # a place like /proc, where only the system makes folders
         raise LedgerError(f"The folder {folder} cannot be made there. Name one in another place.") from error
     for path in (folder.absolute(), *above):
-        with suppress(PermissionError):  # who may not look into a folder may not sync it
+        with suppress(PermissionError):  # a user who may not read a folder may not sync it either
             sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names in the folder durable. Windows offers no such call; NTFS journals names by itself."""
+    """Make the names in a folder durable. Windows has no such call; NTFS journals names by itself."""
     if os.name != "nt":
         _sync(folder, os.O_RDONLY)
 
@@ -160,7 +164,7 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
         if (
             sys.platform == "darwin"
-        ):  # where an ordinary fsync leaves data in the drive's cache; not every file system has more
+        ):  # macOS: an ordinary fsync leaves data in the drive's cache. Not every file system has F_FULLFSYNC
             with suppress(OSError):
                 fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
     finally:

@@ -1,1 +1,1 @@
-"""Figures and rows of a ledger. Nothing is changed."""
+"""Figures and rows of a ledger. These modules change nothing."""

@@ -1,4 +1,4 @@
-"""Figures about a ledger, each read in one go; they hold for the moment at which they were read."""
+"""Figures about a ledger. Each is read in one query or snapshot, and holds for the moment at which it was read."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from purgeengine.edges.ledger.store.schema import OUTCOME_CODES, OUTCOMES
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of all ``rows`` of the input: those with an outcome, ``waiting`` ones and those ``in_doubt`` add up to them.
+    """What became of all ``rows`` of the input. Those with an outcome, the ``waiting`` and those ``in_doubt`` add up to ``rows``.
 
-    Waiting rows are still to be sent, or to be sent again. Rows in doubt were sent, and whether they were carried out is unknown;
-    while a run is going on, those in flight are among them.
+    Waiting rows are still to be sent, or to be sent again. Rows in doubt were sent, and whether they were carried out
+    is unknown. During a run, the rows in flight are among them.
     """
 
     rows: int
@@ -32,7 +32,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class SettlingRate:
-    """How fast rows are being settled. ``per_s`` is over the last minute."""
+    """How fast rows are being settled. ``per_s`` is the average over the last minute, in rows per second."""
 
     per_s: float
     last_minute: int
@@ -43,22 +43,25 @@ class SettlingRate:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Batches so far. ``in_flight`` never ended: their answers are still awaited, or the process died; ``lost`` had no answer."""
+    """The batches so far.
+
+    ``in_flight`` ones have no end: their answer is awaited, or the process died. ``lost`` ones got no answer.
+    """
 
     calls: int
     in_flight: int
     lost: int
     refused: int
-    """Refused as a whole, with a status of 400 or more."""
+    """Calls that Graph refused as a whole, with a status of 400 or more."""
     slowest_s: float | None
-    """Longest time to an answer."""
+    """The longest time to an answer, in seconds."""
     answered: int = 0
-    """Answered with replies to single rows."""
+    """Calls that brought replies for single rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorstMailbox:
-    """A mailbox whose rows did not end well. ``waits`` counts how often it had to wait, for Graph or for a lost answer."""
+    """A mailbox with failed or skipped rows. ``waits`` is how often it had to wait, for Graph or for a lost answer."""
 
     user: str
     rows: int
@@ -67,7 +70,7 @@ class WorstMailbox:
     skipped: int
     waits: int
     reason: str
-    """Why it was closed, or what its failed rows were told most often."""
+    """Why the mailbox was closed, or the most frequent reply to its failed rows."""
 
     @property
     def failed(self) -> int:
@@ -77,7 +80,7 @@ class WorstMailbox:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What rows were told that did not end well, and how many of them. Status 0 means that no answer came."""
+    """A reply that failed rows got, and how many of them. Status 0 means that no answer came."""
 
     status: int
     code: str
@@ -86,7 +89,7 @@ class Failure:
 
 
 def counts(connection: sqlite3.Connection) -> Counts:
-    """Count all rows. Takes about a second for 10 million."""
+    """Count all rows. This takes about one second for 10 million."""
     with snapshot(connection):
         meta = read_meta(connection)
         found = dict.fromkeys(Outcome, 0)
@@ -102,7 +105,7 @@ def counts(connection: sqlite3.Connection) -> Counts:
 
 
 def skipped_ranges(connection: sqlite3.Connection) -> list[tuple[int, int, int, int]]:
-    """Never sent rows of closed mailboxes, in order: first position, end, number of the detail, time of closing."""
+    """Return the unsent rows of closed mailboxes, in order: first position, end, number of the detail, time of closing."""
     query = "SELECT next, end, detail, closed_ms FROM progress WHERE closed_ms IS NOT NULL AND next < end ORDER BY 1"
     return connection.execute(query).fetchall()
 
@@ -131,7 +134,7 @@ def inherited_doubts(connection: sqlite3.Connection, *, of_closed_mailboxes: boo
 
 
 def pace(connection: sqlite3.Connection, now_utc_ms: int | None = None) -> SettlingRate:
-    """How fast it goes at ``now_utc_ms`` (by default, now)."""
+    """Return how fast rows are being settled at ``now_utc_ms`` (milliseconds since 1970), or now."""
     now = round(time.time() * 1000) if now_utc_ms is None else now_utc_ms
     with snapshot(connection):
         minute, ten, last = connection.execute(
@@ -145,7 +148,7 @@ def pace(connection: sqlite3.Connection, now_utc_ms: int | None = None) -> Settl
 
 
 def calls(connection: sqlite3.Connection) -> Calls:
-    """Count the batches."""
+    """Count the batches and how they ended."""
     total, in_flight, lost, refused, slowest_ms, answered = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE ended_ms IS NULL), "
         "count(*) FILTER (WHERE ended_ms IS NOT NULL AND status IS NULL), count(*) FILTER (WHERE status >= 400), "
@@ -157,7 +160,7 @@ def calls(connection: sqlite3.Connection) -> Calls:
 
 
 def failures(connection: sqlite3.Connection, most: int) -> list[Failure]:
-    """What failed rows were told, most frequent first."""
+    """Return the ``most`` most frequent replies that failed rows got, most frequent first."""
     return [
         Failure(*row)
         for row in connection.execute(
@@ -170,7 +173,10 @@ def failures(connection: sqlite3.Connection, most: int) -> list[Failure]:
 
 
 def worst_mailboxes(connection: sqlite3.Connection, most: int) -> list[WorstMailbox]:
-    """Mailboxes with the most rows that did not end well, worst first. What a filter left out is as it was meant to be."""
+    """Return the mailboxes with the most failed or skipped rows, worst first.
+
+    Rows that a filter left out do not count, because they were skipped on purpose.
+    """
     refused_code = OUTCOME_CODES[Outcome.REFUSED]
     with snapshot(connection):
         failed: dict[int, Counter[tuple[int, int]]] = {}
@@ -202,7 +208,7 @@ def worst_mailboxes(connection: sqlite3.Connection, most: int) -> list[WorstMail
 
 
 def details_of_filters(connection: sqlite3.Connection) -> frozenset[int]:
-    """The reasons for which mailboxes were left out."""
+    """Return the numbers of the details that say that a filter left the mailbox out."""
     query = "SELECT id FROM detail WHERE status = 0 AND code IN (?, ?)"
     return frozenset(number for (number,) in connection.execute(query, (PROTECTED, FILTERED)))
 

@@ -1,4 +1,4 @@
-"""When a ledger's work was done, and how: runs, calls, waits, and rows settled over time. Each is read in one go."""
+"""When the work of a ledger was done, and how: runs, calls, waits, and rows settled over time. Each is read in one query."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from purgeengine.edges.ledger.store.schema import OUTCOMES
 
 
 class Run(NamedTuple):
-    """One giving of the command: when, and with what."""
+    """One start of the run command: when (milliseconds since 1970), and with which options."""
 
     at_ms: int
     options: Mapping[str, Any]
 
 
 class Traffic(NamedTuple):
-    """What was asked of Graph: requests for single rows, rows that needed more than one, waits and whom they were told."""
+    """What was asked of Graph: requests for single rows, rows that needed more than one, waits, and the mailboxes that waited."""
 
     requests: int
     rows_sent_again: int
     waits: int
     mailboxes_that_waited: int
     calls_refused: Mapping[int, int]
-    """Calls refused as a whole, by status."""
+    """Calls that Graph refused as a whole, by status."""
 
 
 class Bucket(NamedTuple):
-    """Rows settled from ``at_ms`` on, for the length of a bucket, by outcome."""
+    """Rows settled in the interval that begins at ``at_ms``, by outcome."""
 
     at_ms: int
     rows: Mapping[Outcome, int]
 
 
 class Timeline(NamedTuple):
-    """Rows settled over time; buckets in which nothing was settled are left out."""
+    """Rows settled over time. Intervals in which no row was settled are left out."""
 
     bucket_ms: int
     buckets: Sequence[Bucket]
 
 
 class History(NamedTuple):
-    """All of it, as of one moment."""
+    """All facts of this module but the closed mailboxes, as of one moment."""
 
     runs: Sequence[Run]
     traffic: Traffic
@@ -55,7 +55,7 @@ class History(NamedTuple):
 
 
 class ClosedMailbox(NamedTuple):
-    """A mailbox that was given up, why, and how many of its rows were never sent for it."""
+    """A mailbox that was closed, the reply that closed it, and how many of its rows were therefore never sent."""
 
     user: str
     status: int
@@ -65,19 +65,19 @@ class ClosedMailbox(NamedTuple):
 
 
 def history_of(connection: sqlite3.Connection, buckets_max: int) -> History:
-    """Read everything but the closed mailboxes."""
+    """Read everything but the closed mailboxes. ``buckets_max`` limits, roughly, the intervals of the timeline."""
     with snapshot(connection):
         return History(runs(connection), traffic(connection), *span(connection), timeline(connection, buckets_max))
 
 
 def runs(connection: sqlite3.Connection) -> list[Run]:
-    """Every start of a run that had something to do, in order. Ledgers of the first version do not know."""
+    """Return every start of a run that had something to do, in order."""
     found = connection.execute("SELECT at_ms, options FROM start ORDER BY rowid")
     return [Run(at_ms, json.loads(options)) for at_ms, options in found]
 
 
 def traffic(connection: sqlite3.Connection) -> Traffic:
-    """Count what was sent."""
+    """Count the requests, waits and refused calls."""
     (requests,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM part").fetchone()
     (again,) = connection.execute("SELECT coalesce(sum(rows) FILTER (WHERE attempts > 1), 0) FROM outcome").fetchone()
     waits, mailboxes = connection.execute(
@@ -88,14 +88,14 @@ def traffic(connection: sqlite3.Connection) -> Traffic:
 
 
 def span(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
-    """When the first batch left and the last row was settled, in milliseconds since 1970."""
+    """Return when the first batch was sent and when the last row was settled, in milliseconds since 1970. None if never."""
     (first,) = connection.execute("SELECT min(sent_ms) FROM batch").fetchone()
     (last,) = connection.execute("SELECT max(settled_ms) FROM outcome").fetchone()
     return first, last
 
 
 def timeline(connection: sqlite3.Connection, buckets_max: int) -> Timeline:
-    """Rows settled over time in at most about ``buckets_max`` stretches of equal length, whole seconds at least."""
+    """Return the rows settled over time, in at most about ``buckets_max`` intervals of equal length (whole seconds)."""
     first, last = span(connection)
     if first is None or last is None:
         return Timeline(1_000, [])
@@ -108,7 +108,7 @@ def timeline(connection: sqlite3.Connection, buckets_max: int) -> Timeline:
 
 
 def closed_mailboxes(connection: sqlite3.Connection, most: int) -> tuple[int, list[ClosedMailbox]]:
-    """How many mailboxes were closed, and those with most rows never sent for it."""
+    """Return the number of closed mailboxes, and the ``most`` of them with the most skipped rows."""
     query = (
         "SELECT user, coalesce(status, 0), coalesce(code, ''), coalesce(message, ''), end - next FROM progress "
         "LEFT JOIN detail ON id = detail WHERE closed_ms IS NOT NULL"

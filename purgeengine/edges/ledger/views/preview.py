@@ -1,7 +1,8 @@
-"""What a run over a ledger would send now, and what a filter would leave out of it. Nothing is changed.
+"""What a run over a ledger would send now, and what a filter would leave out of it. Reading changes nothing.
 
-A mailbox that is left out is closed before anything of it is sent, so that its rows are skipped like those of any closed mailbox.
-Closing is for good: a filter can only take away from what a ledger still has to do, and forgetting it later gives nothing back.
+A mailbox that a filter leaves out is closed before any of its rows is sent, so its rows are skipped like those of any
+closed mailbox. Closing is for good. A filter can only take away from what a ledger still has to do; a later run
+without it gets nothing back.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class _PreviewedMailbox(NamedTuple):
 
     @property
     def rows_left(self) -> int:
-        """Rows without an outcome, unless the mailbox is closed."""
+        """Rows without an outcome. If the mailbox is closed, rows that were never sent count too."""
         return self.end - self.next + self.attempts
 
 
@@ -54,23 +55,23 @@ class Preview:
     """What a run would do. Rows that were sent before and have no outcome count among those to purge."""
 
     rows_by_mailbox: array[int] = field(default_factory=lambda: array("q"))
-    """Rows to purge of each mailbox that has any."""
+    """For each mailbox with rows to purge, how many it has."""
     largest_mailboxes: list[tuple[str, int]] = field(default_factory=list)
-    """The mailboxes with most rows to purge, largest first."""
+    """The mailboxes with the most rows to purge, largest first."""
     left_out: Counter[Reply] = field(default_factory=Counter)
     """Rows that the filter leaves out, by reason."""
     mailboxes_left_out: Counter[Reply] = field(default_factory=Counter)
-    """Their mailboxes."""
+    """Mailboxes that the filter leaves out, by reason."""
     left_out_before: int = 0
-    """Rows that an earlier run left out and this filter would not: they stay left out."""
+    """Rows that the filter of an earlier run left out and this one would not. They stay left out."""
     kinds: Kinds = NO_KINDS
-    """How the mailboxes to purge are named."""
+    """Which kinds of names the mailboxes to purge have."""
     excluded_seen: int = 0
-    """Users named by ``--exclude-users`` that occur in the input; patterns are not counted."""
+    """Users named by ``--exclude-users`` that occur in the input. Patterns are not counted."""
     only_seen: int = 0
-    """The same for ``--only-users``."""
+    """Users named by ``--only-users`` that occur in the input. Patterns are not counted."""
     only_matched: int = 0
-    """Mailboxes of the input that ``--only-users`` names, by patterns too."""
+    """Mailboxes of the input that ``--only-users`` names, also by patterns."""
 
     @property
     def rows(self) -> int:
@@ -79,11 +80,14 @@ class Preview:
 
     @property
     def mailboxes(self) -> int:
-        """Mailboxes to purge from."""
+        """Mailboxes with rows to purge."""
         return len(self.rows_by_mailbox)
 
     def add(self, user: str, keys: Collection[str], rows: int, user_filter: UserFilter) -> None:
-        """Take in a mailbox, by the keys of all its names that are known, with rows that have no outcome, or none left."""
+        """Take a mailbox.
+
+        ``keys`` are all its known names in their one spelling; ``rows`` is its number of rows without an outcome.
+        """
         self.excluded_seen += sum(key in user_filter.excluded.keys for key in keys)
         if user_filter.only is not None:
             self.only_seen += sum(key in user_filter.only.keys for key in keys)
@@ -97,19 +101,19 @@ class Preview:
             return
         self.rows_by_mailbox.append(rows)
         by_id = {is_object_id(key) for key in keys}
-        if len(by_id) == 1:  # one that is known by both kinds of name is found in any list
+        if len(by_id) == 1:  # a mailbox known by both kinds of names is found in any list
             self.kinds = Kinds(self.kinds.names or False in by_id, self.kinds.ids or True in by_id)
         self.largest_mailboxes.append((user, rows))
         if len(self.largest_mailboxes) >= 2 * LARGEST_MAX:
             self.finish()
 
     def finish(self) -> None:
-        """Keep the largest of the mailboxes seen so far, in order; of equal ones, those seen first."""
+        """Keep only the largest mailboxes seen so far, in order. Of equal ones, those seen first come first."""
         self.largest_mailboxes = nlargest(LARGEST_MAX, self.largest_mailboxes, key=lambda pair: pair[1])
 
 
 def preview(connection: sqlite3.Connection, user_filter: UserFilter) -> Preview:
-    """Look at every mailbox of the ledger."""
+    """Preview a run over every mailbox of the ledger."""
     found = Preview()
     by_filter = details_of_filters(connection)
     others = other_names(connection)
@@ -126,10 +130,10 @@ def preview(connection: sqlite3.Connection, user_filter: UserFilter) -> Preview:
 
 
 def closings(connection: sqlite3.Connection, user_filter: UserFilter) -> Iterator[list[Entry]]:
-    """What to record so that the filter holds, mailbox by mailbox.
+    """Yield the entries that make the filter hold, mailbox by mailbox.
 
-    Rows never sent are skipped with their mailbox. Rows that were sent before are not sent again: they are exhausted, in doubt
-    where an attempt may have been carried out.
+    Rows never sent are skipped with their mailbox. Rows that were sent before are not sent again: they become
+    exhausted, and stay in doubt if an attempt may have been carried out.
     """
     others = other_names(connection)
     for mailbox in _mailboxes(connection):

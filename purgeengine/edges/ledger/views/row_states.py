@@ -1,7 +1,7 @@
-"""What became of every row, in input order: read in the order of sending, in which the database has it, and regrouped.
+"""What became of every row, in input order. The database has it in the order of sending, so it is read so and regrouped.
 
-It knows how a row's state is told (see `schema`), for settled, unsettled and never sent rows alike. It must not know what an export
-looks like.
+This module knows how the tables hold a row's state (see `schema`), for settled, unsettled and unsent rows alike. It
+does not know what an export looks like.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ class RowState(NamedTuple):
 
 
 def schema_of_states(names: Sequence[str]) -> Any:
-    """The row of the input, and what is told of it."""
+    """Return the schema of a row number and these fields of its state."""
     return pa.schema([pa.field("row", pa.int64()), *(pa.field(name, _FIELDS[name]) for name in names)])
 
 
 class RowStates:
-    """Answers what became of the rows of the input, asked for in input order. Close it to give its scratch space back.
+    """Tells what became of the rows of the input, asked for in input order. Close it to release its scratch space.
 
-    Of each row, ``names`` are told. Raises ValueError where the records contradict each other.
+    ``names`` are the fields wanted of each row's state. Raises ValueError if the records contradict each other.
     """
 
     def __init__(
@@ -94,7 +94,10 @@ class RowStates:
         self._ahead = self._schema.empty_table()
 
     def take(self, first_row: int, placed: Any) -> Any:
-        """The states of the rows from ``first_row`` on; ``placed`` says which of them have any. The others are told nothing."""
+        """Return the states of the rows from ``first_row`` on.
+
+        ``placed`` is a mask of the rows that have one; others get nulls.
+        """
         wanted = placed.true_count
         while self._ahead.num_rows < wanted and (more := next(self._tables, None)) is not None:
             self._ahead = pa.concat_tables([self._ahead, more])
@@ -108,12 +111,12 @@ class RowStates:
         return found
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """Release the scratch space. Safe to call twice."""
         self._grouping.close()
 
 
 def _told(states: Sequence[RowState], rows: Any, schema: Any) -> Any:
-    """A state for each row out of those of stretches."""
+    """Return a state for each row, from the states of ranges."""
     ends, end = [], 0
     for state in states:
         end += state.end - state.first
@@ -131,14 +134,14 @@ def _told(states: Sequence[RowState], rows: Any, schema: Any) -> Any:
 
 
 class _Chunks:
-    """States in the order of positions, so many positions at a time."""
+    """States in the order of positions, taken for a given number of positions at a time."""
 
     def __init__(self, states: Iterator[RowState]) -> None:
         self._states = states
         self._rest: RowState | None = None
 
     def take(self, positions: int) -> list[RowState]:
-        """Those of the next positions; what reaches beyond them is cut."""
+        """Return the states of the next positions. A range that reaches beyond them is cut."""
         found = []
         while positions:
             state = self._rest or next(self._states, None)
@@ -155,13 +158,13 @@ class _Chunks:
         return found
 
     def end(self) -> None:
-        """There are no more positions. Raises ValueError where there are more states."""
+        """Declare that there are no more positions. Raises ValueError if there are more states."""
         if self._rest is not None or next(self._states, None) is not None:
             raise ValueError("the records know more rows than there are to send")
 
 
 def _without_gaps(connection: sqlite3.Connection) -> Generator[RowState, None, None]:
-    """The states of all positions from 0 to the last. To be closed before the connection is: it reads as it goes."""
+    """Yield the states of all positions from 0 to the last. Close the generator before the connection, which it reads from."""
     unsent = _Unsent(connection)
     at = 0
     known = merge(connection.execute(_SETTLED), connection.execute(_ATTEMPTED), key=lambda row: row[0])
@@ -180,7 +183,7 @@ def _without_gaps(connection: sqlite3.Connection) -> Generator[RowState, None, N
 
 
 class _Unsent:
-    """Rows without outcome and attempt: in flight for the first time, skipped with their mailbox, or waiting. Few ranges."""
+    """Rows with neither outcome nor attempt: in flight for the first time, skipped with their mailbox, or waiting."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         query = "SELECT first, end, sent_ms, client_request_id FROM fresh ORDER BY first"
@@ -195,7 +198,7 @@ class _Unsent:
         self._firsts = [[first for first, *_ in ranges] for ranges in self._of_kind]
 
     def between(self, first: int, end: int) -> Iterator[RowState]:
-        """The states of these rows."""
+        """Yield the states of the rows from ``first`` to ``end - 1``."""
         while first < end:
             index = bisect_right(self._bounds, first)
             stop = min(end, self._bounds[index]) if index < len(self._bounds) else end

@@ -1,6 +1,7 @@
-"""Every row of the input with what became of it, in input order: the staged input and the states put side by side.
+"""Every row of the input with what became of it, in input order: the staged input and the states side by side.
 
-It knows what the columns mean. It must not know how the database tells a row's state, nor file formats of exports.
+This module knows what the columns mean. It does not know how the database holds a row's state, nor the file formats
+of exports.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from purgeengine.edges.ledger.store.schema import OUTCOMES
 from purgeengine.edges.ledger.store.storage import INPUT, ORDER
 from purgeengine.edges.ledger.views.row_states import RowStates
 
-_JOIN: Any = pc.binary_join_element_wise  # its stubs know no mixture of columns and plain text
+_JOIN: Any = pc.binary_join_element_wise  # its type stubs allow no mixture of columns and plain text
 TIME = pa.timestamp("ms", tz="UTC")
 _NAMES = pa.array([OUTCOMES[code].value if code in OUTCOMES else None for code in range(max(OUTCOMES) + 1)])
 
@@ -36,13 +37,13 @@ _TOLD = {
     "request_id": {"request_id"},
     "client_request_id": {"client_request_id"},
 }
-"""What is told of a row's state, and the columns that are made of it."""
+"""For each field of a row's state, the columns of an export that are made from it."""
 _NEEDED = ("line", "source", "reason")
-"""Columns of the staged input that say what was wrong with a row."""
+"""Columns of the staged input that tell what is wrong with an invalid row."""
 
 
 def schema_of(extra_columns: Sequence[str]) -> pa.Schema:
-    """The columns of an export, typed. ``outcome`` is null while there is none, ``status`` where no answer came."""
+    """Return the columns of an export, typed. ``outcome`` is null while a row has none, ``status`` if no answer came."""
     text = pa.string()
     fields: list[Any] = [pa.field("row", pa.int64())]
     fields += [pa.field(name, text) for name in ("user", "folder", "contact", "outcome")]
@@ -62,7 +63,7 @@ def rows_of(
     columns: Sequence[str] | None = None,
     scratch: Path | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """See `LedgerReader.rows`; one read transaction, held until the end."""
+    """Yield the rows as `LedgerReader.rows` describes. One read transaction is held until the end."""
     schema = schema_of(about["extra_columns"])
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
@@ -93,7 +94,7 @@ def rows_of(
 
 
 def _told_of(names: Collection[str]) -> list[str]:
-    """What must be known of a row's state for these columns."""
+    """Return which fields of a row's state these columns need."""
     return [field for field, wanted in _TOLD.items() if not wanted.isdisjoint(names)]
 
 
@@ -125,7 +126,7 @@ def _joined(
 def _never_sent(
     rows: pa.RecordBatch, placed: pa.RecordBatch, outcome: Any, message: Any, files: Sequence[str]
 ) -> tuple[Any, Any]:
-    """Put in the invalid rows, with their line, and the duplicates, with the row they repeat."""
+    """Fill in the invalid rows, with their line, and the duplicates, with the row that they repeat."""
     reason, first_row = rows.column("reason"), placed.column("first_row")
     if reason.null_count < len(reason):
         invalid = pc.is_valid(reason)
@@ -141,13 +142,13 @@ def _never_sent(
 
 
 class _ReplyColumns:
-    """The columns status, code and message; each distinct reply is read once."""
+    """The columns status, code and message. Each distinct reply is read once."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def of(self, details: Any) -> dict[str, Any]:
-        """Those of the rows with these details, null where nothing was said."""
+        """Return the columns for rows with these details. They are null or empty where a row has no reply."""
         encoded = details.combine_chunks().dictionary_encode(null_encoding="encode")
         replies = [
             (None, "", "") if detail is None else self._reply(detail) for detail in encoded.dictionary.to_pylist()

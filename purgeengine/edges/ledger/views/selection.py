@@ -1,6 +1,6 @@
-"""Which rows of a ledger are meant: by what became of them, and by what Graph said.
+"""Choose rows of a ledger by their outcome and by what Graph answered.
 
-The same question is asked of the database (how many?) and of exported rows (which?).
+The same choice is made in the database (how many rows?) and among exported rows (which rows?).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _STATUS = re.compile("[1-5][0-9][0-9]")
 
 @dataclass(frozen=True, slots=True)
 class AnswerFilter:
-    """What Graph said: codes in lower case, statuses, whole classes of them (4 for 4xx), and the lack of an answer.
+    """Answers of Graph: codes in lower case, statuses, whole classes of statuses (4 for 4xx), and the lack of an answer.
 
-    A row is meant when one of them fits it.
+    A row is chosen if any one of these fits its answer.
     """
 
     codes: frozenset[str]
@@ -42,7 +42,10 @@ class AnswerFilter:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``ErrorAccessDenied,429,5xx,none``. Raises `UsageProblem` where a word is empty or too long to be a code."""
+        """Read a text such as ``ErrorAccessDenied,429,5xx,none``.
+
+        Raises `UsageProblem` if a word is empty or too long to be a code.
+        """
         words = [word.strip().lower() for word in text.split(",")]
         for word in words:
             if not word or len(word) > CODE_LENGTH_MAX:
@@ -61,7 +64,7 @@ class AnswerFilter:
         return ",".join(words)
 
     def fits(self, status: int, code: str) -> bool:
-        """Whether one answer is meant; status 0 means that none came."""
+        """True if the filter chooses this answer. Status 0 means that no answer came."""
         return (
             code.lower() in self.codes
             or status in self.statuses
@@ -70,7 +73,7 @@ class AnswerFilter:
         )
 
     def mask(self, rows: pa.RecordBatch) -> Any:
-        """The same for the rows of an export, as an array of booleans."""
+        """Return, for rows of an export, an array of booleans that is true where the filter chooses the row's answer."""
         status: Any = rows.column("status").fill_null(0)
         found = pc.is_in(pc.utf8_lower(rows.column("code").fill_null("")), pa.array(sorted(self.codes), pa.string()))
         found = pc.or_(found, pc.is_in(status, pa.array(sorted(self.statuses), pa.int32())))
@@ -80,21 +83,21 @@ class AnswerFilter:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Rows with one of these outcomes and, where ``said`` is given, one of these answers."""
+    """Rows with one of these outcomes and, if ``said`` is given, one of these answers."""
 
     outcomes: frozenset[Outcome]
     said: AnswerFilter | None = None
 
     def __str__(self) -> str:
-        """The same for the same rows, in whatever order they were asked for."""
+        """Return a text that is equal for equal selections, in whatever order their words were given."""
         return ",".join(sorted(self.outcomes)) + (f" told {self.said}" if self.said else "")
 
     def keep(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """Those of the rows with these outcomes that were told so."""
+        """Return those of the rows that got one of the answers. The rows must have the outcomes already."""
         return rows if self.said is None else rows.filter(self.said.mask(rows))
 
     def count(self, connection: sqlite3.Connection) -> Counter[Outcome]:
-        """How many rows of a ledger it means, by outcome, without reading them."""
+        """Count the rows of a ledger that it chooses, by outcome, without reading the rows."""
         found: Counter[Outcome] = Counter()
         with snapshot(connection):
             for outcome, status, code, rows in _settled(connection):
@@ -108,7 +111,7 @@ class Selection:
 
 
 def answers(connection: sqlite3.Connection, outcomes: frozenset[Outcome]) -> Counter[tuple[int, str]]:
-    """What rows with these outcomes were told, as (status, code), and how many."""
+    """Count the rows with these outcomes by the (status, code) of their answer."""
     found: Counter[tuple[int, str]] = Counter()
     with snapshot(connection):
         for outcome, status, code, rows in _settled(connection):
@@ -118,7 +121,7 @@ def answers(connection: sqlite3.Connection, outcomes: frozenset[Outcome]) -> Cou
 
 
 def _settled(connection: sqlite3.Connection) -> Iterator[tuple[Outcome, int, str, int]]:
-    """Outcome, status, code, rows; skipped rows were told what closed their mailbox."""
+    """Yield (outcome, status, code, rows). The answer of skipped rows is the one that closed their mailbox."""
     query = (
         "SELECT outcome, status, code, rows FROM (SELECT outcome, detail, sum(rows) AS rows FROM outcome GROUP BY 1, 2) "
         "JOIN detail ON id = detail"

@@ -1,6 +1,6 @@
-"""Queries behind advice: where nothing was found under its id, and what rows that did not end well were told.
+"""Queries behind the advice of a summary: where no contact was found under its id, and which replies failed rows got.
 
-Both read the outcomes in one pass and keep only what is largest, so that memory does not grow with the mailboxes.
+Both read the outcomes in one pass and keep only the largest results, so that memory does not grow with the mailboxes.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from purgeengine.edges.ledger.views.counts import Counts, skipped_ranges
 from purgeengine.edges.ledger.views.counts import counts as count_rows
 
 TOLD_MAX = 200
-"""Kinds of failures that advice is made of; messages may hold ids, so that their number has no bound."""
+"""Kinds of failures from which advice is made. Messages may contain ids, so the number of kinds has no bound."""
 
 _ABSENT = OUTCOME_CODES[Outcome.ABSENT]
 _RETRIED = ", ".join(str(OUTCOME_CODES[outcome]) for outcome in Outcome if outcome.worth_retrying)
 _IN_PURGES = "SELECT id FROM detail WHERE status = 403"
-"""What absent rows were told whose contacts Graph found, in the Purges folder."""
+"""Details of absent rows whose contacts Graph did find: they were in the Purges folder."""
 
 
 class Review(NamedTuple):
-    """A ledger as a summary tells of it, as of one moment."""
+    """What a summary reports about a ledger, as of one moment."""
 
     counts: Counts
     absence: Absence | None
-    """Where nothing, or nearly nothing, was found; None where it is nowhere so."""
+    """The mailboxes in which no contact, or nearly none, was found. None if there is no such mailbox."""
     told: Sequence[FailedRows]
-    """What rows that are refused, exhausted or skipped were told, most frequent first."""
+    """The replies that refused, exhausted or skipped rows got, most frequent first."""
 
     def situation(self, folder: str) -> Situation:
-        """What advice needs of it."""
+        """Return what advice needs to know. ``folder`` is the ledger's folder."""
         unfinished = self.counts.waiting + self.counts.in_doubt
         return Situation(folder, unfinished, self.counts.outcomes[Outcome.INVALID], self.told)
 
 
 def review_of(connection: sqlite3.Connection, most: int) -> Review:
-    """Read it, with at most so many mailboxes in which nothing was found."""
+    """Read a review, with at most ``most`` mailboxes in which no contact was found."""
     with snapshot(connection):
         counts = count_rows(connection)
         return Review(counts, absence_of(connection, counts, most), told(connection, counts))
 
 
 def absence_of(connection: sqlite3.Connection, counts: Counts, most: int) -> Absence | None:
-    """Where nothing, or nearly nothing, was found, with at most so many mailboxes; None where that is nowhere so."""
+    """Return where no contact, or nearly none, was found, with at most ``most`` mailboxes. None if there is no such mailbox."""
     absent = counts.outcomes[Outcome.ABSENT]
     if not absent:
         return None
@@ -64,7 +64,10 @@ def absence_of(connection: sqlite3.Connection, counts: Counts, most: int) -> Abs
 
 
 def _known(connection: sqlite3.Connection) -> int:
-    """Rows that are absent although Graph found their contacts. Ledgers without any, as nearly all are, need no pass for it."""
+    """Count the absent rows whose contacts Graph did find.
+
+    A ledger without any, as nearly all are, needs no pass over its rows.
+    """
     if connection.execute(f"{_IN_PURGES} LIMIT 1").fetchone() is None:
         return 0
     query = f"SELECT coalesce(sum(rows), 0) FROM outcome WHERE outcome = ? AND detail IN ({_IN_PURGES})"  # noqa: S608
@@ -72,7 +75,7 @@ def _known(connection: sqlite3.Connection) -> int:
 
 
 def worst_of(mailboxes: Iterable[SoughtInMailbox], most: int) -> tuple[list[SoughtInMailbox], int]:
-    """The worst of the mailboxes in which nothing or nearly nothing was found, at most so many, and the number of all such."""
+    """Return the ``most`` worst mailboxes in which no contact, or nearly none, was found, and how many such mailboxes there are."""
     in_all = 0
 
     def counted() -> Iterator[SoughtInMailbox]:
@@ -87,9 +90,9 @@ def worst_of(mailboxes: Iterable[SoughtInMailbox], most: int) -> tuple[list[Soug
 
 
 def _mailboxes(connection: sqlite3.Connection) -> Iterator[SoughtInMailbox]:
-    """Mailboxes with enough contacts that were not found. A mailbox's outcomes are neighbours in the order of the table's key.
+    """Yield the mailboxes in which enough contacts were not found. The outcomes of a mailbox are neighbours in the table.
 
-    The plus sign keeps SQLite from indexing the outcomes by their kind for each query, which would take minutes.
+    The plus sign keeps SQLite from building an index by outcome for each query, which would take minutes.
     """
     query = (
         f"SELECT user, coalesce(sum(run.rows) FILTER (WHERE run.outcome = 1 OR run.detail IN ({_IN_PURGES})), 0), "  # noqa: S608
@@ -102,7 +105,7 @@ def _mailboxes(connection: sqlite3.Connection) -> Iterator[SoughtInMailbox]:
 
 
 def told(connection: sqlite3.Connection, counts: Counts) -> list[FailedRows]:
-    """What rows that are refused, exhausted or skipped were told, most frequent first, at most `TOLD_MAX` kinds."""
+    """Return the replies that refused, exhausted or skipped rows got, most frequent first, at most `TOLD_MAX` kinds."""
     kinds: list[tuple[Outcome, int, int]] = []
     with snapshot(connection):
         if any(rows for outcome, rows in counts.outcomes.items() if outcome.worth_retrying):

@@ -1,1 +1,1 @@
-"""Finds the files of an input, says what they are, and reads their bytes as text."""
+"""Find the files of an input, tell their kind, and read their bytes as text."""

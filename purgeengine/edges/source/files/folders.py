@@ -1,7 +1,8 @@
-"""What of a folder is an input, and what is left alone there.
+"""Decide which files of a folder are input, and which are ignored.
 
-A folder stands for its own files. Folders of one partition, as Spark, Hive and pandas name them (``user=ann%40contoso.example``),
-are part of it: each of their names is a column. Any other folder in it is left alone, and told.
+A folder stands for the files directly in it. Partition folders, as Spark, Hive and pandas name them
+(``user=ann%40contoso.example``), belong to it: each of their names is a column. Any other folder in it is ignored and
+reported.
 """
 
 from __future__ import annotations
@@ -17,22 +18,23 @@ from purgeengine.errors import InputError
 _TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 _PACKED = ("", ".gz", ".zst", ".bz2", ".xz")
 FOLDER_ENDINGS = (*(f"{text}{packed}" for text in _TEXTS for packed in _PACKED), ".parquet")
-"""Names that are read from a folder; a file that is named by itself may be called anything."""
+"""Endings of files that are read from a folder. A file that is named on the command line may have any name."""
 PARTITIONS_DEPTH_MAX = 8
-"""Folders of partitions in each other; three columns need three."""
+"""How deep partition folders may be nested. Three columns need three levels."""
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _SHADOWS = ("desktop.ini", "thumbs.db", "_metadata", "_common_metadata", "_success")
 _SHADOWS_OF_SPARK = ("_committed_", "_started_")
 
 Partition: TypeAlias = tuple[tuple[str, str], ...]
-"""Columns that the folders of a file name, each with its value."""
+"""The columns that a file's partition folders name, each with its value."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """What lies in ``folder`` and is not read: ``entries`` that somebody may miss, and how many ``hidden`` ones nobody does.
+    """What is in ``folder`` and is not read.
 
-    Hidden are names with a dot before them, and what systems and Spark leave behind (``desktop.ini``, ``_SUCCESS``).
+    ``entries`` are what somebody may miss. ``hidden`` is the number of entries that nobody misses: names that begin
+    with a dot, and files that systems and Spark leave behind (``desktop.ini``, ``_SUCCESS``).
     """
 
     folder: Path
@@ -40,20 +42,23 @@ class LeftAlone:
     hidden: int
 
     def names(self) -> list[str]:
-        """The names of the entries, folders with a slash behind."""
+        """Return the names of the entries. Names of folders end in a slash."""
         return [f"{path.name}/" if path.is_dir() else path.name for path in self.entries]
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file of a folder, and what the folders between say of its rows."""
+    """A file of a folder, with the columns that its partition folders name."""
 
     path: Path
     partition: Partition = ()
 
 
 def look_into(folder: Path) -> tuple[list[Member], list[LeftAlone]]:
-    """The input files of a folder, sorted by name, and what is left alone. Raises `OSError` as listing does, and `InputError`."""
+    """Return the input files of a folder, sorted by name, and what is ignored.
+
+    Raises `OSError` if a folder cannot be listed, and `InputError` for partition folders that cannot be used.
+    """
     members: list[Member] = []
     left: list[LeftAlone] = []
     for found in _walk(folder, ()):
@@ -89,13 +94,13 @@ def _walk(folder: Path, partition: Partition) -> Iterator[Member | LeftAlone]:
 
 
 def _is_shadow(path: Path) -> bool:
-    """Editors and macOS leave shadows such as ``._contacts.csv``."""
+    """True for hidden names, such as the ``._contacts.csv`` that macOS leaves."""
     name = path.name.lower()
     return name.startswith((".", *_SHADOWS_OF_SPARK)) or name in _SHADOWS
 
 
 def _pair(name: str) -> tuple[str, str] | None:
-    """Column and value of a folder of partitions; None where it is another folder."""
+    """Return column and value of a partition folder. None for any other folder."""
     column, separator, value = name.partition("=")
     if not separator or not column.strip():
         return None

@@ -1,6 +1,6 @@
-"""Files that are no list, recognised by their first bytes, each with what to do about it.
+"""Recognise, by their first bytes, files that are not a list, each with advice on what to do.
 
-It knows magic numbers. It must not know folders or rows.
+This module knows magic numbers. It does not know folders or rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from purgeengine.errors import InputError
 
 HEAD_BYTES = 512
-"""Bytes that tell every kind: the mark of a tar archive begins at 257."""
+"""Bytes that suffice to tell every kind. The mark of a tar archive begins at byte 257."""
 
 _SHEET = "save the sheet as 'CSV UTF-8'"
 _UNPACK = "unpack it, and name what was in it"
@@ -59,7 +59,7 @@ _TAR_AT = 257
 
 
 def refuse_foreign_bytes(path: Path, head: bytes) -> None:
-    """Raise `InputError` where a file that begins like this cannot be a list. ``head`` are its first `HEAD_BYTES`."""
+    """Raise `InputError` if a file that begins with ``head``, its first `HEAD_BYTES` bytes, cannot be a list."""
     for magic, (what, cure) in _BYTES.items():
         if head.startswith(magic):
             raise _refusal(path, what, cure)
@@ -68,7 +68,7 @@ def refuse_foreign_bytes(path: Path, head: bytes) -> None:
 
 
 def refuse_foreign_text(path: Path, text: bytes) -> None:
-    """The same for what a file's ``text`` begins with, unpacked and as UTF-8."""
+    """Raise `InputError` if a file whose text begins so cannot be a list. ``text`` is unpacked and in UTF-8."""
     refuse_foreign_bytes(path, text[:HEAD_BYTES])
     begins = text[:HEAD_BYTES].lstrip().lower()
     for magic, (what, cure) in _TEXTS.items():

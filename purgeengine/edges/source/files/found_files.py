@@ -1,6 +1,6 @@
-"""Which files an input consists of, and what their first bytes say they are.
+"""Find the files of an input, and tell from their first bytes what they are.
 
-It knows names, folders and magic numbers. It must not know what stands in a row.
+This module knows names, folders and magic numbers. It does not know rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from purgeengine.errors import InputError
 
 
 class Kind(Enum):
-    """How a file's bytes are to be read. The value is the usual name of the format."""
+    """How the bytes of a file are read. The value is the usual name of the format."""
 
     PLAIN = "plain"
     GZIP = "gzip"
@@ -44,7 +44,7 @@ _ARTICLE = {kind: f"{'an' if kind is Kind.XZ else 'a'} {name}" for kind, name in
 
 
 class Found(NamedTuple):
-    """The files to read, resolved, what their folders say of each one's rows, and what of a folder is left alone."""
+    """The files to read (as resolved paths), the partition columns of each, and what was ignored in their folders."""
 
     files: tuple[Path, ...]
     partitions: tuple[Partition, ...]
@@ -52,9 +52,11 @@ class Found(NamedTuple):
 
 
 def find_files(paths: Sequence[str | Path]) -> Found:
-    """Resolve the arguments in their order; a folder stands for its own files, sorted by name, and those of its partitions.
+    """Resolve the named files and folders, in their order.
 
-    Raises `InputError` when nothing is named, something is missing, is no file, is named twice, or a folder has no input.
+    A folder stands for the files in it, sorted by name, and for those of its partition folders. Raises `InputError`
+    if nothing is named, if a path is missing or is no file or folder, if a file is named twice, or if a folder has no
+    input.
     """
     if not paths:
         raise InputError("No input was named. Name a CSV, JSON or Parquet file, several, or a folder of them.")
@@ -84,7 +86,10 @@ def find_files(paths: Sequence[str | Path]) -> Found:
 
 
 def kind_of(path: Path) -> Kind:
-    """What the file is, by its first bytes. Raises `InputError` when it is empty, foreign, or not what its name promises."""
+    """Return the kind of a file, told from its first bytes.
+
+    Raises `InputError` if the file is empty, if it cannot be a list, or if it is not what its ending says.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -106,7 +111,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def size_of(path: Path) -> int:
-    """Bytes in the file as it lies on the disk."""
+    """Return the size of the file on the disk, in bytes. Raises `InputError` if that cannot be read."""
     try:
         return path.stat().st_size
     except OSError as error:
@@ -114,9 +119,9 @@ def size_of(path: Path) -> int:
 
 
 def digest_of(files: Sequence[Path], partitions: Sequence[Partition] = ()) -> str:
-    """SHA-256, in hex, over the number of files and each one's size and bytes, and what folders of ``partitions`` say of its rows.
+    """Return the SHA-256 (hex) of an input: the number of files, the size and bytes of each, and the partition columns.
 
-    Names do not count, and other folders do not.
+    File names do not count, nor do names of other folders. Raises `InputError` if a file cannot be read.
     """
     whole = hashlib.sha256(f"purgeengine input of {len(files)} files\n".encode())
     for path in files:
@@ -132,7 +137,7 @@ def digest_of(files: Sequence[Path], partitions: Sequence[Partition] = ()) -> st
 
 
 def unreadable(path: Path, error: OSError) -> InputError:
-    """The sentence for a file or folder that the operating system does not give us."""
+    """Return the error for a file or folder that the operating system refuses to open."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path} does not exist. Check the name, and the folder the command was started in.")
     if isinstance(error, PermissionError):
@@ -150,12 +155,12 @@ def _resolved(path: Path) -> Path:
 
 
 def refuse_streams(path: Path) -> None:
-    """A pipe or a device cannot be read twice, and files are: to look at them, and to take them in. Raises `InputError` for one.
+    """Raise `InputError` for a pipe or a device. Input files are read twice: once to look at them, once to stage them.
 
-    What a shell makes of ``<(…)`` is one as well, and has a name that leads nowhere once it is resolved.
+    What a shell makes of ``<(…)`` is such a pipe too. Its name leads nowhere once it is resolved.
     """
     is_stream = False
-    with suppress(OSError):  # what cannot be looked at is told when it is opened
+    with suppress(OSError):  # the error shows again when the file is opened
         is_stream = path.exists() and not (path.is_file() or path.is_dir())
     if is_stream:
         raise InputError(f"{path} is neither a file nor a folder. Save what it gives to a file first.")
@@ -177,6 +182,6 @@ def _in_folder(folder: Path) -> tuple[list[Member], list[LeftAlone]]:
 
 
 def some_of(names: Sequence[str], most: int = 5) -> str:
-    """The first of these names, and how many there are beside them."""
+    """Return the first ``most`` of these names as text, with the number of the others."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return printable(", ".join(printable(name, 100) for name in names[:most]), 1_000) + more

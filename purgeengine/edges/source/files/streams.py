@@ -1,6 +1,6 @@
-"""A file's text as UTF-8 bytes, in pieces: decompressed and transcoded in constant memory.
+"""Yield a file's text as UTF-8 bytes in pieces, decompressed and transcoded in constant memory.
 
-It knows codecs, byte order marks and encodings. It must not know lines or columns.
+This module knows codecs, byte order marks and encodings. It does not know lines or columns.
 """
 
 from __future__ import annotations
@@ -22,21 +22,24 @@ from purgeengine.edges.source.files.unpacking import unpacked
 from purgeengine.errors import InputError
 
 COMPRESSED_PIECE_BYTES = 1 << 16
-"""Read at once from a compressed stream: what is lost of the readable text when the stream breaks off is less than this."""
+"""Bytes read at once from a compressed stream. If the stream breaks off, less than this is lost of the readable text."""
 
 _SHIFTED = re.compile("[\u0a00\u0d00\ufffe]")
-"""What a line feed, a carriage return and the byte order mark become where the two bytes of a character are taken from two: three
-numbers to which Unicode gives no character, or one that no text has in practice."""
+"""What a line feed, a carriage return and the byte order mark become when bytes are paired wrongly.
+
+None of the three is a character that a text has: Unicode does not assign them, or they do not occur in practice.
+"""
 _FOREIGN_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
 def text_pieces(path: Path, kind: Kind, piece_bytes: int) -> Iterator[bytes]:
-    """Yield the file's text as UTF-8 without byte order mark.
+    """Yield the file's text as UTF-8 without byte order mark, in pieces of about ``piece_bytes`` bytes.
 
-    UTF-16 needs its mark, as PowerShell writes it. Bytes that are no text are passed on so that the rows which hold them
-    can be named: bad UTF-8 as it is, half a surrogate pair as the three bytes UTF-8 forbids.
-    Raises `InputError` when the file cannot be read, is damaged, cut short, in another encoding, or UTF-16 that loses or turns its
-    bytes in the middle; the pieces before stand.
+    UTF-16 is recognised by its mark, which PowerShell writes. Bytes that are not text are passed on, so that the rows
+    with them can be named: bad UTF-8 as it is, half of a surrogate pair as the three bytes that UTF-8 forbids.
+
+    Raises `InputError` if the file cannot be read, is damaged, cut short, in another encoding, or UTF-16 whose bytes
+    are shifted in the middle. The pieces before that place are good.
     """
     pieces = _raw_pieces(path, kind, piece_bytes)
     head = b""
@@ -65,10 +68,10 @@ def _from_utf16(path: Path, head: bytes, pieces: Iterator[bytes]) -> Iterator[by
             )
         yield text.encode("utf-8", "surrogatepass")
     left, _ = decoder.getstate()
-    if len(left) >= 2:  # half a pair at the very end, for which the decoder still waits
+    if len(left) >= 2:  # half of a surrogate pair at the end, for which the decoder still waits
         yield left[:2].decode(name, "surrogatepass").encode("utf-8", "surrogatepass")
     if len(left) % 2:
-        yield b"\xff"  # half a character: a byte that no text has, so that its row is found to be bad
+        yield b"\xff"  # half a character: a byte that no text has, so that the row is found to be bad
 
 
 def _raw_pieces(path: Path, kind: Kind, piece_bytes: int) -> Iterator[bytes]:
@@ -79,7 +82,7 @@ def _raw_pieces(path: Path, kind: Kind, piece_bytes: int) -> Iterator[bytes]:
         elif kind in (Kind.BZIP2, Kind.XZ):
             yield from unpacked(path, kind, COMPRESSED_PIECE_BYTES)
         else:
-            compressed: Any = opened(path)  # the stubs do not know that it may be one of Arrow's own files
+            compressed: Any = opened(path)  # the type stubs do not know that it may be one of Arrow's own files
             with closing(pa.input_stream(compressed, compression=kind.value)) as stream:
                 yield from _until_empty(stream, min(piece_bytes, COMPRESSED_PIECE_BYTES))
     except (OSError, pa.ArrowException) as error:
@@ -98,7 +101,7 @@ def _short(error: Exception) -> str:
 
 
 def is_utf16(path: Path) -> bool:
-    """Whether the file itself (not what is compressed in it) begins with a byte order mark of UTF-16."""
+    """True if the file itself (not what is compressed in it) begins with a byte order mark of UTF-16."""
     try:
         with path.open("rb") as file:
             return file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -1,6 +1,7 @@
-"""Bytes out of files compressed with bzip2 and xz, by the standard library, in memory that no file can choose.
+"""Decompress bzip2 and xz files with the standard library, with a limit on memory.
 
-pyarrow unpacks gzip and Zstandard faster; it has no xz, and takes a bzip2 file that was cut for a whole one.
+pyarrow is faster for gzip and Zstandard. It cannot read xz, and it takes a bzip2 file that was cut short for a whole
+one.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import Protocol
 from purgeengine.edges.source.files.found_files import Kind
 
 XZ_MEMORY_BYTES_MAX = 128 << 20
-"""What unpacking xz may take: `xz -9` needs 65 MiB. A file that demands more is refused."""
+"""Bytes of memory that decompressing xz may take. `xz -9` needs 65 MiB; a file that needs more than this limit is refused."""
 _READ_BYTES = 1 << 16
 
 
 class _Unpacker(Protocol):
-    """What `bz2.BZ2Decompressor` and `lzma.LZMADecompressor` have in common."""
+    """The common interface of `bz2.BZ2Decompressor` and `lzma.LZMADecompressor`."""
 
     @property
     def eof(self) -> bool: ...
@@ -31,9 +32,10 @@ class _Unpacker(Protocol):
 
 
 def unpacked(path: Path, kind: Kind, piece_bytes: int) -> Iterator[bytes]:
-    """Yield the bytes in pieces of at most ``piece_bytes``; several compressed streams in one file follow each other.
+    """Yield the decompressed bytes in pieces of at most ``piece_bytes``. A file may hold several compressed streams in a row.
 
-    Raises `OSError` when the file is damaged or cut short, or holds anything but such streams: nothing is passed over.
+    Raises `OSError` if the file is damaged or cut short, or holds anything else than such streams: nothing is
+    skipped.
     """
     try:
         with path.open("rb", buffering=0) as file:

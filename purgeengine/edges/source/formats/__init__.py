@@ -1,1 +1,1 @@
-"""Readers of file formats: each turns a file into columns of text."""
+"""Readers of file formats. Each turns a file into columns of text."""

@@ -1,6 +1,7 @@
-"""From the records of the careful way to columns: which records are rows, and which rows are wrong in their shape or bytes.
+"""Turn CSV records into columns: which records are rows, and which rows have a wrong shape or wrong bytes.
 
-It knows what a row must have, and which columns are needed. It must not know quotes, or which users and ids are allowed.
+This module knows what a row must have and which columns are needed. It does not know quotes, nor which users and ids
+are allowed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from purgeengine.edges.source.rows.notes import Noted, NoteKind
 from purgeengine.errors import InputError
 
 COMMON_DELIMITERS = (b",", b";", b"\t", b"|")
-"""What programs write between cells. Rows are tried with each of them where none fits the header."""
+"""Delimiters that programs write between cells. If no row fits the header, the rows are tried with each of them."""
 LIKE_ANSI = f"{NOT_TEXT} but look like ANSI: save the list as CSV UTF-8"
 """The reason for a row with single bytes that are letters in Windows-1252."""
 
@@ -32,7 +33,7 @@ _BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
 
 
 class CsvTableRows(NamedTuple):
-    """What all parts of a file have in common: its path, header and columns, and the caller's own names for the roles."""
+    """What all blocks of a file share: its path, header and columns, and the caller's own names for the roles."""
 
     path: Path
     header: Header
@@ -41,7 +42,7 @@ class CsvTableRows(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Some rows as columns, with their line numbers, problems and notes as in `Cells`."""
+    """Some rows as columns, with their line numbers, problems and notes (see `Cells`)."""
 
     columns: Columns
     line: Numbers
@@ -51,16 +52,16 @@ class Rows(NamedTuple):
 
 
 class Widths:
-    """How many rows have as many cells as the header has names. Of a file none of whose rows does, the columns are not known."""
+    """Counts how many rows have as many cells as the header has names. If no row has, the columns of the file are not known."""
 
     def __init__(self) -> None:
         self.fitting = 0
         self.others: dict[int, int] = {}
-        """The first line of rows with so many cells, of a few numbers."""
+        """For a few numbers of cells, the first line of a row with so many cells."""
         self._misfits = 0
         self._delimiter = b""
         self._fitting_otherwise = dict.fromkeys(COMMON_DELIMITERS, 0)
-        """How many of the rows that do not fit would do so if this delimiter stood between their cells."""
+        """How many of the rows that do not fit would fit if this delimiter stood between their cells."""
 
     def add(self, record: CsvRecord, width: int, delimiter: bytes) -> None:
         """Count a row. ``width`` is the number of names in the header, ``delimiter`` is what stands between them."""
@@ -77,7 +78,7 @@ class Widths:
                 self._fitting_otherwise[other] += other != delimiter and line.count(other) + 1 == width
 
     def check(self, path: Path, names: int) -> None:
-        """Raise `InputError` where the file has rows, and none of them fits."""
+        """Raise `InputError` if the file has rows and none of them fits."""
         if self.fitting or not self._misfits:
             return
         for other, rows in self._fitting_otherwise.items():
@@ -110,7 +111,7 @@ def _shown(delimiter: bytes) -> str:
 
 
 def is_header(record: CsvRecord, override: Mapping[str, str]) -> bool:
-    """Whether the row holds names of columns: two files were put together."""
+    """True if the record holds column names: then two files were put together."""
     return has_roles(names_of(record), override)
 
 
@@ -149,13 +150,13 @@ def rows_of(records: Sequence[CsvRecord], table: CsvTableRows, widths: Widths, b
 
 
 class _Noting:
-    """Counts what is noted, and keeps the first place of each kind."""
+    """Counts notes, and keeps the first place of each kind."""
 
     def __init__(self) -> None:
         self.notes: dict[NoteKind, Noted] = {}
 
     def add(self, kind: NoteKind, line: int, example: bytes = b"") -> None:
-        """Count one more of this kind. ``line`` (from 1) and ``example`` are kept if it is the first one."""
+        """Count one more note of this kind. ``line`` (from 1) and ``example`` are kept if it is the first one."""
         known = self.notes.get(kind)
         if known:
             self.notes[kind] = known._replace(times=known.times + 1, line=min(known.line, line))
@@ -164,7 +165,10 @@ class _Noting:
 
 
 def _is_header_again(record: CsvRecord, table: CsvTableRows) -> bool:
-    """Whether the row is the header once more, or a ``#TYPE`` line before it, as where files were put together."""
+    """True if the record repeats the header, or is a ``#TYPE`` line before it: then files were put together.
+
+    Raises `InputError` for a header with other columns.
+    """
     if record.cell_count == 1 and record.cells[0].startswith(b"#TYPE "):
         return True
     if not is_header(record, table.override):
@@ -179,21 +183,21 @@ def _is_header_again(record: CsvRecord, table: CsvTableRows) -> bool:
 
 
 def _checked(record: CsvRecord, layout: Layout, noted: _Noting) -> tuple[Sequence[bytes | str | None], str | None]:
-    """The cells of a row as they can be shown, and what is wrong with the row."""
+    """Return the cells of a row as they can be shown, and what is wrong with the row."""
     cells, width = record.cells, len(layout.names)
     joined = b"\n".join(cells)
     problem = bytes_problem(joined)
     if record.cell_count != width:
         count = "1 cell" if record.cell_count == 1 else f"{record.cell_count} cells"
-        # Without its contact: what stands in that column may belong to another, and an export of the row, given as input again,
-        # would have the right number of cells.
+        # The contact is left out. A cell in that column may belong to another column, and an export of this row, used
+        # as input again, would have the right number of cells.
         shown: list[str | None] = [text_of(cell) for cell in cells[:width]] + [None] * (width - len(cells))
         shown[layout.contact] = None
         return shown, problem or f"the row has {count} where the header has {width}"
     if problem is None:
         return cells, ROW_TOO_LONG if record.too_long else HAS_NUL if record.has_hole else None
     if record.has_hole or b"\0\0" in joined:
-        problem = HAS_NUL  # a hole in the file, as after a power failure: what stood there may have ended the row
+        problem = HAS_NUL  # a hole in the file, as after a power failure: the lost bytes may have ended the row
     else:
         needed = b"\n".join(cells[place] for place in (layout.user, layout.folder, layout.contact) if place is not None)
         problem = ROW_TOO_LONG if record.too_long else bytes_problem(needed)
@@ -208,5 +212,5 @@ def _checked(record: CsvRecord, layout: Layout, noted: _Noting) -> tuple[Sequenc
 
 
 def _is_like_ansi(text: bytes) -> bool:
-    """Whether what is beyond ASCII are single letters of Windows-1252, as Excel's ``CSV`` writes them in the west."""
+    """True if the bytes beyond ASCII are single letters of Windows-1252, as Excel's ``CSV`` writes them in western countries."""
     return all(len(found) <= 2 and not _ANSI_LETTERS.sub(b"", found) for found in _BEYOND_ASCII.findall(text))

@@ -1,6 +1,6 @@
-"""The beginning of a CSV file: what separates its cells, what its columns are called, and what may stand above that.
+"""The beginning of a CSV file: the delimiter, the column names, and what may stand above them.
 
-It knows headers, and the lines that other programs and people write before one. It must not know rows.
+This module knows headers, and the lines that programs and people write before one. It does not know rows.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from purgeengine.edges.source.rows.notes import Noted, NoteKind
 from purgeengine.errors import InputError
 
 DELIMITERS = (b",", b";", b"\t")
-"""What may stand between cells; the header tells which, or a line ``sep=`` does."""
+"""Delimiters that are recognised. The header tells which one it is, or a line ``sep=`` does."""
 HEAD_BYTES_MAX = 2 * ROW_BYTES_MAX
-"""How far the header is looked for: all names together may be 64 KiB long, and titles stand above them."""
+"""How many bytes are searched for the header. All names together may have 64 KiB, and titles may stand above them."""
 TITLE_ROWS_MAX = 20
-"""Rows above the header that are passed over as titles: a report has fewer."""
+"""Rows above the header that are skipped as titles. A report has fewer."""
 EXAMPLE_CHARS = 60
-"""What is shown of a title or a cell that is noted."""
+"""Characters shown of a title or of a cell in a note."""
 
 _SEP = re.compile(rb'(?:\xef\xbb\xbf)*"?sep=([^\r\n]?)"?[,;\t]*', re.IGNORECASE)
 _NO_DELIMITERS = frozenset(b"\"'@.-_=+/\\ ")
-"""Printable characters that stand in addresses, in ids or around cells: between cells they would tell nothing."""
+"""Printable characters that occur in addresses, in ids or around cells, so that they cannot separate cells."""
 _LINE = re.compile(rb"([^\r\n]*)(?:\r\n|\r|\n)?")
 _ALIAS_KEYS = {role: frozenset(map(name_key, names)) for role, names in ALIASES.items()}
 
 
 class Header(NamedTuple):
-    """The column names, what separates them, all ``text`` before the first row, its ``lines``, and what was read beyond it.
+    """The column names, the delimiter, all ``text`` before the first row, its number of ``lines``, and what was read beyond it.
 
-    ``titles`` are the rows above the header that are no part of the table, and ``notes`` tell of them and of a line ``sep=``.
+    ``titles`` are the rows above the header that are not part of the table. ``notes`` mention them, and a line
+    ``sep=``.
     """
 
     names: tuple[str, ...]
@@ -51,7 +52,7 @@ class Header(NamedTuple):
 
 
 class _Lead(NamedTuple):
-    """What stands before the first row: the place and number of the line after it, and the line ``sep=`` where there is one."""
+    """What stands before the first row: where the next line begins, its number, and the delimiter of a line ``sep=``, if any."""
 
     end: int
     line: int
@@ -60,7 +61,7 @@ class _Lead(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """The header as one delimiter splits it: its names or what is wrong with it, where it ends, and the rows above it."""
+    """The header as one delimiter splits it: its names, what is wrong with it, where it ends, and the rows above it."""
 
     delimiter: bytes
     names: tuple[str, ...]
@@ -69,18 +70,18 @@ class _Candidate(NamedTuple):
     lines: int
     titles: tuple[CsvRecord, ...]
     complete: bool
-    """Whether user and contact are among the names."""
+    """True if the names include a user and a contact."""
 
 
 def read_header(path: Path, blocks: Blocks, override: Mapping[str, str]) -> Header:
-    """Read on to the end of the header. Raises `InputError` when there is none, or what stands there is no text."""
+    """Read up to the end of the header. Raises `InputError` if there is no header, or if the file is not text."""
     data = blocks.take()
     while len(data) < HEAD_BYTES_MAX and not blocks.ended:
         data += blocks.take()
     head = data[:HEAD_BYTES_MAX]
     is_whole = blocks.ended and len(head) == len(data)
     if is_whole and not blocks.failure and not head.endswith((b"\n", b"\r")):
-        head += b"\n"  # of a last line without one
+        head += b"\n"  # the last line may have no line end
     lead = _lead(path, head)
     delimiters = DELIMITERS if lead.delimiter is None else (lead.delimiter,)
     found = _best([_candidate(head, lead, delimiter, override, is_whole) for delimiter in delimiters], override)
@@ -97,7 +98,7 @@ def read_header(path: Path, blocks: Blocks, override: Mapping[str, str]) -> Head
 
 
 def has_roles(names: Sequence[str], override: Mapping[str, str]) -> bool:
-    """Whether these are names of columns, those for the user and for the contact among them."""
+    """True if these are column names, and one for the user and one for the contact are among them."""
     keys = set(map(name_key, names))
     return all(
         not keys.isdisjoint((name_key(override[role]),) if role in override else _ALIAS_KEYS[role])
@@ -106,19 +107,19 @@ def has_roles(names: Sequence[str], override: Mapping[str, str]) -> bool:
 
 
 def names_of(record: CsvRecord) -> tuple[str, ...]:
-    """Cells as names: in one line, without surrounding spaces and the byte order mark of a file that was pasted into another."""
+    """Return the cells as names: on one line, without surrounding spaces, and without a byte order mark from a pasted file."""
     return tuple(plain_name(cell.decode("utf-8", "replace")) for cell in record.cells)
 
 
 def _lead(path: Path, data: bytes) -> _Lead:
-    """Pass over empty lines, the ``#TYPE`` line of PowerShell's Export-Csv, and the line ``sep=;`` that is written for Excel."""
+    """Skip empty lines, the ``#TYPE`` line of PowerShell's Export-Csv, and the line ``sep=;`` that is written for Excel."""
     at, line = 0, 1
     delimiter: bytes | None = None
     notes: dict[NoteKind, Noted] = {}
     seen_type = False
     while at < len(data):
         match = _LINE.match(data, at)
-        assert match  # it matches the empty line too
+        assert match  # it matches an empty line too
         text = match[1]
         sep = None if notes else _SEP.fullmatch(text.rstrip(b" "))
         if sep:
@@ -133,7 +134,10 @@ def _lead(path: Path, data: bytes) -> _Lead:
 
 
 def _named_delimiter(path: Path, named: bytes, text: bytes) -> bytes | None:
-    """The delimiter of a line ``sep=``, or None where it names none."""
+    """Return the delimiter that a line ``sep=`` names.
+
+    None if it names none. Raises `InputError` if it cannot separate cells.
+    """
     if named in (b"", *DELIMITERS):
         return named or None
     if not 32 < named[0] < 127 or named.isalnum() or named[0] in _NO_DELIMITERS:
@@ -147,7 +151,10 @@ def _named_delimiter(path: Path, named: bytes, text: bytes) -> bytes | None:
 def _candidate(
     data: bytes, lead: _Lead, delimiter: bytes, override: Mapping[str, str], is_whole: bool
 ) -> _Candidate | None:
-    """Split the first rows, to the first one that names user and contact; without one, the first row is meant to be the header."""
+    """Split the first rows, up to the first one that names user and contact.
+
+    If none does, the first row counts as the header.
+    """
     scanner, at = Scanner(delimiter, lead.line), lead.end
     first: _Candidate | None = None
     titles: list[CsvRecord] = []
@@ -182,7 +189,7 @@ def _problem(record: CsvRecord, names: Sequence[str]) -> str | None:
 
 
 def _best(candidates: Sequence[_Candidate | None], override: Mapping[str, str]) -> _Candidate | None:
-    """The delimiter that yields user and contact, with the fewest rows above; then most names we know, then most names at all."""
+    """Choose the candidate that has user and contact and the fewest rows above; then by most known names, then by most names."""
     return max(
         filter(None, candidates),
         key=lambda candidate: (

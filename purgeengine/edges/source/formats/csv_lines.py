@@ -1,6 +1,6 @@
-"""Blocks of text, wherever the pieces of a stream end.
+"""Cut a stream of text into blocks, wherever its pieces end.
 
-It knows line ends: LF, CR LF, and a CR by itself. It must not know quotes or columns.
+This module knows line ends: LF, CR LF, and CR alone. It does not know quotes or columns.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from purgeengine.errors import InputError
 class Blocks:
     """Cuts a stream of pieces into blocks, none of which ends between a CR and its LF.
 
-    ``ended`` tells that nothing follows. ``failure`` holds the error that ended the stream early: what was read before it is
-    handed out as usual, and the reader raises it when it has dealt with that.
+    ``ended`` is true when nothing follows. ``failure`` is the error that ended the stream early, or None. What was
+    read before the error is returned as usual; the reader raises the error after that.
     """
 
     def __init__(self, pieces: Iterator[bytes], block_bytes: int) -> None:
@@ -25,7 +25,7 @@ class Blocks:
         self.failure: InputError | None = None
 
     def take(self) -> bytes:
-        """Return about a block more, and nothing at the end."""
+        """Return about one block more. Empty at the end."""
         parts = [self._held]
         size = 0
         while not self.ended and size < self._block_bytes:
@@ -46,5 +46,5 @@ class Blocks:
 
 
 def after_last_line(data: bytes) -> int:
-    """Where the last whole line ends; 0 where no line ends."""
+    """Return where the last whole line ends. 0 if no line ends."""
     return max(data.rfind(b"\n"), data.rfind(b"\r")) + 1

@@ -1,10 +1,11 @@
-"""The quick way through CSV: a block of whole lines, each of them one row, is split by pyarrow.
+"""The quick way through CSV: pyarrow splits a block of whole lines, each of which is one row.
 
-pyarrow forgives: it reads on behind a closing quote, and takes a quote inside a cell as text. Its answer is believed only where
-every quote stands where `csv_records` would have it, and where it finds as many rows as there are lines: every row takes at least
-one line, so that each line is then one row of the right number of cells. Anything else is for the careful way.
+pyarrow is lenient: it reads on after a closing quote, and takes a quote inside a cell as text. Its result is used
+only if every quote stands where `csv_records` expects it, and if it finds as many rows as there are lines. Every row
+takes at least one line, so each line is then one row with the right number of cells. Every other block is read in the
+careful way.
 
-It knows bytes, lines and quotes. It must not know what the columns mean.
+This module knows bytes, lines and quotes. It does not know what the columns mean.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ Columns: TypeAlias = Mapping[int, Text]
 
 
 def plain_columns(data: bytes, delimiter: bytes, width: int, wanted: Sequence[int]) -> tuple[Columns, int] | None:
-    """The ``wanted`` columns of whole lines, and how many rows they have; None when the block needs care."""
+    """Return the ``wanted`` columns of whole lines and the number of rows.
+
+    None if the block must be read in the careful way.
+    """
     if not _looks_plain(data) or not _quotes_are_right(data, delimiter):
         return None
     lines = _count_lines(data)
@@ -34,20 +38,20 @@ def plain_columns(data: bytes, delimiter: bytes, width: int, wanted: Sequence[in
 
 
 def _looks_plain(data: bytes) -> bool:
-    """Whether pyarrow may try: LF at the end, no NUL, nothing but UTF-8, no cell too long, no mark that pyarrow would skip."""
+    """True if pyarrow may try: LF at the end, no NUL, valid UTF-8, no cell too long, no byte order mark that pyarrow would skip."""
     if not data.endswith(b"\n") or b"\0" in data or data.startswith(codecs.BOM_UTF8):
         return False
-    half = CELL_BYTES_MAX // 2  # a line with a cell that is too long covers one of these stretches
+    half = CELL_BYTES_MAX // 2  # a line whose cell is too long covers at least one of these pieces completely
     if any(data.find(b"\n", start, start + half) < 0 for start in range(0, len(data) - half + 1, half)):
         return False
     return data.isascii() or bytes_problem(data) is None
 
 
 def _quotes_are_right(data: bytes, delimiter: bytes) -> bool:
-    """Whether each quote opens or closes a cell, or is one of two inside a cell.
+    """True if each quote opens or closes a cell, or is one of two inside a cell.
 
-    What lies outside of quotes has to end with a delimiter or a line end where a quote opens, and to begin with one where a quote
-    has closed. Where nothing lies outside, two quotes stand together in a cell.
+    Text outside of quotes must end with a delimiter or line end before a quote opens, and must begin with one after a
+    quote has closed. If there is no text between two quotes, they are a doubled quote in a cell.
     """
     if b'"' not in data or _all_are_quoted(data, delimiter):
         return True
@@ -56,7 +60,7 @@ def _quotes_are_right(data: bytes, delimiter: bytes) -> bool:
         return False
     borders = (delimiter, b"\n", b"\r")
     first, last = parts[0], parts[-1]
-    between = set(parts[2:-1:2])  # few of them differ where all cells are quoted
+    between = set(parts[2:-1:2])  # if all cells are quoted, few of these differ
     between.discard(b"")
     return (
         (not first or first.endswith(borders))
@@ -66,9 +70,10 @@ def _quotes_are_right(data: bytes, delimiter: bytes) -> bool:
 
 
 def _all_are_quoted(data: bytes, delimiter: bytes) -> bool:
-    """Whether each quote but the first and the last is one of two around a delimiter or a line end, in a third of the time.
+    """True if each quote but the first and last is one of two around a delimiter or line end. Takes a third of the time.
 
-    Then they close and open cells in turn. False where two such pairs may share a quote, or two quotes stand in a cell.
+    Then quotes close and open cells in turn. False if two such pairs may share a quote, or if a cell has a doubled
+    quote.
     """
     end = b"\r\n" if data.endswith(b"\r\n") else b"\n"
     if not (data.startswith(b'"') and data.endswith(b'"' + end)):
@@ -76,19 +81,19 @@ def _all_are_quoted(data: bytes, delimiter: bytes) -> bool:
     between, over = b'"' + delimiter + b'"', b'"' + end + b'"'
     if between + over[1:] in data or over + between[1:] in data:
         return False
-    quotes = len(data) - len(data.replace(b'"', b""))  # in two thirds of the time that counting takes
+    quotes = len(data) - len(data.replace(b'"', b""))  # takes two thirds of the time of counting
     return 2 * (data.count(between) + data.count(over)) + 2 == quotes
 
 
 def _count_lines(data: bytes) -> int:
-    """Lines as `csv_records` counts them. Without CRs, what is removed with the LFs is counted five times as fast."""
+    """Count lines as `csv_records` does. If there is no CR, removing the LFs is five times as fast as splitting."""
     return len(data.splitlines()) if b"\r" in data else len(data) - len(data.replace(b"\n", b""))
 
 
 def _parsed(data: bytes, delimiter: bytes, width: int, wanted: Sequence[int]) -> Columns | None:
-    """Let pyarrow split the block, with a line of empty cells at its end; None when a row has the wrong number of cells.
+    """Let pyarrow split the block, with a line of empty cells added. None if a row has the wrong number of cells.
 
-    A quote left open swallows that last line, so that the number of rows tells of it.
+    A quote that is never closed swallows the added line, so the number of rows shows it.
     """
     guarded = data + delimiter * (width - 1) + b"\n"
     source: Any = pa.BufferReader(guarded)

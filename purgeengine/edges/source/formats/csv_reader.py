@@ -1,9 +1,10 @@
-r"""A CSV file as columns: blocks of rows, by pyarrow where a block is plain and carefully where it is not.
+"""A CSV file as columns, read in blocks of rows: by pyarrow if a block is plain, in the careful way if not.
 
-Both ways give the same rows: `csv_plain` leaves to `csv_records` whatever is not one row a line, quoted by the rules.
-A file whose quoting cannot be followed is refused at that place, for nobody can say which text after it is a row.
+Both ways give the same rows: `csv_plain` leaves to `csv_records` every block that is not one well-quoted row on each
+line. A file whose quoting is not valid is refused at that place, because nobody can tell which text after it is a
+row.
 
-It knows blocks and rows. It must not know which users and ids are allowed.
+This module knows blocks and rows. It does not know which users and ids are allowed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from purgeengine.errors import InputError
 pc: Any = pyarrow.compute
 
 SUSPECTS_MAX = 1_000
-"""Rows of a block whose user has no ``@`` and is no GUID: more are looked at in the careful way."""
+"""Rows of a block whose user has no ``@`` and is no GUID. A block with more is read in the careful way."""
 _GUID_CHARS = 36
 
 _NEUTRALISED = r"^'([=+\-@\t\r'])"
@@ -45,7 +46,7 @@ _NEUTRALISED = r"^'([=+\-@\t\r'])"
 
 @dataclass(frozen=True, slots=True)
 class CsvTable:
-    """A CSV file whose header has been read and understood. ``rows_estimate`` is None where the lines tell too little."""
+    """A CSV file whose header was read and understood. ``rows_estimate`` is None if the first lines tell too little."""
 
     path: Path
     layout: Layout
@@ -57,7 +58,7 @@ class CsvTable:
 
     @classmethod
     def opened(cls, path: Path, kind: Kind, override: Mapping[str, str], block_bytes: int) -> CsvTable:
-        """Read the header. Raises `InputError` when there is none, or it lacks a column, or the file cannot be read."""
+        """Read the header. Raises `InputError` if there is none, if a column is missing, or if the file cannot be read."""
         blocks = Blocks(text_pieces(path, kind, block_bytes), block_bytes)
         header = read_header(path, blocks, override)
         estimate = _rows_estimate(path, kind, header, blocks.ended)
@@ -72,9 +73,10 @@ class CsvTable:
         return cls(path, layout, estimate, kind, header._replace(rest=b""), override, block_bytes)
 
     def cells(self) -> Iterator[Cells]:
-        """Yield all rows in order. Raises `InputError` where the file breaks off, after the rows before that place.
+        """Yield all rows in order. Raises `InputError` if the file breaks off, after the rows before that place.
 
-        The same where it cannot be said what is a row, or no row fits the header; then nothing of it may be sent.
+        Raises `InputError` also if rows cannot be told apart, or if no row fits the header. The caller must send
+        nothing of the file then.
         """
         watched = Watched(self._pieces())
         blocks = Blocks(watched, self._block_bytes)
@@ -84,7 +86,7 @@ class CsvTable:
         try:
             while True:
                 if blocks.ended and not blocks.failure and (data or scanner.open) and not data.endswith((b"\n", b"\r")):
-                    data += b"\n"  # the last line may lack it
+                    data += b"\n"  # the last line may have no line end
                 records, at = self._rest_of_record(data, scanner)
                 end = after_last_line(data)
                 plain = self._plain(data[at:end], scanner) if at < end and not scanner.open else None
@@ -104,7 +106,7 @@ class CsvTable:
                     scanner.line += count
                     at = end
                 data = data[at:]
-                if len(data) > ROW_BYTES_MAX:  # it holds no line end: a row that is too long to wait for its end
+                if len(data) > ROW_BYTES_MAX:  # no line end in it: the row is too long to wait for its end
                     _, at = scanner.read(data, 0)
                     data = data[at:]
                 if blocks.ended:
@@ -115,7 +117,7 @@ class CsvTable:
                     f"{blocks.failure} It was readable up to line {scanner.line - 1:,}."
                 ) from blocks.failure
             scanner.finish()
-            if watched.seen and not self.layout.is_export:  # an export is of one kind: it is ours
+            if watched.seen and not self.layout.is_export:  # an export was written by this program, in one kind of CSV
                 self._refuse_two_readings()
         except QuotingError as error:
             raise InputError(
@@ -153,7 +155,7 @@ class CsvTable:
         return [record] if record else [], at
 
     def _plain(self, data: bytes, scanner: Scanner) -> tuple[Columns, int] | None:
-        """The quick way through whole lines, or None when they need care."""
+        """Read whole lines in the quick way. None if they must be read in the careful way."""
         layout = self.layout
         found = plain_columns(data, self._header.delimiter, len(layout.names), layout.wanted)
         if found is None or _may_hold_no_rows(found[0], layout, self._override):
@@ -203,7 +205,7 @@ def _take_records(
 
 
 def _may_hold_no_rows(columns: Columns, layout: Layout, override: Mapping[str, str]) -> bool:
-    """Whether there may be rows of empty cells among them, or a header once more, which are no rows."""
+    """True if some records may not be rows: records of empty cells, or a repeated header."""
     has_sign = pc.match_substring(columns[layout.user], "@")
     if has_sign.true_count == len(has_sign):
         return False
@@ -225,7 +227,10 @@ def _is_blank(column: Text) -> Any:
 
 
 def _refuse_rows_above(path: Path, header: Header, layout: Layout) -> None:
-    """Titles are passed over. What could be sent is none, and then nobody knows what the header in the middle means."""
+    """Raise `InputError` if a row above the header could be sent.
+
+    Titles are skipped, but such a row makes the header doubtful.
+    """
     for title in header.titles:
         if title.cell_count == len(layout.names):
             texts = [text_of(cell).strip() for cell in title.cells]
@@ -238,7 +243,7 @@ def _refuse_rows_above(path: Path, header: Header, layout: Layout) -> None:
 
 
 def _rows_estimate(path: Path, kind: Kind, header: Header, whole: bool) -> int | None:
-    """Lines after the header, counted where all were read, otherwise judged by the size of the file."""
+    """Return the number of lines after the header: counted if the whole file was read, otherwise estimated from its size."""
     lines = header.rest.count(b"\n")
     if whole:
         return lines + bool(header.rest and not header.rest.endswith((b"\n", b"\r")))
@@ -252,5 +257,5 @@ def _as_it_was(column: Text) -> Text:
 
 
 def _plain_again(name: str) -> str:
-    """The same for the name of a column."""
+    """Remove the apostrophe that an export puts before a column name."""
     return re.sub(_NEUTRALISED, r"\1", name)

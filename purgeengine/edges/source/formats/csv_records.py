@@ -1,12 +1,12 @@
-r"""The careful way through CSV: one cell after the other, as RFC 4180 says and as Python's ``csv`` reads with strict quoting.
+"""The careful way through CSV: cell after cell, as RFC 4180 says and as Python's ``csv`` reads with strict quoting.
 
-A quote opens a cell only as its first character, two inside stand for one, and a delimiter or a line end follows the closing
-quote. Nothing is guessed: where the text is quoted in another way, or a quote is never closed, nobody can say where a cell ends,
-and the file is refused. Reading on inside a cell would turn its text into rows.
+A quote opens a cell only as its first character. Two quotes inside a cell stand for one. A delimiter or a line end
+follows the closing quote. Nothing is guessed: if the text is quoted in another way, or a quote is never closed,
+nobody can tell where a cell ends, and the file is refused. Otherwise text inside a cell could become rows.
 
-A cell may be of any length. Of a long one only the beginning is held, so that memory stays bounded.
+A cell may have any length. Only the beginning of a long cell is held, so that memory stays bounded.
 
-It knows bytes, quotes and lines. It must not know what the columns mean.
+This module knows bytes, quotes and lines. It does not know what the columns mean.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import NamedTuple
 from purgeengine.edges.source.rows.checked_rows import CELL_BYTES_MAX
 
 KEPT_BYTES = CELL_BYTES_MAX + 8
-"""What is kept of a long cell: enough to see that it is too long, also when a character is cut off at its end."""
+"""Bytes kept of a long cell: enough to see that it is too long, even if a character is cut off at its end."""
 RECORD_BYTES_MAX = 4 << 20
-"""What is kept of all cells of a row: more than a hundred long cells."""
+"""Bytes kept of all cells of a row together: more than a hundred long cells."""
 CELLS_MAX = 4_096
-"""Cells that are kept of a row; further ones are counted only. No file may have as many columns."""
+"""Cells kept of a row. Further cells are only counted. No file may have as many columns."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _INSIDE = re.compile(rb'[^"]*+(?:""[^"]*+)*+')
-"""Text inside quotes, to the quote that closes it or to the end of the data."""
+"""Text inside quotes, up to the quote that closes it or to the end of the data."""
 _QUOTE, _LF, _CR = b'"\n\r'
 
 
 class Quoting(StrEnum):
-    """What is wrong with the quoting of a file, as the part of a sentence that names the line."""
+    """What is wrong with the quoting of a file, as a part of a sentence that names the line."""
 
     NEVER_CLOSED = "a cell opens a quote that is never closed, so that all text after it may belong to that cell"
     BACKSLASH = 'a quote is escaped with a backslash (\\"), which is another kind of CSV'
@@ -54,22 +54,23 @@ _REMEDIES = {
 
 
 class QuotingError(Exception):
-    """The text cannot be split into cells for certain. ``line`` is where that shows, ``opened`` where the cell begins."""
+    """The text cannot be split into cells with certainty. ``line`` is where that shows, ``opened`` where the cell begins."""
 
     def __init__(self, what: Quoting, line: int, opened: int) -> None:
         super().__init__(what)
         self.what, self.line, self.opened = what, line, opened
 
     def sentence(self) -> str:
-        """The line, what stands there, and what to do about it; without the name of the file and a full stop."""
+        """Return the line, the problem and the remedy as a sentence, without the name of the file and without a full stop."""
         begins = f" (the cell begins in line {self.opened:,})" if self.opened != self.line else ""
         return f"in line {self.line:,} {self.what}{begins}. {_REMEDIES[self.what]}"
 
 
 class CsvRecord(NamedTuple):
-    """A row of a file: its cells without quotes, how many it has, and its first line.
+    """A row of a file: its cells without quotes, its number of cells, and its first line (from 1).
 
-    ``has_hole`` tells that a cell of which the end was not kept has NULs in a row, ``too_long`` that cells were not kept at all.
+    ``has_hole`` is true if a cell whose end was not kept has two NULs in a row. ``too_long`` is true if some cells
+    were not kept at all.
     """
 
     cells: list[bytes]
@@ -80,7 +81,7 @@ class CsvRecord(NamedTuple):
 
     @property
     def is_blank(self) -> bool:
-        """Whether all cells are empty, or hold nothing but spaces: then it is no row."""
+        """True if all cells are empty or hold only spaces. Such a record is not a row."""
         return not self.too_long and self.cell_count == len(self.cells) and not any(map(bytes.strip, self.cells))
 
 
@@ -91,11 +92,11 @@ class _State(StrEnum):
     UNQUOTED = "unquoted"
     QUOTED = "quoted"
     CLOSED = "closed"
-    """Behind a quote in a quoted cell: it has closed the cell, or a second one follows."""
+    """After a quote in a quoted cell: it has closed the cell, or a second one follows."""
 
 
 class Scanner:
-    """Splits text into records, however it is cut into blocks. ``line`` is the number of the line that is read next.
+    """Splits text into records, however the text is cut into blocks. ``line`` is the number of the next line.
 
     Blocks must not end between CR and LF.
     """
@@ -122,9 +123,10 @@ class Scanner:
         self._last = b""
 
     def read(self, data: bytes, at: int) -> tuple[CsvRecord | None, int]:
-        """Read on at ``at`` to the end of a record. None where the data ends before; then go on with the next block.
+        """Read on from ``at`` to the end of a record. Return the record and the place after it.
 
-        Returns the record and the place after it. Raises `QuotingError`.
+        The record is None if the data ends before it does; then call again with the next block. Raises
+        `QuotingError`.
         """
         end = len(data)
         if not self.open:
@@ -136,7 +138,7 @@ class Scanner:
             self.open = True
             if self._state is _State.QUOTED:
                 found = _INSIDE.match(data, at)
-                assert found  # it matches no text too
+                assert found  # it matches an empty text too
                 self._take_quoted(found[0])
                 if found.end() == end:
                     return None, end
@@ -175,12 +177,12 @@ class Scanner:
         return CsvRecord(cells, len(cells), self.line - 1)
 
     def finish(self) -> None:
-        """The text ends here, after a line end. Raises `QuotingError` where that line end lies in a quoted cell."""
+        """Declare that the text ends here, after a line end. Raises `QuotingError` if that line end lies in a quoted cell."""
         if self.open:
             raise self._wrong(Quoting.NEVER_CLOSED)
 
     def _unquoted(self, data: bytes, at: int) -> tuple[CsvRecord | None, int]:
-        """Read to the end of the line, or to the next quote, or to the end of the data."""
+        """Read up to the end of the line, the next quote, or the end of the data."""
         line_end = _LINE_END.search(data, at)
         stop = line_end.start() if line_end else len(data)
         quote = data.find(b'"', at, stop)
@@ -198,7 +200,7 @@ class Scanner:
         return self._ended(), line_end.end()
 
     def _take_quoted(self, text: bytes) -> None:
-        """Take text from inside quotes, in which two quotes stand for one."""
+        """Take text from inside quotes, where two quotes stand for one."""
         if b'"' in text:
             escaped = text.find(b'\\"')
             if escaped >= 0 and not self._escaped:
@@ -207,7 +209,7 @@ class Scanner:
         self._take(text)
 
     def _take_all(self, cells: list[bytes]) -> None:
-        """Take unquoted cells; the last one may go on."""
+        """Take unquoted cells. The last one may continue."""
         size = sum(map(len, cells))
         if (
             len(cells) > 1 and self._kept + self._size + size <= CELL_BYTES_MAX
@@ -226,7 +228,7 @@ class Scanner:
             self._take(cells[-1])
 
     def _take(self, part: bytes) -> None:
-        """Add to the cell, of which only the beginning is kept."""
+        """Add text to the present cell. Only the beginning of a long cell is kept."""
         if not part:
             return
         if self._state is _State.QUOTED:
@@ -269,7 +271,7 @@ class Scanner:
         return QuotingError(what, self._opened if what is Quoting.NEVER_CLOSED else self.line, self._opened)
 
     def _wrong_inside(self, split: tuple[bytes, bytes, bytes]) -> QuotingError:
-        """What a quote in an unquoted cell looks like; ``split`` is the text before it, around its last delimiter."""
+        """Return the error for a quote in an unquoted cell. ``split`` is the text before it, split at its last delimiter."""
         _, delimiter, before = split
         cell = before if delimiter else b"".join(self._parts) + before
         self._opened = self.line
@@ -283,7 +285,7 @@ def _lines_in(text: bytes) -> int:
 
 
 def _whole_characters(cut: bytes) -> bytes:
-    """Without a last character of UTF-8 that may lack a part."""
+    """Drop the last character if its UTF-8 bytes may be incomplete."""
     for back in range(1, 5):
         if cut[-back] < 0x80:
             return cut[: len(cut) - back + 1]

@@ -14,12 +14,15 @@ from purgeengine.edges.source.formats.json_values import DECODER
 from purgeengine.errors import InputError
 
 OBJECT_CHARS_MAX = 16 << 20
-"""Longest object, page and line. A page of Graph's has at most 1,000 contacts, a few MiB; an array may be of any length."""
+"""Longest object, page or line, in characters.
+
+A page of Graph has at most 1,000 contacts, a few MiB. An array may have any length.
+"""
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class JsonCursor:
-    """The text of a file from some place on; what lies before is forgotten."""
+    """The text of a file from some place on. The text before it is dropped."""
 
     def __init__(self, path: Path, pieces: Iterator[bytes]) -> None:
         self._path = path
@@ -31,7 +34,7 @@ class JsonCursor:
         self._lines_before = 0
 
     def peek(self) -> str:
-        """The next character that is no white space; "" at the end."""
+        """Return the next character that is not white space. Empty at the end."""
         while True:
             self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._text):
@@ -44,11 +47,11 @@ class JsonCursor:
         self._at += 1
 
     def value(self) -> Any:
-        """The value that begins here. Raises `InputError` where it is none, or longer than is allowed."""
+        """Read the value that begins here. Raises `InputError` if there is none, or if it is too long."""
         while True:
             try:
                 found, end = DECODER.raw_decode(self._text, self._at)
-                if end < len(self._text) or self._ended:  # a number may go on
+                if end < len(self._text) or self._ended:  # a number may continue in the next piece
                     self._at = end
                     return found
             except RecursionError as error:
@@ -65,7 +68,7 @@ class JsonCursor:
             self._more()
 
     def broken(self, why: str, at: int | None = None) -> InputError:
-        """The error that says why this is no JSON, and where."""
+        """Return the error that tells why this is not JSON, and where."""
         return InputError(
             f"{self._path} is not valid JSON at line {self._line(self._at if at is None else at):,}: "
             f"{printable(why, 100)}. None of it is sent. If it was cut short, write it again."
@@ -75,7 +78,7 @@ class JsonCursor:
         return self._lines_before + self._text.count("\n", 0, at) + 1
 
     def _more(self) -> bool:
-        """Read on, as much again as is held, so that a long value is tried a few times only."""
+        """Read as much again as is held, so that a long value is tried only a few times."""
         if self._ended:
             return False
         self._lines_before += self._text.count("\n", 0, self._at)

@@ -1,7 +1,8 @@
 """A JSON file as columns of text: every key of its objects is a column.
 
-Objects need not have the same keys, so that a file is read once to learn them, and checked to its end on that way: what is broken
-is refused before a row of it is read. It must not know which users and ids are allowed.
+Objects need not have the same keys, so the file is read once to learn them. That reading also checks the file to its
+end, so a broken file is refused before any row of it is used. This module does not know which users and ids are
+allowed.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from purgeengine.edges.source.rows.notes import Noted, NoteKind
 from purgeengine.errors import InputError
 
 ROWS_AT_ONCE = 1_024
-"""Objects that are held at once; with the usual ones, 3 MB."""
+"""Objects held in memory at once: 3 MB with usual ones."""
 CHARS_AT_ONCE = 4 << 20
-"""The same by their text."""
+"""Characters of text held in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class JsonTable:
-    """A JSON file that has been read to its end and understood. ``rows_estimate`` is exact."""
+    """A JSON file that was read to its end and understood. ``rows_estimate`` is exact."""
 
     path: Path
     layout: Layout
@@ -42,11 +43,11 @@ class JsonTable:
     _kind: Kind
     _piece_bytes: int
     _places: Mapping[str, int]
-    """Of each key, by the one spelling of its name."""
+    """The column of each key, by the one spelling of its name."""
 
     @classmethod
     def opened(cls, path: Path, kind: Kind, override: Mapping[str, str], piece_bytes: int) -> JsonTable:
-        """Read it all. Raises `InputError` when it is no JSON, ambiguous, lacks a column or cannot be read."""
+        """Read the whole file. Raises `InputError` if it is not JSON, is ambiguous, lacks a column, or cannot be read."""
         names: dict[str, str] = {}
         known: set[str] = set()
         rows, kinds = 0, set[str]()
@@ -70,13 +71,13 @@ class JsonTable:
         return cls(path, layout, rows, kind, piece_bytes, places)
 
     def cells(self) -> Iterator[Cells]:
-        """Yield all rows in order. Raises `InputError` where the file has changed since it was opened, or cannot be read."""
+        """Yield all rows in order. Raises `InputError` if the file has changed since it was opened, or cannot be read."""
         found = elements(self.path, text_pieces(self.path, self._kind, self._piece_bytes))
         while rows := list(islice(found, ROWS_AT_ONCE)):
             yield from self._some(rows)
 
     def _some(self, rows: Sequence[Element]) -> Iterator[Cells]:
-        """In parts, where the objects are large."""
+        """Yield the rows in several pieces if the objects are large."""
         chunk, chars = _Chunk(self), 0
         for element in rows:
             chars += chunk.add(element)
@@ -87,7 +88,7 @@ class JsonTable:
             yield chunk.cells()
 
     def place_of(self, key: str) -> int:
-        """The column of a key."""
+        """Return the column of a key. Raises `InputError` for a key that the file did not have when it was opened."""
         try:
             return self._places[_key_of(key)]
         except KeyError:
@@ -97,7 +98,7 @@ class JsonTable:
 
 
 class _Chunk:
-    """Rows on their way into columns."""
+    """Rows that are being turned into columns."""
 
     def __init__(self, table: JsonTable) -> None:
         self._table = table
@@ -113,7 +114,7 @@ class _Chunk:
         self.notes: dict[NoteKind, Noted] = {}
 
     def add(self, element: Element) -> int:
-        """Take in a row; answers about how many characters it has."""
+        """Add a row. Return about how many characters it has."""
         if element.next_link:
             self._note(NoteKind.INCOMPLETE_PAGE, element.number, element.next_link)
             return 0
@@ -156,7 +157,7 @@ class _Chunk:
         self.notes[kind] = before._replace(times=before.times + 1) if before else Noted(1, number, example)
 
     def cells(self) -> Cells:
-        """What was taken in."""
+        """Return the rows that were added."""
         layout = self._table.layout
         columns = {place: pa.array(cells, pa.string()) for place, cells in self._columns.items()}
         empty: Text = pa.repeat(pa.scalar("", pa.string()), len(self.numbers))
@@ -177,7 +178,7 @@ class _Chunk:
 
 
 def _names_of_nothing(override: Mapping[str, str]) -> dict[str, str]:
-    """An empty array, or an empty page, is a list without rows: the columns that it would need are taken for there."""
+    """Return the needed columns, for a list without rows. An empty array or page is such a list, and has no keys."""
     user = override.user if isinstance(override, Roles) else None
     wanted = [override.get(role) or role for role in ("user", "contact") if role != "user" or user is None]
     if override.get("folder"):
@@ -190,14 +191,14 @@ def _key_of(key: str) -> str:
 
 
 def _text_of(value: Any) -> str | None:
-    """A cell as text: numbers as JSON has them, arrays and objects as JSON without spaces."""
+    """Return a cell as text: numbers as JSON writes them, arrays and objects as JSON without spaces."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _bad_text(text: str) -> str | None:
-    """What is wrong with the text, as for the bytes of other files."""
+    """Return what is wrong with the text, in the words used for bytes of other formats. None if nothing is wrong."""
     if "\0" in text:
         return HAS_NUL
     if text.isascii():
@@ -210,7 +211,7 @@ def _bad_text(text: str) -> str | None:
 
 
 def _shown(text: str) -> str:
-    """The text as it can be shown and stored: what is no text, and NUL, replaced."""
+    """Return the text as it can be shown and stored: lone surrogates and NULs are replaced."""
     if text.isascii() and "\0" not in text:
         return text
     return "".join("\ufffd" if c == "\0" or 0xD800 <= ord(c) <= 0xDFFF else c for c in text)

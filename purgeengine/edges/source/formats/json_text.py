@@ -1,10 +1,11 @@
-"""The objects of a JSON file, one after the other: one a line, or the elements of arrays and of Graph's pages.
+"""Read the objects of a JSON file: one on each line, or the elements of arrays and of Graph's pages.
 
-The first lines show whether each line is an object, or the file is one document. An array is read element by element, so that its
-length does not matter; an object must fit into memory. Nested objects are never read as rows, except those in a page's ``value``.
-After a broken line or document the file is refused, because the limits of the next object are uncertain.
+The first lines show whether each line is an object or the file is one document. An array is read element by element,
+so its length does not matter; an object must fit into memory. Nested objects are never read as rows, except those in
+a page's ``value``. After a broken line or document the file is refused, because nobody can tell where the next object
+begins.
 
-It knows JSON. It must not know what the keys mean, except those of a page.
+This module knows JSON. It does not know what the keys mean, except those of a page.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from purgeengine.edges.source.rows.columns import ALIASES
 from purgeengine.errors import InputError
 
 ARRAYS_DEPTH_MAX = 2
-"""Arrays in each other whose elements are rows: pages that were gathered, each an array."""
+"""How deep arrays may be nested whose elements are rows: gathered pages, each an array, make two levels."""
 _NAMES = re.compile(r"\.(json|jsonl|ndjson)(\.(gz|zst|bz2|xz))?$", re.IGNORECASE)
 _BEGINS = re.compile(rb"""\s*(\{\s*(["}]|$)|\[\s*([\[\]{"]|$))""")
 _NEXT = ("@odata.nextLink", "odata.nextLink", "nextLink")
@@ -31,9 +32,12 @@ _ROLES = {name_key(alias) for role in ("user", "contact") for alias in ALIASES[r
 
 
 class Element(NamedTuple):
-    """What stands where a row is expected: an object, or what is wrong with it. ``number`` is its line, or its place among all.
+    """What stands where a row is expected: an object, or what is wrong with it.
 
-    Where ``next_link`` is not empty, it is no row: a page names a next one, which does not follow.
+    ``number`` is its line, or its place among all elements.
+
+    If ``next_link`` is not empty, the element is not a row: a page names a next page that does not follow in the
+    file.
     """
 
     number: int
@@ -41,19 +45,16 @@ class Element(NamedTuple):
     problem: str | None = None
     next_link: str = ""
     kind: str = ""
-    """What it is in words, where it is a value of JSON and no object."""
+    """What the element is, in words, if it is a JSON value but not an object."""
 
 
 def looks_like_json(path: Path, head: bytes) -> bool:
-    """Whether a file whose text begins like this is JSON: by its name, or as no header of a CSV file begins."""
+    """True if a file with this beginning is JSON: its name says so, or no header of a CSV file begins like this."""
     return _NAMES.search(path.name) is not None or _BEGINS.match(head) is not None
 
 
 def elements(path: Path, pieces: Iterable[bytes]) -> Iterator[Element]:
-    """Yield the elements of a file's text, given as UTF-8 in pieces.
-
-    Raises `InputError` where it is no JSON any more, or ambiguous.
-    """
+    """Yield the elements of a file's text, given as UTF-8 in pieces. Raises `InputError` where it is not JSON, or ambiguous."""
     pieces = iter(pieces)
     head, first = bytearray(), list[bytes]()
     while len(first) < 2 and len(head) <= OBJECT_CHARS_MAX and not head.lstrip().startswith(b"["):
@@ -73,14 +74,14 @@ def elements(path: Path, pieces: Iterable[bytes]) -> Iterator[Element]:
 
 
 class _Pages:
-    """Takes pages of Graph's apart, and notices one whose next does not follow in the same file."""
+    """Splits pages of Graph into rows, and notices a page whose next page does not follow in the same file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open: tuple[int, str, str] | None = None
 
     def taken_apart(self, number: int, found: dict[str, Any]) -> list[Any] | None:
-        """The rows of a page; None where the object is no page. Raises `InputError` where that is not clear."""
+        """Return the rows of a page. None if the object is not a page. Raises `InputError` if that is not clear."""
         rows = found.get("value")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             return None
@@ -92,7 +93,7 @@ class _Pages:
         return rows
 
     def begin(self, number: int, found: dict[str, Any]) -> Iterator[Element]:
-        """A page begins: the one before is complete if this continues it."""
+        """Begin a page. The page before is complete if this one continues it."""
         context = str(found.get("@odata.context", ""))
         if self._open is not None and self._open[1] != context:
             yield from self.end()
@@ -100,7 +101,7 @@ class _Pages:
         self._open = (number, context, link) if link else None
 
     def end(self) -> Iterator[Element]:
-        """Nothing follows."""
+        """Declare that no page follows."""
         if self._open is not None:
             yield Element(self._open[0], None, None, self._open[2])
         self._open = None
@@ -110,7 +111,7 @@ class _Pages:
 
 
 def _first_lines(head: bytearray, *, whole: bool = False) -> list[bytes]:
-    """The first two lines that are not empty, as far as they are there to their end."""
+    """Return the first two lines that are not empty, if they are complete."""
     if not whole and b"\n" not in head:
         return []
     lines = bytes(head).split(b"\n")
@@ -118,7 +119,7 @@ def _first_lines(head: bytearray, *, whole: bool = False) -> list[bytes]:
 
 
 def _are_lines(first: list[bytes]) -> bool:
-    """Whether each line is an object of its own: the first one is, or the second is and the first is a broken one."""
+    """True if each line is an object of its own: the first line is one, or the second is and the first is a broken one."""
     if not first or not (first[0].startswith(b"{") and first[0].endswith(b"}")):
         return False
     return any(isinstance(_line(line)[0], dict) for line in first)
@@ -167,7 +168,7 @@ def _lines(path: Path, pieces: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _line(line: bytes) -> tuple[Any, str | None]:
-    """The value of a line, and what is wrong with it."""
+    """Return the value of a line, and what is wrong with it."""
     try:
         return DECODER.decode(line.decode("utf-8", "surrogateescape")), None
     except RecursionError:
@@ -180,7 +181,7 @@ def _line(line: bytes) -> tuple[Any, str | None]:
 
 
 def _of_documents(path: Path, pieces: Iterator[bytes], pages: _Pages) -> Iterator[Element]:
-    """Elements are numbered from 1 over the whole file."""
+    """Yield the elements of JSON documents. They are numbered from 1 over the whole file."""
     text = JsonCursor(path, pieces)
     number, depth, expects_comma = 0, 0, False
     while character := text.peek():

@@ -7,17 +7,17 @@ from decimal import Decimal
 from typing import Any
 
 _INT_CHARS_MAX = 4_000
-"""Longer whole numbers are refused by Python itself."""
+"""Digits of an integer that Python reads. It refuses longer ones itself."""
 
 
 class Repeating(dict[str, Any]):
-    """An object with a key that it has more than once: ``repeated`` names those."""
+    """An object that has a key more than once. ``repeated`` names such keys."""
 
     repeated: frozenset[str] = frozenset()
 
 
 def kind_of_value(value: Any) -> str:
-    """What a value is, in words."""
+    """Return what a JSON value is, in words."""
     match value:
         case None:
             return "null"

@@ -1,7 +1,7 @@
-"""A Parquet file as columns of text, in batches whose size bounds the memory.
+"""A Parquet file as columns of text, in batches of bounded memory.
 
-It knows Arrow types. It must not know which users and ids are allowed. Import it only where a Parquet file is met: it
-costs 90 ms.
+This module knows Arrow types. It does not know which users and ids are allowed. Importing it takes 90 ms, so import
+it only when there is a Parquet file.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from purgeengine.edges.source.rows.notes import Noted, NoteKind
 from purgeengine.errors import InputError
 
 BATCH_BYTES = 4 << 20
-"""Uncompressed bytes aimed at in one batch, judged by the file's own statistics."""
+"""Target size of one batch in uncompressed bytes, estimated from the file's own statistics."""
 READ_BYTES = 1 << 18
-"""Read at once from each column, so that row groups of any size are streamed."""
+"""Bytes read at once from each column, so that row groups of any size are streamed."""
 
 Column: TypeAlias = Any
 """An array of any type."""
@@ -38,7 +38,7 @@ _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 @dataclass(frozen=True, slots=True)
 class ParquetTable:
-    """A Parquet file whose schema has been read and understood. ``rows_estimate`` is exact."""
+    """A Parquet file whose schema was read and understood. ``rows_estimate`` is exact."""
 
     path: Path
     layout: Layout
@@ -46,9 +46,9 @@ class ParquetTable:
 
     @classmethod
     def opened(cls, path: Path, override: Mapping[str, str]) -> ParquetTable:
-        """Read the schema. Raises `InputError` when a column is missing, or has a value of a type that no id can have.
+        """Read the schema. Raises `InputError` if a column is missing, or has values of a type that no id can have.
 
-        A column without any value is empty, whatever its type: it is read to know that.
+        A column without any value counts as empty, whatever its type. Such a column is read to find out.
         """
         with _file(path) as file:
             layout = layout_of(path, _names(path, file), override)
@@ -58,7 +58,7 @@ class ParquetTable:
             return cls(path, layout, file.metadata.num_rows)
 
     def cells(self) -> Iterator[Cells]:
-        """Yield all rows in order. Raises `InputError` where the file is damaged, after the rows before that place."""
+        """Yield all rows in order. Raises `InputError` if the file is damaged, after the rows before that place."""
         line = 1
         try:
             with _file(self.path) as file:
@@ -114,14 +114,17 @@ def _names(path: Path, file: pq.ParquetFile) -> Sequence[str]:
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
-    """Rows that make about `BATCH_BYTES` in the row group with the longest rows."""
+    """Return how many rows make about `BATCH_BYTES` in the row group with the longest rows."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
     return max(1, min(BATCH_ROWS_MAX, BATCH_BYTES // max(row_bytes, 1)))
 
 
 def _refuse_type(path: Path, role: str, file: pq.ParquetFile, place: int) -> None:
-    """Ids are text. A number is no id, however it would be printed."""
+    """Raise `InputError` if a column of a role has values that are not text.
+
+    A number is not an id, however it would be printed.
+    """
     field = file.schema_arrow.field(place)
     if not _is_of_text(field.type) and _has_a_value(path, file, field.name):
         raise InputError(
@@ -131,7 +134,7 @@ def _refuse_type(path: Path, role: str, file: pq.ParquetFile, place: int) -> Non
 
 
 def _has_a_value(path: Path, file: pq.ParquetFile, name: str) -> bool:
-    """Whether a column has a value at all; NaN is none, as pandas writes it for a number that is missing."""
+    """True if a column has any value. NaN is not a value: pandas writes it for a missing number."""
     try:
         for batch in file.iter_batches(BATCH_ROWS_MAX, columns=[name], use_threads=False):
             column = batch.column(0)
@@ -150,7 +153,7 @@ def _is_of_text(kind: pa.DataType) -> bool:
 
 
 def _of_role(column: Column, problems: dict[int, str]) -> Text:
-    """User, folder or contact; of a column that is not text it is known that it has no value."""
+    """Return a column of user, folder or contact as text. A column of another type is known to have no value."""
     if not _is_of_text(column.type):
         return pa.repeat(pa.scalar("", pa.string()), len(column))
     return _text(column, problems).fill_null("")
@@ -171,7 +174,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def _extra(column: Column, problems: dict[int, str]) -> Text:
-    """Any type as text: nested values as JSON, bytes that are no text as base64."""
+    """Return a column of any type as text: nested values as JSON, bytes that are not text as base64."""
     if pa.types.is_dictionary(column.type):
         column = _cast(column, column.type.value_type)
     if _is_bytes(column.type) and not _is_utf8(column):
@@ -187,7 +190,7 @@ def _extra(column: Column, problems: dict[int, str]) -> Text:
 
 
 def _text(column: Column, problems: dict[int, str]) -> Text:
-    """Text as text. Where bytes are none, or NUL is among them, the row gets its problem and the cell is shown as it can be."""
+    """Return a column as text. A row with bad bytes or a NUL gets its problem, and its cell is shown with replacements."""
     if pa.types.is_dictionary(column.type):
         column = _cast(column, column.type.value_type)
     if pa.types.is_string(column.type) and _is_plain(column):
@@ -204,7 +207,7 @@ def _text(column: Column, problems: dict[int, str]) -> Text:
 
 
 def _is_plain(column: Column) -> bool:
-    """Whether all of it is ASCII without NUL, as nearly all is: seen at a glance."""
+    """True if all text is ASCII without NUL, as nearly all columns are. This check is very fast."""
     _, ends, data = column.buffers()
     if ends is None or data is None:
         return False
@@ -214,7 +217,7 @@ def _is_plain(column: Column) -> bool:
 
 
 def _is_utf8(column: Column) -> bool:
-    """Arrow checks text when it is cast from bytes, and not when it is read from Parquet."""
+    """True if all bytes are UTF-8. Arrow checks that when it casts bytes to text, but not when it reads Parquet."""
     try:
         _cast(_cast(column, pa.binary()), pa.string())
     except (pa.ArrowInvalid, UnicodeDecodeError):
@@ -225,12 +228,15 @@ def _is_utf8(column: Column) -> bool:
 def _cast(column: Column, kind: pa.DataType) -> Any:
     try:
         return column.cast(kind)
-    except pa.ArrowNotImplementedError:  # older versions of pyarrow know few casts of views and fixed sizes
+    except pa.ArrowNotImplementedError:  # older versions of pyarrow can cast few views and fixed sizes
         return pa.array(column.to_pylist(), kind)
 
 
 def _written(column: Column, write: Callable[[object], str]) -> Text:
-    """Each cell as ``write`` has it; what Python has no value for (the year 10,000, an unknown zone) as Arrow prints it."""
+    """Return each cell as ``write`` gives it.
+
+    A value that Python cannot hold (the year 10,000, an unknown zone) is printed by Arrow.
+    """
     cells: list[str | None] = []
     for index in range(len(column)):
         try:

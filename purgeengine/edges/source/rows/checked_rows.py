@@ -1,7 +1,7 @@
-"""From the cells of a file to checked rows: the schema that everybody downstream reads.
+"""Turn the cells of a file into checked rows, in the schema that all later code reads.
 
-It knows the rules of `purgeengine.core.graph.identifiers` and applies them to whole columns. It must not know where cells come
-from.
+This module applies the rules of `purgeengine.core.graph.identifiers` to whole columns. It does not know where cells
+come from.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from purgeengine.core.graph.text import printable
 from purgeengine.edges.source.rows.column_names import name_key
 from purgeengine.edges.source.rows.notes import Noted, NoteKind
 
-# The stubs of pyarrow lose the element type in most functions and then refuse their own results: it is named for people only.
+# pyarrow's type stubs lose the element type in most functions, so the aliases name it for people only.
 pc: Any = pyarrow.compute
 Text: TypeAlias = Any
 """An array of strings."""
@@ -37,15 +37,15 @@ Numbers: TypeAlias = Any
 """An array of int64."""
 
 IN_DOUBT = "in_doubt"
-"""Of the rows of an export: whether an earlier ledger left it open that the contact was purged."""
+"""Column of rows of an export: true if an earlier ledger left open whether the contact was purged."""
 BATCH_ROWS_MAX = 8_192
 """Rows of one record batch."""
 CELL_BYTES_MAX = 32 * 1024
-"""Longest cell: far more than any id, a name or an address needs, and little enough that a block of rows fits in memory."""
+"""Longest cell in bytes: far longer than any id, name or address, and short enough that a block of rows fits in memory."""
 CUT_CHARS = 1_000
-"""What is kept of a longer cell, to recognise the row by."""
+"""Characters kept of a longer cell, so that people recognise the row."""
 ROW_BYTES_MAX = 256 * 1024
-"""Longest row that is passed on: of a longer one, the other columns are cut."""
+"""Longest row in bytes that is passed on. In a longer row, the other columns are cut."""
 
 CELL_TOO_LONG = f"the row has a cell of more than {CELL_BYTES_MAX // 1024} KiB"
 ROW_TOO_LONG = f"the row is longer than {ROW_BYTES_MAX // 1024} KiB"
@@ -58,9 +58,10 @@ _COUNT = pa.array(range(BATCH_ROWS_MAX), pa.int64())
 _USER_RE2 = f"(?:{GUID_PATTERN})|(?:{UPN_PATTERN})"
 _pattern = re.fullmatch(r"\^\[[^]]+\]\{1,(\d+)\}\$", ID_PATTERN)
 assert _pattern, "an id is no longer some characters of one set"
-# A set is asked of the rules themselves, and trimming by it takes a quarter of the time of RE2, which unrolls the bound each time.
+# The rules themselves give the set of characters. Trimming by it takes a quarter of the time of RE2, which unrolls
+# the length limit.
 _ID_CHARACTERS = "".join(chr(code) for code in range(128) if is_id(chr(code)))
-# Scalars have their types given: without one, pyarrow looks for pandas each time, which takes 100 µs.
+# pyarrow looks for pandas, which takes 100 µs, whenever a scalar is made without a type.
 _ID_LENGTH_MAX = pa.scalar(int(_pattern[1]), pa.int32())
 _USER_LENGTH_MAX = pa.scalar(USER_LENGTH_MAX, pa.int32())
 _EMPTY = pa.scalar("", pa.string())
@@ -68,17 +69,19 @@ _MISSING_WORDS = pa.array(sorted(MISSING_WORDS), pa.string())
 _MISSING_WORD_BYTES_MAX = pa.scalar(MISSING_WORD_CHARS_MAX, pa.int32())
 _FALSE_WORDS = "false 0 no falsch faux falso onwaar falskt falsk usant fałsz nepravda hamis epätosi ложь yanlış"
 _FALSE = pa.array(["", *_FALSE_WORDS.split()], pa.string())
-"""How a spreadsheet may have written false again."""
+"""Words for "false" in the languages of spreadsheets, and the empty cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Columns of some rows of one file, all of one length, as text without nulls in the three roles.
+    """Columns of some rows of one file, all of the same length. User, folder and contact are text without nulls.
 
-    ``line`` is the number of each row's first line, or only that of the first row when each row is one line. ``extras`` go
-    by their names in this file. ``problems`` says what is wrong with the shape of a row, by its index; None
-    says that nothing is, and that no cell is too long. ``in_doubt`` is what an export says of that, as text. ``notes`` tell what
-    reading these rows mended or passed over; there may be notes without rows.
+    - ``line`` is the number of each row's first line, or only that of the first row if each row is one line.
+    - ``extras`` are the other columns, by their names in this file.
+    - ``problems`` tells what is wrong with the shape of a row, by its index. None means that nothing is wrong and no
+      cell is too long.
+    - ``in_doubt`` is the text in an export's column of that name.
+    - ``notes`` tell what reading these rows mended or skipped. There may be notes without rows.
     """
 
     user: Text
@@ -92,7 +95,7 @@ class Cells:
 
 
 def schema_with(extra_columns: Sequence[str], *, with_doubt: bool = False) -> pa.Schema:
-    """The schema of every batch of a source; ``with_doubt`` where one of its files is an export of a ledger."""
+    """Return the schema of every batch of a source. ``with_doubt`` is true if one of its files is an export of a ledger."""
     fixed = [pa.field("row", pa.int64()), pa.field("line", pa.int64()), pa.field("source", pa.int32())]
     texts = ["user", "folder", "contact", "reason", *extra_columns]
     doubt = [pa.field(IN_DOUBT, pa.bool_())] if with_doubt else []
@@ -117,7 +120,7 @@ def _batch(cells: Cells, schema: pa.Schema, source: int, first_row: int, start: 
     if problems or _valid(user, folder, contact).true_count < count:
         user, folder, contact = (pc.utf8_trim_whitespace(column) for column in (user, folder, contact))
         reason = reasons(user, folder, contact, problems)
-    else:  # the usual case; and no valid cell has whitespace around it
+    else:  # the usual case; no valid cell has white space around it
         reason = pa.nulls(count, pa.string())
     columns = [
         _numbers(first_row, count),
@@ -139,7 +142,10 @@ def _batch(cells: Cells, schema: pa.Schema, source: int, first_row: int, start: 
 
 
 def _doubts(said: Text | None, start: int, count: int) -> Flags:
-    """Whatever is not plainly false is doubt: it is the careful reading, and spreadsheets write true in their own language."""
+    """Return which rows are in doubt.
+
+    Any word but a plain "false" counts as doubt, the safe reading: spreadsheets translate "true".
+    """
     if said is None:
         return pa.repeat(pa.scalar(False), count)
     words = pc.utf8_lower(pc.utf8_trim_whitespace(said.slice(start, count).fill_null("")))
@@ -147,9 +153,10 @@ def _doubts(said: Text | None, start: int, count: int) -> Flags:
 
 
 def bounded(cells: Cells) -> Cells:
-    """Cut what is too long; nearly always there is nothing. A row is wrong by that only where user, folder or contact is.
+    """Cut what is too long; nearly always nothing is. A row becomes invalid only if its user, folder or contact is too long.
 
-    Other columns are cut and noted, in a row that is too long in all as well. What is bounded already stays as it is.
+    Other columns are cut and noted, also in a row that is too long as a whole. Cells that are bounded already stay as
+    they are.
     """
     if cells.problems is None:
         return cells
@@ -169,7 +176,7 @@ def bounded(cells: Cells) -> Cells:
     extras = {name: _cut(column, _longer(column, CELL_BYTES_MAX)) for name, column in cells.extras.items()}
     too_long = _too_long_rows([*roles.values(), *extras.values()])
     if too_long.true_count:
-        cut_bytes = len("…".encode()) + 4 * CUT_CHARS  # what is cut already is not cut again
+        cut_bytes = len("…".encode()) + 4 * CUT_CHARS  # a cell that is cut already is not cut again
         extras = {name: _cut(column, pc.and_(too_long, _longer(column, cut_bytes))) for name, column in extras.items()}
         too_long = _too_long_rows([*roles.values(), *extras.values()])
         extras = {name: pc.if_else(too_long, pa.scalar(None, pa.string()), column) for name, column in extras.items()}
@@ -196,7 +203,7 @@ def _cut(column: Text, where: Flags) -> Text:
 
 
 def _with_cuts(cells: Cells, extras: Mapping[str, Text]) -> Mapping[NoteKind, Noted]:
-    """The notes, with the cells of other columns that were cut for their length."""
+    """Return the notes, with a note of the cells of other columns that were cut."""
     times, first, name_first = 0, None, ""
     for name, column in extras.items():
         places = pc.indices_nonzero(pc.not_equal(cells.extras[name], column.fill_null(""))).to_pylist()
@@ -210,7 +217,7 @@ def _with_cuts(cells: Cells, extras: Mapping[str, Text]) -> Mapping[NoteKind, No
 
 
 def reasons(user: Text, folder: Text, contact: Text, problems: Mapping[int, str]) -> Text:
-    """Why each row cannot be sent, null where it can. ``problems`` are known already, by index, and come first."""
+    """Return why each row cannot be sent; null if it can. ``problems`` are known already, by index, and take precedence."""
     suspects = pc.indices_nonzero(pc.invert(_valid(user, folder, contact)))
     found: list[str | None] = [None] * len(user)
     cells = (column.take(suspects).to_pylist() for column in (user, folder, contact))
@@ -228,18 +235,18 @@ def _valid(user: Text, folder: Text, contact: Text) -> Flags:
 
 
 def _distinct(check: Callable[[Text], Flags], column: Text) -> Flags:
-    """Check each value once: users and folders repeat in neighbouring rows."""
+    """Check each distinct value once: neighbouring rows often have the same user and folder."""
     encoded = column.dictionary_encode()
     return check(encoded.dictionary).take(encoded.indices)
 
 
 def valid_users(users: Text) -> Flags:
-    """Which are users. What matches is ASCII, so that its bytes are its characters."""
+    """Return which cells are users. A match is ASCII, so its length in bytes is its length in characters."""
     return pc.and_(pc.match_substring_regex(users, _USER_RE2), pc.less_equal(pc.binary_length(users), _USER_LENGTH_MAX))
 
 
 def _valid_folders(folders: Text) -> Flags:
-    """Which are folder ids. An empty one counts: the contact is then addressed by its mailbox alone."""
+    """Return which cells are folder ids. An empty cell counts: the contact is then addressed through its mailbox alone."""
     only_right = pc.equal(pc.ascii_rtrim(folders, _ID_CHARACTERS), _EMPTY)
     right = pc.and_(only_right, pc.less_equal(pc.binary_length(folders), _ID_LENGTH_MAX))
     words = missing_words(folders)
@@ -247,12 +254,12 @@ def _valid_folders(folders: Text) -> Flags:
 
 
 def valid_ids(ids: Text) -> Flags:
-    """Which are ids, and not empty."""
+    """Return which cells are ids. An empty cell is not."""
     return pc.and_(_valid_folders(ids), pc.not_equal(ids, _EMPTY))
 
 
 def missing_words(column: Text) -> Flags | None:
-    """Which cells are words for a missing value; None where none is, as nearly always: the length tells at a glance."""
+    """Return which cells are words for a missing value. None if no cell is, as nearly always; the lengths show that quickly."""
     short = pc.less_equal(pc.binary_length(column), _MISSING_WORD_BYTES_MAX)
     if not pc.any(short).as_py():
         return None
@@ -265,12 +272,12 @@ def _numbers(first: int, count: int) -> Numbers:
 
 
 def text_of(raw: bytes) -> str:
-    """Bytes as they can be shown: what is no text, and NUL, replaced."""
+    """Return bytes as text that can be shown. Bad bytes and NULs are replaced."""
     return raw.decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def bytes_problem(raw: bytes) -> str | None:
-    """What is wrong with a row's bytes whatever its columns mean, or None."""
+    """Return what is wrong with a row's bytes, whatever its columns mean, or None."""
     if b"\0" in raw:
         return HAS_NUL
     try:

@@ -27,35 +27,35 @@ LEDGER_COLUMNS = (
     "request_id",
     "client_request_id",
 )
-"""Columns of an export, in its order: names that no other column may take."""
+"""Columns of an export, in its order. No other column may take one of these names."""
 NAME_CHARS_MAX = 256
-"""Longest column name; a longer one is a sign that the first line is no header."""
+"""Longest column name in characters. A longer one suggests that the first line is not a header."""
 NAMES_BYTES_MAX = 64 * 1024
-"""Of all names together: an export begins with them in one line, and has to be read again."""
+"""Longest total of all names in bytes. An export begins with them in one line, and must be readable as input."""
 COLUMNS_MAX = 1_000
-"""Most columns of a file, and most other columns of an input; a row needs three. What an export adds does not count."""
+"""Most columns of a file, and most other columns of an input. A row needs three. Columns that an export adds do not count."""
 _TAKEN = {*LEDGER_COLUMNS, "line", "source", "reason", ORIGIN_COLUMN}
 _ADDED = {*_TAKEN, *(f"input_{name}" for name in _TAKEN)}
 _OF_EXPORT = {"row", "outcome", "client_request_id"}
 
 
 def is_export(names: Sequence[str]) -> bool:
-    """Whether this program wrote the file."""
+    """True if this program wrote the file."""
     return set(map(name_key, names)) >= _OF_EXPORT
 
 
 def name_key(name: str) -> str:
-    """What two names of one column have in common: neither case nor surrounding spaces tell columns apart."""
+    """Return the form in which names of columns compare: letter case and surrounding spaces do not count."""
     return name.strip().casefold()
 
 
 def safe_name(name: str) -> str:
-    """The name under which an extra column travels: ``input_<name>`` where an export or a batch has one of that name itself."""
+    """Return the name under which an extra column is passed on: ``input_<name>`` if exports or batches use the name."""
     return f"input_{name}" if name_key(name) in _TAKEN else name
 
 
 def plain_name(name: str) -> str:
-    """In one line, without surrounding spaces and the byte order mark of a file that was pasted into another."""
+    """Return a name on one line, without surrounding spaces, and without a byte order mark from a pasted file."""
     return " ".join(name.replace("\ufeff", "").split())
 
 

@@ -1,6 +1,6 @@
 """What the columns of a file mean: which hold user, folder and contact, and what the others are called from here on.
 
-It knows names only. It must not know CSV or Parquet.
+This module knows names only. It does not know CSV or Parquet.
 """
 
 from __future__ import annotations
@@ -26,18 +26,22 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "folder": ("folder", "folderId", "contactFolderId", "parentFolderId"),
     "contact": ("contact", "contactId", "id"),
 }
-"""Names that are understood, in any letter case. Where a file has several for one role, the earlier one wins."""
+"""Names that are understood, in any letter case. If a file has several for one role, the earlier one here wins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where to find what in a file. Positions count from 0; ``folder`` is None where no column holds it.
+    """Where to find what in a file. Positions of columns count from 0.
 
-    ``names`` are all columns as the file has them, ``extras`` those that are passed on, as (position, name from here on).
-    ``is_export`` tells that this program wrote the file, and ``in_doubt`` where it says which rows may be gone by our doing.
-    ``given`` are roles that no column of the file holds, with the value that all of its rows have (of ``--user``, or of the
-    folder of a partition). For such a user or contact the position is that of another column: something must be read.
-    ``constants`` are other columns of that kind. ``origins`` tells people where each role is from.
+    - ``names`` are all columns of the file, ``extras`` those that are passed on, as (position, name from here on).
+    - ``folder`` is None if no column holds the folder.
+    - ``is_export`` is true if this program wrote the file. ``in_doubt`` is then the column that tells which rows may
+      be purged already.
+    - ``given`` are roles that no column of the file holds, with the value for all of its rows (from ``--user``, or
+      from a partition folder). For such a user or contact, the position is that of another column, because something
+      must be read.
+    - ``constants`` are other columns whose value comes from a partition folder.
+    - ``origins`` tells people where each role comes from.
     """
 
     names: tuple[str, ...]
@@ -53,7 +57,7 @@ class Layout:
 
     @property
     def wanted(self) -> tuple[int, ...]:
-        """The positions to read: user, folder where there is one, contact, then the extras, then the doubt."""
+        """The positions to read: user, folder if there is one, contact, the extras, then the doubt."""
         places = (self.user, self.folder, self.contact, *(place for place, _ in self.extras), self.in_doubt)
         return tuple(dict.fromkeys(place for place in places if place is not None))
 
@@ -67,9 +71,9 @@ class LacksColumns(InputError):
 
 
 class Roles(dict[str, str]):
-    """The caller's own names for roles, "" for a role that is left out; ``user`` is the one user of every row, where given.
+    """The caller's own column names for roles, "" for a role that is left out. ``user`` is the user of every row, or None.
 
-    ``partition`` are columns that the folders of one file name, with their values.
+    ``partition`` are the columns that the partition folders of one file name, with their values.
     """
 
     def __init__(
@@ -83,12 +87,12 @@ class Roles(dict[str, str]):
         self.partition = tuple(partition)
 
     def within(self, partition: Sequence[tuple[str, str]]) -> Roles:
-        """The same for a file in folders of these columns."""
+        """Return a copy for a file in these partition folders."""
         return Roles(self, self.user, partition) if partition else self
 
 
 def checked_override(columns: Mapping[str, str] | None, user: str | None = None) -> Roles:
-    """The caller's own names for roles. Raises `UsageProblem` for a role that does not exist or cannot be left out."""
+    """Return the caller's names for roles. Raises `UsageProblem` for a role that does not exist or cannot be left out."""
     for role, name in (columns or {}).items():
         if role not in ALIASES:
             raise UsageProblem(f"--columns knows the roles user, folder and contact, not {role!r}.")
@@ -100,14 +104,17 @@ def checked_override(columns: Mapping[str, str] | None, user: str | None = None)
 
 
 def recognised(names: Sequence[str], override: Mapping[str, str]) -> int:
-    """How many of the names mean something to us; tells the right delimiter from the wrong ones."""
+    """Count the names with a known meaning. The right delimiter gives more of them than a wrong one."""
     known = {name_key(alias) for aliases in ALIASES.values() for alias in aliases}
     known.update(name_key(name) for name in override.values() if name)
     return sum(name_key(name) in known for name in names)
 
 
 def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> Layout:
-    """Find the roles among the column names. Raises `InputError` that names the file and the columns it has."""
+    """Find the roles among the column names.
+
+    Raises `InputError`, which names the file and its columns, if a role is missing.
+    """
     names = tuple(plain_name(name) or f"column_{place}" for place, name in enumerate(names, start=1))
     refuse_too_many(f"{path} does not begin with a usable header: it has", names)
     refuse_odd_names(path, names)
@@ -150,9 +157,9 @@ def layout_of(path: Path, names: Sequence[str], override: Mapping[str, str]) -> 
 
 
 def united(layouts: Sequence[Layout]) -> tuple[str, ...]:
-    """Names of the extra columns over all files, first seen first. Names compare without case, as the roles do.
+    """Return the names of the extra columns of all files, first seen first. Names compare without letter case.
 
-    Raises `InputError` where they are more than an export may have.
+    Raises `InputError` if there are more than an export may have.
     """
     seen: dict[str, str] = {}
     for layout in layouts:
@@ -179,10 +186,10 @@ def _overridden(
 
 
 def _by_alias(path: Path, role: str, places: Mapping[str, int]) -> int | None:
-    """Find the column of a role by the names that are understood for it; None where there is none.
+    """Find the column of a role by the names that are understood for it. None if there is none.
 
-    Of several, the one that stands first in `ALIASES` is taken. Raises `InputError` for ``contactId`` beside ``id``: a wrong guess
-    would delete other contacts than those that are meant.
+    Of several, the one that stands first in `ALIASES` is taken. Raises `InputError` for ``contactId`` beside ``id``:
+    a wrong guess would delete the wrong contacts.
     """
     present = [alias for alias in ALIASES[role] if name_key(alias) in places]
     if present == ["contactId", "id"]:
@@ -194,7 +201,10 @@ def _by_alias(path: Path, role: str, places: Mapping[str, int]) -> int | None:
 
 
 def _refuse_two_users(path: Path, names: tuple[str, ...], place: int | None, user: str | None) -> None:
-    """Which of two users is meant is for people to say, even where both seem to agree."""
+    """Raise `InputError` if both a column and ``--user`` name the user.
+
+    A person must say which is meant, even if both seem equal.
+    """
     if place is not None and user is not None:
         raise InputError(
             f"{path} has a column for the user ({names[place]!r}), and --user names {printable(user)!r} for all of its rows. "
@@ -205,9 +215,9 @@ def _refuse_two_users(path: Path, names: tuple[str, ...], place: int | None, use
 def _extras(
     names: tuple[str, ...], others: Sequence[int], places: Mapping[str, int], *, of_export: bool
 ) -> tuple[tuple[int, str], ...]:
-    """Rename what collides with the ledger; where the file has the new name already, that older column is kept instead.
+    """Rename columns whose names the ledger uses. If the file already has a column with the new name, that older one is kept.
 
-    So the rows of an export keep their number in the first ledger of a chain, however long that is.
+    So the rows of an export keep their number in the first ledger of a chain, however long the chain is.
     """
     extras = []
     for place in others:

@@ -1,8 +1,8 @@
-"""What is put right in the cells of a file before they are checked, each of it counted.
+"""What is put right in the cells of a file before they are checked. Every kind of change is counted.
 
-What is the same in all rows of a file and stands in none of them (``--user``, the folder of a partition) is put in. A word for a
-missing value in the optional folder is an empty folder. With
-``--clean``, what certainly does not belong to a name or an id is taken off.
+Values for all rows of a file that no column holds (``--user``, a partition folder) are filled in. A word for a
+missing value in the optional folder column counts as an empty folder. With ``--clean``, characters that certainly do
+not belong to a name or id are removed.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from purgeengine.edges.source.rows.checked_rows import Cells, Flags, Text, missi
 from purgeengine.edges.source.rows.columns import Layout
 from purgeengine.edges.source.rows.notes import Noted, NoteKind
 
-pc: Any = pyarrow.compute  # as in `rows`
+pc: Any = pyarrow.compute  # its type stubs are too narrow (see `checked_rows`)
 
 
 _NONE = pa.scalar(0, pa.int32())
 _SHORT_BYTES = pa.scalar(32, pa.int32())
-"""A cell with a word for a missing value is no longer than this, spaces around it included."""
+"""Longest cell in bytes that can hold a word for a missing value, with spaces around it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mender:
-    """Mends the cells of one file. ``clean`` is ``--clean``."""
+    """Mends the cells of one file. ``clean`` is true for ``--clean``."""
 
     layout: Layout
     clean: bool
 
     def mend(self, cells: Cells) -> Cells:
-        """The cells as they are meant, with what was done among their notes."""
+        """Return the cells as they are meant. Their notes tell what was changed."""
         cells = self._completed(cells)
         notes = dict(cells.notes)
         if "user" not in self.layout.given:
@@ -71,7 +71,7 @@ class Mender:
 
 
 def _tell_of_apostrophes(cells: Cells, notes: dict[NoteKind, Noted]) -> None:
-    """Note users with an apostrophe before them and none behind them; those in quotes are invalid, and told as that."""
+    """Note users that begin with an apostrophe and do not end with one. Users in quotes are invalid and reported as such."""
     marked = pc.starts_with(cells.user, "'")
     if pc.any(marked).as_py():
         marked = pc.and_not(marked, pc.ends_with(cells.user, "'"))
@@ -80,7 +80,7 @@ def _tell_of_apostrophes(cells: Cells, notes: dict[NoteKind, Noted]) -> None:
 
 
 def _cleaned(cells: Cells, notes: dict[NoteKind, Noted]) -> Cells:
-    """Names and ids are taken as mended only where that makes them right; nearly all are right before."""
+    """Mend names and ids, but only where mending makes them valid. Nearly all are valid before."""
     changed: Any = pa.repeat(pa.scalar(False), len(cells.user))
     before: dict[int, tuple[str, str]] = {}
     done: dict[str, Text] = {}
