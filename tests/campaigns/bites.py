@@ -187,8 +187,8 @@ def _no_quarantine(patch: Patch) -> None:
     patch.setattr(mailbox_limits.MailboxLimits, "cool_down", lambda self, at, *, lane: None)
 
 
-@mutant("a mailbox may be in two batches at once", 3)
-def _two_batches(patch: Patch) -> None:
+@mutant("a mailbox may have more than four slots in use", 3)
+def _more_slots(patch: Patch) -> None:
     def wrong(right: Any, self: Any, shares: Any, now: float, *rest: Any, **more: Any) -> Any:
         flight = right(self, shares, now, *rest, **more)
         for box, _ in shares:
