@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from math import inf
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from purgeengine.errors import UsageProblem
-from purgeengine.words import Spelling, as_fields
+from purgeengine.words import Spelling, as_fields, number, shown
 
 Fanout = Literal["auto", 4, 20]
 Auth = Literal["auto", "token", "secret", "certificate", "federated", "managed-identity", "device-code"]
@@ -19,7 +20,10 @@ QUARANTINE_S_MAX = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Everything that the scheduler must stay within. Call `validate` to check the values."""
+    """Everything that the scheduler must stay within.
+
+    Raises `UsageProblem`, which names the field, for a value that is not within its range (see `RANGES`).
+    """
 
     connections: int = 64
     """Most batches in flight at once. A run begins with 16 (about 300 rows/s), and adds more while Graph keeps up."""
@@ -86,29 +90,93 @@ class Limits:
     suspects_max: int = 10
     """Mailboxes that a fresh token is refused for, nothing going through, before the run stops: it is the token, or the app."""
 
-    def validate(self, spelling: Spelling = as_fields) -> None:
-        """Raise `UsageProblem` naming the first setting that cannot be used, in the words of ``spelling``."""
-        positive = (
-            ("connections", self.connections),
-            ("mailbox_requests", self.mailbox_requests),
-            ("mailbox_window_s", self.mailbox_window_s),
-            ("requests_per_s", self.requests_per_s),
-            ("quarantine_s", self.quarantine_s),
-        )
-        for name, value in positive:
-            if not 0 < value < inf:
-                raise UsageProblem(f"{spelling(name)} must be greater than zero, not {value}.")
-        if self.connections > 512:
-            raise UsageProblem(
-                f"{spelling('connections')} {self.connections} is more than the 512 that one process should open."
-            )
-        if self.quarantine_s > QUARANTINE_S_MAX:
-            raise UsageProblem(
-                f"{spelling('quarantine_s')} {self.quarantine_s:g} is more than {QUARANTINE_S_MAX:g}, and after each lost call its "
-                "mailboxes would wait so long."
-            )
-        if self.fanout not in ("auto", 4, 20):
-            raise UsageProblem(f"{spelling('fanout')} must be auto, 4 or 20, not {self.fanout}.")
+    def __post_init__(self) -> None:
+        refuse_unusable({field.name: getattr(self, field.name) for field in fields(self)})
+
+
+class LimitRange(NamedTuple):
+    """The smallest and the largest value of a limit, and why there is no larger one (or smaller one, where that matters)."""
+
+    least: float
+    most: float
+    why: str
+    whole: bool = True
+    """True if the value is a whole number."""
+
+    def problem(self, value: object) -> str | None:
+        """Return what is wrong with the value, as the end of a sentence that begins with its name, or None."""
+        kinds = int if self.whole else (int, float)
+        if isinstance(value, kinds) and not isinstance(value, bool) and self.least <= value <= self.most:
+            return None
+        kind = "whole number" if self.whole else "number"
+        bounds = f"of at least {_in_words(self.least)}"
+        if self.most < inf:
+            bounds = f"from {_in_words(self.least)} to {_in_words(self.most)}"
+        return f"must be a {kind} {bounds}, not {shown(value)}. {self.why}"
+
+
+RANGES: Mapping[str, LimitRange] = {
+    "connections": LimitRange(1, 512, "One process should not open more connections."),
+    "batch_items_max": LimitRange(1, 20, "Graph refuses a batch of more than 20 requests."),
+    "mailbox_concurrent_max": LimitRange(1, 4, "Graph allows an app four requests to one mailbox at once."),
+    "mailbox_requests": LimitRange(
+        1, 1_000_000, "With none, nothing could be sent; no service is known to allow a mailbox so many."
+    ),
+    "mailbox_window_s": LimitRange(
+        1, 86_400, "Requests are counted by the second, and remembered for this long.", whole=False
+    ),
+    "window_slack_s": LimitRange(0, 3_600, "Clocks do not run apart by more while a window lasts.", whole=False),
+    "requests_per_s": LimitRange(1, 1_000_000, "With none, nothing could be sent; one process cannot send so many."),
+    "burst_s": LimitRange(0, 10, "Graph counts the requests of an app in ten seconds.", whole=False),
+    "attempts_max": LimitRange(1, 1_000, "Each row needs one attempt, and a run must end."),
+    "unclear_attempts_max": LimitRange(1, 1_000, "Each row needs one attempt, and a run must end."),
+    "sends_max": LimitRange(1, 1_000, "Each row must be sent once, and a run must end."),
+    "quarantine_s": LimitRange(0.01, QUARANTINE_S_MAX, "After each lost call its mailboxes wait so long.", whole=False),
+    "quarantine_s_min": LimitRange(
+        0, QUARANTINE_S_MAX, "After each lost call its mailboxes wait so long.", whole=False
+    ),
+    "fill_wait_s": LimitRange(
+        0, 60, "A batch that waits longer for more rows only delays those that it has.", whole=False
+    ),
+    "retry_after_s_max": LimitRange(
+        0, 604_800, "A run does not wait for longer than a week: resume it after that.", whole=False
+    ),
+    "own_wait_s_max": LimitRange(
+        0.5, inf, "With shorter waits, a service in trouble would be asked without a pause.", whole=False
+    ),
+    "outage_s_max": LimitRange(0, inf, "inf is for a run that never stops by itself.", whole=False),
+    "first_outage_s_max": LimitRange(0, inf, "inf is for no other time than outage_s_max.", whole=False),
+    "walled_off_s_max": LimitRange(0, inf, "inf is for no other time than outage_s_max.", whole=False),
+    "open_per_connection": LimitRange(1, 1_000, "With none, no mailbox would be opened; more only costs memory."),
+    "open_mailboxes_max": LimitRange(
+        1, 1_000_000, "With none, no mailbox would be opened; so many take a gigabyte of memory."
+    ),
+    "suspects_max": LimitRange(
+        1, 10_000, "The run would stop without a refusal, or ask each mailbox with a token that is refused."
+    ),
+}
+"""The range of every limit that is a number, each with its reason. What Graph says for certain is never exceeded."""
+
+
+def refuse_unusable(limits: Mapping[str, object], spelling: Spelling = as_fields) -> None:
+    """Raise `UsageProblem` naming the first of these limits (given by field) that cannot be used, in the words of ``spelling``."""
+    for name, value in limits.items():
+        if name == "fanout":
+            problem = None if _is_fanout(value) else f"must be auto, 4 or 20, not {shown(value)}."
+        elif name == "serial_lanes":
+            problem = None if isinstance(value, bool) else f"must be True or False, not {shown(value)}."
+        else:
+            problem = RANGES[name].problem(value)
+        if problem is not None:
+            raise UsageProblem(f"{spelling(name)} {problem}")
+
+
+def _is_fanout(value: object) -> bool:
+    return value in ("auto", 4, 20) if type(value) in (str, int) else False
+
+
+def _in_words(value: float) -> str:
+    return number(value) if isinstance(value, int) else f"{value:,g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from reprlib import Repr
+
+_BRIEF = Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80
+"""Characters of a value that a sentence shows: enough to know it again."""
 
 
 def number(value: int) -> str:
@@ -41,6 +46,15 @@ def counted(count: int, noun: str) -> str:
     """Return a number with its noun: 1 row, 2 rows; mailbox becomes mailboxes."""
     plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")
     return f"{number(count)} {noun if count == 1 else plural}"
+
+
+def shown(value: object) -> str:
+    """Return a value as Python writes it, shortened and on one line: for a sentence that refuses it, whatever it is."""
+    try:
+        text = _BRIEF.repr(value)
+    except Exception:  # an object may refuse to be shown, and Python itself refuses an int of thousands of digits
+        return f"a value of the type {type(value).__name__}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 Spelling = Callable[[str], str]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -39,6 +40,17 @@ TESTS_OF_NO_MODULE = {
     "test_secrets.py": "secrets in whatever the program writes",
 }
 """Test files that are not about a single module, each with its subject."""
+FOLDERS_IN_LAYERS = {
+    (
+        "purgeengine.cli",
+        "purgeengine.cli.options",
+    ): "what starts a command reads the options; a list of users may come from the settings, which lie below them",
+    (
+        "purgeengine.jobs",
+        "purgeengine.jobs.reads",
+    ): "a purge looks first, and everything that asks Graph needs `graph_endpoint`, which lies below both",
+}
+"""Folders with modules above and below a folder inside them, each with its reason: a layers contract in pyproject orders them."""
 WHOLE_ENGINE = "simulation/"
 """The folder of tests that play whole runs in virtual time and are not about a single module."""
 
@@ -185,6 +197,61 @@ def test_no_modules_import_each_other_in_a_circle(typing_too: bool) -> None:
     arrows = graph(typing_too=typing_too)
     assert sum(map(len, arrows.values())) > 500
     assert circles(arrows) == []
+
+
+def folder_of(name: str) -> str:
+    """Return the folder of a module, as a dotted name."""
+    return name.rpartition(".")[0]
+
+
+def graph_of_folders(arrows: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return each folder with the folders that its modules import from.
+
+    Two kinds of modules are left out, because the circles between modules and the layers of pyproject hold them. The ``__init__``
+    of a package that offers names of the folders inside it is a door and not a part of its folder: it imports lazily, or for
+    callers only. And the modules at the root lie at both ends: what everything may use, and the API that uses everything.
+    """
+    doors = {name for name, path in NAMES.items() if path.name == "__init__.py"}
+    inner = {name for name in arrows if name not in doors and folder_of(name) != "purgeengine"}
+    found: dict[str, set[str]] = {folder_of(name): set() for name in inner}
+    for name in inner:
+        found[folder_of(name)] |= {folder_of(other) for other in arrows[name] & inner} - {folder_of(name)}
+    return found
+
+
+def layers_of(folder: str) -> list[set[str]]:
+    """Return the layers, from the top, of the contract that orders the modules of a folder."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for contract in settings["tool"]["importlinter"]["contracts"]:
+        layers = [set(layer.split(" | ")) for layer in contract.get("layers", [])]
+        if layers and all(folder_of(name) == folder for layer in layers for name in layer):
+            return layers
+    return []
+
+
+@pytest.mark.parametrize("typing_too", [False, True], ids=["at run time", "for types too"])
+def test_no_folders_import_each_other_in_a_circle(typing_too: bool) -> None:
+    """No folders import from each other in a circle, except for listed ones, and every listed exception is needed."""
+    arrows = graph_of_folders(graph(typing_too=typing_too))
+    assert sum(map(len, arrows.values())) > 80
+    assert {tuple(circle) for circle in circles(arrows)} == set(FOLDERS_IN_LAYERS)
+
+
+@pytest.mark.parametrize(("folder", "inside"), FOLDERS_IN_LAYERS)
+def test_a_folder_around_another_is_in_layers(folder: str, inside: str) -> None:
+    """A contract puts what the inner folder imports below it, and what imports the inner folder above it."""
+    layers = layers_of(folder)
+    place = {name: number for number, layer in enumerate(layers) for name in layer}
+    arrows = graph(typing_too=True)
+    above = {name for name, others in arrows.items() if folder_of(name) == folder and inside in map(folder_of, others)}
+    below = {
+        o for name, others in arrows.items() if folder_of(name) == inside for o in others if folder_of(o) == folder
+    }
+    below -= {inside}
+    assert above
+    assert below
+    assert all(place[name] < place[inside] for name in above)
+    assert all(place[name] > place[inside] for name in below)
 
 
 def test_a_circle_would_be_found() -> None:

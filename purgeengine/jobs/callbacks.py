@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from purgeengine.errors import RunStopped
+from purgeengine.words import shown
 
 if TYPE_CHECKING:
     from purgeengine.jobs.progress import Display
     from purgeengine.jobs.purge_preview import PurgePreview
 
+NO_REASON = "the caller asked for it"
 Stopping = Callable[[Callable[[str], None], Callable[[], None]], AbstractContextManager[None]]
 """While inside, may call the first function with a reason to stop in an orderly way, and the second before leaving at once."""
 
@@ -47,8 +49,9 @@ class StopHandle:
         """Why the purge is to stop, as half a sentence; None while it may go on."""
         return self._reason
 
-    def stop(self, reason: str = "the caller asked for it") -> None:
-        """Ask for the stop. Only the first reason counts; safe to call again."""
+    def stop(self, reason: str = NO_REASON) -> None:
+        """Ask for the stop. Only the first reason counts; safe to call again. It stops whatever the reason is."""
+        reason = (reason if isinstance(reason, str) else shown(reason)).strip() or NO_REASON
         with self._lock:
             if self._reason is not None:
                 return

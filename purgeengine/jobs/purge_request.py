@@ -13,9 +13,10 @@ from purgeengine.core.graph.text import escaped, printable
 from purgeengine.core.policy.filters import UserFilter, UserList, entry_problem
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint, endpoint_of
+from purgeengine.jobs.request_types import USERS, refuse_odd_types, users_of
 from purgeengine.jobs.sending_hours import DAY_MINUTES, SendingHours
 from purgeengine.run_limits import Auth, Limits
-from purgeengine.words import Spelling, as_fields
+from purgeengine.words import Spelling, as_fields, shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,15 +123,13 @@ class PurgeRequest:
     """How the front end that made the request writes a setting, for sentences that name one."""
 
     def __post_init__(self) -> None:
-        for name in ("protected_users", "exclude_users", "only_users"):
-            users = getattr(self, name)
-            if isinstance(users, str):
-                raise UsageProblem(f"{self.spelling(name)} must be a list of users, not the text {printable(users)!r}.")
-            object.__setattr__(self, name, None if users is None else tuple(users))
+        refuse_odd_types(self)
+        for name in USERS:
+            object.__setattr__(self, name, users_of(self, name))
         if isinstance(self.inputs, str | Path):
             object.__setattr__(self, "inputs", (self.inputs,))
         if self.user is not None:
-            object.__setattr__(self, "user", str(self.user).strip())
+            object.__setattr__(self, "user", self.user.strip())
         self.validate()
 
     def validate(self) -> None:
@@ -141,17 +140,17 @@ class PurgeRequest:
             raise UsageProblem(f"{spell('user')}: {problem} ('{escaped(self.user)}').")
         self.deletion()
         if self.auth not in get_args(Auth):
-            raise UsageProblem(f"{spell('auth')} must be one of {', '.join(get_args(Auth))}, not {self.auth!r}.")
+            raise UsageProblem(f"{spell('auth')} must be one of {', '.join(get_args(Auth))}, not {shown(self.auth)}.")
         if self.access_token is not None and self.credential is not None:
             raise UsageProblem("access_token and credential are two ways to sign in. Give one of them.")
         if self.auth != "auto" and (self.access_token is not None or self.credential is not None):
             raise UsageProblem(
                 f"{spell('auth')} says how to sign in from the environment, and a token is given. Give one of them."
             )
-        for name in ("protected_users", "exclude_users", "only_users"):
+        for name in USERS:
             for entry in getattr(self, name) or ():
-                if problem := entry_problem(str(entry)):
-                    raise UsageProblem(f"{spell(name)} holds {printable(str(entry), 100)!r}: {problem}.")
+                if problem := entry_problem(entry):
+                    raise UsageProblem(f"{spell(name)} holds {printable(entry, 100)!r}: {problem}.")
         if self.only_users is not None and not self.only_users:
             raise UsageProblem(f"{spell('only_users')} lists no user. Name at least one, or leave it out.")
         if self.probe is not None and not 1 <= self.probe <= PROBES_MAX:
@@ -167,7 +166,6 @@ class PurgeRequest:
                     f"to 06:00: the first from 0 to {DAY_MINUTES - 1}, the end up to {DAY_MINUTES}, and not the same."
                 )
         self.threshold()
-        self.limits.validate(spell)
 
     def _refuse_columns(self) -> None:
         spell = self.spelling

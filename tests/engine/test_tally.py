@@ -13,7 +13,6 @@ from purgeengine.core.policy.auto_stop import FailureThreshold
 from purgeengine.engine.tally import Tally
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.summary import exit_code_of
-from purgeengine.run_limits import Limits
 from purgeengine.words import counted, duration, number, rate, times
 
 
@@ -116,24 +115,6 @@ def test_counts_read_as_people_say_them() -> None:
         "1 row",
         "2,000 mailboxes",
     )
-
-
-def test_limits_that_make_no_sense_are_refused() -> None:
-    """A limit that makes no sense is refused with the name of its field; on the command line, of its option."""
-    for limits, name in (
-        (Limits(connections=0), "connections"),
-        (Limits(connections=600), "connections"),
-        (Limits(mailbox_requests=0), "mailbox_requests"),
-        (Limits(mailbox_window_s=-1), "mailbox_window_s"),
-        (Limits(mailbox_window_s=float("nan")), "mailbox_window_s"),
-        (Limits(quarantine_s=0), "quarantine_s"),
-        (Limits(quarantine_s=float("inf")), "quarantine_s"),
-        (Limits(quarantine_s=3_601), "quarantine_s"),
-    ):
-        with pytest.raises(UsageProblem, match=f"^{name}"):
-            limits.validate()
-        with pytest.raises(UsageProblem, match=f"^--{name.replace('_', '-', 2)}"):
-            limits.validate(as_flags)
 
 
 @pytest.mark.parametrize(("asked_s", "shortest_s"), [(40.0, 5.0), (3_600.0, 5.0), (5.0, 5.0), (1.0, 1.0)])

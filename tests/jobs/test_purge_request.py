@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from purgeengine.cli.commands.plan import plan
@@ -21,6 +22,56 @@ from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.sending_hours import SendingHours
 from purgeengine.run_limits import Limits
 
+NAN = float("nan")
+ENDLESS = 10**5_000
+"""A number that Python refuses to write."""
+
+
+class Unshowable:
+    """An object of the caller's that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+ODD: list[tuple[str, Any]] = [
+    *[("limits", value) for value in (None, {"connections": 4}, Limits, "4", Unshowable())],
+    *[("yes", value) for value in ("no", "false", 1, None, Unshowable())],
+    *[(name, "no") for name in ("clean", "allow_unread", "resolve_users")],
+    *[("ledger", value) for value in ("", "  ", b"ledger", 7, ["ledger"], "a\0b", True)],
+    *[("ca_file", value) for value in ("", b"ca.pem", 7, [], "a\0b")],
+    *[("user", value) for value in (7, b"ann@contoso.example", ["ann@contoso.example"], NAN)],
+    *[("action", value) for value in (None, [], {}, 7)],
+    *[("id_type", value) for value in (None, [], 7)],
+    *[("auth", value) for value in (None, ["secret"], 7)],
+    *[("cloud", value) for value in (["global"], {}, 7, b"global")],
+    *[("graph_url", value) for value in ("", b"https://graph.microsoft.com", 7, ["https://graph.microsoft.com"])],
+    *[("probe", value) for value in (True, 1.5, "4", NAN, ENDLESS, [4])],
+    *[("max_items", value) for value in (NAN, 1.5, float("inf"), True, "9", -ENDLESS)],
+    *[("max_items_per_mailbox", value) for value in (NAN, True, "9")],
+    *[("max_failures", value) for value in (True, NAN, 1.5, -1, b"5%", [5], ENDLESS, "", "\u0665\u0000")],
+    *[("seed", value) for value in (1.5, "1", True, [1])],
+    *[
+        ("columns", value)
+        for value in ("contact=Id", [("contact", "Id")], {"contact": None}, {"contact": 7}, {7: "Id"}, 7)
+    ],
+    *[
+        ("exclude_users", value)
+        for value in (None, 7, b"ann", {"ann@contoso.example": 1}, [None], [7], [["ann@contoso.example"]])
+    ],
+    *[("only_users", value) for value in (7, b"ann", {}, [NAN], "ann@contoso.example")],
+    *[("protected_users", value) for value in (None, NAN, [b"ann@contoso.example"])],
+    *[("hours", value) for value in ("20:00-06:00", ((1_200, 360),), 7, SendingHours)],
+    *[
+        ("hours", SendingHours(windows=value))
+        for value in ("20:00", 7, (7,), ((1,),), ((1, 2, 3),), (("1", "2"),), ((NAN, 5),))
+    ],
+    *[("hours", SendingHours(zone=value)) for value in ("Europe/Rome", 7)],  # type: ignore[arg-type]
+    *[("hours", SendingHours(until_utc=value)) for value in (NAN, -1e18, 1e18, "tomorrow", True, ENDLESS)],  # type: ignore[arg-type]
+]
+"""Fields with values of types that a caller could give by mistake; none may be guessed at."""
+OF_NO_TYPE: list[Any] = [None, 7, NAN, b"list.csv", bytearray(b"x"), {"user": "u"}, {("u", "f", "c")}, frozenset()]
+OF_NO_TYPE += ["", "a\0b", [""], Unshowable()]
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"columns": {"mailbox": "Owner"}}, "columns", "--columns"),
     ({"columns": {"contact": ""}}, "columns", "--columns"),
@@ -42,8 +93,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"max_failures": "101%"}, "max_failures", "--max-failures"),
     ({"hours": SendingHours(((1_440, 10),))}, "hours", "--hours"),
     ({"hours": SendingHours(((60, 60),))}, "hours", "--hours"),
-    ({"limits": Limits(connections=0)}, "connections", "--connections"),
-    ({"limits": Limits(requests_per_s=0)}, "requests_per_s", "--rate"),
+    *[({name: value}, name, f"--{name.replace('_', '-')}") for name, value in ODD],
 ]
 
 
@@ -56,7 +106,46 @@ def test_what_cannot_be_used_is_refused_by_name(asked: dict[str, Any], field: st
         PurgeRequest(**asked, spelling=as_flags)
     assert str(in_python.value).startswith(field)
     assert "--" not in str(in_python.value)
+    assert len(str(in_python.value)) < 400
     assert str(on_the_command_line.value).startswith(flag)
+
+
+@pytest.mark.parametrize("given", OF_NO_TYPE, ids=[str(number) for number in range(len(OF_NO_TYPE))])
+def test_an_input_that_is_none_is_refused(given: Any) -> None:
+    """A set has another order each time, a dict is one row or many, and an empty name would be the current folder."""
+    with pytest.raises(UsageProblem, match=r"^inputs (must be|holds) "):
+        PurgeRequest(inputs=given)
+    with pytest.raises(UsageProblem, match=r"^an INPUT (must be|holds) "):
+        PurgeRequest(inputs=given, spelling=as_flags)
+
+
+@pytest.mark.parametrize("given", ["", 7, b"s3cret", ["s3cret"]])
+def test_a_token_that_is_none_is_refused_unshown(given: Any) -> None:
+    """A mistake with a token does not put it into a log."""
+    with pytest.raises(UsageProblem, match=r"^access_token must be a text") as refused:
+        PurgeRequest(access_token=given)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_spelling_must_be_a_function() -> None:
+    """It is called for each sentence that names a field."""
+    with pytest.raises(UsageProblem, match=r"^spelling must be a function"):
+        PurgeRequest(spelling="flags")  # type: ignore[arg-type]
+
+
+def test_what_is_odd_and_clear_is_taken() -> None:
+    """A set of users has no order that matters, windows may be lists, and max_failures a number or a text."""
+    request = PurgeRequest(
+        exclude_users={"ann@contoso.example"},
+        max_failures="5",
+        hours=SendingHours([[1_200, 360]]),  # type: ignore[arg-type]
+        inputs=iter([("u", None, "c")]),
+        max_items=0,
+        seed=-3,
+    )
+    assert request.exclude_users == ("ann@contoso.example",)
+    assert request.threshold() == PurgeRequest(max_failures=5).threshold()
+    assert PurgeRequest(inputs=pa.table({"user": ["u"]})).has_input
 
 
 def test_addresses_of_two_clouds_are_refused_by_name() -> None:

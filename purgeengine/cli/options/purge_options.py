@@ -13,7 +13,7 @@ from purgeengine.cli.options.hour_options import hour_options
 from purgeengine.core.graph.operations import PERMANENT, Action, IdType
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
-from purgeengine.run_limits import Fanout, Limits
+from purgeengine.run_limits import Fanout, Limits, refuse_unusable
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -154,19 +154,19 @@ def limit_options(command: Decorated) -> Decorated:
 def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
     """The validated limits. Raises `UsageProblem` for a value that makes no sense."""
     fanout: Fanout = "auto" if options["fanout"] == "auto" else 4 if options["fanout"] == "4" else 20
-    limits = Limits(
-        connections=options["connections"],
-        fanout=fanout,
-        serial_lanes=options["lanes"],
-        mailbox_requests=options["mailbox_requests"],
-        mailbox_window_s=options["mailbox_window_s"],
-        requests_per_s=options["rate"],
-        quarantine_s=options["quarantine_s"],
-        quarantine_s_min=min(DEFAULTS.quarantine_s_min, options["quarantine_s"]),
+    limits: dict[str, Any] = {
+        "connections": options["connections"],
+        "fanout": fanout,
+        "serial_lanes": options["lanes"],
+        "mailbox_requests": options["mailbox_requests"],
+        "mailbox_window_s": options["mailbox_window_s"],
+        "requests_per_s": options["rate"],
+        "quarantine_s": options["quarantine_s"],
+        "quarantine_s_min": min(DEFAULTS.quarantine_s_min, options["quarantine_s"]),
         **others,
-    )
-    limits.validate(as_flags)
-    return limits
+    }
+    refuse_unusable(limits, as_flags)  # before they are made, which would name them as fields
+    return Limits(**limits)
 
 
 def column_map(text: str | None) -> dict[str, str] | None:

@@ -5,7 +5,8 @@ first, by a sixteenth later; it falls when whole calls are refused (429) or fail
 have become slow. Single rows refused within a call belong to their mailbox and move nothing here.
 
 Calls take as long as their slowest row, and a call of one row is answered sooner than one of twenty. What is compared is therefore
-how long calls took over how long calls of their kinds are expected to take, summed over many of them (scheduling.md, section 5).
+how long calls took over how long calls of their kinds are expected to take, summed over many of
+them (`CALLS_REMEMBERED`), so that a single odd call decides nothing.
 """
 
 from __future__ import annotations

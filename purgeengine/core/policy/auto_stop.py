@@ -15,7 +15,7 @@ from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClose
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.policy.absent_rows import Absence, Sought, sought_by
 from purgeengine.errors import UsageProblem
-from purgeengine.words import Spelling, as_fields
+from purgeengine.words import Spelling, as_fields, shown
 
 SETTLED_BEFORE_SHARE = 100
 """Rows settled before a share of failures is trusted. One failure among the first two rows is not half of the run."""
@@ -58,7 +58,7 @@ class FailureThreshold:
         named = spelling("max_failures")
         match = re.fullmatch(r"(\d{1,12})|(\d{1,3}(?:\.\d+)?)\s*%", text.strip())
         if match is None or (match[2] and float(match[2]) > 100):
-            raise UsageProblem(f"{named} takes a number such as 50 or a share such as 5%, not '{text}'.")
+            raise UsageProblem(f"{named} takes a number such as 50 or a share such as 5%, not {shown(text)}.")
         return cls(count=int(match[1]), named=named) if match[1] else cls(share=float(match[2]) / 100, named=named)
 
     def crossed(self, failed: int, settled: int) -> str | None:

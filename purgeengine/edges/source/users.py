@@ -8,9 +8,9 @@ from pathlib import Path
 
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.filters import entry_problem
-from purgeengine.edges.source.csv_dialect import unquoted_text
 from purgeengine.edges.source.files.found_files import Kind, kind_of, refuse_streams, size_of, unreadable
 from purgeengine.edges.source.files.streams import text_pieces
+from purgeengine.edges.source.formats.csv_dialect import unquoted_text
 from purgeengine.edges.source.formats.csv_records import CsvRecord, Quoting, QuotingError, Scanner
 from purgeengine.edges.source.rows.column_names import name_key, plain_name
 from purgeengine.edges.source.rows.columns import ALIASES

@@ -18,13 +18,13 @@ from typing import Any
 import pyarrow.compute
 
 from purgeengine.core.graph.identifiers import row_problem
-from purgeengine.edges.source.csv_dialect import Watched, refuse_two_readings
-from purgeengine.edges.source.csv_hints import header_hint
 from purgeengine.edges.source.files.found_files import Kind, size_of
 from purgeengine.edges.source.files.streams import is_utf16, text_pieces
 from purgeengine.edges.source.formats.csv_blank import blank_rows
 from purgeengine.edges.source.formats.csv_cells import CsvTableRows, Rows, Widths, is_header, rows_of
+from purgeengine.edges.source.formats.csv_dialect import Watched, refuse_two_readings
 from purgeengine.edges.source.formats.csv_header import Header, read_header
+from purgeengine.edges.source.formats.csv_hints import header_hint
 from purgeengine.edges.source.formats.csv_lines import Blocks, after_last_line
 from purgeengine.edges.source.formats.csv_plain import Columns, plain_columns
 from purgeengine.edges.source.formats.csv_records import CsvRecord, QuotingError, Scanner

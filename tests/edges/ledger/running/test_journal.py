@@ -222,7 +222,7 @@ def test_message_with_half_a_character_is_written(ledger: Ledger) -> None:
 
 @dataclass
 class Model:
-    """What a ledger must know, as dictionaries: three mailboxes of 12 rows, with each mailbox in one batch at a time.
+    """What a ledger must know, as dictionaries: three mailboxes of 12 rows, each in at most four batches at a time.
 
     An earlier ledger left the first 5 rows of the first mailbox in doubt, and all of the third.
     """
@@ -236,18 +236,21 @@ class Model:
     closed: set[int] = field(default_factory=set)
     batch: int = 0
 
+    def batches_of(self, mailbox: int) -> int:
+        return sum(mailbox in flight for flight in self.flights.values())
+
     def in_flight(self) -> set[int]:
-        return {mailbox for flight in self.flights.values() for mailbox in flight}
+        """Positions of the rows that are in a batch."""
+        return {a.position for parts in self.flights.values() for attempts in parts.values() for a in attempts}
 
     def send(self, wanted: list[tuple[int, int]]) -> list[Entry]:
         parts: dict[int, list[Attempt]] = {}
         for mailbox, count in wanted:
-            if mailbox in parts or mailbox in self.closed or mailbox in self.in_flight():
+            if mailbox in parts or mailbox in self.closed or self.batches_of(mailbox) >= 4:  # lanes allow four
                 continue
-            first, end = self.ends[mailbox] - 12, self.ends[mailbox]
-            old = [a._replace(number=a.number + 1) for p, a in sorted(self.attempts.items()) if first <= p < end][
-                :count
-            ]
+            first, end, flying = self.ends[mailbox] - 12, self.ends[mailbox], self.in_flight()
+            waiting = [a for p, a in sorted(self.attempts.items()) if first <= p < end and p not in flying]
+            old = [a._replace(number=a.number + 1) for a in waiting[:count]]
             unsent = range(self.next[mailbox], min(end, self.next[mailbox] + count - len(old)))
             fresh = [Attempt(p, in_doubt=p < self.doubt_ends[mailbox]) for p in unsent]
             self.next[mailbox] += len(fresh)
@@ -265,9 +268,11 @@ class Model:
         batch = min(self.flights)
         parts, entries, fate = self.flights.pop(batch), [ended(batch, None if fates[0] == 5 else 200)], iter(fates * 20)
         for mailbox, attempts in parts.items():
-            closing = False
+            closing, closed = False, mailbox in self.closed
             for attempt in attempts:
                 what = next(fate)
+                if closed and what not in (0, 1):  # another of its batches closed it meanwhile
+                    what = 4
                 closing |= what == 4
                 if what in (0, 1, 4):
                     outcome = (Outcome.PURGED, Outcome.ABSENT, None, None, Outcome.REFUSED)[what]
@@ -278,7 +283,7 @@ class Model:
                     kept = attempt._replace(number=number, failures=attempt.failures + (what == 3), in_doubt=what == 3)
                     self.attempts[attempt.position] = kept
                     entries.append(returned(kept.position, kept.number, kept.failures, in_doubt=kept.in_doubt))
-            if closing:
+            if closing and not closed:
                 entries += self.close(mailbox)
         return entries
 
@@ -289,7 +294,8 @@ class Model:
 
     def close(self, mailbox: int) -> list[Entry]:
         self.closed.add(mailbox)
-        left = [a for p, a in self.attempts.items() if self.ends[mailbox] - 12 <= p < self.ends[mailbox]]
+        first, end, flying = self.ends[mailbox] - 12, self.ends[mailbox], self.in_flight()
+        left = [a for p, a in self.attempts.items() if first <= p < end and p not in flying]
         entries = [self.settle(attempt, Outcome.REFUSED, 0) for attempt in left]
         return [*entries, MailboxClosed(mailbox, GONE, self.ends[mailbox] - self.next[mailbox])]
 
@@ -300,7 +306,7 @@ class Model:
         self.flights.clear()
 
     def doubtful(self) -> int:
-        sending = {a.position for parts in self.flights.values() for attempts in parts.values() for a in attempts}
+        sending = self.in_flight()
         unsent = {p for n, end in enumerate(self.doubt_ends) if n not in self.closed for p in range(self.next[n], end)}
         return len(sending | unsent | {p for p, a in self.attempts.items() if a.in_doubt})
 
