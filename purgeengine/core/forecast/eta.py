@@ -86,16 +86,18 @@ class Eta:
         unread: int,
         settled: int,
         again: int,
-        opens_at: float,
+        calls_again_at: float,
         now: float,
         kinds: CallKinds,
     ) -> float:
-        """When the run is likely to end if Graph asks for no more waits; hours in which nothing may be sent come on top.
+        """Return when the run is likely to end, in monotonic seconds, if Graph asks for no more waits.
 
-        By the model; where Graph throttles or loses calls, no sooner than at the pace so far, which has in it the waits that are
-        still to come. ``unread`` rows stand in mailboxes that are not open yet, which are light. Beside the ``settled`` rows,
-        ``again`` were refused as too fast or had no answer, as others will be. Nothing leaves before ``opens_at``. Calls are of
-        these ``kinds``.
+        The end follows from the latency model. Where Graph throttles or loses calls, the end is no sooner than at the pace so
+        far, because that pace includes waits like those still to come. Hours in which nothing may be sent are not included.
+
+        ``unread`` counts rows in mailboxes that are not open yet; those mailboxes are small. Beside the ``settled`` rows,
+        ``again`` rows were refused as too fast or had no answer, and other rows will fare likewise. Nothing leaves before
+        ``calls_again_at``. ``kinds`` are the calls that the run may send.
         """
         limits = self._limits
         found = [(mailbox, left) for mailbox in mailboxes if (left := _left(mailbox))]
@@ -109,10 +111,12 @@ class Eta:
             sizes[smallest] += unread // smallest
             sizes[unread % smallest] += 1
         least = bound_in(sizes, limits, menu)
-        opens_at, row_s = max(now, opens_at), menu.quickest.slot_s
-        last_at = max((_ends_at(mailbox, left, row_s, sends, opens_at, now) for mailbox, left in found), default=now)
+        calls_again_at, row_s = max(now, calls_again_at), menu.quickest.slot_s
+        last_at = max(
+            (_ends_at(mailbox, left, row_s, sends, calls_again_at, now) for mailbox, left in found), default=now
+        )
         paced_at = now + (self._at_the_pace_so_far_s(sizes, settled, now) if again > AGAIN_SHARE * settled else 0.0)
-        return max(last_at, paced_at, opens_at + sends * max(least.coupled_s, least.app_s))
+        return max(last_at, paced_at, calls_again_at + sends * max(least.coupled_s, least.app_s))
 
     def _at_the_pace_so_far_s(self, sizes: Mapping[int, int], settled: int, now: float) -> float:
         spent_s = now - self._started_at - self.held_s(now)
@@ -126,9 +130,9 @@ def _left(mailbox: OpenRows) -> int:
     return mailbox.rows_in_flight + (mailbox.remaining if mailbox.closing is None else 0)
 
 
-def _ends_at(mailbox: OpenRows, left: int, row_s: float, sends: float, opens_at: float, now: float) -> float:
+def _ends_at(mailbox: OpenRows, left: int, row_s: float, sends: float, calls_again_at: float, now: float) -> float:
     """When a mailbox may be done at the soonest, with the waits that it has been told and what its window has room for."""
     ready_at = mailbox.ready_at(now)
-    starts_at = max(opens_at, ready_at) if ready_at < inf else opens_at
+    starts_at = max(calls_again_at, ready_at) if ready_at < inf else calls_again_at
     by_slots = starts_at + sends * left * row_s / mailbox.limit
     return max(by_slots, mailbox.window.carries_at(round(sends * mailbox.remaining), now) + row_s)

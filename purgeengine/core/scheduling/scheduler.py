@@ -156,7 +156,7 @@ class Scheduler:
         """
         return (
             self._held_until is None
-            and self._breaker.opens_at <= now
+            and self._breaker.calls_again_at <= now
             and all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].shares)
         )
 
@@ -190,8 +190,8 @@ class Scheduler:
             return None
         at = self._open_mailboxes.next_timer_at()
         if self._open_mailboxes.has_ready and self._held_until is None:
-            if self._breaker.opens_at > self._now:
-                at = min(at, self._breaker.opens_at)
+            if self._breaker.calls_again_at > self._now:
+                at = min(at, self._breaker.calls_again_at)
             elif self._breaker.places(len(self._flights), self._now) > 0:
                 at = min(at, self._batching.wakes_at)
         return at if at < inf else None

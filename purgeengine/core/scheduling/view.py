@@ -28,12 +28,12 @@ class View:
     @property
     def blocked_for_s(self) -> float:
         """Seconds for which nothing may leave; 0 while batches may."""
-        return max(0.0, self.breaker.opens_at - self.now)
+        return max(0.0, self.breaker.calls_again_at - self.now)
 
     @property
     def unanswered(self) -> bool:
         """True if nothing may leave because calls failed, and not because Graph asked for a wait."""
-        return self.breaker.on_its_own
+        return self.breaker.opened_by_failures
 
     @property
     def held_for_s(self) -> float | None:
@@ -54,7 +54,7 @@ class View:
             self.batching.unread,
             settled,
             self.throttled + self.rows_unanswered,
-            self.breaker.opens_at,
+            self.breaker.calls_again_at,
             self.now,
             self.batching.kinds,
         )

@@ -300,7 +300,7 @@ def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:
     assert len(batches(scheduler.handle(now=30.0))) == 1
 
 
-def test_a_throttled_call_closes_the_gate_for_everybody() -> None:
+def test_a_throttled_call_holds_the_whole_run() -> None:
     """Retry-After on the outer answer holds for the whole run, and its rows are not in doubt."""
     scheduler = a_scheduler(*[4] * 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
@@ -490,7 +490,7 @@ def test_a_row_that_the_answer_does_not_mention_is_in_doubt() -> None:
 
 
 def test_a_lost_batch_keeps_its_mailboxes_for_as_long_as_the_service_may_run_it() -> None:
-    """Nothing goes to the mailbox for the quarantine, then its rows go again, in doubt."""
+    """Nothing goes to the mailbox during the cooldown, then its rows go again, in doubt."""
     scheduler = a_scheduler(8, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(lost(batch), now=1.0)
@@ -502,7 +502,7 @@ def test_a_lost_batch_keeps_its_mailboxes_for_as_long_as_the_service_may_run_it(
     assert set(positions(again)) == {0, 1, 2, 3}
 
 
-def test_a_call_level_fault_quarantines_too() -> None:
+def test_a_fault_of_the_whole_call_starts_a_cooldown_too() -> None:
     """The gateway gave up, but the work may go on behind it."""
     scheduler = a_scheduler(8, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -514,16 +514,16 @@ def test_a_call_level_fault_quarantines_too() -> None:
     assert len(batches(scheduler.handle(now=41.0))) == 1
 
 
-@pytest.mark.parametrize(("running", "opens_at"), [(False, 603.0), (True, 643.0)])
+@pytest.mark.parametrize(("running", "again_at"), [(False, 603.0), (True, 643.0)])
 def test_rows_of_a_lost_call_count_in_the_window_until_the_service_has_surely_seen_them(
-    running: bool, opens_at: float
+    running: bool, again_at: float
 ) -> None:
-    """Where an answer came and could not be read, the service is done; where none came, it may go on for the quarantine."""
+    """Where an answer came and could not be read, the service is done; where none came, it may still run for the cooldown."""
     scheduler = a_scheduler(20, mailbox_requests=4, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=running), now=1.0)
     assert bool(entries(commands, MailboxBlocked)) == running
-    assert scheduler.wake_at() == opens_at
+    assert scheduler.wake_at() == again_at
 
 
 def test_an_unreadable_answer_is_backed_off_from() -> None:
@@ -822,7 +822,7 @@ def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
 
 
 def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
-    """Five lost calls close the gate; after the wait a single batch tries, and a success opens it again."""
+    """Five lost calls open the circuit breaker. After the wait one batch tries the service, and a success closes the breaker."""
     scheduler = a_scheduler(*[4] * 100, connections=5, quarantine_s=1.0, quarantine_s_min=1.0)
     sent = batches(scheduler.handle(now=0.0))
     assert len(sent) == 5
@@ -906,8 +906,8 @@ def test_a_machine_that_slept_is_no_outage() -> None:
         assert [command for command in commands if isinstance(command, Halt)] == []
 
 
-def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
-    """The whole app waits for 30 s, and the only mailbox for 500."""
+def test_the_end_of_a_wait_of_the_run_wakes_nobody_who_waits_longer() -> None:
+    """The scheduler sleeps until a mailbox is ready: the app waits for 30 s, and the only mailbox for 500 s."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     waiting = THROTTLED._replace(retry_after_s=500.0)
@@ -916,7 +916,7 @@ def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
 
 
 def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
-    """Answers within half a second: after twenty of them a lost call is waited for no longer than the shortest quarantine."""
+    """Answers within half a second: after twenty of them a lost call is waited for no longer than the shortest cooldown."""
     scheduler = a_scheduler(2_000, fanout=20, connections=1)
     (batch,) = batches(scheduler.handle(now=1_000.0))
     for answered in range(1, 21):
