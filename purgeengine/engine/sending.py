@@ -48,7 +48,7 @@ class BatchSender:
 
     def encode(self, batch: Batch) -> bytes:
         """The body of the batch. Raises `LedgerError` where its rows cannot be read."""
-        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, serial=batch.lane)
+        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, lane=batch.lane)
 
     async def send(self, batch: Batch, body: bytes) -> BatchAnswered | BatchLost:
         """Post the batch and return what became of it.

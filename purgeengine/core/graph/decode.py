@@ -132,16 +132,16 @@ def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
     except UNREADABLE:
         return _read_tolerantly(body, replies)
     found, add, size = replies.found, replies.add, replies.size
-    for said in sub_responses:
-        index = _INDEX_OF_ID.get(said.id)
+    for sub_response in sub_responses:
+        index = _INDEX_OF_ID.get(sub_response.id)
         if index is None:
-            index = index_of(said.id)
+            index = index_of(sub_response.id)
         if index is None or index >= size:
             continue
-        if said.status == 204 and index not in found:  # nearly all of them
+        if sub_response.status == 204 and index not in found:  # nearly all of them
             found[index] = PURGED_REPLY
         else:
-            add(index, said.status, _parsed(said.headers), _parsed(said.body))
+            add(index, sub_response.status, _parsed(sub_response.headers), _parsed(sub_response.body))
     return None
 
 
@@ -167,11 +167,11 @@ def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
     sub_responses = answer.get("responses") if isinstance(answer, dict) else None
     if not isinstance(sub_responses, list):
         return "its body holds no list of responses"
-    for said in sub_responses:
-        if isinstance(said, dict):
-            index = index_of(said.get("id"))
+    for sub_response in sub_responses:
+        if isinstance(sub_response, dict):
+            index = index_of(sub_response.get("id"))
             if index is not None and index < replies.size:
-                replies.add(index, said.get("status"), said.get("headers"), said.get("body"))
+                replies.add(index, sub_response.get("status"), sub_response.get("headers"), sub_response.get("body"))
     return None
 
 

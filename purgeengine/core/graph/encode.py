@@ -24,11 +24,11 @@ class _Form(NamedTuple):
     """What stands around the addresses of rows in a body; made once for each operation, so that rows are not.
 
     ``before`` has what comes before each address, the end of the sub-request in front of it included, and ``after`` what comes
-    behind the last one. ``serial`` is for lanes: every sub-request but the first depends on the one before it.
+    behind the last one. ``lane`` is for lanes: every sub-request but the first depends on the one before it.
     """
 
     before: tuple[str, ...]
-    serial: tuple[str, ...]
+    lane: tuple[str, ...]
     after: str
 
 
@@ -50,10 +50,10 @@ def _form(operation: Operation) -> _Form:
 _FORMS = {operation: _form(operation) for operation in OPERATIONS}
 
 
-def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMANENT, *, serial: bool = False) -> bytes:
+def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMANENT, *, lane: bool = False) -> bytes:
     """The body of a ``$batch`` request that does this to these rows; the sub-requests have the ids ``"0"``, ``"1"`` and so on.
 
-    In a ``serial`` one each depends on the one before it, all the way: Graph refuses a batch that is neither that nor unordered.
+    In a ``lane`` each depends on the one before it, all the way: Graph refuses a batch that is neither that nor unordered.
 
     Takes 1 to 20 valid rows; anything else is a mistake of ours and trips an assertion. Rows of an operation that names no item
     have no id. The JSON is put together by hand: a url holds only characters that `quote` leaves or makes, none of which JSON
@@ -72,6 +72,6 @@ def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMA
         assert not any(ids), "an id, for an operation that names no item"
     form = _FORMS[operation]
     pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; after them all
-    pieces[: 3 * rows : 3] = (form.serial if serial else form.before)[:rows]
+    pieces[: 3 * rows : 3] = (form.lane if lane else form.before)[:rows]
     pieces[1::3], pieces[2::3] = starts, ids
     return escaped("".join(pieces)).encode("ascii")  # only ids contain characters to escape

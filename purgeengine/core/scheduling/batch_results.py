@@ -174,7 +174,7 @@ class BatchResults:
             self._breaker.failed(now, outer)
         if verdict is Verdict.THROTTLED:
             wait_s = self._breaker.throttled(now, outer, flight.sent_at)
-            waits, halts = self._asked_to_wait(outer._replace(retry_after_s=wait_s), now, said=outer)
+            waits, halts = self._asked_to_wait(outer._replace(retry_after_s=wait_s), now, reported=outer)
         else:
             waits, halts = self._asked_to_wait(outer, now)
         if verdict is Verdict.FAULT:
@@ -231,7 +231,7 @@ class BatchResults:
     # ------------------------------------------------------------------------------------------------------ the run
 
     def _asked_to_wait(
-        self, outer: Reply, now: float, said: Reply | None = None
+        self, outer: Reply, now: float, reported: Reply | None = None
     ) -> tuple[tuple[RunBlocked, ...], tuple[Halt, ...]]:
         """Heed a Retry-After of the whole call, whatever else the call says; a wait that is too long stops the run."""
         for_s = outer.retry_after_s
@@ -239,7 +239,7 @@ class BatchResults:
             return (), ()
         self._breaker.asked_to_wait(now, for_s)
         too_long = for_s > self._limits.retry_after_s_max
-        return (RunBlocked(for_s),), (Halt(HaltReason.WAIT_TOO_LONG, said or outer),) if too_long else ()
+        return (RunBlocked(for_s),), (Halt(HaltReason.WAIT_TOO_LONG, reported or outer),) if too_long else ()
 
     def _token_refused(self, flight: Flight, reply: Reply, claims: str) -> tuple[Halt, ...]:
         step = self._token.refused(flight.token_generation, flight.batch.number, claims)

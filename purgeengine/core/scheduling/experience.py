@@ -159,11 +159,11 @@ class Experience:
 
 def all_alike(rows: int, reply: Reply) -> Reply:
     """Why a mailbox is closed that refused its first rows alike, with what it said."""
-    said = f" It said: {reply.message}" if reply.message else ""
-    return reply._replace(message=f"The mailbox refused its first {rows} rows alike and let none through.{said}")
+    quoted = f" It said: {reply.message}" if reply.message else ""
+    return reply._replace(message=f"The mailbox refused its first {rows} rows alike and let none through.{quoted}")
 
 
 def all_trouble(answers: int, reply: Reply) -> Reply:
     """Why a mailbox is closed that answered nothing but trouble."""
-    said = f" The last one said: {reply.message}" if reply.message else ""
-    return reply._replace(message=f"{answers} answers of the mailbox in a row brought nothing.{said}")
+    quoted = f" The last one said: {reply.message}" if reply.message else ""
+    return reply._replace(message=f"{answers} answers of the mailbox in a row brought nothing.{quoted}")

@@ -27,12 +27,12 @@ from tests.support.fixtures import (
     answer,
     batches,
     entries,
+    folder_rows_of,
     lost,
     outcomes,
     positions,
     refusal,
     returned,
-    stretches_of,
 )
 
 GONE = Reply(404, "ErrorItemNotFound", "Not found.")
@@ -247,7 +247,7 @@ def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() ->
 def test_a_lane_on_the_wire_depends_all_the_way() -> None:
     """In a lane on the wire each sub-request depends on the one before it, which Graph accepts as sequential."""
     body = encode_batch(
-        stretches_of([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)]), serial=True
+        folder_rows_of([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)]), lane=True
     )
     requests = json.loads(body)["requests"]
     assert [request.get("dependsOn") for request in requests] == [None, *[[str(row)] for row in range(19)]]
