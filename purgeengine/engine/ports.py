@@ -98,10 +98,10 @@ class PriorRuns(Protocol):
         """The number of batches that Graph answered with a status from 200 to 299."""
         ...
 
-    def mailboxes(self, *, now_utc_ms: int, quarantine_s: float, window_s: float) -> Iterator[MailboxOpened]:
+    def mailboxes(self, *, now_utc_ms: int, cooldown_s: float, window_s: float) -> Iterator[MailboxOpened]:
         """Unfinished mailboxes, the largest first: their rows, doubts, waits, and what Graph has seen of them lately.
 
-        The service may run a batch without an answer for ``quarantine_s`` seconds, and counts requests for ``window_s`` seconds.
+        The service may run a batch without an answer for ``cooldown_s`` seconds, and counts requests for ``window_s`` seconds.
         """
         ...
 

@@ -234,7 +234,7 @@ def test_a_lost_batch_is_told_with_the_reason() -> None:
     assert len(reasons) == 3
 
 
-def test_an_answer_that_cannot_be_read_needs_no_quarantine() -> None:
+def test_an_answer_that_cannot_be_read_needs_no_cooldown() -> None:
     """Unreadable answers give no cooldown, because the service has ended its work: the rows are settled within seconds."""
     answers = iter([b"<html>", b"{", b""])
 

@@ -31,7 +31,7 @@ def looked(folder: Path, ledger: Ledger, graph: Graph) -> list[str]:
 
 def waits_of(ledger: Ledger) -> dict[str, float]:
     """What is left of the waits of mailboxes, as a run would take them up."""
-    boxes = ledger.mailboxes(now_utc_ms=round(time.time() * 1000), quarantine_s=0.0, window_s=0.0)
+    boxes = ledger.mailboxes(now_utc_ms=round(time.time() * 1000), cooldown_s=0.0, window_s=0.0)
     return {ledger.user_of(box.mailbox): box.blocked_for_s for box in boxes if box.blocked_for_s}
 
 
