@@ -17,7 +17,7 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.news import RunNews
 from purgeengine.core.scheduling.settlement import Settler
 from purgeengine.run_limits import Limits
-from tests.support.fixtures import a_scheduler, batches
+from tests.support.fixtures import PURGED, a_scheduler, answer, batches, entries, lost, positions, refusal
 
 GONE, NOT_TRIED = Reply(404, "ErrorItemNotFound"), Reply(424, "FailedDependency")
 
@@ -134,3 +134,57 @@ def test_where_batches_are_wide_one_mailbox_may_have_lanes_from_the_start() -> N
     """With as few connections as its four slots need."""
     scheduler = a_scheduler(1_000, serial_lanes=True, fanout=20, connections=4)
     assert [batch.lane for batch in batches(scheduler.handle(now=0.0))] == [True] * 4
+
+
+def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:
+    """An outcome has the answer and the call that decided it."""
+    scheduler = a_scheduler(4, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    refused = Reply(400, "ErrorInvalidId", "Id is malformed.")
+    done = entries(scheduler.handle(answer(batch, refused), now=1.0), Settled)
+    assert done[0] == Settled(positions(batch)[0], Outcome.REFUSED, 1, False, batch.number, refused)
+    assert {entry[1:6] for entry in done[1:]} == {(Outcome.PURGED, 1, False, batch.number, PURGED)}
+
+
+def test_a_purged_row_is_in_no_doubt_whatever_was_before() -> None:
+    """A purged row is not in doubt, even if it was before."""
+    scheduler = a_scheduler(2, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, rest=Reply(503)), now=0.0)
+    (again,) = batches(scheduler.handle(now=5.0))
+    assert entries(scheduler.handle(answer(again), now=6.0), Settled) == [
+        Settled(position, Outcome.PURGED, 2, False, again.number, PURGED) for position in positions(again)
+    ]
+
+
+def test_a_row_that_alone_spoils_its_batch_is_refused_with_the_reply_to_the_batch() -> None:
+    """A row that is sent alone and whose call is refused with 400 gets that refusal as its own."""
+    scheduler = a_scheduler(1, connections=1)
+    (alone,) = batches(scheduler.handle(now=0.0))
+    (done,) = entries(scheduler.handle(refusal(alone, 400, "BadRequest", "Malformed."), now=2.0), Settled)
+    assert (done.outcome, done.batch, done.attempts) == (Outcome.REFUSED, alone.number, 1)
+    assert (done.reply.status, done.reply.code, done.reply.message) == (400, "BadRequest", "Malformed.")
+
+
+def test_a_row_that_is_given_up_keeps_its_last_answer() -> None:
+    """A row that is given up after eight faults keeps the last answer and its call."""
+    scheduler = a_scheduler(1, connections=1)
+    now, settled = 0.0, []
+    commands = scheduler.handle(now=now)
+    while not settled:
+        (batch,) = batches(commands)
+        fault = Reply(503, "ErrorServerBusy", f"Attempt {batch.number}")
+        commands = scheduler.handle(answer(batch, fault), now=now)
+        settled = entries(commands, Settled)
+        if not settled:
+            now = scheduler.wake_at() or 0.0
+            commands = scheduler.handle(now=now)
+    assert settled == [Settled(0, Outcome.EXHAUSTED, 8, True, batch.number, fault)]
+
+
+def test_a_row_given_up_for_a_lost_call_says_how_it_was_lost() -> None:
+    """A row that is given up after a lost call has status 0 and the reason of the loss."""
+    scheduler = a_scheduler(1, attempts_max=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (done,) = entries(scheduler.handle(lost(batch), now=1.0), Settled)
+    assert done == Settled(0, Outcome.EXHAUSTED, 1, True, batch.number, Reply(0, message="The connection was reset."))

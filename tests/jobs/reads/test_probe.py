@@ -14,7 +14,7 @@ from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.reads.probe import REQUESTS_MAX, look_first, sample_ledger
 from purgeengine.jobs.reads.reading import PATIENT
 from tests.cli.test_answers_cli import Graph, rows_of
-from tests.core.scheduling.test_answers import error
+from tests.core.scheduling.test_scheduler_answers import error
 from tests.support.https_server import write_ca
 from tests.support.ledger_fixtures import FakeSource, open_ledger
 from tests.support.process_fixtures import a_jwt, served
