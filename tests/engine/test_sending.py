@@ -1,4 +1,4 @@
-"""One batch on its way: kept back, lost, answered, and which token it left with."""
+"""Tests of sending one batch: it is kept back, lost, or answered, and the token that it left with is known."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WAIT = Received(429, {"retry-after": "30"}, b'{"error":{"code":"TooManyRequests"
 
 
 class Door:
-    """Two batches that were decided on, and a sender whose edges a test can bend."""
+    """Two batches that were decided on, and a sender whose edges a test can change."""
 
     def __init__(self, post: Callable[[], Awaitable[Received]]) -> None:
         ledger = MemoryLedger([4, 4])
@@ -65,7 +65,7 @@ class Door:
 
 
 def test_a_batch_stays_when_another_answer_asked_everybody_to_wait_a_moment_ago() -> None:
-    """The answer was read, and the scheduler has not been given it yet: that is early enough."""
+    """A batch stays if an answer that the scheduler was not given yet asked the whole app to wait."""
 
     async def scene() -> None:
         async def wait() -> Received:
