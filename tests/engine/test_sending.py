@@ -24,7 +24,7 @@ from tests.simulation.virtual_time import VirtualClock, run_virtually
 WAIT = Received(429, {"retry-after": "30"}, b'{"error":{"code":"TooManyRequests","message":"wait"}}', 0.0)
 
 
-class Door:
+class TwoBatches:
     """Two batches that were decided on, and a sender whose edges a test can change."""
 
     def __init__(self, post: Callable[[], Awaitable[Received]]) -> None:
@@ -35,11 +35,11 @@ class Door:
         commands = self.scheduler.handle(*ledger.mailboxes(), InputEnded(), now=0.0)
         self.first, self.second = (command.batch for command in commands if isinstance(command, Send))
         self.posted = 0
-        door = self
+        pair = self
 
         class Transport:
             async def post(self, body: bytes, client_request_id: str, token: str) -> Received:
-                door.posted += 1
+                pair.posted += 1
                 return await post()
 
         class Tokens:
@@ -71,13 +71,13 @@ def test_a_batch_stays_when_another_answer_asked_everybody_to_wait_a_moment_ago(
         async def wait() -> Received:
             return WAIT
 
-        door = Door(wait)
-        assert isinstance(await door.send(door.first), BatchAnswered)
-        kept = await door.send(door.second)
+        pair = TwoBatches(wait)
+        assert isinstance(await pair.send(pair.first), BatchAnswered)
+        kept = await pair.send(pair.second)
         assert isinstance(kept, BatchLost)
-        assert (kept.sent, kept.held, door.posted) == (False, True, 1)
+        assert (kept.sent, kept.held, pair.posted) == (False, True, 1)
         with pytest.raises(KeyError):  # it left with no token
-            door.sender.token_of(door.second.number)
+            pair.sender.token_of(pair.second.number)
 
     run_virtually(scene())
 
@@ -87,9 +87,9 @@ def test_a_batch_stays_when_sending_was_suspended_meanwhile() -> None:
         async def never() -> Received:
             raise AssertionError("it left")
 
-        door = Door(never)
-        door.scheduler.handle(Held(60.0), now=0.0)
-        kept = await door.send(door.first)
+        pair = TwoBatches(never)
+        pair.scheduler.handle(Held(60.0), now=0.0)
+        kept = await pair.send(pair.first)
         assert isinstance(kept, BatchLost)
         assert kept.held
 
@@ -102,9 +102,9 @@ def test_what_the_transport_raises_says_whether_the_batch_left(error: Exception,
         async def fail() -> Received:
             raise error
 
-        door = Door(fail)
-        lost = await door.send(door.first)
-        assert lost == BatchLost(door.first.number, sent=sent, reason=str(error))
+        pair = TwoBatches(fail)
+        lost = await pair.send(pair.first)
+        assert lost == BatchLost(pair.first.number, sent=sent, reason=str(error))
 
     run_virtually(scene())
 
@@ -114,9 +114,9 @@ def test_a_refusal_that_no_batch_can_pass_goes_to_the_engine() -> None:
         async def fail() -> Received:
             raise RunStopped("The proxy refuses.")
 
-        door = Door(fail)
+        pair = TwoBatches(fail)
         with pytest.raises(RunStopped):
-            await door.send(door.first)
+            await pair.send(pair.first)
 
     run_virtually(scene())
 
@@ -126,12 +126,12 @@ def test_the_token_that_a_batch_left_with_is_known_until_its_end_is_handled() ->
         async def refused() -> Received:
             return Received(401, {}, b'{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}', 0.0)
 
-        door = Door(refused)
-        await door.send(door.first)
-        assert door.sender.token_of(door.first.number) == "secret"
-        door.sender.forget(door.first.number)
-        door.sender.forget(door.first.number)
+        pair = TwoBatches(refused)
+        await pair.send(pair.first)
+        assert pair.sender.token_of(pair.first.number) == "secret"
+        pair.sender.forget(pair.first.number)
+        pair.sender.forget(pair.first.number)
         with pytest.raises(KeyError):
-            door.sender.token_of(door.first.number)
+            pair.sender.token_of(pair.first.number)
 
     run_virtually(scene())

@@ -193,7 +193,7 @@ def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
     """A service that refuses lanes with 400 gets their rows in unordered batches, and no lane again."""
     scheduler, sent = lanes(1_000)
     commands = [scheduler.handle(refusal(lane, 400, "BadRequest"), now=0.5) for lane in sent]
-    after = [batch for said in commands for batch in batches(said)]
+    after = [batch for of_a_turn in commands for batch in batches(of_a_turn)]
     assert [(batch.lane, batch.size) for batch in after] == [(False, 4)]
     assert positions(after[0]) == [0, 1, 2, 3]
 

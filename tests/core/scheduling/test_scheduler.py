@@ -293,8 +293,8 @@ def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:
     """If a row has two sub-responses and one of them is a 429, the row is in doubt and the mailbox waits."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
-    said = Answer(Reply(200), {0: None, 1: Reply(204)}, "", {0: 30.0})
-    commands = scheduler.handle(BatchAnswered(batch.number, said), now=0.0)
+    contradictory = Answer(Reply(200), {0: None, 1: Reply(204)}, "", {0: 30.0})
+    commands = scheduler.handle(BatchAnswered(batch.number, contradictory), now=0.0)
     assert returned(commands)[0].in_doubt
     assert batches(scheduler.handle(now=29.9)) == []
     assert len(batches(scheduler.handle(now=30.0))) == 1
@@ -449,7 +449,7 @@ def test_nothing_but_an_answer_moves_a_run_whose_connections_are_all_taken() -> 
     assert entries(scheduler.handle(answer(batch), now=2.0), BatchEnded) == [BatchEnded(1, 200, "request")]
 
 
-def test_the_allowance_of_the_app_is_waited_for() -> None:
+def test_the_rate_of_the_app_is_waited_for() -> None:
     """With 20 requests a second, two full batches leave a second apart, and the scheduler returns that instant."""
     scheduler = a_scheduler(*[4] * 10, connections=2, requests_per_s=20, burst_s=0.5)
     assert len(batches(scheduler.handle(now=0.0))) == 1

@@ -47,7 +47,7 @@ def test_an_answer_that_asks_for_no_wait_keeps_nothing_back() -> None:
     assert scheduler.may_leave(second.number, 1.0)
 
 
-def test_what_keeps_a_batch_at_the_door_keeps_the_next_one_from_being_decided_on() -> None:
+def test_a_wait_that_keeps_a_batch_keeps_the_next_from_being_decided_on() -> None:
     """While a wait keeps a decided batch from leaving, no other batch is decided on."""
     scheduler = a_scheduler(*[4] * 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
