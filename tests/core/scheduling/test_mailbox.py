@@ -68,6 +68,7 @@ def test_neighbours_that_were_sent_equally_often_go_together() -> None:
 
 
 def test_a_batch_with_rows_sent_before_has_the_new_ones_behind_them() -> None:
+    """In a batch, rows that were sent before come first, and new rows follow."""
     mailbox = a_mailbox()
     mailbox.put_back(Attempt(50, 1, 1, True), 0.0)
     assert mailbox.draw(3, 0.0) == (Attempt(50, 2, 1, True), Attempt(0), Attempt(1))

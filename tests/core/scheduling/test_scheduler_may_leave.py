@@ -41,6 +41,7 @@ def test_a_batch_heeds_a_wait_that_was_read_and_not_yet_handled(status: int) -> 
 
 
 def test_an_answer_that_asks_for_no_wait_keeps_nothing_back() -> None:
+    """An answer without a wait keeps no decided batch from leaving."""
     scheduler = a_scheduler(*[4] * 20, connections=2)
     _, second = batches(scheduler.handle(now=0.0))
     scheduler.overheard(Answer(Reply(200), {}), 1.0)
