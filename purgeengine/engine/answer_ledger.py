@@ -1,6 +1,6 @@
 """A ledger in memory for read jobs. It keeps the answers, and for how long Graph asked to wait.
 
-Nothing of it outlives the process, because a read job changes nothing: whoever needs the answers again asks again.
+Nothing of it outlives the process, because a read job changes nothing. A later read job asks Graph again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs a coroutine to its end, on uvloop where it is installed."""
+"""Runs a coroutine to its end, on uvloop if it is installed."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class Engine:
         return opened
 
     async def _gather_more(self) -> None:
-        """Let `TURN_S_MIN` pass since the last turn, so that answers that come close together share a commit."""
+        """Wait until `TURN_S_MIN` seconds have passed since the last turn, so that answers close together share a commit."""
         early_s = self._turned_at + TURN_S_MIN - self._clock.monotonic()
         if early_s > 0:
             await asyncio.sleep(early_s)

@@ -62,7 +62,7 @@ class Estimate:
     deciding_rows: int
     """The rows of the smallest mailbox that decides; 0 if no mailbox decides, but all rows together."""
     deciding_mailboxes: int
-    """The number of mailboxes with so many rows or more; 0 if no mailbox decides."""
+    """The number of mailboxes with `deciding_rows` rows or more; 0 if no mailbox decides."""
 
     @property
     def least_s(self) -> float:

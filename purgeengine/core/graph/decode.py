@@ -92,7 +92,10 @@ class _Replies:
         self._keeps_body = keeps_body
 
     def add(self, index: int, status: object, headers: object, body: object) -> None:
-        """Add one sub-response. A status that cannot be read gives None, whatever else was said of the row."""
+        """Add one sub-response.
+
+        If its status cannot be read, the row's reply is None, even if another sub-response was readable.
+        """
         code = _status_of(status)
         if code is None:
             self.found[index] = None

@@ -15,8 +15,7 @@ from purgeengine.core.model import Reply
 from purgeengine.run_limits import Limits
 
 FAILURES_TO_OPEN = 5
-"""Failed calls in a row, without a success between them, that open the breaker. So many are an outage rather than bad
-luck."""
+"""Failed calls in a row, without a success between them, that open the breaker. Five are an outage rather than bad luck."""
 TRYING_S_MAX = 180.0
 """The most seconds between two failures that count as time spent trying. The breaker waits for a minute, and a call
 takes two minutes at most. A longer gap was a wait that Graph asked for, or the sleep of a suspended machine, and

@@ -141,7 +141,7 @@ class Mailbox(MailboxLimits):
     def _close_if_told(self, news: MailboxNews, limits: Limits) -> None:
         """Close the mailbox if the answer demands it.
 
-        The cases: it cannot be served; it was told to wait for longer than a run waits; it was held back too often.
+        The cases: it cannot be served; Graph asked it to wait for longer than a run waits; it was held back too often.
         """
         if news.closed is not None:
             self.close_with(Outcome.REFUSED, news.closed)

@@ -21,6 +21,7 @@ GOOD_REPLIES_TO_RAISE = 40
 CROWDED_TO_LOWER = 2
 """Answers in a row with a concurrency refusal that lower the limit. A single one may be chance, and a wait cures it."""
 LANE_ROWS_EXPECTED = 20
+"""Rows of a full lane, and the average that a mailbox starts with."""
 LANE_ROWS_WORTH = 6
 """Rows that a lane must carry on average to be worth using. A row that is gone ends a lane early, and a lane of fewer rows
 carries less than a batch."""

@@ -60,7 +60,7 @@ class OpenMailboxes:
         return sum(1 for number in self._waiting if self._open[number].throttled_until > now)
 
     def settled(self) -> Counter[int]:
-        """Return, for each number of settled rows, how many mailboxes had so many settled. Open mailboxes are included."""
+        """Return how many mailboxes had each number of rows settled. Open mailboxes are included."""
         found = Counter(self._settled)
         found.update(mailbox.rows - mailbox.remaining - mailbox.rows_in_flight for mailbox in self)
         del found[0]

@@ -31,7 +31,7 @@ from purgeengine.run_limits import Limits
 
 NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
 WAIT_TOO_LONG = Reply(0, message=f"{WAIT_TOO_LONG_SAYS}.")
-"""The reply for a mailbox that an earlier run was told to leave alone for longer than a run waits."""
+"""The reply for a mailbox that Graph, in an earlier run, asked to wait for longer than a run waits."""
 FAILED_DEPENDENCY = 424
 NOTHING_SAID = RunNews()
 ALL_PURGED = RunNews(went_through=True, proven=True)
@@ -263,7 +263,7 @@ class Settler:
         return Settlement((*entries, MailboxClosed(mailbox.number, reply, skipped)))
 
     def give_up(self, mailbox: Mailbox) -> Settlement:
-        """Close a mailbox that an earlier run was told to leave alone for longer than a run waits."""
+        """Close a mailbox that Graph, in an earlier run, asked to wait for longer than a run waits."""
         mailbox.close_with(Outcome.EXHAUSTED, WAIT_TOO_LONG)
         return self.close(mailbox)
 
