@@ -84,6 +84,7 @@ def test_a_batch_stays_when_another_answer_asked_everybody_to_wait_a_moment_ago(
 
 def test_a_batch_stays_when_sending_was_suspended_meanwhile() -> None:
     """A batch that was decided on stays if sending was suspended since then."""
+
     async def scene() -> None:
         async def never() -> Received:
             raise AssertionError("it left")
@@ -100,6 +101,7 @@ def test_a_batch_stays_when_sending_was_suspended_meanwhile() -> None:
 @pytest.mark.parametrize(("error", "sent"), [(NotSent("no way out"), False), (NoAnswer("cut off"), True)])
 def test_what_the_transport_raises_says_whether_the_batch_left(error: Exception, sent: bool) -> None:
     """NotSent means that the batch did not leave; NoAnswer means that it may have left."""
+
     async def scene() -> None:
         async def fail() -> Received:
             raise error
@@ -113,6 +115,7 @@ def test_what_the_transport_raises_says_whether_the_batch_left(error: Exception,
 
 def test_a_refusal_that_no_batch_can_pass_goes_to_the_engine() -> None:
     """RunStopped of the transport passes on to the engine."""
+
     async def scene() -> None:
         async def fail() -> Received:
             raise RunStopped("The proxy refuses.")
@@ -126,6 +129,7 @@ def test_a_refusal_that_no_batch_can_pass_goes_to_the_engine() -> None:
 
 def test_the_token_that_a_batch_left_with_is_known_until_its_end_is_handled() -> None:
     """The token of a batch is known until `forget`, which may be called twice."""
+
     async def scene() -> None:
         async def refused() -> Received:
             return Received(401, {}, b'{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}', 0.0)

@@ -98,7 +98,7 @@ class RowJudge:
             case Verdict.APP_REFUSED | Verdict.NO_SUCH_ACTION:
                 return self.again(verdict, attempt, reply, now, counted=False)
             case Verdict.INTERCEPTED:
-                raise AssertionError("said of whole batches only")
+                raise AssertionError("a verdict on whole batches only")
             case _:
                 assert_never(verdict)
 

@@ -11,10 +11,10 @@ from purgeengine.core.model import Attempt, Reply
 class Blame(Enum):
     """What a 401 for a single row is about: the token or the mailbox."""
 
-    OLD_TOKEN = "the token is being replaced, or has been: send again"  # noqa: S105 - no secret
-    TOKEN = "the token may have ended: renew it"  # noqa: S105 - no secret
-    UNSETTLED = "the fresh token has not let anything through yet"
-    MAILBOX = "the fresh token lets other mailboxes through"
+    OLD_TOKEN = "the row left with an older token, or a renewal is under way: send it again"  # noqa: S105 - no secret
+    TOKEN = "the token may have expired: renew it"  # noqa: S105 - no secret
+    UNSETTLED = "unknown: nothing has gone through with the fresh token yet"
+    MAILBOX = "the mailbox: other mailboxes accept the fresh token"
 
 
 class RunNews(NamedTuple):

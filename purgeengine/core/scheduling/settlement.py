@@ -33,7 +33,7 @@ NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
 WAIT_TOO_LONG = Reply(0, message=f"{WAIT_TOO_LONG_SAYS}.")
 """The reply for a mailbox that Graph, in an earlier run, asked to wait for longer than a run waits."""
 FAILED_DEPENDENCY = 424
-NOTHING_SAID = RunNews()
+NO_NEWS = RunNews()
 ALL_PURGED = RunNews(went_through=True, proven=True)
 
 
@@ -41,7 +41,7 @@ class Settlement(NamedTuple):
     """What the end of a batch leaves: entries for the ledger, in their order, and what the batch says about the run."""
 
     entries: tuple[Entry, ...]
-    news: RunNews = NOTHING_SAID
+    news: RunNews = NO_NEWS
 
 
 class Settler:

@@ -24,9 +24,9 @@ most."""
 class TokenStep(Enum):
     """What to do about a refused token."""
 
-    NOTHING = "it left with a token that is being replaced, or has been"
-    RENEW = "get another"
-    GIVE_UP = "others were refused as well"
+    NOTHING = "the batch left with an older token, or a renewal is under way"
+    RENEW = "get another token"
+    GIVE_UP = "renewed tokens were refused as well"
 
 
 class TokenWatch:
