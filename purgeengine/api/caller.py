@@ -114,7 +114,7 @@ class CallbacksOfCaller:
 
 
 def is_yes(answer: object) -> bool:
-    """Whether a confirmation is True. Raises `UsageProblem` for what is neither True nor False: ``"no"`` must not confirm a purge."""
+    """Return a confirmation. Raises `UsageProblem` for what is neither True nor False: the text ``"no"`` must not confirm a purge."""
     if isinstance(answer, bool):
         return answer
     raise UsageProblem(f"confirm must return True or False, and returned {shown(answer)}. Nothing was sent.")
