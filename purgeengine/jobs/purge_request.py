@@ -1,4 +1,7 @@
-"""Everything that a purge is asked, as one frozen value: made once, from options or by a caller of the API, and never changed."""
+"""`PurgeRequest`: everything that a purge is asked to do, as one frozen value.
+
+It is made once, from the options of the command line or by a caller of the API, and never changes.
+"""
 
 from __future__ import annotations
 
@@ -23,16 +26,16 @@ if TYPE_CHECKING:
     from purgeengine.core.policy.auto_stop import FailureThreshold
 
 PROBES_MAX = 100
-"""Mailboxes that may be looked at first; each costs it a few requests."""
+"""Most mailboxes that ``probe`` may look at. Each look uses up a few of the mailbox's requests."""
 ROLES = ("user", "folder", "contact")
 
 Row = tuple[str, str | None, str]
-"""User, folder id (empty or None where it is not known), contact id."""
+"""User, folder id (empty or None if it is not known), contact id."""
 Chosen = TypeVar("Chosen", Action, IdType)
 
 
 class AccessToken(Protocol):
-    """A token and when it runs out, in seconds since 1970, as ``azure.core.credentials.AccessToken`` has them."""
+    """A token and the time at which it expires, in seconds since 1970. ``azure.core.credentials.AccessToken`` is one."""
 
     @property
     def token(self) -> str: ...  # noqa: D102
@@ -41,7 +44,7 @@ class AccessToken(Protocol):
 
 
 class TokenCredential(Protocol):
-    """What every credential of azure-identity is: an object that gives a token for scopes."""
+    """An object that returns a token for the scopes it is asked for. Every synchronous credential of azure-identity is one."""
 
     def get_token(self, *scopes: str, claims: str | None = None) -> AccessToken: ...  # noqa: D102
 
@@ -50,76 +53,96 @@ class TokenCredential(Protocol):
 class PurgeRequest:
     """What to purge, how, and what must be true before anything is sent.
 
-    Raises `UsageProblem`, which names the field, for a value that cannot be used. No file is read and nothing is asked for before
-    the request is carried out.
+        request = purgeengine.PurgeRequest(
+            inputs="contacts.csv", ledger="cleanup", exclude_users=["ceo@contoso.com"], max_items=50_000, max_failures="2%"
+        )
+
+    Only ``ledger`` is always needed for a purge, and ``inputs`` for a new ledger. A request is checked when it is made; reading
+    files, signing in and sending happen in `plan` and `purge`. ``dataclasses.replace`` makes a changed copy.
+
+    Raises `UsageProblem`, which names the field, for a value that cannot be used.
     """
 
     inputs: str | Path | Iterable[str | Path] | Iterable[Row] | pa.Table = ()
-    """The rows: files or folders of CSV, JSON or Parquet; or (user, folder, contact) rows; or a pyarrow Table with such columns.
-    Empty to go on with the rows of a ledger that exists."""
+    """The contacts to purge, in one of three forms: paths of CSV, JSON or Parquet files, or of folders of them; an iterable of
+    ``(user, folder, contact)`` rows, with None where the folder is not known; or a pyarrow Table with such columns. Leave it
+    empty to resume an existing ledger without its input."""
     ledger: str | Path | None = None
-    """Folder of the ledger, made when it is new. The same request with the same folder resumes. Only `plan` needs none."""
+    """The folder of the ledger. A purge creates it if it does not exist, and resumes it if it does. It must be on a local disk.
+    `plan` does not need one."""
 
     columns: Mapping[str, str] | None = None
-    """Columns of the input by role (``user``, ``folder``, ``contact``), where they are not called as expected; an empty name leaves
-    the folder out."""
+    """Names of the input's columns by role (``user``, ``folder``, ``contact``), such as ``{"user": "Owner"}``. Give them only if
+    the names are unusual. ``{"folder": ""}`` ignores the folder column. None finds the columns by their usual names."""
     user: str | None = None
-    """The user of every row, for a list of one mailbox without such a column."""
+    """The user of every row, for a list of one mailbox that has no user column: a user principal name or an object id."""
     clean: bool = False
-    """True if names and ids are mended where their meaning is certain."""
+    """True corrects names and ids whose meaning is certain: invisible characters, ``SMTP:`` or ``mailto:`` before an address,
+    braces around a GUID. False leaves such rows invalid."""
     allow_unread: bool = False
-    """With ``yes``: whether a folder is taken although not all in it can be read."""
+    """With ``yes``: True accepts an input folder in which some files cannot be read as input. False refuses it."""
 
     action: Action | Literal["permanentDelete", "delete"] = Action.PERMANENT_DELETE
-    """What is done to each contact. ``delete`` moves it to Deleted Items."""
+    """``"permanentDelete"`` moves each contact to the Purges folder, where its user cannot reach it. ``"delete"`` moves it to
+    Deleted Items, where its user can restore it."""
     id_type: IdType | Literal["default", "immutable"] = IdType.DEFAULT
-    """Which ids the input holds."""
+    """The kind of contact ids in the input: ``"immutable"`` if they were listed with ``Prefer: IdType="ImmutableId"``."""
 
     cloud: str | None = None
-    """A national cloud by name (``global``, ``usgov``, ``china`` and others); that of ``graph_url``, or global, where None."""
+    """The name of a Microsoft cloud (``global``, ``usgov``, ``dod``, ``china``, ``bleu``, ``delos``). None takes the cloud that
+    ``graph_url`` belongs to, or the global one."""
     graph_url: str | None = None
-    """Graph's root, instead of the cloud's."""
+    """The root address of Graph. None takes the cloud's."""
     authority_url: str | None = None
-    """The login's root, instead of the cloud's."""
+    """The root address of the login. None takes the cloud's."""
     ca_file: str | Path | None = None
-    """Certificates (PEM) to trust for the login and Graph, instead of the usual ones."""
+    """A PEM file with the certificates to trust for the login and Graph. None trusts the usual ones."""
     auth: Auth = "auto"
-    """How to sign in by what the environment offers, where neither ``access_token`` nor ``credential`` is given."""
+    """How to sign in from environment variables: ``token``, ``secret``, ``certificate``, ``federated``, ``managed-identity`` or
+    ``device-code``. ``auto`` takes the first that the environment offers. Leave it if you give ``access_token`` or
+    ``credential``."""
     access_token: str | None = field(default=None, repr=False)
-    """A ready token. It cannot be renewed: when it runs out, the run stops, and resumes with another."""
+    """A ready access token for Graph. It cannot be renewed: when it expires, the run stops with `Summary.exit_code` 3, and a
+    request with a new token resumes it."""
     credential: TokenCredential | None = field(default=None, repr=False)
-    """An object with ``get_token(*scopes)``, such as a credential of azure-identity. It is asked in a thread of its own."""
+    """An object with ``get_token(*scopes)``, such as a synchronous credential of azure-identity. It is called in its own thread,
+    before each token expires."""
 
     protected_users: Iterable[str] = ()
-    """Users that are never touched: user principal names, object ids, or patterns such as ``*@board.contoso.com``."""
+    """Users whose mailboxes are never touched: user principal names, object ids, or patterns such as ``*@board.contoso.com``.
+    ``only_users`` does not overrule it."""
     exclude_users: Iterable[str] = ()
-    """Users that are left out."""
+    """Users to leave out, in the same forms."""
     only_users: Iterable[str] | None = None
-    """The only users that are wanted; None for all."""
+    """The only users to purge from, in the same forms. None means all users of the input."""
     resolve_users: bool = False
-    """Whether users are looked up first, so that a mailbox under two names is one. Needs User.ReadBasic.All."""
+    """True looks up every user in Graph when a new ledger is made, so that a mailbox that the input names in two ways counts as
+    one. The app needs the permission User.ReadBasic.All."""
     probe: int | None = None
-    """How many mailboxes to look at before anything is sent, 1 to 100; None for none."""
+    """The number of mailboxes to look at before anything is deleted, 1 to 100. If none of them can be purged, the purge is refused.
+    None looks at none."""
 
     max_items: int | None = None
-    """Refuse an input with more rows to purge than this."""
+    """Refuse the purge if more rows than this are to be purged. None sets no limit."""
     max_items_per_mailbox: int | None = None
-    """Refuse an input with more rows to purge than this in any mailbox."""
+    """Refuse the purge if more rows than this are to be purged in any one mailbox. None sets no limit."""
     max_failures: int | str | None = None
-    """Stop when more rows than this (50), or a larger share of them (``"2%"``), have failed."""
+    """Stop the run when more of its rows than this have failed: a number (``50``), or a share of the rows that it has settled
+    (``"2%"``, once it has settled 100). None sets no limit."""
     auto_stop: bool = True
-    """Whether a run that looks wrong stops by itself: denials in a row, most rows failing."""
+    """True stops a run that looks wrong, for example because many mailboxes in a row deny access or most rows fail."""
     yes: bool = False
-    """Whether the purge is confirmed. Without it, nothing is sent unless a callback confirms."""
+    """True confirms the purge. If False, nothing is sent unless the callback ``confirm`` returns True."""
 
     limits: Limits = field(default_factory=Limits)
-    """Graph's limits, and how gentle to be."""
+    """How fast to send and how long to wait, such as ``Limits(connections=16, requests_per_s=200)``. The default stays within
+    Graph's own limits."""
     hours: SendingHours | None = None
-    """When sending is allowed; None for any time."""
+    """When the run may send, and when it must end. None allows any time."""
     seed: int | None = None
-    """Repeats the same random choices; None for new ones."""
+    """A seed that makes the random choices repeatable. None draws a new one."""
     spelling: Spelling = field(default=as_fields, repr=False, compare=False)
-    """How the front end that made the request writes a setting, for sentences that name one."""
+    """Internal: how error sentences write the name of a setting (``max_items`` or ``--max-items``). Leave it."""
 
     def __post_init__(self) -> None:
         for name in ("protected_users", "exclude_users", "only_users"):
@@ -134,7 +157,7 @@ class PurgeRequest:
         self.validate()
 
     def validate(self) -> None:
-        """Raise `UsageProblem` naming the first field that cannot be used."""
+        """Raise `UsageProblem` for the first field that cannot be used. Making a request calls this."""
         spell = self.spelling
         self._refuse_columns()
         if self.user is not None and (problem := user_problem(self.user)):
@@ -183,25 +206,25 @@ class PurgeRequest:
 
     @property
     def has_input(self) -> bool:
-        """Whether rows are given, and not only a ledger to go on with."""
+        """True if the request has an input. False if it only resumes a ledger."""
         return not (isinstance(self.inputs, list | tuple) and not self.inputs)
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the ledger."""
+        """The folder of the ledger as a path. None if there is none."""
         return None if self.ledger is None else Path(self.ledger)
 
     @property
     def given(self) -> dict[str, Any]:
-        """What changes the input's rows and must be the same each time."""
+        """The fields that change how rows are read. They must be the same each time that a ledger is opened with its input."""
         return {"user": self.user, "clean": self.clean}
 
     def deletion(self) -> Operation:
-        """What is done to each contact. Raises `UsageProblem` for a word that means nothing."""
+        """Return the operation on each contact. Raises `UsageProblem` for an unknown action or type of ids."""
         return deletion_by(self._one_of("action", Action), self._one_of("id_type", IdType))
 
     def endpoint(self) -> GraphEndpoint:
-        """Where Graph and its login are. Raises `UsageProblem` as `endpoint_of` does."""
+        """Return where Graph and its login are. Raises `UsageProblem` as `endpoint_of` does."""
         return endpoint_of(
             cloud=self.cloud,
             graph_url=self.graph_url,
@@ -212,7 +235,7 @@ class PurgeRequest:
         )
 
     def threshold(self) -> FailureThreshold | None:
-        """How many rows may fail. Raises `UsageProblem` for what is neither a number nor a share."""
+        """Return how many rows may fail. Raises `UsageProblem` if ``max_failures`` is neither a number nor a share."""
         if self.max_failures is None:
             return None
         from purgeengine.core.policy.auto_stop import FailureThreshold  # not needed to answer --help
@@ -220,7 +243,7 @@ class PurgeRequest:
         return FailureThreshold.parse(str(self.max_failures), self.spelling)
 
     def user_filter(self) -> UserFilter:
-        """Which mailboxes are left alone."""
+        """Return the filter that says which mailboxes are left out."""
         return UserFilter(
             protected=UserList.of(self.protected_users),
             excluded=UserList.of(self.exclude_users),
