@@ -18,6 +18,7 @@ from typing import Any
 from purgeengine.errors import RunStopped
 from purgeengine.jobs.callbacks import StopHandle
 from purgeengine.jobs.progress import Progress
+from purgeengine.words import AGAIN
 
 Post = Callable[[Callable[[], None]], None]
 """Schedules a function to be called in the caller's thread. It returns at once and never raises."""
@@ -119,9 +120,7 @@ class CallbacksOfCaller:
         return ask
 
 
-_NOT_CONFIRMED = (
-    "The purge was stopped before anything was sent: {reason}. To resume, call purge with the same request again."
-)
+_NOT_CONFIRMED = "The purge was stopped before anything was sent: {reason}. To resume, " + AGAIN + "."
 
 
 def settle(answer: Future[bool], found: bool | BaseException) -> None:

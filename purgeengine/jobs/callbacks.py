@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from purgeengine.errors import RunStopped
+from purgeengine.words import AGAIN
 
 if TYPE_CHECKING:
     from purgeengine.jobs.progress import Display
@@ -96,10 +97,7 @@ class StopHandle:
     def check(self) -> None:
         """Raise `RunStopped` if a stop was asked for. Called between two steps, before anything is sent."""
         if self._reason is not None:
-            raise RunStopped(
-                f"The purge was stopped before anything was sent: {self._reason}. To resume, call purge with the same "
-                "request again."
-            )
+            raise RunStopped(f"The purge was stopped before anything was sent: {self._reason}. To resume, {AGAIN}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
