@@ -114,8 +114,8 @@ def _planned(
     warnings = [*warnings_of(found.reading), *left_out_lines(found.preview, request, user_filter)]
     if request.resolve_users and not is_staged:
         warnings.append(
-            f"A dry run asks Graph nothing, so it does not look up users ({request.spelling('resolve_users')}). Here a mailbox with "
-            "two names counts twice, and the lists of users match only the names in the input."
+            f"A dry run asks Graph nothing, so it does not look up users ({request.spelling('resolve_users')}). Here a mailbox "
+            "with two names counts twice, and the lists of users match only the names in the input."
         )
     return replace(found, refused=unusable or refusal(found.preview, request, user_filter), warnings=tuple(warnings))
 

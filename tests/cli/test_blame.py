@@ -263,7 +263,7 @@ def test_a_ledger_in_a_place_of_the_systems_own_cannot_be_made_there() -> None:
 def test_a_stop_of_a_command_without_a_ledger_does_not_promise_to_resume() -> None:
     """The message after a stop promises to resume only for commands with a ledger."""
     assert _after_stop(["check", "run.csv"]) == "The same command begins again."
-    assert _after_stop(["run", "list.csv"]) == "The same command resumes where it was."
+    assert _after_stop(["run", "list.csv"]) == "To resume, give the same command again."
 
 
 @pytest.mark.parametrize(

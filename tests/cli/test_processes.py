@@ -332,7 +332,7 @@ def test_a_signal_while_the_input_is_read_is_an_orderly_stop(tmp_path: Path) -> 
 
         for number in (signal.SIGTERM, signal.SIGINT):
             said = stopped_by(number, start, (bench.ledger / "staging").exists)
-            assert said == "purgeengine: Stopped. The same command resumes where it was."
+            assert said == "purgeengine: Stopped. To resume, give the same command again."
         again = bench.run("--max-items", "0")
     assert again.code == 2, again.err
     assert "200,000 rows to purge" in again.err
