@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from purgeengine.sim.graph.tenant import Tenant
 
 GONE_EVERY = 40
-"""One contact in forty is gone before the run, as in every list that is a day old."""
+"""One contact in forty is gone before the run, as in a list that is a day old."""
 LIMITS = Limits(quarantine_s=5.0)
 """The simulated service never runs a batch for longer than that."""
 
@@ -38,12 +38,12 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.option("--ledger", "ledger_folder", type=click.Path(), metavar="DIR", help="Keep the ledger in this folder.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Another seed, other misfortunes.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the faults. Another seed gives others.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def demo(ledger_folder: str | None, seed: int, quiet: bool) -> int:
     """Purge a sample list from a simulated tenant on this machine, with throttling, faults, gone contacts and closed mailboxes.
 
-    The same code as a real run, over real HTTP and TLS. At the end every row of the ledger is compared with the tenant's truth.
+    The demo runs the code of a real run, over real HTTP and TLS. At the end it compares every row of the ledger with the tenant.
     """
     with tempfile.TemporaryDirectory(prefix="purgeengine-demo-", ignore_cleanup_errors=True) as scratch:
         folder = Path(ledger_folder) if ledger_folder else Path(scratch) / "ledger"

@@ -45,27 +45,29 @@ Credentials come from the environment, as for run."""
 @click.command(epilog=EPILOG)
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.option(
-    "--only", metavar="OUTCOME,...", help="Rows with these outcomes, instead of refused, exhausted and skipped ones."
+    "--only", metavar="OUTCOME,...", help="Retry rows with these outcomes, instead of refused, exhausted and skipped."
 )
 @click.option(
-    "--codes", metavar="CODE,...", help="Of these, rows that got such an answer: ErrorAccessDenied, 429, 5xx, none."
+    "--codes",
+    metavar="CODE,...",
+    help="Of these, only rows with such a last answer: ErrorAccessDenied, 429, 5xx, none.",
 )
-@click.option("--unfinished", is_flag=True, help="Do not wait until every row of DIR has its outcome.")
+@click.option("--unfinished", is_flag=True, help="Accept a DIR in which some rows have no outcome yet.")
 @click.option(
-    "--dry-run", is_flag=True, help="Say how many rows would be retried and what would become of them; send nothing."
+    "--dry-run", is_flag=True, help="Show how many rows would be retried and what a run would do. Send nothing."
 )
 @purge_options
 @connection_options
 @limit_options
 def retry(**options: Any) -> int:
-    """Run the rows of the ledger in DIR that did not end well as a new run; DIR stays as it is.
+    """Run the rows of the ledger in DIR that did not end well again, in a new ledger. DIR is not changed.
 
-    Every row keeps the number it had in the first ledger of such a chain. What DIR left in doubt stays in doubt: a row that is
-    gone now was purged. Waits that Graph asked for hold, and what was sent in the last minutes counts. The same command again
-    resumes.
+    Every row keeps the number that it has in the first ledger of the chain. A row that DIR left in doubt and whose contact is gone
+    now counts as purged. The waits that Graph asked for, and its limit on requests in ten minutes, hold for the retry as well. To
+    resume a retry, give the same command again.
 
-    Purged, absent and duplicate rows are retried only when --only names them, and would at best be found gone. So are invalid
-    ones, which will be invalid again.
+    Purged, absent, duplicate and invalid rows are retried only if --only names them. Purged and absent contacts will be found
+    gone, and invalid rows will be invalid again.
     """
     from purgeengine.cli.dry_run import show_dry_run
     from purgeengine.cli.starting import start_purge

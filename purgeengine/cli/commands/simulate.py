@@ -28,58 +28,72 @@ Examples:
   purgeengine simulate --credentials ./simulated --identity-port 0    (every way to sign in)
 
 \b
-It prints the environment and the options to use it with as soon as it listens. It listens on 127.0.0.1 only;
-Ctrl-C ends it."""
+When it is ready it prints the environment variables and options with which to use it. It listens on 127.0.0.1
+only. Ctrl-C ends it."""
 
 
 @click.command(epilog=EPILOG)
 @click.argument("inputs", nargs=-1, metavar="[INPUT]...", type=click.Path())
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port for login and Graph; any free one if 0.")
-@click.option("--login-port", type=click.IntRange(0, 65_535), help="A second port for the login.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=0, help="Port for the login and Graph. 0 takes a free one."
+)
+@click.option("--login-port", type=click.IntRange(0, 65_535), help="A second port, for the login.")
 @click.option("--identity-port", type=click.IntRange(0, 65_535), help="A port for a managed identity's endpoints.")
 @click.option(
-    "--credentials", type=click.Path(), metavar="DIR", help="Write a certificate and a federated token there."
+    "--credentials", type=click.Path(), metavar="DIR", help="Write a certificate and a federated token to DIR."
 )
 @click.option(
     "--dispatch",
     type=click.Choice(["four", "all"]),
     default="four",
     show_default=True,
-    help="How many sub-requests of a batch run at a time.",
+    help="How many sub-requests of a batch run at once.",
 )
 @click.option(
-    "--latency-ms", type=float, default=80.0, show_default=True, help="Median time of a sub-request; 0 is none."
+    "--latency-ms", type=float, default=80.0, show_default=True, help="Median time of a sub-request, in milliseconds."
 )
-@click.option("--overhead-ms", type=float, default=60.0, show_default=True, help="Time of a call around them.")
 @click.option(
-    "--faults", type=click.FloatRange(0, 1), default=0.0, metavar="P", help="Probability of every misfortune."
+    "--overhead-ms", type=float, default=60.0, show_default=True, help="Time that a call adds to them, in milliseconds."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Repeat the same misfortunes and latencies.")
 @click.option(
-    "--mailbox-requests", type=int, default=10_000, show_default=True, help="Requests to a mailbox in a window."
+    "--faults", type=click.FloatRange(0, 1), default=0.0, metavar="P", help="Probability of each kind of fault."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Make faults and latencies repeatable.")
+@click.option(
+    "--mailbox-requests",
+    type=int,
+    default=10_000,
+    show_default=True,
+    help="Most requests to a mailbox in --mailbox-window-s.",
 )
 @click.option(
     "--mailbox-window-s", type=float, default=600.0, show_default=True, help="Length of that window in seconds."
 )
-@click.option("--token-lifetime-s", type=float, default=3_600.0, show_default=True, help="How long a token lives.")
+@click.option(
+    "--token-lifetime-s", type=float, default=3_600.0, show_default=True, help="Lifetime of a token, in seconds."
+)
 @click.option(
     "--id-type",
     type=click.Choice(["default", "immutable"]),
     default="default",
     show_default=True,
-    help="Which ids its contacts go by.",
+    help="The kind of ids of its contacts.",
 )
 @click.option("--without-permission", is_flag=True, help="The app lacks Contacts.ReadWrite: every request is refused.")
-@click.option("--tls/--no-tls", default=True, show_default=True, help="MSAL refuses a login without TLS.")
-@click.option("--ca-file", type=click.Path(), metavar="OUT", help="Where to write the certificate to trust.")
-@click.option("--duration-s", type=float, metavar="S", help="Stop after so long; until Ctrl-C if left out.")
-@click.option("--json", "as_json", is_flag=True, help="What to use it with as one JSON object on stdout.")
+@click.option(
+    "--tls/--no-tls", default=True, show_default=True, help="Serve https or http. MSAL refuses a login over http."
+)
+@click.option("--ca-file", type=click.Path(), metavar="OUT", help="Write the certificate to trust to this file.")
+@click.option("--duration-s", type=float, metavar="S", help="Stop after S seconds. If left out, at Ctrl-C.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the environment and options for it as one JSON object on stdout."
+)
 def simulate(**options: Any) -> int:
     """Serve a simulated tenant on this machine, to try everything without harm.
 
-    With INPUT (CSV, JSON or Parquet) the contacts listed there exist; without, every contact of every user exists until it is
-    purged. It serves the login, $batch, and the same requests one by one: permanentDelete and DELETE of a contact, GET of
-    contacts, contact folders, users and the organization, in pages. It refuses everything else with 501 and a sentence.
+    With INPUT (CSV, JSON or Parquet), the contacts listed there exist. Without it, every contact of every user exists until it is
+    purged. The server answers the login, $batch, and these requests in a batch or alone: permanentDelete and DELETE of a contact;
+    GET of contacts, contact folders, users and the organization, in pages. It answers anything else with 501 and a sentence.
     """
     if options["duration_s"] is not None and options["duration_s"] <= 0:
         raise UsageProblem(f"--duration-s must be greater than zero, not {options['duration_s']:g}.")
