@@ -1,4 +1,4 @@
-"""What finally became of the rows of several ledgers together: the first and those that ran rows of it again."""
+"""Prints what finally became of the rows of a ledger and its retries together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from purgeengine.words import counted, number
 
 
 def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
-    """Print it. Raises `LedgerMismatch` where the ledgers do not belong together."""
+    """Print the sum of the ledgers. Raises `LedgerMismatch` if they do not belong to one chain."""
     with Chain.open(folders) as chain:
         final = chain.final(reading_progress(quiet=as_json, what="the ledgers"))
         endings = failures_of(chain, final)
@@ -45,7 +45,7 @@ def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
 
 
 def as_plain(chain: Chain, final: Final, endings: Failures, worst: int) -> dict[str, Any]:
-    """Plain values, by the names that a single ledger's status has."""
+    """Return the object for ``--json``, with the keys that the status of a single ledger has."""
     counts = final.counts()
     return {
         "rows": counts.rows,
