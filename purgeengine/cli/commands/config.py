@@ -63,7 +63,7 @@ def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[st
 
 
 def _settings(ctx: click.Context) -> Iterator[dict[str, Any]]:
-    """All of them but the protected list, in the order of the help."""
+    """Yield all settings except the protected users, in the order of the help."""
     for option in ctx.command.params:
         key = key_of(option) if isinstance(option, click.Option) else None
         if key is None or not option.expose_value or key == PROTECTED_NAMES:
@@ -73,7 +73,7 @@ def _settings(ctx: click.Context) -> Iterator[dict[str, Any]]:
 
 
 def _protected(ctx: click.Context) -> Iterator[dict[str, Any]]:
-    """The protected list adds up, so that each of its parts has its own line."""
+    """Yield a line for each source of protected users, because their users are added up."""
     settings = loaded()
     if PROTECTED_NAMES not in ctx.params:
         return
@@ -99,7 +99,7 @@ def _name_of(source: ParameterSource | None, key: str) -> str:
 
 
 def _shown(key: str, value: Any, source: str) -> dict[str, Any]:
-    """An address may hold a password, which is not shown."""
+    """Return the value without passwords. An address may hold one."""
     if isinstance(value, list | tuple):
         value = [_clean(one) for one in value]
     return {"key": key, "value": _clean(value) if isinstance(value, str) else value, "source": source}

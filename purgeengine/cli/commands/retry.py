@@ -1,4 +1,4 @@
-"""``purgeengine retry``: run the rows of a ledger that did not end well as a new run, with a ledger of its own."""
+"""``purgeengine retry``: runs the rows of a ledger that did not end well again, in a new ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WORTH_RETRYING = frozenset(outcome for outcome in Outcome if outcome.worth_retrying)
 ANSWERS_TOLD = 8
-"""What rows were told, named where none is what was asked for."""
+"""Most answers that an error lists if no row has the answer that was asked for."""
 
 EPILOG = """\b
 Examples:
@@ -104,7 +104,7 @@ def retry(**options: Any) -> int:
 
 
 def _deletion_of(reader: LedgerReader) -> dict[str, Any]:
-    """What the earlier run did to its contacts, for the options that were not given; another is refused later on."""
+    """Return the action and the type of ids of the earlier ledger, for options that were not given. Others are refused later."""
     said = {"action": reader.deletion.action, "id_type": reader.deletion.id_type}
     source_of = click.get_current_context().get_parameter_source
     return {name: value for name, value in said.items() if source_of(name) is ParameterSource.DEFAULT}
@@ -120,7 +120,7 @@ def _refuse_same_folder(folder: Path, new: Path) -> None:
 
 
 def _is_ledger(folder: Path) -> bool:
-    """Whether the same command was given before; whether for the same rows is seen when it is opened."""
+    """Return whether the new ledger exists already. Opening it checks that it holds the same rows."""
     from purgeengine.edges.ledger.staging.folder import FolderState, state_of
 
     return state_of(folder) is FolderState.STAGED
@@ -139,7 +139,7 @@ def _refuse_unfinished(reader: LedgerReader, *, asked: bool) -> None:
 
 @contextmanager
 def _nobody_else_running(reader: LedgerReader) -> Iterator[None]:
-    """Keep an unfinished ledger from being resumed meanwhile: two runs would be at the same mailboxes.
+    """Lock an unfinished ledger, so that nobody resumes it meanwhile: two runs would send to the same mailboxes.
 
     Where nothing can be written, it cannot be resumed either. Raises `LedgerError` when it is being used now.
     """
@@ -157,7 +157,7 @@ def _nobody_else_running(reader: LedgerReader) -> Iterator[None]:
 
 
 def _only_invalid(reader: LedgerReader, rows: int) -> UsageProblem:
-    """A run of them would send nothing."""
+    """Return the error for a retry of invalid rows only, which would send nothing."""
     return UsageProblem(
         f"A retry would find {'the row' if rows == 1 else f'all {number(rows)} rows'} invalid again. Nothing was sent. "
         f"{_instead(reader)}"
@@ -165,7 +165,7 @@ def _only_invalid(reader: LedgerReader, rows: int) -> UsageProblem:
 
 
 def _instead(reader: LedgerReader) -> str:
-    """What to do instead of a retry: the sentences of `purgeengine.core.policy.advice` with their commands."""
+    """Return what to do instead of a retry: the sentences of `purgeengine.core.policy.advice` with their commands."""
     advice = advice_for([reader.review(0).situation(str(reader.folder))], windows=os.name == "nt")
     from purgeengine.cli.output.summary_text import advice_lines
 
@@ -173,7 +173,7 @@ def _instead(reader: LedgerReader) -> str:
 
 
 def _tell_what_is_of_no_use(found: Counter[Outcome]) -> None:
-    """Asked for by name, and done; but nobody should hope for much."""
+    """Warn about rows that were named with ``--only`` although a retry will hardly change their outcome."""
     if invalid := found[Outcome.INVALID]:
         click.echo(f"{counted(invalid, 'row')} will be invalid again: correct the list, or an export of it.", err=True)
     if gone := sum(rows for outcome, rows in found.items() if outcome.is_gone):
@@ -188,7 +188,7 @@ def _tell(reader: LedgerReader, found: Counter[Outcome]) -> None:
 
 
 def _refuse_others(reader: LedgerReader, asked_for: str) -> None:
-    """Raise `UsageProblem` where rows did not end well, and others were asked for."""
+    """Raise `UsageProblem` if rows did not end well, but none of them is among those asked for."""
     from purgeengine.jobs.summary import exit_code_of
 
     counts = reader.counts()
@@ -200,7 +200,7 @@ def _refuse_others(reader: LedgerReader, asked_for: str) -> None:
 
 
 def _nothing_to_retry(reader: LedgerReader, new: str, *, as_json: bool) -> int:
-    """Say that every row ended well, and answer 0. ``new`` is the ledger that would have been made."""
+    """Say that every row ended well, and return 0. ``new`` is the ledger that would have been made."""
     from purgeengine.jobs.summary import Summary
 
     counts = reader.counts()
@@ -227,13 +227,13 @@ def _nothing_to_retry(reader: LedgerReader, new: str, *, as_json: bool) -> int:
 
 
 def _asked_for(only: str | None, codes: str | None) -> str:
-    """The rows that were asked for, in words."""
+    """Return in words which rows were asked for."""
     outcomes = printable(only) or "refused, exhausted or skipped"
     return f"{outcomes} and was told {printable(codes)}" if codes is not None else outcomes
 
 
 def _what_there_is(reader: LedgerReader) -> str:
-    """The outcomes, and what rows worth retrying were told."""
+    """Return the outcomes in the ledger, and the last answers of rows worth retrying, in words."""
     outcomes = [f"{number(count)} {outcome.value}" for outcome, count in reader.counts().outcomes.items() if count]
     told = [
         f"{number(rows)} × {status or 'no answer'} {printable(code)}".rstrip()

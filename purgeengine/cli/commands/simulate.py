@@ -1,4 +1,4 @@
-"""``purgeengine simulate``: serve a simulated tenant (login and Graph) on this machine."""
+"""``purgeengine simulate``: serves a simulated tenant (login and Graph) on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from purgeengine.sim.server.http_server import SimulatedTenant
 
 CONTACTS_MAX = 5_000_000
-"""Contacts the tenant holds in memory at most; each takes about 300 bytes."""
+"""Most contacts that the tenant holds in memory. Each takes about 300 bytes."""
 
 EPILOG = """\b
 Examples:
@@ -104,7 +104,7 @@ def simulate(**options: Any) -> int:
 
 
 def _server(options: dict[str, Any]) -> SimulatedTenant:
-    """The server that the options describe, seeded. Raises `UsageProblem` for a value or an input that cannot be used."""
+    """Make the server that the options describe. Raises `UsageProblem` for a value or an input that cannot be used."""
     from purgeengine.sim.graph.faults import Faults
     from purgeengine.sim.graph.tenant import Tenant
     from purgeengine.sim.login.login_endpoint import LoginEndpoint
@@ -137,7 +137,7 @@ def _server(options: dict[str, Any]) -> SimulatedTenant:
 
 
 def _rows(inputs: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """The valid rows of the inputs. Raises `UsageProblem` when they are more than a simulation should hold."""
+    """Return the valid rows of the inputs. Raises `UsageProblem` if they are more than `CONTACTS_MAX`."""
     if not inputs:
         return
     from purgeengine.edges.source import open_source
@@ -165,7 +165,7 @@ def _write_credentials(server: SimulatedTenant, folder: str) -> CredentialFiles:
 async def _serve(
     server: SimulatedTenant, duration_s: float | None, files: CredentialFiles | None, *, as_json: bool
 ) -> None:
-    """Listen until a signal or the end of the duration, then say what was counted."""
+    """Listen until a signal or the end of the duration, then print what was counted."""
     from purgeengine.cli.signals import stop_on_signal
 
     stopped = asyncio.Event()
@@ -198,7 +198,7 @@ def _environment(server: SimulatedTenant) -> dict[str, str]:
 
 
 def _other_ways(server: SimulatedTenant, files: CredentialFiles | None) -> dict[str, dict[str, str]]:
-    """What each way to sign in but the secret needs in the environment, by its name for ``--auth``."""
+    """Return the environment variables for each way to sign in except the secret, by its name for ``--auth``."""
     ways: dict[str, dict[str, str]] = {"device-code": {}}
     if files is not None:
         from purgeengine.sim.login.credential_files import PFX_PASSWORD
@@ -234,7 +234,7 @@ def _as_json(server: SimulatedTenant, files: CredentialFiles | None) -> str:
 
 
 def _as_shell(server: SimulatedTenant, files: CredentialFiles | None) -> str:
-    """Lines to paste, for bash and for PowerShell; both quote a path in single quotes, each in its own way."""
+    """Return lines to paste into bash and PowerShell. Each quotes a path with single quotes, in its own way."""
     options = f"--graph-url {server.graph_url} --authority {server.authority_url}"
     bash_path = powershell_path = ""
     if server.ca_file:
