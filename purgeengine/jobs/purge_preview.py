@@ -82,6 +82,12 @@ def plan(
     ``on_reading`` is called now and then with the number of rows read. ``open_input`` opens another input than the request's own.
     Raises what the run would raise before it signs in. `PurgePreview.refused` says why the run would be refused after that.
     """
+    if request.retry_of is not None and open_input is None:
+        from purgeengine.jobs.opened_retry import opened_retry
+
+        with opened_retry(request) as retry:
+            retry.has_work()
+            return plan(retry.request, on_reading, retry.rows)
     refuse_missing_action(request.deletion().action, request.endpoint(), request.spelling)
     return preview_of(request, on_reading, open_input)
 

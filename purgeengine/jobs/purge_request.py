@@ -5,7 +5,7 @@ It is made once, from the options of the command line or by a caller of the API,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 from purgeengine.core.graph.identifiers import user_problem
 from purgeengine.core.graph.operations import Action, IdType, Operation, deletion_by
 from purgeengine.core.graph.text import escaped, printable
+from purgeengine.core.model import Outcome
 from purgeengine.core.policy.filters import UserFilter, UserList, entry_problem
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint, endpoint_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from purgeengine.core.policy.auto_stop import FailureThreshold
+    from purgeengine.edges.ledger import Selection
 
 PROBES_MAX = 100
 """Most mailboxes that ``probe`` may look at. Each look uses up a few of the mailbox's requests."""
@@ -71,6 +73,18 @@ class PurgeRequest:
     """The folder of the ledger. A purge creates it if it does not exist, and resumes it if it does. It must be on a local disk.
     `plan` does not need one."""
 
+    retry_of: str | Path | None = None
+    """The folder of an earlier ledger whose failed rows are to be purged again, instead of ``inputs``. ``ledger`` names another
+    folder, for the ledger of the retry. Users, ids and columns are read from the earlier ledger, which is not changed."""
+    only: Iterable[Outcome | str] | None = None
+    """With ``retry_of``: the outcomes of the rows to retry, such as ``{"exhausted"}``. None takes refused, exhausted and skipped
+    rows."""
+    codes: Iterable[str | int] | None = None
+    """With ``retry_of``: of these rows, take only those whose last answer is one of these: error codes or statuses, such as
+    ``["ErrorAccessDenied", 429, "5xx"]``, or ``"none"`` for rows without an answer. None takes all."""
+    unfinished: bool = False
+    """With ``retry_of``: True retries rows of a ledger in which other rows have no outcome yet. False refuses such a ledger."""
+
     columns: Mapping[str, str] | None = None
     """Names of the input's columns by role (``user``, ``folder``, ``contact``), such as ``{"user": "Owner"}``. Give them only if
     the names are unusual. ``{"folder": ""}`` ignores the folder column. None finds the columns by their usual names."""
@@ -82,11 +96,13 @@ class PurgeRequest:
     allow_unread: bool = False
     """With ``yes``: True accepts an input folder in which some files cannot be read as input. False refuses it."""
 
-    action: Action | Literal["permanentDelete", "delete"] = Action.PERMANENT_DELETE
+    action: Action | Literal["permanentDelete", "delete"] | None = None
     """``"permanentDelete"`` moves each contact to the Purges folder, where its user cannot reach it. ``"delete"`` moves it to
-    Deleted Items, where its user can restore it."""
-    id_type: IdType | Literal["default", "immutable"] = IdType.DEFAULT
-    """The kind of contact ids in the input: ``"immutable"`` if they were listed with ``Prefer: IdType="ImmutableId"``."""
+    Deleted Items, where its user can restore it. None means ``"permanentDelete"``; with ``retry_of``, the action of the earlier
+    ledger."""
+    id_type: IdType | Literal["default", "immutable"] | None = None
+    """The kind of contact ids in the input: ``"immutable"`` if they were listed with ``Prefer: IdType="ImmutableId"``. None
+    means ``"default"``; with ``retry_of``, the kind of the earlier ledger."""
 
     cloud: str | None = None
     """The name of a Microsoft cloud (``global``, ``usgov``, ``dod``, ``china``, ``bleu``, ``delos``). None takes the cloud that
@@ -152,6 +168,11 @@ class PurgeRequest:
             object.__setattr__(self, name, None if users is None else tuple(users))
         if isinstance(self.inputs, str | Path):
             object.__setattr__(self, "inputs", (self.inputs,))
+        for name in ("only", "codes"):
+            object.__setattr__(self, name, _words(getattr(self, name)))
+        if self.retry_of is None:  # a retry learns what is not given from the earlier ledger
+            object.__setattr__(self, "action", Action.PERMANENT_DELETE if self.action is None else self.action)
+            object.__setattr__(self, "id_type", IdType.DEFAULT if self.id_type is None else self.id_type)
         if self.user is not None:
             object.__setattr__(self, "user", str(self.user).strip())
         self.validate()
@@ -159,6 +180,7 @@ class PurgeRequest:
     def validate(self) -> None:
         """Raise `UsageProblem` for the first field that cannot be used. Making a request calls this."""
         spell = self.spelling
+        self._refuse_retry()
         self._refuse_columns()
         if self.user is not None and (problem := user_problem(self.user)):
             raise UsageProblem(f"{spell('user')}: {problem} ('{escaped(self.user)}').")
@@ -192,6 +214,22 @@ class PurgeRequest:
         self.threshold()
         self.limits.validate(spell)
 
+    def _refuse_retry(self) -> None:
+        spell = self.spelling
+        if self.retry_of is not None and self.has_input:
+            raise UsageProblem(
+                f"{spell('inputs')} and {spell('retry_of')} both say which rows to purge: those of an input, or those of an "
+                "earlier ledger. Give one of them."
+            )
+        for name in ("only", "codes", "unfinished"):
+            if self.retry_of is None and getattr(self, name) not in (None, False):
+                raise UsageProblem(
+                    f"{spell(name)} is of use only with {spell('retry_of')}, which names an earlier ledger. Name one, or leave "
+                    f"{spell(name)} out."
+                )
+        if self.only is not None or self.codes is not None:
+            self.selection()
+
     def _refuse_columns(self) -> None:
         spell = self.spelling
         for role, name in (self.columns or {}).items():
@@ -221,7 +259,16 @@ class PurgeRequest:
 
     def deletion(self) -> Operation:
         """Return the operation on each contact. Raises `UsageProblem` for an unknown action or type of ids."""
-        return deletion_by(self._one_of("action", Action), self._one_of("id_type", IdType))
+        return deletion_by(
+            self._one_of("action", Action, Action.PERMANENT_DELETE), self._one_of("id_type", IdType, IdType.DEFAULT)
+        )
+
+    def selection(self) -> Selection:
+        """Return the choice of rows that a retry takes. Raises `UsageProblem` for an unknown outcome or an unusable code."""
+        from purgeengine.edges.ledger import Selection  # loads pyarrow
+
+        only, codes = (None if words is None else ",".join(map(str, words)) for words in (self.only, self.codes))
+        return Selection.parse(only, codes, self.spelling)
 
     def endpoint(self) -> GraphEndpoint:
         """Return where Graph and its login are. Raises `UsageProblem` as `endpoint_of` does."""
@@ -250,11 +297,20 @@ class PurgeRequest:
             only=None if self.only_users is None else UserList.of(self.only_users),
         )
 
-    def _one_of(self, name: str, kind: type[Chosen]) -> Chosen:
+    def _one_of(self, name: str, kind: type[Chosen], default: Chosen) -> Chosen:
+        given = getattr(self, name)
+        if given is None:
+            return default
         try:
-            return kind(getattr(self, name))
+            return kind(given)
         except ValueError:
             words = ", ".join(one.value for one in kind)
-            raise UsageProblem(
-                f"{self.spelling(name)} must be one of {words}, not {printable(getattr(self, name), 40)!r}."
-            ) from None
+            raise UsageProblem(f"{self.spelling(name)} must be one of {words}, not {printable(given, 40)!r}.") from None
+
+
+def _words(given: Iterable[str | int] | None) -> tuple[str, ...] | None:
+    """Return a copy as texts. A set is sorted, so that equal requests stay equal. One text alone counts as a list of one."""
+    if given is None:
+        return None
+    words = [given] if isinstance(given, str | int) else sorted(given, key=str) if isinstance(given, Set) else given
+    return tuple(str(word) for word in words)

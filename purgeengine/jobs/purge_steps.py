@@ -20,6 +20,7 @@ from purgeengine.errors import RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.graph_endpoint import refuse_missing_action
 from purgeengine.jobs.guard_rails import left_out_lines, refusal
+from purgeengine.jobs.opened_retry import opened_retry
 from purgeengine.jobs.progress import Silence
 from purgeengine.jobs.purge import Purge
 from purgeengine.jobs.purge_preview import PurgePreview, preview_of_open_ledger
@@ -51,14 +52,21 @@ def purge(
     process. Raises the `PurgeEngineError` that kept sending from beginning. If an error ends the run later, `Summary.stopped` says
     so.
     """
-    steps = _Steps(request, callbacks or Callbacks(), request.user_filter())
+    callbacks = callbacks or Callbacks()
     if request.folder is None:
         raise UsageProblem(f"Name a folder for the ledger with {request.spelling('ledger')}.")
-    if not request.yes and steps.callbacks.confirm is None:
+    if not request.yes and callbacks.confirm is None:
         raise UsageProblem(
             "Nobody has confirmed this purge, so nothing was sent. Set yes=True in the request, or give purge a function as "
             "confirm; it gets the preview, and returns True to go on."
         )
+    if request.retry_of is not None and open_input is None:
+        with opened_retry(request) as retry:
+            if not retry.has_work():
+                return retry.nothing()
+            with retry.nobody_else_running():
+                return purge(retry.request, callbacks, retry.rows, environment)
+    steps = _Steps(request, callbacks, request.user_filter())
     endpoint = request.endpoint()
     refuse_missing_action(request.deletion().action, endpoint, request.spelling)
     if open_input is not None:

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from purgeengine.core.graph.text import printable
-from purgeengine.core.policy.advice import advice_for
+from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.words import counted, duration, number, rate
 
 EPILOG = """\b
@@ -40,7 +40,7 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         from purgeengine.cli.output.chain_text import show_chain
 
         return show_chain([Path(folder) for folder in folders], as_json=as_json, worst=worst)
-    from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, advice_lines, outcome_lines
+    from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
     from purgeengine.edges.ledger import LedgerReader
 
     (folder,) = folders

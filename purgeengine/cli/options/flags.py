@@ -9,6 +9,7 @@ FLAGS = {
     "authority_url": "--authority",
     "inputs": "an INPUT",
     "requests_per_s": "--rate",
+    "retry_of": "DIR",
     "serial_lanes": "--lanes",
     "until_utc": "--until",
 }

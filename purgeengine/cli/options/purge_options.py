@@ -223,11 +223,6 @@ def column_map(text: str | None) -> dict[str, str] | None:
 
 def outcomes_named(text: str) -> frozenset[Outcome]:
     """Read ``refused,exhausted``. Raises `UsageProblem` for a word that is not an outcome."""
-    found = set()
-    for word in text.split(","):
-        try:
-            found.add(Outcome(word.strip().lower()))
-        except ValueError:
-            known = ", ".join(outcome.value for outcome in Outcome)
-            raise UsageProblem(f"--only knows no outcome '{word.strip()}'; there are {known}.") from None
-    return frozenset(found)
+    from purgeengine.edges.ledger.views import selection  # not needed to answer --help
+
+    return selection.outcomes_named(text, as_flags)

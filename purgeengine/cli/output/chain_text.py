@@ -11,11 +11,11 @@ import click
 import msgspec
 
 from purgeengine.cli.output.reading_progress import reading_progress
-from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, advice_lines, outcome_lines
+from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.core.model import Outcome
-from purgeengine.core.policy.advice import advice_for
+from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.edges.ledger import Chain, Failures, Final, absence_over, failures_of, situations_of
 from purgeengine.words import counted, number
 

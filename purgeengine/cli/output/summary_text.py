@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import click
 import msgspec
@@ -13,7 +13,7 @@ from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import Absence
-from purgeengine.core.policy.advice import HIDDEN_NAME, Advice
+from purgeengine.core.policy.advice import HIDDEN_NAME, advice_lines
 from purgeengine.core.policy.shell import quoted
 from purgeengine.jobs.summary import Summary
 from purgeengine.words import counted, duration, number, rate, times
@@ -81,11 +81,6 @@ def absence_lines(absence: Absence | None) -> list[str]:
     if absence is None:
         return []
     return [f"Attention: {absence.sentence}", *(f"  {printable(line, LINE_LENGTH_MAX)}" for line in absence.lines())]
-
-
-def advice_lines(advice: Iterable[Advice]) -> list[str]:
-    """Return what to do next, with each command on its own line."""
-    return [line for one in advice for line in (one.sentence, *(f"  {command}" for command in one.commands))]
 
 
 def closeness_line(summary: Summary, closeness: Closeness) -> str:
