@@ -59,8 +59,8 @@ class PurgeRequest:
             inputs="contacts.csv", ledger="cleanup", exclude_users=["ceo@contoso.com"], max_items=50_000, max_failures="2%"
         )
 
-    Only ``ledger`` is always needed for a purge, and ``inputs`` for a new ledger. A request is checked when it is made; reading
-    files, signing in and sending happen in `plan` and `purge`. ``dataclasses.replace`` makes a changed copy.
+    Only ``ledger`` is always needed for a purge, and for a new ledger ``inputs`` or ``retry_of``. A request is checked when it
+    is made; reading files, signing in and sending happen in `plan` and `purge`. ``dataclasses.replace`` makes a changed copy.
 
     Raises `UsageProblem`, which names the field, for a value that cannot be used.
     """
