@@ -1,14 +1,22 @@
-"""Permanently delete Outlook contacts in bulk through Microsoft Graph, with a record that survives anything.
+"""Permanently delete Outlook contacts in bulk through Microsoft Graph, and keep a record that survives crashes.
 
-What is deleted cannot be brought back by the user; start with ``purgeengine plan`` and ``purgeengine demo``, or with `plan`:
+Users cannot bring back a contact that was permanently deleted. Look first with `plan`, which sends nothing:
 
     import purgeengine
 
     request = purgeengine.PurgeRequest(inputs="contacts.csv", ledger="cleanup", yes=True)
-    summary = purgeengine.purge(request)
+    preview = purgeengine.plan(request)
+    print(preview.to_purge, "rows in", preview.mailboxes_to_purge, "mailboxes")
 
-See docs/api.md. Names are imported when they are first used, so that importing the package costs next to nothing.
-To learn the program read docs/architecture.md.
+    summary = purgeengine.purge(request)
+    print(summary.outcomes, summary.stopped)
+
+    with purgeengine.open_ledger("cleanup") as ledger:
+        print(ledger.counts, ledger.failures)
+
+docs/api.md is the guide. docs/architecture.md explains how the program works.
+
+Each name is imported when it is first used, so ``import purgeengine`` is fast.
 """
 
 from __future__ import annotations

@@ -9,42 +9,46 @@ from __future__ import annotations
 
 
 class PurgeEngineError(Exception):
-    """A command cannot continue.
+    """A command or a call of the API cannot continue. All other errors that a caller meets derive from this one.
 
-    ``str(error)`` is shown to the user as it is; ``exit_code`` is the exit code of the process.
+    ``str(error)`` is a sentence for an administrator: what happened, and what to do next. ``exit_code`` is the exit code with which
+    the command line ends for this error.
     """
 
     exit_code = 1
 
 
 class UsageProblem(PurgeEngineError):
-    """The options, the environment or their combination cannot be used. Nothing was sent."""
+    """A field of the request, an option, the environment or their combination cannot be used. Nothing was sent. Change it."""
 
     exit_code = 2
 
 
 class InputError(UsageProblem):
-    """An input file cannot be used at all (it is missing, unreadable, or lacks a column). Nothing was sent."""
+    """An input file cannot be used at all: it is missing, unreadable, or lacks a column. Nothing was sent. Correct the file."""
 
 
 class LedgerMismatch(UsageProblem):
-    """The ledger folder belongs to another input, tenant or action. Nothing was sent."""
+    """The ledger folder belongs to another input, tenant or action. Nothing was sent. Use another folder, or the first input."""
 
 
 class TokenError(PurgeEngineError):
-    """No token could be had, or Graph refused the token or the app. The ledger can be resumed."""
+    """No token could be obtained, or Graph refused the token or the app. Correct the sign-in, then resume the ledger."""
 
     exit_code = 3
 
 
 class RunStopped(PurgeEngineError):
-    """A threshold, the user or a lasting outage stopped the run. The same command resumes it."""
+    """A threshold, the user or a lasting outage stopped the run. Give the same command or request again to resume it."""
 
     exit_code = 4
 
 
 class LedgerError(PurgeEngineError):
-    """The ledger cannot be read or written (full disk, missing permission, damaged file, lock held by another process)."""
+    """The ledger cannot be read or written: full disk, missing permission, damaged file, or in use by another process.
+
+    Free space, correct the permission or end the other process, then resume the ledger.
+    """
 
     exit_code = 5
 

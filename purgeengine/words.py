@@ -58,7 +58,13 @@ def shown(value: object) -> str:
 
 
 Spelling = Callable[[str], str]
-"""How the front end in use writes a setting, given by the name of its field, or by field and value (``auto_stop=False``)."""
+"""How the front end in use writes a setting, given by the name of its field, or by field and value (``auto_stop=False``).
+
+It also writes `AGAIN`.
+"""
+
+AGAIN = "call purge with the same request again"
+"""How to resume or repeat a purge, in the words of a caller of the API. Other front ends have their own words for it."""
 
 
 def as_fields(setting: str) -> str:

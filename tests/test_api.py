@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,18 @@ import structlog
 
 import purgeengine
 from purgeengine import PurgeRequest, StopHandle
+from purgeengine.core.messages import MailboxClosed
+from purgeengine.core.model import Reply
+from purgeengine.edges.ledger import Chain
 from purgeengine.jobs.progress import Progress, ProgressDisplay
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.tenant_settings import TenantSettings
 from purgeengine.sim.wire.answers import Trouble
+from tests.cli.commands.test_retry import by_hand
 from tests.cli.test_main import a_tenant
 from tests.support.cli_fixtures import Bench, a_bench, rows_of
 from tests.support.identity_fixtures import NONE_SET
+from tests.support.ledger_fixtures import NOW
 
 SLOW = TenantSettings(latency_median_s=0.05, overhead_s=0.05, log=False)
 """Slow enough that a run is still going on when its fifth call arrives, and some of its calls are in flight."""
@@ -225,6 +231,67 @@ def test_progress_is_told_in_the_callers_thread(
     settled = [sum(progress.settled.values()) for progress in seen]
     assert settled == sorted(settled)
     assert (seen[-1].left, seen[-1].calls, seen[-1].left_s) == (0, summary.calls, 0.0)
+
+
+# ------------------------------------------------------------------------------------------------------------ retrying
+
+
+@pytest.mark.parametrize("twin", ["purge", "purge_async"])
+def test_failed_rows_of_an_earlier_ledger_are_retried(
+    small: Bench, environment: Callable[[Bench], dict[str, Any]], twin: str
+) -> None:
+    """Planned, confirmed and purged like any request, in a ledger of its own; of that one nothing is left to retry."""
+    first = PurgeRequest(inputs=small.input, yes=True, auto_stop=False, **environment(small))
+    mailbox = small.server.tenant.truth.mailbox("user0000@contoso.example")
+    mailbox.trouble = Trouble.DENIED
+    assert purgeengine.purge(first).exit_code == 1
+    mailbox.trouble = None
+    calls = small.server.tenant.counters.calls
+    request = replace(first, inputs=(), retry_of=small.ledger, ledger=small.folder / "again", yes=False)
+    preview = purgeengine.plan(request)
+    assert (preview.rows, preview.to_purge, preview.mailboxes_to_purge, preview.refused) == (6, 6, 1, None)
+    assert small.server.tenant.counters.calls == calls
+    assert not (small.folder / "again").exists()
+
+    def purged(request: PurgeRequest) -> purgeengine.Summary:
+        if twin == "purge":
+            return purgeengine.purge(request, confirm=lambda preview: preview.to_purge == 6)
+        return asyncio.run(purgeengine.purge_async(request, confirm=lambda preview: preview.to_purge == 6))
+
+    summary = purged(request)
+    assert (summary.exit_code, summary.rows, summary.outcomes["purged"]) == (0, 6, 6)
+    with Chain.open([small.ledger, small.folder / "again"]) as chain:
+        assert chain.final().counts().outcomes["purged"] == 10
+    nothing = purged(replace(request, retry_of=small.folder / "again", ledger=small.folder / "third"))
+    assert (nothing.exit_code, nothing.rows, nothing.complete) == (0, 0, True)
+    assert not (small.folder / "third").exists()
+
+
+def test_a_stopped_retry_is_resumed(large: Bench, environment: Callable[[Bench], dict[str, Any]]) -> None:
+    """Stopped while calls are in flight: the same request sends the rest, and no row of the earlier ledger is left out."""
+    closed = [MailboxClosed(number, Reply(403, "ErrorAccessDenied", "Access is denied."), 40) for number in range(60)]
+    by_hand(large, "earlier", lambda ledger: ledger.write(closed, NOW))
+    request = PurgeRequest(retry_of=large.folder / "earlier", yes=True, **environment(large))
+    stop = StopHandle()
+    at_call(large.server.tenant, 5, lambda: stop.stop("the window is over"))
+    assert purgeengine.purge(request, stop=stop).exit_code == 4
+    is_stopped_half_way(large)
+    assert purgeengine.purge(request).outcomes["purged"] == 2_400
+    is_true(large)
+
+
+def test_what_cannot_be_retried_is_refused_in_words_of_the_request(
+    small: Bench, environment: Callable[[Bench], dict[str, Any]]
+) -> None:
+    """A stopped run is to be resumed first; two sources of rows are one too many; no option of the command line is named."""
+    by_hand(small, "half", lambda ledger: ledger.write([MailboxClosed(0, Reply(403), 6)], NOW))
+    request = PurgeRequest(retry_of=small.folder / "half", yes=True, **environment(small))
+    with pytest.raises(purgeengine.UsageProblem, match="4 rows of it have no outcome yet") as refused:
+        purgeengine.purge(request)
+    assert "--" not in str(refused.value)
+    assert small.server.login.issued == 0
+    with pytest.raises(purgeengine.UsageProblem, match="inputs and retry_of both say which rows to purge"):
+        replace(request, inputs=small.input)
 
 
 # ------------------------------------------------------------------------------------------------------------ stopping

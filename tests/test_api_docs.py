@@ -128,7 +128,9 @@ def played(heading: str, folder: Path, **names: Any) -> dict[str, Any]:
 
 def test_the_page_has_a_short_block_for_each_place() -> None:
     """Ten lines or so of code: what is longer belongs into a function of the package."""
-    assert {"Notebook", "Airflow", "Azure Functions", "Azure Automation", "Read a ledger"} == set(BLOCKS)
+    assert {"Notebook", "Airflow", "Azure Functions", "Azure Automation", "Retry failed rows", "Read a ledger"} == set(
+        BLOCKS
+    )
     for heading, block in BLOCKS.items():
         assert len([line for line in block.splitlines() if line.strip()]) <= LINES_MAX, heading
 
@@ -177,6 +179,22 @@ def test_a_runbook_ends_with_the_exit_code(bench: Bench, tmp_path: Path, capsys:
         played("Azure Automation", tmp_path)
     assert (ended.value.code, bench.server.tenant.counters.purged) == (1, 5)
     assert "1 403 ErrorAccessDenied" in capsys.readouterr().out
+
+
+def test_failed_rows_are_retried(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mailbox that denied access is open now: its row is purged, in a ledger of its own. Again, nothing is sent."""
+    mailbox = bench.server.tenant.truth.mailbox("ceo@contoso.example")
+    mailbox.trouble = Trouble.DENIED
+    purgeengine.purge(purgeengine.PurgeRequest(inputs="contacts.csv", ledger="cleanup", yes=True))
+    mailbox.trouble = None
+    space = played("Retry failed rows", tmp_path)
+    assert (space["summary"].exit_code, bench.server.tenant.counters.purged) == (0, 6)
+    told = capsys.readouterr().out
+    assert "1 rows would be sent again" in told
+    assert "1 rows were tried again" in told
+    calls = bench.server.tenant.counters.calls
+    assert played("Retry failed rows", tmp_path)["summary"].complete
+    assert bench.server.tenant.counters.calls == calls
 
 
 def test_a_ledger_is_read(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

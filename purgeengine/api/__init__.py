@@ -1,4 +1,4 @@
-"""What a program can ask for: a thin skin over `purgeengine.jobs`, which the command line uses as well.
+"""The public API: thin functions over `purgeengine.jobs`, which the command line uses as well.
 
-Everything of it is to be imported from `purgeengine`.
+Import its names from `purgeengine`, not from here.
 """

@@ -1,8 +1,8 @@
-"""Runs a purge in a thread of its own, and its callbacks in the thread of whoever called it.
+"""Runs a purge in its own thread, and calls the callbacks in the caller's thread.
 
-The purge has an event loop of its own, so that neither a slow callback nor a busy notebook delays the answers of Graph. And what
-is raised in the caller's thread, by Ctrl-C or by the signal handler of a scheduler such as Airflow, ends no call to Graph in the
-middle: the caller waits, and the purge drains.
+The purge has its own event loop, so neither a slow callback nor a busy notebook delays the handling of Graph's answers. An
+exception in the caller's thread (Ctrl-C, or the signal handler of a scheduler such as Airflow) does not cut a call to Graph short:
+the caller waits until the answers of the batches in flight have been recorded.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from typing import Any
 from purgeengine.errors import RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import StopHandle
 from purgeengine.jobs.progress import Progress
-from purgeengine.words import shown
+from purgeengine.words import AGAIN, shown
 
 Post = Callable[[Callable[[], None]], None]
-"""Has a function called soon in the caller's thread. It never waits, and never raises."""
+"""Schedules a function to be called in the caller's thread. It returns at once and never raises."""
 
 
 def in_a_thread(work: Callable[[], Any], ended: Callable[[], None]) -> Future[Any]:
-    """Carry out ``work`` in a thread, in the context of the caller; ``ended`` is called there afterwards.
+    """Run ``work`` in a new thread, with the caller's context variables, and return its result as a future.
 
-    It is called here where the thread could not be started, or where that was interrupted.
+    ``ended`` is called in that thread afterwards. If the thread could not be started, or starting it was interrupted,
+    ``ended`` is called here, and the exception is raised.
     """
     done: Future[Any] = Future()
     context = contextvars.copy_context()
@@ -44,7 +45,7 @@ def in_a_thread(work: Callable[[], Any], ended: Callable[[], None]) -> Future[An
     try:
         threading.Thread(
             target=carry_out, name="purge", daemon=True
-        ).start()  # whoever leaves at once need not wait for it
+        ).start()  # a daemon, so that a process that must end at once does not wait
     except BaseException:
         ended()
         raise
@@ -52,24 +53,27 @@ def in_a_thread(work: Callable[[], Any], ended: Callable[[], None]) -> Future[An
 
 
 class CallbacksOfCaller:
-    """The caller's functions, called in the caller's thread. What one of them raises stops the purge, and is kept."""
+    """Calls the caller's functions in the caller's thread. If one of them raises, the purge stops in order.
+
+    The error is kept, to be raised afterwards.
+    """
 
     def __init__(self, stop: StopHandle, post: Post) -> None:
         self.error: BaseException | None = None
-        """The first that a callback raised."""
+        """The first error that a callback raised. None while no callback has raised."""
         self._stop = stop
         self._post = post
         self._lock = threading.Lock()
         self._latest: Progress | None = None
 
     def failed(self, error: BaseException, name: str) -> None:
-        """A callback has raised: the purge stops in order, and the error is raised when it has."""
+        """Stop the purge in order because a callback raised ``error``. The caller raises it once the purge has ended."""
         if self.error is None:
             self.error = error
         self._stop.stop(f"the callback {name} raised {type(error).__name__}")
 
     def progress(self, on_progress: Callable[[Progress], object]) -> Callable[[Progress], None]:
-        """Hands progress over. Where the caller is slower than that, only the latest is kept."""
+        """Return a function that passes progress on to the caller. If the caller is slow, it gets the latest progress only."""
 
         def deliver() -> None:
             with self._lock:
@@ -90,7 +94,10 @@ class CallbacksOfCaller:
         return hand_over
 
     def confirmation(self, confirm: Callable[[Any], Any], start: Callable[[Any, Future[bool]], None]) -> Any:
-        """Asks for a confirmation, and waits for the answer. ``start`` has an awaitable answer worked out into a future."""
+        """Return a function that asks the caller for the confirmation and waits for the answer.
+
+        ``start`` is given an answer that must be awaited, and the future to put it into.
+        """
 
         def ask(preview: Any) -> bool:
             answer: Future[bool] = Future()
@@ -114,7 +121,7 @@ class CallbacksOfCaller:
 
 
 def is_yes(answer: object) -> bool:
-    """Return a confirmation. Raises `UsageProblem` for what is neither True nor False: the text ``"no"`` must not confirm a purge."""
+    """Return a confirmation. Raises `UsageProblem` for what is neither True nor False: the text ``"no"`` must not confirm."""
     if isinstance(answer, bool):
         return answer
     raise UsageProblem(f"confirm must return True or False, and returned {shown(answer)}. Nothing was sent.")
@@ -131,11 +138,11 @@ def refuse_uncallable(**callbacks: object) -> None:
         )
 
 
-_NOT_CONFIRMED = "The purge was stopped before anything was sent: {reason}. The same request resumes it."
+_NOT_CONFIRMED = "The purge was stopped before anything was sent: {reason}. To resume, " + AGAIN + "."
 
 
 def settle(answer: Future[bool], found: bool | BaseException) -> None:
-    """Answer, or raise there, unless somebody was quicker."""
+    """Put the answer or the error into the future, unless it has one already."""
     with suppress(InvalidStateError):
         if isinstance(found, BaseException):
             answer.set_exception(found)

@@ -1,4 +1,4 @@
-"""A ledger looked at by a program, while a run is going on or years later."""
+"""Reads a ledger from Python, while a run is going on or years later."""
 
 from __future__ import annotations
 
@@ -16,21 +16,33 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_ROWS = 65_536
-"""Rows of a batch unless another number is asked for: some megabytes."""
+"""Default size of a batch of `OpenedLedger.rows`, in rows: a few megabytes."""
 FAILURES_MAX = 1_000
-"""Kinds of failures that are told; a tenant in trouble has a few dozen."""
+"""Most kinds of failures in `OpenedLedger.failures`. A tenant in trouble has a few dozen."""
 
 
 def open_ledger(folder: str | Path) -> OpenedLedger:
-    """The ledger in ``folder``, to be used as a context manager. Nothing of it is changed or locked.
+    """Open the ledger in ``folder`` for reading. This changes nothing and locks nothing, so a run may go on meanwhile.
 
-    Raises `LedgerError` where there is no ledger in the folder, or it cannot be read.
+    Use the result as a context manager, or call its `OpenedLedger.close`:
+
+        with purgeengine.open_ledger("cleanup") as ledger:
+            print(ledger.counts.outcomes, ledger.complete)
+            for batch in ledger.rows(only=["refused", "exhausted"]):
+                print(batch.select(["user", "contact", "status", "code"]).to_pylist())
+
+    Raises `LedgerError` if the folder holds no ledger, or one that cannot be read. The text of the error says why and what to do.
     """
     return OpenedLedger(LedgerReader.open(Path(folder)))
 
 
 class OpenedLedger:
-    """Answers what became of the rows. Made by `open_ledger`. Each question may raise `LedgerError`."""
+    """An open ledger, as `open_ledger` returns it: what became of each row.
+
+    ``counts``, ``complete`` and ``failures`` are read from the disk each time, so they follow a run that is going on. From the
+    first batch of `rows` until its last one, they show the moment that `rows` shows. Each may raise `LedgerError`, if the ledger
+    cannot be read.
+    """
 
     def __init__(self, reader: LedgerReader) -> None:
         self._reader = reader
@@ -44,36 +56,41 @@ class OpenedLedger:
         self.close()
 
     def close(self) -> None:
-        """Safe to call twice."""
+        """Close the ledger. It is safe to call this twice."""
         self._reader.close()
 
     @property
     def folder(self) -> Path:
-        """Where the ledger is."""
+        """The folder of the ledger."""
         return self._reader.folder
 
     @property
     def counts(self) -> Counts:
-        """Rows by outcome, and those that have none yet: waiting, or in doubt. Asked anew each time."""
+        """How many rows have each outcome, and how many have none yet because they are waiting or in doubt."""
         return self._reader.counts()
 
     @property
     def complete(self) -> bool:
-        """True if every row has its outcome."""
+        """True if every row has its outcome. No row is waiting, and none is in doubt."""
         return self._reader.complete
 
     @property
     def failures(self) -> list[Failure]:
-        """What rows that were refused or exhausted were told, most frequent first: status, code, message, count."""
+        """The last replies of rows that were refused or exhausted, most frequent first, with the number of rows for each."""
         return self._reader.failures(FAILURES_MAX)
 
     def rows(
         self, only: Collection[Outcome | str] | None = None, batch_rows: int = BATCH_ROWS
     ) -> Iterator[pa.RecordBatch]:
-        """Every row with what became of it, in input order, as of the moment of the first one.
+        """Return the rows in input order, each with what became of it, as pyarrow RecordBatches.
 
-        The columns are those of an export (docs/ledger.md), typed. ``only`` keeps the rows with these outcomes. A batch has 1 to
-        ``batch_rows`` rows; memory does not grow with the ledger. Raises `UsageProblem` for an outcome that does not exist.
+        All batches show one moment: that at which the first one was read. Memory does not grow with the size of the ledger.
+
+        ``only`` names the outcomes to keep, as `Outcome` members or their names (``"refused"``). None keeps all rows, also those
+        that have no outcome yet. ``batch_rows`` is the largest number of rows in one batch. Each batch has at least one row.
+        The columns and their types are those of a Parquet export; docs/ledger.md describes them.
+
+        Raises `UsageProblem` for an outcome that does not exist, and for ``batch_rows`` below 1.
         """
         if batch_rows < 1:
             raise UsageProblem(f"batch_rows must be at least 1, not {batch_rows}.")
@@ -90,7 +107,7 @@ def _outcome(name: Outcome | str) -> Outcome:
 
 
 def _of_size(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of ``rows``, the last one shorter; none is empty."""
+    """Cut or join the batches to ``rows`` rows each. The last batch may be shorter; none is empty."""
     held: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:

@@ -1,4 +1,4 @@
-"""Purging and planning, called by a program."""
+"""`purge`, `purge_async` and `plan`: what a Python program calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from purgeengine.jobs.summary import Summary
 from purgeengine.words import shown
 
 LOOK_FOR_SIGNALS_S = 0.5
-"""How long the caller's thread waits at a time: on Windows, a wait without an end keeps Ctrl-C waiting as well."""
+"""Seconds that the caller's thread waits at a time. On Windows a wait without a time-out would hold back Ctrl-C."""
 
 
 def purge(
@@ -31,20 +31,47 @@ def purge(
     on_progress: Callable[[Progress], object] | None = None,
     stop: StopHandle | None = None,
 ) -> Summary:
-    """Purge what the request asks for; answers when the run has ended, or stopped.
+    """Delete the contacts that the request names, and return what became of them when the run has ended or was stopped.
 
-    Nothing is sent unless the request says ``yes=True`` or ``confirm``, shown the preview, answers True. ``on_progress`` is told
-    how the run stands, at most every 2 seconds and once at its end. ``stop`` stops the run in order from another thread.
+    Users cannot bring back what is permanently deleted. Look with `plan` first:
 
-    Callbacks are called in this thread. What one of them raises stops the run in order, and is raised then. So is what is raised
-    in this thread meanwhile, such as KeyboardInterrupt; a second one leaves at once. The ledger is true and resumable in each case.
+        request = purgeengine.PurgeRequest(inputs="contacts.csv", ledger="cleanup", max_items=50_000)
+        summary = purgeengine.purge(request, confirm=lambda preview: preview.to_purge == 48_210)
+        if not summary.complete:
+            print(summary.stopped)  # says why, and what to do before the same call resumes the run
 
-    No signal handler is installed. Log events go to the logger ``purgeengine`` of Python's logging, unless structlog is set up.
+    To resume a run that was stopped or whose process died, call `purge` with the same request again. Rows that have their outcome
+    are not sent again.
 
-    Why a run ended before its time is in `Summary.stopped`. Raises a `PurgeEngineError` where sending did not begin: `UsageProblem`
-    for what must be changed in the request or the input, `TokenError` where no token is to be had, `LedgerError` where the ledger
-    cannot be used, `RunStopped` where it was not confirmed or Graph did not answer. Raises `UsageProblem` inside a running event
-    loop, which it would hold up for the whole run: there, await `purge_async`.
+    Arguments:
+        request: What to purge, how, and what must be true before anything is sent.
+        confirm: Called once with a `PurgePreview` before anything is sent, unless ``request.yes`` is True or no row is left to
+            purge. Return True to go on. Any other answer raises `RunStopped`, and nothing is sent. If both ``request.yes`` and
+            ``confirm`` are missing, `UsageProblem` is raised.
+        on_progress: Called with a `Progress` at most every 2 seconds during the run, and once at its end.
+        stop: Call its `StopHandle.stop` from another thread to stop the run in order: nothing more is sent, the run waits at most
+            30 seconds for the batches in flight, and their answers are recorded.
+
+    Returns:
+        A `Summary`. Once sending has begun, `purge` does not raise for what Graph or the network does; instead `Summary.stopped`
+        says why the run ended early. A row that failed is counted in `Summary.outcomes`; it raises nothing.
+
+    Raises (before anything is sent; the text of each error says what to do):
+        UsageProblem: The request, the input or a setting must be changed. Also raised if an event loop is running in this thread,
+            because `purge` would block it: await `purge_async` there.
+        InputError: An input file is missing, unreadable or lacks a column. A kind of `UsageProblem`.
+        LedgerMismatch: The ledger belongs to another input, tenant or action. A kind of `UsageProblem`.
+        TokenError: No token could be obtained, or Graph refused it.
+        LedgerError: The ledger cannot be read or written, for example because the disk is full or another process uses it. It is
+            also raised after sending if the ledger cannot be read for the summary.
+        RunStopped: The purge was not confirmed, it was stopped before anything was sent, or Graph did not answer.
+
+    Callbacks run in the thread that called `purge`. If one of them raises, or if an exception such as KeyboardInterrupt is raised
+    in this thread, the run stops in order and the exception is raised afterwards. A second KeyboardInterrupt ends the wait at once.
+    In every case the ledger is correct and can be resumed.
+
+    `purge` installs no signal handler. Log events go to the logger ``purgeengine`` of Python's `logging`, or to structlog if the
+    program has configured it.
     """
     with suppress(RuntimeError):
         asyncio.get_running_loop()
@@ -61,7 +88,7 @@ def purge(
     try:
         done = in_a_thread(work, lambda: inbox.put(None))
         _serve(inbox)
-    except BaseException as error:  # Ctrl-C, or what a signal handler of the caller's raised
+    except BaseException as error:  # Ctrl-C, or an exception from one of the caller's signal handlers
         stop.stop(f"{type(error).__name__} was raised in the thread that called purge")
         _serve(inbox)
         raise
@@ -69,7 +96,7 @@ def purge(
 
 
 def _serve(inbox: queue.SimpleQueue[Callable[[], None] | None]) -> None:
-    """Call what the purge's thread wants to have called, until it has ended."""
+    """Call the functions that the purge's thread puts into the inbox, until that thread has ended."""
     while True:
         with suppress(queue.Empty):
             call = inbox.get(timeout=LOOK_FOR_SIGNALS_S)
@@ -85,11 +112,16 @@ async def purge_async(
     on_progress: Callable[[Progress], object] | None = None,
     stop: StopHandle | None = None,
 ) -> Summary:
-    """As `purge`, inside a running event loop, which stays free. Callbacks are called in it; ``confirm`` may be a coroutine.
+    """Do what `purge` does, inside a running event loop and without blocking it. Use it in a notebook.
 
-    Cancelling the task stops the run in order: nothing more is sent, batches in flight are waited for at most 30 seconds, what they
-    answer is recorded, and then `asyncio.CancelledError` is raised. A second cancellation does not wait any longer. To have the
-    summary of a run that was stopped, use ``stop``.
+        summary = await purgeengine.purge_async(request, on_progress=lambda now: print(now.left, "left"))
+
+    Arguments, result and errors are those of `purge`, with these differences. Callbacks are called in the running loop, and
+    ``confirm`` may be a coroutine function.
+
+    If the task is cancelled, the run stops in order: nothing more is sent, the run waits at most 30 seconds for the batches in
+    flight, their answers are recorded, and then `asyncio.CancelledError` is raised. A second cancellation ends the wait at once.
+    To get the `Summary` of a run that you stop, use ``stop`` instead of a cancellation.
     """
     _refuse_odd(request, stop, confirm, on_progress)
     stop = stop or StopHandle()
@@ -100,7 +132,7 @@ async def purge_async(
 
     def start(said: Awaitable[bool], answer: Future[bool]) -> None:
         task = asyncio.ensure_future(_worked_out(said, answer, of_caller))
-        answers.add(task)  # the loop alone would not keep it
+        answers.add(task)  # the loop holds only a weak reference
         task.add_done_callback(answers.discard)
 
     work = partial(_purged, request, of_caller, stop, confirm, on_progress, start)
@@ -117,10 +149,21 @@ async def purge_async(
 
 
 def plan(request: PurgeRequest) -> PurgePreview:
-    """What a run of this request would do: on its ledger where that exists, else on the input. Nothing is sent or written.
+    """Return what a purge of this request would do. It sends nothing, writes no ledger and needs no token.
 
-    No token is needed. Raises what `purge` raises before it signs in. Why a run would be refused after that is in
-    `PurgePreview.refused`.
+        preview = purgeengine.plan(request)
+        print(preview.to_purge, "rows in", preview.mailboxes_to_purge, "mailboxes", preview.warnings, preview.refused)
+
+    If the request's ledger exists, the preview shows the rows that the ledger has left. Otherwise it reads the whole input.
+
+    If the request's own limits and filters would refuse the purge (``max_items``, for example), nothing is raised:
+    `PurgePreview.refused` says why.
+
+    Raises:
+        UsageProblem: The request or a setting must be changed.
+        InputError: An input file is missing, unreadable or lacks a column.
+        LedgerMismatch: The ledger belongs to another input.
+        LedgerError: The ledger cannot be read, or the disk has no room for the temporary files that a large input needs.
     """
     _refuse_odd(request)
     return plan_of(request)
@@ -142,7 +185,7 @@ def _purged(
     on_progress: Callable[[Progress], object] | None,
     start: Callable[[Any, Future[bool]], None],
 ) -> Summary:
-    """The whole purge, in its own thread."""
+    """Do the whole purge. This runs in its own thread."""
     from purgeengine.jobs.purge import log_doubt, log_end
     from purgeengine.jobs.purge_steps import purge as carried_out
 
@@ -161,7 +204,7 @@ def _purged(
 
 
 def _answer(done: Future[Summary], of_caller: CallbacksOfCaller) -> Summary:
-    """What the thread answers or raises; what a callback raised comes first."""
+    """Return what the thread returned, or raise what it raised. An error of a callback comes first."""
     if of_caller.error is not None:
         raise of_caller.error
     return done.result()

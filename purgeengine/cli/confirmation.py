@@ -1,4 +1,4 @@
-"""Has somebody say yes before anything is sent."""
+"""Asks for the confirmation before anything is sent."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 DELETES = {Action.PERMANENT_DELETE: "permanently deletes", Action.DELETE: "deletes (--action delete)"}
 MEANS = {
-    Action.PERMANENT_DELETE: "They cannot be brought back by the users.",
-    Action.DELETE: "They go to Deleted Items, from where their users can put them back until the folder is emptied.",
+    Action.PERMANENT_DELETE: "The users cannot bring them back.",
+    Action.DELETE: "They go to Deleted Items, from where their users can restore them until the folder is emptied.",
 }
 MEANS_TWICE = (
     "With immutable ids, a contact whose delete is repeated after a lost answer is removed from Deleted Items as well."
@@ -24,7 +24,10 @@ MEANS_TWICE = (
 
 
 def confirm(found: PurgePreview) -> bool:
-    """Have the number of rows typed at the terminal. Raises when another is typed, or nobody can be asked."""
+    """Ask the user to type the number of contacts, and return True.
+
+    Raises `RunStopped` if something else is typed, and `UsageProblem` if there is no terminal to ask at.
+    """
     preview, deletion = found.preview, found.deletion
     deletes, contacts = DELETES[deletion.action], counted(preview.rows, "contact")
     twice = f"\n{MEANS_TWICE}" if deletion == deletion_by(Action.DELETE, IdType.IMMUTABLE) else ""
@@ -35,9 +38,11 @@ def confirm(found: PurgePreview) -> bool:
     )
     if typed is None:
         raise UsageProblem(
-            f"This run {deletes} {contacts} and nobody can be asked: there is no terminal. Add --yes once you are sure. "
+            f"This run {deletes} {contacts} and nobody can be asked, because there is no terminal. Add --yes if you are sure. "
             "Nothing was sent."
         )
     if typed.translate({ord(separator): None for separator in ",.' _"}) != str(preview.rows):
-        raise RunStopped("The number was not confirmed; nothing was sent. The same command asks again.")
+        raise RunStopped(
+            "The number was not confirmed, so nothing was sent. To be asked again, give the same command again."
+        )
     return True

@@ -1,4 +1,4 @@
-"""``run --dry-run``: the whole way to the first call, without it. No token is needed, and nothing is written."""
+"""``run --dry-run``: does everything before the sign-in, shows what a run would do, and writes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from purgeengine.jobs.request_input import Opener
 
 
 def show_dry_run(request: PurgeRequest, output: OutputOptions, open_input: Opener) -> int:
-    """Say what a run of this request would do, on the ledger as it is. Raises what the run would raise before it sends."""
+    """Show what a run of this request would do with the ledger as it is. Raises what the run would raise before it signs in.
+
+    Raises `UsageProblem` as well if the request's limits or filters would refuse the run.
+    """
     found = plan(request, reading_progress(quiet=output.quiet), open_input)
     if output.as_json:
         told = {"dry_run": True, **as_json(found, request.limits), "warnings": found.warnings, "refused": found.refused}

@@ -1,4 +1,4 @@
-"""The INPUT arguments of a command; ``-`` is standard input."""
+"""Opens the INPUT arguments of a command. ``-`` is standard input."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ STANDARD_INPUT = "-"
 
 @contextmanager
 def opening(request: PurgeRequest) -> Iterator[Opener]:
-    """What opens the inputs of a command's request, while inside; standard input among them.
+    """Provide a function that opens the inputs of a command's request, standard input included.
 
-    An input is read more than once (its columns, its digest, its rows), and a pipe cannot be: standard input is copied to a
-    temporary file first. Its bytes are its identity, as with any file: the same rows piped again resume the same ledger.
-    Raises `UsageProblem` where standard input cannot be an input, `LedgerError` where there is no room for the copy.
+    An input is read several times (its columns, its digest, its rows), and a pipe can be read only once. So standard input is
+    copied to a temporary file first. The same bytes piped again resume the same ledger, as the same file does.
+    Raises `UsageProblem` if standard input cannot be an input, and `LedgerError` if there is no room for the copy.
     """
     copies: list[Path] = []
     with ExitStack() as stack:
@@ -51,7 +51,7 @@ def opening(request: PurgeRequest) -> Iterator[Opener]:
 
 
 def _spooled(inputs: Sequence[str | Path], stack: ExitStack) -> Path:
-    """A copy of standard input that lasts as long as the stack."""
+    """Copy standard input to a temporary file that is removed when the stack closes."""
     if inputs.count(STANDARD_INPUT) > 1:
         raise UsageProblem("Standard input (-) is named twice as INPUT. Name it once.")
     if sys.stdin is None or sys.stdin.isatty():

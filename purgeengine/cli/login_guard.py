@@ -1,4 +1,4 @@
-"""Signs in on the command line: a signal meanwhile ends the process, and no image of it is left behind if it crashes."""
+"""Signs in on the command line. A signal meanwhile ends the process, and a crash leaves no core dump with the token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def connect(endpoint: GraphEndpoint) -> tuple[AccessTokens, Identity]:
-    """Sign in as the environment says, with a first token in hand: what fails, fails now. Raises `TokenError`."""
+    """Sign in with what the environment offers, and obtain the first token. Raises `TokenError`."""
     from purgeengine.cli.signals import leave_on_signal
     from purgeengine.jobs.sign_in import sign_in, tokens_of_environment
 
@@ -23,7 +23,7 @@ def connect(endpoint: GraphEndpoint) -> tuple[AccessTokens, Identity]:
 
 
 def forbid_core_dumps() -> None:
-    """Leave no image of this process behind if it crashes: it would hold the token. Windows has no such limit to set."""
+    """Switch off core dumps, because one would hold the token. Windows has no such limit."""
     try:
         import resource
     except ImportError:

@@ -1,6 +1,6 @@
-"""The command line: arguments in, exit code out.
+"""The command line: it takes arguments and ends with an exit code.
 
-Commands are imported when they are asked for, so that ``--help`` and completion answer at once.
+A command's module is imported only when the command is called, so ``--help`` and completion are fast.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from purgeengine.shortages import shortage
 from purgeengine.version import __version__
 
 COMMANDS = {
-    "plan": "Look at an input: rows, mailboxes, bad and duplicate rows, the time it will take. Sends nothing.",
-    "check": "Ask for a token and say what it may do; look at a few mailboxes of an input. Deletes nothing.",
-    "run": "Purge the contacts of an input. The same command again resumes.",
+    "plan": "Read an input: rows, mailboxes, invalid and duplicate rows, expected time. Sends nothing.",
+    "check": "Check the token, Graph and the clock, and look at a few mailboxes of an input. Deletes nothing.",
+    "run": "Purge the contacts of an input. The same command resumes a run.",
     "status": "Show what became of the rows of a ledger, also while a run is going on.",
-    "export": "Write a ledger as CSV or Parquet, in input order; the file is itself an input.",
-    "retry": "Run the rows of a ledger that did not end well as a new run.",
-    "report": "Write one page that tells what was asked, what became of it, and what to do about the rest.",
+    "export": "Write a ledger as CSV or Parquet, in input order. The file can be used as an input.",
+    "retry": "Run the rows of a ledger that did not end well again, in a new ledger.",
+    "report": "Write a page about a ledger: what was asked, what became of it, and what to do next.",
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
-    "config": "Show the settings that hold, and where each of them comes from.",
-    "demo": "Watch a whole run against a simulated tenant. Needs no account.",
+    "config": "Show every setting in effect, and where it comes from.",
+    "demo": "Purge a sample list from a simulated tenant. Needs no account.",
 }
 RESUMING = frozenset({"run", "retry"})
-"""Commands that write a ledger, and resume what stands in it."""
+"""Commands that write a ledger and can resume it."""
 STOPPED = 4
 EPILOG = """\b
 Examples:
@@ -55,19 +55,19 @@ Exit codes:
   1  finished, some rows did not end well; the ledger says which
   2  wrong usage or unusable input; nothing sent
   3  no token, or Graph refused the app
-  4  stopped by a threshold or by you; the same command resumes
+  4  stopped by a threshold, an outage or by you; give the same command again to resume
   5  the ledger cannot be written or read"""
 
 
 class Commands(click.Group):
-    """Knows the names and one line of help of all commands, and imports one when it is called."""
+    """The group of all commands. It holds a line of help for each, and imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order in which a user meets them."""
+        """Return the names in the order in which a user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now; None where there is none."""
+        """Import and return the command of that name. None if there is none."""
         if cmd_name not in COMMANDS:
             return None
         require_room()
@@ -78,7 +78,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As usual; where there is no such command, what may have been meant is named, as it is for options."""
+        """Find the command as click does. For an unknown name, the error suggests a similar one."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -90,7 +90,7 @@ class Commands(click.Group):
             raise click.UsageError(f"{error.message} (Did you mean {meant[0]!r}?)", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands without importing any."""
+        """Write the list of commands without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -105,40 +105,41 @@ class Commands(click.Group):
 def cli() -> None:
     """Permanently delete Outlook contacts in bulk through Microsoft Graph.
 
-    What it deletes cannot be brought back by the user. Look first (plan), then run; the ledger folder keeps what became of
-    every row, survives a crash, and can be fed back in.
+    Users cannot bring back what is permanently deleted. Use plan first, then run. The ledger folder records what became of
+    every row, and survives a crash.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and end the process with its code. Nobody sees a traceback for something that a user can cause."""
+    """Run a command and end the process with its exit code. Nothing that a user can cause shows a traceback."""
     code = STOPPED
     try:
         prepare_streams()
         lean_memory()
-        interrupt_on_signal()  # asked to end, a command ends as it does on Ctrl-C; a run drains, see signals
+        interrupt_on_signal()  # SIGTERM acts as Ctrl-C; a run drains, see signals
         code = _run(arguments)
-    except KeyboardInterrupt:  # it came while an error was being told
+    except KeyboardInterrupt:  # it came while an error was being printed
         code = STOPPED
     end_process(code)
 
 
 def end_process(code: int) -> NoReturn:
-    """End with this exit code, now.
+    """End the process with this exit code at once.
 
-    Python's own way out would make every signal deadly again before it ends, and would wait for threads in calls that hang.
+    Python's own exit restores the default signal handlers first, so that a signal could change the exit code. It also waits for
+    threads, which may hang.
     """
     keep_outcome(code)
     with suppress(Exception):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # what a command has to say, it has flushed: see `run`
+        with suppress(Exception):  # the output of a command has been flushed by `_run`
             stream.flush()
     os._exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and answer its exit code; signals are dealt with afterwards as they were before."""
+    """Run a command and return its exit code. The signal handlers of before are restored afterwards."""
     before = {number: signal.getsignal(number) for number in heeded_signals()}
     try:
         return _run(arguments)
@@ -149,9 +150,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _after_stop(arguments: Sequence[str]) -> str:
-    """What the same command does after a stop; one that writes no ledger has nothing to resume."""
+    """Return a sentence on how to go on after a stop. A command that writes no ledger has nothing to resume."""
     named = next((argument for argument in arguments if argument in COMMANDS), "")
-    return "The same command resumes where it was." if named in RESUMING else "The same command begins again."
+    return "To resume, give the same command again." if named in RESUMING else "The same command begins again."
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -174,7 +175,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         _say(f"Stopped. {_after_stop(sys.argv[1:] if arguments is None else arguments)}")
         return STOPPED
     except SystemExit as end:
-        # Click's mark that the reader of our output has gone (``| head``), which is its right.
+        # Click marks in this way that the reader of our output has closed the pipe (``| head``). That is no error.
         if "PacifyFlushWrapper" in sys.stdout.__class__.__name__:
             silence_output()
             return 0
@@ -190,7 +191,7 @@ def _run(arguments: Sequence[str] | None) -> int:
             return UsageProblem.exit_code
         if not isinstance(error, OSError):
             raise
-        # Nowhere to write the result to; what the command did is done, and a ledger keeps it.
+        # The result cannot be written. What the command did is done, and the ledger keeps it.
         silence_output()
         if reader_has_gone(error):
             return code or 0
@@ -199,7 +200,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _name_variable(error: click.ClickException) -> None:
-    """A value that nobody typed is told with the variable of the environment that it comes from."""
+    """Name the environment variable in the error if a wrong value comes from there and not from the command line."""
     if (
         not isinstance(error, click.BadParameter)
         or error.param is None

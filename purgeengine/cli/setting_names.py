@@ -8,7 +8,7 @@ import click
 
 PREFIX = "PURGEENGINE_"
 SELF_CONTAINED = ("demo", "simulate")
-"""Commands that need no tenant: what is meant for the real one (its ledger, its limits) is not for them."""
+"""Commands that need no tenant. Settings for the real tenant (its ledger, its limits) do not apply to them."""
 NEVER_PRESET = {
     "yes": "What confirms a purge is said with each purge: give --yes on the command line.",
     "config": "Name the file with --config or PURGEENGINE_CONFIG.",
@@ -20,25 +20,25 @@ PROTECTED_FILES = "protected_users_file"
 
 
 def variable_of(key: str) -> str:
-    """The variable of the environment for a key."""
+    """Return the environment variable for a key."""
     return PREFIX + key.upper()
 
 
 def key_of(option: click.Option) -> str | None:
-    """The name of an option in the file: its long name with underscores."""
+    """Return the key of an option in the file: its long name with underscores. None if it has no long name."""
     names = [name for name in option.opts if name.startswith("--")]
     return max(names, key=len)[2:].replace("-", "_") if names else None
 
 
 def options_of(command: click.Command) -> Iterator[tuple[str, click.Option]]:
-    """The options of a command that have a long name, with their keys."""
+    """Yield the options of a command that have a long name, each with its key."""
     for option in command.params:
         if isinstance(option, click.Option) and (key := key_of(option)) is not None:
             yield key, option
 
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
-    """Every command, imported for this question only."""
+    """Yield every command with its name. This imports them all."""
     root = click.get_current_context().find_root()
     assert isinstance(root.command, click.Group)
     for name in root.command.list_commands(root):
@@ -48,7 +48,7 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a message that a name is unknown: the one that may have been meant, or nothing."""
+    """Return the end of a message about an unknown name: a similar name that exists, or nothing."""
     from difflib import get_close_matches
 
     near: Sequence[str] = get_close_matches(word, list(known), n=1)

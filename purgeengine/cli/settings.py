@@ -1,7 +1,7 @@
-"""Settings from one file (TOML) and the environment, beneath the options of every command; options win, then the environment.
+"""Settings of every command from a TOML file and from the environment. Options overrule the environment, which overrules the file.
 
-It knows the options only through click, so that a new option is a new key and a new variable at once. It must not know what they
-mean, but for two things: the protected list adds up over all sources, and what confirms a purge is never set in advance.
+This module learns the options from click, so that a new option gets its key and its variable by itself. It treats only two options
+in a special way: the protected users of all sources are added up, and options that confirm a purge cannot be set in advance.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from purgeengine.errors import UsageProblem
 
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 OTHER_VARIABLES = frozenset({FILE_VARIABLE, f"{PREFIX}ACCESS_TOKEN", f"{PREFIX}CERTIFICATE_SIGNATURE"})
-"""Variables of ours that are no option."""
+"""Variables of this program that belong to no option."""
 
 _META = "purgeengine.settings"
 
 
 def attach(name: str, command: click.Command) -> click.Command:
-    """Give the command ``--config``, and each of its options a variable of the environment."""
+    """Add ``--config`` to the command, and an environment variable to each of its options."""
     options = list(options_of(command))
     if name not in SELF_CONTAINED:
         for key, option in options:
@@ -64,20 +64,20 @@ def attach(name: str, command: click.Command) -> click.Command:
 
 
 def loaded() -> Settings:
-    """The settings of the command that is running."""
+    """Return the settings of the command that is running."""
     ctx = click.get_current_context(silent=True)
     found = ctx.meta.get(_META) if ctx is not None else None
     return found if isinstance(found, Settings) else Settings()
 
 
 def protected_by_configuration() -> tuple[list[str], list[str]]:
-    """Users and files of users that the file and the environment protect. No flag takes any of them away."""
+    """Return the protected users, and files of them, that the file and the environment name. No option can remove one of them."""
     settings = loaded()
     return list(settings.protected_names), [*settings.protected_files, *protected_by_environment()]
 
 
 def protected_by_environment() -> list[str]:
-    """Files of protected users that the environment names."""
+    """Return the files of protected users that the environment names."""
     return [path for path in os.environ.get(variable_of(PROTECTED_NAMES), "").split(os.pathsep) if path]
 
 
@@ -85,7 +85,7 @@ def protected_by_environment() -> list[str]:
 
 
 def refuse_unknown_variables(name: str, command: click.Command) -> None:
-    """A guard whose name is misspelt protects nobody. Raises `UsageProblem`."""
+    """Raise `UsageProblem` for an unknown variable with our prefix: a protected list with a misspelt name would protect nobody."""
     named = {variable for variable, value in os.environ.items() if variable.startswith(PREFIX) and value}
     unknown = named - OTHER_VARIABLES - _variables([(name, command)])
     if not unknown:

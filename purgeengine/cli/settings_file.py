@@ -1,4 +1,4 @@
-"""Reads settings from one TOML file; whatever is not understood in it is refused, with the nearest name that exists."""
+"""Reads settings from one TOML file. It refuses unknown settings, and suggests the most similar name."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from purgeengine.core.policy.filters import entry_problem
 from purgeengine.errors import UsageProblem
 
 FILE_BYTES_MAX = 1 << 20
-"""Longest configuration file; a long list of users belongs into a file of its own."""
+"""Largest configuration file, in bytes. A long list of users belongs in its own file."""
 _SECRET = re.compile(r"secret|passw|passphrase|token|credential|private_?key|assertion", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the configuration file says to one command: ``values`` by the name of the parameter. ``path`` is None without a file."""
+    """The settings for one command from the configuration file, by the name of the parameter. ``path`` is None without a file."""
 
     path: Path | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Settings:
 
 
 def read_settings(name: str, command: click.Command, path: str | None) -> Settings:
-    """Read the file named, or the user's own where there is one. Raises `UsageProblem` for anything not understood."""
+    """Read the file at ``path``, or the user's own file if there is one. Raises `UsageProblem` for an unknown setting or value."""
     file = Path(os.path.expanduser(path)) if path else default_file()  # noqa: PTH111 - pathlib's raises for an unknown ~user
     table = _parsed(file, needed=bool(path))
     if table is None:
@@ -71,12 +71,15 @@ def read_settings(name: str, command: click.Command, path: str | None) -> Settin
 
 
 def default_file() -> Path:
-    """The user's own file. A file in the working directory is never read unasked: who unpacks an archive there must not decide."""
+    """Return the path of the user's own file.
+
+    A file in the working directory is not read unless it is named, because it may come from an archive of somebody else.
+    """
     return Path(click.get_app_dir("purgeengine")) / "config.toml"
 
 
 def _parsed(file: Path, *, needed: bool) -> dict[str, Any] | None:
-    """What stands in the file; None where it is not there and need not be."""
+    """Return the content of the file. None if it does not exist and is not ``needed``."""
     import tomllib
 
     try:
@@ -96,7 +99,7 @@ def _parsed(file: Path, *, needed: bool) -> dict[str, Any] | None:
 
 
 def _refuse_secrets(file: Path, table: Mapping[str, Any]) -> None:
-    """Before anything else is said about the file, and without a word of the value."""
+    """Raise `UsageProblem` for a key that looks like a secret. This comes before all other checks and never prints the value."""
     for key, value in table.items():
         if isinstance(value, dict):
             _refuse_secrets(file, value)
@@ -108,7 +111,7 @@ def _refuse_secrets(file: Path, table: Mapping[str, Any]) -> None:
 
 
 def _check_section(file: Path, section: str, table: Mapping[str, Any], name: str, command: click.Command) -> None:
-    """Whether all of a command's own table is understood, also when another command is running."""
+    """Check every key in a command's own table, also if another command is running. Raises `UsageProblem`."""
     commands = {name: command} if section == name else dict(all_commands())
     if section not in commands:
         raise UsageProblem(f"{file}: there is no command for [{printable(section, 100)}]{nearest(section, commands)}.")
@@ -139,7 +142,7 @@ def _refuse_presets(file: Path, key: str) -> None:
 
 
 def _value(file: Path, key: str, option: click.Option, value: Any) -> Any:
-    """What click takes as the option's default. Raises `UsageProblem` where the type is another."""
+    """Return the value in the form that click takes as a default. Raises `UsageProblem` for a wrong type."""
     if option.multiple:
         values = value if isinstance(value, list) else [value]
         return [_scalar(file, key, option, one) for one in values]
@@ -167,7 +170,7 @@ def _scalar(file: Path, key: str, option: click.Option, value: Any) -> Any:
 
 
 def _users(file: Path, key: str, value: Any) -> list[str]:
-    """Names of users, or of files that list them, as ``key`` says."""
+    """Return the names of users, or of files that list users, depending on ``key``."""
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(one, str) and one for one in values):
         raise UsageProblem(
@@ -180,7 +183,7 @@ def _users(file: Path, key: str, value: Any) -> list[str]:
 
 
 def _beside(file: Path, path: str) -> str:
-    """A path in the file is meant from the file's own folder."""
+    """Return the path. A relative path in the file starts from the folder of the file."""
     return str(file.absolute().parent / os.path.expanduser(path))  # noqa: PTH111 - as above
 
 

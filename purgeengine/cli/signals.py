@@ -1,8 +1,8 @@
-"""Ctrl-C and its relatives: the first one drains, the second leaves at once, and none changes an outcome that is decided.
+"""Handles Ctrl-C, SIGTERM and similar signals. The first drains the run, the second ends the process at once.
 
-What the process was started with is respected: a signal that is ignored from the beginning (``nohup``, a shell's background job)
-stays ignored. Windows has SIGINT (Ctrl-C) and SIGBREAK (Ctrl-Break); closing its console window leaves no time for anything,
-and is to a run what a kill is.
+A signal does not change the exit code of a run that is over. A signal that is ignored when the process starts (``nohup``, a shell's
+background job) stays ignored. Windows has SIGINT (Ctrl-C) and SIGBREAK (Ctrl-Break). If its console window is closed, there is no
+time to drain, so that is like a kill.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
-"""What administrators' tools send: terminals, service managers, a closed session; SIGBREAK is Ctrl-Break on Windows."""
+"""The signals of terminals, service managers and closed sessions. SIGBREAK is Ctrl-Break on Windows."""
 LEFT_AT_ONCE = 4
 ENDING_S_MAX = 5.0
-"""What a signal leaves to a process whose outcome is decided, for closing and for its summary. A dead disk takes for ever."""
+"""Seconds that a process has after a signal, once its run is over, to close files and print its summary. A dead disk never ends."""
 TELLING_S_MAX = 1.0
-"""For a terminal to be put in order and a sentence to be told; a pipe that nobody empties takes for ever."""
+"""Seconds to restore the terminal and print a sentence. A pipe that nobody reads would block for ever."""
 
 Handler = Callable[[int, FrameType | None], object]
 
 
 def tell(sentence: str) -> None:
-    """On standard error, if it is in a state to be written to: a signal may have come while it was.
+    """Print a sentence on standard error. If a signal interrupted a write to it, this may fail, and is ignored.
 
-    Not by `click.echo`, which looks for the stream beneath and would write into the middle of a display.
+    It does not use `click.echo`, which writes to the underlying stream and so into the middle of a display.
     """
     with suppress(OSError, ValueError, RuntimeError):
         print(f"purgeengine: {sentence}", file=sys.stderr, flush=True)  # noqa: T201 - talk
 
 
 def heeded_signals() -> list[signal.Signals]:
-    """Those of the platform that the process was not told to ignore."""
+    """Return the signals that this platform has and that the process does not ignore."""
     known = [signal.Signals[name] for name in NAMES if name in signal.Signals.__members__]
     return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
 def handled(handler: Handler) -> Iterator[None]:
-    """While inside, ``handler`` is called in the main thread, whatever that is doing; waiting for a write included."""
+    """Call ``handler`` in the main thread for each signal while inside, also if the main thread waits for a write."""
     before = {number: signal.signal(number, handler) for number in heeded_signals()}
     try:
         yield
@@ -59,9 +59,10 @@ def handled(handler: Handler) -> Iterator[None]:
 
 
 def interrupt_on_signal() -> None:
-    """From now on a first signal raises KeyboardInterrupt in the main thread, and a second one leaves at once.
+    """From now on the first signal raises KeyboardInterrupt in the main thread, and the second ends the process at once.
 
-    Where Python can raise nothing (a finaliser, a callback of the collector), the interrupt is raised again as soon as it can.
+    Python swallows an exception in some places (a finaliser, a callback of the garbage collector). The interrupt is raised again
+    after that.
     """
     received: list[int] = []
     swallowed: list[int] = []
@@ -72,7 +73,7 @@ def interrupt_on_signal() -> None:
             received.append(number)
         swallowed.clear()
         if len(received) > 1:
-            _leave_at_once("Left at once. The same command resumes.")
+            _leave_at_once("Ended at once. To resume, give the same command again.")
         raise KeyboardInterrupt
 
     def again(swallowing: UnraisableHookArgs) -> None:
@@ -88,10 +89,10 @@ def interrupt_on_signal() -> None:
 
 
 def keep_outcome(code: int, leave: Callable[[], None] = lambda: None, *, asked_before: bool = False) -> None:
-    """From now on the process ends with this exit code, whatever signals come.
+    """From now on the process ends with this exit code, also if signals arrive.
 
-    A first one leaves it `ENDING_S_MAX` to end in order; a second one, or any where it was ``asked_before``, calls ``leave`` and
-    ends it at once.
+    After a first signal it has `ENDING_S_MAX` seconds to end in order. A second signal, or the first if ``asked_before`` is true,
+    calls ``leave`` and ends it at once.
     """
     received = [0] if asked_before else []
 
@@ -108,11 +109,11 @@ def keep_outcome(code: int, leave: Callable[[], None] = lambda: None, *, asked_b
 
 @contextmanager
 def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
-    """While inside, a first signal calls ``stop(reason)`` in the running loop; a second calls ``leave`` and ends the process.
+    """While inside, the first signal calls ``stop(reason)`` in the running loop. The second calls ``leave`` and ends the process.
 
-    The ledger is durable at every moment, so that leaving at once loses nothing. The process ends at most `ENDING_S_MAX` after the
-    longest drain, whatever hangs: a name that is looked up, a disk, a pipe that nobody empties. After it, the outcome is decided
-    (see `keep_outcome`), though nobody has worked out the exit code yet.
+    The ledger is durable at every moment, so ending at once loses nothing. Even if something hangs (a name look-up, a disk, a pipe
+    that nobody reads), the process ends at most `ENDING_S_MAX` seconds after the longest drain. Afterwards signals do not change
+    the exit code (see `keep_outcome`).
     """
     import asyncio  # not needed to answer --help
 
@@ -122,7 +123,7 @@ def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> It
     received: list[int] = []
 
     def stop_in_order(name: str) -> None:
-        tell("Stopping: what is in flight is waited for. Once more to leave at once.")
+        tell("Stopping: waiting for the batches in flight. Press Ctrl-C again to end at once.")
         stop(f"{name} was received")
 
     def on_signal(number: int, _: FrameType | None) -> None:
@@ -132,7 +133,7 @@ def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> It
                 _thread.start_new_thread(_end_after, (DRAIN_S_MAX + ENDING_S_MAX, LEFT_AT_ONCE))
             loop.call_soon_threadsafe(stop_in_order, signal.Signals(number).name)
             return
-        _leave_at_once("Left at once. The same command resumes.", leave)
+        _leave_at_once("Ended at once. To resume, give the same command again.", leave)
 
     for number in heeded_signals():
         signal.signal(number, on_signal)
@@ -144,7 +145,7 @@ def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> It
 
 @contextmanager
 def leave_on_signal() -> Iterator[None]:
-    """While inside, a signal ends the process at once: there is nothing to bring into order, and a thread may hang."""
+    """While inside, a signal ends the process at once: nothing has been sent, and a thread may hang."""
     with handled(lambda *_: _leave_at_once("Stopped before anything was sent. The same command begins again.")):
         yield
 

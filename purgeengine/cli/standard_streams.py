@@ -1,7 +1,7 @@
-"""The three standard streams: a process may be started without them, and lose them while it runs.
+"""Keeps the three standard streams usable: a process may start without them, and lose them while it runs.
 
-Talk (standard error) is worth no run: where nobody reads it any more, it goes nowhere. Results (standard output) are a
-command's purpose: that they could not be written is an error for the command line to tell, unless the reader has gone, as
+A failure to write messages (standard error) never ends a run. Results (standard output) are the purpose of a command, so a failure
+to write them is an error that the command line reports, unless the reader has gone, as
 ``| head`` does, which is its right.
 """
 
@@ -20,21 +20,22 @@ class Talk(io.TextIOWrapper):
     """Standard error that never fails."""
 
     def write(self, text: str, /) -> int:
-        """Write what can be written."""
+        """Write the text, and ignore a failure."""
         with suppress(OSError, ValueError):
             return super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush what can be flushed."""
+        """Flush the stream, and ignore a failure."""
         with suppress(OSError, ValueError):
             super().flush()
 
 
 def prepare_streams() -> None:
-    """Open what the process was started without (``2>&-``, some service managers), and make standard error one that never fails.
+    """Open the streams that the process was started without (``2>&-``, some service managers). Standard error then never fails.
 
-    A number left free would be given to the next file opened. That may be a ledger, and what prints an error would write into it.
+    Otherwise the next file to be opened would get the free file descriptor. That may be a ledger, and error messages would be
+    written into it.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -51,7 +52,7 @@ def prepare_streams() -> None:
 
 @contextmanager
 def to_whoever_reads() -> Iterator[None]:
-    """Results written inside are nobody's loss where nobody reads: the command goes on, and keeps its exit code."""
+    """Ignore a failure to write results while inside, if the reader has gone. The command goes on and keeps its exit code."""
     try:
         yield
     except OSError as error:
@@ -61,7 +62,7 @@ def to_whoever_reads() -> Iterator[None]:
 
 
 def reader_has_gone(error: OSError) -> bool:
-    """Whether standard output failed because nobody reads it: a broken pipe, or a terminal that was closed."""
+    """Return whether standard output failed because the reader has gone: a broken pipe, or a closed terminal."""
     if isinstance(error, BrokenPipeError):
         return True
     try:
@@ -74,7 +75,7 @@ def reader_has_gone(error: OSError) -> bool:
 
 
 def silence_output() -> None:
-    """Let what is still to be written to standard output, buffered text included, go nowhere."""
+    """Discard everything that is still to be written to standard output, buffered text included."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

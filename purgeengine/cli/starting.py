@@ -1,4 +1,4 @@
-"""A purge as the command line shows it: a request and how it is to be told in, an exit code out."""
+"""Runs a purge for the command line: with its progress, signals, prompts, log and summary."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from purgeengine.jobs.request_input import Opener
 
 
 def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener) -> int:
-    """Carry out the request on the input that ``open_input`` opens, and show how it ends. Answers the exit code.
+    """Purge the input that ``open_input`` opens, print the summary, and return the exit code.
 
-    Where it opens nothing (None), the ledger is resumed as it is.
+    If ``open_input`` returns None, the ledger is resumed without its input.
     """
     from purgeengine import logs
     from purgeengine.cli.output.summary_text import show_summary

@@ -1,4 +1,4 @@
-"""The person in front of the terminal: asked there, and not on standard input, which may be the list of contacts."""
+"""Asks the user at the terminal. It does not use standard input, which may be the list of contacts."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from contextlib import contextmanager
 from typing import TextIO
 
 LINE_LENGTH_MAX = 100
-"""Characters read of an answer: more than any number has."""
+"""Most characters read of an answer: more than any number of rows has."""
 
 
 def tell_aside(sentence: str) -> None:
-    """Tell something on standard error, where it does not stand in the way of a result."""
+    """Print a sentence on standard error, so that it does not mix with a result on standard output."""
     import click
 
     click.echo(sentence, err=True)
 
 
 def ask(text: str, question: str) -> str | None:
-    """Show ``text``, ask the question, and answer the line typed; None where there is nobody to be asked.
+    """Show ``text``, ask the question, and return the line typed. None if nobody can be asked.
 
-    The controlling terminal is asked even when standard input, output and error all go elsewhere. A process in the background has
-    nobody either: it would be stopped by reading.
+    It uses the controlling terminal, even if standard input, output and error all go elsewhere. A process in the background cannot
+    ask either, because reading from the terminal would stop it.
     """
     with _opened_terminal() as terminal:
         if terminal is None:
@@ -40,7 +40,7 @@ def ask(text: str, question: str) -> str | None:
 
 @contextmanager
 def _opened_terminal() -> Iterator[tuple[TextIO, TextIO] | None]:
-    """The keyboard and the screen; standard input where it is a terminal and there is no other way."""
+    """Open the terminal for reading and for writing. If it cannot be opened, take standard input if that is a terminal."""
     names = ("CONIN$", "CONOUT$") if sys.platform == "win32" else ("/dev/tty", "/dev/tty")
     try:
         keyboard = open(names[0], encoding="utf-8", errors="replace")  # noqa: SIM115, PTH123 - a device

@@ -60,6 +60,10 @@ class Outcome(StrEnum):
         return self.worth_retrying
 
 
+WORTH_RETRYING = frozenset(outcome for outcome in Outcome if outcome.worth_retrying)
+"""The outcomes of the rows that a retry takes unless it is told others: refused, exhausted and skipped."""
+
+
 class Item(NamedTuple):
     """A valid row, as Graph will be asked for it.
 

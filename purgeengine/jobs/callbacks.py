@@ -1,4 +1,4 @@
-"""What a purge is handed to talk with whoever asked for it: questions, progress, and a handle that stops it."""
+"""How a purge talks with its caller: callbacks for questions and progress, and a handle that stops it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from purgeengine.errors import RunStopped
-from purgeengine.words import shown
+from purgeengine.words import AGAIN, shown
 
 if TYPE_CHECKING:
     from purgeengine.jobs.progress import Display
@@ -18,25 +18,34 @@ if TYPE_CHECKING:
 
 NO_REASON = "the caller asked for it"
 Stopping = Callable[[Callable[[str], None], Callable[[], None]], AbstractContextManager[None]]
-"""While inside, may call the first function with a reason to stop in an orderly way, and the second before leaving at once."""
+"""A context manager made from two functions. While inside, it may call the first with a reason, to stop the run in order, and the
+second just before the process ends at once."""
 
 
 @contextmanager
 def never_stopping(stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
-    """Let a run go on to its end."""
+    """Never stop the run."""
     yield
 
 
 def in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: object) -> None:
-    """Call the function soon in a loop that may run in another thread; a loop that has ended needs it no more."""
+    """Call the function soon in a loop that may run in another thread. If the loop has ended, do nothing."""
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *arguments)
 
 
 class StopHandle:
-    """Stops a purge in order, from any thread: nothing more is sent, batches in flight are waited for at most 30 s.
+    """Stops a purge in order, from any thread.
 
-    It stays stopped: a purge that is given a handle that was used before does not begin.
+        stop = purgeengine.StopHandle()
+        threading.Timer(3_600, stop.stop, ["one hour is over"]).start()
+        summary = purgeengine.purge(request, stop=stop)
+
+    After a stop nothing more is sent, the run waits at most 30 seconds for the batches in flight, and their answers are recorded.
+    `purge` then returns a `Summary` whose ``stopped`` gives the reason and whose ``exit_code`` is 4. If nothing was sent yet, it
+    raises `RunStopped`. The same request resumes.
+
+    A handle works once. A purge that is given a handle that has been stopped does not begin; make a new handle to resume.
     """
 
     def __init__(self) -> None:
@@ -46,11 +55,14 @@ class StopHandle:
 
     @property
     def reason(self) -> str | None:
-        """Why the purge is to stop, as half a sentence; None while it may go on."""
+        """The reason given to `stop`. None if nobody has asked for a stop."""
         return self._reason
 
     def stop(self, reason: str = NO_REASON) -> None:
-        """Ask for the stop. Only the first reason counts; safe to call again. It stops whatever the reason is."""
+        """Ask for the stop and return at once. ``reason`` becomes part of the sentence in `Summary.stopped`.
+
+        It is safe to call this again; the first reason stays. It stops whatever the reason is.
+        """
         reason = (reason if isinstance(reason, str) else shown(reason)).strip() or NO_REASON
         with self._lock:
             if self._reason is not None:
@@ -62,7 +74,10 @@ class StopHandle:
 
     @contextmanager
     def calling(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """While inside, a stop calls ``tell`` with its reason, in the thread that stops; at once where it has been asked for."""
+        """Call ``tell`` with the reason if a stop is asked for while inside, in the thread that asks for it.
+
+        If a stop was asked for before, ``tell`` is called at once.
+        """
         with self._lock:
             self._told.append(tell)
             reason = self._reason
@@ -76,58 +91,56 @@ class StopHandle:
 
     @contextmanager
     def stopping(self, stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
-        """`Stopping` by this handle, inside a running loop."""
+        """Stop the run when this handle is stopped. This is the handle's `Stopping`, to be used inside a running loop."""
         loop = asyncio.get_running_loop()
         with self.calling(lambda reason: in_loop(loop, stop, reason)):
             yield
 
     def check(self) -> None:
-        """Raise `RunStopped` where the stop was asked for: between two steps, before anything is sent."""
+        """Raise `RunStopped` if a stop was asked for. Called between two steps, before anything is sent."""
         if self._reason is not None:
-            raise RunStopped(
-                f"The purge was stopped before anything was sent: {self._reason}. The same request resumes it."
-            )
+            raise RunStopped(f"The purge was stopped before anything was sent: {self._reason}. To resume, {AGAIN}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Callbacks:
-    """What a purge calls on its way. Each of them may be left out."""
+    """The functions that a purge calls. Each may be left out."""
 
     confirm: Callable[[PurgePreview], bool] | None = None
-    """Asked before anything is sent, unless the request confirms the purge itself. It may raise a `PurgeEngineError`."""
+    """Called before anything is sent, unless the request has ``yes=True``. It may raise a `PurgeEngineError`."""
     tell: Callable[[str], None] | None = None
-    """Told sentences for people on the way; None where nobody wants to hear them."""
+    """Called with sentences for people during the steps before sending. None drops them."""
     tell_sign_in: Callable[[str], None] | None = None
-    """Told where a person has to sign in; None for standard error."""
+    """Called with the sentence that says where a person must sign in. None writes it to standard error."""
     tell_reading: Callable[[str], None] | None = None
-    """Told what was taken from the input, a line each, before anybody is asked; None for the log."""
+    """Called before the confirmation with lines that say how the input was read. None writes them to the log."""
     on_reading: Callable[[int], None] | None = None
-    """Told from time to time how many rows of the input have been read."""
+    """Called now and then with the number of input rows read so far."""
     display: Callable[[], Display] | None = None
-    """Makes what shows the run, when the run begins; None to show nothing."""
+    """Makes the display when the run begins. None shows nothing."""
     signing_in: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Around the first token, which may take long."""
+    """The context in which the first token is obtained. That may take long."""
     stopping: Stopping = never_stopping
-    """What may stop the run from outside while it sends: signals, on the command line."""
+    """What may stop the run from outside while it sends. On the command line: signals."""
     stop: StopHandle | None = None
-    """The same for every step of the purge."""
+    """The handle that stops the purge in any of its steps."""
     on_outcome: Callable[[int], object] = lambda exit_code: None
-    """Called with the exit code as soon as the run is over: from then on nothing changes it."""
+    """Called with the exit code as soon as the run is over. Nothing changes the code after that."""
 
     def check_stop(self) -> None:
-        """Raise `RunStopped` where a stop was asked for."""
+        """Raise `RunStopped` if a stop was asked for."""
         if self.stop is not None:
             self.stop.check()
 
     def reading(self, rows: int) -> None:
-        """Rows of the input have been read. Raises `RunStopped` where a stop was asked for."""
+        """Pass on how many rows of the input have been read. Raises `RunStopped` if a stop was asked for."""
         self.check_stop()
         if self.on_reading is not None:
             self.on_reading(rows)
 
     @contextmanager
     def stoppable(self, stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
-        """Both ways to stop, while the run sends."""
+        """Let both ``stopping`` and ``stop`` stop the run while it sends."""
         with self.stopping(stop, leave):
             if self.stop is None:
                 yield

@@ -1,9 +1,9 @@
-"""Where Graph and its login are: in which of Microsoft's clouds, by the name that was given and by the addresses."""
+"""Finds the addresses of Graph and its login, and the Microsoft cloud that they belong to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ from purgeengine.words import Spelling, as_fields
 
 @dataclass(frozen=True, slots=True)
 class GraphEndpoint:
-    """Where Graph and its login are, whom to trust there, and how to sign in."""
+    """The addresses of Graph and its login, the certificates to trust there, and how to sign in."""
 
     graph_url: str
     authority_url: str
@@ -24,6 +24,8 @@ class GraphEndpoint:
     cloud: str = "global"
     """A name in `CLOUDS`, or ``unknown``."""
     auth: Auth = "auto"
+    spelling: Spelling = field(default=as_fields, repr=False, compare=False)
+    """How sentences about the way to Graph write a setting."""
 
 
 def endpoint_of(
@@ -35,10 +37,10 @@ def endpoint_of(
     auth: Auth = "auto",
     spelling: Spelling = as_fields,
 ) -> GraphEndpoint:
-    """The way that these settings describe.
+    """Return the endpoint that these settings describe. None takes the default of the cloud.
 
     Raises `UsageProblem` for addresses that contradict each other or the cloud, for a cloud without contacts, and for a proxy or
-    certificates that cannot be used: before the input is read, which may take long, and before any name is looked up.
+    certificates that cannot be used. It connects to nothing, so that a mistake is found before a long input is read.
     """
     from purgeengine.edges.http.addresses import address_of, graph_root, proxy_for
     from purgeengine.edges.http.tls import tls_context
@@ -50,6 +52,7 @@ def endpoint_of(
         ca_file=Path(ca_file) if ca_file else None,
         cloud=chosen.name,
         auth=auth,
+        spelling=spelling,
     )
     proxy_for(graph_root(endpoint.graph_url))
     proxy_for(address_of(endpoint.authority_url, "The authority URL"))
@@ -61,11 +64,13 @@ def endpoint_of(
 def cloud_of(
     cloud: str | None, graph_url: str | None, authority_url: str | None, spelling: Spelling = as_fields
 ) -> Cloud:
-    """The cloud that is named or that the Graph address belongs to; `UNKNOWN_CLOUD` where neither says which.
+    """Return the cloud that is named, or that the Graph address belongs to. `UNKNOWN_CLOUD` if neither says which.
 
-    A cloud that is named is believed where the address is none of Microsoft's (a gateway, say), and this machine (a simulated
-    tenant) counts as the global one. Raises `UsageProblem` for a name that no cloud has, where two of the three belong to
-    different clouds, and for a cloud that has no contacts.
+    If the address is not Microsoft's (a gateway, for example), the named cloud holds. An address on this machine (a simulated
+    tenant) counts as the global cloud.
+
+    Raises `UsageProblem` for an unknown name, if two of the three arguments belong to different clouds, and for a cloud that has no
+    contacts.
     """
     if cloud is not None and cloud not in CLOUDS:
         raise UsageProblem(f"{spelling('cloud')} must be one of {', '.join(CLOUDS)}, not {printable(cloud, 40)!r}.")
@@ -75,14 +80,14 @@ def cloud_of(
     _refuse_other_cloud("authority_url", authority_url, _homes(_login_hosts(), authority_url), chosen, spelling)
     if not chosen.has_contacts:
         raise UsageProblem(
-            f"The {chosen.name} cloud has no contacts in Microsoft Graph at all, so there is nothing that could be deleted there. "
-            f"Nothing was sent. If the mailboxes are in another cloud, name it with {spelling('cloud')}."
+            f"The {chosen.name} cloud has no contacts in Microsoft Graph, so nothing can be deleted there. Nothing was sent. "
+            f"If the mailboxes are in another cloud, name it with {spelling('cloud')}."
         )
     return chosen
 
 
 def refuse_missing_action(action: Action, endpoint: GraphEndpoint, spelling: Spelling = as_fields) -> None:
-    """Raise `UsageProblem` where the cloud has no permanentDelete, and that is what is asked for."""
+    """Raise `UsageProblem` if the action is permanentDelete and the cloud does not have it."""
     cloud = CLOUDS.get(endpoint.cloud, UNKNOWN_CLOUD)
     if action is Action.PERMANENT_DELETE and cloud.has_permanent_delete is False:
         raise UsageProblem(
@@ -103,16 +108,16 @@ def _chosen(named: str | None, graph_url: str | None, graph_homes: list[str]) ->
 
 
 def _refuse_other_cloud(setting: str, given: str | None, homes: list[str], cloud: Cloud, spelling: Spelling) -> None:
-    """An address that no cloud has is the user's business; one of another cloud is a mistake.
+    """Raise `UsageProblem` if the address belongs to another cloud than the chosen one. An address that no cloud has is accepted.
 
-    What a cloud can do is decided by its name, so that its address must not come in under another.
+    The name of the cloud decides what a purge may ask for, so name and address must agree.
     """
     if not homes or cloud is UNKNOWN_CLOUD or cloud.name in homes:
         return
     option, named = spelling(setting), spelling("cloud")
     raise UsageProblem(
-        f"{option} {printable(given)} belongs to the {' or '.join(homes)} cloud, but this command uses the {cloud.name} cloud. "
-        f"{cloud.name} comes from {named} or {spelling('graph_url')}, or is the default. Give {spelling(f'cloud={homes[0]}')} "
+        f"{option} {printable(given)} belongs to the {' or '.join(homes)} cloud, but the cloud in use is {cloud.name}. "
+        f"That comes from {named} or {spelling('graph_url')}, or is the default. Give {spelling(f'cloud={homes[0]}')} "
         f"and leave {option} out. Nothing was sent."
     )
 
@@ -129,7 +134,7 @@ def _login_hosts() -> dict[str, list[str]]:
 
 
 def _host(url: str) -> str:
-    """The host in lower case, without a dot at its end; empty where there is none."""
+    """Return the host of a URL in lower case, without a dot at its end. Empty if there is none."""
     try:
         return (urlsplit(url.strip()).hostname or "").rstrip(".")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What must be true of a purge before anything is sent: its size, and whom it touches."""
+"""Checks a purge before anything is sent: its size, and the mailboxes that it would touch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from purgeengine.jobs.purge_request import PurgeRequest
 
 OVER_SHOWN = 5
-"""Mailboxes named of those that are too large."""
+"""Most mailboxes with too many rows that a sentence names."""
 
 
 def refusal(preview: Preview, request: PurgeRequest, user_filter: UserFilter) -> str | None:
-    """Why this may not be purged, as a sentence, or None when it may."""
+    """Return why the request's limits or filters refuse this purge, as a sentence. None if they allow it."""
     most, most_of_one, spell = request.max_items, request.max_items_per_mailbox, request.spelling
     if most is not None and preview.rows > most:
         there_are = "There is" if preview.rows == 1 else "There are"
@@ -30,29 +30,30 @@ def refusal(preview: Preview, request: PurgeRequest, user_filter: UserFilter) ->
             f"{user} ({number(rows)})" for user, rows in preview.largest_mailboxes[: min(over, OVER_SHOWN)]
         )
         return (
-            f"{counted(over, 'mailbox')} with more rows to purge than the {number(most_of_one)} that "
+            f"{counted(over, 'mailbox')} {'has' if over == 1 else 'have'} more rows to purge than the {number(most_of_one)} that "
             f"{spell('max_items_per_mailbox')} allows: {shown}{', …' if over > OVER_SHOWN else ''}. Nothing was sent."
         )
     if user_filter.only is not None and preview.left_out[NOT_NAMED] and not preview.only_matched:
         return (
-            f"None of the users that {spell('only_users')} lists occurs in the input: nothing would be purged, and all be left "
-            "out for good. Check the list. Nothing was sent."
+            f"None of the users that {spell('only_users')} lists occurs in the input. A run would purge nothing, and this ledger "
+            "would leave out all rows for good. Check the list. Nothing was sent."
         )
     return user_filter.blind_spot(preview.kinds)
 
 
 def left_out_lines(preview: Preview, request: PurgeRequest, user_filter: UserFilter) -> list[str]:
-    """What the filter does to this input, a sentence each; nothing where it does nothing and was not asked to."""
+    """Return sentences that say which rows the filter leaves out, and which users of its lists do not occur in the input."""
     exclude = request.spelling("exclude_users")
     lines = [
-        f"{counted(rows, 'row')} in {counted(preview.mailboxes_left_out[reason], 'mailbox')} left out: {reason.message}"
+        f"{counted(rows, 'row')} in {counted(preview.mailboxes_left_out[reason], 'mailbox')} {'is' if rows == 1 else 'are'} left "
+        f"out: {reason.message}"
         for reason, rows in preview.left_out.items()
     ]
     if preview.left_out_before:
         lines.append(
-            f"{counted(preview.left_out_before, 'row')} {'stays' if preview.left_out_before == 1 else 'stay'} left out: an earlier "
-            "run of this ledger was told to. What is wanted after all can be exported with --only skipped, and given to a new "
-            "ledger."
+            f"{counted(preview.left_out_before, 'row')} {'stays' if preview.left_out_before == 1 else 'stay'} left out, because a "
+            "filter of an earlier run of this ledger said so. To purge them after all, export them (purgeengine export, --only "
+            "skipped) and run that file with a new ledger."
         )
     for name, users, seen in (
         (exclude, user_filter.excluded, preview.excluded_seen),

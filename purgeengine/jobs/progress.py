@@ -1,4 +1,4 @@
-"""How a run stands while it goes on, and what shows it."""
+"""The figures of a run while it goes on, and the displays that show them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from purgeengine.engine.tally import Tally
 from purgeengine.jobs.sending_hours import seconds_until_done
 
 LOOK_EVERY_S = 2.0
-"""How often the end is foreseen anew: that takes a millisecond, and some forty with ten thousand mailboxes open."""
+"""Seconds between two estimates of the end. One takes about 1 ms, and about 40 ms with 10,000 mailboxes open."""
 
 
 class RunProgress:
-    """How a run stands. What takes time to work out is worked out at most once in `LOOK_EVERY_S`."""
+    """The figures of a run, read live. The estimate of the end is made at most once in `LOOK_EVERY_S` seconds."""
 
     def __init__(
         self, tally: Tally, scheduler: Scheduler, hours: Hours | None = None, clock: Clock | None = None
@@ -42,12 +42,15 @@ class RunProgress:
 
     @property
     def rate(self) -> float:
-        """Rows a second of late."""
+        """Rows settled per second, lately."""
         return self.tally.rate(self.elapsed_s)
 
     @property
     def left_s(self) -> float | None:
-        """Seconds that are likely left, with the hours in which nothing may be sent; None where the run is ended before."""
+        """Seconds that the run will probably still take, including the hours in which it may not send.
+
+        None if the time set for its end comes first.
+        """
         now = self._clock.monotonic()
         if not self.tally.left:
             return 0.0
@@ -61,30 +64,30 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a run stood at one moment."""
+    """The figures of a run at one moment, as ``on_progress`` receives them."""
 
     rows: int
     """All rows of the ledger."""
     settled: Mapping[Outcome, int]
-    """Rows that have their outcome, by outcome; those of earlier runs are among them."""
+    """Number of rows by outcome, for all rows that have one. Rows settled by earlier runs of this ledger are included."""
     left: int
     """Rows without an outcome."""
     per_s: float
-    """Rows settled a second, over the last half minute."""
+    """Rows settled per second, over the last half minute."""
     calls: int
-    """Calls to Graph so far."""
+    """Calls to Graph in this run so far. One call carries one batch."""
     throttled_mailboxes: int
-    """Mailboxes that wait because Graph asked them to."""
+    """Mailboxes that are waiting because Graph throttled them."""
     blocked_for_s: float
-    """Seconds for which nothing is sent at all, because Graph asked the app to wait or does not answer; else 0."""
+    """Seconds for which nothing will be sent at all, because Graph asked the app to wait or does not answer. Otherwise 0."""
     elapsed_s: float
     """Seconds since the run began to send."""
     left_s: float | None
-    """Seconds that are likely left; None where the hours end the run before."""
+    """Seconds that the run will probably still take. None if ``hours.until_utc`` ends the run first."""
 
     @classmethod
     def of(cls, standing: RunProgress) -> Progress:
-        """How the run stands now."""
+        """Read the figures now."""
         tally, view = standing.tally, standing.scheduler.view
         return cls(
             rows=tally.rows,
@@ -100,15 +103,15 @@ class Progress:
 
 
 class Display(Protocol):
-    """Shows figures until it is closed."""
+    """Shows the figures of a run until it is closed. ``every_s`` is the time between two redraws, in seconds."""
 
     every_s: float
 
     def show(self, standing: RunProgress) -> None:
-        """Redraw."""
+        """Draw the figures anew."""
 
     def close(self) -> None:
-        """Leave the terminal as it was; safe to call twice."""
+        """Restore the terminal. It is safe to call this twice."""
 
 
 class Silence:
@@ -117,14 +120,14 @@ class Silence:
     every_s = 3600.0
 
     def show(self, standing: RunProgress) -> None:
-        """Nothing."""
+        """Show nothing."""
 
     def close(self) -> None:
-        """Nothing to do."""
+        """There is nothing to close."""
 
 
 class ProgressDisplay:
-    """Hands a `Progress` to a function, at most every `LOOK_EVERY_S` seconds, and once more when the run has ended."""
+    """Gives a `Progress` to a function, at most every `LOOK_EVERY_S` seconds, and once more when the run has ended."""
 
     every_s = LOOK_EVERY_S
 
@@ -132,16 +135,16 @@ class ProgressDisplay:
         self._hand_over = hand_over
 
     def show(self, standing: RunProgress) -> None:
-        """Hand it over. The function must not raise."""
+        """Call the function. It must not raise."""
         self._hand_over(Progress.of(standing))
 
     def close(self) -> None:
-        """Nothing to do."""
+        """There is nothing to close."""
 
 
 @asynccontextmanager
 async def shown(display: Display, standing: RunProgress) -> AsyncIterator[None]:
-    """Refresh the display while inside."""
+    """Redraw the display regularly while inside, and once more at the end."""
 
     async def refresh() -> None:
         while True:

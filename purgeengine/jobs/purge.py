@@ -1,4 +1,4 @@
-"""The pieces of a run put together: a ledger, a scheduler, a way to Graph, and what is shown meanwhile."""
+"""Runs the purge of a ledger: joins the ledger, the scheduler, the connection to Graph and the display, and sums up the run."""
 
 from __future__ import annotations
 
@@ -35,45 +35,46 @@ from purgeengine.jobs.resume import take_up
 from purgeengine.jobs.summary import Summary, exit_code_of
 from purgeengine.run_limits import Limits
 from purgeengine.version import __version__
-from purgeengine.words import Spelling, as_fields, duration
+from purgeengine.words import AGAIN, Spelling, as_fields, duration
 
 MAILBOXES_TOLD = 20
-"""Mailboxes in which nothing was found that a summary names."""
+"""Most mailboxes that a summary names as ones in which nothing was found."""
 
-HALTS: dict[HaltReason, Callable[[str], PurgeEngineError]] = {
-    HaltReason.REFUSED_APP: lambda said: TokenError(
+HALTS: dict[HaltReason, Callable[[str, Spelling], PurgeEngineError]] = {
+    HaltReason.REFUSED_APP: lambda said, spell: TokenError(
         f"Graph refused the app: {said}. Check its permission (Contacts.ReadWrite with admin consent) and the tenant, "
-        "then give the same command again."
+        f"then {spell(AGAIN)}."
     ),
-    HaltReason.UNAUTHORIZED: lambda said: TokenError(
-        f"Graph answered 401 ({said}) for every mailbox, and no row was purged. Either the app's token is refused (check its "
-        "permission and the tenant), or Graph cannot reach these mailboxes: they are on premises in a hybrid tenant, or they do "
-        "not exist. Try one mailbox that is known to work (check --probe), or leave these out (--exclude-users), "
-        "then give the same command again."
+    HaltReason.UNAUTHORIZED: lambda said, spell: TokenError(
+        f"Graph answered 401 ({said}) for every mailbox, and no row was purged. Either Graph refuses the app's token (check its "
+        "permission and the tenant), or it cannot reach these mailboxes: they are on premises in a hybrid tenant, or they do "
+        "not exist. Look at a mailbox that is known to work (purgeengine check LIST --probe 1), or leave these out "
+        f"({spell('exclude_users')}), then {spell(AGAIN)}."
     ),
-    HaltReason.NO_SUCH_ACTION: lambda said: TokenError(
+    HaltReason.NO_SUCH_ACTION: lambda said, spell: TokenError(
         f"Permanent deletion of contacts does not exist at this Graph address ({said}). Only the global cloud has it. The app's "
-        "permission is not the cause, and no row was marked as refused. Run the list with --action delete and a new ledger "
-        "(--ledger)."
+        f"permission is not the cause, and no row was marked as refused. Run the list with {spell('action=delete')} and a new "
+        f"ledger ({spell('ledger')})."
     ),
-    HaltReason.BATCHES_REFUSED: lambda said: RunStopped(
-        f"Graph refused one batch after the other as a whole ({said}), though each held a single row. The rows are hardly the "
-        "cause. Look for what changes a request on its way, such as a proxy or a gateway. The same command resumes the run. "
-        "purgeengine retry asks again for the rows that were refused."
+    HaltReason.BATCHES_REFUSED: lambda said, spell: RunStopped(
+        f"Graph refused several batches in a row as a whole ({said}), though each held a single row. The rows are probably not the "
+        "cause. Look for something that changes requests on their way, such as a proxy or a gateway. To resume, "
+        f"{spell(AGAIN)}. To send the refused rows again, use purgeengine retry."
     ),
-    HaltReason.THROTTLED: lambda said: RunStopped(
-        f"Graph refused every call as too fast ({said}), however long the waits became, so the run was stopped. Something else may "
-        "use up the app's limits. The same command resumes it."
+    HaltReason.THROTTLED: lambda said, spell: RunStopped(
+        f"Graph refused every call as too fast ({said}), even after long waits, so the run was stopped. Another program may be "
+        f"using up the app's limits. To resume, {spell(AGAIN)}."
     ),
-    HaltReason.OUTAGE: lambda said: RunStopped(
-        f"Graph has not answered for a long time, so the run was stopped. {f'Last heard: {said}. ' if said else ''}"
-        "The same command resumes it."
+    HaltReason.OUTAGE: lambda said, spell: RunStopped(
+        f"Graph has not answered for a long time, so the run was stopped. {f'Last error: {said}. ' if said else ''}"
+        f"To resume, {spell(AGAIN)}."
     ),
-    HaltReason.WAIT_TOO_LONG: lambda said: RunStopped(
-        f"Graph asked the app for a wait that is longer than the longest wait of a run ({said}). The same command resumes it after "
+    HaltReason.WAIT_TOO_LONG: lambda said, spell: RunStopped(
+        f"Graph asked the app for a wait that is longer than the longest wait of a run ({said}). To resume, {spell(AGAIN)} after "
         "that time."
     ),
 }
+"""The error for each reason to halt, made of what Graph said and of how the front end writes a setting."""
 
 
 @dataclass(slots=True)
@@ -88,18 +89,22 @@ class Purge:
     threshold: FailureThreshold | None = None
     seed: int | None = None
     auto_stop: bool = False
-    """Whether to stop by itself when the run looks wrong."""
+    """True if the run stops by itself when it looks wrong."""
     hours: Hours | None = None
-    """When it may send; None for any time."""
+    """When the run may send. None allows any time."""
     spelling: Spelling = as_fields
-    """How whoever asked for the run writes a setting."""
+    """How sentences write a setting."""
     stopping: Stopping = never_stopping
-    """What may stop the run from outside: signals, on the command line."""
+    """What may stop the run from outside. On the command line: signals."""
     on_outcome: Callable[[int], object] = lambda exit_code: None
-    """Called with the exit code as soon as the run is over: from then on nothing changes it."""
+    """Called with the exit code as soon as the run is over. Nothing changes the code after that."""
 
     def run(self) -> Summary:
-        """Purge what the ledger still has to do, and sum up. Raises nothing that the run itself can cause: see `stopped`."""
+        """Purge the rows that the ledger has left, and return the summary.
+
+        An error that ends the run early is not raised; `Summary.stopped` tells it. Raises `LedgerError` if the ledger cannot be
+        read before or after the run.
+        """
         counts = self.ledger.counts()
         tally = Tally(counts.rows, counts.outcomes, self.threshold, AutoStop(self.spelling) if self.auto_stop else None)
         started = time.monotonic()
@@ -125,6 +130,7 @@ class Purge:
                 clock,
                 self.seed,
                 token_renewable=self.tokens.describe().method != READY_METHOD,
+                spelling=self.spelling,
             )
         except RunStopped as error:
             return None, error
@@ -150,7 +156,7 @@ class Purge:
             recorder.close()
 
     def _asked(self) -> dict[str, Any]:
-        """What a report tells of the run; nothing secret."""
+        """Return what a report says about how the run was started. It holds nothing secret."""
         identity = self.tokens.describe()
         return {
             "version": __version__,
@@ -165,7 +171,7 @@ class Purge:
         }
 
     async def _watched(self, engine: Engine, tally: Tally) -> PurgeEngineError | None:
-        """Run the engine under the display and the signals; answer what stopped it, if anything did."""
+        """Run the engine with the display and what may stop it. Return the error that ended it early, or None."""
         try:
             with self.stopping(engine.stop, self.display.close):
                 async with shown(self.display, RunProgress(tally, engine.scheduler, self.hours)):
@@ -173,9 +179,10 @@ class Purge:
         except PurgeEngineError as error:
             return error
         if engine.halted is not None:
-            return halted(engine.halted, engine.claims)
+            return halted(engine.halted, engine.claims, self.spelling)
         if engine.stop_reason is not None:
-            return RunStopped(f"The run was stopped: {engine.stop_reason.rstrip('.')}. The same command resumes it.")
+            reason = engine.stop_reason.rstrip(".")
+            return RunStopped(f"The run was stopped: {reason}. To resume, {self.spelling(AGAIN)}.")
         return None
 
     def _summary(
@@ -209,8 +216,11 @@ class Purge:
         )
 
 
-def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
-    """Why the scheduler stopped the run, as the error that ends it; ``claims`` is what Graph wanted of the last refused token."""
+def halted(halt: Halt, claims: str = "", spelling: Spelling = as_fields) -> PurgeEngineError:
+    """Return the error that says why the scheduler halted the run.
+
+    ``claims`` is the claims challenge with which Graph refused the last token, or empty.
+    """
     reply = unwrapped(halt.reply)
     parts = (reply.status or "", reply.code, reply.message) if reply.from_graph else (reply.message,)
     said = " ".join(str(part) for part in parts if part).rstrip(".")
@@ -219,7 +229,7 @@ def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
     if reply.code.lower() == "organizationfromtenantguidnotfound":
         return TokenError(
             f"Graph does not know the tenant of the token ({said}). The id of the tenant is wrong, the tenant belongs to another "
-            "cloud, or it has no Exchange Online. Check AZURE_TENANT_ID and --cloud, then give the same command again."
+            f"cloud, or it has no Exchange Online. Check AZURE_TENANT_ID and {spelling('cloud')}, then {spelling(AGAIN)}."
         )
     if halt.reason is HaltReason.REFUSED_APP and judge(reply) is not Verdict.APP_REFUSED and reply.status == 401:
         wanted = in_words(reply.message, claims)
@@ -228,22 +238,22 @@ def halted(halt: Halt, claims: str = "") -> PurgeEngineError:
             f"Graph refused the token, and each new one as well: {said}.{challenge} Check the tenant, the app and its permission "
             "(Contacts.ReadWrite with admin consent)"
             + (", and the policies that apply to it (Conditional Access)" if wanted else "")
-            + ", then give the same command again."
+            + f", then {spelling(AGAIN)}."
         )
     if halt.reason is HaltReason.OUTAGE and not reply.from_graph:
         return RunStopped(
-            f"The run was stopped because Graph itself did not answer. {said}. The same command resumes it."
+            f"The run was stopped because Graph itself did not answer. {said}. To resume, {spelling(AGAIN)}."
         )
-    return HALTS[halt.reason](said)
+    return HALTS[halt.reason](said, spelling)
 
 
 def log_doubt(summary: Summary) -> None:
-    """Warn where nothing, or nearly nothing, was found under its id."""
+    """Log a warning if hardly any contact was found under its id."""
     if summary.absence is not None:
         logs.get_logger().warning(logs.RUN_DOUBTED, because=summary.absence.sentence)
 
 
 def log_end(summary: Summary) -> None:
-    """One event that says how the run ended, for automation that reads logs."""
+    """Log one event that says how the run ended, for automation that reads logs."""
     event = logs.RUN_ENDED if summary.complete else logs.RUN_STOPPED
     logs.get_logger().info(event, **{key: value for key, value in summary.as_json().items() if key != "ledger"})

@@ -1,4 +1,4 @@
-"""What a run would do with an input, or with what a ledger still has to do. Nothing is sent or written."""
+"""Works out what a run would do with an input, or with the rows that a ledger has left. It sends nothing and writes no ledger."""
 
 from __future__ import annotations
 
@@ -27,56 +27,67 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PurgePreview:
-    """All rows of the input: those to purge, those left out now, and those with an outcome add up to them."""
+    """What a purge would do, as `plan` returns it and ``confirm`` receives it."""
 
     source: str
-    """What was looked at, in a few words."""
+    """What was looked at, in a few words: the number of files, or the ledger."""
     rows: int
+    """All rows of the input: those to purge, those that a filter leaves out, and those that have an outcome."""
     mailboxes: int
+    """Mailboxes that the valid rows name."""
     outcomes: Mapping[Outcome, int]
-    """Rows that have their outcome: wrong and repeated ones from the start, and what earlier runs of the ledger left."""
+    """Rows that have an outcome already, by outcome: invalid rows, duplicates, and what earlier runs of the ledger settled."""
     preview: Preview
+    """Figures by mailbox and filter. ``to_purge``, ``mailboxes_to_purge`` and ``largest_mailboxes`` read from it."""
     in_doubt: int = 0
-    """Rows to purge that were sent before, answer unknown."""
+    """Those of the rows to purge that were sent before and whose answer is unknown."""
     invalid_by_reason: Mapping[str, int] = field(default_factory=dict)
+    """Invalid rows by reason. Empty if a ledger was looked at."""
     invalid_examples: Sequence[InvalidExample] = ()
+    """Some invalid rows. Empty if a ledger was looked at."""
     reading: Mapping[str, Any] | None = None
-    """What was taken from the input and left alone there; None where a ledger of an earlier version does not tell."""
+    """How the input was read: its columns, and the files that were left alone. None if an old ledger does not say."""
     unusable: InputError | None = None
-    """Why a run would be refused, where not one row can be sent."""
+    """Why a run would be refused, if no row can be sent. Otherwise None."""
     deletion: Operation = PERMANENT
-    """What would be done to each contact."""
+    """The operation on each contact."""
     tenant_id: str = ""
-    """Whose contacts they are, where somebody has signed in; else empty."""
+    """The id of the tenant. Empty before signing in, as in `plan`."""
     refused: str | None = None
-    """Why a run would be refused by what the request allows, as a sentence; None where it may go on, or was not asked."""
+    """Why the request's limits and filters would refuse the purge, as a sentence. None if they allow it. Only `plan` fills it."""
     warnings: Sequence[str] = ()
-    """What makes one doubt that this is what was meant, a sentence each."""
+    """Sentences about what may not be as intended, such as files that were left alone. Only `plan` fills it."""
 
     @property
     def to_purge(self) -> int:
-        """Rows that would be sent."""
+        """The number of rows that would be sent."""
         return self.preview.rows
 
     @property
     def mailboxes_to_purge(self) -> int:
-        """Mailboxes from which something would be purged."""
+        """The number of mailboxes from which rows would be purged."""
         return self.preview.mailboxes
 
     @property
     def largest_mailboxes(self) -> Sequence[tuple[str, int]]:
-        """The mailboxes with most rows to purge, and how many those are, largest first."""
+        """The mailboxes with the most rows to purge, largest first, each as ``(user, rows)``."""
         return self.preview.largest_mailboxes
 
 
 def plan(
     request: PurgeRequest, on_reading: Callable[[int], None] | None = None, open_input: Opener | None = None
 ) -> PurgePreview:
-    """What a run of this request would do, on the ledger where there is one, else on the input. No token is needed.
+    """Return what a run of this request would do: with the ledger if it exists, otherwise with the input. It needs no token.
 
-    ``open_input`` opens another input than the request's own. Raises what the run would raise before it signs in. Why it would be
-    refused after that is in `PurgePreview.refused`.
+    ``on_reading`` is called now and then with the number of rows read. ``open_input`` opens another input than the request's own.
+    Raises what the run would raise before it signs in. `PurgePreview.refused` says why the run would be refused after that.
     """
+    if request.retry_of is not None and open_input is None:
+        from purgeengine.jobs.opened_retry import opened_retry
+
+        with opened_retry(request) as retry:
+            retry.has_work()
+            return plan(retry.request, on_reading, retry.rows)
     refuse_missing_action(request.deletion().action, request.endpoint(), request.spelling)
     return preview_of(request, on_reading, open_input)
 
@@ -84,7 +95,7 @@ def plan(
 def preview_of(
     request: PurgeRequest, on_reading: Callable[[int], None] | None = None, open_input: Opener | None = None
 ) -> PurgePreview:
-    """As `plan`, and the way to Graph is not looked at."""
+    """Do what `plan` does, without checking the cloud and the addresses of Graph."""
     if open_input is not None:
         return _planned(request, opened_for(request, open_input), on_reading)
     with opening(request) as opener:
@@ -109,14 +120,14 @@ def _planned(
     warnings = [*warnings_of(found.reading), *left_out_lines(found.preview, request, user_filter)]
     if request.resolve_users and not is_staged:
         warnings.append(
-            f"A dry run asks Graph nothing: names are not looked up ({request.spelling('resolve_users')}), so that a mailbox with "
-            "two of them counts twice here, and a list finds it by the name in the input only."
+            f"A dry run asks Graph nothing, so it does not look up users ({request.spelling('resolve_users')}). Here a mailbox "
+            "with two names counts twice, and the lists of users match only the names in the input."
         )
     return replace(found, refused=unusable or refusal(found.preview, request, user_filter), warnings=tuple(warnings))
 
 
 def refuse_planned(found: PurgePreview) -> None:
-    """Raise `UsageProblem` where the run would be refused."""
+    """Raise `UsageProblem` if the run would be refused."""
     if found.refused is not None:
         raise found.unusable or UsageProblem(found.refused)
 
@@ -124,7 +135,7 @@ def refuse_planned(found: PurgePreview) -> None:
 def preview_of_input(
     source: Input | Source, user_filter: UserFilter, on_progress: Callable[[int], None] | None = None
 ) -> PurgePreview:
-    """Read the whole input. Raises `InputError` when it cannot be used at all."""
+    """Read the whole input. Raises `InputError` if it cannot be used at all."""
     from purgeengine.core.graph.identifiers import mailbox_key
     from purgeengine.edges.ledger import Preview, survey_input
     from purgeengine.edges.ledger.staging.survey import no_usable_row
@@ -149,7 +160,7 @@ def preview_of_input(
 
 
 def preview_of_ledger(folder: Path, source: Input | None, user_filter: UserFilter) -> PurgePreview:
-    """Look into the ledger. Raises `LedgerMismatch` when it belongs to another input than this."""
+    """Read the ledger. Raises `LedgerMismatch` if it was made from another input than ``source``."""
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.ledger.staging.folder import refuse_other_input
 
@@ -160,7 +171,7 @@ def preview_of_ledger(folder: Path, source: Input | None, user_filter: UserFilte
 
 
 def preview_of_open_ledger(ledger: Ledger, user_filter: UserFilter, tenant_id: str) -> PurgePreview:
-    """The same for a ledger that is in use, of a tenant that is known."""
+    """Return the preview of a ledger that this process has open, with its tenant."""
     return replace(_of_a_ledger(ledger, ledger.reading, user_filter), tenant_id=tenant_id)
 
 

@@ -1,8 +1,11 @@
-"""Everything that a purge is asked, as one frozen value: made once, from options or by a caller of the API, and never changed."""
+"""`PurgeRequest`: everything that a purge is asked to do, as one frozen value.
+
+It is made once, from the options of the command line or by a caller of the API, and never changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 from purgeengine.core.graph.identifiers import user_problem
 from purgeengine.core.graph.operations import Action, IdType, Operation, deletion_by
 from purgeengine.core.graph.text import escaped, printable
+from purgeengine.core.model import Outcome
 from purgeengine.core.policy.filters import UserFilter, UserList, entry_problem
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint, endpoint_of
@@ -22,18 +26,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from purgeengine.core.policy.auto_stop import FailureThreshold
+    from purgeengine.edges.ledger import Selection
 
 PROBES_MAX = 100
-"""Mailboxes that may be looked at first; each costs it a few requests."""
+"""Most mailboxes that ``probe`` may look at. Each look uses up a few of the mailbox's requests."""
 ROLES = ("user", "folder", "contact")
 
 Row = tuple[str, str | None, str]
-"""User, folder id (empty or None where it is not known), contact id."""
+"""User, folder id (empty or None if it is not known), contact id."""
 Chosen = TypeVar("Chosen", Action, IdType)
 
 
 class AccessToken(Protocol):
-    """A token and when it runs out, in seconds since 1970, as ``azure.core.credentials.AccessToken`` has them."""
+    """A token and the time at which it expires, in seconds since 1970. ``azure.core.credentials.AccessToken`` is one."""
 
     @property
     def token(self) -> str: ...  # noqa: D102
@@ -42,7 +47,7 @@ class AccessToken(Protocol):
 
 
 class TokenCredential(Protocol):
-    """What every credential of azure-identity is: an object that gives a token for scopes."""
+    """An object that returns a token for the scopes it is asked for. Every synchronous credential of azure-identity is one."""
 
     def get_token(self, *scopes: str, claims: str | None = None) -> AccessToken: ...  # noqa: D102
 
@@ -51,76 +56,110 @@ class TokenCredential(Protocol):
 class PurgeRequest:
     """What to purge, how, and what must be true before anything is sent.
 
-    Raises `UsageProblem`, which names the field, for a value that cannot be used. No file is read and nothing is asked for before
-    the request is carried out.
+        request = purgeengine.PurgeRequest(
+            inputs="contacts.csv", ledger="cleanup", exclude_users=["ceo@contoso.com"], max_items=50_000, max_failures="2%"
+        )
+
+    Only ``ledger`` is always needed for a purge, and for a new ledger ``inputs`` or ``retry_of``. A request is checked when it
+    is made; reading files, signing in and sending happen in `plan` and `purge`. ``dataclasses.replace`` makes a changed copy.
+
+    Raises `UsageProblem`, which names the field, for a value that cannot be used.
     """
 
     inputs: str | Path | Iterable[str | Path] | Iterable[Row] | pa.Table = ()
-    """The rows: files or folders of CSV, JSON or Parquet; or (user, folder, contact) rows; or a pyarrow Table with such columns.
-    Empty to go on with the rows of a ledger that exists."""
+    """The contacts to purge, in one of three forms: paths of CSV, JSON or Parquet files, or of folders of them; an iterable of
+    ``(user, folder, contact)`` rows, with None where the folder is not known; or a pyarrow Table with such columns. Leave it
+    empty to resume an existing ledger without its input."""
     ledger: str | Path | None = None
-    """Folder of the ledger, made when it is new. The same request with the same folder resumes. Only `plan` needs none."""
+    """The folder of the ledger. A purge creates it if it does not exist, and resumes it if it does. It must be on a local disk.
+    `plan` does not need one."""
+
+    retry_of: str | Path | None = None
+    """The folder of an earlier ledger whose failed rows are to be purged again, instead of ``inputs``. ``ledger`` names another
+    folder, for the ledger of the retry. Users, ids and columns are read from the earlier ledger, which is not changed."""
+    only: Iterable[Outcome | str] | None = None
+    """With ``retry_of``: the outcomes of the rows to retry, such as ``{"exhausted"}``. None takes refused, exhausted and skipped
+    rows."""
+    codes: Iterable[str | int] | None = None
+    """With ``retry_of``: of these rows, take only those whose last answer is one of these: error codes or statuses, such as
+    ``["ErrorAccessDenied", 429, "5xx"]``, or ``"none"`` for rows without an answer. None takes all."""
+    unfinished: bool = False
+    """With ``retry_of``: True retries rows of a ledger in which other rows have no outcome yet. False refuses such a ledger."""
 
     columns: Mapping[str, str] | None = None
-    """Columns of the input by role (``user``, ``folder``, ``contact``), where they are not called as expected; an empty name leaves
-    the folder out."""
+    """Names of the input's columns by role (``user``, ``folder``, ``contact``), such as ``{"user": "Owner"}``. Give them only if
+    the names are unusual. ``{"folder": ""}`` ignores the folder column. None finds the columns by their usual names."""
     user: str | None = None
-    """The user of every row, for a list of one mailbox without such a column."""
+    """The user of every row, for a list of one mailbox that has no user column: a user principal name or an object id."""
     clean: bool = False
-    """True if names and ids are mended where their meaning is certain."""
+    """True corrects names and ids whose meaning is certain: invisible characters, ``SMTP:`` or ``mailto:`` before an address,
+    braces around a GUID. False leaves such rows invalid."""
     allow_unread: bool = False
-    """With ``yes``: whether a folder is taken although not all in it can be read."""
+    """With ``yes``: True accepts an input folder in which some files cannot be read as input. False refuses it."""
 
-    action: Action | Literal["permanentDelete", "delete"] = Action.PERMANENT_DELETE
-    """What is done to each contact. ``delete`` moves it to Deleted Items."""
-    id_type: IdType | Literal["default", "immutable"] = IdType.DEFAULT
-    """Which ids the input holds."""
+    action: Action | Literal["permanentDelete", "delete"] | None = None
+    """``"permanentDelete"`` moves each contact to the Purges folder, where its user cannot reach it. ``"delete"`` moves it to
+    Deleted Items, where its user can restore it. None means ``"permanentDelete"``; with ``retry_of``, the action of the earlier
+    ledger."""
+    id_type: IdType | Literal["default", "immutable"] | None = None
+    """The kind of contact ids in the input: ``"immutable"`` if they were listed with ``Prefer: IdType="ImmutableId"``. None
+    means ``"default"``; with ``retry_of``, the kind of the earlier ledger."""
 
     cloud: str | None = None
-    """A national cloud by name (``global``, ``usgov``, ``china`` and others); that of ``graph_url``, or global, where None."""
+    """The name of a Microsoft cloud (``global``, ``usgov``, ``dod``, ``china``, ``bleu``, ``delos``). None takes the cloud that
+    ``graph_url`` belongs to, or the global one."""
     graph_url: str | None = None
-    """Graph's root, instead of the cloud's."""
+    """The root address of Graph. None takes the cloud's."""
     authority_url: str | None = None
-    """The login's root, instead of the cloud's."""
+    """The root address of the login. None takes the cloud's."""
     ca_file: str | Path | None = None
-    """Certificates (PEM) to trust for the login and Graph, instead of the usual ones."""
+    """A PEM file with the certificates to trust for the login and Graph. None trusts the usual ones."""
     auth: Auth = "auto"
-    """How to sign in by what the environment offers, where neither ``access_token`` nor ``credential`` is given."""
+    """How to sign in from environment variables: ``token``, ``secret``, ``certificate``, ``federated``, ``managed-identity`` or
+    ``device-code``. ``auto`` takes the first that the environment offers. Leave it if you give ``access_token`` or
+    ``credential``."""
     access_token: str | None = field(default=None, repr=False)
-    """A ready token. It cannot be renewed: when it runs out, the run stops, and resumes with another."""
+    """A ready access token for Graph. It cannot be renewed: when it expires, the run stops with `Summary.exit_code` 3, and a
+    request with a new token resumes it."""
     credential: TokenCredential | None = field(default=None, repr=False)
-    """An object with ``get_token(*scopes)``, such as a credential of azure-identity. It is asked in a thread of its own."""
+    """An object with ``get_token(*scopes)``, such as a synchronous credential of azure-identity. It is called in its own thread,
+    before each token expires."""
 
     protected_users: Iterable[str] = ()
-    """Users that are never touched: user principal names, object ids, or patterns such as ``*@board.contoso.com``."""
+    """Users whose mailboxes are never touched: user principal names, object ids, or patterns such as ``*@board.contoso.com``.
+    ``only_users`` does not overrule it."""
     exclude_users: Iterable[str] = ()
-    """Users that are left out."""
+    """Users to leave out, in the same forms."""
     only_users: Iterable[str] | None = None
-    """The only users that are wanted; None for all."""
+    """The only users to purge from, in the same forms. None means all users of the input."""
     resolve_users: bool = False
-    """Whether users are looked up first, so that a mailbox under two names is one. Needs User.ReadBasic.All."""
+    """True looks up every user in Graph when a new ledger is made, so that a mailbox that the input names in two ways counts as
+    one. The app needs the permission User.ReadBasic.All."""
     probe: int | None = None
-    """How many mailboxes to look at before anything is sent, 1 to 100; None for none."""
+    """The number of mailboxes to look at before anything is deleted, 1 to 100. If none of them can be purged, the purge is refused.
+    None looks at none."""
 
     max_items: int | None = None
-    """Refuse an input with more rows to purge than this."""
+    """Refuse the purge if more rows than this are to be purged. None sets no limit."""
     max_items_per_mailbox: int | None = None
-    """Refuse an input with more rows to purge than this in any mailbox."""
+    """Refuse the purge if more rows than this are to be purged in any one mailbox. None sets no limit."""
     max_failures: int | str | None = None
-    """Stop when more rows than this (50), or a larger share of them (``"2%"``), have failed."""
+    """Stop the run when more of its rows than this have failed: a number (``50``), or a share of the rows that it has settled
+    (``"2%"``, once it has settled 100). None sets no limit."""
     auto_stop: bool = True
-    """Whether a run that looks wrong stops by itself: denials in a row, most rows failing."""
+    """True stops a run that looks wrong, for example because many mailboxes in a row deny access or most rows fail."""
     yes: bool = False
-    """Whether the purge is confirmed. Without it, nothing is sent unless a callback confirms."""
+    """True confirms the purge. If False, nothing is sent unless the callback ``confirm`` returns True."""
 
     limits: Limits = field(default_factory=Limits)
-    """Graph's limits, and how gentle to be."""
+    """How fast to send and how long to wait, such as ``Limits(connections=16, requests_per_s=200)``. The default stays within
+    Graph's own limits."""
     hours: SendingHours | None = None
-    """When sending is allowed; None for any time."""
+    """When the run may send, and when it must end. None allows any time."""
     seed: int | None = None
-    """Repeats the same random choices; None for new ones."""
+    """A seed that makes the random choices repeatable. None draws a new one."""
     spelling: Spelling = field(default=as_fields, repr=False, compare=False)
-    """How the front end that made the request writes a setting, for sentences that name one."""
+    """Internal: how error sentences write the name of a setting (``max_items`` or ``--max-items``). Leave it."""
 
     def __post_init__(self) -> None:
         refuse_odd_types(self)
@@ -128,13 +167,19 @@ class PurgeRequest:
             object.__setattr__(self, name, users_of(self, name))
         if isinstance(self.inputs, str | Path):
             object.__setattr__(self, "inputs", (self.inputs,))
+        for name in ("only", "codes"):
+            object.__setattr__(self, name, _words(getattr(self, name)))
+        if self.retry_of is None:  # a retry learns what is not given from the earlier ledger
+            object.__setattr__(self, "action", Action.PERMANENT_DELETE if self.action is None else self.action)
+            object.__setattr__(self, "id_type", IdType.DEFAULT if self.id_type is None else self.id_type)
         if self.user is not None:
             object.__setattr__(self, "user", self.user.strip())
         self.validate()
 
     def validate(self) -> None:
-        """Raise `UsageProblem` naming the first field that cannot be used."""
+        """Raise `UsageProblem` for the first field that cannot be used. Making a request calls this."""
         spell = self.spelling
+        self._refuse_retry()
         self._refuse_columns()
         if self.user is not None and (problem := user_problem(self.user)):
             raise UsageProblem(f"{spell('user')}: {problem} ('{escaped(self.user)}').")
@@ -167,6 +212,22 @@ class PurgeRequest:
                 )
         self.threshold()
 
+    def _refuse_retry(self) -> None:
+        spell = self.spelling
+        if self.retry_of is not None and self.has_input:
+            raise UsageProblem(
+                f"{spell('inputs')} and {spell('retry_of')} both say which rows to purge: those of an input, or those of an "
+                "earlier ledger. Give one of them."
+            )
+        for name in ("only", "codes", "unfinished"):
+            if self.retry_of is None and getattr(self, name) not in (None, False):
+                raise UsageProblem(
+                    f"{spell(name)} is of use only with {spell('retry_of')}, which names an earlier ledger. Name one, or leave "
+                    f"{spell(name)} out."
+                )
+        if self.only is not None or self.codes is not None:
+            self.selection()
+
     def _refuse_columns(self) -> None:
         spell = self.spelling
         for role, name in (self.columns or {}).items():
@@ -181,25 +242,34 @@ class PurgeRequest:
 
     @property
     def has_input(self) -> bool:
-        """Whether rows are given, and not only a ledger to go on with."""
+        """True if the request has an input. False if it only resumes a ledger."""
         return not (isinstance(self.inputs, list | tuple) and not self.inputs)
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the ledger."""
+        """The folder of the ledger as a path. None if there is none."""
         return None if self.ledger is None else Path(self.ledger)
 
     @property
     def given(self) -> dict[str, Any]:
-        """What changes the input's rows and must be the same each time."""
+        """The fields that change how rows are read. They must be the same each time that a ledger is opened with its input."""
         return {"user": self.user, "clean": self.clean}
 
     def deletion(self) -> Operation:
-        """What is done to each contact. Raises `UsageProblem` for a word that means nothing."""
-        return deletion_by(self._one_of("action", Action), self._one_of("id_type", IdType))
+        """Return the operation on each contact. Raises `UsageProblem` for an unknown action or type of ids."""
+        return deletion_by(
+            self._one_of("action", Action, Action.PERMANENT_DELETE), self._one_of("id_type", IdType, IdType.DEFAULT)
+        )
+
+    def selection(self) -> Selection:
+        """Return the choice of rows that a retry takes. Raises `UsageProblem` for an unknown outcome or an unusable code."""
+        from purgeengine.edges.ledger import Selection  # loads pyarrow
+
+        only, codes = (None if words is None else ",".join(map(str, words)) for words in (self.only, self.codes))
+        return Selection.parse(only, codes, self.spelling)
 
     def endpoint(self) -> GraphEndpoint:
-        """Where Graph and its login are. Raises `UsageProblem` as `endpoint_of` does."""
+        """Return where Graph and its login are. Raises `UsageProblem` as `endpoint_of` does."""
         return endpoint_of(
             cloud=self.cloud,
             graph_url=self.graph_url,
@@ -210,7 +280,7 @@ class PurgeRequest:
         )
 
     def threshold(self) -> FailureThreshold | None:
-        """How many rows may fail. Raises `UsageProblem` for what is neither a number nor a share."""
+        """Return how many rows may fail. Raises `UsageProblem` if ``max_failures`` is neither a number nor a share."""
         if self.max_failures is None:
             return None
         from purgeengine.core.policy.auto_stop import FailureThreshold  # not needed to answer --help
@@ -218,18 +288,27 @@ class PurgeRequest:
         return FailureThreshold.parse(str(self.max_failures), self.spelling)
 
     def user_filter(self) -> UserFilter:
-        """Which mailboxes are left alone."""
+        """Return the filter that says which mailboxes are left out."""
         return UserFilter(
             protected=UserList.of(self.protected_users),
             excluded=UserList.of(self.exclude_users),
             only=None if self.only_users is None else UserList.of(self.only_users),
         )
 
-    def _one_of(self, name: str, kind: type[Chosen]) -> Chosen:
+    def _one_of(self, name: str, kind: type[Chosen], default: Chosen) -> Chosen:
+        given = getattr(self, name)
+        if given is None:
+            return default
         try:
-            return kind(getattr(self, name))
+            return kind(given)
         except ValueError:
             words = ", ".join(one.value for one in kind)
-            raise UsageProblem(
-                f"{self.spelling(name)} must be one of {words}, not {printable(getattr(self, name), 40)!r}."
-            ) from None
+            raise UsageProblem(f"{self.spelling(name)} must be one of {words}, not {printable(given, 40)!r}.") from None
+
+
+def _words(given: Iterable[str | int] | None) -> tuple[str, ...] | None:
+    """Return a copy as texts. A set is sorted, so that equal requests stay equal. One text alone counts as a list of one."""
+    if given is None:
+        return None
+    words = [given] if isinstance(given, str | int) else sorted(given, key=str) if isinstance(given, Set) else given
+    return tuple(str(word) for word in words)

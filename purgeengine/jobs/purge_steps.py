@@ -1,6 +1,6 @@
-"""From a request to a summary: the steps of a purge, in their order.
+"""The steps of a purge, from a request to a summary.
 
-Whatever can fail without a token or a ledger fails first, and nothing is sent before somebody has confirmed it.
+Checks that need no token and no ledger come first. Nothing is sent before the purge has been confirmed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from purgeengine.errors import RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.graph_endpoint import refuse_missing_action
 from purgeengine.jobs.guard_rails import left_out_lines, refusal
+from purgeengine.jobs.opened_retry import opened_retry
 from purgeengine.jobs.progress import Silence
 from purgeengine.jobs.purge import Purge
 from purgeengine.jobs.purge_preview import PurgePreview, preview_of_open_ledger
@@ -28,6 +29,7 @@ from purgeengine.jobs.reads.probe import REQUESTS_MAX, look_first
 from purgeengine.jobs.reads.resolve_users import resolver
 from purgeengine.jobs.request_input import Opener, opened_for, opening, refuse_reading_in_part
 from purgeengine.jobs.sign_in import sign_in, tokens_of
+from purgeengine.words import AGAIN
 
 if TYPE_CHECKING:
     from purgeengine.core.policy.filters import UserFilter
@@ -44,19 +46,27 @@ def purge(
     open_input: Opener | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Summary:
-    """Purge what the request asks for; answers when the run has ended or stopped.
+    """Purge what the request asks for, and return the summary when the run has ended or was stopped.
 
-    ``open_input`` opens another input than the request's own; ``environment`` is where credentials are looked for, if not in that
-    of the process. Raises the `PurgeEngineError` for which sending did not begin. What ends a run after that stands in the summary.
+    ``open_input`` opens another input than the request's own. ``environment`` holds the credentials if they are not in that of the
+    process. Raises the `PurgeEngineError` that kept sending from beginning. If an error ends the run later, `Summary.stopped` says
+    so.
     """
-    steps = _Steps(request, callbacks or Callbacks(), request.user_filter())
+    callbacks = callbacks or Callbacks()
     if request.folder is None:
         raise UsageProblem(f"Name a folder for the ledger with {request.spelling('ledger')}.")
-    if not request.yes and steps.callbacks.confirm is None:
+    if not request.yes and callbacks.confirm is None:
         raise UsageProblem(
-            "Nobody has confirmed this purge, so nothing was sent. Give yes=True in the request, or a function confirm that is "
-            "shown the preview and answers True."
+            "Nobody has confirmed this purge, so nothing was sent. Set yes=True in the request, or give purge a function as "
+            "confirm; it gets the preview, and returns True to go on."
         )
+    if request.retry_of is not None and open_input is None:
+        with opened_retry(request) as retry:
+            if not retry.has_work():
+                return retry.nothing()
+            with retry.nobody_else_running():
+                return purge(retry.request, callbacks, retry.rows, environment)
+    steps = _Steps(request, callbacks, request.user_filter())
     endpoint = request.endpoint()
     refuse_missing_action(request.deletion().action, endpoint, request.spelling)
     if open_input is not None:
@@ -75,8 +85,8 @@ class _Steps:
         self, endpoint: GraphEndpoint, source: Input | None, environment: Mapping[str, str] | None
     ) -> Summary:
         request, callbacks = self.request, self.callbacks
-        assert request.folder is not None, "was looked at before"
-        if state_of(request.folder) is not FolderState.STAGED:  # what a ledger was made from was agreed on
+        assert request.folder is not None, "purge has checked it"
+        if state_of(request.folder) is not FolderState.STAGED:  # the input of an existing ledger was accepted before
             refuse_reading_in_part(source if isinstance(source, Source) else None, request)
         callbacks.check_stop()
         tokens = tokens_of(request, endpoint, callbacks.tell_sign_in, environment)
@@ -85,7 +95,7 @@ class _Steps:
         tell_of_token(tokens, identity, endpoint)
         warn([about_cloud(endpoint, request.deletion().action)])
         with self._staged(source, tokens, identity, endpoint) as ledger:
-            warn(about_names(ledger.mixes_names()))
+            warn(about_names(ledger.mixes_names(), request.spelling))
             callbacks.check_stop()
             limits = request.limits
             preview = self._allowed(ledger, identity)
@@ -117,9 +127,9 @@ class _Steps:
     def _staged(
         self, source: Input | None, tokens: AccessTokens, identity: Identity, endpoint: GraphEndpoint
     ) -> Iterator[Ledger]:
-        """The ledger of this input, staged on its first opening, and locked while inside; without an input, whatever is there."""
+        """Open the ledger, and lock it while inside. A new one is staged from the input. Without an input, it must exist."""
         request, tell = self.request, self.callbacks.tell
-        assert request.folder is not None, "was looked at before"
+        assert request.folder is not None, "purge has checked it"
         read = source if isinstance(source, Source) else None
         resolve = None
         if request.resolve_users:
@@ -142,7 +152,10 @@ class _Steps:
             yield ledger
 
     def _allowed(self, ledger: Ledger, identity: Identity) -> PurgePreview:
-        """What would be sent, and that it may be. Nothing of the filter is recorded before somebody has said yes."""
+        """Return what would be sent. Raises `UsageProblem` if the request's limits or filters refuse it.
+
+        The rows that the filter leaves out are recorded later, when the purge has been confirmed.
+        """
         preview = preview_of_open_ledger(ledger, self.user_filter, identity.tenant_id)
         for line in left_out_lines(preview.preview, self.request, self.user_filter):
             logs.get_logger().warning(logs.FILTER_APPLIED, because=line)
@@ -151,7 +164,7 @@ class _Steps:
         return preview
 
     def _tell_of_reading(self, ledger: Ledger) -> None:
-        """What was taken from the input, before anybody is asked about it; for programs in the log."""
+        """Say how the input was read, before the confirmation. If nobody is asked, it goes to the log."""
         lines, tell = lines_of(ledger.reading), self.callbacks.tell_reading
         if self.request.yes or tell is None:
             logs.get_logger().info(logs.INPUT_OPENED, columns=lines)
@@ -162,7 +175,7 @@ class _Steps:
 
     def _look_first(self, ledger: Ledger, tokens: AccessTokens, endpoint: GraphEndpoint) -> None:
         request, tell = self.request, self.callbacks.tell
-        assert request.probe is not None, "was asked for"
+        assert request.probe is not None, "the caller has checked it"
         look_first(ledger, tokens, endpoint, request.probe, request.seed, quiet=tell is None, tell=tell or _nobody)
 
     def _confirm(self, preview: PurgePreview) -> None:
@@ -170,8 +183,8 @@ class _Steps:
         if self.request.yes or confirm is None:
             return
         if not confirm(preview):
-            raise RunStopped("The purge was not confirmed; nothing was sent. The same request asks again.")
+            raise RunStopped(f"The purge was not confirmed, so nothing was sent. To be asked again, {AGAIN}.")
 
 
 def _nobody(sentence: str) -> None:
-    """Tell nobody."""
+    """Drop the sentence."""

@@ -1,4 +1,4 @@
-"""Opens the input of a request: files, or rows that a program hands over."""
+"""Opens the input of a request: files, or rows given by a Python program."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from purgeengine.jobs.purge_request import PurgeRequest
 
 Opener = Callable[[], "Input | None"]
-"""Opens the input when it is needed; answers None where a ledger is gone on with as it is."""
+"""Opens the input when it is needed. It returns None if the request has none and resumes a ledger."""
 
 
 @contextmanager
 def opening(request: PurgeRequest) -> Iterator[Opener]:
-    """What opens the input of the request, while inside. Rows that were handed over are copied to a temporary file first.
+    """Provide a function that opens the input of the request. Rows given by a program are copied to a temporary file first.
 
-    To be called once: an iterator has no second time.
+    Call the function once at most, because an iterator can be read only once. The temporary file is removed at the end.
     """
     with ExitStack() as stack:
         copies: list[Path] = []
@@ -50,14 +50,14 @@ def opening(request: PurgeRequest) -> Iterator[Opener]:
 
 
 def opened_files(request: PurgeRequest, paths: Sequence[str | Path]) -> Source:
-    """The files, understood as the request says. Raises `InputError` as opening does."""
+    """Open these files with the columns, the user and the corrections of the request. Raises `InputError` as `open_source` does."""
     from purgeengine.edges.source import open_source
 
     return open_source(paths, request.columns, user=request.user, clean=request.clean)
 
 
 def paths_of(request: PurgeRequest) -> list[str | Path] | None:
-    """The files that the request names; None where it holds rows."""
+    """Return the paths that the request names. None if it holds rows."""
     inputs: Any = request.inputs
     if isinstance(inputs, list | tuple) and all(isinstance(one, str | Path) for one in inputs):
         return list(inputs)
@@ -68,10 +68,10 @@ def _copied(request: PurgeRequest, stack: ExitStack) -> tuple[Path, str]:
     from purgeengine.edges.source.given_rows import copied
 
     rows: Any = request.inputs
-    if hasattr(rows, "__next__"):  # an iterator may still turn out to be one of names
+    if hasattr(rows, "__next__"):  # only its first element shows whether it is an iterator of rows or of paths
         first = next(rows, None)
         if isinstance(first, str | Path):
-            raise UsageProblem("inputs is an iterator of names of files. Give them as a list.")
+            raise UsageProblem("inputs is an iterator of file names. Give them as a list.")
         rows = rows if first is None else chain([first], rows)
     with translated("The rows of the request cannot be copied"):
         scratch = tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True)
@@ -80,7 +80,7 @@ def _copied(request: PurgeRequest, stack: ExitStack) -> tuple[Path, str]:
 
 
 def name_copies(error: PurgeEngineError, copies: Sequence[Path], name: str) -> None:
-    """Let the error speak of what was copied, and not of the copy, which nobody knows."""
+    """Replace the paths of temporary copies in the error's text by the name of what was copied. Users do not know the copies."""
     text = str(error)
     for copy in copies:
         for spelt in {str(copy.resolve()), str(copy)}:
@@ -90,11 +90,11 @@ def name_copies(error: PurgeEngineError, copies: Sequence[Path], name: str) -> N
 
 
 def opened_for(request: PurgeRequest, open_input: Opener) -> Input | None:
-    """Open the input of a purge with the ledger of the request.
+    """Open the input of a purge. None if the request has none and its ledger exists.
 
-    A list without any row is a mistake: reading it raises `InputError`, as opening does. Where the input has no column for the
-    user, and the ledger was made with one user for all rows, the error says so. Raises `UsageProblem` where there is neither an
-    input nor a ledger to go on with.
+    Raises `InputError` if the input cannot be used. Reading an input without any row raises it as well. If the user column is
+    missing, and the ledger was made with one user for all rows, the error names that user.
+    Raises `UsageProblem` if there is neither an input nor a ledger to resume.
     """
     from purgeengine.edges.source import Source
 
@@ -106,7 +106,7 @@ def opened_for(request: PurgeRequest, open_input: Opener) -> Input | None:
         if user is None:
             raise
         raise InputError(
-            f"{error} The ledger in {folder} was made with {request.spelling('user')} {printable(user)}: give that as well to "
+            f"{error} The ledger in {folder} was made with {request.spelling('user')} {printable(user)}. Give that as well to "
             "resume."
         ) from error
     if source is None:
@@ -115,7 +115,7 @@ def opened_for(request: PurgeRequest, open_input: Opener) -> Input | None:
 
 
 def refuse_reading_in_part(source: Source | None, request: PurgeRequest) -> None:
-    """Raise `UsageProblem` where nobody is asked, and some files of a folder are not read, and nobody has allowed that."""
+    """Raise `UsageProblem` if some files of an input folder cannot be read, nobody will be asked, and ``allow_unread`` is False."""
     if source is None or not request.yes or request.allow_unread or not source.ignored:
         return
     from purgeengine.core.policy.input_words import warnings_of
@@ -136,7 +136,7 @@ def _refuse_nothing_to_resume(request: PurgeRequest) -> None:
         )
     if state_of(request.folder) is not FolderState.STAGED:
         raise UsageProblem(
-            f"Name {request.spelling('inputs')} to purge: there is no ledger in {request.folder} that could be resumed without one."
+            f"Name {request.spelling('inputs')} to purge. There is no ledger in {request.folder} that could be resumed without it."
         )
 
 
@@ -147,7 +147,7 @@ def _lacks_user(error: InputError) -> bool:
 
 
 def _user_of_ledger(folder: Path) -> str | None:
-    """The one user that a ledger was made with; None where there is none, or no ledger that can be read."""
+    """Return the user for all rows with which the ledger was made. None if it has none, or cannot be read."""
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.ledger.staging.folder import FolderState, state_of
 
@@ -156,5 +156,5 @@ def _user_of_ledger(folder: Path) -> str | None:
             return None
         with LedgerReader.open(folder) as reader:
             return (reader.about.get("given") or {}).get("user") or None
-    except PurgeEngineError:  # what is wrong with the ledger is told when it is opened
+    except PurgeEngineError:  # opening the ledger reports what is wrong with it
         return None

@@ -1,8 +1,8 @@
-"""Takes up a ledger, wherever it was left: new, stopped in order, or after a crash.
+"""Starts a run from a ledger, wherever the ledger was left: new, stopped in order, or after a crash.
 
-The cases need no code of their own. A ledger tells what earlier runs did and what Graph may still count against us (`PriorRuns`),
-and a new ledger tells of nothing. A batch that a dead process had in flight has no end in the ledger: its rows come as unsettled
-and in doubt, and its mailbox waits for as long as the service may still be running it.
+The three cases share one path. The ledger says what earlier runs did and what Graph may still count against the app (`PriorRuns`);
+a new ledger says that there were none. A batch that was in flight when a process died has no end in the ledger. Its rows are then
+unsettled and in doubt, and its mailbox waits for as long as the service may still be running the batch.
 """
 
 from __future__ import annotations
@@ -16,24 +16,30 @@ from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.ports import Clock, PriorRuns
 from purgeengine.errors import RunStopped
 from purgeengine.run_limits import Limits
-from purgeengine.words import duration
+from purgeengine.words import AGAIN, Spelling, as_fields, duration
 
 
 def take_up(
-    ledger: PriorRuns, limits: Limits, clock: Clock, seed: int | None, *, token_renewable: bool = True
+    ledger: PriorRuns,
+    limits: Limits,
+    clock: Clock,
+    seed: int | None,
+    *,
+    token_renewable: bool = True,
+    spelling: Spelling = as_fields,
 ) -> tuple[Scheduler, Iterator[MailboxOpened]]:
-    """Return a scheduler that knows what earlier runs over this ledger did, and the mailboxes that it will be given.
+    """Return a scheduler that knows what earlier runs over this ledger did, and the mailboxes to give it.
 
-    The same ``seed`` over the same ledger makes the same decisions; None draws a new seed.
-    Raises `RunStopped` where Graph asked the app to wait, and what is left of it is longer than the longest wait of a run.
-    Raises `LedgerError` where the ledger cannot be read.
+    With the same ``seed`` and ledger the scheduler makes the same decisions. None draws a new seed.
+    Raises `RunStopped` if Graph asked the app to wait and the rest of that wait is longer than the longest wait of a run.
+    Raises `LedgerError` if the ledger cannot be read.
     """
     now_utc_ms = round(clock.utc() * 1000)
     blocked_s = ledger.run_blocked_for_s(now_utc_ms)
     if blocked_s > limits.retry_after_s_max:
         raise RunStopped(
-            f"Graph asked the app to wait, and {duration(blocked_s)} of that are left. The longest wait of a run is "
-            f"{duration(limits.retry_after_s_max)}. The same command goes on after that."
+            f"Graph asked the app to wait, and {duration(blocked_s)} of that wait are left. A run waits "
+            f"{duration(limits.retry_after_s_max)} at most. To resume, {spelling(AGAIN)} after that time."
         )
     cooldown = LostCallCooldown(limits, ledger.slowest_call_s() or 0.0, ledger.answered_calls())
     first_batch = ledger.next_batch_number

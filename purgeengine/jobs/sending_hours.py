@@ -1,8 +1,7 @@
-"""When a run may send: windows of the day, and an end.
+"""When a run may send: windows of the day, and a time at which it ends.
 
-A window is open while the clock on the wall shows a time in it, whatever day it is and however often it shows it: where clocks are
-set forward or back, a window is an hour shorter or longer, like the night that it lies in. Everything here is decided from the
-seconds since 1970 handed in.
+A window is open while the local time of day lies in it. When clocks change for summer or winter, a window that contains the change
+is an hour shorter or longer. All functions take the time as seconds since 1970 and read no clock.
 """
 
 from __future__ import annotations
@@ -15,24 +14,30 @@ from purgeengine.engine.ports import Hours
 
 DAY_MINUTES = 1_440
 LOOK_AHEAD_MINUTES = 2 * DAY_MINUTES
-"""A window opens and closes within a day and the hour that may be put in; what stays the same for longer is looked at again."""
+"""How far ahead a change is looked for. A window opens and closes within a day, and a clock change adds an hour at most."""
 SEND_WINDOWS_MAX = 1_000
-"""Spells looked ahead for the end of a run: more than a year of nights."""
+"""Windows looked ahead to estimate the end of a run: more than a year of nights."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendingHours:
-    """``windows`` are (first minute, end) of the day, none for all day; ``zone`` None is that of this machine."""
+    """The hours in which a run may send. Outside them it waits.
+
+    ``SendingHours(windows=((1_200, 360),), zone=ZoneInfo("Europe/Berlin"))`` allows 20:00 to 06:00 in Berlin.
+    """
 
     windows: tuple[tuple[int, int], ...] = ()
+    """Times of the day as ``(first minute, end)``, each in minutes since midnight, the end excluded. A window may pass midnight.
+    Empty allows the whole day."""
     zone: tzinfo | None = None
+    """The time zone of the windows. None is that of this machine."""
     until_utc: float | None = None
-    """When sending ends, in seconds since 1970; None for never."""
+    """When the run ends, in seconds since 1970. It stops in order and can be resumed. None means never."""
     until_named: str = "until_utc"
-    """What the one who set the end calls it, for sentences."""
+    """Internal: how sentences write the setting ``until_utc``."""
 
     def at(self, utc: float) -> SendWindow:
-        """Whether sending is allowed at ``utc`` (seconds since 1970), and for how long that stays so."""
+        """Return whether sending is allowed at ``utc`` (seconds since 1970), and for how many seconds that stays so."""
         if self.until_utc is not None and utc >= self.until_utc:
             return SendWindow(False, 0.0, f"it is {self._clock(self.until_utc)}, the end that {self.until_named} sets")
         allowed = self._allows(self._wall_minutes(utc))
@@ -42,7 +47,10 @@ class SendingHours:
         return SendWindow(allowed, change - utc, None)
 
     def next_time(self, utc: float, minute: int) -> float:
-        """When the clock on the wall next passes this minute of the day; where it is set forward over it, at that moment."""
+        """Return when local time next reaches this minute of the day, in seconds since 1970.
+
+        If the clock is set forward over that minute, it is the moment of the change.
+        """
         at = _next_minute(utc)
         before = self._wall_minutes(at - 60) % DAY_MINUTES
         while (shown := self._wall_minutes(at) % DAY_MINUTES) != minute and not before < minute < shown:
@@ -50,9 +58,9 @@ class SendingHours:
         return at
 
     def _next_change(self, utc: float, allowed: bool) -> float:
-        """The full minute after ``utc`` from which it is otherwise, or the end of looking ahead.
+        """Return the first full minute after ``utc`` at which ``allowed`` is no longer true, or the end of looking ahead.
 
-        From one bound of a window to the next nothing changes, unless the clock is set in between; then every minute is looked at.
+        Nothing changes between two bounds of windows unless the clock is set there. In that case every minute is looked at.
         """
         at = _next_minute(utc)
         end = at + LOOK_AHEAD_MINUTES * 60
@@ -74,7 +82,7 @@ class SendingHours:
         )
 
     def _wall_minutes(self, utc: float) -> int:
-        """The day and the time of day that the clock on the wall shows, in minutes."""
+        """Return the local date and time as one number of minutes."""
         shown = datetime.fromtimestamp(utc, self.zone)
         return shown.toordinal() * DAY_MINUTES + shown.hour * 60 + shown.minute
 
@@ -83,12 +91,12 @@ class SendingHours:
 
 
 def _next_minute(utc: float) -> float:
-    """Clocks are set by whole minutes, and windows are made of them."""
+    """Return the next full minute. Windows begin and end on one, and clocks are set by whole minutes."""
     return (utc // 60 + 1) * 60
 
 
 def seconds_until_done(hours: Hours, utc: float, sending_s: float) -> float | None:
-    """Seconds from ``utc`` until so many have passed in which sending is allowed; None where the run is ended before."""
+    """Return the seconds from ``utc`` until ``sending_s`` seconds of allowed time have passed. None if the run ends first."""
     at = utc
     for _ in range(SEND_WINDOWS_MAX):
         spell = hours.at(at)

@@ -1,4 +1,4 @@
-"""Signs in: by the token or the credential that a request holds, else as the environment says."""
+"""Signs in with the token or the credential of a request, or with what the environment offers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from purgeengine.engine.event_loop import run_loop
 from purgeengine.errors import RunStopped
 from purgeengine.jobs.callbacks import StopHandle, in_loop
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
+from purgeengine.words import AGAIN
 
 if TYPE_CHECKING:
     from purgeengine.edges.login import AccessTokens, Identity
@@ -23,7 +24,7 @@ def tokens_of(
     tell: Callable[[str], None] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> AccessTokens:
-    """Where the request's tokens come from. Nothing is asked for yet. Raises `TokenError` for a token that is none."""
+    """Return the source of the request's tokens. It asks for none yet. Raises `TokenError` if ``access_token`` is not a token."""
     if request.access_token is not None:
         from purgeengine.edges.login.ready import ReadyToken
 
@@ -40,7 +41,10 @@ def tokens_of_environment(
     tell: Callable[[str], None] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> AccessTokens:
-    """Where tokens come from by what the environment offers (that of the process, if None). Raises as signing in does."""
+    """Return the source of tokens that the environment variables describe: those of the process if ``environment`` is None.
+
+    Raises `TokenError` and `UsageProblem` if they are missing or contradict each other.
+    """
     from purgeengine.edges.login import tokens_from_environment
 
     return tokens_from_environment(
@@ -54,17 +58,20 @@ def tokens_of_environment(
 
 
 def sign_in(tokens: AccessTokens, stop: StopHandle | None = None) -> Identity:
-    """Have a first token in hand, so that what fails, fails now. Raises `TokenError`, and `RunStopped` where it is stopped."""
+    """Obtain the first token now, so that a wrong credential is found before anything else is done.
+
+    Raises `TokenError` if there is no token to be had, and `RunStopped` if ``stop`` was used.
+    """
     run_loop(tokens.token() if stop is None else _unless_stopped(tokens, stop))
     return tokens.describe()
 
 
 async def _unless_stopped(tokens: AccessTokens, stop: StopHandle) -> str:
-    """A login may hang, or wait for a person: a stop leaves it behind."""
+    """Wait for the token, but not after a stop: a login may hang, or wait for a person."""
     loop, token = asyncio.get_running_loop(), asyncio.ensure_future(tokens.token())
     with stop.calling(lambda reason: in_loop(loop, token.cancel)):
         try:
             return await token
         except asyncio.CancelledError:
             stop.check()
-            raise RunStopped("The sign-in was given up. Nothing was sent. The same request begins again.") from None
+            raise RunStopped(f"The sign-in was given up. Nothing was sent. To sign in again, {AGAIN}.") from None

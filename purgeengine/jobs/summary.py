@@ -1,4 +1,4 @@
-"""What became of a run: the contract of ``--json``, and the exit code."""
+"""The result of a run: its figures, its JSON object and its exit code."""
 
 from __future__ import annotations
 
@@ -16,49 +16,63 @@ from purgeengine.core.policy.input_words import plain
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of a run; `as_json` is the contract of ``--json``."""
+    """The result of a purge. ``rows``, ``outcomes``, ``waiting`` and ``in_doubt`` count the whole ledger, with earlier runs."""
 
     ledger: str
+    """The folder of the ledger."""
     rows: int
+    """All rows of the input: those with an outcome, those ``waiting`` and those ``in_doubt``."""
     outcomes: Mapping[Outcome, int]
+    """Number of rows by outcome."""
     waiting: int
+    """Rows that are still to be sent, or to be sent again."""
     in_doubt: int
+    """Rows that were sent and whose answer is unknown. Resuming settles them."""
     complete: bool
+    """True if every row has its outcome, so that there is nothing to resume. Some rows may have failed all the same."""
     calls: int
+    """Calls to Graph in this run. One call carries one batch of 1 to 20 sub-requests."""
     requests: int
+    """Sub-requests in those calls."""
     throttled: int
+    """Sub-responses of this run that throttled a mailbox (429, for example). Their rows are sent again."""
     lost_calls: int
+    """Calls of this run that got no usable answer."""
     closed_mailboxes: int
+    """Mailboxes that this run gave up, so that their other rows were skipped."""
     settled_now: int
-    """Rows settled by this run; ``outcomes`` tells of all."""
+    """Rows settled by this run."""
     duration_s: float
+    """Duration of this run, in seconds."""
     exit_code: int
+    """What the command line would exit with: 0 if all rows ended well, 1 if some did not, 3 to 5 if the run ended early."""
     stopped: str | None = None
-    """Why the run ended before its time, as a sentence."""
+    """Why the run ended early and what to do, in sentences. None if it did not."""
     fanout: int | None = None
+    """How many rows of one mailbox share a batch: 4 or 20. None if that was not decided or nothing was sent."""
     action: Action = Action.PERMANENT_DELETE
     """What was done to the contacts."""
     held_s: float = 0.0
-    """The part of ``duration_s`` in which it was not the time to send."""
+    """Seconds of ``duration_s`` in which ``hours`` did not allow the run to send."""
     absence: Absence | None = None
-    """Where nothing, or nearly nothing, was found under its id; None where that is nowhere so."""
+    """A warning that hardly any contact was found in a mailbox or in the whole list. None if there is nothing to warn about."""
     advice: Sequence[Advice] = ()
-    """What to do next, most of it where rows did not end well."""
+    """What to do next, as sentences with commands."""
     closeness: Closeness | None = None
-    """The least time of the rows that this run settled by asking Graph; None where it did not begin."""
+    """The shortest time in which the rows of this run could have been settled. None if the run did not begin."""
 
     reading: Mapping[str, Any] | None = None
-    """What was taken from the input and left alone there (see `purgeengine.core.policy.input_words`)."""
+    """How the input was read: its columns, and the files that were left alone (see `purgeengine.core.policy.input_words`)."""
 
     @property
     def times_the_least(self) -> float | None:
-        """How many times the least time the run took, waits for Graph included and hours in which it was not to send left out."""
+        """The duration of the run divided by the shortest possible time. Waits for Graph count, hours without sending do not."""
         if self.closeness is None or not self.closeness.least_s:
             return None
         return (self.duration_s - self.held_s) / self.closeness.least_s
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values; every outcome is present, also with 0."""
+        """Return the object that ``--json`` prints. Its keys are stable. Every outcome is present, also with 0 rows."""
         return {
             "ledger": self.ledger,
             "action": self.action.value,
@@ -97,9 +111,9 @@ class Summary:
 
 
 def exit_code_of(outcomes: Mapping[Outcome, int], unfinished: int) -> int:
-    """4 while rows are open; 1 when some row did not end well; else 0.
+    """Return 4 if rows are unfinished, 1 if some row did not end well, otherwise 0.
 
-    A duplicate ends as its first row did, so that it matters only where that one failed, and then the code is 1 already.
+    A duplicate ends as its first row did. If that one failed, the code is 1 already, so duplicates are not looked at.
     """
     if unfinished:
         return 4

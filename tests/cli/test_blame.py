@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from purgeengine.cli.main import _after_stop, run
+from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hours_from
 from purgeengine.core.graph.claims_challenge import in_words
 from purgeengine.core.graph.decode import decode_answer
@@ -232,11 +233,13 @@ def test_rows_of_a_mailbox_that_asks_for_too_long_a_wait_keep_status_and_code(tm
 def test_a_run_that_stops_for_too_long_a_wait_says_how_long_it_is() -> None:
     """A run that stops for a too long wait says how long it is, before Graph's own words, if Graph gave the time."""
     longer = "Graph asked the app for a wait that is longer than the longest wait of a run"
-    then = "The same command resumes it after that time."
+    then = "To resume, call purge with the same request again after that time."
     asked = Reply(429, "TooManyRequests", "Wait.", 90_000.0)
     assert str(halted(Halt(HaltReason.WAIT_TOO_LONG, asked))) == f"{longer} (1 d 1 h; 429 TooManyRequests Wait). {then}"
     silent = asked._replace(retry_after_s=None)
     assert str(halted(Halt(HaltReason.WAIT_TOO_LONG, silent))) == f"{longer} (429 TooManyRequests Wait). {then}"
+    in_a_terminal = str(halted(Halt(HaltReason.WAIT_TOO_LONG, silent), spelling=as_flags))
+    assert in_a_terminal.endswith("(429 TooManyRequests Wait). To resume, give the same command again after that time.")
 
 
 def test_a_wrong_tenant_is_told_as_such_without_the_json_around_it() -> None:
@@ -260,7 +263,7 @@ def test_a_ledger_in_a_place_of_the_systems_own_cannot_be_made_there() -> None:
 def test_a_stop_of_a_command_without_a_ledger_does_not_promise_to_resume() -> None:
     """The message after a stop promises to resume only for commands with a ledger."""
     assert _after_stop(["check", "run.csv"]) == "The same command begins again."
-    assert _after_stop(["run", "list.csv"]) == "The same command resumes where it was."
+    assert _after_stop(["run", "list.csv"]) == "To resume, give the same command again."
 
 
 @pytest.mark.parametrize(

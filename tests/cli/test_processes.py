@@ -248,7 +248,7 @@ def test_sigint_sigterm_and_sighup_drain_and_the_same_command_resumes(tmp_path: 
                 process.send_signal(number)
                 code, out, err = ended(process)
             assert code == 4, err
-            assert "Stopping: what is in flight is waited for" in err
+            assert "Stopping: waiting for the batches in flight" in err
             summary = json.loads(out)
             assert (summary["exit_code"], summary["in_doubt"]) == (4, 0)
             assert number.name in summary["stopped"]
@@ -276,7 +276,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, number: signal.Signals) 
             process.send_signal(number)
             code, out, err = ended(process)
         assert (code, out) == (4, "")
-        assert "Left at once" in err
+        assert "Ended at once" in err
         with LedgerReader.open(bench.ledger) as reader:
             assert reader.counts().in_doubt > 0
         tenant.set_faults(Faults())
@@ -332,7 +332,7 @@ def test_a_signal_while_the_input_is_read_is_an_orderly_stop(tmp_path: Path) -> 
 
         for number in (signal.SIGTERM, signal.SIGINT):
             said = stopped_by(number, start, (bench.ledger / "staging").exists)
-            assert said == "purgeengine: Stopped. The same command resumes where it was."
+            assert said == "purgeengine: Stopped. To resume, give the same command again."
         again = bench.run("--max-items", "0")
     assert again.code == 2, again.err
     assert "200,000 rows to purge" in again.err

@@ -227,7 +227,7 @@ def test_a_mailbox_with_too_many_rows_is_refused_by_name(bench: Bench) -> None:
     ended = bench.run_here("--max-items-per-mailbox", "2")
     assert ended.code == 2
     assert (
-        f"2 mailboxes with more rows to purge than the 2 that --max-items-per-mailbox allows: {ANN} (6), {BOB} (3)"
+        f"2 mailboxes have more rows to purge than the 2 that --max-items-per-mailbox allows: {ANN} (6), {BOB} (3)"
         in ended.err
     )
     assert bench.server.tenant.counters.calls == 0

@@ -77,6 +77,14 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"columns": {"contact": ""}}, "columns", "--columns"),
     ({"columns": {"user": "Owner"}, "user": "ann@contoso.example"}, "user", "--user"),
     ({"user": "nobody"}, "user: ", "--user: "),
+    ({"inputs": "a.csv", "retry_of": "old"}, "inputs and retry_of", "an INPUT and DIR"),
+    ({"only": ["refused"]}, "only is of use only with retry_of", "--only"),
+    ({"codes": ["429"]}, "codes", "--codes"),
+    ({"unfinished": True}, "unfinished", "--unfinished"),
+    ({"retry_of": "old", "only": ["gone"]}, "only knows no outcome 'gone'", "--only knows no outcome 'gone'"),
+    ({"retry_of": "old", "only": []}, "only", "--only"),
+    ({"retry_of": "old", "codes": ["403", ""]}, "codes takes error codes", "--codes takes error codes"),
+    ({"retry_of": "old", "action": "shred"}, "action", "--action"),
     ({"action": "shred"}, "action", "--action"),
     ({"id_type": "entry"}, "id_type", "--id-type"),
     ({"auth": "magic"}, "auth", "--auth"),
@@ -215,12 +223,13 @@ def test_all_options_of_run_arrive_in_the_request(tmp_path: Path) -> None:
     ]  # fmt: skip
     request = request_from(run.make_context("run", arguments).params, 0.0)
     given_in_python_only = {"access_token", "credential"}
+    given_to_retry_only = {"retry_of", "only", "codes", "unfinished"}
     same = {
         field.name
         for field in fields(PurgeRequest)
         if getattr(request, field.name) == getattr(PurgeRequest(), field.name)
     }
-    assert same == given_in_python_only
+    assert same == given_in_python_only | given_to_retry_only
     assert (request.inputs, request.columns, request.ledger) == (("a.csv",), {"contact": "Id"}, "l")
     assert request.deletion() == deletion_by(Action.DELETE, IdType.IMMUTABLE)
     assert (request.limits.connections, request.limits.fanout, request.limits.requests_per_s) == (7, 4, 100)

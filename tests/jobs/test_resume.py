@@ -80,7 +80,7 @@ def test_a_wait_of_the_whole_app_still_holds() -> None:
 
 
 def test_a_wait_that_is_longer_than_a_run_waits_stops_it_before_it_begins() -> None:
-    with pytest.raises(RunStopped, match="2 h of that are left"):
+    with pytest.raises(RunStopped, match="2 h of that wait are left"):
         sent(Left(blocked_s=7_200.0), retry_after_s_max=3_600.0)
 
 

@@ -1,1 +1,1 @@
-"""One module a command: arguments in, exit code out."""
+"""The commands, one module for each. Each takes the arguments and returns the exit code."""

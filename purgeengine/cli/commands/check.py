@@ -1,4 +1,4 @@
-"""``purgeengine check``: may the app do this, can Graph be reached, do the mailboxes of a list answer. Changes nothing."""
+"""``purgeengine check``: checks the token, the way to Graph, the clock, and a few mailboxes of an input. It changes nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from purgeengine.edges.source import Source
 
 PROBES = 5
-"""Mailboxes looked at when an input is named and no number."""
+"""Mailboxes to look at if an input is given without ``--probe``."""
 
 EPILOG = """\b
 Examples:
@@ -38,8 +38,8 @@ Examples:
   purgeengine check contacts.csv --strict --json
 
 \b
-Exit codes: 0 fine (warnings too, without --strict), 1 warnings with --strict, 2 wrong usage or a list that fits no
-mailbox looked at, 3 no token or the app is refused, 4 Graph cannot be reached."""
+Exit codes: 0 no problem, or warnings without --strict; 1 warnings with --strict; 2 wrong usage, or a list that fits
+none of the mailboxes looked at; 3 no token, or Graph refused the app; 4 Graph cannot be reached."""
 
 
 @click.command(epilog=EPILOG)
@@ -50,18 +50,20 @@ mailbox looked at, 3 no token or the app is refused, 4 Graph cannot be reached."
     metavar="N",
     help=f"Mailboxes of INPUT to look at; {PROBES} if left out.",
 )
-@click.option("--seed", type=int, help="Look at the same mailboxes again.")
+@click.option("--seed", type=int, help="Make the choice of mailboxes repeatable.")
 @deletion_options
 @connection_options
-@click.option("--strict", is_flag=True, help="Exit with 1 when there is a warning.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def check(**options: Any) -> int:
-    """Ask for a token and say what it may do; with INPUT, look at a few of its mailboxes. Reads only, deletes nothing."""
+    """Obtain a token, say what it permits, and reach Graph. With INPUT, look at a few of its mailboxes. Deletes nothing."""
     from purgeengine import logs
     from purgeengine.engine.event_loop import run_loop
 
     if options["probe"] and not options["inputs"]:
-        raise UsageProblem("--probe looks at mailboxes of an INPUT, and none was named.")
+        raise UsageProblem(
+            "--probe looks at mailboxes of an INPUT, and there is none. Name an INPUT, or leave --probe out."
+        )
     request = request_from(options, time.time())
     deletion = request.deletion()
     report = Report(request.endpoint(), deletion.action, deletion.id_type)
@@ -93,7 +95,7 @@ def _sampled(request: PurgeRequest, report: Report) -> list[Any]:
 
 @dataclass
 class Report:
-    """Everything that is found out, as it is found out."""
+    """Collects the findings of the checks, and prints them."""
 
     endpoint: GraphEndpoint
     action: Action
@@ -110,7 +112,7 @@ class Report:
     reading: dict[str, Any] | None = None
 
     def seen(self, source: Source) -> None:
-        """An input has been read: what was taken from it, and what makes one doubt it."""
+        """Add what was read from an input, and warnings about it."""
         self.reading, look = source.reading(), source.look
         if not look.valid_rows:
             invalid = look.rows - look.valid_rows
@@ -128,7 +130,7 @@ class Report:
         self.findings += [Finding(Level.WARNING, "input", line) for line in warnings_of(self.reading)]
 
     def sign_in(self) -> AccessTokens:
-        """Have a token, and read what it says. Raises `TokenError`."""
+        """Obtain a token, and add what it says. Raises `TokenError`."""
         from purgeengine.cli.login_guard import connect
         from purgeengine.edges.clock import SystemClock
         from purgeengine.edges.login.identity import claims_of
@@ -151,7 +153,11 @@ class Report:
         return tokens
 
     async def ask_graph(self, tokens: AccessTokens, items: list[Any]) -> None:
-        """Reach Graph, compare the clocks, look at the mailboxes. Raises `TokenError`, `RunStopped`, or why no row can end well."""
+        """Reach Graph, compare the clocks, and look at the mailboxes.
+
+        Raises `TokenError` and `RunStopped` as `ReadSession.read` does. If none of the mailboxes can be purged, it raises the error
+        that says why.
+        """
         from purgeengine.core.policy.probing import Standing, conclusions, refusal
         from purgeengine.jobs.reads.preflight import about_clock, organization
         from purgeengine.jobs.reads.probe import probe
@@ -176,20 +182,20 @@ class Report:
             self.findings.append(Finding(level, "probe", sentence))
 
     def failed(self, error: PurgeEngineError) -> None:
-        """It ends here."""
+        """Add the error that ended the checks."""
         self.error = error
         self.findings.append(
             Finding(Level.FAILED, "probe" if self.probed else "token" if error.exit_code == 3 else "graph", str(error))
         )
 
     def exit_code(self, *, strict: bool) -> int:
-        """That of the error, or 1 for a warning where warnings count."""
+        """Return the exit code: that of the error, or 1 for a warning if ``strict``, otherwise 0."""
         if self.error is not None:
             return self.error.exit_code
         return int(strict and any(finding.level is Level.WARNING for finding in self.findings))
 
     def show(self, *, as_json: bool, strict: bool) -> None:
-        """On stdout, for people or for programs."""
+        """Print the findings on stdout, as text or as JSON."""
         if as_json:
             click.echo(msgspec.json.encode(self.as_json(strict=strict)).decode())
             return
@@ -208,7 +214,7 @@ class Report:
             click.echo(f"  {printable(mailbox.user)}: {mailbox.standing.title} ({said})")
 
     def as_json(self, *, strict: bool) -> dict[str, Any]:
-        """Plain values; what was not found out is null or empty."""
+        """Return the object for ``--json``. What was not found out is null or empty."""
         identity = self.identity
         expires_utc = identity.expires_utc if identity else None
         return {
@@ -250,7 +256,7 @@ def _rounded(seconds: float | None) -> float | None:
 
 
 def _proxy(endpoint: GraphEndpoint) -> str | None:
-    """The proxy on the way to Graph, without its password."""
+    """Return the address of the proxy on the way to Graph, without its password. None if there is no proxy."""
     from purgeengine.edges.http.addresses import graph_root, proxy_for
 
     proxy = proxy_for(graph_root(endpoint.graph_url))

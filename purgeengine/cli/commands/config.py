@@ -1,4 +1,4 @@
-"""``purgeengine config``: which settings hold, and where each of them comes from."""
+"""``purgeengine config``: shows every setting in effect, and where it comes from."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ Examples:
 
 @click.group(epilog=EPILOG)
 def config() -> None:
-    """Look at the settings. Options win over the environment, the environment over the file, the file over the defaults."""
+    """Show the settings in effect. Options overrule the environment, which overrules the file, which overrules the defaults."""
 
 
 @config.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True})
-@click.option("--config", "file", metavar="FILE", help="Look at this file instead.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--config", "file", metavar="FILE", help="Read this file instead of the usual one.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.argument("command_name", metavar="[COMMAND]", default="run")
 @click.argument("arguments", metavar="[OPTION]...", nargs=-1, type=click.UNPROCESSED)
 def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[str, ...]) -> int:
-    """Show every setting of COMMAND (run, if none is named), given these options, and where it comes from. Does nothing else."""
+    """Show every setting of COMMAND with these options, and where each comes from. COMMAND is run if left out. Runs nothing."""
     root = click.get_current_context().find_root()
     assert isinstance(root.command, click.Group)
     command = root.command.get_command(root, command_name)
     if command is None or isinstance(command, click.Group):
-        raise UsageProblem(f"There is no command {printable(command_name, 100)!r} with settings.")
+        raise UsageProblem(
+            f"There is no command {printable(command_name, 100)!r} with settings. purgeengine --help lists the commands."
+        )
     for parameter in command.params:
         parameter.required = False
     named = ["--config", file] if file is not None else []
@@ -61,7 +63,7 @@ def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[st
 
 
 def _settings(ctx: click.Context) -> Iterator[dict[str, Any]]:
-    """All of them but the protected list, in the order of the help."""
+    """Yield all settings except the protected users, in the order of the help."""
     for option in ctx.command.params:
         key = key_of(option) if isinstance(option, click.Option) else None
         if key is None or not option.expose_value or key == PROTECTED_NAMES:
@@ -71,7 +73,7 @@ def _settings(ctx: click.Context) -> Iterator[dict[str, Any]]:
 
 
 def _protected(ctx: click.Context) -> Iterator[dict[str, Any]]:
-    """The protected list adds up, so that each of its parts has its own line."""
+    """Yield a line for each source of protected users, because their users are added up."""
     settings = loaded()
     if PROTECTED_NAMES not in ctx.params:
         return
@@ -97,7 +99,7 @@ def _name_of(source: ParameterSource | None, key: str) -> str:
 
 
 def _shown(key: str, value: Any, source: str) -> dict[str, Any]:
-    """An address may hold a password, which is not shown."""
+    """Return the value without passwords. An address may hold one."""
     if isinstance(value, list | tuple):
         value = [_clean(one) for one in value]
     return {"key": key, "value": _clean(value) if isinstance(value, str) else value, "source": source}

@@ -1,4 +1,4 @@
-"""``purgeengine demo``: the main job from end to end against a simulated tenant, checked against the truth."""
+"""``purgeengine demo``: purges a sample list from a simulated tenant, and compares the ledger with the tenant."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from purgeengine.sim.graph.tenant import Tenant
 
 GONE_EVERY = 40
-"""One contact in forty is gone before the run, as in every list that is a day old."""
+"""One contact in forty is gone before the run, as in a list that is a day old."""
 LIMITS = Limits(quarantine_s=5.0)
-"""The simulated service never runs a batch for longer than that."""
+"""The limits of the demo. The simulated service never runs a batch for longer than 5 seconds."""
 
 EPILOG = """\b
 Examples:
@@ -38,12 +38,12 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.option("--ledger", "ledger_folder", type=click.Path(), metavar="DIR", help="Keep the ledger in this folder.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Another seed, other misfortunes.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Seed of the faults. Another seed gives others.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def demo(ledger_folder: str | None, seed: int, quiet: bool) -> int:
     """Purge a sample list from a simulated tenant on this machine, with throttling, faults, gone contacts and closed mailboxes.
 
-    The same code as a real run, over real HTTP and TLS. At the end every row of the ledger is compared with the tenant's truth.
+    The demo runs the code of a real run, over real HTTP and TLS. At the end it compares every row of the ledger with the tenant.
     """
     with tempfile.TemporaryDirectory(prefix="purgeengine-demo-", ignore_cleanup_errors=True) as scratch:
         folder = Path(ledger_folder) if ledger_folder else Path(scratch) / "ledger"
@@ -96,7 +96,7 @@ def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, quiet: b
 
 
 def _tenant(rows: list[tuple[str, str, str]], seed: int) -> Tenant:
-    """The contacts of the list, some gone; one mailbox denied to the app, one without a licence; misfortunes of most kinds."""
+    """Make the tenant: some contacts are gone, one mailbox denies the app, one has no licence, and most kinds of faults happen."""
     from purgeengine.sim.graph.faults import Faults
     from purgeengine.sim.graph.tenant import Tenant
     from purgeengine.sim.tenant_settings import TenantSettings
@@ -126,7 +126,7 @@ def _tenant(rows: list[tuple[str, str, str]], seed: int) -> Tenant:
 
 
 def _compare(folder: Path, tenant: Tenant, scratch: Path) -> None:
-    """Every row of the export against the tenant. Raises where the ledger calls a contact gone that still exists."""
+    """Compare every row of the export with the tenant. Raises if the ledger says that a contact is gone and it still exists."""
     import pyarrow.parquet as pq
 
     from purgeengine.edges.ledger import LedgerReader, export
@@ -157,7 +157,7 @@ def _rows(batch: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def sample_input() -> Path:
-    """The sample list: inside an installed package, or beside it in a checkout."""
+    """Return the path of the sample list: inside an installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[2]
     for folder in (package / "sample_inputs", package.parent / "sample_inputs"):
         if (folder / "contacts.csv").is_file():

@@ -1,4 +1,4 @@
-"""``purgeengine export``: the ledger as a file, in input order."""
+"""``purgeengine export``: writes a ledger to a file, in input order."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.argument("out", metavar="OUT", type=click.Path(dir_okay=False))
-@click.option("--only", metavar="OUTCOME,...", help="Only rows with these outcomes.")
+@click.option("--only", metavar="OUTCOME,...", help="Write only rows with these outcomes.")
 def export(folder: str, out: str, only: str | None) -> int:
-    """Write the ledger in DIR to OUT (.csv or .parquet), one line a row, in input order. The file is itself a valid INPUT."""
+    """Write the ledger in DIR to OUT (.csv or .parquet), one line for each row, in input order. OUT can be used as an INPUT."""
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.ledger import export as write_export
 

@@ -1,4 +1,4 @@
-"""``purgeengine plan``: look at an input before anything is sent."""
+"""``purgeengine plan``: reads an input and shows what a run would do."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ Examples:
 @click.command(epilog=EPILOG)
 @input_arguments
 @limit_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def plan(**options: Any) -> int:
-    """Read INPUT and say what a run would do: rows, mailboxes, bad rows, duplicates, calls, time. Sends nothing."""
+    """Read INPUT and show what a run would do: rows, mailboxes, invalid rows, duplicates, calls, time. Sends nothing."""
     request = request_from(options, time.time())
     with opening(request) as open_input:
         found = preview_of(request, reading_progress(quiet=False), open_input)

@@ -21,20 +21,24 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @click.option(
-    "-o", "--output", metavar="report.html", type=click.Path(dir_okay=False), help="The file to write; replaced."
+    "-o",
+    "--output",
+    metavar="report.html",
+    type=click.Path(dir_okay=False),
+    help="The file to write. An existing one is replaced.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The same as one JSON object on stdout.")
-@click.option("--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="Longest a list may be.")
-@click.option("--quiet", is_flag=True, help="No progress.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object on stdout.")
+@click.option("--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="Most entries of each list.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
 def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: int, quiet: bool) -> int:
-    """Write a report about the ledger in DIR, or about several ledgers of one purge together: a page that needs nothing else.
+    """Write a report about the ledger in DIR, or about a ledger and its retries together.
 
-    It opens in any browser, without a network, and prints well. Works on unfinished ledgers too.
+    The report is one HTML page that opens in any browser without a network, and prints well. The ledger may be unfinished.
     """
     if output is None and not as_json:
         raise UsageProblem("Name the file to write with -o report.html, or ask for --json.")
     if output is not None and not output.lower().endswith(ENDINGS):
-        raise UsageProblem(f"{output} ends in none of {', '.join(ENDINGS)}. Name it accordingly.")
+        raise UsageProblem(f"The name {output} must end in one of {', '.join(ENDINGS)}. Nothing was written.")
 
     from purgeengine.cli.output.reading_progress import reading_progress
     from purgeengine.edges.ledger import Chain, failures_of

@@ -1,4 +1,4 @@
-"""``purgeengine run``: purge the contacts of an input, or resume doing so."""
+"""``purgeengine run``: purges the contacts of an input, or resumes a purge."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ EPILOG = """\b
 Examples:
   purgeengine run contacts.csv --ledger ./cleanup
   purgeengine run exports/ --ledger ./cleanup --yes --max-failures 2% --json
-  purgeengine run contacts.csv --ledger ./cleanup          (again: resumes)
-  purgeengine run --ledger ./cleanup                       (the same, without the input)
+  purgeengine run contacts.csv --ledger ./cleanup          (a second time: resumes)
+  purgeengine run --ledger ./cleanup                       (resumes without the input)
   python list.py | purgeengine run - --ledger ./cleanup --exclude-users keep.txt
 
 \b
 Credentials come from the environment: AZURE_TENANT_ID, AZURE_CLIENT_ID and one of AZURE_CLIENT_SECRET,
-AZURE_CLIENT_CERTIFICATE_PATH and AZURE_FEDERATED_TOKEN_FILE; or a ready token in PURGEENGINE_ACCESS_TOKEN;
-or --auth managed-identity or device-code. HTTPS_PROXY and NO_PROXY are honoured. See docs/credentials.md."""
+AZURE_CLIENT_CERTIFICATE_PATH and AZURE_FEDERATED_TOKEN_FILE; or a ready token in PURGEENGINE_ACCESS_TOKEN.
+Or use --auth managed-identity or device-code. HTTPS_PROXY and NO_PROXY apply. See docs/credentials.md."""
 
 
 @click.command(epilog=EPILOG)
 @partial(input_arguments, required=False)
-@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 @partial(purge_options, ledger_required=False)
 @connection_options
 @limit_options
 def run(**options: Any) -> int:
     """Permanently delete the contacts listed in INPUT (CSV, JSON or Parquet files, or a folder of them).
 
-    The same command again resumes: nothing that has its outcome is sent again; INPUT may then be left out. Ctrl-C stops in an
-    orderly way, a second Ctrl-C at once; both are resumable. INPUT may be - for standard input.
+    To resume, give the same command again. Rows that have their outcome are not sent again, and INPUT may be left out. Ctrl-C
+    stops the run in order, a second Ctrl-C at once. Both can be resumed. INPUT may be - for standard input.
     """
     if options["ledger_folder"] is None:
         if not options["dry_run"]:

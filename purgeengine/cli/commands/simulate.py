@@ -1,4 +1,4 @@
-"""``purgeengine simulate``: serve a simulated tenant (login and Graph) on this machine."""
+"""``purgeengine simulate``: serves a simulated tenant (login and Graph) on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from purgeengine.sim.server.http_server import SimulatedTenant
 
 CONTACTS_MAX = 5_000_000
-"""Contacts the tenant holds in memory at most; each takes about 300 bytes."""
+"""Most contacts that the tenant holds in memory. Each takes about 300 bytes."""
 
 EPILOG = """\b
 Examples:
@@ -28,58 +28,72 @@ Examples:
   purgeengine simulate --credentials ./simulated --identity-port 0    (every way to sign in)
 
 \b
-It prints the environment and the options to use it with as soon as it listens. It listens on 127.0.0.1 only;
-Ctrl-C ends it."""
+When it is ready it prints the environment variables and options with which to use it. It listens on 127.0.0.1
+only. Ctrl-C ends it."""
 
 
 @click.command(epilog=EPILOG)
 @click.argument("inputs", nargs=-1, metavar="[INPUT]...", type=click.Path())
-@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Port for login and Graph; any free one if 0.")
-@click.option("--login-port", type=click.IntRange(0, 65_535), help="A second port for the login.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=0, help="Port for the login and Graph. 0 takes a free one."
+)
+@click.option("--login-port", type=click.IntRange(0, 65_535), help="A second port, for the login.")
 @click.option("--identity-port", type=click.IntRange(0, 65_535), help="A port for a managed identity's endpoints.")
 @click.option(
-    "--credentials", type=click.Path(), metavar="DIR", help="Write a certificate and a federated token there."
+    "--credentials", type=click.Path(), metavar="DIR", help="Write a certificate and a federated token to DIR."
 )
 @click.option(
     "--dispatch",
     type=click.Choice(["four", "all"]),
     default="four",
     show_default=True,
-    help="How many sub-requests of a batch run at a time.",
+    help="How many sub-requests of a batch run at once.",
 )
 @click.option(
-    "--latency-ms", type=float, default=80.0, show_default=True, help="Median time of a sub-request; 0 is none."
+    "--latency-ms", type=float, default=80.0, show_default=True, help="Median time of a sub-request, in milliseconds."
 )
-@click.option("--overhead-ms", type=float, default=60.0, show_default=True, help="Time of a call around them.")
 @click.option(
-    "--faults", type=click.FloatRange(0, 1), default=0.0, metavar="P", help="Probability of every misfortune."
+    "--overhead-ms", type=float, default=60.0, show_default=True, help="Time that a call adds to them, in milliseconds."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Repeat the same misfortunes and latencies.")
 @click.option(
-    "--mailbox-requests", type=int, default=10_000, show_default=True, help="Requests to a mailbox in a window."
+    "--faults", type=click.FloatRange(0, 1), default=0.0, metavar="P", help="Probability of each kind of fault."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Make faults and latencies repeatable.")
+@click.option(
+    "--mailbox-requests",
+    type=int,
+    default=10_000,
+    show_default=True,
+    help="Most requests to a mailbox in --mailbox-window-s.",
 )
 @click.option(
     "--mailbox-window-s", type=float, default=600.0, show_default=True, help="Length of that window in seconds."
 )
-@click.option("--token-lifetime-s", type=float, default=3_600.0, show_default=True, help="How long a token lives.")
+@click.option(
+    "--token-lifetime-s", type=float, default=3_600.0, show_default=True, help="Lifetime of a token, in seconds."
+)
 @click.option(
     "--id-type",
     type=click.Choice(["default", "immutable"]),
     default="default",
     show_default=True,
-    help="Which ids its contacts go by.",
+    help="The kind of ids of its contacts.",
 )
 @click.option("--without-permission", is_flag=True, help="The app lacks Contacts.ReadWrite: every request is refused.")
-@click.option("--tls/--no-tls", default=True, show_default=True, help="MSAL refuses a login without TLS.")
-@click.option("--ca-file", type=click.Path(), metavar="OUT", help="Where to write the certificate to trust.")
-@click.option("--duration-s", type=float, metavar="S", help="Stop after so long; until Ctrl-C if left out.")
-@click.option("--json", "as_json", is_flag=True, help="What to use it with as one JSON object on stdout.")
+@click.option(
+    "--tls/--no-tls", default=True, show_default=True, help="Serve https or http. MSAL refuses a login over http."
+)
+@click.option("--ca-file", type=click.Path(), metavar="OUT", help="Write the certificate to trust to this file.")
+@click.option("--duration-s", type=float, metavar="S", help="Stop after S seconds. If left out, at Ctrl-C.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the environment and options for it as one JSON object on stdout."
+)
 def simulate(**options: Any) -> int:
     """Serve a simulated tenant on this machine, to try everything without harm.
 
-    With INPUT (CSV, JSON or Parquet) the contacts listed there exist; without, every contact of every user exists until it is
-    purged. It serves the login, $batch, and the same requests one by one: permanentDelete and DELETE of a contact, GET of
-    contacts, contact folders, users and the organization, in pages. It refuses everything else with 501 and a sentence.
+    With INPUT (CSV, JSON or Parquet), the contacts listed there exist. Without it, every contact of every user exists until it is
+    purged. The server answers the login, $batch, and these requests in a batch or alone: permanentDelete and DELETE of a contact;
+    GET of contacts, contact folders, users and the organization, in pages. It answers anything else with 501 and a sentence.
     """
     if options["duration_s"] is not None and options["duration_s"] <= 0:
         raise UsageProblem(f"--duration-s must be greater than zero, not {options['duration_s']:g}.")
@@ -90,7 +104,7 @@ def simulate(**options: Any) -> int:
 
 
 def _server(options: dict[str, Any]) -> SimulatedTenant:
-    """The server that the options describe, seeded. Raises `UsageProblem` for a value or an input that cannot be used."""
+    """Make the server that the options describe. Raises `UsageProblem` for a value or an input that cannot be used."""
     from purgeengine.sim.graph.faults import Faults
     from purgeengine.sim.graph.tenant import Tenant
     from purgeengine.sim.login.login_endpoint import LoginEndpoint
@@ -123,7 +137,7 @@ def _server(options: dict[str, Any]) -> SimulatedTenant:
 
 
 def _rows(inputs: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """The valid rows of the inputs. Raises `UsageProblem` when they are more than a simulation should hold."""
+    """Return the valid rows of the inputs. Raises `UsageProblem` if they are more than `CONTACTS_MAX`."""
     if not inputs:
         return
     from purgeengine.edges.source import open_source
@@ -151,7 +165,7 @@ def _write_credentials(server: SimulatedTenant, folder: str) -> CredentialFiles:
 async def _serve(
     server: SimulatedTenant, duration_s: float | None, files: CredentialFiles | None, *, as_json: bool
 ) -> None:
-    """Listen until a signal or the end of the duration, then say what was counted."""
+    """Listen until a signal or the end of the duration, then print what was counted."""
     from purgeengine.cli.signals import stop_on_signal
 
     stopped = asyncio.Event()
@@ -184,7 +198,7 @@ def _environment(server: SimulatedTenant) -> dict[str, str]:
 
 
 def _other_ways(server: SimulatedTenant, files: CredentialFiles | None) -> dict[str, dict[str, str]]:
-    """What each way to sign in but the secret needs in the environment, by its name for ``--auth``."""
+    """Return the environment variables for each way to sign in except the secret, by its name for ``--auth``."""
     ways: dict[str, dict[str, str]] = {"device-code": {}}
     if files is not None:
         from purgeengine.sim.login.credential_files import PFX_PASSWORD
@@ -220,7 +234,7 @@ def _as_json(server: SimulatedTenant, files: CredentialFiles | None) -> str:
 
 
 def _as_shell(server: SimulatedTenant, files: CredentialFiles | None) -> str:
-    """Lines to paste, for bash and for PowerShell; both quote a path in single quotes, each in its own way."""
+    """Return lines to paste into bash and PowerShell. Each quotes a path with single quotes, in its own way."""
     options = f"--graph-url {server.graph_url} --authority {server.authority_url}"
     bash_path = powershell_path = ""
     if server.ca_file:

@@ -1,4 +1,4 @@
-"""``purgeengine status``: what became of the rows of a ledger, also while a run is going on."""
+"""``purgeengine status``: shows what became of the rows of a ledger, also while a run is going on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from purgeengine.core.graph.text import printable
-from purgeengine.core.policy.advice import advice_for
+from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.words import counted, duration, number, rate
 
 EPILOG = """\b
@@ -23,19 +23,24 @@ Examples:
 
 @click.command(epilog=EPILOG)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-@click.option("--worst", type=click.IntRange(0, 1000), default=5, show_default=True, help="Mailboxes to name.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@click.option(
+    "--worst",
+    type=click.IntRange(0, 1000),
+    default=5,
+    show_default=True,
+    help="Most mailboxes to list, those with the most failed rows first.",
+)
 def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
-    """Show the counts by outcome, what is in doubt, the worst mailboxes and the pace of the ledger in DIR.
+    """Show the counts by outcome, the rows in doubt, the worst mailboxes and the pace of the ledger in DIR.
 
-    Several ledgers of one purge (the first and its retries, in any order) are summed up together: what finally became of every
-    row of the first one.
+    A ledger and its retries, given in any order, are summed up together: what finally became of every row of the first one.
     """
     if len(folders) > 1:
         from purgeengine.cli.output.chain_text import show_chain
 
         return show_chain([Path(folder) for folder in folders], as_json=as_json, worst=worst)
-    from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, advice_lines, outcome_lines
+    from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
     from purgeengine.edges.ledger import LedgerReader
 
     (folder,) = folders

@@ -13,7 +13,7 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def connection_options(command: Decorated) -> Decorated:
-    """Which Graph, which login, whose certificates, and how to sign in."""
+    """Add the options for the addresses of Graph and its login, the certificates to trust, and how to sign in."""
     for option in reversed(
         (
             click.option(
@@ -21,17 +21,20 @@ def connection_options(command: Decorated) -> Decorated:
                 type=click.Choice(get_args(Auth)),
                 default="auto",
                 show_default=True,
-                help="How to sign in; auto takes the first that the environment offers.",
+                help="How to sign in. auto takes the first way that the environment offers.",
             ),
             click.option(
                 "--cloud",
                 type=click.Choice(list(CLOUDS)),
-                help="National cloud; global if neither this nor --graph-url says otherwise.",
+                help="Microsoft cloud. If left out, the cloud of --graph-url, or global.",
             ),
-            click.option("--graph-url", metavar="URL", help="Graph root, instead of the cloud's."),
-            click.option("--authority", metavar="URL", help="Login root, instead of the cloud's."),
+            click.option("--graph-url", metavar="URL", help="Root address of Graph, instead of the cloud's."),
+            click.option("--authority", metavar="URL", help="Root address of the login, instead of the cloud's."),
             click.option(
-                "--ca-file", type=click.Path(), metavar="PEM", help="Certificates to trust for login and Graph."
+                "--ca-file",
+                type=click.Path(),
+                metavar="PEM",
+                help="File of certificates to trust for the login and Graph.",
             ),
         )
     ):

@@ -1,4 +1,4 @@
-"""Which users a purge may touch, as the options and the configuration say."""
+"""Options that say which users a purge may touch. The configuration can add protected users."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def filter_options(command: Decorated) -> Decorated:
-    """Who is wanted, who is not, and who is never touched."""
+    """Add ``--only-users``, ``--exclude-users`` and ``--protected-users``."""
     for name, text in (
-        ("--protected-users", "Never touch the users listed in FILE; adds to those of the configuration."),
+        ("--protected-users", "Never touch the users listed in FILE. They are added to those of the configuration."),
         ("--exclude-users", "Leave out the users listed in FILE."),
         ("--only-users", "Purge only from the users listed in FILE."),
     ):
@@ -24,18 +24,18 @@ def filter_options(command: Decorated) -> Decorated:
 
 
 def protected_users(options: Mapping[str, Any]) -> list[str]:
-    """Users that are never touched: the list adds up over every source. Raises `InputError` for a file that cannot be used."""
+    """Return the users that are never touched, from all sources together. Raises `InputError` for a file that cannot be used."""
     names, files = protected_by_configuration()
     return [*names, *_users([*files, *options["protected_users"]])]
 
 
 def excluded_users(options: Mapping[str, Any]) -> list[str]:
-    """Users that are left out. Raises `InputError` for a file that cannot be used, so that no guard is left out by mistake."""
+    """Return the users to leave out. Raises `InputError` for a file that cannot be used, so that no filter is lost by mistake."""
     return _users(options["exclude_users"])
 
 
 def only_users(options: Mapping[str, Any]) -> list[str] | None:
-    """The only users that are wanted; None for all. Raises `InputError` for a file that cannot be used."""
+    """Return the only users to purge from. None means all. Raises `InputError` for a file that cannot be used."""
     return _users(options["only_users"]) if options["only_users"] else None
 
 

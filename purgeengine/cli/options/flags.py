@@ -1,15 +1,19 @@
-"""What the settings of a request are called on the command line, for sentences that name one."""
+"""How sentences write the settings of a request on the command line."""
 
 from __future__ import annotations
 
+from purgeengine.words import AGAIN
+
 FLAGS = {
+    AGAIN: "give the same command again",
     "authority_url": "--authority",
     "inputs": "an INPUT",
     "requests_per_s": "--rate",
+    "retry_of": "DIR",
     "serial_lanes": "--lanes",
     "until_utc": "--until",
 }
-"""Those whose flag is not the name of the field with hyphens."""
+"""Settings whose flag is not the name of the field with hyphens, and the words for giving the command again."""
 
 
 def as_flags(setting: str) -> str:

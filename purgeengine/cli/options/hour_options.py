@@ -1,4 +1,4 @@
-"""Options that say when a run may send: windows of the day, and an end."""
+"""Options that say when a run may send and when it ends."""
 
 from __future__ import annotations
 
@@ -19,22 +19,26 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 _WINDOW = re.compile(r"(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 _RULE = re.compile(r"(?:[A-Za-z]{3,10}|<[A-Za-z0-9+-]{3,10}>)[+-]?\d{1,3}(?!\d)")
-"""How a zone begins that is written out as POSIX has it: ``CET-1CEST,M3.5.0,M10.5.0/3``."""
+"""Beginning of a time zone in the POSIX form: ``CET-1CEST,M3.5.0,M10.5.0/3``."""
 _TIME = re.compile(r"(\d{1,2}):(\d{2})")
 
 
 def hour_options(command: Decorated) -> Decorated:
-    """``--window``, ``--time-zone`` and ``--until``."""
+    """Add ``--window``, ``--time-zone`` and ``--until``."""
     for option in (
-        click.option("--until", metavar="WHEN", help="Stop then: HH:MM (the next one) or a date and time in ISO 8601."),
         click.option(
-            "--time-zone", metavar="NAME", help="Zone of --window and --until, e.g. Europe/Berlin; else this machine's."
+            "--until", metavar="WHEN", help="Stop at this time: HH:MM (the next one) or a date and time (ISO 8601)."
+        ),
+        click.option(
+            "--time-zone",
+            metavar="NAME",
+            help="Time zone of --window and --until, e.g. Europe/Berlin. If left out, this machine's.",
         ),
         click.option(
             "--window",
             metavar="HH:MM-HH:MM",
             multiple=True,
-            help="Send only at these times of the day; several may be given. The run waits for the next one.",
+            help="Send only at these times of the day. The run waits for the next window. May be given several times.",
         ),
     ):
         command = option(command)
@@ -42,7 +46,7 @@ def hour_options(command: Decorated) -> Decorated:
 
 
 def hours_from(options: Mapping[str, Any], now_utc: float) -> SendingHours | None:
-    """The hours that the options of `hour_options` describe; None where any time will do. Raises `UsageProblem`."""
+    """Return the hours that the options of `hour_options` describe. None means any time. Raises `UsageProblem`."""
     if not options["window"] and options["until"] is None:
         return None
     zone = _zone(options["time_zone"])
@@ -61,7 +65,8 @@ def _zone(name: str | None) -> tzinfo | None:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise UsageProblem(
-            f"--time-zone knows no zone {name!r}. Name one such as Europe/Berlin; where none is known, install Python's tzdata."
+            f"--time-zone knows no zone {name!r}. Name one such as Europe/Berlin. If this machine knows no zone at all, install "
+            "Python's package tzdata."
         ) from error
 
 

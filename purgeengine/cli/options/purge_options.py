@@ -22,29 +22,31 @@ FANOUTS = click.Choice(["auto", "4", "20"])
 
 
 def input_arguments(command: Decorated, *, required: bool = True) -> Decorated:
-    """``INPUT…`` and how it is to be understood."""
+    """Add ``INPUT…`` and the options that say how to read it."""
     command = understanding_options(command)
     metavar = "INPUT..." if required else "[INPUT]..."
     return click.argument("inputs", nargs=-1, required=required, metavar=metavar, type=click.Path())(command)
 
 
 def understanding_options(command: Decorated) -> Decorated:
-    """How an input is to be understood: ``--columns``, ``--user``, ``--clean``."""
+    """Add the options that say how to read an input: ``--columns``, ``--user``, ``--clean``."""
     for option in reversed(
         (
             click.option(
                 "--columns",
                 metavar="MAP",
-                help="Which columns to read, e.g. user=Owner,contact=ItemId. Needed only where the names are unusual; "
-                "folder= leaves the folder out.",
+                help="Which columns to read, e.g. user=Owner,contact=ItemId. Needed only if the names are unusual. "
+                "folder= ignores the folder column.",
             ),
             click.option(
-                "--user", metavar="UPN", help="The user of every row, for a list of one mailbox without such a column."
+                "--user",
+                metavar="UPN",
+                help="The user of every row, for a list of one mailbox that has no user column.",
             ),
             click.option(
                 "--clean",
                 is_flag=True,
-                help="Mend names and ids where their meaning is certain: invisible characters, SMTP: or mailto: before an address, "
+                help="Correct names and ids whose meaning is certain: invisible characters, SMTP: or mailto: before an address, "
                 "braces around a GUID.",
             ),
         )
@@ -54,7 +56,7 @@ def understanding_options(command: Decorated) -> Decorated:
 
 
 def deletion_options(command: Decorated) -> Decorated:
-    """What is done to the contacts, and by which ids they go."""
+    """Add the options that say how contacts are deleted, and which kind of ids the input holds."""
     for option in reversed(
         (
             click.option(
@@ -62,14 +64,14 @@ def deletion_options(command: Decorated) -> Decorated:
                 type=click.Choice([action.value for action in Action]),
                 default=PERMANENT.action.value,
                 show_default=True,
-                help="delete moves contacts to Deleted Items, where their users can put them back.",
+                help="How to delete. delete moves contacts to Deleted Items, where their users can restore them.",
             ),
             click.option(
                 "--id-type",
                 type=click.Choice([id_type.value for id_type in IdType]),
                 default=PERMANENT.id_type.value,
                 show_default=True,
-                help="Which ids the input holds; immutable ones were listed with Prefer: IdType.",
+                help='The kind of ids in the input. immutable: they were listed with Prefer: IdType="ImmutableId".',
             ),
         )
     ):
@@ -78,7 +80,7 @@ def deletion_options(command: Decorated) -> Decorated:
 
 
 def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decorated:
-    """What is done, where the record goes, what must be true before anything is sent, when it may be, and how it is told."""
+    """Add the options of a purge: how to delete, the ledger, checks before sending, hours, and what is printed and logged."""
     command = deletion_options(command)
     for option in reversed(
         (
@@ -87,43 +89,63 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
                 "ledger_folder",
                 required=ledger_required,
                 type=click.Path(),
-                help="Folder of the ledger; made when new." + ("" if ledger_required else " A dry run needs none."),
+                help="Folder of the ledger. It is created, or resumed if it exists."
+                + ("" if ledger_required else " A dry run needs none."),
             ),
             click.option("--yes", is_flag=True, help="Do not ask before purging."),
             click.option(
-                "--allow-unread", is_flag=True, help="With --yes: take a folder also where not all in it can be read."
+                "--allow-unread",
+                is_flag=True,
+                help="With --yes: accept an input folder in which some files cannot be read.",
             ),
             click.option(
-                "--max-items", type=click.IntRange(min=0), metavar="N", help="Refuse an input with more rows to purge."
+                "--max-items",
+                type=click.IntRange(min=0),
+                metavar="N",
+                help="Refuse the purge if more than N rows are to be purged.",
             ),
             click.option(
                 "--max-items-per-mailbox",
                 type=click.IntRange(min=0),
                 metavar="N",
-                help="Refuse an input with more rows to purge than this in any mailbox.",
+                help="Refuse the purge if more than N rows of one mailbox are to be purged.",
             ),
             filter_options,
             click.option(
                 "--resolve-users",
                 is_flag=True,
-                help="Look up whose names these are, so that a mailbox under two of them is one. Needs User.ReadBasic.All.",
+                help="Look up every user first, so that a mailbox with two names in the input counts as one. Needs the permission "
+                "User.ReadBasic.All.",
             ),
             click.option(
-                "--probe", type=click.IntRange(1, 100), metavar="N", help="Look at so many mailboxes first; reads only."
+                "--probe",
+                type=click.IntRange(1, 100),
+                metavar="N",
+                help="Look at N mailboxes before anything is deleted.",
             ),
-            click.option("--max-failures", metavar="N|P%", help="Stop when more rows than this have failed."),
+            click.option(
+                "--max-failures",
+                metavar="N|P%",
+                help="Stop when more than N rows, or P% of the settled rows, have failed.",
+            ),
             click.option(
                 "--auto-stop/--no-auto-stop",
                 default=True,
                 show_default=True,
-                help="Stop a run that looks wrong: denials in a row, most rows failing.",
+                help="Stop a run that looks wrong: many mailboxes in a row deny access, or most rows fail.",
             ),
             hour_options,
-            click.option("--seed", type=int, help="Repeat the same random choices."),
-            click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on stdout."),
-            click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True),
+            click.option("--seed", type=int, help="Make the random choices repeatable."),
+            click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout."),
+            click.option(
+                "--log-format",
+                type=click.Choice(["console", "json"]),
+                default="console",
+                show_default=True,
+                help="Form of the log on stderr.",
+            ),
             click.option("--verbose", is_flag=True, help="Log every batch and row."),
-            click.option("--quiet", is_flag=True, help="No progress, and only warnings in the log."),
+            click.option("--quiet", is_flag=True, help="Show no progress, and log only warnings."),
         )
     ):
         command = option(command)
@@ -131,20 +153,35 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
 
 
 def limit_options(command: Decorated) -> Decorated:
-    """What the scheduler must stay within."""
+    """Add the options that limit how fast a run sends."""
     limits = (
-        ("--connections", int, DEFAULTS.connections, "Batches in flight at once, at most. Begins with 16."),
-        ("--fanout", FANOUTS, DEFAULTS.fanout, "Rows of one mailbox in one batch. auto tries what the service allows."),
-        ("--mailbox-requests", int, DEFAULTS.mailbox_requests, "Requests to one mailbox in a window."),
+        ("--connections", int, DEFAULTS.connections, "Most batches in flight at once. A run begins with 16."),
+        (
+            "--fanout",
+            FANOUTS,
+            DEFAULTS.fanout,
+            "Rows of one mailbox in one batch. auto finds out what the service allows.",
+        ),
+        ("--mailbox-requests", int, DEFAULTS.mailbox_requests, "Most requests to one mailbox in --mailbox-window-s."),
         ("--mailbox-window-s", float, DEFAULTS.mailbox_window_s, "Length of that window in seconds."),
-        ("--rate", int, DEFAULTS.requests_per_s, "Requests a second over all mailboxes; less to stay gentle."),
-        ("--quarantine-s", float, DEFAULTS.quarantine_s, "How long the service may run a call whose answer was lost."),
+        (
+            "--rate",
+            int,
+            DEFAULTS.requests_per_s,
+            "Most rows a second over all mailboxes. A lower rate is gentler.",
+        ),
+        (
+            "--quarantine-s",
+            float,
+            DEFAULTS.quarantine_s,
+            "Longest wait in seconds after a call whose answer was lost.",
+        ),
     )
     command = click.option(
         "--lanes/--no-lanes",
         default=DEFAULTS.serial_lanes,
         show_default=True,
-        help="Serial batches (dependsOn), several at once, for mailboxes that would end last.",
+        help="Allow several serial batches (dependsOn) at once for mailboxes that would otherwise end last.",
     )(command)
     for name, kind, default, text in reversed(limits):
         command = click.option(name, type=kind, default=default, show_default=True, help=text)(command)
@@ -152,7 +189,7 @@ def limit_options(command: Decorated) -> Decorated:
 
 
 def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
-    """The validated limits. Raises `UsageProblem` for a value that makes no sense."""
+    """Return the validated limits. Raises `UsageProblem` for a value that cannot be used."""
     fanout: Fanout = "auto" if options["fanout"] == "auto" else 4 if options["fanout"] == "4" else 20
     limits: dict[str, Any] = {
         "connections": options["connections"],
@@ -170,7 +207,7 @@ def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
 
 
 def column_map(text: str | None) -> dict[str, str] | None:
-    """Read ``user=Owner,contact=ItemId``. Raises `UsageProblem` when it is not of that form."""
+    """Read ``user=Owner,contact=ItemId``. Raises `UsageProblem` for another form."""
     if not text:
         return None
     columns: dict[str, str] = {}
@@ -185,12 +222,7 @@ def column_map(text: str | None) -> dict[str, str] | None:
 
 
 def outcomes_named(text: str) -> frozenset[Outcome]:
-    """Read ``refused,exhausted``. Raises `UsageProblem` for a word that is no outcome."""
-    found = set()
-    for word in text.split(","):
-        try:
-            found.add(Outcome(word.strip().lower()))
-        except ValueError:
-            known = ", ".join(outcome.value for outcome in Outcome)
-            raise UsageProblem(f"--only knows no outcome '{word.strip()}'; there are {known}.") from None
-    return frozenset(found)
+    """Read ``refused,exhausted``. Raises `UsageProblem` for a word that is not an outcome."""
+    from purgeengine.edges.ledger.views import selection  # not needed to answer --help
+
+    return selection.outcomes_named(text, as_flags)

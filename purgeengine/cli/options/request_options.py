@@ -1,4 +1,4 @@
-"""From the options of a command to a request: the one place where that is done. From here on nobody looks at options."""
+"""Makes a `PurgeRequest` from the options of a command. No other module reads these options."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ AS_THEY_ARE = (
     "user",
     "yes",
 )
-"""Options that are called as the request calls them, and mean the same."""
+"""Options that have the name and the meaning of a field of the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutputOptions:
-    """How a run is told: the summary, the log and the progress."""
+    """What a run prints and logs: the summary, the log and the progress."""
 
     as_json: bool = False
     log_format: Literal["console", "json"] = "console"
@@ -44,15 +44,15 @@ class OutputOptions:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> OutputOptions:
-        """Those that the options of `purge_options` describe."""
+        """Make them from the options of `purge_options`."""
         return cls(options["as_json"], options["log_format"], options["quiet"], options["verbose"])
 
 
 def request_from(options: Mapping[str, Any], now_utc: float) -> PurgeRequest:
-    """What the options ask for; what a command has no option for is as usual.
+    """Return the request that the options describe. A field for which the command has no option keeps its default.
 
-    ``now_utc`` (seconds since 1970) is what a time of the day is counted from. Reads the lists of users. Raises `UsageProblem`
-    for a value that cannot be used, and `InputError` for such a list.
+    ``now_utc`` (seconds since 1970) is the time from which ``--until 06:00`` is counted. It reads the lists of users. Raises
+    `UsageProblem` for a value that cannot be used, and `InputError` for a list of users that cannot.
     """
     asked: dict[str, Any] = {name: options[name] for name in AS_THEY_ARE if name in options}
     if "inputs" in options:

@@ -1,4 +1,4 @@
-"""What finally became of the rows of several ledgers together: the first and those that ran rows of it again."""
+"""Prints what finally became of the rows of a ledger and its retries together."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import click
 import msgspec
 
 from purgeengine.cli.output.reading_progress import reading_progress
-from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, advice_lines, outcome_lines
+from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.core.model import Outcome
-from purgeengine.core.policy.advice import advice_for
+from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.edges.ledger import Chain, Failures, Final, absence_over, failures_of, situations_of
 from purgeengine.words import counted, number
 
 
 def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
-    """Print it. Raises `LedgerMismatch` where the ledgers do not belong together."""
+    """Print the sum of the ledgers. Raises `LedgerMismatch` if they do not belong to one chain."""
     with Chain.open(folders) as chain:
         final = chain.final(reading_progress(quiet=as_json, what="the ledgers"))
         endings = failures_of(chain, final)
@@ -45,7 +45,7 @@ def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
 
 
 def as_plain(chain: Chain, final: Final, endings: Failures, worst: int) -> dict[str, Any]:
-    """Plain values, by the names that a single ledger's status has."""
+    """Return the object for ``--json``, with the keys that the status of a single ledger has."""
     counts = final.counts()
     return {
         "rows": counts.rows,

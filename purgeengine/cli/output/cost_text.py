@@ -1,4 +1,4 @@
-"""What a purge will take, and what decides that, in words and as plain values."""
+"""Prints how many calls and how much time a purge will take, and what decides that, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from purgeengine.words import counted, duration, number
 
 DECIDING_SHOWN = 5
 WORTH_EXPLAINING_S = 60.0
-"""Runs shorter than this need no reason for their length."""
+"""The reason for the duration is shown for runs of at least this many seconds."""
 ASSUMED, TIMED = "assumed", "timed"
-"""Where the latencies are from, in every JSON that has a least time."""
+"""Where the latencies come from: the values of ``latencies`` in JSON."""
 
 
 def cost_as_json(cost: Estimate, largest: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """The part of ``plan --json`` that tells calls and time; ``largest`` are the largest mailboxes, largest first."""
+    """Return the part of ``plan --json`` about calls and time. ``largest`` are the largest mailboxes, largest first."""
     bound = cost.bound
     return {
         "calls_min": cost.calls,
@@ -48,7 +48,7 @@ def _mailbox(cost: Estimate, user: str, rows: int) -> dict[str, Any]:
 
 
 def show_cost(cost: Estimate, largest: Sequence[tuple[str, int]]) -> None:
-    """Print it for people."""
+    """Print the calls, the time and the reason as text."""
     if not cost.calls:
         click.echo("Nothing to purge: a run would send nothing.")
         return
@@ -70,7 +70,7 @@ def show_cost(cost: Estimate, largest: Sequence[tuple[str, int]]) -> None:
 
 
 def in_words(latency: Latency) -> str:
-    """The latencies assumed; nothing has been measured before a run."""
+    """Return the assumed latencies as text. Nothing has been measured before a run."""
     item_ms, call_ms = round(latency.item_median_s * 1000), round(latency.overhead_s * 1000)
     return f"usual latencies (assumed: half of the rows take less than {item_ms} ms, and a call {call_ms} ms more)"
 

@@ -1,4 +1,4 @@
-"""What a run would do, in words and as plain values."""
+"""Prints what a run would do, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST_SHOWN = 10
 
 
 def as_json(purge_preview: PurgePreview, limits: Limits) -> dict[str, Any]:
-    """Plain values; the contract of ``plan --json`` and ``run --dry-run --json``."""
+    """Return the object that ``plan --json`` and ``run --dry-run --json`` print. Its keys are stable."""
     preview = purge_preview.preview
     cost = estimate(preview.rows_by_mailbox, limits)
     return {
@@ -46,7 +46,7 @@ def as_json(purge_preview: PurgePreview, limits: Limits) -> dict[str, Any]:
 
 
 def show(purge_preview: PurgePreview, limits: Limits) -> None:
-    """Print it for people."""
+    """Print the preview as text."""
     say, preview, outcomes = click.echo, purge_preview.preview, purge_preview.outcomes
     say(f"{purge_preview.source}, {counted(purge_preview.rows, 'row')}, {counted(purge_preview.mailboxes, 'mailbox')}")
     for line in lines_of(purge_preview.reading):

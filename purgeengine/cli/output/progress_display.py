@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a live display on a terminal, a line every few seconds elsewhere."""
+"""Shows the progress of a run: a live display on a terminal, a line every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.words import duration, number, rate
 
 REFRESH_S = 0.25
-"""How often a terminal is redrawn: quick enough to feel live, a fraction of a per cent of a core."""
+"""Seconds between two redraws of a terminal: short enough to look live, at a fraction of a per cent of a core."""
 LINE_EVERY_S = 5.0
-"""How often a line is written where nobody watches."""
+"""Seconds between two lines where there is no terminal."""
 
 
 def a_display(*, quiet: bool, log_format: str = "console", stream: TextIO | None = None) -> Display:
-    """The display that suits: none when quiet, live on a terminal, elsewhere lines, or events where the log is for programs."""
+    """Return the display for this output: none if quiet, live on a terminal, otherwise lines, or log events for a JSON log."""
     stream = stream or sys.stderr
     if quiet:
         return Silence()
@@ -28,7 +28,7 @@ def a_display(*, quiet: bool, log_format: str = "console", stream: TextIO | None
 
 
 class Lines:
-    """One plain line every few seconds, for logs and automation."""
+    """Writes one plain line every few seconds, for logs and automation."""
 
     every_s = LINE_EVERY_S
 
@@ -36,7 +36,7 @@ class Lines:
         self._stream = stream
 
     def show(self, standing: RunProgress) -> None:
-        """Write a line."""
+        """Write the line."""
         with contextlib.suppress(OSError, ValueError):  # nobody reads any more; the run goes on
             print(figures(standing), file=self._stream, flush=True)
 
@@ -45,12 +45,12 @@ class Lines:
 
 
 class Events:
-    """An event of the log every few seconds, so that nothing but JSON stands in a log for programs."""
+    """Logs an event every few seconds, so that a JSON log holds only JSON."""
 
     every_s = LINE_EVERY_S
 
     def show(self, standing: RunProgress) -> None:
-        """Log it."""
+        """Log the event."""
         tally, scheduler, left_s = standing.tally, standing.scheduler, standing.left_s
         logs.get_logger().info(
             logs.RUN_PROGRESSED,
@@ -70,7 +70,7 @@ class Events:
 
 
 class Live:
-    """A bar and a line of figures, redrawn in place by rich (which knows Windows consoles too); log lines pass above them."""
+    """Draws a bar and a line of figures in place, with rich. Log lines are printed above them."""
 
     every_s = REFRESH_S
 
@@ -87,7 +87,7 @@ class Live:
         self._open = True
 
     def show(self, standing: RunProgress) -> None:
-        """Redraw."""
+        """Draw the figures anew."""
         from rich.console import Group
         from rich.text import Text
 
@@ -103,7 +103,7 @@ class Live:
 
 
 def figures(standing: RunProgress) -> str:
-    """The one line that tells how a run stands."""
+    """Return the figures of a run as one line."""
     tally, scheduler = standing.tally, standing.scheduler
     parts = [f"{number(tally.settled)} of {number(tally.rows)}", rate(standing.rate)]
     parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]

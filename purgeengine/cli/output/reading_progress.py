@@ -9,11 +9,14 @@ from collections.abc import Callable
 from purgeengine.words import number
 
 SILENT_S = 1.0
-"""Inputs that are read within a second need no progress."""
+"""An input that is read within this many seconds shows no progress."""
 
 
 def reading_progress(*, quiet: bool, what: str = "the input") -> Callable[[int], None] | None:
-    """Tells how many rows have been read: in place on a terminal, every few seconds elsewhere, not at all when quiet."""
+    """Return a function that shows how many rows have been read: in place on a terminal, otherwise a line every few seconds.
+
+    None if quiet.
+    """
     if quiet:
         return None
     stream = sys.stderr

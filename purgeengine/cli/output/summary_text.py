@@ -1,9 +1,9 @@
-"""How a run or a ledger is summed up for people and for programs."""
+"""Prints the summary of a run, as text or as JSON."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import click
 import msgspec
@@ -13,7 +13,7 @@ from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import Absence
-from purgeengine.core.policy.advice import HIDDEN_NAME, Advice
+from purgeengine.core.policy.advice import HIDDEN_NAME, advice_lines
 from purgeengine.core.policy.shell import quoted
 from purgeengine.jobs.summary import Summary
 from purgeengine.words import counted, duration, number, rate, times
@@ -33,22 +33,22 @@ PURGED_BY = {
     Action.PERMANENT_DELETE: MEANINGS[Outcome.PURGED],
     Action.DELETE: "moved to Deleted Items",
 }
-"""What ``purged`` says of a contact depends on what was asked for."""
+"""The meaning of the outcome ``purged``, by action."""
 
 
 LINE_LENGTH_MAX = 500
-"""Characters of a line with text that others wrote: a code and a message whole. The ledger may be somebody else's."""
+"""Most characters of a line with text from a ledger: enough for a code and a message. The ledger may be somebody else's."""
 LEAST_TOLD_S = 1.0
-"""A run that could have been shorter than this is told no bound: it was busy with starting and ending."""
+"""The summary shows no lower bound under this many seconds, because starting and ending take most of so short a run."""
 
 
 def meaning_of(outcome: Outcome, action: Action) -> str:
-    """An outcome in words, in a ledger of this action."""
+    """Return the meaning of an outcome in a ledger with this action."""
     return PURGED_BY[action] if outcome is Outcome.PURGED else MEANINGS[outcome]
 
 
 def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
-    """Print it on stdout: one JSON object, or a table and, where the ledger is ``kept``, what to do next."""
+    """Print the summary on stdout: one JSON object, or a table and, if the ledger is ``kept``, what to do next."""
     if as_json:
         click.echo(msgspec.json.encode(summary.as_json()).decode())
         return
@@ -77,19 +77,14 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
 
 
 def absence_lines(absence: Absence | None) -> list[str]:
-    """That nothing, or nearly nothing, was found under its id, and in which mailboxes."""
+    """Return the warning that hardly any contact was found, and in which mailboxes. Empty if there is none."""
     if absence is None:
         return []
     return [f"Attention: {absence.sentence}", *(f"  {printable(line, LINE_LENGTH_MAX)}" for line in absence.lines())]
 
 
-def advice_lines(advice: Iterable[Advice]) -> list[str]:
-    """What to do next; each command stands on a line of its own."""
-    return [line for one in advice for line in (one.sentence, *(f"  {command}" for command in one.commands))]
-
-
 def closeness_line(summary: Summary, closeness: Closeness) -> str:
-    """How close the run came to the least time."""
+    """Return how many times the shortest possible time the run took, as a sentence."""
     factor = summary.times_the_least
     assert factor is not None, "there is a least time to compare with"
     whose = "timed in this run" if closeness.timed else "assumed"
@@ -102,7 +97,7 @@ def closeness_line(summary: Summary, closeness: Closeness) -> str:
 
 
 def outcome_lines(outcomes: Mapping[Outcome, int], waiting: int, in_doubt: int, action: Action) -> list[str]:
-    """A line for each outcome that occurred, right-aligned, and for rows that have none yet."""
+    """Return a line for each outcome that occurred, and for rows without an outcome. Names are right-aligned."""
     rows = [(o.value, outcomes.get(o, 0), meaning_of(o, action)) for o in Outcome]
     rows += [("waiting", waiting, "not yet sent, or to be sent again"), ("in doubt", in_doubt, "sent, answer unknown")]
     shown = [row for row in rows if row[1]] or [("rows", 0, "the input is empty")]

@@ -91,6 +91,11 @@ class Advice:
         return {"sentence": self.sentence, "commands": list(self.commands)}
 
 
+def advice_lines(advice: Iterable[Advice]) -> list[str]:
+    """Return the lines of a text with this advice. Each command stands on a line of its own."""
+    return [line for one in advice for line in (one.sentence, *(f"  {command}" for command in one.commands))]
+
+
 def remedy_of(status: int, code: str, message: str) -> Remedy:
     """Return what can be done about rows with this reply, also if a filter left them out."""
     return LEFT_OUT if status == 0 and code in (FILTERED, PROTECTED) else remedy_for(status, code, message)

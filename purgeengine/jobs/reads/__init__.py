@@ -1,1 +1,1 @@
-"""Jobs that only read: they look at mailboxes, look users up, and check what stands in the way of a purge."""
+"""Jobs that only read: they look at mailboxes, look up users, and check what could prevent a purge."""

@@ -1,4 +1,4 @@
-"""A look at a few mailboxes of an input or of a ledger, before anything is deleted."""
+"""Looks at a few mailboxes of an input or of a ledger before anything is deleted."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from purgeengine.edges.source import Source
 
 QUESTIONS = 2
-"""Asked of each mailbox."""
+"""Reads of each mailbox: its contacts, and the contact of one row."""
 REQUESTS_MAX = QUESTIONS * PATIENT.sends_max
-"""Requests that a look may cost a mailbox, out of the 10,000 that it grants in ten minutes."""
+"""Most requests that a probe makes to one mailbox, out of the 10,000 that are allowed in ten minutes."""
 
 
 async def probe(session: ReadSession, items: Sequence[Item], id_type: IdType) -> list[Probed]:
-    """Look at the mailboxes of these rows: first whether each lets the app in, then whether it holds the row's contact.
+    """Check of each row whether its mailbox lets the app in, and then whether it holds the row's contact.
 
-    A mailbox that did not let the app in is asked nothing more. Raises `TokenError` and `RunStopped` as the session does.
+    A mailbox that does not let the app in is not asked for the contact. Raises `TokenError` and `RunStopped` as `ReadSession.read`
+    does.
     """
     mailboxes = await session.read(LIST_CONTACTS, [Item(item.user, "", "") for item in items])
     entered = [item for item, reply in zip(items, mailboxes, strict=True) if went_well(reply)]
@@ -43,9 +44,10 @@ async def probe(session: ReadSession, items: Sequence[Item], id_type: IdType) ->
 
 
 def sample_input(source: Source, most: int, seed: int | None) -> list[Item]:
-    """Rows of an input that name the first mailbox, the largest, and others at random. Reads all of it, and sends nothing.
+    """Choose rows of an input, at most ``most``: of its first mailbox, its largest one, and others at random.
 
-    Memory grows with the number of mailboxes, by some 300 bytes each. Raises `InputError` as reading the input does.
+    It reads the whole input and sends nothing. Memory grows by some 300 bytes for each mailbox. Raises `InputError` if the input
+    cannot be read.
     """
     import pyarrow.compute as pc
 
@@ -62,7 +64,10 @@ def sample_input(source: Source, most: int, seed: int | None) -> list[Item]:
 
 
 def sample_ledger(ledger: Ledger, most: int, seed: int | None) -> dict[int, Item]:
-    """Rows still to be purged, by the number of their mailbox: of the mailbox with most, and of others at random."""
+    """Choose rows that are still to be purged, at most ``most``: of the first mailbox, the largest one, and others at random.
+
+    The keys are the numbers of the mailboxes.
+    """
     open_rows = [
         (
             mailbox.mailbox,
@@ -86,10 +91,10 @@ def look_first(
     quiet: bool,
     tell: Callable[[str], None],
 ) -> None:
-    """Look at mailboxes of a ledger and tell how they stand: what is bad in the log, what is fine by `tell`.
+    """Look at some mailboxes of a ledger before it is purged. Problems go to the log, good news to ``tell`` unless ``quiet``.
 
-    Waits that Graph asked for go into the ledger, so that the run keeps them. Raises the error that says why, where not one of the
-    mailboxes could be purged, and `TokenError` and `RunStopped` as the session does.
+    Waits that Graph asked for go into the ledger, so that the run keeps them. If none of the mailboxes can be purged, it raises the
+    error that says why. Raises `TokenError` and `RunStopped` as `ReadSession.read` does.
     """
     items = sample_ledger(ledger, most, seed)
     found, waits = run_loop(_look(items, tokens, endpoint, ledger.deletion.id_type))
@@ -115,7 +120,7 @@ async def _look(
 
 
 def waits_left(session: ReadSession, items: Mapping[int, Item]) -> list[Entry]:
-    """The waits that Graph asked for and that are not over, as entries for the ledger that has these mailboxes."""
+    """Return the waits that Graph asked for and that are not over, as entries for the ledger. ``items`` are keyed by mailbox."""
     now = session.now()
     of_mailboxes = {mailbox: session.waits.left_s(item.user, now) for mailbox, item in items.items()}
     found: list[Entry] = [MailboxBlocked(mailbox, for_s) for mailbox, for_s in of_mailboxes.items() if for_s]

@@ -1,6 +1,6 @@
-"""Asks Graph harmless questions: read jobs on the same engine and scheduler as a purge, with a ledger in memory.
+"""Runs read jobs: they use the engine and the scheduler of a purge, and a ledger in memory.
 
-All waits, attempts and limits are the scheduler's. How patient a job is stands in its `Limits`.
+The scheduler decides all waits, attempts and limits. The `Limits` of a job say how patient it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from purgeengine.engine.ports import Clock, RawAnswer, Tokens, Transport
 from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.run_limits import Limits
-from purgeengine.words import duration
+from purgeengine.words import AGAIN, Spelling, as_fields, duration
 
 PATIENT = Limits(
     connections=1,
@@ -50,11 +50,13 @@ PATIENT = Limits(
     open_per_connection=40,
     suspects_max=200,
 )
-"""For questions before a long run: the waits grow to a minute, so that a mailbox in trouble takes a few. A wait of more than two
-minutes is not sat out. While Graph has never been reached, a few tries must do: a wrong address is likelier than an outage, and
-somebody waits. A read whose answer was lost does not run for long: five seconds are enough before the next. A mailbox has one row
-as a rule, so that forty of them fill two batches. A look asks at most a hundred mailboxes, and all of them although each answers
-401: the last may be the one that works."""
+"""Limits for reads before a long run.
+
+Waits grow to one minute, so a mailbox in trouble takes a few minutes. A wait of more than two minutes ends the job. If Graph has
+never been reached, the job gives up after a few tries, because a wrong address is more likely than an outage. A read whose answer
+was lost ends soon, so a cooldown of five seconds is enough. Most mailboxes have one row, so forty open mailboxes fill two batches.
+A probe asks at most 100 mailboxes, and asks all of them even if each answers 401: the last may be the one that works.
+"""
 HASTY = replace(
     PATIENT,
     attempts_max=3,
@@ -65,14 +67,16 @@ HASTY = replace(
     outage_s_max=90.0,
     first_outage_s_max=1.9,
 )
-"""For a look that somebody sits and waits for: a mailbox in trouble must not keep the others from being shown. A mailbox that asks
-for a wait of more than ten seconds is not asked again."""
+"""Limits for reads whose result a person is waiting for.
+
+A mailbox in trouble must not delay the others for long. One that asks for a wait of more than ten seconds is not asked again.
+"""
 
 
 class ReadSession:
-    """Asks one thing after another; each `read` is a job, and waits that Graph asked for hold from one to the next.
+    """Runs read jobs one after the other. The waits that Graph asked for in one job hold in the next.
 
-    One for an event loop. ``token_renewable`` is as `Scheduler` has it.
+    A session belongs to one event loop. ``token_renewable`` is passed on to the `Scheduler`.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class ReadSession:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         token_renewable: bool = True,
+        spelling: Spelling = as_fields,
     ) -> None:
         self._clock = clock or SystemClock()
         self._transport = TimedTransport(transport, self._clock)
@@ -91,29 +96,35 @@ class ReadSession:
         self._limits = limits
         self._rng = rng or random.Random()
         self._token_renewable = token_renewable
+        self._spelling = spelling
         self.waits = GraphWaits()
-        """For how long Graph asked to be left alone."""
+        """The waits that Graph asked for, by mailbox and for the app."""
 
     @property
     def latency_s(self) -> float | None:
-        """How long the latest answer took, in seconds; None before the first."""
+        """Time that the latest answer took, in seconds. None before the first answer."""
         return self._transport.latency_s
 
     @property
     def skew_s(self) -> float | None:
-        """How far this machine's clock is ahead of Graph's (less than zero: behind), within a second; None where nobody knows."""
+        """Seconds that this machine's clock is ahead of Graph's, accurate to a second. Negative if behind, None if unknown."""
         return self._transport.skew_s
 
+    @property
+    def again(self) -> str:
+        """How a sentence tells the user to repeat the job."""
+        return self._spelling(AGAIN)
+
     def now(self) -> float:
-        """Monotonic seconds, as `GraphWaits` wants them."""
+        """Return the present time in monotonic seconds, the clock of ``waits``."""
         return self._clock.monotonic()
 
     async def read(self, operation: Operation, rows: Sequence[Item]) -> list[Reply]:
-        """Do this to at most `ROWS_MAX` rows, and return the last reply to each, in their order (status 0 where none came).
+        """Send this operation for at most `ROWS_MAX` rows, and return the last reply to each, in their order. Status 0: no answer.
 
-        A 401 that lasts with a renewed token is a reply like any other where anything was answered: it is about its mailbox.
-        Raises `TokenError` when Graph refuses the token or the app as a whole, and `RunStopped` when it cannot be reached or asks
-        for a longer wait than the limits allow.
+        If some rows were answered, a 401 that stays with a renewed token is an ordinary reply about its mailbox.
+        Raises `TokenError` if Graph refuses the token or the app as a whole, and `RunStopped` if it cannot be reached or asks for a
+        longer wait than the limits allow.
         """
         ledger = AnswerLedger(rows, self.waits, self._clock)
         engine = self._engine(operation, ledger, len(rows))
@@ -124,15 +135,15 @@ class ReadSession:
         if engine.halted is not None:
             last = engine.halted.reply
             if engine.halted.reason not in _OF_SOME_MAILBOXES or not any(map(_is_answer, replies)):
-                raise _stopped(engine.halted, engine.claims)
+                raise _stopped(engine.halted, engine.claims, self.again)
             replies = [reply or last for reply in replies]
         for reply in replies:
             if reply is not None and not reply.from_graph:
-                raise _intercepted(reply)
+                raise _intercepted(reply, self.again)
         return [self._in_own_words(row, reply or Reply(0)) for row, reply in zip(rows, replies, strict=True)]
 
     def _in_own_words(self, row: Item, reply: Reply) -> Reply:
-        """The same reply; one that says that a mailbox's wait is too long for a run says how long it is instead."""
+        """Return the reply. If it says that its mailbox's wait is too long for a run, it says the length of that wait instead."""
         left_s = self.waits.left_s(row.user, self._clock.monotonic())
         if not left_s or not reply.message.startswith(WAIT_TOO_LONG_SAYS):
             return reply
@@ -140,7 +151,7 @@ class ReadSession:
 
     def _engine(self, operation: Operation, ledger: AnswerLedger, rows: int) -> Engine:
         limits = self._limits
-        if self.latency_s is not None:  # what was reached before is not a wrong address
+        if self.latency_s is not None:  # Graph has answered before, so its address is right
             limits = replace(limits, first_outage_s_max=inf, walled_off_s_max=inf)
         now = self._clock.monotonic()
         scheduler = Scheduler(
@@ -169,16 +180,16 @@ class ReadSession:
 async def read_session(
     tokens: AccessTokens, endpoint: GraphEndpoint, limits: Limits = PATIENT
 ) -> AsyncIterator[ReadSession]:
-    """A session with this Graph, closed at the end. Raises `UsageProblem` where the endpoint cannot be used."""
+    """Open a session with Graph, and close it at the end. Raises `UsageProblem` if the endpoint cannot be used."""
     async with HttpTransport.open(
         graph_url=endpoint.graph_url, connections=limits.connections, ca_file=endpoint.ca_file
     ) as transport:
         renewable = tokens.describe().method != READY_METHOD
-        yield ReadSession(transport, tokens, limits, token_renewable=renewable)
+        yield ReadSession(transport, tokens, limits, token_renewable=renewable, spelling=endpoint.spelling)
 
 
 class TimedTransport:
-    """A transport that remembers how long Graph's latest answer took and what its clock said."""
+    """A transport that remembers the duration of Graph's latest answer and the time on Graph's clock."""
 
     def __init__(self, transport: Transport, clock: Clock) -> None:
         self._transport = transport
@@ -187,32 +198,32 @@ class TimedTransport:
         self.skew_s: float | None = None
 
     async def post(self, body: bytes, client_request_id: str, token: str) -> RawAnswer:
-        """Post one batch. Raises what the transport raises."""
+        """Post one batch. It raises the errors of the inner transport."""
         started = self._clock.monotonic()
         raw = await self._transport.post(body, client_request_id, token)
         if is_graphs(raw.status, raw.headers, raw.body, json_or_none(raw.body)):
             self.latency_s = self._clock.monotonic() - started
             date_utc = http_date_utc(raw.headers.get("date"))
-            if date_utc is not None:  # written somewhere between the question and the answer, and cut to a whole second
+            if date_utc is not None:  # Graph wrote it between request and answer, and rounded it down to a second
                 self.skew_s = raw.received_utc - self.latency_s / 2 - (date_utc + 0.5)
         return raw
 
 
 class _Nobody:
-    """Watches nothing: a read job is not stopped by what it finds."""
+    """Never stops the job: a read job goes on whatever it finds."""
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
         return None
 
 
-# ---------------------------------------------------------------------------------------------------- why a job stopped
+# ------------------------------------------------------------------------------------------ errors of a job that halted
 
 _OF_SOME_MAILBOXES = frozenset({HaltReason.UNAUTHORIZED, HaltReason.OUTAGE})
-"""Reasons that say nothing about Graph as a whole where other rows were answered."""
+"""Reasons that concern only some mailboxes if other rows were answered."""
 
 
 def _is_answer(reply: Reply | None) -> bool:
-    """Whether Graph answered the question: found, or refused for good."""
+    """Return whether Graph answered for good: the thing was found, or the request was refused."""
     return reply is not None and reply.from_graph and 200 <= reply.status < 429 and reply.status not in (401, 408)
 
 
@@ -220,12 +231,12 @@ def _app_refused(reply: Reply) -> TokenError:
     return TokenError(f"Graph refused the app: {one_line(reply)}. Check its permissions and the tenant.")
 
 
-def _intercepted(reply: Reply) -> RunStopped:
-    return RunStopped(f"{reply.message}, then give the same command again. Nothing was deleted.")
+def _intercepted(reply: Reply, again: str) -> RunStopped:
+    return RunStopped(f"{reply.message}, then {again}. Nothing was deleted.")
 
 
-def _stopped(halt: Halt, claims: str) -> PurgeEngineError:
-    """Why the scheduler stopped a read job, as the error that ends it."""
+def _stopped(halt: Halt, claims: str, again: str) -> PurgeEngineError:
+    """Return the error that says why the scheduler halted a read job. ``again`` says how to repeat the job."""
     reply = halt.reply
     said = one_line(reply).rstrip(".")
     match halt.reason:
@@ -237,25 +248,27 @@ def _stopped(halt: Halt, claims: str) -> PurgeEngineError:
             return _app_refused(reply)
         case HaltReason.UNAUTHORIZED:
             return TokenError(
-                f"Graph answered 401 to every question, with a renewed token as well: {said}. Either the app's token is refused "
-                "(check the app and the tenant), or Graph cannot reach these mailboxes: on premises in a hybrid tenant, or "
-                "missing. Try a mailbox that is known to work."
+                f"Graph answered 401 to every request, with a renewed token as well: {said}. Either Graph refuses the app's token "
+                "(check the app and the tenant), or it cannot reach these mailboxes: they are on premises in a hybrid tenant, or "
+                "they do not exist. Nothing was deleted. Try a mailbox that is known to work."
             )
         case HaltReason.WAIT_TOO_LONG:
             return RunStopped(
-                f"Graph asks to wait {duration(reply.retry_after_s or 0.0)} before it answers questions about mailboxes and users. "
-                "Nothing was deleted. Give the same command again after that."
+                f"Graph asks to wait {duration(reply.retry_after_s or 0.0)} before it answers requests about mailboxes and users. "
+                f"Nothing was deleted. After that time, {again}."
             )
         case HaltReason.THROTTLED:
             return RunStopped(
-                f"Graph refused every call as too fast ({said}). Nothing was deleted. Give the same command again later."
+                f"Graph refused every call as too fast ({said}). Nothing was deleted. Wait some minutes, then {again}."
             )
         case HaltReason.OUTAGE if not reply.from_graph:
-            return _intercepted(reply)
+            return _intercepted(reply, again)
         case HaltReason.OUTAGE if reply.status:
-            return RunStopped(f"Graph gives no proper answer ({said}). Nothing was deleted. Try again when it does.")
+            return RunStopped(
+                f"Graph gives no proper answer ({said}). Nothing was deleted. Wait until it works again, then {again}."
+            )
         case HaltReason.OUTAGE:
             return RunStopped(
                 f"Graph could not be reached: {said}. Nothing was deleted. Check the network and the proxy settings (HTTPS_PROXY), "
-                "then give the same command again."
+                f"then {again}."
             )

@@ -206,7 +206,7 @@ def an_identity(**more: Any) -> Identity:
         (an_identity(roles=("Contacts.ReadWrite",)), {}, Level.OK, "all that purging needs"),
         (an_identity(), {"aud": "https://management.azure.com/"}, Level.WARNING, "not for https://graph.microsoft.com"),
         (an_identity(), {"aud": "00000003-0000-0000-c000-000000000000"}, Level.WARNING, "RBAC for Applications"),
-        (an_identity(roles=("Contacts.ReadWrite.Shared",)), {"scp": "x"}, Level.WARNING, "user's own"),
+        (an_identity(roles=("Contacts.ReadWrite.Shared",)), {"scp": "x"}, Level.WARNING, "belongs to a user"),
         (an_identity(roles=("Contacts.ReadWrite", "Directory.Read.All")), {}, Level.NOTE, "Directory.Read.All"),
         (an_identity(method="ready token"), {}, Level.NOTE, "cannot be renewed"),
         (an_identity(method="ready token", expires_utc=60.0), {}, Level.WARNING, "cannot be renewed"),
@@ -366,7 +366,7 @@ def test_looking_users_up_needs_its_own_permission(more: tuple[str, ...], lacks:
     (said,) = [
         found.text for found in about_token(identity, {}, endpoint_from(options(None)), 0.0) if found.topic == "roles"
     ]
-    assert ("needs User.ReadBasic.All as well" in said) == lacks
+    assert ("also needs User.ReadBasic.All" in said) == lacks
 
 
 def test_an_address_that_no_cloud_has_is_taken_as_it_is() -> None:

@@ -137,7 +137,7 @@ def test_an_expired_token_is_renewed_and_a_refused_one_reported() -> None:
     tenant = a_tenant(Faults(item_unauthorized=0.05))
     assert statuses(tenant, named(*USERS[:20])) == [200, 404] * 10
     assert tenant.counters.requests > 20, "nothing was refused"
-    with pytest.raises(TokenError, match="401 to every question, with a renewed token as well"):
+    with pytest.raises(TokenError, match="401 to every request, with a renewed token as well"):
         statuses(a_tenant(Faults(item_unauthorized=1.0)), named(*USERS[:2]))
 
 
@@ -426,7 +426,7 @@ def test_thirty_mailboxes_on_premises_do_not_hide_the_one_that_is_not() -> None:
 
 def test_a_401_of_all_is_the_tokens() -> None:
     """With the captured words, and what to look at."""
-    with pytest.raises(TokenError, match=r"401 to every question.*SomethingNew Error authenticating with resource"):
+    with pytest.raises(TokenError, match=r"401 to every request.*SomethingNew Error authenticating with resource"):
         ScriptedGraph({"a": [ON_PREMISES], "b": [ON_PREMISES]}).statuses("a", "b")
 
 
@@ -455,12 +455,12 @@ def whole(status: int, code: str, message: str = "", **headers: str) -> tuple[in
         (
             (200, {"content-type": "text/html"}, b"<html><title>Sign in</title></html>"),
             RunStopped,
-            "Something between here and Graph answered instead of Graph .*, then give the same command again",
+            "Something between here and Graph answered instead of Graph .*, then call purge with the same request again",
         ),
         (
             (302, {"location": "https://portal.hotel.example/login?session=hunter2"}, b""),
             RunStopped,
-            "redirects to the host portal.hotel.example.*, then give the same command again",
+            "redirects to the host portal.hotel.example.*, then call purge with the same request again",
         ),
         (whole(429, "TooManyRequests", "", **{"retry-after": "600"}), RunStopped, "asks to wait 10 min before"),
     ],

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute
 
 from purgeengine.core.graph.text import CODE_LENGTH_MAX, printable
-from purgeengine.core.model import Outcome
+from purgeengine.core.model import WORTH_RETRYING, Outcome
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
 from purgeengine.edges.ledger.store.schema import OUTCOMES
 from purgeengine.edges.ledger.views.counts import skipped_ranges
 from purgeengine.errors import UsageProblem
+from purgeengine.words import Spelling, as_fields
 
 pc: Any = pyarrow.compute
 NO_ANSWER = "none"
@@ -41,7 +42,7 @@ class AnswerFilter:
     no_answer: bool
 
     @classmethod
-    def parse(cls, text: str) -> Self:
+    def parse(cls, text: str, spelling: Spelling = as_fields) -> Self:
         """Read a text such as ``ErrorAccessDenied,429,5xx,none``.
 
         Raises `UsageProblem` if a word is empty or too long to be a code.
@@ -50,8 +51,8 @@ class AnswerFilter:
         for word in words:
             if not word or len(word) > CODE_LENGTH_MAX:
                 raise UsageProblem(
-                    f"--codes takes error codes and statuses such as ErrorAccessDenied,429,5xx, or {NO_ANSWER} for rows "
-                    f"without an answer; '{printable(word)}' is none of them."
+                    f"{spelling('codes')} takes error codes and statuses such as ErrorAccessDenied,429,5xx, or {NO_ANSWER} for "
+                    f"rows without an answer; '{printable(word)}' is none of them."
                 )
         statuses = frozenset(int(word) for word in words if _STATUS.fullmatch(word))
         classes = frozenset(int(word[0]) for word in words if _CLASS.fullmatch(word))
@@ -88,6 +89,15 @@ class Selection:
     outcomes: frozenset[Outcome]
     said: AnswerFilter | None = None
 
+    @classmethod
+    def parse(cls, only: str | None, codes: str | None, spelling: Spelling = as_fields) -> Self:
+        """Read outcomes and answers. Without outcomes it chooses the rows that are worth retrying.
+
+        Raises `UsageProblem` as `outcomes_named` and `AnswerFilter.parse` do.
+        """
+        outcomes = WORTH_RETRYING if only is None else outcomes_named(only, spelling)
+        return cls(outcomes, None if codes is None else AnswerFilter.parse(codes, spelling))
+
     def __str__(self) -> str:
         """Return a text that is equal for equal selections, in whatever order their words were given."""
         return ",".join(sorted(self.outcomes)) + (f" told {self.said}" if self.said else "")
@@ -108,6 +118,18 @@ class Selection:
             if outcome in self.outcomes and (self.said is None or self.said.fits(0, "")):
                 found[outcome] += rows
         return found
+
+
+def outcomes_named(text: str, spelling: Spelling = as_fields) -> frozenset[Outcome]:
+    """Read ``refused,exhausted``. Raises `UsageProblem` for a word that is no outcome."""
+    found = set()
+    for word in text.split(","):
+        try:
+            found.add(Outcome(word.strip().lower()))
+        except ValueError:
+            known = ", ".join(outcome.value for outcome in Outcome)
+            raise UsageProblem(f"{spelling('only')} knows no outcome '{word.strip()}'; there are {known}.") from None
+    return frozenset(found)
 
 
 def answers(connection: sqlite3.Connection, outcomes: frozenset[Outcome]) -> Counter[tuple[int, str]]:

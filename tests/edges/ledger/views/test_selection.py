@@ -16,6 +16,7 @@ from purgeengine.edges.ledger.staging.background import WAITING_MAX, Background,
 from purgeengine.edges.ledger.store.database import connect_to_read
 from purgeengine.edges.ledger.views.selection import AnswerFilter, Selection, answers
 from purgeengine.errors import UsageProblem
+from purgeengine.words import Spelling, as_fields
 from tests.support.ledger_fixtures import NOW, FakeSource, ended, open_ledger, rows_of, sent, settled
 
 ANSWERS = [
@@ -53,16 +54,27 @@ def test_words_are_codes_statuses_classes_or_the_lack_of_an_answer(text: str, sa
     assert AnswerFilter.parse(text) == said
 
 
+@pytest.mark.parametrize(("spelling", "codes"), [(as_fields, "codes"), (lambda name: f"--{name}", "--codes")])
 @pytest.mark.parametrize("text", ["", "a,", ",a", "a, ,b", "x" * 101])
-def test_what_can_be_no_code_is_refused(text: str) -> None:
-    """A word that can be no code is refused with a sentence that says what to write."""
+def test_what_can_be_no_code_is_refused(text: str, spelling: Spelling, codes: str) -> None:
+    """A word that can be no code is refused with a sentence that says what to write, in the words of the front end."""
     with pytest.raises(UsageProblem) as raised:
-        AnswerFilter.parse(text)
+        AnswerFilter.parse(text, spelling)
     word = "x" * 101 if "x" in text else ""
     assert str(raised.value) == (
-        "--codes takes error codes and statuses such as ErrorAccessDenied,429,5xx, or none for rows without an answer; "
+        f"{codes} takes error codes and statuses such as ErrorAccessDenied,429,5xx, or none for rows without an answer; "
         f"'{word}' is none of them."
     )
+
+
+def test_a_selection_without_outcomes_is_of_rows_worth_retrying() -> None:
+    """Outcomes are read in any letter case; a word that is none is refused by the name of the setting."""
+    bad = frozenset([Outcome.REFUSED, Outcome.EXHAUSTED, Outcome.SKIPPED])
+    assert Selection.parse(None, None) == Selection(bad)
+    assert Selection.parse(None, "5xx") == Selection(bad, AnswerFilter.parse("5xx"))
+    assert Selection.parse("Refused, absent", None) == Selection(frozenset([Outcome.REFUSED, Outcome.ABSENT]))
+    with pytest.raises(UsageProblem, match=r"^only knows no outcome 'gone'; there are purged, absent"):
+        Selection.parse("refused,gone", None)
 
 
 def test_it_is_told_in_one_way_however_it_was_asked_for() -> None:
