@@ -94,7 +94,7 @@ def _print(final: Final, endings: Failures, worst: int, action: Action) -> None:
             f"{number(share.holds[outcome])} {outcome.value}" for outcome in Outcome if share.holds[outcome]
         )
         click.echo(
-            f"  {printable(str(share.folder), LINE_LENGTH_MAX)}: {counted(share.rows, 'row')}, the last word on "
+            f"  {printable(str(share.folder), LINE_LENGTH_MAX)}: {counted(share.rows, 'row')}, of which it decides "
             f"{number(share.holds.total())}" + (f" ({held})" if held else "")
         )
     if doubts := final.left_in_doubt():

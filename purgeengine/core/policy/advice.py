@@ -112,8 +112,8 @@ def advice_for(situations: Sequence[Situation], *, windows: bool) -> list[Advice
         rows = sum(situation.unfinished for situation in unfinished)
         found.append(
             Advice(
-                f"{_rows(rows)} {'has' if rows == 1 else 'have'} no outcome yet. The same command goes on where it ended; so does "
-                "this one, with the options that were given before:",
+                f"{_rows(rows)} {'has' if rows == 1 else 'have'} no outcome yet. To resume, give the same command again, or "
+                "this one with the options that were given before:",
                 [resume_command(_name(situation, windows)) for situation in unfinished],
             )
         )

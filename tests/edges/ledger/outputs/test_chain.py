@@ -343,7 +343,7 @@ def test_status_of_several_ledgers(chain: list[Path], capsys: pytest.CaptureFixt
     assert main.run(["status", *named]) == 0
     shown = capsys.readouterr().out
     assert "11 rows over 3 ledgers, not complete" in shown
-    assert f"{chain[1]}: 7 rows, the last word on 3 (3 purged)" in shown
+    assert f"{chain[1]}: 7 rows, of which it decides 3 (3 purged)" in shown
     assert main.run(["status", *named[:2], "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["rows"], found["complete"], found["left_in_doubt"]) == (11, True, 0)
