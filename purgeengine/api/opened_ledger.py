@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from purgeengine.api.arguments import folder_named
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.reader import LedgerReader
 from purgeengine.edges.ledger.views.counts import Counts, Failure
 from purgeengine.errors import UsageProblem
+from purgeengine.words import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +28,7 @@ def open_ledger(folder: str | Path) -> OpenedLedger:
 
     Raises `LedgerError` where there is no ledger in the folder, or it cannot be read.
     """
-    return OpenedLedger(LedgerReader.open(Path(folder)))
+    return OpenedLedger(LedgerReader.open(folder_named(folder)))
 
 
 class OpenedLedger:
@@ -75,8 +77,10 @@ class OpenedLedger:
         The columns are those of an export (docs/ledger.md), typed. ``only`` keeps the rows with these outcomes. A batch has 1 to
         ``batch_rows`` rows; memory does not grow with the ledger. Raises `UsageProblem` for an outcome that does not exist.
         """
-        if batch_rows < 1:
-            raise UsageProblem(f"batch_rows must be at least 1, not {batch_rows}.")
+        if not isinstance(batch_rows, int) or isinstance(batch_rows, bool) or batch_rows < 1:
+            raise UsageProblem(f"batch_rows must be a whole number of at least 1, not {shown(batch_rows)}.")
+        if only is not None and not isinstance(only, Iterable):
+            raise UsageProblem(f"only must be a list of outcomes, not {shown(only)}.")
         outcomes = None if only is None else [_outcome(one) for one in ([only] if isinstance(only, str) else only)]
         return _of_size(self._reader.rows(outcomes), batch_rows)
 
@@ -86,7 +90,7 @@ def _outcome(name: Outcome | str) -> Outcome:
         return Outcome(name)
     except ValueError:
         known = ", ".join(outcome.value for outcome in Outcome)
-        raise UsageProblem(f"only names {name!r}, which is no outcome; there are {known}.") from None
+        raise UsageProblem(f"only names {shown(name)}, which is no outcome; there are {known}.") from None
 
 
 def _of_size(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from purgeengine.api.arguments import refuse_odd_call, refuse_odd_request
 from purgeengine.api.caller import CallbacksOfCaller, in_a_thread, settle
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.callbacks import Callbacks, StopHandle, in_loop
@@ -51,7 +52,8 @@ def purge(
             "purge would hold up the event loop that is running here (a notebook has one). Nothing was sent. Write "
             "`await purge_async(...)` instead."
         )
-    stop = stop or StopHandle()
+    stop = StopHandle() if stop is None else stop
+    refuse_odd_call(request, confirm, on_progress, stop)
     inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     of_caller = CallbacksOfCaller(stop, inbox.put)
     start = partial(_refuse_awaitable, of_caller)
@@ -89,8 +91,9 @@ async def purge_async(
     answer is recorded, and then `asyncio.CancelledError` is raised. A second cancellation does not wait any longer. To have the
     summary of a run that was stopped, use ``stop``.
     """
-    stop = stop or StopHandle()
+    stop = StopHandle() if stop is None else stop
     loop = asyncio.get_running_loop()
+    refuse_odd_call(request, confirm, on_progress, stop)
     ended = asyncio.Event()
     of_caller = CallbacksOfCaller(stop, partial(in_loop, loop))
     answers: set[asyncio.Task[None]] = set()
@@ -119,6 +122,7 @@ def plan(request: PurgeRequest) -> PurgePreview:
     No token is needed. Raises what `purge` raises before it signs in. Why a run would be refused after that is in
     `PurgePreview.refused`.
     """
+    refuse_odd_request(request)
     return plan_of(request)
 
 
