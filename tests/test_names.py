@@ -29,8 +29,6 @@ TESTS_OF_NO_MODULE = {
     "cli/test_processes.py": "whole commands in processes of their own, with signals and lost streams",
     "cli/test_start.py": "what all commands import when they start",
     "clients/test_clients.py": "other people's clients against the simulated tenant",
-    "core/scheduling/test_answers.py": "a table of answers, through verdicts, settlement and advice",
-    "core/test_core_parts.py": "small parts of several folders of the core, side by side",
     "ledgers/test_earlier_ledgers.py": "ledgers of earlier versions, through four commands",
     "test_architecture.py": "the map, docs/architecture.md",
     "test_fuzz_corpus.py": "what fuzzing has found, for all its targets",

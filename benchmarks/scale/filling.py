@@ -28,7 +28,7 @@ def fill_ledger(folder: Path, share: float) -> int:
         ledger._writing.execute("PRAGMA synchronous = OFF")
         wanted, _ = share_left(ledger, share)
         at_ms, settled = round(BEGINS_S * 1000) + 10_000_000_000, 0
-        mailboxes = ledger.mailboxes(now_utc_ms=at_ms, quarantine_s=0.0, window_s=0.0)
+        mailboxes = ledger.mailboxes(now_utc_ms=at_ms, cooldown_s=0.0, window_s=0.0)
         calls = _calls(mailboxes, ledger.next_batch_number)
         while settled < wanted and (turn := list(islice(calls, min(TURN_CALLS, ceil((wanted - settled) / ROWS))))):
             entries: list[Entry] = [sent for sent, _ in turn]

@@ -57,7 +57,7 @@ def _opened(folder: Path) -> dict[str, Any]:
 
     with Ledger.open(folder / "ledger", open_source([folder / "input"]), tenant_id=TENANT) as ledger:
         counts = ledger.counts()
-        opened = ledger.mailboxes(now_utc_ms=round(time.time() * 1000), quarantine_s=40.0, window_s=601.0)
+        opened = ledger.mailboxes(now_utc_ms=round(time.time() * 1000), cooldown_s=40.0, window_s=601.0)
         mailboxes = sum(1 for _ in opened)
         bytes_ = sum(path.stat().st_size for path in (folder / "ledger").rglob("*") if path.is_file())
         return {"rows": counts.rows, "waiting": counts.waiting, "mailboxes": mailboxes, "ledger_bytes": bytes_}

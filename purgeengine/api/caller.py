@@ -15,9 +15,10 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Any
 
-from purgeengine.errors import RunStopped
+from purgeengine.errors import RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import StopHandle
 from purgeengine.jobs.progress import Progress
+from purgeengine.words import shown
 
 Post = Callable[[Callable[[], None]], None]
 """Has a function called soon in the caller's thread. It never waits, and never raises."""
@@ -100,7 +101,7 @@ class CallbacksOfCaller:
                     if inspect.isawaitable(said):
                         start(said, answer)
                     else:
-                        settle(answer, bool(said))
+                        settle(answer, is_yes(said))
                 except BaseException as error:
                     self.failed(error, "confirm")
                     settle(answer, error)
@@ -110,6 +111,24 @@ class CallbacksOfCaller:
                 return answer.result()
 
         return ask
+
+
+def is_yes(answer: object) -> bool:
+    """Return a confirmation. Raises `UsageProblem` if it is neither True nor False: a text ``"no"`` must not confirm a purge."""
+    if isinstance(answer, bool):
+        return answer
+    raise UsageProblem(f"confirm must return True or False, and returned {shown(answer)}. Nothing was sent.")
+
+
+def refuse_uncallable(**callbacks: object) -> None:
+    """Raise `UsageProblem` for a callback that cannot be called, or ``on_progress`` as a coroutine, before anything is sent."""
+    for name, callback in callbacks.items():
+        if callback is not None and not callable(callback):
+            raise UsageProblem(f"{name} must be a function, not {shown(callback)}. Nothing was sent.")
+    if inspect.iscoroutinefunction(callbacks.get("on_progress")):
+        raise UsageProblem(
+            "on_progress must be a plain function, not a coroutine: nobody would await it. Nothing was sent."
+        )
 
 
 _NOT_CONFIRMED = "The purge was stopped before anything was sent: {reason}. The same request resumes it."

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from purgeengine.api.arguments import folder_named
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.reader import LedgerReader
 from purgeengine.edges.ledger.views.counts import Counts, Failure
@@ -28,7 +27,7 @@ def open_ledger(folder: str | Path) -> OpenedLedger:
 
     Raises `LedgerError` where there is no ledger in the folder, or it cannot be read.
     """
-    return OpenedLedger(LedgerReader.open(folder_named(folder)))
+    return OpenedLedger(LedgerReader.open(_named(folder)))
 
 
 class OpenedLedger:
@@ -83,6 +82,13 @@ class OpenedLedger:
             raise UsageProblem(f"only must be a list of outcomes, not {shown(only)}.")
         outcomes = None if only is None else [_outcome(one) for one in ([only] if isinstance(only, str) else only)]
         return _of_size(self._reader.rows(outcomes), batch_rows)
+
+
+def _named(folder: object) -> Path:
+    """Return the folder with this name. An empty name would be the current folder, which nobody means."""
+    if not isinstance(folder, str | Path) or not str(folder).strip():
+        raise UsageProblem(f"folder must be the name of a folder, not {shown(folder)}.")
+    return Path(folder)
 
 
 def _outcome(name: Outcome | str) -> Outcome:

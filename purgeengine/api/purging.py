@@ -10,8 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from purgeengine.api.arguments import refuse_odd_call, refuse_odd_request
-from purgeengine.api.caller import CallbacksOfCaller, in_a_thread, settle
+from purgeengine.api.caller import CallbacksOfCaller, in_a_thread, is_yes, refuse_uncallable, settle
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.callbacks import Callbacks, StopHandle, in_loop
 from purgeengine.jobs.progress import Progress, ProgressDisplay
@@ -19,6 +18,7 @@ from purgeengine.jobs.purge_preview import PurgePreview
 from purgeengine.jobs.purge_preview import plan as plan_of
 from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.summary import Summary
+from purgeengine.words import shown
 
 LOOK_FOR_SIGNALS_S = 0.5
 """How long the caller's thread waits at a time: on Windows, a wait without an end keeps Ctrl-C waiting as well."""
@@ -52,8 +52,8 @@ def purge(
             "purge would hold up the event loop that is running here (a notebook has one). Nothing was sent. Write "
             "`await purge_async(...)` instead."
         )
-    stop = StopHandle() if stop is None else stop
-    refuse_odd_call(request, confirm, on_progress, stop)
+    _refuse_odd(request, stop, confirm, on_progress)
+    stop = stop or StopHandle()
     inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     of_caller = CallbacksOfCaller(stop, inbox.put)
     start = partial(_refuse_awaitable, of_caller)
@@ -91,9 +91,9 @@ async def purge_async(
     answer is recorded, and then `asyncio.CancelledError` is raised. A second cancellation does not wait any longer. To have the
     summary of a run that was stopped, use ``stop``.
     """
-    stop = StopHandle() if stop is None else stop
+    _refuse_odd(request, stop, confirm, on_progress)
+    stop = stop or StopHandle()
     loop = asyncio.get_running_loop()
-    refuse_odd_call(request, confirm, on_progress, stop)
     ended = asyncio.Event()
     of_caller = CallbacksOfCaller(stop, partial(in_loop, loop))
     answers: set[asyncio.Task[None]] = set()
@@ -122,8 +122,16 @@ def plan(request: PurgeRequest) -> PurgePreview:
     No token is needed. Raises what `purge` raises before it signs in. Why a run would be refused after that is in
     `PurgePreview.refused`.
     """
-    refuse_odd_request(request)
+    _refuse_odd(request)
     return plan_of(request)
+
+
+def _refuse_odd(request: object, stop: object = None, confirm: object = None, on_progress: object = None) -> None:
+    if not isinstance(request, PurgeRequest):
+        raise UsageProblem(f"The request must be a PurgeRequest, not {shown(request)}. Nothing was sent.")
+    if stop is not None and not isinstance(stop, StopHandle):
+        raise UsageProblem(f"stop must be a StopHandle, not {shown(stop)}. Nothing was sent.")
+    refuse_uncallable(confirm=confirm, on_progress=on_progress)
 
 
 def _purged(
@@ -166,7 +174,7 @@ def _refuse_awaitable(of_caller: CallbacksOfCaller, said: Any, answer: Future[bo
 
 async def _worked_out(said: Awaitable[bool], answer: Future[bool], of_caller: CallbacksOfCaller) -> None:
     try:
-        found = bool(await said)
+        found = is_yes(await said)
     except BaseException as error:
         of_caller.failed(error, "confirm")
         settle(answer, error)

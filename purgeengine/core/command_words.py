@@ -1,10 +1,10 @@
-"""The words of the command line that the core's sentences name: options, and commands with their arguments.
+"""The words of the command line that sentences of the core name: options, and commands with their arguments.
 
-The core knows no command line. But what it says about a ledger (why a row is invalid, which filter left it out, what to do about a
-failure) is written into ledgers, reports and logs, and read there days later by an administrator, who acts on it with a command.
-Such a sentence must name the command, whoever started the purge. So all of these words stand here and nowhere else in the core: a
-renamed option is one change. A sentence about a setting that somebody has just given is another matter; it is told the word by the
-front end (`purgeengine.words.Spelling`).
+The core knows no command line. But its sentences about a ledger (why a row is invalid, which filter left it out, what to do about
+a failure) are written into ledgers, reports and logs. An administrator reads them days later and acts on them with a command.
+Such a sentence must name that command, whatever program started the purge. All of these words stand here and nowhere else in the
+core, so that a renamed option is one change. Sentences about a setting that was just given are different: the front end supplies
+their words (`purgeengine.words.Spelling`).
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ RESOLVE_USERS = "--resolve-users"
 
 
 def resume_command(folder: str) -> str:
-    """Goes on with the ledger in ``folder``, which is quoted for the shell."""
+    """Return the command that continues with the ledger in ``folder``, a path that is quoted for the shell."""
     return f"purgeengine run --ledger {folder}"
 
 
 def retry_command(folder: str, new: str, selection: str) -> str:
-    """Runs rows of the ledger in ``folder`` again, in a new ledger; ``selection`` are options, or empty."""
+    """Return the command that runs rows of the ledger in ``folder`` again, in the new ledger ``new``.
+
+    ``selection`` is the text of the options that select the rows, with a space in front, or empty.
+    """
     return f"purgeengine retry {folder} --ledger {new}{selection}"
 
 
 def correct_commands(folder: str) -> list[str]:
-    """Write the invalid rows of the ledger in ``folder`` to a file, and run the corrected file."""
+    """Return two commands: export the invalid rows of the ledger in ``folder`` to a file, and run the corrected file."""
     return [
         f"purgeengine export {folder} bad.csv {ONLY} invalid",
         "purgeengine run bad.csv --ledger CORRECTED-FOLDER",

@@ -1,6 +1,6 @@
-"""A ledger in memory, for operations that only read: it keeps what was answered, and for how long Graph asked to wait.
+"""A ledger in memory for read jobs. It keeps the answers, and for how long Graph asked to wait.
 
-Nothing of it outlives the process, because nothing was changed: whoever needs the answers again asks again.
+Nothing of it outlives the process, because a read job changes nothing. A later read job asks Graph again.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from purgeengine.engine.ports import Clock
 from purgeengine.errors import RunStopped
 
 ROWS_MAX = 2_000
-"""Rows of one job: a hundred batches, and about half a minute. Longer lists are read in several jobs."""
+"""The most rows of one job: a hundred batches, and about half a minute. Longer lists are read in several jobs."""
 BODY_BYTES_MAX = 64 * 2**20
-"""Bytes of all bodies that one job keeps. A user has 150 of them and a page of a thousand contacts about a million."""
+"""The most bytes of bodies that one job keeps. A user has 150 bytes, and a page of a thousand contacts about a million."""
 
 
 class GraphWaits:
-    """Until when Graph wants to be left alone, over several jobs: an instant for each mailbox, and one for the whole app.
+    """Until when Graph wants no requests, over several jobs: an instant for each mailbox, and one for the whole app.
 
-    Mailboxes are known by the one spelling of their names. Memory grows with the mailboxes that were told to wait.
+    Instants are monotonic seconds. A mailbox is known by the key that all spellings of its name share (`mailbox_key`). Memory
+    grows with the number of mailboxes that were told to wait.
     """
 
     def __init__(self) -> None:
@@ -41,24 +42,24 @@ class GraphWaits:
         self._of_app = -inf
 
     def block(self, key: str, until: float) -> None:
-        """Send nothing to this mailbox before ``until``; a shorter wait never replaces a longer one."""
+        """Send nothing to the mailbox ``key`` before ``until``. A shorter wait never replaces a longer one."""
         self._of_mailbox[key] = max(until, self._of_mailbox.get(key, -inf))
 
     def block_app(self, until: float) -> None:
-        """Send nothing at all before ``until``."""
+        """Send nothing at all before ``until``. A shorter wait never replaces a longer one."""
         self._of_app = max(until, self._of_app)
 
     def left_s(self, user: str, now: float) -> float:
-        """Seconds left of the wait of a user's mailbox; 0 if there is none."""
+        """Return the seconds left of the wait of a user's mailbox; 0 if there is none."""
         return max(0.0, self._of_mailbox.get(mailbox_key(user), -inf) - now)
 
     def app_left_s(self, now: float) -> float:
-        """Seconds left of the wait of the whole app; 0 if there is none."""
+        """Return the seconds left of the wait of the whole app; 0 if there is none."""
         return max(0.0, self._of_app - now)
 
 
 class AnswerLedger:
-    """Remembers one read job. It keeps replies, not outcomes: the names of outcomes are those of a purge."""
+    """Remembers the replies of one read job. It keeps no outcomes, because their names fit a purge only."""
 
     def __init__(self, rows: Sequence[Item], waits: GraphWaits, clock: Clock) -> None:
         assert len(rows) <= ROWS_MAX, f"{len(rows)} rows in one read job"
@@ -70,7 +71,7 @@ class AnswerLedger:
             by_mailbox.setdefault(mailbox_key(row.user), []).append(number)
         self._keys = list(by_mailbox)
         self._number_at = [number for numbers in by_mailbox.values() for number in numbers]
-        """The row at each position: rows of one mailbox are neighbours."""
+        """The row at each position. Rows of one mailbox are neighbours."""
         self._ranges: list[range] = []
         for numbers in by_mailbox.values():
             first = self._ranges[-1].stop if self._ranges else 0
@@ -79,12 +80,12 @@ class AnswerLedger:
         self._body_bytes = 0
         self._outer = Reply(0)
         self.refused_batch: Reply | None = None
-        """What Graph said of a batch that it refused as a whole, though it held a single row."""
+        """What Graph answered to a batch of a single row that it refused as a whole; None if there was none."""
         self.trouble: RunStopped | None = None
-        """Why the job should stop although all was kept: the bodies are more than is kept in memory."""
+        """Why the job should stop although all was kept: the bodies exceed `BODY_BYTES_MAX`. None if they do not."""
 
     def mailboxes(self) -> Iterator[MailboxOpened]:
-        """All of them, in the order of their first rows, with what is left of their waits."""
+        """Yield all mailboxes in the order of their first rows, with what is left of their waits."""
         for number, (key, rows) in enumerate(zip(self._keys, self._ranges, strict=True)):
             left_s = self._waits.left_s(key, self._clock.monotonic())
             yield MailboxOpened(number, rows.start, rows.stop, blocked_for_s=left_s)
@@ -100,7 +101,7 @@ class AnswerLedger:
         return self._rows[self._number_at[self._ranges[mailbox].start]].user
 
     async def write(self, entries: Sequence[Entry], at_utc_ms: int) -> None:
-        """Keep the entries."""
+        """Keep the entries. ``at_utc_ms`` is ignored, because nothing is kept for another process."""
         now = self._clock.monotonic()
         for entry in entries:
             match entry:
@@ -121,7 +122,7 @@ class AnswerLedger:
                     self._waits.block_app(now + entry.for_s)
 
     def replies(self) -> list[Reply | None]:
-        """The last reply to each row, in the order of the rows given; None for one that has no answer."""
+        """Return the last reply to each row, in the order of the rows given; None for a row without an answer."""
         found: list[Reply | None] = [None] * len(self._rows)
         for position, reply in self._replies.items():
             found[self._number_at[position]] = reply

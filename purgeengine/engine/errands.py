@@ -9,14 +9,14 @@ from typing import Any
 from purgeengine.errors import NotSent
 
 ABANDON_S_MAX = 2.0
-"""Seconds that tasks may take to end once they are given up. All that is left for them is to close a connection."""
+"""Seconds that tasks may take to end after they were cancelled. All they have left to do is to close a connection."""
 
 
 class Errands:
     """The tasks of one run.
 
-    An edge turns whatever the world can do into a `PurgeEngineError`, and a task handles that. Any other exception is a mistake of
-    ours; ``on_mistake`` is called with it.
+    The edges turn everything that the world can do into a `PurgeEngineError`, and the tasks handle that. Any other exception is a
+    mistake of ours; ``on_mistake`` is called with it.
     """
 
     def __init__(self, on_mistake: Callable[[BaseException], None]) -> None:
@@ -25,13 +25,13 @@ class Errands:
         self._before_sending: set[asyncio.Task[Any]] = set()
 
     def start(self, errand: Coroutine[Any, Any, None]) -> None:
-        """Run it beside the loop."""
+        """Run a coroutine as a task beside the loop."""
         task = asyncio.ensure_future(errand)
         self._all.add(task)
         task.add_done_callback(self._ended)
 
     async def before_sending(self, waiting: Awaitable[str]) -> str:
-        """Wait for what a batch needs before it leaves. Raises `NotSent` when `recall_unsent` ends the wait."""
+        """Wait for what a batch needs before it leaves, and return it. Raises `NotSent` if `recall_unsent` ends the wait."""
         task = asyncio.current_task()
         assert task is not None, "errands are tasks"
         self._before_sending.add(task)
@@ -43,12 +43,12 @@ class Errands:
             self._before_sending.discard(task)
 
     def recall_unsent(self) -> None:
-        """End every wait in `before_sending`: these batches have not left, and a run that stops need not wait for them."""
+        """End every wait in `before_sending`. Those batches have not left, and a run that stops need not wait for them."""
         for task in self._before_sending:
             task.cancel()
 
     async def abandon(self) -> None:
-        """Cancel all, and wait at most `ABANDON_S_MAX` for them to end."""
+        """Cancel all tasks, and wait at most `ABANDON_S_MAX` seconds for them to end."""
         for task in list(self._all):
             task.cancel()
         if self._all:

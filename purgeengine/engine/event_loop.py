@@ -1,4 +1,4 @@
-"""Runs a coroutine to its end, on uvloop where it is installed."""
+"""Runs a coroutine to its end, on uvloop if it is installed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
-    """Run on uvloop where the ``fast`` extra brought it, else on asyncio's own loop."""
+    """Run ``main`` and return its result, on uvloop if the ``fast`` extra is installed, else on asyncio's own loop."""
     new_loop: Callable[[], asyncio.AbstractEventLoop]
     try:
         try:
@@ -20,4 +20,4 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(main)
     finally:
-        main.close()  # where no loop has run it: a Ctrl-C may come during the import
+        main.close()  # in case no loop has run it: a Ctrl-C may come during the import

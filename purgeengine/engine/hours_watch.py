@@ -1,4 +1,4 @@
-"""Looks at the wall clock and tells the scheduler when it may send, where a run is limited to some hours."""
+"""Looks at the wall clock and tells the scheduler when it may send, if a run is limited to some hours."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from purgeengine.core.messages import Event, Held, Released, StopRequested
 from purgeengine.engine.ports import Clock, Hours
 
 LOOK_S_MAX = 60.0
-"""Seconds after which the hours are asked again at the latest: the wall clock may be set, and a machine may sleep."""
+"""The most seconds between two looks at the hours, because the wall clock may be set and the machine may sleep."""
 LOOK_S_MIN = 0.001
-"""Seconds between two looks at least: timers are no finer, and a loop that spins helps nobody."""
+"""The fewest seconds between two looks at the hours. Timers are no finer, and a loop that spins is of no use."""
 
 
 class HoursWatch:
-    """Turns what ``hours`` say into events; without hours there are none. ``stop`` is called with the reason when they are over."""
+    """Turns the hours into events; without hours there are none. ``stop`` is called with the reason when the hours are over."""
 
     def __init__(self, hours: Hours | None, clock: Clock, stop: Callable[[str], None]) -> None:
         self._hours = hours
@@ -28,7 +28,7 @@ class HoursWatch:
         """When `events` should be asked again, in monotonic seconds; `inf` for never."""
 
     def events(self) -> list[Event]:
-        """What the scheduler must know of the hours now; empty before `look_at`."""
+        """Return what the scheduler must know of the hours now; empty before `look_at`."""
         if self._hours is None or self._clock.monotonic() < self.look_at:
             return []
         window = self._hours.at(self._clock.utc())

@@ -1,6 +1,6 @@
-"""One loop: carries events to the scheduler and commands to the edges, and decides nothing.
+"""One loop that carries events to the scheduler and commands to the edges. It decides nothing.
 
-The engine is handed what it needs (`purgeengine.engine.ports`) and imports no edge. It keeps one promise, which is about order: the
+The engine is handed what it needs (`purgeengine.engine.ports`) and imports no edge. It keeps one promise, about order: the
 entries of a turn are durable before any batch of that turn leaves.
 """
 
@@ -37,13 +37,13 @@ from purgeengine.engine.sending import BatchSender
 from purgeengine.errors import PurgeEngineError
 
 DRAIN_S_MAX = 30.0
-"""Seconds for which a run that stops waits for the batches in flight. Rows without an answer by then stay in doubt; a resumed run
-settles them."""
+"""Seconds for which a run that stops waits for the batches in flight. Rows without an answer by then stay in doubt, and a resumed
+run settles them."""
 TURN_S_MIN = 0.002
-"""Seconds from one turn to the next at least, under load: what comes in between shares one commit. A call takes some hundred times
-longer."""
+"""The fewest seconds from one turn to the next under load. All that comes in between shares one commit. A call takes about a
+hundred times longer."""
 WAIT_S_MIN = 0.001
-"""Seconds of the shortest wait for an instant: timers are no finer, and a loop that spins helps nobody."""
+"""The shortest wait for an instant, in seconds. Timers are no finer, and a loop that spins is of no use."""
 
 
 class Engine:
@@ -63,7 +63,7 @@ class Engine:
         operation: Operation = PERMANENT,
         log: Any = None,
     ) -> None:
-        """``log`` is told what happens; that of the process if none is given."""
+        """``log`` gets the log events; without it, the log of the process gets them."""
         log = log or logs.get_logger()
         self.scheduler = scheduler
         self._mailboxes = mailboxes
@@ -89,14 +89,17 @@ class Engine:
         self._drain_until: float | None = None
         self._turned_at = float("-inf")
         self.halted: Halt | None = None
-        """Why the scheduler stopped the run by itself, if it did."""
+        """The scheduler's reason to stop the run; None if it did not stop the run."""
         self.stop_reason: str | None = None
-        """Why the run was asked to stop, if it was."""
+        """Why somebody asked the run to stop; None if nobody did."""
         self._log = log
         self._traced = logs.tracing()
 
     async def run(self) -> None:
-        """Return when the run has ended or stopped. Raises the `PurgeEngineError` that ended it, once nothing is in flight."""
+        """Return when the run has ended or stopped.
+
+        Raises the `PurgeEngineError` that ended the run, after the batches in flight were answered or given up.
+        """
         try:
             while not self.scheduler.finished:
                 events = [*await self._next_events(), *self._hours.events()]
@@ -117,7 +120,7 @@ class Engine:
             raise self._failure
 
     def stop(self, reason: str) -> None:
-        """Send nothing more, wait for what is in flight at most `DRAIN_S_MAX`, then return from `run`."""
+        """Send nothing more, wait at most `DRAIN_S_MAX` seconds for the batches in flight, and return from `run`."""
         if self.stop_reason is None:
             self.stop_reason = reason
             self._begin_to_drain()
@@ -125,16 +128,16 @@ class Engine:
 
     @property
     def claims(self) -> str:
-        """What Graph wanted of the token that it refused last before it halted the run, as JSON (continuous access evaluation).
+        """The claims challenge of the token that Graph refused before it halted the run, as JSON (continuous access evaluation).
 
-        Empty where it wanted nothing or the run was not halted.
+        Empty if there was none, or if the run was not halted.
         """
         return "" if self.halted is None else self.halted.claims
 
     # -------------------------------------------------------------------------------------------------------- events in
 
     async def _next_events(self) -> list[Event]:
-        """Everything that has happened; waits while nothing has and no instant that matters has come."""
+        """Return everything that has happened. If nothing has, wait for an event or for the next instant that matters."""
         opened = self._open_mailboxes()
         if not opened and not self._inbox:
             await self._wait_for_news()
@@ -145,7 +148,7 @@ class Engine:
         return opened
 
     async def _gather_more(self) -> None:
-        """Let a little time pass since the last turn, so that commits are grouped when answers come thick and fast."""
+        """Wait until `TURN_S_MIN` seconds have passed since the last turn, so that answers close together share a commit."""
         early_s = self._turned_at + TURN_S_MIN - self._clock.monotonic()
         if early_s > 0:
             await asyncio.sleep(early_s)
@@ -232,7 +235,7 @@ class Engine:
     # --------------------------------------------------------------------------------------------------- how a run ends
 
     def _begin_to_drain(self) -> None:
-        """Wait for the answers to come, and not for batches that have not left. A second reason to stop gives no more time."""
+        """Wait for answers, and not for batches that have not left. A second reason to stop does not extend the time."""
         if self._drain_until is None:
             self._drain_until = self._clock.monotonic() + DRAIN_S_MAX
         self._errands.recall_unsent()
@@ -246,7 +249,7 @@ class Engine:
         self.stop(str(error))
 
     def _fail_at_once(self, error: BaseException) -> None:
-        """End the run after a mistake of ours: an answer that will not come is not waited for."""
+        """End the run after a mistake of ours, without a wait for answers that may never come."""
         self._fail(error)
         self._drain_until = self._clock.monotonic()
 

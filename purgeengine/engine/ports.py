@@ -1,4 +1,4 @@
-"""The ports: what the engine is handed by the world. Every edge fits one of them, and so does every stand-in of a test."""
+"""The ports: what the engine is handed from outside. Every edge fits one of them, and so does every stand-in of a test."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from purgeengine.errors import PurgeEngineError
 
 
 class RawAnswer(Protocol):
-    """What a transport brings back: header names in lower case, ``received_utc`` in seconds since 1970.
+    """What a transport brings back. Header names are in lower case; ``received_utc`` is in seconds since 1970.
 
-    A protocol, because the simulated tenant imports nothing of the program and returns a type of its own.
+    It is a protocol, because the simulated tenant imports nothing of the program and returns a type of its own.
     """
 
     @property
@@ -30,32 +30,32 @@ class RawAnswer(Protocol):
 class Transport(Protocol):
     """Posts one batch.
 
-    Raises `NotSent` or `NoAnswer`, and `RunStopped` where no batch can ever leave (a proxy that refuses); nothing else that the
-    network can cause.
+    Raises `NotSent` if the batch certainly did not leave, and `NoAnswer` if it may have left and no usable answer came. Raises
+    `RunStopped` if no batch can ever leave, for example because a proxy refuses all. No other exception of the network passes.
     """
 
     async def post(self, body: bytes, client_request_id: str, token: str) -> RawAnswer: ...  # noqa: D102
 
 
 class Tokens(Protocol):
-    """Hands out access tokens. Both methods raise `TokenError` when no token can be had."""
+    """Hands out access tokens. Both methods raise `TokenError` if no token can be had."""
 
     async def token(self) -> str:
-        """The current token, which is good for a while yet."""
+        """Return the current token, which is valid for a while yet."""
 
     async def renew(self, stale: str, claims: str = "") -> str:
-        """Another token, because Graph refused ``stale``. It is the current one if that is another already.
+        """Return another token, because Graph refused ``stale``. If the current token is another one already, return that.
 
-        ``claims`` is what Graph wants of the new token (a claims challenge, JSON), or empty.
+        ``claims`` is the claims challenge for the new token (JSON), or empty.
         """
 
 
 class LedgerPort(Protocol):
     """Remembers what happens in a run.
 
-    ``write`` returns when the entries are durable. ``folder_rows`` gives the rows at these positions, and ``user_of`` the name of a
-    mailbox. ``trouble`` is why the run should stop although everything was written: there is no room for more than the answers in
-    flight.
+    ``write`` returns when the entries are durable. ``folder_rows`` returns the rows at the given positions. ``user_of`` returns
+    the name of a mailbox. ``trouble`` is why the run should stop although everything was written, for example a disk with room
+    for the answers in flight only; None if all is well.
     """
 
     @property
@@ -67,59 +67,59 @@ class LedgerPort(Protocol):
 
 
 class PriorRuns(Protocol):
-    """What a ledger knows of the runs before this one; all of it is empty or zero in a new ledger.
+    """What a ledger knows of the runs before this one. In a new ledger all of it is empty or zero.
 
-    ``now_utc_ms`` is the wall clock in milliseconds since 1970. Every method raises `LedgerError` where the records cannot be read.
+    ``now_utc_ms`` is the wall clock in milliseconds since 1970. Every method raises `LedgerError` if the records cannot be read.
     """
 
     @property
     def deletion(self) -> Operation:
-        """Which kind of deletion the ledger's rows get."""
+        """The operation that deletes the ledger's rows."""
         ...
 
     @property
     def next_batch_number(self) -> int:
-        """The number for the next batch: one more than the highest that was used."""
+        """The number for the next batch: one more than the highest number used."""
         ...
 
     def rows_left(self) -> int:
-        """Rows without an outcome: waiting, or in doubt."""
+        """Return the number of rows without an outcome: not sent, or in doubt."""
         ...
 
     def run_blocked_for_s(self, now_utc_ms: int) -> float:
-        """Seconds left of a wait that Graph asked of the whole app."""
+        """Return the seconds left of a wait that Graph asked of the whole app."""
         ...
 
     def slowest_call_s(self) -> float | None:
-        """Seconds of the slowest answer so far; None where there was no answer."""
+        """Return the time of the slowest answer in seconds; None if there was no answer."""
         ...
 
     def answered_calls(self) -> int:
-        """The number of batches that Graph answered with a status from 200 to 299."""
+        """Return the number of batches that Graph answered with a status from 200 to 299."""
         ...
 
-    def mailboxes(self, *, now_utc_ms: int, quarantine_s: float, window_s: float) -> Iterator[MailboxOpened]:
-        """Unfinished mailboxes, the largest first: their rows, doubts, waits, and what Graph has seen of them lately.
+    def mailboxes(self, *, now_utc_ms: int, cooldown_s: float, window_s: float) -> Iterator[MailboxOpened]:
+        """Yield the unfinished mailboxes, the largest first, with their rows, doubts, waits, and recent requests.
 
-        The service may run a batch without an answer for ``quarantine_s`` seconds, and counts requests for ``window_s`` seconds.
+        The service may run a batch without an answer for ``cooldown_s`` seconds, and it counts requests for ``window_s`` seconds.
         """
         ...
 
 
 class Clock(Protocol):
-    """Monotonic seconds for deciding, wall-clock seconds for the record."""
+    """Monotonic seconds for decisions, and wall-clock seconds since 1970 for the record."""
 
     def monotonic(self) -> float: ...  # noqa: D102
     def utc(self) -> float: ...  # noqa: D102
 
 
 class Hours(Protocol):
-    """Knows when sending is allowed, from the seconds since 1970."""
+    """Knows when sending is allowed. ``utc`` is in seconds since 1970."""
 
     def at(self, utc: float) -> SendWindow: ...  # noqa: D102
 
 
 class Watcher(Protocol):
-    """Is shown every turn's entries once they are durable, and may ask for a stop by answering a reason."""
+    """Is shown every turn's entries once they are durable. It returns a reason if the run must stop, else None."""
 
     def seen(self, entries: Sequence[Entry]) -> str | None: ...  # noqa: D102

@@ -1,4 +1,4 @@
-"""Carries one batch to Graph: encodes it, fetches its token, posts it, and reads the answer into an event."""
+"""Carries one batch to Graph: encodes it, gets its token, posts it, and turns the answer into an event."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from purgeengine.engine.ports import Clock, LedgerPort, RawAnswer, Tokens, Trans
 from purgeengine.errors import Intercepted, NoAnswer, NotSent
 
 INTERCEPTORS_LOGGED_MAX = 20
-"""Different answers of somebody between here and Graph that one run logs; they differ by status and page."""
+"""The most different answers that one run logs from something between here and Graph. They differ by status and page."""
 
 
 class BatchSender:
-    """Sends batches. The scheduler alone says whether a batch may still leave, and what an answer means."""
+    """Sends batches. Only the scheduler says whether a batch may still leave, and what an answer means."""
 
     def __init__(
         self,
@@ -47,13 +47,13 @@ class BatchSender:
         self._log = log
 
     def encode(self, batch: Batch) -> bytes:
-        """The body of the batch. Raises `LedgerError` where its rows cannot be read."""
-        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, serial=batch.lane)
+        """Return the body of the batch. Raises `LedgerError` if its rows cannot be read."""
+        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, lane=batch.lane)
 
     async def send(self, batch: Batch, body: bytes) -> BatchAnswered | BatchLost:
-        """Post the batch and return what became of it.
+        """Post the batch, and return its end as an event.
 
-        Raises `PurgeEngineError` where no batch can leave at all: no token can be had, or a proxy refuses every call.
+        Raises `PurgeEngineError` if no batch can leave at all: no token can be had, or a proxy refuses every call.
         """
         try:
             token = await self._errands.before_sending(self._tokens.token())
@@ -68,16 +68,16 @@ class BatchSender:
         return self._read(batch, raw)
 
     def lost(self, batch: Batch, error: Exception, *, sent: bool, running: bool = True) -> BatchLost:
-        """Log the reason now, because the ledger records only that no answer came, and return the event."""
+        """Log the reason now, because the ledger records only that no answer arrived, and return the event."""
         self._log.warning(logs.BATCH_LOST, batch=batch.number, reason=str(error))
         return BatchLost(batch.number, sent=sent, reason=str(error), running=running)
 
     def token_of(self, batch: int) -> str:
-        """The token that the batch left with; known until `forget`."""
+        """Return the token that the batch left with. It is known until `forget`."""
         return self._left_with[batch]
 
     def forget(self, batch: int) -> None:
-        """The scheduler has handled the end of this batch: its token is needed no more."""
+        """Forget the token of this batch, whose end the scheduler has handled."""
         self._left_with.pop(batch, None)
 
     def _read(self, batch: Batch, raw: RawAnswer) -> BatchAnswered | BatchLost:
@@ -94,7 +94,7 @@ class BatchSender:
         return BatchAnswered(batch.number, answer)
 
     def _log_interceptor(self, message: str) -> None:
-        """Log each different answer once: the same one may come for every call."""
+        """Log each different answer once, because every call may get it."""
         if message not in self._interceptors and len(self._interceptors) < INTERCEPTORS_LOGGED_MAX:
             self._interceptors.add(message)
             self._log.warning(logs.ANSWER_INTERCEPTED, said=message)

@@ -11,11 +11,11 @@ from purgeengine.core.model import Outcome
 from purgeengine.core.policy.auto_stop import AbsenceWatch, AutoStop, FailureThreshold
 
 PACE_S = 30.0
-"""The rate shown is that of the last half minute: steady enough to read, quick enough to see a throttle."""
+"""The seconds over which the shown rate is taken: steady enough to read, and quick enough to show that Graph throttles."""
 
 
 class Tally:
-    """Counts what the engine reports. ``settled_before`` are the outcomes an earlier run of the same ledger left."""
+    """Counts the entries of a run. ``settled_before`` are the outcomes that earlier runs of the ledger left."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Tally:
         self._marks: deque[tuple[float, int]] = deque([(0.0, 0)])
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
-        """Count a turn's entries; answer why the run must stop, if it must."""
+        """Count a turn's entries. Returns the reason if the run must stop, else None."""
         settled: Counter[Outcome] = Counter()
         for entry in entries:
             if type(entry) is Settled:
@@ -58,7 +58,10 @@ class Tally:
         return self._crossed() or (None if self._auto_stop is None else self._auto_stop.seen(entries, settled))
 
     def _crossed(self) -> str | None:
-        """Why too many rows have failed. A skipped row is neither a failure nor a success: it was never sent."""
+        """Return why too many rows have failed; None if they have not.
+
+        Skipped rows do not count, because they were never sent.
+        """
         if self._threshold is None:
             return None
         failed = sum(rows for outcome, rows in self.settled_now.items() if outcome.failed)
@@ -66,7 +69,7 @@ class Tally:
 
     @property
     def settled(self) -> int:
-        """Rows with an outcome, those of earlier runs and those never sent included."""
+        """Rows with an outcome, including those of earlier runs and those that were never sent."""
         return self.outcomes.total()
 
     @property
@@ -75,7 +78,10 @@ class Tally:
         return max(0, self.rows - self.settled)
 
     def rate(self, elapsed_s: float) -> float:
-        """Rows settled a second over the last half minute, ``elapsed_s`` after the start; to be asked regularly."""
+        """Return the rows settled a second over the last half minute, ``elapsed_s`` seconds after the start.
+
+        It must be asked regularly, because it remembers the counts at earlier calls.
+        """
         now = elapsed_s
         self._marks.append((now, self.settled_now.total()))
         while self._marks[0][0] < now - PACE_S:

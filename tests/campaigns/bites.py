@@ -183,12 +183,12 @@ def _window_from_sending(patch: Patch) -> None:
 
 
 @mutant("a lost call frees its mailboxes at once", 3)
-def _no_quarantine(patch: Patch) -> None:
+def _no_cooldown(patch: Patch) -> None:
     patch.setattr(mailbox_limits.MailboxLimits, "cool_down", lambda self, at, *, lane: None)
 
 
 @mutant("a mailbox may have more than four slots in use", 3)
-def _more_slots(patch: Patch) -> None:
+def _two_batches(patch: Patch) -> None:
     def wrong(right: Any, self: Any, shares: Any, now: float, *rest: Any, **more: Any) -> Any:
         flight = right(self, shares, now, *rest, **more)
         for box, _ in shares:
@@ -310,8 +310,8 @@ def _resume_without_window(patch: Patch) -> None:
 
 
 @mutant("a resumed run does not wait for what may still be running", 5)
-def _resume_without_quarantine(patch: Patch) -> None:
-    patch.setattr(unfinished, "quarantined_s", lambda *args: {})
+def _resume_without_cooldown(patch: Patch) -> None:
+    patch.setattr(unfinished, "cooldowns_s", lambda *args: {})
 
 
 @mutant("waits are forgotten by a resumed run", 5)

@@ -26,7 +26,7 @@ JOBS_PER_CORE = 3
 """Jobs for each core. A killed run mostly waits: for answers, and for cooldowns after each death."""
 SEEDS_PER_CHUNK = 1
 KILLS_MAX = 5
-QUARANTINE_S = 2.0
+COOLDOWN_S = 2.0
 """Seconds of the cooldown. The tenant below runs a batch for one second at most: five times four requests of 200 ms."""
 LOOK_EVERY_S = 0.004
 RUN_S_MAX = 600.0
@@ -69,7 +69,7 @@ class Job:
         self.tenant = Tenant(self.settings, contacts=there, faults=self.faults, seed=self.seed)
         for user, _, _ in self.rows:
             self.tenant.truth.add_mailbox(user)
-        self.options = ["--connections", str(rng.choice([1, 2, 8])), "--quarantine-s", f"{QUARANTINE_S:g}"]
+        self.options = ["--connections", str(rng.choice([1, 2, 8])), "--quarantine-s", f"{COOLDOWN_S:g}"]
 
     def __str__(self) -> str:
         rows = f"{len(self.rows)} rows, {self.gone} gone"

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.core.scheduling.test_answers import OK, error
+from tests.core.scheduling.test_scheduler_answers import OK, error
 from tests.support.cli_fixtures import Row, write_csv
 from tests.support.https_server import Request, answering, serving, write_ca
 

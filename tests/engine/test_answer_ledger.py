@@ -1,4 +1,4 @@
-"""The ledger in memory: rows of one mailbox side by side, replies in the order of the rows, and waits that outlive a job."""
+"""Tests of the ledger in memory: the order of rows and replies, and waits that outlive a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROWS = [Item("a@x", "", "1"), Item("b@x", "F", "2"), Item("A@x", "", "3"), Item(
 
 
 class StillClock:
-    """Stands still at an instant."""
+    """A clock that stands still."""
 
     def __init__(self, now: float = 100.0) -> None:
         self.now = now
@@ -27,18 +27,18 @@ class StillClock:
 
 
 def written(ledger: AnswerLedger, *entries: Entry) -> AnswerLedger:
-    """The same ledger, with these entries."""
+    """Return the ledger after it has written these entries."""
     asyncio.run(ledger.write(entries, 0))
     return ledger
 
 
 def settled(position: int, reply: Reply, rows: int = 1, batch: int = 1) -> Settled:
-    """A row that has its reply."""
+    """Return the entry of a row that has its reply."""
     return Settled(position, Outcome.PURGED, 1, False, batch, reply, rows)
 
 
 def test_rows_of_one_mailbox_are_neighbours_however_their_names_are_spelt() -> None:
-    """The limit of four is the mailbox's, not the name's."""
+    """Rows of one mailbox are neighbours in any spelling of its name, because the limit of four is the mailbox's."""
     ledger = AnswerLedger(ROWS, GraphWaits(), StillClock())
     assert [(box.mailbox, box.next, box.end) for box in ledger.mailboxes()] == [(0, 0, 2), (1, 2, 4), (2, 4, 5)]
     assert ledger.folder_rows([range(5)]) == [
@@ -52,7 +52,7 @@ def test_rows_of_one_mailbox_are_neighbours_however_their_names_are_spelt() -> N
 
 
 def test_replies_come_back_in_the_order_of_the_rows() -> None:
-    """A row that was never asked has that of its closed mailbox, and one that was asked keeps its own."""
+    """Replies come in the order of the rows. A row that was never sent has the reply that closed its mailbox."""
     ledger = AnswerLedger(ROWS, GraphWaits(), StillClock())
     assert ledger.replies() == [None] * 5
     good, closed = Reply(200, body=b'{"id":"x"}'), Reply(403, "ErrorAccessDenied")
@@ -64,7 +64,7 @@ def test_replies_come_back_in_the_order_of_the_rows() -> None:
 
 
 def test_a_batch_that_was_refused_as_a_whole_is_told_from_a_row_that_was() -> None:
-    """By the status of the call."""
+    """A batch that was refused as a whole is told from a refused row by the status of the call."""
     refused = Reply(400, "BadRequest")
     ledger = written(AnswerLedger(ROWS, GraphWaits(), StillClock()), BatchEnded(1, 200, ""), settled(0, refused))
     assert ledger.refused_batch is None
@@ -72,7 +72,7 @@ def test_a_batch_that_was_refused_as_a_whole_is_told_from_a_row_that_was() -> No
 
 
 def test_waits_outlive_a_job_and_the_longer_one_holds() -> None:
-    """By the name in any letter case; what is over is none."""
+    """Waits outlive a job, by mailbox name in any letter case; the longer wait holds, and a past one counts as none."""
     waits, clock = GraphWaits(), StillClock()
     assert (waits.left_s("B@X", 100.0), waits.app_left_s(100.0)) == (0.0, 0.0)
     written(

@@ -221,10 +221,10 @@ def test_a_lost_batch_is_told_with_the_reason() -> None:
     misfortunes = iter([NotSent("no way out"), NoAnswer("cut off"), Received(200, {}, b"{", 0.0)])
 
     async def unlucky(body: bytes) -> Received:
-        said = next(misfortunes, None)
-        if isinstance(said, Exception):
-            raise said
-        return said or all_purged(body)
+        misfortune = next(misfortunes, None)
+        if isinstance(misfortune, Exception):
+            raise misfortune
+        return misfortune or all_purged(body)
 
     with capture_logs() as told:
         Scene(rows=4, post=unlucky).run()
@@ -234,13 +234,13 @@ def test_a_lost_batch_is_told_with_the_reason() -> None:
     assert len(reasons) == 3
 
 
-def test_an_answer_that_cannot_be_read_needs_no_quarantine() -> None:
+def test_an_answer_that_cannot_be_read_needs_no_cooldown() -> None:
     """Unreadable answers give no cooldown, because the service has ended its work: the rows are settled within seconds."""
     answers = iter([b"<html>", b"{", b""])
 
     async def garbled(body: bytes) -> Received:
-        said = next(answers, None)
-        return all_purged(body) if said is None else Received(200, {}, said, 0.0)
+        body_of_answer = next(answers, None)
+        return all_purged(body) if body_of_answer is None else Received(200, {}, body_of_answer, 0.0)
 
     scene = Scene(rows=4, post=garbled).run()
     assert scene.settled == 4

@@ -1,4 +1,4 @@
-"""One batch on its way: kept back, lost, answered, and which token it left with."""
+"""Tests of sending one batch: it is kept back, lost, or answered, and the token that it left with is known."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.simulation.virtual_time import VirtualClock, run_virtually
 WAIT = Received(429, {"retry-after": "30"}, b'{"error":{"code":"TooManyRequests","message":"wait"}}', 0.0)
 
 
-class Door:
-    """Two batches that were decided on, and a sender whose edges a test can bend."""
+class TwoBatches:
+    """Two batches that were decided on, and a sender whose edges a test can change."""
 
     def __init__(self, post: Callable[[], Awaitable[Received]]) -> None:
         ledger = MemoryLedger([4, 4])
@@ -35,11 +35,11 @@ class Door:
         commands = self.scheduler.handle(*ledger.mailboxes(), InputEnded(), now=0.0)
         self.first, self.second = (command.batch for command in commands if isinstance(command, Send))
         self.posted = 0
-        door = self
+        pair = self
 
         class Transport:
             async def post(self, body: bytes, client_request_id: str, token: str) -> Received:
-                door.posted += 1
+                pair.posted += 1
                 return await post()
 
         class Tokens:
@@ -65,31 +65,33 @@ class Door:
 
 
 def test_a_batch_stays_when_another_answer_asked_everybody_to_wait_a_moment_ago() -> None:
-    """The answer was read, and the scheduler has not been given it yet: that is early enough."""
+    """A batch stays if an answer that the scheduler was not given yet asked the whole app to wait."""
 
     async def scene() -> None:
         async def wait() -> Received:
             return WAIT
 
-        door = Door(wait)
-        assert isinstance(await door.send(door.first), BatchAnswered)
-        kept = await door.send(door.second)
+        pair = TwoBatches(wait)
+        assert isinstance(await pair.send(pair.first), BatchAnswered)
+        kept = await pair.send(pair.second)
         assert isinstance(kept, BatchLost)
-        assert (kept.sent, kept.held, door.posted) == (False, True, 1)
+        assert (kept.sent, kept.held, pair.posted) == (False, True, 1)
         with pytest.raises(KeyError):  # it left with no token
-            door.sender.token_of(door.second.number)
+            pair.sender.token_of(pair.second.number)
 
     run_virtually(scene())
 
 
 def test_a_batch_stays_when_sending_was_suspended_meanwhile() -> None:
+    """A batch that was decided on stays if sending was suspended since then."""
+
     async def scene() -> None:
         async def never() -> Received:
             raise AssertionError("it left")
 
-        door = Door(never)
-        door.scheduler.handle(Held(60.0), now=0.0)
-        kept = await door.send(door.first)
+        pair = TwoBatches(never)
+        pair.scheduler.handle(Held(60.0), now=0.0)
+        kept = await pair.send(pair.first)
         assert isinstance(kept, BatchLost)
         assert kept.held
 
@@ -98,40 +100,46 @@ def test_a_batch_stays_when_sending_was_suspended_meanwhile() -> None:
 
 @pytest.mark.parametrize(("error", "sent"), [(NotSent("no way out"), False), (NoAnswer("cut off"), True)])
 def test_what_the_transport_raises_says_whether_the_batch_left(error: Exception, sent: bool) -> None:
+    """NotSent means that the batch did not leave; NoAnswer means that it may have left."""
+
     async def scene() -> None:
         async def fail() -> Received:
             raise error
 
-        door = Door(fail)
-        lost = await door.send(door.first)
-        assert lost == BatchLost(door.first.number, sent=sent, reason=str(error))
+        pair = TwoBatches(fail)
+        lost = await pair.send(pair.first)
+        assert lost == BatchLost(pair.first.number, sent=sent, reason=str(error))
 
     run_virtually(scene())
 
 
 def test_a_refusal_that_no_batch_can_pass_goes_to_the_engine() -> None:
+    """RunStopped of the transport passes on to the engine."""
+
     async def scene() -> None:
         async def fail() -> Received:
             raise RunStopped("The proxy refuses.")
 
-        door = Door(fail)
+        pair = TwoBatches(fail)
         with pytest.raises(RunStopped):
-            await door.send(door.first)
+            await pair.send(pair.first)
 
     run_virtually(scene())
 
 
 def test_the_token_that_a_batch_left_with_is_known_until_its_end_is_handled() -> None:
+    """The token of a batch is known until `forget`, which may be called twice."""
+
     async def scene() -> None:
         async def refused() -> Received:
             return Received(401, {}, b'{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}', 0.0)
 
-        door = Door(refused)
-        await door.send(door.first)
-        assert door.sender.token_of(door.first.number) == "secret"
-        door.sender.forget(door.first.number)
-        door.sender.forget(door.first.number)
+        pair = TwoBatches(refused)
+        await pair.send(pair.first)
+        assert pair.sender.token_of(pair.first.number) == "secret"
+        pair.sender.forget(pair.first.number)
+        pair.sender.forget(pair.first.number)
         with pytest.raises(KeyError):
-            door.sender.token_of(door.first.number)
+            pair.sender.token_of(pair.first.number)
 
     run_virtually(scene())

@@ -118,7 +118,7 @@ def test_counts_read_as_people_say_them() -> None:
 
 
 @pytest.mark.parametrize(("asked_s", "shortest_s"), [(40.0, 5.0), (3_600.0, 5.0), (5.0, 5.0), (1.0, 1.0)])
-def test_a_quarantine_below_the_shortest_makes_that_shorter_as_well(asked_s: float, shortest_s: float) -> None:
+def test_a_longest_cooldown_below_the_shortest_lowers_that_too(asked_s: float, shortest_s: float) -> None:
     """A --quarantine-s below the shortest cooldown also lowers that one, because the option is the longest of all."""
     context = run.make_context("run", ["input.csv", "--ledger", "ledger", "--quarantine-s", str(asked_s)])
     limits = limits_from(context.params)

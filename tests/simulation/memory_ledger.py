@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from purgeengine.core.messages import BatchSent, Entry, MailboxClosed, MailboxOpened, Returned, Settled
 from purgeengine.core.model import FolderRows, Item
-from tests.support.fixtures import stretches_of
+from tests.support.fixtures import folder_rows_of
 
 
 class MemoryLedger:
@@ -40,7 +40,7 @@ class MemoryLedger:
 
     def folder_rows(self, runs: Iterable[range]) -> list[FolderRows]:
         """Return the rows at these positions."""
-        return stretches_of(self._items[position] for run in runs for position in run)
+        return folder_rows_of(self._items[position] for run in runs for position in run)
 
     def user(self, mailbox: int) -> str:
         """Return the name of a mailbox."""

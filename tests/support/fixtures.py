@@ -107,7 +107,7 @@ def lost(batch: Batch, *, sent: bool = True) -> BatchLost:
     return BatchLost(batch.number, sent, "The connection was reset.")
 
 
-def stretches_of(items: Iterable[Item]) -> list[FolderRows]:
+def folder_rows_of(items: Iterable[Item]) -> list[FolderRows]:
     """Return rows as a batch takes them: neighbours of one mailbox and folder together."""
     return [
         FolderRows(user, folder, [item.contact for item in some])

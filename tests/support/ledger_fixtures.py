@@ -109,6 +109,6 @@ def returned(position: int, number: int = 1, failures: int = 0, *, in_doubt: boo
     return Returned(position, number, failures, in_doubt)
 
 
-def opened(ledger: Ledger, now: int = NOW, quarantine_s: float = 40.0, window_s: float = 600.0) -> list[Any]:
+def opened(ledger: Ledger, now: int = NOW, cooldown_s: float = 40.0, window_s: float = 600.0) -> list[Any]:
     """Return the mailboxes that a run starting at ``now`` would get."""
-    return list(ledger.mailboxes(now_utc_ms=now, quarantine_s=quarantine_s, window_s=window_s))
+    return list(ledger.mailboxes(now_utc_ms=now, cooldown_s=cooldown_s, window_s=window_s))

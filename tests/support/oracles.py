@@ -18,7 +18,7 @@ from purgeengine.core.graph.encode import BATCH_ITEMS_MAX, encode_batch
 from purgeengine.core.model import Item
 from purgeengine.edges.ledger import Ledger, LedgerReader, export
 from purgeengine.edges.source import open_source
-from tests.support.fixtures import stretches_of
+from tests.support.fixtures import folder_rows_of
 from tests.support.source_fixtures import records
 
 SEGMENT = r"(?:[A-Za-z0-9_.~@=-]|%(?!2F|5C|3F|25|00|0[0-9A-F]|1[0-9A-F])[0-9A-F]{2})+"
@@ -53,7 +53,7 @@ def check_urls(items: list[Item]) -> None:
     """Check that every URL in the bodies that would be sent has one of the two shapes and names its row."""
     for start in range(0, len(items), BATCH_ITEMS_MAX):
         some = items[start : start + BATCH_ITEMS_MAX]
-        body = json.loads(encode_batch(stretches_of(some)))
+        body = json.loads(encode_batch(folder_rows_of(some)))
         requests = body.pop("requests")
         assert not body
         assert len({request["id"].casefold() for request in requests}) == len(some)

@@ -1,1 +1,1 @@
-"""How long a purge takes: the bound, the estimate, and the end of a run."""
+"""How long a purge takes: the lower bound, the estimate before a run, and the time left during a run."""

@@ -1,8 +1,8 @@
-"""The least time that any schedule of a purge can take: no policy, however clever, ends sooner.
+"""A lower bound of the time that a purge takes: no schedule can finish faster. All times are in seconds.
 
-Four limits bound it from below, each alone: the four concurrent requests of the largest mailbox, its 10,000 requests in 10 minutes,
-the connections, and the app's own rate. A fifth couples the first and the third: what is quick for a mailbox takes the connections
-from the others (`purgeengine.core.forecast.shapes`). All times in seconds.
+Four limits give a bound each: the four concurrent requests of the largest mailbox, its 10,000 requests in 10 minutes, the
+connections, and the rate of the app. A fifth bound combines the first and the third, because what is quick for one mailbox takes
+connections from the others (`purgeengine.core.forecast.shapes`).
 """
 
 from __future__ import annotations
@@ -17,37 +17,48 @@ from purgeengine.core.forecast.shapes import CallKinds, Shape, ShapeMenu, shape_
 from purgeengine.run_limits import Limits
 
 SEARCH_STEPS_MAX = 60
-"""Most steps of the search. A few suffice; were it ever cut short, what it has found by then is a lower bound as well."""
+"""The most steps of the search. A few steps suffice. If the search were cut short, its result would still be a lower bound."""
 SEARCH_PRECISION = 1e-12
-"""Share of the connection-seconds by which rounding may miss."""
+"""The share of the connection-seconds that rounding may miss."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The bounds by what sets them, in seconds; ``least_s`` is the greatest."""
+    """The lower bound that each limit gives, in seconds. `least_s` is the greatest of them."""
 
     slots_s: float
+    """From the four concurrent requests of the largest mailbox."""
     window_s: float
+    """From the request window of the largest mailbox."""
     connections_s: float
+    """From the batches in flight at once."""
     app_s: float
+    """From the requests a second of the whole app."""
     coupled_s: float
+    """From slots and connections together."""
 
     @property
     def least_s(self) -> float:
-        """No schedule ends sooner."""
+        """The lower bound of the whole purge: no schedule can finish faster."""
         return max(self.slots_s, self.window_s, self.connections_s, self.app_s, self.coupled_s)
 
 
 def bound(
     mailboxes_by_rows: Mapping[int, int], limits: Limits, latency: Latency = USUAL, dispatch: Dispatch = "four"
 ) -> Bound:
-    """Bounds for a job with so many mailboxes of so many rows each, where calls take as long as ``latency`` says."""
+    """Return the bounds for a purge, with calls that take as long as ``latency`` assumes.
+
+    ``mailboxes_by_rows`` is the number of mailboxes for each number of rows.
+    """
     times = CallTimes(limits.batch_items_max, latency)
     return bound_in(mailboxes_by_rows, limits, shape_menu(times, CallKinds(dispatch, lanes=True), limits))
 
 
 def bound_in(mailboxes_by_rows: Mapping[int, int], limits: Limits, menu: ShapeMenu) -> Bound:
-    """Bounds for a job with so many mailboxes of so many rows each, which travels in the shapes of the menu."""
+    """Return the bounds for a purge whose rows travel in the shapes of ``menu``.
+
+    ``mailboxes_by_rows`` is the number of mailboxes for each number of rows.
+    """
     rows_by_size = {size: size * count for size, count in mailboxes_by_rows.items()}
     rows = sum(rows_by_size.values())
     if not rows:
@@ -63,18 +74,22 @@ def bound_in(mailboxes_by_rows: Mapping[int, int], limits: Limits, menu: ShapeMe
 
 
 def window_s(rows: int, limits: Limits, row_s: float) -> float:
-    """The least time of a mailbox with so many rows, each of which takes a slot for ``row_s``: full windows, then the rest."""
+    """Return the least time of a mailbox with ``rows`` rows: full request windows, then the remaining rows.
+
+    Each row holds a slot for ``row_s`` seconds.
+    """
     windows, last = divmod(rows - 1, limits.mailbox_requests)
     return windows * limits.mailbox_window_s + (last + 1) * row_s / limits.mailbox_concurrent_max
 
 
 def coupled_s(rows_by_size: Mapping[int, int], hull: tuple[Shape, ...], connections: int, slots: int) -> float:
-    """The least time in which the slots of the mailboxes and the connections together carry all rows.
+    """Return the least time in which slots and connections together can carry all rows.
 
-    ``rows_by_size`` is how many rows lie in mailboxes of so many rows. In a time t, each row of a mailbox with n rows may cost
-    ``slots * t / n`` slot-seconds, and then costs the connection-seconds that the hull says. Those of all rows must fit into
-    ``connections * t``. What is missing falls as t grows, along a convex line of straight pieces. So Newton's method meets its
-    zero from below after a few steps. It starts where the largest mailbox has time for nothing but the quickest shape.
+    ``rows_by_size`` is, for each size of a mailbox, the number of rows in mailboxes of that size. In a time t, each row of a
+    mailbox with n rows may cost ``slots * t / n`` slot-seconds. The hull then gives the connection-seconds that it costs. The
+    connection-seconds of all rows must fit into ``connections * t``. What is missing falls as t grows, along a convex line of
+    straight pieces. Newton's method therefore reaches zero from below after a few steps. It starts where the largest mailbox has
+    time for the quickest shape only.
     """
     sizes = sorted(rows_by_size.items(), reverse=True)
     if not sizes:
@@ -93,9 +108,9 @@ def coupled_s(rows_by_size: Mapping[int, int], hull: tuple[Shape, ...], connecti
 def _needed_s(
     sizes: list[tuple[int, int]], total: int, hull: tuple[Shape, ...], slots: int, least_s: float
 ) -> tuple[float, float]:
-    """The connection-seconds of all rows where mailboxes have so long, and how many fewer they are with a second more.
+    """Return the connection-seconds of all rows if the purge takes ``least_s``, and how many fewer they are with one more second.
 
-    ``sizes`` are the largest first: the longer a row may take, the further right on the hull it is.
+    ``sizes`` begins with the largest. The longer a row may take, the further right it is on the hull.
     """
     needed_s = falls = 0.0
     others, right = total, 1
@@ -103,7 +118,7 @@ def _needed_s(
         slot_s = slots * least_s / size
         while right < len(hull) and slot_s >= hull[right].slot_s:
             right += 1
-        if right == len(hull):  # this one and all that are smaller have time for the cheapest calls
+        if right == len(hull):  # mailboxes of this size and smaller have time for the cheapest calls
             break
         quick, slow = hull[right - 1], hull[right]
         slope = (quick.connection_s - slow.connection_s) / (slow.slot_s - quick.slot_s)
@@ -114,5 +129,5 @@ def _needed_s(
 
 
 def by_rows(rows_by_mailbox: Iterable[int]) -> Counter[int]:
-    """How many mailboxes have so many rows."""
+    """Return the number of mailboxes for each number of rows."""
     return Counter(rows_by_mailbox)

@@ -1,4 +1,7 @@
-"""How long a purge takes at least, how long it is likely to take, and what decides that, from the rows of each mailbox alone."""
+"""The estimate before a run: its lower bound, its likely time, and the limit that decides.
+
+It needs only the rows of each mailbox.
+"""
 
 from __future__ import annotations
 
@@ -17,67 +20,68 @@ from purgeengine.core.limits.window import BUCKET_S
 from purgeengine.run_limits import Limits
 
 CLOSE = 0.95
-"""What comes to this share of the least time decides it: without it there would be hardly anything to wait for."""
+"""A limit decides if its own bound is at least this share of the lower bound."""
 CALLS_TO_START_AND_END = 4
-"""Calls in turn that a run needs beside the least time: to find out how many rows of a mailbox may share a batch, and for the
-last answers to come. The benchmark of the makespan sees none to seven."""
+"""Calls, one after the other, that a run needs beyond the lower bound: some to find the fanout, and the last ones to be answered.
+The makespan benchmark shows none to seven."""
 
 
 class Decider(Enum):
-    """What a run cannot be quicker than."""
+    """The limit that decides how quick a run can be."""
 
     SLOTS = "slots"
-    """The four concurrent requests that Graph allows at the largest mailboxes."""
+    """The four concurrent requests that Graph allows for each mailbox, at the largest mailboxes."""
     WINDOW = "window"
-    """The requests in 10 minutes that it allows at them."""
+    """The requests in 10 minutes that Graph allows for each mailbox, at the largest mailboxes."""
     CONNECTIONS = "connections"
-    """The batches in flight at once that were asked for."""
+    """The most batches in flight at once, as set by the user."""
     RATE = "rate"
-    """The rows a second over all mailboxes."""
+    """The most rows a second over all mailboxes."""
     SLOTS_AND_CONNECTIONS = "slots and connections"
-    """What is quick for the largest mailboxes takes the connections from the others: neither alone."""
+    """Slots and connections together: what is quick for the largest mailboxes takes connections from the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """All times in seconds, at the latencies of ``latency``."""
+    """How long a purge takes if calls take as long as ``latency`` assumes. All times are in seconds."""
 
     limits: Limits
     latency: Latency
     menu: ShapeMenu
-    """The shapes in which its rows may travel."""
+    """The shapes in which the rows may travel."""
     calls: int
-    """Fewest calls: all of them full."""
+    """The fewest calls that the rows need: all of them full."""
     limits_s: float
-    """What Graph's limits on requests alone demand, however quick its answers are."""
+    """The least time that Graph's request limits alone demand, however quick the answers are."""
     bound: Bound
+    """The lower bounds."""
     expected_s: float
-    """What a run is likely to take that is never told to wait."""
+    """The likely time of a run that is never told to wait."""
     decider: Decider | None
-    """None where there is nothing to do."""
+    """The limit that decides; None if there are no rows."""
     deciding_rows: int
-    """Mailboxes with so many rows or more decide; 0 where no mailbox does, but all rows together."""
+    """The rows of the smallest mailbox that decides; 0 if no mailbox decides, but all rows together."""
     deciding_mailboxes: int
-    """How many those are."""
+    """The number of mailboxes with `deciding_rows` rows or more; 0 if no mailbox decides."""
 
     @property
     def least_s(self) -> float:
-        """No run ends sooner."""
+        """The lower bound: no run can finish faster."""
         return self.bound.least_s
 
     def of_a_mailbox_s(self, rows: int) -> float:
-        """The least time of a mailbox with so many rows, if it were the only one."""
+        """Return the lower bound for a mailbox with ``rows`` rows, if it were the only one."""
         return bound_in({rows: 1}, self.limits, self.menu).least_s
 
 
 def estimate(rows_by_mailbox: Iterable[int], limits: Limits, latency: Latency = USUAL) -> Estimate:
-    """Estimate from the number of rows of each mailbox (any order, consumed once)."""
+    """Return the estimate for a purge. ``rows_by_mailbox`` is the number of rows of each mailbox (any order, read once)."""
     sizes = by_rows(rows for rows in rows_by_mailbox if rows)
     rows, largest = sum(size * count for size, count in sizes.items()), max(sizes, default=0)
     menu = assumed_menu(limits, latency)
     found = bound_in(sizes, limits, menu)
     full_windows = max(0, largest - 1) // limits.mailbox_requests
-    # A window is left a little after its time, for the clocks may differ and requests are counted by the second.
+    # Each full window costs a little more: the clocks may differ, and requests are counted by the second.
     window_s = found.window_s + full_windows * (limits.window_slack_s + BUCKET_S)
     in_slots_s = largest * menu.quickest.slot_s / limits.mailbox_concurrent_max
     decider = _decider(found, in_slots_s) if rows else None
@@ -97,15 +101,15 @@ def estimate(rows_by_mailbox: Iterable[int], limits: Limits, latency: Latency = 
 
 
 def assumed_menu(limits: Limits, latency: Latency) -> ShapeMenu:
-    """The shapes for a run with these limits that has timed nothing yet."""
+    """Return the shapes for a run with these limits that has timed no call yet."""
     kinds = CallKinds(dispatch_of(limits), limits.serial_lanes)
     return shape_menu(CallTimes(limits.batch_items_max, latency), kinds, limits)
 
 
 def dispatch_of(limits: Limits) -> Dispatch:
-    """How the service is taken to run a batch: Graph is documented to run four rows at a time.
+    """Return how the service is taken to run a batch. Graph runs four rows at a time (throttling-outlook).
 
-    Who asks for a fanout of 4 does not count on that.
+    With a fanout of 4, the user does not rely on that, and all rows are taken to run at once.
     """
     return "all" if limits.fanout == limits.mailbox_concurrent_max else "four"
 
@@ -120,9 +124,9 @@ def _to_start_and_end_s(rows: int, limits: Limits, latency: Latency) -> float:
 
 
 def _decider(found: Bound, in_slots_s: float) -> Decider:
-    """The one that alone comes close to the least time; the slots are told before a window that is not full.
+    """Return the limit that alone comes close to the lower bound, or slots and connections together if none does.
 
-    ``in_slots_s`` is what the largest mailbox takes in the quickest calls that the run may make.
+    Slots come before a window that is not full. ``in_slots_s`` is what the largest mailbox takes in the quickest calls.
     """
     alone = {
         Decider.SLOTS: max(found.slots_s, in_slots_s),
@@ -135,7 +139,10 @@ def _decider(found: Bound, in_slots_s: float) -> Decider:
 
 
 def _deciding_rows(sizes: list[int], limits: Limits, decider: Decider | None, least_s: float, menu: ShapeMenu) -> int:
-    """Rows of the smallest mailbox that decides: one that alone takes about as long, or that full batches would make late."""
+    """Return the rows of the smallest mailbox that decides; 0 if none does.
+
+    Such a mailbox takes about the whole time alone, or would end late if its rows travelled in full batches.
+    """
     if decider is Decider.SLOTS or decider is Decider.WINDOW:
         at = bisect_left(sizes, CLOSE * least_s, key=lambda size: bound_in({size: 1}, limits, menu).least_s)
         return sizes[min(at, len(sizes) - 1)]

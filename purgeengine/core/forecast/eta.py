@@ -1,4 +1,4 @@
-"""How a run goes, beside the least time that the model gives it: when it is likely to end, and how close it came."""
+"""During a run: when it is likely to end, and how close it came to the least possible time."""
 
 from __future__ import annotations
 
@@ -15,25 +15,29 @@ from purgeengine.core.limits.window import Window
 from purgeengine.run_limits import Limits
 
 SENDS_OF_A_ROW_MAX = 4.0
-"""However much has been refused, no more sendings of a row are foreseen: a bad start is no forecast."""
+"""The most sendings of a row that a forecast assumes, however much was refused: a bad start is no forecast."""
 PACED_FROM_S = 60.0
-"""From when on the pace so far says something: before, it is that of the start."""
+"""Seconds after which the pace so far counts. Before, it is only the pace of the start."""
 AGAIN_SHARE = 0.01
-"""Rows to be sent again, of those settled, from which waits set the pace; with fewer, the model knows better."""
+"""The share of settled rows that must have been refused or lost before the pace so far counts. Below it the model is better."""
 SETTLED_BEFORE = 100
-"""Rows taken to have gone through at once before the first one was sent."""
+"""Rows that are assumed to have gone through at once before the first row was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closeness:
-    """The least time in which the rows that a run settled could have been, and whether the latencies are those of the run."""
+    """How close a run came to the least possible time.
+
+    ``least_s`` is the least time in seconds in which the settled rows could have been settled. ``timed`` says whether that time
+    follows from the latencies of this run, or only from assumed ones.
+    """
 
     least_s: float
     timed: bool
 
 
 class OpenRows(Protocol):
-    """What the end of a run depends on in a mailbox that is open: its rows, its limits and its waits."""
+    """What the end of a run depends on in an open mailbox: its rows, its limits and its waits."""
 
     @property
     def rows_in_flight(self) -> int: ...  # noqa: D102
@@ -49,9 +53,9 @@ class OpenRows(Protocol):
 
 
 class Eta:
-    """Forecasts the end by the times of recent calls, and keeps the hours in which nothing may be sent.
+    """Forecasts the end by the times of recent calls, and counts the time in which nothing may be sent.
 
-    ``recent`` and ``all_calls`` are told of each answer by whoever made them.
+    The owner of ``recent`` and ``all_calls`` tells both of each answer. All instants are monotonic seconds.
     """
 
     def __init__(self, limits: Limits, recent: CallTimes, all_calls: CallTimes, now: float) -> None:
@@ -63,20 +67,23 @@ class Eta:
         self._held_since: float | None = None
 
     def held(self, now: float) -> None:
-        """From now on it is not the time to send, as may be said again and again."""
+        """Record that sending is not allowed from ``now`` on. Repeated calls change nothing."""
         if self._held_since is None:
             self._held_since = now
 
     def released(self, now: float) -> None:
-        """It is the time to send."""
+        """Record that sending is allowed again from ``now`` on."""
         self._held_s, self._held_since = self.held_s(now), None
 
     def held_s(self, now: float) -> float:
-        """Seconds in which it was not the time to send."""
+        """Return the seconds in which sending was not allowed until ``now``."""
         return self._held_s + (0.0 if self._held_since is None else now - self._held_since)
 
     def closeness(self, settled: Mapping[int, int], kinds: CallKinds) -> Closeness:
-        """For a run that settled so many mailboxes with so many rows each, and may send calls of these kinds."""
+        """Return the closeness for a run that settled the rows in ``settled``, with calls of these ``kinds``.
+
+        ``settled`` is the number of mailboxes for each number of settled rows.
+        """
         menu = shape_menu(self._all_calls, kinds, self._limits)
         return Closeness(bound_in(settled, self._limits, menu).least_s, self._all_calls.timed)
 
@@ -86,16 +93,18 @@ class Eta:
         unread: int,
         settled: int,
         again: int,
-        opens_at: float,
+        calls_again_at: float,
         now: float,
         kinds: CallKinds,
     ) -> float:
-        """When the run is likely to end if Graph asks for no more waits; hours in which nothing may be sent come on top.
+        """Return when the run is likely to end, in monotonic seconds, if Graph asks for no more waits.
 
-        By the model; where Graph throttles or loses calls, no sooner than at the pace so far, which has in it the waits that are
-        still to come. ``unread`` rows stand in mailboxes that are not open yet, which are light. Beside the ``settled`` rows,
-        ``again`` were refused as too fast or had no answer, as others will be. Nothing leaves before ``opens_at``. Calls are of
-        these ``kinds``.
+        The end follows from the latency model. Where Graph throttles or loses calls, the end is no sooner than at the pace so
+        far, because that pace includes waits like those still to come. Hours in which nothing may be sent are not included.
+
+        ``unread`` counts rows in mailboxes that are not open yet; those mailboxes are small. Beside the ``settled`` rows,
+        ``again`` rows were refused as too fast or had no answer, and other rows will fare likewise. Nothing leaves before
+        ``calls_again_at``. ``kinds`` are the calls that the run may send.
         """
         limits = self._limits
         found = [(mailbox, left) for mailbox in mailboxes if (left := _left(mailbox))]
@@ -109,10 +118,12 @@ class Eta:
             sizes[smallest] += unread // smallest
             sizes[unread % smallest] += 1
         least = bound_in(sizes, limits, menu)
-        opens_at, row_s = max(now, opens_at), menu.quickest.slot_s
-        last_at = max((_ends_at(mailbox, left, row_s, sends, opens_at, now) for mailbox, left in found), default=now)
+        calls_again_at, row_s = max(now, calls_again_at), menu.quickest.slot_s
+        last_at = max(
+            (_ends_at(mailbox, left, row_s, sends, calls_again_at, now) for mailbox, left in found), default=now
+        )
         paced_at = now + (self._at_the_pace_so_far_s(sizes, settled, now) if again > AGAIN_SHARE * settled else 0.0)
-        return max(last_at, paced_at, opens_at + sends * max(least.coupled_s, least.app_s))
+        return max(last_at, paced_at, calls_again_at + sends * max(least.coupled_s, least.app_s))
 
     def _at_the_pace_so_far_s(self, sizes: Mapping[int, int], settled: int, now: float) -> float:
         spent_s = now - self._started_at - self.held_s(now)
@@ -122,13 +133,13 @@ class Eta:
 
 
 def _left(mailbox: OpenRows) -> int:
-    """Rows that need an answer; those of a mailbox that is closing need no more than they have asked for."""
+    """Return the rows of a mailbox that still need an answer. A mailbox that is closing needs answers for rows in flight only."""
     return mailbox.rows_in_flight + (mailbox.remaining if mailbox.closing is None else 0)
 
 
-def _ends_at(mailbox: OpenRows, left: int, row_s: float, sends: float, opens_at: float, now: float) -> float:
-    """When a mailbox may be done at the soonest, with the waits that it has been told and what its window has room for."""
+def _ends_at(mailbox: OpenRows, left: int, row_s: float, sends: float, calls_again_at: float, now: float) -> float:
+    """Return when a mailbox may be done at the earliest, by its waits, its slots and its request window."""
     ready_at = mailbox.ready_at(now)
-    starts_at = max(opens_at, ready_at) if ready_at < inf else opens_at
+    starts_at = max(calls_again_at, ready_at) if ready_at < inf else calls_again_at
     by_slots = starts_at + sends * left * row_s / mailbox.limit
     return max(by_slots, mailbox.window.carries_at(round(sends * mailbox.remaining), now) + row_s)

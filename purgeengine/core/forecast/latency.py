@@ -1,6 +1,6 @@
-"""How long the service is assumed to take before a run has timed it: for one item, for a batch, for a serial lane.
+"""How long calls are assumed to take before a run has timed any: one item, an unordered batch, a lane.
 
-All times in seconds.
+All times are in seconds.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ FOUR = 4
 """Sub-requests of an unordered batch that Graph forwards at a time (throttling-outlook)."""
 INTEGRATION_STEPS = 1_000
 SAMPLES = 4_000
-"""Batches drawn at random to time one of a size, always the same ones: right to half a per cent."""
+"""Batches that are drawn at random to find the mean time of one size. It is right to half a per cent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """The latencies assumed: ``overhead_s`` a call, and a lognormal time an item, cut off at ``item_s_max``."""
+    """The assumed latencies: ``overhead_s`` for a call, and a lognormal time for an item, cut off at ``item_s_max``."""
 
     overhead_s: float = 0.06
     item_median_s: float = 0.08
@@ -33,15 +33,21 @@ class Latency:
 
     @property
     def item_s(self) -> float:
-        """Expected seconds of one item."""
+        """The expected seconds of one item."""
         return self.longest_of_s(1)
 
     def longest_of_s(self, items: int) -> float:
-        """Expected seconds of the slowest of ``items`` that run at once: the integral of the chance that it is slower."""
+        """Return the expected seconds of the slowest of ``items`` that run at once.
+
+        It is the integral of the probability that the slowest takes longer.
+        """
         return _longest_of_s(self, items)
 
     def in_fours_s(self, items: int) -> float:
-        """Expected seconds of ``items`` of which four run at a time, the next as soon as one ends; no formula gives it."""
+        """Return the expected seconds of ``items`` of which four run at a time; the next starts as soon as one ends.
+
+        No formula gives this time, so it is the mean of batches drawn at random.
+        """
         if items <= FOUR:
             return self.longest_of_s(items)
         if self == USUAL and items - FOUR <= len(USUAL_IN_FOURS_S):
@@ -49,26 +55,26 @@ class Latency:
         return drawn_in_fours_s(self, items)
 
     def batch_s(self, items: int, dispatch: Dispatch) -> float:
-        """Expected seconds of an unordered batch of ``items``, from the request to the answer."""
+        """Return the expected seconds of an unordered batch of ``items``, from the request to the answer."""
         return self.overhead_s + (self.in_fours_s(items) if dispatch == "four" else self.longest_of_s(items))
 
     def lane_s(self, items: int) -> float:
-        """Expected seconds of a serial lane of ``items``, from the request to the answer."""
+        """Return the expected seconds of a lane of ``items``, from the request to the answer."""
         return self.overhead_s + items * self.item_s
 
 
 USUAL = Latency()
-"""Assumed, not measured: a median of 80 ms an item, 60 ms a call."""
+"""The default, assumed and not measured: a median of 80 ms for an item, and 60 ms for a call."""
 USUAL_IN_FOURS_S = (
     0.3308, 0.3703, 0.4099, 0.4538, 0.4864, 0.5181, 0.5606, 0.5981,
     0.6261, 0.6682, 0.7045, 0.7413, 0.7800, 0.8168, 0.8468, 0.8818,
 )  # fmt: skip
-"""What `drawn_in_fours_s` gives for 5 to 20 items: drawing it takes a second, which every run would wait for."""
+"""The values of `drawn_in_fours_s` for 5 to 20 items. They stand here because drawing them would delay every run by a second."""
 
 
 @lru_cache(maxsize=64)
 def drawn_in_fours_s(latency: Latency, items: int) -> float:
-    """Mean seconds of batches drawn at random, four items of each running at a time."""
+    """Return the mean seconds of batches drawn at random, of which four items run at a time."""
     rng, median = Random(items), log(latency.item_median_s)
     total = 0.0
     for _ in range(SAMPLES):
@@ -87,7 +93,7 @@ def _longest_of_s(latency: Latency, items: int) -> float:
 
 @lru_cache(maxsize=16)
 def _chances_of_less(latency: Latency) -> tuple[float, ...]:
-    """The chance that one item takes less than the middle of each step of the integration."""
+    """Return, for the middle of each step of the integration, the probability that one item takes less."""
     step = latency.item_s_max / INTEGRATION_STEPS
     scale = latency.item_sigma * sqrt(2.0)
     return tuple(

@@ -1,7 +1,7 @@
 """The shapes in which rows can travel, and which of them are worth using.
 
-A call costs its mailboxes *slot-seconds*, for a slot is held until the whole call is answered, and the run *connection-seconds*.
-What is cheap in one is dear in the other. All times in seconds.
+A call costs its mailboxes *slot-seconds*, because a slot is held until the whole call is answered. It costs the run
+*connection-seconds*. A shape that costs little of one costs much of the other. All times are in seconds.
 """
 
 from __future__ import annotations
@@ -15,30 +15,31 @@ from purgeengine.run_limits import Limits
 
 
 class Shape(NamedTuple):
-    """A kind of call, by what it costs for each row: seconds of one of a mailbox's slots, and seconds of a connection."""
+    """A kind of call with its cost for each row: seconds of a slot of the mailbox, and seconds of a connection."""
 
     rows: int
-    """Of an unordered batch; 0 is a serial lane."""
+    """Rows of an unordered batch; 0 stands for a lane."""
     slot_s: float
     connection_s: float
 
 
 class CallKinds(NamedTuple):
-    """The calls that a run may send."""
+    """The kinds of calls that a run may send."""
 
     dispatch: Dispatch
-    """How the service is taken to run an unordered batch. Where it is four at a time, a batch may be full of one mailbox's rows."""
+    """How the service is taken to run an unordered batch. If it is four at a time, a batch may be full of rows of one mailbox."""
     lanes: bool
-    """Whether serial lanes may be used, and smaller batches beside them."""
+    """True if lanes, and smaller batches beside them, may be used."""
 
 
 class ShapeMenu(NamedTuple):
-    """The shapes that a run may use, and how long a row is at work."""
+    """The shapes that a run may use."""
 
     hull: tuple[Shape, ...]
-    """Those that no mixture of others beats, from the quickest for a mailbox to the cheapest in connections."""
+    """The shapes that no mixture of others beats, from the quickest for a mailbox to the one with the fewest connection-seconds.
+    """
     item_s: float
-    """Seconds for which a row alone keeps a slot of its mailbox: no shape needs fewer."""
+    """Seconds for which a row on its own holds a slot of its mailbox. No shape needs fewer."""
 
     @property
     def quickest(self) -> Shape:
@@ -52,12 +53,12 @@ class ShapeMenu(NamedTuple):
 
 
 def shape_menu(times: CallTimes, kinds: CallKinds, limits: Limits) -> ShapeMenu:
-    """The shapes for calls of these kinds, which take as long as ``times`` expects.
+    """Return the shapes for calls of these ``kinds``, which take as long as ``times`` expects.
 
-    Graph runs a lane one row at a time, and so it holds one slot. A batch whose rows all run at once holds a slot for each of them.
-    Where four run at a time, it holds four, if all are of one mailbox. There a smaller batch costs more of both than a full one,
-    for the overhead and the wait for the last row are shared among fewer rows. Nor does a batch of one row pay: a lane holds one
-    slot as well, and shares the overhead.
+    Graph runs the rows of a lane one at a time, so a lane holds one slot. A batch whose rows all run at once holds a slot for
+    each row. If four rows run at a time, a batch of one mailbox's rows holds four slots. Then a smaller batch costs more of both
+    than a full one, because fewer rows share the overhead and the wait for the last row. A batch of one row does not pay either:
+    a lane holds one slot as well, and its rows share the overhead.
     """
     dispatch, lanes = kinds
     items_max = limits.batch_items_max
@@ -74,7 +75,10 @@ def shape_menu(times: CallTimes, kinds: CallKinds, limits: Limits) -> ShapeMenu:
 
 
 def frontier(menu: Iterable[Shape]) -> tuple[Shape, ...]:
-    """The shapes on the lower hull: for any slot-seconds a row may cost, the fewest connection-seconds, mixtures included."""
+    """Return the shapes on the lower hull, from the fewest slot-seconds to the fewest connection-seconds.
+
+    For any slot-seconds that a row may cost, a shape of the hull, or a mixture of two, costs the fewest connection-seconds.
+    """
     hull: list[Shape] = []
     for shape in sorted(menu, key=lambda shape: (shape.slot_s, shape.connection_s)):
         if hull and shape.connection_s >= hull[-1].connection_s:
@@ -86,7 +90,7 @@ def frontier(menu: Iterable[Shape]) -> tuple[Shape, ...]:
 
 
 def _bends_up(first: Shape, middle: Shape, last: Shape) -> bool:
-    """Whether the middle lies on or above the line from the first to the last."""
+    """Return True if the middle shape lies on or above the line from the first to the last."""
     to_middle = (middle.connection_s - first.connection_s) * (last.slot_s - first.slot_s)
     to_last = (last.connection_s - first.connection_s) * (middle.slot_s - first.slot_s)
     return to_middle >= to_last

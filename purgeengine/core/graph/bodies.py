@@ -1,4 +1,4 @@
-"""The bodies of answers: JSON read leniently, the error in one that was refused, and what is kept of one that went well."""
+"""The bodies of answers: lenient JSON, the error in a refusal, and the body that is kept of a good answer."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from purgeengine.core.model import Reply
 
 _decode_strictly = msgspec.json.Decoder().decode
 UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""Errors of the decoder for bytes that it does not expect: other JSON, no JSON, bad UTF-8, absurd nesting."""
+"""Errors of the decoder for bytes that it does not expect: JSON of another shape, no JSON, bad UTF-8, or too deep nesting."""
 
 
 def lenient_json(body: bytes | msgspec.Raw) -> object:
     """Return the value of any JSON. Raises one of `UNREADABLE` for anything else.
 
-    The standard library accepts some text that the strict decoder rejects: half an emoji where a message was cut, a
-    byte order mark, UTF-16. Bytes that are not text damage only the word that contains them, not the replies to other
+    The standard library accepts some text that the strict decoder rejects: half an emoji at the end of a cut message, a byte
+    order mark, UTF-16. If some bytes are not text, only the word that contains them is damaged, and not the replies to other
     rows.
     """
     try:
@@ -38,7 +38,7 @@ def lenient_json(body: bytes | msgspec.Raw) -> object:
 
 
 def json_or_none(body: bytes | msgspec.Raw) -> object:
-    """Any JSON, or None for anything else."""
+    """Return the value of any JSON; None for anything else."""
     try:
         return lenient_json(body)
     except UNREADABLE:
@@ -46,27 +46,28 @@ def json_or_none(body: bytes | msgspec.Raw) -> object:
 
 
 def error_in(body: object) -> tuple[str, str]:
-    """Return code and message of an error body: an object, or one written as a string or in base64. Empty if absent.
+    """Return the code and the message of an error body; both are empty if the body has no error.
 
-    Secrets are removed from both: a service may repeat the token that it was sent, and both texts are kept and shown.
+    The body is an object, or an object written as a string or in base64. Secrets are removed from both texts, because a service
+    may repeat the token that it was sent, and both texts are kept and shown.
     """
     if isinstance(body, str):
         body = _unpacked(body)
     if not isinstance(body, dict):
         return "", ""
     error = body.get("error")
-    if isinstance(error, str):  # the login endpoint writes it so
+    if isinstance(error, str):  # the form of the login endpoint
         return _told(error, CODE_LENGTH_MAX), _told(body.get("error_description"))
     if not isinstance(error, dict):
         return "", ""
     message: Any = error.get("message")
-    if isinstance(message, dict):  # older OData services write it so
+    if isinstance(message, dict):  # the form of older OData services
         message = message.get("value")
     return _told(error.get("code"), CODE_LENGTH_MAX), _told(message)
 
 
 def _told(text: object, length_max: int = MESSAGE_LENGTH_MAX) -> str:
-    """Return the text without secrets. Most errors are the same few sentences, so results are cached."""
+    """Return the text without secrets. Most errors are one of a few sentences, so results are cached."""
     return _told_once(text[:TEXT_LENGTH_MAX], length_max) if isinstance(text, str) else ""
 
 
@@ -74,7 +75,7 @@ _told_once = lru_cache(maxsize=256)(told)  # texts have at most 4,000 characters
 
 
 def _unpacked(text: str) -> object:
-    """Return a body that came as a string: JSON in base64, or JSON itself. None if it is neither."""
+    """Return the value of a body that came as a string: JSON, or JSON in base64. None for anything else."""
     packed = text.encode("utf-8", "replace").strip()
     try:
         if not packed.startswith(b"{"):
@@ -85,7 +86,7 @@ def _unpacked(text: str) -> object:
 
 
 def body_to_keep(body: object) -> bytes:
-    """The body of an answer that went well, as JSON; empty where there is none, or one that nests too deep to be written."""
+    """Return the body of a good answer as JSON. Empty if there is no body, or if it nests too deep to be written."""
     try:
         return b"" if body is None else json.dumps(body).encode("ascii")
     except RecursionError:
@@ -93,7 +94,7 @@ def body_to_keep(body: object) -> bytes:
 
 
 def found_in(reply: Reply) -> Mapping[str, Any]:
-    """What was found, where an answer went well and its body was kept; empty for any other."""
+    """Return the object in the kept body of a good answer; empty for any other reply."""
     try:
         found = lenient_json(reply.body) if reply.body else None
     except UNREADABLE:

@@ -50,11 +50,11 @@ def claims_of(www_authenticate: str | None) -> str:
 
 def in_words(message: str, claims: str) -> str:
     """Return what the challenge wants, for people, as the end of a sentence. Empty if there was no challenge."""
-    said = _CODE.search(message)
+    named = _CODE.search(message)
     reasons = []
-    if said:
-        known = _CODES.get(said[2].lower())
-        reasons.append(f"{said[1]}, {said[2]}{f': {known}' if known else ''}")
+    if named:
+        known = _CODES.get(named[2].lower())
+        reasons.append(f"{named[1]}, {named[2]}{f': {known}' if known else ''}")
     if claims and (wanted := _wanted(claims)):
         reasons.append(f"Graph wants {wanted}")
     if not reasons and not claims:

@@ -1,11 +1,10 @@
-"""Turn the bytes of an answer into replies, one for each row of a batch.
+"""Turns the bytes of an answer into replies, one for each row of a batch.
 
-This module knows the shape of answers, and every deviation from it that users have reported. It does not know
-connections, and judges nothing (see `purgeengine.core.graph.verdicts`). Sub-responses are matched by id, never by
-position.
+This module knows the shape of answers, and every deviation from it that users have reported. It knows nothing of connections, and
+it judges nothing (see `purgeengine.core.graph.verdicts`). Sub-responses are matched by id, never by their order.
 
-A quick decoder reads what the documentation promises. A tolerant decoder, slower and with the same result, reads the
-rest. Sources: the documentation of JSON batching, and public threads about answers that deviate from it.
+A quick decoder reads what the documentation promises. A slower, tolerant decoder reads everything else, with the same result.
+Sources: json-batching of Microsoft Graph's documentation, and public threads about answers that deviate from it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from purgeengine.errors import Intercepted, NoAnswer
 
 
 class _SubResponse(msgspec.Struct):
-    """A sub-response as documented. What only failures need stays undecoded."""
+    """A sub-response as documented. Headers and body stay undecoded, because a 204, the usual answer, needs neither."""
 
     id: str | int
     status: int
@@ -51,12 +50,13 @@ def decode_answer(
     now_utc: float,
     operation: Operation = PERMANENT,
 ) -> Answer:
-    """What an HTTP answer says about a batch of ``size`` rows of one operation.
+    """Return what an HTTP answer says about a batch of ``size`` rows of one operation.
 
-    ``headers`` may be spelt in any letter case; ``now_utc`` (seconds since 1970) is when the answer came and serves a
-    ``Retry-After`` with a date where the answer has no ``Date``. Raises `NoAnswer` when the call went well by its status and
-    its body cannot be read: every row of the batch is in doubt then; `Intercepted`, a kind of it, when such an answer is not
-    Graph's. Sub-responses are read whatever the outer status.
+    ``headers`` may be in any letter case. ``now_utc`` is when the answer came, in seconds since 1970; it is used for a
+    ``Retry-After`` that is a date if the answer has no ``Date``. Sub-responses are read whatever the outer status is.
+
+    Raises `NoAnswer` if the status is good and the body cannot be read; then every row of the batch is in doubt. Raises its
+    subclass `Intercepted` if such an answer does not come from Graph.
     """
     named = _lower_case(headers)
     replies = _Replies(size, named.get("date"), now_utc, keeps_body=operation.keeps_body)
@@ -81,7 +81,7 @@ def decode_answer(
 
 
 class _Replies:
-    """Gathers the reply to each row, by index. Two replies that differ give None."""
+    """Collects the reply to each row, by index. Two replies that differ give None."""
 
     def __init__(self, size: int, date: str | None, now_utc: float, *, keeps_body: bool) -> None:
         self.size = size
@@ -92,7 +92,10 @@ class _Replies:
         self._keeps_body = keeps_body
 
     def add(self, index: int, status: object, headers: object, body: object) -> None:
-        """Take one sub-response. If its status cannot be read, it says nothing, and contradicts any other one for the row."""
+        """Add one sub-response.
+
+        If its status cannot be read, the row's reply is None, even if another sub-response was readable.
+        """
         code = _status_of(status)
         if code is None:
             self.found[index] = None
@@ -118,7 +121,7 @@ class _Replies:
 
 
 def _agreed(first: Reply | None, second: Reply) -> Reply | None:
-    """Merge two replies to one row: the first with the longer wait. None if they differ in meaning."""
+    """Merge two replies to one row: the first reply, with the longer wait. None if they differ in status or code."""
     if first is None or (first.status, first.code) != (second.status, second.code):
         return None
     waits = [reply.retry_after_s for reply in (first, second) if reply.retry_after_s is not None]
@@ -126,22 +129,25 @@ def _agreed(first: Reply | None, second: Reply) -> Reply | None:
 
 
 def _read_sub_responses(body: bytes, replies: _Replies) -> str | None:
-    """Add every sub-response to the replies. Return None, or half a sentence on why there are none to read."""
+    """Add every sub-response to the replies.
+
+    Returns None, or half a sentence that says why there are none to read.
+    """
     try:
         sub_responses = _decode_quickly(body).responses
     except UNREADABLE:
         return _read_tolerantly(body, replies)
     found, add, size = replies.found, replies.add, replies.size
-    for said in sub_responses:
-        index = _INDEX_OF_ID.get(said.id)
+    for sub_response in sub_responses:
+        index = _INDEX_OF_ID.get(sub_response.id)
         if index is None:
-            index = index_of(said.id)
+            index = index_of(sub_response.id)
         if index is None or index >= size:
             continue
-        if said.status == 204 and index not in found:  # nearly all of them
+        if sub_response.status == 204 and index not in found:  # nearly all of them
             found[index] = PURGED_REPLY
         else:
-            add(index, said.status, _parsed(said.headers), _parsed(said.body))
+            add(index, sub_response.status, _parsed(sub_response.headers), _parsed(sub_response.body))
     return None
 
 
@@ -149,7 +155,7 @@ CUT_SHORT = "its body was cut short or is not JSON"
 
 
 def _packing_of(named: Mapping[str, str], body: bytes) -> str:
-    """Return how the body is compressed, by its header or its first bytes. Empty if it is not."""
+    """Return how the body is compressed, by its header or its first bytes; empty if it is not compressed."""
     if body.startswith(b"\x1f\x8b"):
         return "gzip"
     packing = named.get("content-encoding", "").strip().lower()
@@ -157,7 +163,10 @@ def _packing_of(named: Mapping[str, str], body: bytes) -> str:
 
 
 def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
-    """Add the sub-responses of an answer that deviates from the documentation. Return as `_read_sub_responses` does."""
+    """Add the sub-responses of an answer that deviates from the documentation.
+
+    Returns None, or half a sentence that says why there are none to read.
+    """
     if not body.strip():
         return "its body was empty"
     try:
@@ -167,18 +176,18 @@ def _read_tolerantly(body: bytes, replies: _Replies) -> str | None:
     sub_responses = answer.get("responses") if isinstance(answer, dict) else None
     if not isinstance(sub_responses, list):
         return "its body holds no list of responses"
-    for said in sub_responses:
-        if isinstance(said, dict):
-            index = index_of(said.get("id"))
+    for sub_response in sub_responses:
+        if isinstance(sub_response, dict):
+            index = index_of(sub_response.get("id"))
             if index is not None and index < replies.size:
-                replies.add(index, said.get("status"), said.get("headers"), said.get("body"))
+                replies.add(index, sub_response.get("status"), sub_response.get("headers"), sub_response.get("body"))
     return None
 
 
 def index_of(name: object) -> int | None:
-    """Return the index of the row that an id names. None if it is not an id of ours.
+    """Return the index of the row that a sub-response's id names; None if it is not one of our ids.
 
-    Graph compares ids without letter case; ours are numbers.
+    Our ids are numbers written as text. Graph ignores the letter case of ids, which changes nothing in a number.
     """
     if isinstance(name, bool) or not isinstance(name, str | int):
         return None
@@ -186,7 +195,7 @@ def index_of(name: object) -> int | None:
 
 
 def _status_of(status: object) -> int | None:
-    """Return an HTTP status that is given as a number or as digits. None if it is neither."""
+    """Return an HTTP status that is a number or digits; None for anything else."""
     if isinstance(status, str) and status.strip().isdecimal() and len(status) <= 10:
         status = int(status)
     if isinstance(status, bool) or not isinstance(status, int | float) or not 100 <= status <= 599:
@@ -195,7 +204,7 @@ def _status_of(status: object) -> int | None:
 
 
 def _parsed(raw: msgspec.Raw) -> object:
-    """Return the value. None if it is absent or cannot be read; then only the status counts."""
+    """Return the value; None if it is absent or cannot be read. Then only the status counts."""
     return json_or_none(raw) if len(memoryview(raw)) else None
 
 
@@ -203,7 +212,7 @@ def _parsed(raw: msgspec.Raw) -> object:
 
 
 def _outer_error(status: int, headers: Mapping[str, str], body: bytes, *, has_rows: bool) -> Reply:
-    """Return the reply for a call that was refused as a whole. Its body may be anything, for example a proxy's page."""
+    """Return the reply for a call that was refused as a whole. Its body may be anything, for example the page of a proxy."""
     parsed = json_or_none(body)
     if not has_rows and not is_graphs(status, headers, body, parsed):
         return Reply(status, NOT_FROM_GRAPH, sentence(status, headers, body))
@@ -211,9 +220,9 @@ def _outer_error(status: int, headers: Mapping[str, str], body: bytes, *, has_ro
 
 
 def _unreadable(status: int, headers: Mapping[str, str], body: bytes, problem: str) -> NoAnswer:
-    """Return the error for an unreadable body.
+    """Return the error for a body that cannot be read.
 
-    Graph's answers are sometimes cut short; a page, or no JSON at all, is somebody else's.
+    It is `NoAnswer` if the answer comes from Graph, whose answers are sometimes cut short. Otherwise it is `Intercepted`.
     """
     if is_graphs(status, headers, body, json_or_none(body)):
         return NoAnswer(f"Graph answered {status}, and {problem}")

@@ -1,6 +1,6 @@
-"""Turn rows into the bytes of a ``$batch`` request.
+"""Turns rows into the bytes of a ``$batch`` request.
 
-Source: the documentation of JSON batching.
+Source: json-batching of Microsoft Graph's documentation.
 """
 
 from __future__ import annotations
@@ -15,25 +15,28 @@ from purgeengine.core.graph.urls import check_contacts, escaped, url_start
 from purgeengine.core.model import FolderRows
 
 BATCH_ITEMS_MAX = 20
-"""Most sub-requests in one batch (Graph's limit; json-batching)."""
+"""The most sub-requests in one batch (Graph's limit; json-batching)."""
 PREFER_IMMUTABLE = 'IdType="ImmutableId"'
-"""Value of the header ``Prefer`` for immutable ids. Every sub-request needs it (outlook-immutable-id)."""
+"""The value of the header ``Prefer`` for immutable ids. Every sub-request needs it (outlook-immutable-id)."""
 
 
 class _Form(NamedTuple):
-    """What stands around the addresses of rows in a body; made once for each operation, so that rows are not.
+    """The fixed text around the urls of a body. It is made once for each operation, and not for each row.
 
-    ``before`` has what comes before each address, the end of the sub-request in front of it included, and ``after`` what comes
-    behind the last one. ``serial`` is for lanes: every sub-request but the first depends on the one before it.
+    ``before`` holds the text in front of each url, with the end of the sub-request before it. ``after`` is the text behind the
+    last url. ``lane`` is like ``before``, but every sub-request except the first depends on the one before it.
     """
 
     before: tuple[str, ...]
-    serial: tuple[str, ...]
+    lane: tuple[str, ...]
     after: str
 
 
 def _form(operation: Operation) -> _Form:
-    """A POST has a content type and an empty body, although actions take none: without them Graph refuses the whole batch."""
+    """Build the fixed text for an operation.
+
+    A POST has a content type and an empty body, although actions take no body: without both, Graph refuses the whole batch.
+    """
     posts = operation.method is Method.POST
     headers = {"Content-Type": "application/json"} if posts else {}
     if operation.id_type is IdType.IMMUTABLE:
@@ -50,14 +53,14 @@ def _form(operation: Operation) -> _Form:
 _FORMS = {operation: _form(operation) for operation in OPERATIONS}
 
 
-def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMANENT, *, serial: bool = False) -> bytes:
-    """The body of a ``$batch`` request that does this to these rows; the sub-requests have the ids ``"0"``, ``"1"`` and so on.
+def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMANENT, *, lane: bool = False) -> bytes:
+    """Return the body of a ``$batch`` request that applies the operation to 1 to 20 rows.
 
-    In a ``serial`` one each depends on the one before it, all the way: Graph refuses a batch that is neither that nor unordered.
+    The sub-requests have the ids ``"0"``, ``"1"`` and so on, in the order of the rows. In a ``lane`` each sub-request but the
+    first depends on the one before it. Graph refuses batches in which only some sub-requests do.
 
-    Takes 1 to 20 valid rows; anything else is a mistake of ours and trips an assertion. Rows of an operation that names no item
-    have no id. The JSON is put together by hand: a url holds only characters that `quote` leaves or makes, none of which JSON
-    escapes.
+    The rows must be valid, and rows of an operation that names no item have an empty id; anything else is a mistake of ours and
+    fails an assertion. The JSON is put together by hand, because a url holds only characters that JSON does not escape.
     """
     starts: list[str] = []
     ids: list[str] = []
@@ -71,7 +74,7 @@ def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMA
     else:
         assert not any(ids), "an id, for an operation that names no item"
     form = _FORMS[operation]
-    pieces = [form.after] * (3 * rows + 1)  # before each address, its two halves; after them all
-    pieces[: 3 * rows : 3] = (form.serial if serial else form.before)[:rows]
+    pieces = [form.after] * (3 * rows + 1)  # for each row its fixed text and the two halves of its url; then the end
+    pieces[: 3 * rows : 3] = (form.lane if lane else form.before)[:rows]
     pieces[1::3], pieces[2::3] = starts, ids
     return escaped("".join(pieces)).encode("ascii")  # only ids contain characters to escape

@@ -63,9 +63,9 @@ def is_graphs(status: int, headers: Mapping[str, str], body: bytes, parsed: obje
 
 def sentence(status: int, headers: Mapping[str, str], body: bytes) -> str:
     """Return a sentence about who answered instead of Graph, as far as it shows, and where to look. It has no full stop."""
-    said = ", ".join(marks(status, headers, body) + ([] if headers.get("request-id") else ["without a request-id"]))
+    signs = ", ".join(marks(status, headers, body) + ([] if headers.get("request-id") else ["without a request-id"]))
     return (
-        f"Something between here and Graph answered instead of Graph ({said}). Look at the proxy, the gateway or the sign-in page "
+        f"Something between here and Graph answered instead of Graph ({signs}). Look at the proxy, the gateway or the sign-in page "
         "of this network"
     )
 
@@ -75,12 +75,12 @@ def marks(status: int, headers: Mapping[str, str], body: bytes, *, titled: bool 
 
     All texts are short.
     """
-    said = [f"status {status}", _what(headers, body, titled=titled)]
+    signs = [f"status {status}", _what(headers, body, titled=titled)]
     if server := told(headers.get("server"), HEADER_LENGTH_MAX):
-        said.append(f"Server: {server}")
+        signs.append(f"Server: {server}")
     if (location := headers.get("location")) is not None:
-        said.append(f"redirects to {_host_of(location)}")
-    return said
+        signs.append(f"redirects to {_host_of(location)}")
+    return signs
 
 
 def may_be_carried_out(status: int) -> bool:

@@ -1,9 +1,9 @@
 """What can be asked of Graph in a ``$batch``: each kind of request is one row of a table.
 
-A row says everything that tells one kind from another: the method, the form of the url, the type of ids, the permission, what the
-answers mean and what is kept of them. Nothing else in the program asks which kind it is. Sources: contact-permanentDelete,
-contact-delete, contact-get, user-list-contacts, user-get, organization-list and outlook-immutable-id of Microsoft Graph's
-documentation.
+A row holds everything that tells one kind of request from another: the method, the form of the url, the type of ids, the
+permission, the meaning of answers and what is kept of them. No other code asks which kind a request is. Sources:
+contact-permanentDelete, contact-delete, contact-get, user-list-contacts, user-get, organization-list and outlook-immutable-id of
+Microsoft Graph's documentation.
 """
 
 from __future__ import annotations
@@ -15,25 +15,30 @@ from purgeengine.core.graph.verdicts import IMMUTABLE_TABLE, READ_TABLE, TABLE, 
 
 
 class Action(StrEnum):
-    """How a purge deletes, by Graph's names: what users choose and the ledger keeps."""
+    """How a purge deletes, by Graph's names. Users choose the action, and the ledger keeps it."""
 
     PERMANENT_DELETE = "permanentDelete"
-    """The contact goes to the Purges folder, which no mail program can open. Only the global cloud has this action."""
+    """The contact goes to the Purges folder, which no mail program can open. Only the global cloud has this action
+    (contact-permanentDelete)."""
     DELETE = "delete"
-    """A plain DELETE: the contact goes to Deleted Items, where its user can find and restore it. Every cloud has it."""
+    """A plain DELETE. The contact goes to Deleted Items, where its user can find and restore it. Every cloud has it
+    (contact-delete)."""
 
 
 class IdType(StrEnum):
-    """The kind of ids in the input. Each sub-request tells it to Graph in the header ``Prefer: IdType="ImmutableId"``."""
+    """The kind of ids in the input (outlook-immutable-id).
+
+    For immutable ids, each sub-request has the header ``Prefer: IdType="ImmutableId"``.
+    """
 
     DEFAULT = "default"
-    """The id changes when the contact moves to another folder, also to Deleted Items or Purges."""
+    """The id changes when the contact moves to another folder, also when it moves to Deleted Items or Purges."""
     IMMUTABLE = "immutable"
-    """The id stays with its contact in the whole mailbox."""
+    """The id stays the same while the contact is in its mailbox."""
 
 
 class Method(StrEnum):
-    """HTTP's."""
+    """The HTTP method of a request."""
 
     GET = "GET"
     POST = "POST"
@@ -41,7 +46,10 @@ class Method(StrEnum):
 
 
 class UrlForm(Enum):
-    """Where a request goes. ``collection`` and ``folders`` are the resource's; the part in brackets is for a row with a folder."""
+    """The form of a request's url. The part in brackets is only for a row with a folder.
+
+    ``collection`` and ``folders`` come from the operation's resource; the other names come from the row.
+    """
 
     ITEM = "/users/{user}[/{folders}/{folder}]/{collection}/{id}"
     COLLECTION = "/users/{user}[/{folders}/{folder}]/{collection}"
@@ -51,12 +59,12 @@ class UrlForm(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of thing in Graph: its name, and the segments of a url that lead to it."""
+    """A kind of thing in Graph: its name, and the url segments that lead to it."""
 
     name: str
     collection: str = ""
     folders: str = ""
-    """What its folders are called in a url; empty where it is in none."""
+    """The url segment of its folders; empty if it is not in folders."""
 
 
 CONTACT = Resource("contact", "contacts", "contactFolders")
@@ -66,11 +74,11 @@ ORGANIZATION = Resource("organization", "organization")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """One kind of request; each is a row of `OPERATIONS`, and equal to itself alone.
+    """One kind of request. Each is a row of `OPERATIONS`, and equal only to itself.
 
-    ``url_end`` follows the url's form: an action, or a query. ``permission`` is the least application permission that it needs.
-    An ``idempotent`` operation may be sent again after an answer was lost; the scheduler takes no other. One that ``keeps_body``
-    hands the bodies of answers that went well to the ledger.
+    ``url_end`` is an action or a query, and follows the url. ``permission`` is the least application permission that the request
+    needs. An ``idempotent`` operation may be sent again after a lost answer, and the scheduler accepts no other. If
+    ``keeps_body`` is true, the bodies of good answers are given to the ledger.
     """
 
     resource: Resource
@@ -89,7 +97,7 @@ class Operation:
 
     @property
     def action(self) -> Action:
-        """What users know a deletion by. Raises ValueError for an operation that deletes nothing."""
+        """The action that users choose for this deletion. Raises ValueError for an operation that deletes nothing."""
         return Action(self.name)
 
 
@@ -117,32 +125,35 @@ LIST_CONTACTS = Operation(
     CONTACT, "list", Method.GET, UrlForm.COLLECTION, "?$top=1&$select=id",
     IdType.DEFAULT, _READ, READ_TABLE, keeps_body=True,
 )  # fmt: skip
-"""Asks for one contact of a mailbox, whichever it is: whether the app may enter."""
+"""Asks for any one contact of a mailbox, to find out whether the app may read the mailbox."""
 GET_USER = Operation(
     USER, "get", Method.GET, UrlForm.USER, "?$select=id,userPrincipalName",
     IdType.DEFAULT, "User.ReadBasic.All", READ_TABLE, keeps_body=True,
 )  # fmt: skip
-"""Asks which user goes by a name."""
+"""Asks for the user with a given name or id."""
 LIST_ORGANIZATION = Operation(
     ORGANIZATION, "list", Method.GET, UrlForm.TENANT, "?$select=id,displayName",
     IdType.DEFAULT, "Organization.Read.All", READ_TABLE, keeps_body=True,
 )  # fmt: skip
-"""Asks for the tenant's name. An app that may not read it is told so, which shows just as well that Graph answers."""
+"""Asks for the tenant's name. A refusal for lack of permission also shows that Graph answers."""
 
 OPERATIONS = (*_OF_ITEMS, LIST_CONTACTS, GET_USER, LIST_ORGANIZATION)
-"""The table."""
+"""The table of all operations."""
 _BY_NAME = {(row.resource, row.name, row.id_type): row for row in OPERATIONS}
 
 
 def deletion_by(action: Action = Action.PERMANENT_DELETE, id_type: IdType = IdType.DEFAULT) -> Operation:
-    """The operation that deletes contacts so. A ledger keeps both; two purges that differ never share one."""
+    """Return the operation that deletes contacts with this action and this type of ids.
+
+    A ledger keeps both. Purges that differ in one of them never share a ledger.
+    """
     return _BY_NAME[CONTACT, action, id_type]
 
 
 def get_contact(id_type: IdType) -> Operation:
-    """The operation that asks for the contact of a row."""
+    """Return the operation that asks for the contact of a row."""
     return _BY_NAME[CONTACT, "get", id_type]
 
 
 PERMANENT = deletion_by()
-"""What a purge does unless something else was asked for."""
+"""What a purge does by default: permanentDelete, with default ids."""

@@ -1,1 +1,1 @@
-"""What bounds sending: windows, rates, concurrency, waits, time-outs and outages."""
+"""What bounds sending: request windows, rates, concurrency, waits, time-outs and the circuit breaker."""

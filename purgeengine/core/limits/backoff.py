@@ -1,7 +1,7 @@
-"""How long to wait after a failure, and when to give up: tenacity's strategies, evaluated and never slept on.
+"""How long to wait after a failure, and when to give up. The strategies are tenacity's; nothing here sleeps.
 
-The strategies are asked only when something failed (one evaluation costs some microseconds), and their answer becomes an
-instant in the scheduler. The jitter is drawn from the generator handed in, so that a seed repeats a run.
+A strategy is evaluated only after a failure, because one evaluation costs some microseconds. The scheduler adds the seconds to
+the time and gets an instant. The jitter is drawn from the generator that is handed in, so that the same seed repeats a run.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from purgeengine.core.model import Reply
 from purgeengine.run_limits import Limits
 
 SHORTEST_S = 0.5
-"""Seconds: no answer that asks for patience is followed by another request sooner."""
+"""The shortest wait in seconds after a refusal that asks for a wait, even if it asks for less."""
 PATIENT_ROW_SENDS = 4
-"""Sendings of a row that was refused as too fast before it waits longer than its mailbox."""
+"""Sendings after which a row that is refused as too fast waits longer than its mailbox."""
 
 
 class wait_at_least_retry_after(wait_base):
-    """The longer of the wait that the reply asks for and our own.
+    """The longer of two waits: the one that the reply asks for, and our own.
 
-    A service that says 0, or a time in the past, would otherwise be asked without a pause. The first wait is as short as the reply
-    says, though not shorter than `SHORTEST_S`: a short wait that cures the trouble is not made long.
+    A service that answers a wait of 0, or a time in the past, would otherwise be asked without a pause. After the first failure
+    our own wait is cut to `SHORTEST_S`, so that a short wait that Graph asked for, and that cures the trouble, is not made long.
     """
 
     def __init__(self, own: wait_base) -> None:
         self._own = own
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        """Seconds."""
+        """Return the wait in seconds."""
         reply = retry_state.outcome.result() if retry_state.outcome else None
         own_s = self._own(retry_state)
         if not isinstance(reply, Reply) or reply.retry_after_s is None:
@@ -44,19 +44,23 @@ class wait_at_least_retry_after(wait_base):
 
 
 class wait_seeded_jitter(wait_base):
-    """Between half and all of another wait, drawn from our own generator (tenacity's own jitter uses the global one)."""
+    """Between half of another wait and all of it, drawn from our own generator; tenacity's jitter uses the global one."""
 
     def __init__(self, inner: wait_base, rng: random.Random) -> None:
         self._inner = inner
         self._rng = rng
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        """Seconds."""
+        """Return the wait in seconds."""
         return self._inner(retry_state) * self._rng.uniform(0.5, 1.0)
 
 
 class Backoff:
-    """Every wait of the scheduler, in seconds, and the bounds on attempts."""
+    """Every wait of the scheduler after a failure, in seconds, and the most attempts of a row.
+
+    ``failures``, ``refusals`` and ``times`` count from 1 and lengthen the wait. The wait is never shorter than the reply asks
+    for.
+    """
 
     def __init__(self, limits: Limits, rng: random.Random) -> None:
         def exponential(first_s: float, longest_s: float) -> wait_base:
@@ -74,27 +78,30 @@ class Backoff:
         self._sends_max = limits.sends_max
 
     def item_wait_s(self, failures: int, reply: Reply) -> float:
-        """After a fault or an unclear answer, for that item."""
+        """Return the wait of a row after a fault or an unclear answer."""
         return _seconds(self._item, failures, reply)
 
     def throttled_wait_s(self, refusals: int, reply: Reply) -> float:
-        """After a 429, for the mailbox; ``refusals`` in a row without a success between."""
+        """Return the wait of a mailbox after a 429. ``refusals`` counts its refusals in a row, without a success between them."""
         return _seconds(self._throttled, refusals, reply)
 
     def throttled_row_wait_s(self, sends: int) -> float:
-        """After a 429, for a row that was sent so often: none at first, then growing, while others of its mailbox go on."""
+        """Return the wait of a row after a 429. ``sends`` counts its sendings.
+
+        It is 0 for the first `PATIENT_ROW_SENDS` sendings, then it grows. Other rows of the mailbox may leave meanwhile.
+        """
         return _seconds(self._item, sends - PATIENT_ROW_SENDS, Reply(429)) if sends > PATIENT_ROW_SENDS else 0.0
 
     def call_wait_s(self, failures: int, reply: Reply) -> float:
-        """After a failed call, for the whole run."""
+        """Return the wait of the whole run after a failed call."""
         return _seconds(self._call, failures, reply)
 
     def held_back_wait_s(self, times: int, reply: Reply) -> float:
-        """While a mailbox is being moved, which takes hours."""
+        """Return the wait of a mailbox that is being moved or is in quarantine at Microsoft, which takes hours."""
         return _seconds(self._held_back, times, reply)
 
     def gives_up(self, failures: int, sends: int, *, unclear: bool) -> bool:
-        """Whether a row has had its attempts: counted failures by cause, or sendings over all causes."""
+        """Return True if a row has used up its attempts: counted failures of one cause, or sendings of any cause."""
         if sends >= self._sends_max:
             return True
         stop = self._unclear_stop if unclear else self._fault_stop

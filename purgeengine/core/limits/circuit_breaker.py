@@ -1,7 +1,8 @@
-"""The circuit breaker of the whole run: everything may leave, nothing for a while, or one batch that tries the service.
+"""The circuit breaker of the whole run: it lets calls through, holds all of them, or lets one batch at a time try.
 
-A single failed call says little about the service and stops nobody else. Several in a row do: then the breaker closes the way with
-growing waits, and one batch at a time probes, so that an outage does not use up the attempts of many rows.
+As in the field, a *closed* breaker lets calls through and an *open* one holds them back. One failed call says little
+about the service and opens nothing. Several failed calls in a row open the breaker, for a wait that grows. After each
+wait one batch at a time tries the service, so that an outage does not use up the attempts of many rows.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.model import Reply
 from purgeengine.run_limits import Limits
 
-FAILURES_TO_CLOSE = 5
-"""Failed calls in a row, no success between, that speak of an outage rather than of bad luck."""
+FAILURES_TO_OPEN = 5
+"""Failed calls in a row, without a success between them, that open the breaker. Five are an outage rather than bad luck."""
 TRYING_S_MAX = 180.0
-"""Longest time from one failure to the next that was spent trying: the breaker waits for a minute, and a call takes two at most.
-What is longer was a wait that Graph asked for, or the sleep of a suspended machine, and says nothing about the service."""
+"""The most seconds between two failures that count as time spent trying. The breaker waits for a minute, and a call
+takes two minutes at most. A longer gap was a wait that Graph asked for, or the sleep of a suspended machine, and
+says nothing about the service."""
 
 
 class CircuitBreaker:
-    """Decides how many batches may be in flight over the whole run."""
+    """Decides how many batches may be in flight over the whole run.
+
+    Instants are monotonic seconds.
+    """
 
     def __init__(self, backoff: Backoff, connections: ConcurrencyLimit) -> None:
         self._backoff = backoff
@@ -32,36 +37,41 @@ class CircuitBreaker:
         self._throttled_at = -inf
         self._failed_at: float | None = None
         self.refused_in_a_row = 0
-        """Times that calls were refused as too fast, one after the other, without a success in between."""
+        """Calls refused as too fast (429), one after the other, without a success between them. Calls that left
+        together count once."""
         self._heard = False
-        """Whether any answer of the run was Graph's."""
+        """True once any answer of the run came from Graph."""
         self.last_failure = Reply(0)
-        """What the latest failed call was told, with status 0 where no answer came."""
+        """What the latest failed call was answered; its status is 0 if no answer came."""
         self.failing_s = 0.0
-        """Seconds from the first failure that no success has followed to the latest, as far as they were spent trying."""
+        """Seconds of failing calls without a success: from the first failure to the latest, gaps cut at `TRYING_S_MAX`.
+        """
 
     @property
-    def opens_at(self) -> float:
-        """The instant before which nothing may leave, in monotonic seconds."""
+    def calls_again_at(self) -> float:
+        """The instant before which no batch may leave, in monotonic seconds; `-inf` if nothing holds calls back."""
         return max(self._asked_until, self._backoff_until)
 
     @property
     def probing(self) -> bool:
-        """Whether the service is thought to be out, so that a failure says nothing about the rows that met it."""
-        return self._failures >= FAILURES_TO_CLOSE
+        """True while the service is taken to be out and one batch at a time tries it.
+
+        A failure then says nothing about the rows that met it.
+        """
+        return self._failures >= FAILURES_TO_OPEN
 
     @property
-    def on_its_own(self) -> bool:
-        """Whether it is closed because calls failed, for longer than Graph asked for."""
+    def opened_by_failures(self) -> bool:
+        """True if failed calls hold the run back for longer than Graph asked for."""
         return self._backoff_until > self._asked_until
 
     @property
     def walled_off(self) -> bool:
-        """True if not one answer was Graph's, and the latest call was answered by somebody in between."""
+        """True if no answer of the run came from Graph, and something in between (a proxy) answered the latest failed call."""
         return not self._heard and not self.last_failure.from_graph
 
     def is_outage(self, limits: Limits) -> bool:
-        """Whether calls have failed for longer than a run goes on trying."""
+        """True if calls have failed for longer than the limits allow a run to go on trying."""
         allowed_s = limits.outage_s_max
         if not self._heard:
             allowed_s = min(allowed_s, limits.first_outage_s_max)
@@ -70,17 +80,20 @@ class CircuitBreaker:
         return self.failing_s > allowed_s
 
     def heard(self) -> None:
-        """An answer was Graph's, whatever it says."""
+        """Record that an answer came from Graph, whatever it says."""
         self._heard = True
 
     def places(self, in_flight: int, now: float) -> int:
-        """Batches that may leave now."""
-        if now < self.opens_at:
+        """Return how many more batches may leave now, beside the ``in_flight`` ones.
+
+        The number is negative if more are in flight than the limit now allows.
+        """
+        if now < self.calls_again_at:
             return 0
         return (1 if self.probing else self._connections.limit) - in_flight
 
     def answered(self) -> None:
-        """The service does its work. A wait that it asked for still holds."""
+        """Record a success: the breaker closes. A wait that Graph asked for still holds."""
         self._heard = True
         self._failures = 0
         self.refused_in_a_row = 0
@@ -89,12 +102,12 @@ class CircuitBreaker:
         self.failing_s = 0.0
 
     def rested(self) -> None:
-        """Nothing was to be sent for a while: that nothing was answered meanwhile is no outage."""
+        """Record that sending was suspended for a while: the missing answers of that time are no outage."""
         self._failed_at = None
         self.failing_s = 0.0
 
     def failed(self, now: float, reply: Reply) -> None:
-        """A call failed: no answer, the service's trouble, or an answer that is not the service's."""
+        """Record a failed call: no answer came, the service had trouble, or the answer was not Graph's."""
         self.last_failure = reply
         if self._failed_at is not None:
             self.failing_s += min(now - self._failed_at, TRYING_S_MAX)
@@ -102,16 +115,16 @@ class CircuitBreaker:
         if reply.retry_after_s is not None:
             self.asked_to_wait(now, reply.retry_after_s)
         if now < self._backoff_until:
-            return  # it left before the way was closed, and tells nothing new
+            return  # it left before the breaker opened, and shows nothing new
         self._failures += 1
         if self.probing:
-            wait_s = self._backoff.call_wait_s(self._failures - FAILURES_TO_CLOSE + 1, Reply(reply.status))
+            wait_s = self._backoff.call_wait_s(self._failures - FAILURES_TO_OPEN + 1, Reply(reply.status))
             self._backoff_until = now + wait_s
 
     def throttled(self, now: float, reply: Reply, sent_at: float = inf) -> float:
-        """A whole call that was sent at ``sent_at`` was refused as too fast; answers the wait in seconds.
+        """Record that the call sent at ``sent_at`` was refused as a whole as too fast (429).
 
-        Calls that left together are refused together, and lengthen the wait once.
+        Returns the wait in seconds. Calls that left together are refused together. They lengthen the wait only once.
         """
         if sent_at >= self._throttled_at:
             self._failures += 1
@@ -122,5 +135,8 @@ class CircuitBreaker:
         return wait_s
 
     def asked_to_wait(self, now: float, for_s: float) -> None:
-        """Nothing leaves for so long, whatever happens in between."""
+        """Hold all calls for ``for_s`` seconds, whatever is answered meanwhile.
+
+        A shorter wait never replaces a longer one.
+        """
         self._asked_until = max(self._asked_until, now + for_s)

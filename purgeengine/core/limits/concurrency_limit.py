@@ -1,12 +1,11 @@
 """How many batches may be in flight at once: as many as the service takes without answering slower.
 
-Nobody is told how much Graph will take from an app. So the number grows as long as answers come as quickly as before, doubling at
-first, by a sixteenth later; it falls when whole calls are refused (429) or fail for lack of capacity (503, 504), and when answers
-have become slow. Single rows refused within a call belong to their mailbox and move nothing here.
+Graph does not say how much it takes from an app. The limit grows as long as answers come as quickly as before: it doubles at
+first, and later grows by a sixteenth. It falls when whole calls are refused (429) or fail for lack of capacity (503, 504), and
+when answers have become slow. Rows refused within a batch concern their mailbox and change nothing here.
 
-Calls take as long as their slowest row, and a call of one row is answered sooner than one of twenty. What is compared is therefore
-how long calls took over how long calls of their kinds are expected to take, summed over many of
-them (`CALLS_REMEMBERED`), so that a single odd call decides nothing.
+A call takes as long as its slowest row, and a call of one row is answered sooner than a call of twenty. Therefore the *slowness*
+is compared: the time that many calls took, divided by the time that calls of their kinds are expected to take.
 """
 
 from __future__ import annotations
@@ -16,31 +15,34 @@ from math import inf
 START = 16
 """Calls in flight at first: what a careful person would allow."""
 GROWTH_SHARE = 16
-"""Once the limit has been felt, it grows by one in so many, at least by one, for each round of answers."""
+"""Once the service has answered slower or refused a call, the limit grows by one sixteenth for each round of answers, at least by
+one."""
 CUT_REFUSED = 0.7
-"""What is left of the limit after a refusal."""
+"""The share of the limit that is left after a refusal."""
 CUT_SLOW = 0.85
-"""What is left of the limit while answers are slow."""
+"""The share of the limit that is left after a round of slow answers."""
 CALLS_REMEMBERED = 256
-"""Calls that the present slowness is made of; older ones fade."""
+"""Calls over which the present slowness is averaged. Older calls fade."""
 CALLS_TO_COMPARE = 64
-"""Calls before anything is concluded from slowness: times of single calls differ by a factor of ten."""
+"""Calls before anything is concluded from the slowness, because times of single calls differ by a factor of ten."""
 SLOWER_TO_STAY = 1.25
-"""Times the least slowness seen from which the limit grows no more."""
+"""Ratio of the present slowness to the least slowness above which the limit stops growing."""
 SLOWER_TO_CUT = 1.5
-"""Times the least slowness seen from which the limit is cut, though not below `START`: few calls are hardly what makes it slow."""
+"""Ratio of the present slowness to the least slowness above which the limit is cut, but never below `START`: so few calls hardly
+make a service slow."""
 LEAST_DOUBLES_IN_S = 1800.0
-"""The least slowness seen is forgotten bit by bit: a service may be slower in the afternoon than it was at night."""
+"""Seconds in which the least slowness doubles. It is forgotten bit by bit, because a service may be slower in the afternoon than
+at night."""
 QUICKEST = 1e-6
-"""Of slowness: a clock that stands still makes no call infinitely quick."""
+"""The smallest slowness that is recorded, so that a clock that stands still does not make calls infinitely quick."""
 DOUBLINGS_MAX = 20.0
-"""Of what is forgotten, however long a machine slept."""
+"""The most doublings of the least slowness, however long the machine slept."""
 NO_CAPACITY = frozenset({429, 503, 504})
-"""Statuses of a whole call that speak of load; other failures are trouble of another kind."""
+"""Statuses of a whole call that mean too much load. Other failures are trouble of another kind."""
 
 
 def rounds_to_grow(most: int) -> float:
-    """Rounds of ``most`` calls that could have been made while the limit doubles from `START` to that."""
+    """Return how many rounds of ``most`` calls are missed while the limit doubles from `START` to ``most``."""
     missed, limit = 0.0, START
     while limit < most:
         missed += 1.0 - limit / most
@@ -49,16 +51,19 @@ def rounds_to_grow(most: int) -> float:
 
 
 class ConcurrencyLimit:
-    """The limit, between one and ``most``. A *round* is as many answers as calls may be in flight."""
+    """The limit on batches in flight, between 1 and ``most``.
+
+    A *round* is as many answers as the limit allows calls in flight.
+    """
 
     def __init__(self, most: int) -> None:
         self.limit = min(START, most)
         self._most = most
         self._doubling = True
         self._answers = 0
-        """Of this round."""
+        """Answers in this round."""
         self._reached = False
-        """Whether all places were taken at some time in this round; a limit that is not used is not raised."""
+        """True if as many calls as allowed were in flight at some time in this round. A limit that is not used is not raised."""
         self._cut_at = -inf
         self._calls = 0
         self._took_s = 0.0
@@ -68,11 +73,15 @@ class ConcurrencyLimit:
 
     @property
     def expected(self) -> int:
-        """What the limit is going to be, as far as is known: all of them until the service has shown that it is too many."""
+        """The limit to plan with: ``most`` until the service has shown that it is too many, then the present limit."""
         return self._most if self._doubling else self.limit
 
     def answered(self, now: float, sent_at: float, *, expected_s: float, in_flight: int) -> None:
-        """A call was carried out; ``in_flight`` counts it. Such calls take ``expected_s``, by a measure that never changes."""
+        """Record a call that was carried out. ``sent_at`` and ``now`` are monotonic seconds.
+
+        ``expected_s`` is the assumed time of such a call in seconds, which must not change during a run. ``in_flight`` counts
+        this call, too.
+        """
         self._reached = self._reached or in_flight >= self.limit
         self._remember(now, now - sent_at, expected_s)
         self._answers += 1
@@ -89,7 +98,10 @@ class ConcurrencyLimit:
         self._reached = False
 
     def refused(self, now: float, sent_at: float, status: int) -> None:
-        """A whole call was refused, or failed. Calls that were sent before the last cut say nothing of what came of it."""
+        """Record a whole call that was refused or failed. ``status`` is its HTTP status.
+
+        A call that left before the last cut does not cut the limit again.
+        """
         if status in NO_CAPACITY:
             self._cut(now, sent_at, CUT_REFUSED, 1)
 
@@ -98,7 +110,7 @@ class ConcurrencyLimit:
         self.limit = min(self._most, self.limit + more)
 
     def compare_anew(self) -> None:
-        """Forget how long calls took: what they are expected to take is measured in another way from now on."""
+        """Forget how long calls took, because expected times are measured in another way from now on."""
         self._calls = 0
         self._took_s = self._expected_s = 0.0
         self._least = inf
@@ -119,7 +131,7 @@ class ConcurrencyLimit:
         self._expected_s = self._expected_s * kept + expected_s
 
     def _slower(self, now: float) -> float:
-        """How many times slower answers are than they were at best; 1 while that cannot be known."""
+        """Return how many times slower answers are than at best; 1 while too few calls are known."""
         if self._calls < CALLS_TO_COMPARE:
             return 1.0
         slowness = max(self._took_s / self._expected_s, QUICKEST)

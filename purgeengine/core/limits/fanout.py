@@ -1,9 +1,10 @@
-"""How many rows of one mailbox may share a batch: 4 until the service has shown that it runs a batch four at a time.
+"""How many rows of one mailbox may share a batch (the *fanout*): 4, or 20 if the service runs four at a time.
 
-Documented since 2023: Graph forwards at most four sub-requests of an unordered batch at once, so 20 rows of one mailbox are safe.
-Until then users saw all of a batch run at once, so that all but four were refused. The probe sends eight rows of one
-mailbox, then three times twenty. A service that runs everything at once refuses at least (rows - 4) of them, which no other cause
-explains; one or two refusals among many say something else (other software in the mailbox, a busy service).
+Microsoft's documentation says since 2023 that Graph forwards at most four sub-requests of an unordered batch at once
+(throttling-outlook), so that 20 rows of one mailbox are safe. Earlier, users saw that all sub-requests ran at once and that all
+but four were refused. The probe finds out which holds: it sends eight rows of one mailbox, then three times twenty. A service
+that runs everything at once refuses at least (rows - 4) of them, which no other cause explains. One or two refusals among many
+mean something else, such as other software in the mailbox or a busy service.
 """
 
 from __future__ import annotations
@@ -11,17 +12,25 @@ from __future__ import annotations
 from purgeengine.run_limits import Fanout
 
 FIRST_PROBE = 8
+"""Rows of one mailbox in the first probe."""
 WIDE_PROBES = 3
+"""Full batches of one mailbox that must go well after the first probe."""
 UNCLEAR_PROBES_MAX = 3
-"""Probes of which a good part was refused, but not all that a service must refuse that runs everything at once."""
+"""Unclear probes after which the fanout stays 4. In an unclear probe many rows were refused, but fewer than a service refuses
+that runs all at once."""
 TALLY_ROWS = 400
-"""Rows over which refusals are tallied once the fanout is wide; older ones fade."""
+"""Rows over which refusals are counted once the fanout is 20. Older rows fade."""
 TALLY_REFUSED_MAX = 0.2
-"""Share of refusals above which a wide fanout does not pay, whatever the cause; a busy service refuses some at any width."""
+"""Share of refused rows above which a fanout of 20 does not pay, whatever the cause. A busy service refuses some rows at any
+fanout."""
 
 
 class FanoutProbe:
-    """Knows the width allowed now, and learns from every answer to a batch wider than four."""
+    """Knows the fanout that is allowed now, and learns from every answer to a batch with more than four rows of one mailbox.
+
+    ``narrow`` is 4 and ``wide`` is 20, unless the limits say otherwise. A ``fanout`` that is not ``"auto"`` is decided from the
+    start.
+    """
 
     def __init__(self, fanout: Fanout, narrow: int, wide: int) -> None:
         self._narrow = narrow
@@ -32,16 +41,16 @@ class FanoutProbe:
         self._tally_rows = 0.0
         self._tally_refused = 0.0
         self.decided: int | None = None if fanout == "auto" else min(fanout, wide)
-        """Rows of one mailbox that may share a batch, 4 or 20; None while that is not known."""
+        """Rows of one mailbox that may share a batch; None while that is not known."""
 
     @property
     def width(self) -> int:
-        """Most rows of any mailbox in a batch."""
+        """The most rows of any mailbox in a batch."""
         return self._narrow if self.decided is None else self.decided
 
     @property
     def first_width(self) -> int:
-        """Most rows of the one mailbox in a batch that the probe may be tried on."""
+        """The most rows of the first mailbox in a batch. It is larger than `width` if the batch may be a probe."""
         if self.decided is not None:
             return self.decided
         if self._clean_probes == 0:
@@ -49,12 +58,12 @@ class FanoutProbe:
         return self._wide if self._clean_probes + self._probes_in_flight <= WIDE_PROBES else self._narrow
 
     def sent(self, rows: int) -> None:
-        """So many rows of one mailbox left in one batch."""
+        """Record that a batch with ``rows`` rows of one mailbox left."""
         if rows > self._narrow and self.decided is None:
             self._probes_in_flight += 1
 
     def answered(self, rows: int, refused: int) -> None:
-        """The batch came back and ``refused`` of the mailbox's rows were too fast for the service."""
+        """Record the answer to ``rows`` rows of one mailbox in a batch, of which ``refused`` rows were too fast."""
         excess = rows - self._narrow
         if excess <= 0:
             return
@@ -78,7 +87,7 @@ class FanoutProbe:
             self.decided = self._wide
 
     def lost(self, rows: int) -> None:
-        """The batch got no answer: the probe has shown nothing."""
+        """Record that ``rows`` rows of one mailbox in a batch got no answer: a probe among them has shown nothing."""
         if rows > self._narrow and self.decided is None:
             self._probes_in_flight = max(0, self._probes_in_flight - 1)
 

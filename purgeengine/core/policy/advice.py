@@ -133,12 +133,12 @@ def _kinds(told: Sequence[FailedRows]) -> list[Advice]:
     found = []
     for remedy, count in rows.most_common(KINDS_MAX):
         kind = example[remedy]
-        said = (
+        reply = (
             "left out"
             if kind.left_out
             else " ".join(w for w in (str(kind.status or "no answer"), printable(kind.code)) if w)
         )
-        found.append(Advice(f"{_rows(count)} ({said}): {remedy.sentence}"))
+        found.append(Advice(f"{_rows(count)} ({reply}): {remedy.sentence}"))
     if left := len(rows) - len(found):
         found.append(Advice(f"The report tells of {left} more kind{'' if left == 1 else 's'} of failures."))
     return found

@@ -132,7 +132,7 @@ class AutoStop:
     def _denials(self, denied: Sequence[Reply]) -> str | None:
         if not denied:
             return None
-        said = " ".join(part for part in (str(denied[-1].status), denied[-1].code, denied[-1].message) if part)
+        why = " ".join(part for part in (str(denied[-1].status), denied[-1].code, denied[-1].message) if part)
         if self._denials_in_a_row >= DENIALS_IN_A_ROW_MAX:
             seen = f"{self._denials_in_a_row} mailboxes in a row denied the app, and no row was purged in between"
         elif len(self._answered) >= MAILBOXES_WEIGHED and 2 * sum(self._answered.values()) >= MAILBOXES_WEIGHED:
@@ -140,7 +140,7 @@ class AutoStop:
         else:
             return None
         return (
-            f"{seen} ({said.rstrip('.')}). Check the app's permission and its scope (an access policy, or RBAC for Applications). "
+            f"{seen} ({why.rstrip('.')}). Check the app's permission and its scope (an access policy, or RBAC for Applications). "
             f"{self._go_on}"
         )
 

@@ -91,8 +91,8 @@ def _role(taken: Mapping[str, Any] | None) -> str:
 def _note(note: Mapping[str, Any]) -> str:
     one, several = _NOTES.get(note["kind"], (f"time: {note['kind']}", f"times: {note['kind']}"))
     example = f": {note['example']}" if note["example"] else ""
-    said = f"{_number(note['times'])} {one if note['times'] == 1 else several}"
-    return f"{said} (first: line {_number(note['line'])} of {note['file']}{example})"
+    times = f"{_number(note['times'])} {one if note['times'] == 1 else several}"
+    return f"{times} (first: line {_number(note['line'])} of {note['file']}{example})"
 
 
 def warnings_of(reading: Mapping[str, Any] | None) -> list[str]:

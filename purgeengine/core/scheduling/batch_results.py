@@ -1,7 +1,7 @@
 """Takes in the result of each batch: sub-responses, a refusal of the whole batch, or no answer.
 
-Rows are settled by the `Settler`, and mailboxes change themselves. What is left is here: what a result says about the whole run.
-The commands that come of it are returned; nothing is kept for later.
+The `Settler` settles the rows, and each `Mailbox` changes itself. This module decides what a result means for the whole run. It
+returns commands and keeps none of them for later.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from purgeengine.core.scheduling.token_watch import TokenStep, TokenWatch
 from purgeengine.run_limits import Limits
 
 NOT_ATTEMPTED_WAIT_S = 1.0
-"""Seconds before a call is sent again that was not attempted as a whole (424)."""
+"""Seconds before the rows of a call are sent again that Graph did not attempt as a whole (424)."""
 REFUSED_ALONE_MAX = 20
-"""Batches of a single row that Graph may refuse as a whole, one after the other, none answered in between. More than a full batch
-of rows that spoil theirs cannot be: it is not the rows then, and the run stops."""
+"""Batches of one row that Graph may refuse as a whole, one after the other, without an answered batch between them. One full
+batch cannot hold more rows that spoil it. More refusals are not about the rows, and the run stops."""
 
 
 class Result(NamedTuple):
-    """What a batch came to: its settlement, waits of the whole run, and why the run must stop."""
+    """What the result of a batch leads to: its settlement, waits of the whole run, and reasons why the run must stop."""
 
     settlement: Settlement
     waits: tuple[RunBlocked, ...] = ()
@@ -48,7 +48,10 @@ class Result(NamedTuple):
 
 
 class BatchResults:
-    """Changes what all batches share: circuit breaker, concurrency limit, fanout, cooldown, token, forecast."""
+    """Turns the result of a batch into commands, and changes what all batches share.
+
+    Shared are the circuit breaker, the concurrency limit, the fanout, the cooldown, the token and the forecast.
+    """
 
     def __init__(
         self,
@@ -76,12 +79,12 @@ class BatchResults:
         self._all_calls = all_calls
         self._refused_alone = 0
         self.throttled = 0
-        """Sub-requests refused as too fast, over the whole run."""
+        """Sub-requests that were refused as too fast (429), over the whole run."""
         self.unanswered = 0
-        """Sub-requests whose call brought no answer to them, over the whole run."""
+        """Sub-requests whose call got no answer, over the whole run."""
 
     def answered(self, flight: Flight, answer: Answer, now: float, in_flight: int) -> list[Command]:
-        """Graph answered the batch; ``in_flight`` counts the other batches."""
+        """Take in Graph's answer to a batch. ``in_flight`` counts the other batches in flight."""
         if answer.replies is None:
             result = self._refused(flight, answer.outer, answer.claims, now)
         else:
@@ -90,7 +93,7 @@ class BatchResults:
         return self._landed(flight, ended, result, now)
 
     def lost(self, flight: Flight, event: BatchLost, now: float) -> list[Command]:
-        """No usable answer came."""
+        """Take in that no usable answer to a batch came."""
         if not event.held:
             self._breaker.failed(now, Reply(0, NOT_FROM_GRAPH if event.intercepted else "", event.reason))
         if event.sent:
@@ -101,7 +104,7 @@ class BatchResults:
         return self._landed(flight, BatchEnded(flight.batch.number, None, ""), Result(settlement), now)
 
     def _landed(self, flight: Flight, ended: BatchEnded, result: Result, now: float) -> list[Command]:
-        """The batch is history: its mailboxes may be in another, or close."""
+        """Record the end of the batch. Its mailboxes may now be in another batch, or close."""
         news = result.settlement.news
         self.throttled += sum(news.throttled)
         self.unanswered += news.unanswered
@@ -131,7 +134,7 @@ class BatchResults:
         return Result(settlement, waits, halts + self._heed(flight, settlement, answer.claims, now))
 
     def _heed(self, flight: Flight, settlement: Settlement, claims: str, now: float) -> tuple[Halt, ...]:
-        """What single replies say about more than their mailbox."""
+        """Act on replies that say something about the app or the token, not only about their mailbox."""
         news = settlement.news
         halts: tuple[Halt, ...] = ()
         if news.app_refused is not None:
@@ -147,7 +150,7 @@ class BatchResults:
         return halts
 
     def _time(self, flight: Flight, settlement: Settlement, now: float, in_flight: int) -> None:
-        """Learn how long calls take. An answer that refused rows was quick for another reason, and teaches nothing."""
+        """Learn how long calls take. An answer that refused rows came quickly for another reason, and is ignored."""
         duration_s, news = now - flight.sent_at, settlement.news
         if flight.batch.lane:
             tried = max(1, flight.size - news.unsent)
@@ -165,7 +168,7 @@ class BatchResults:
     # ------------------------------------------------------------------------------------------- the batch as a whole
 
     def _refused(self, flight: Flight, outer: Reply, claims: str, now: float) -> Result:
-        """Graph, or somebody in between, answered the batch without sub-responses."""
+        """Take in that Graph, or something in between, answered the batch without sub-responses."""
         verdict = judge_batch(outer)
         if outer.from_graph:
             self._breaker.heard()
@@ -174,20 +177,24 @@ class BatchResults:
             self._breaker.failed(now, outer)
         if verdict is Verdict.THROTTLED:
             wait_s = self._breaker.throttled(now, outer, flight.sent_at)
-            waits, halts = self._asked_to_wait(outer._replace(retry_after_s=wait_s), now, said=outer)
+            waits, halts = self._asked_to_wait(outer._replace(retry_after_s=wait_s), now, reported=outer)
         else:
             waits, halts = self._asked_to_wait(outer, now)
         if verdict is Verdict.FAULT:
             return Result(self._in_doubt(flight, outer, now, running=True), waits, halts)
         self._forget_probes(flight)
         settlement, more = self._refused_for(verdict, flight, outer, claims, now)
-        # A wait that is too long stops the run, unless the answer says why it must stop whatever the wait.
+        # The run halts for the first reason: after a 429 the wait that is too long, else the reason in the answer.
         return Result(settlement, waits, halts + more if verdict is Verdict.THROTTLED else more + halts)
 
     def _refused_for(
         self, verdict: Verdict, flight: Flight, outer: Reply, claims: str, now: float
     ) -> tuple[Settlement, tuple[Halt, ...]]:
-        """The cases: too fast; not attempted; something in the batch is wrong; not Graph's; the app or its token is refused."""
+        """Settle a refused batch by its verdict, and say whether the run must stop.
+
+        The cases, in order: the whole run was too fast for too long; the batch was not attempted; something in the batch is wrong
+        (a lane, several rows, one row); the answer was not Graph's; the app or its token is refused; the run was too fast.
+        """
         settler = self._settler
         match verdict:
             case Verdict.THROTTLED if self._breaker.refused_in_a_row >= PATIENT_ANSWERS_MAX:
@@ -195,7 +202,7 @@ class BatchResults:
             case Verdict.NOT_ATTEMPTED:
                 return settler.settle_refused(flight, outer, now, NOT_ATTEMPTED_WAIT_S), ()
             case Verdict.REFUSED if flight.batch.lane and flight.size > 1:
-                self._batching.lanes_work = False  # or a row of it is wrong, which an unordered batch will show
+                self._batching.lanes_work = False  # if a row was wrong instead, an unordered batch will show it
                 return settler.settle_refused(flight, outer, now), ()
             case Verdict.REFUSED if flight.size > 1:
                 settlement = settler.settle_one_by_one(flight, now)
@@ -218,28 +225,32 @@ class BatchResults:
                 return settler.settle_refused(flight, outer, now), ()
 
     def _in_doubt(self, flight: Flight, reply: Reply, now: float, *, running: bool) -> Settlement:
-        """Perhaps carried out. While the service may still be at it, its mailboxes wait as long as that may take."""
+        """Settle a batch that may have been carried out. While the service may still be ``running`` it, its mailboxes wait."""
         cooldown_s = self._cooldown.length_of_s(lane=flight.batch.lane) if running else None
         self._forget_probes(flight)
         return self._settler.settle_lost(flight, reply, now, counted=not self._breaker.probing, cooldown_s=cooldown_s)
 
     def _forget_probes(self, flight: Flight) -> None:
-        """The batch has shown nothing of the fanout."""
+        """Tell the fanout that the batch has shown nothing about it."""
         for _, attempts in flight.shares:
             self._batching.fanout.lost(len(attempts))
 
     # ------------------------------------------------------------------------------------------------------ the run
 
     def _asked_to_wait(
-        self, outer: Reply, now: float, said: Reply | None = None
+        self, outer: Reply, now: float, reported: Reply | None = None
     ) -> tuple[tuple[RunBlocked, ...], tuple[Halt, ...]]:
-        """Heed a Retry-After of the whole call, whatever else the call says; a wait that is too long stops the run."""
+        """Obey a Retry-After of the whole call, whatever else the answer says.
+
+        A wait that is longer than the limits allow stops the run. ``reported`` is the reply that the reason shows, if it is not
+        ``outer``.
+        """
         for_s = outer.retry_after_s
         if for_s is None:
             return (), ()
         self._breaker.asked_to_wait(now, for_s)
         too_long = for_s > self._limits.retry_after_s_max
-        return (RunBlocked(for_s),), (Halt(HaltReason.WAIT_TOO_LONG, said or outer),) if too_long else ()
+        return (RunBlocked(for_s),), (Halt(HaltReason.WAIT_TOO_LONG, reported or outer),) if too_long else ()
 
     def _token_refused(self, flight: Flight, reply: Reply, claims: str) -> tuple[Halt, ...]:
         step = self._token.refused(flight.token_generation, flight.batch.number, claims)

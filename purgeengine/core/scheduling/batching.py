@@ -1,7 +1,7 @@
-"""What leaves next: batches drawn from the mailboxes that may send, as wide as the fanout allows and as quick as the plan wants.
+"""Draws the next batch from the mailboxes that may send.
 
-Rows that must travel alone go first, then lanes and small batches for critical mailboxes, then full batches. A batch that is
-not full may wait a moment for company.
+Rows that must travel alone go first, then lanes and small batches for critical mailboxes, then full batches. A batch that is not
+full may wait a moment for more rows.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from purgeengine.run_limits import Limits
 
 
 class Batching:
-    """Draws batches; whether one may leave at all is for the scheduler to say."""
+    """Draws batches. The scheduler decides whether a batch may leave at all."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Batching:
         self.fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self.plan = CriticalPlan(limits, rng, call_times)
         self.lanes_work = limits.serial_lanes
-        """Whether lanes may be used. They may not once Graph has refused one as a whole."""
+        """True while lanes may be used. It turns false once Graph has refused a lane as a whole."""
         self.unread = unread
         """Rows of mailboxes that are not open yet."""
         self._limits = limits
@@ -59,7 +59,7 @@ class Batching:
 
     @property
     def allowed(self) -> bool:
-        """Whether the app's rate allows another batch, as of the last `refill`."""
+        """True if the app's rate allows another batch, as of the last `refill`."""
         return self._bucket.covers(self._limits.batch_items_max)
 
     @property
@@ -70,21 +70,24 @@ class Batching:
 
     @property
     def kinds(self) -> CallKinds:
-        """The calls that may be sent, as far as is known."""
+        """The kinds of calls that the run may send, as far as is known now."""
         wide = (self.fanout.decided or self._limits.fanout) != self._limits.mailbox_concurrent_max
         return CallKinds("four" if wide else "all", self.lanes_work)
 
     def refill(self, now: float) -> None:
-        """Take in the time that has passed."""
+        """Add what the rate has gained until ``now`` (monotonic seconds)."""
         self._bucket.refill(now)
 
     def landed(self, flight: Flight) -> None:
-        """A batch has ended; its mailboxes know it already."""
+        """Record that a batch has ended. Its mailboxes have recorded it before."""
         if flight.batch.lane:
             self._in_lanes -= sum(not mailbox.lanes for mailbox, _ in flight.shares)
 
     def next_batch(self, now: float, token_generation: int, *, others_in_flight: bool) -> Flight | None:
-        """The next batch, taken out of its mailboxes; None where none is ready, or a better one is worth a short wait."""
+        """Draw the next batch out of its mailboxes.
+
+        Returns None if no mailbox is ready, or if a short wait may fill the batch.
+        """
         for mailbox in self._open_mailboxes.alone(now):
             return self._flight([(mailbox, mailbox.draw_alone())], now, token_generation)
         plan = self._plan_now(now)
@@ -106,7 +109,7 @@ class Batching:
             self._open_mailboxes.place(chosen.lane, now)
             return flight
         if not chosen.shares:
-            self._fill_until = None  # nobody waits for company, and nobody need be woken for it
+            self._fill_until = None  # no batch waits for more rows, so that no timer is needed
             return None
         if self._waits_for_company(chosen, now, others_in_flight):
             return None
@@ -117,7 +120,7 @@ class Batching:
         return flight
 
     def _plan_now(self, now: float) -> CriticalPlan | None:
-        """The plan, up to date; None while it is not known how wide a batch may be, or where lanes are not to be used."""
+        """Return the up-to-date plan; None while the fanout is not known, or if lanes may not be used."""
         if self.fanout.decided is None or not self.lanes_work:
             return None
         before = self.plan.dispatch
@@ -127,7 +130,7 @@ class Batching:
         return self.plan
 
     def _waits_for_company(self, chosen: Chosen, now: float, others_in_flight: bool) -> bool:
-        """Whether a partly filled batch is held for a moment; its mailboxes are put back."""
+        """Return True if a batch that is not full waits for more rows; its mailboxes are put back."""
         if chosen.urgent or chosen.rows >= self._limits.batch_items_max or not others_in_flight:
             self._fill_until = None
             return False

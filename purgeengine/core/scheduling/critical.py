@@ -1,9 +1,9 @@
-"""Which mailboxes would end last, and how their rows travel faster.
+"""The schedule plan: which mailboxes would end last, and how to send their rows faster.
 
-An unordered batch holds the slots of its mailboxes until its slowest row is done. That is cheapest in connections, and so most rows
-travel in full batches. A mailbox that would not be done at that pace when all others are is *critical*: it goes into smaller
-batches, or into *serial lanes*, batches whose rows depend each on the one before, so that a lane holds one slot and wastes none of
-it. Graph allows up to four of those at a mailbox at a time (throttling-outlook).
+An unordered batch holds the slots of its mailboxes until its slowest row is done. Full batches need the fewest connections, and
+so most rows travel in them. A mailbox that would still have rows in full batches when all others are done is *critical*. Its rows
+go into smaller batches or into *lanes*. In a lane each row depends on the row before, so that the lane holds one slot and wastes
+none of it. Graph allows four requests at once for an app and a mailbox (throttling-outlook), so four lanes.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from purgeengine.run_limits import Limits
 
 REFRESH_S_MIN = 1.0
 REFRESH_SHARE = 0.01
-"""The end is estimated anew after so many seconds, or after this share of the time that is left, whichever is more."""
+"""The end is estimated anew after `REFRESH_S_MIN` seconds, or after this share of the time left if that is longer."""
 LANE_S_MAX = 6.0
-"""A lane is no longer than this is expected to take, far below the shortest wait for an answer."""
+"""The longest time in seconds that a lane is expected to take. It is far below the shortest wait for an answer."""
 
 
 class CriticalPlan:
-    """Estimates when the run ends, and says of a mailbox how its rows should travel to be done by then."""
+    """Estimates when the run ends, and says how the rows of a mailbox should travel to be done by then."""
 
     def __init__(self, limits: Limits, rng: Random, times: CallTimes) -> None:
         self.dispatch: Dispatch = "all"
-        """How the service is taken to run a batch: all at once until wide batches are allowed."""
+        """How the service is taken to run a batch: all rows at once, until a wide fanout is allowed."""
         self._limits = limits
         self._rng = rng
         self._times = times
@@ -44,13 +44,13 @@ class CriticalPlan:
 
     @property
     def lane_rows_max(self) -> int:
-        """Rows of one lane."""
+        """The most rows of one lane."""
         return max(1, min(self._limits.batch_items_max, int(LANE_S_MAX / self._times.lane_row_s(self.dispatch))))
 
     def size_for(self, mailbox: Mailbox, now: float) -> int:
-        """How many rows the next batch for this mailbox should have: all, fewer, or 0 for a serial lane.
+        """Return how many rows the next batch for this mailbox should have; 0 stands for a lane.
 
-        Between two shapes that are worth using, which one is drawn, so that the mixture is as quick as the mailbox needs.
+        If the mailbox needs a pace between two shapes, one of them is drawn at random, so that the mixture has that pace.
         """
         slot_s = self._slot_s(mailbox.remaining + mailbox.rows_in_flight, now)
         if slot_s >= self._hull[-1].slot_s:
@@ -59,24 +59,30 @@ class CriticalPlan:
             return 0
         for quick, slow in pairwise(self._hull):
             if slot_s < slow.slot_s:
-                share = (slow.slot_s - slot_s) / (slow.slot_s - quick.slot_s)  # of rows, in the quicker one
+                share = (slow.slot_s - slot_s) / (
+                    slow.slot_s - quick.slot_s
+                )  # of the rows that travel in the quicker shape
                 calls = share / max(quick.rows, self.lane_rows_max), (1 - share) / slow.rows
                 return quick.rows if self._rng.random() * (calls[0] + calls[1]) < calls[0] else slow.rows
         raise AssertionError("no two shapes around a figure that lies between the first and the last")
 
     def is_critical(self, mailbox: Mailbox, now: float) -> bool:
-        """Whether it would end last if it travelled in full batches."""
+        """Return True if the mailbox would end last if its rows travelled in full batches."""
         return self._slot_s(mailbox.remaining + mailbox.rows_in_flight, now) < self._hull[-1].slot_s
 
     def may_have_lanes(self, mailbox: Mailbox, in_lanes: int) -> bool:
-        """Whether connections suffice for this mailbox in lanes when ``in_lanes`` are: four each, and one for each critical other.
+        """Return True if there are connections for lanes of this mailbox, while ``in_lanes`` mailboxes have some already.
 
-        Narrow batches need no such rule: there lanes and batches of one mailbox mix.
+        A mailbox in lanes takes four connections, and each other critical mailbox takes one. With a narrow fanout there is no
+        such limit, because lanes and batches of one mailbox mix.
         """
         return self.dispatch == "all" or mailbox.lanes > 0 or in_lanes < self._in_lanes_max
 
     def _slot_s(self, rows: int, now: float) -> float:
-        """Slot-seconds that a row of a mailbox with so many may cost. Where full windows lie ahead, the last rows may decide."""
+        """Return the slot-seconds that each row of a mailbox with ``rows`` rows may cost.
+
+        If full request windows lie ahead, the rows after the last of them may decide.
+        """
         if rows <= 1:
             return inf
         limits = self._limits
@@ -86,10 +92,10 @@ class CriticalPlan:
         return limits.mailbox_concurrent_max * min(left_s / rows, last_s / (last + 1))
 
     def refresh(self, mailboxes: Iterable[Mailbox], unread: int, width: int, connections: int, now: float) -> None:
-        """Estimate the end anew if that is due.
+        """Estimate the end of the run anew, if that is due.
 
-        ``unread`` rows stand in mailboxes that are not open yet, none larger than those that are; ``width`` rows of one mailbox may
-        share a batch, and so many ``connections`` will carry them.
+        ``unread`` rows stand in mailboxes that are not open yet; none of those is larger than the open ones. ``width`` rows of
+        one mailbox may share a batch. ``connections`` batches may be in flight at once.
         """
         limits = self._limits
         dispatch: Dispatch = "four" if width > limits.mailbox_concurrent_max else "all"
@@ -116,11 +122,11 @@ class CriticalPlan:
         self._in_lanes_max = max(1, (connections - critical) // (limits.mailbox_concurrent_max - 1))
 
     def _hull_now(self) -> tuple[Shape, ...]:
-        """The shapes worth using, by what calls have taken so far."""
+        """Return the shapes that are worth using, by the times that calls have taken so far."""
         return shape_menu(self._times, CallKinds(self.dispatch, lanes=True), self._limits).hull
 
 
 def _rounded(rows: int) -> int:
-    """To an eighth of its octave, so that mailboxes of about the same size count together."""
+    """Round down to four significant bits, so that mailboxes of about the same size count together."""
     bits = max(0, rows.bit_length() - 4)
     return rows >> bits << bits

@@ -1,16 +1,17 @@
-"""What a mailbox has answered so far in this run, and what that says of the mailbox as a whole.
+"""What a mailbox has answered so far in this run, and what that means for the mailbox as a whole.
 
 No table of error codes is complete, and some mailboxes cannot be served at all. Three patterns are recognised:
 
-1. *Alike*: every row that was answered got the same unknown refusal (status and code), and no row was ever purged or found gone.
-   After `ALIKE_ROWS` rows and two answers, one after the other, the mailbox is closed. A refusal that is known to be about its row
-   (a malformed id) does not count.
-2. *Fruitless*: several answers in a row held only service errors or 429. The whole mailbox waits, longer each time, and after
-   each wait at most `PROBE_ROWS` rows are sent. After a bounded number of such answers it is closed.
-3. *Unauthorized*: 401 with a token that was renewed for this cause and that lets other mailboxes through. Three times, and the
-   mailbox is closed.
+1. *Alike*: every answered row got the same unknown refusal (status and code), and no row was ever purged or found gone.
+   After `ALIKE_ROWS` rows in two answers, one after the other, the mailbox is closed. A refusal that is known to be about its
+   row (a malformed id) does not count.
+2. *Fruitless*: several answers in a row held only trouble, such as service errors or 429. The whole mailbox waits,
+   longer each time, and after each wait at most `PROBE_ROWS` rows are sent. After a bounded number of such answers the mailbox is
+   closed.
+3. *Unauthorized*: 401, although the token was renewed for this reason and lets other mailboxes through. After three such
+   answers the mailbox is closed.
 
-A mailbox of which one row was purged or found gone in this run is never closed by the first and the third pattern.
+The first and the third pattern never close a mailbox of which a row was purged or found gone in this run.
 """
 
 from __future__ import annotations
@@ -20,24 +21,28 @@ from math import inf
 from purgeengine.core.model import Reply
 
 ALIKE_ROWS = 20
-"""Rows that were refused alike before their mailbox is closed: fewer may be bad luck with the first rows of a list."""
+"""Rows that were refused alike before their mailbox is closed. Fewer rows may be bad luck at the beginning of a list."""
 ALIKE_ANSWERS = 2
-"""Answers that those rows came in, the second to rows that were sent after the first had come."""
+"""Answers that these rows must come in. The second answer is to rows that were sent after the first answer came."""
 CONFIRM_S = 5.0
 """Seconds to wait before the last of these rows are sent, so that a short fault does not close a mailbox."""
 PROBE_ROWS = 3
-"""Rows that are sent to a fruitless mailbox after each wait: one row may fail for its own cause, more rows cost requests."""
+"""Rows that are sent to a fruitless mailbox after each wait. A single row may fail for its own reason, and more rows cost
+requests."""
 PROBES_BEFORE_ONE = 8
 """Fruitless answers in a row after which only one row is sent after each wait, to spare a mailbox that fails for long."""
 PATIENT_ANSWERS_MAX = 30
-"""Answers in a row with nothing but "too fast" (429) or "not attempted" (424) after which a mailbox is closed: half an hour at
-least, once the waits have grown."""
+"""Fruitless answers in a row after which a mailbox is closed even if no service error was among them, only "too fast" (429) or
+"not attempted" (424). With the grown waits that takes half an hour at least."""
 UNAUTHORIZED_ANSWERS = 3
-"""Answers with 401 for a good token that close a mailbox: one may be chance."""
+"""Answers with 401 for a good token that close a mailbox. A single one may be chance."""
 
 
 class Experience:
-    """One for each open mailbox. *Later* answers are those to rows that were sent after the last counted answer had come."""
+    """What one open mailbox has answered in this run.
+
+    A *later* answer is one to rows that were sent after the last counted answer had come. Instants are monotonic seconds.
+    """
 
     __slots__ = (
         "_alike_answers",
@@ -57,30 +62,30 @@ class Experience:
 
     def __init__(self) -> None:
         self.went_through = False
-        """Whether a row was purged or found gone in this run."""
+        """True if a row was purged or found gone in this run."""
         self.signature: tuple[int, str] | None = None
         """Status and code of the unknown refusals."""
         self.alike = 0
-        """Rows refused with that signature."""
+        """Rows that were refused with that status and code."""
         self._alike_answers = 0
         self._alike_at = -inf
         self.fruitless = 0
-        """Later answers in a row that held only service errors or 429."""
+        """Later answers in a row that held only trouble: service errors, unclear refusals, 429 or 424."""
         self.faults = 0
-        """Those of them that held service errors."""
+        """The fruitless answers that held a service error or an unclear refusal."""
         self.troubled = False
-        """Whether the whole mailbox waits, and only a few rows are sent after each wait."""
+        """True while the whole mailbox waits and only a few rows are sent after each wait."""
         self._fruitless_at = -inf
         self._refused_at = -inf
         self.unauthorized_once = False
-        """Whether a row got 401, and none went through since."""
+        """True if a row got 401 and no row went through since."""
         self.unauthorized = 0
-        """Later answers in a row with 401 for a token that is good elsewhere."""
+        """Later answers in a row with 401, for a token that other mailboxes accept."""
         self._unauthorized_at = -inf
 
     @property
     def rows_max(self) -> int | None:
-        """Most rows of the next batch; None for as many as may be."""
+        """The most rows of the next batch; None if the experience sets no limit."""
         if self.cautious:
             return PROBE_ROWS if self.fruitless < PROBES_BEFORE_ONE else 1
         if self.alike and not self.went_through:
@@ -89,28 +94,28 @@ class Experience:
 
     @property
     def cautious(self) -> bool:
-        """True while only the rows already sent are tried; no other rows are sent."""
+        """True while only rows that were sent before are tried; other rows wait."""
         return self.troubled or self.unauthorized_once
 
     @property
     def at_full_speed(self) -> bool:
-        """Whether nothing is suspected of the mailbox."""
+        """True if the mailbox shows none of the three patterns."""
         return not self.cautious and (self.went_through or not self.alike)
 
     def went_well(self) -> None:
-        """A row was purged or found gone: whatever was suspected of the mailbox is wrong."""
+        """Record that a row was purged or found gone. All suspicions about the mailbox end."""
         self.went_through = True
         self.alike = self.unauthorized = 0
         self.unauthorized_once = False
         self.answered()
 
     def answered(self) -> None:
-        """A row of the mailbox got its outcome: the mailbox is not fruitless now."""
+        """Record that a row of the mailbox got its outcome: the mailbox is not fruitless now."""
         self.fruitless = self.faults = 0
         self.troubled = False
 
     def was_unknown(self, reply: Reply, rows: int, sent_at: float, now: float) -> None:
-        """Record that ``rows`` rows of one answer got this unknown refusal."""
+        """Record that ``rows`` rows of one answer got this unknown refusal. The batch left at ``sent_at``."""
         signature = (reply.status, reply.code.lower())
         if signature != self.signature:
             self.signature, self.alike, self._alike_answers, self._alike_at = signature, 0, 0, -inf
@@ -121,29 +126,29 @@ class Experience:
 
     @property
     def refuses_all(self) -> bool:
-        """Whether enough rows were refused alike."""
+        """True if enough rows were refused alike, in enough answers, to close the mailbox."""
         return not self.went_through and self.alike >= ALIKE_ROWS and self._alike_answers >= ALIKE_ANSWERS
 
     @property
     def to_be_confirmed(self) -> bool:
-        """Whether only the last rows are missing."""
+        """True if enough rows were refused alike and only a later answer is missing."""
         return not self.went_through and self.alike >= ALIKE_ROWS and self._alike_answers < ALIKE_ANSWERS
 
     def was_fruitless(self, rows: int, sent_at: float, now: float, *, fault: bool) -> bool:
-        """Record an answer without progress for ``rows`` rows. Returns True if it counts as a new answer.
+        """Record an answer without progress for ``rows`` rows. Returns True if it is a later answer.
 
-        ``fault`` tells a service error from 429. An answer to rows that were sent before the last one came is not counted.
+        ``fault`` is true for a service error or an unclear refusal, and false for 429 or 424. Only a later answer is counted.
         """
         if sent_at < self._fruitless_at:
             return False
         self._fruitless_at = now
         self.fruitless += 1
         self.faults += fault
-        self.troubled = self.troubled or rows > 1 or self.fruitless > 1  # one row may have trouble of its own
+        self.troubled = self.troubled or rows > 1 or self.fruitless > 1  # the trouble may be that of a single row
         return True
 
     def was_too_fast(self, sent_at: float, now: float) -> bool:
-        """Record that rows were refused as too fast. Returns True if it counts as a new answer, so that a longer wait is due."""
+        """Record that rows were refused as too fast. Returns True if it is a later answer, so that a longer wait is due."""
         if sent_at < self._refused_at:
             return False
         self._refused_at = now
@@ -158,12 +163,12 @@ class Experience:
 
 
 def all_alike(rows: int, reply: Reply) -> Reply:
-    """Why a mailbox is closed that refused its first rows alike, with what it said."""
-    said = f" It said: {reply.message}" if reply.message else ""
-    return reply._replace(message=f"The mailbox refused its first {rows} rows alike and let none through.{said}")
+    """Return the reply that a mailbox is closed with if it refused its first ``rows`` rows alike, with the text of ``reply``."""
+    quoted = f" It said: {reply.message}" if reply.message else ""
+    return reply._replace(message=f"The mailbox refused its first {rows} rows alike and let none through.{quoted}")
 
 
 def all_trouble(answers: int, reply: Reply) -> Reply:
-    """Why a mailbox is closed that answered nothing but trouble."""
-    said = f" The last one said: {reply.message}" if reply.message else ""
-    return reply._replace(message=f"{answers} answers of the mailbox in a row brought nothing.{said}")
+    """Return the reply that a mailbox is closed with after ``answers`` fruitless answers in a row, with the text of ``reply``."""
+    quoted = f" The last one said: {reply.message}" if reply.message else ""
+    return reply._replace(message=f"{answers} answers of the mailbox in a row brought nothing.{quoted}")

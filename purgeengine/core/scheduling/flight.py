@@ -1,4 +1,4 @@
-"""A batch on its way."""
+"""A batch in flight, and the ranges of positions that it carries."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 
 @dataclass(slots=True)
 class Flight:
-    """What the scheduler must remember of a batch until it ends: whose rows it carries, since when, with which token."""
+    """What the scheduler remembers of a batch until it ends: whose rows it carries, since when, and with which token."""
 
     batch: Batch
     shares: list[tuple[Mailbox, Sequence[Attempt]]]
-    """Its rows, by mailbox, in the order of the wire."""
+    """The rows by mailbox, in the order of the sub-requests."""
     sent_at: float
+    """When the batch was sent, in monotonic seconds."""
     token_generation: int
+    """The number of the token that it left with, as counted by `TokenWatch`."""
     size: int
-    """Rows in it."""
+    """Rows in the batch."""
 
 
 def runs_of(batch: Batch) -> Iterator[range]:
-    """The positions of its rows, in the order of the wire; neighbours that were sent equally often are together."""
+    """Yield the positions of the batch's rows as ranges, in the order of the sub-requests.
+
+    A range holds neighbours that were sent equally often.
+    """
     return (range(first, first + rows) for share in batch.shares for first, rows, _ in neighbours(share.attempts))
 
 
 def neighbours(attempts: Sequence[Attempt]) -> Iterator[tuple[int, int, int]]:
-    """Neighbours that were sent equally often: (first position, rows, sendings)."""
+    """Yield each group of neighbouring rows that were sent equally often, as (first position, rows, sendings)."""
     if isinstance(attempts, FirstAttempts):
         yield attempts.rows.start, len(attempts), 1
         return

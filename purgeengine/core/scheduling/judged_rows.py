@@ -1,6 +1,6 @@
-"""Judges the reply to each row: it is settled with an outcome, or it is sent again from some instant on.
+"""Judges the reply to each row: the row is settled with an outcome, or sent again from an instant on.
 
-A judged row is a value. Nothing is changed here: `Mailbox.answered` takes the news in, and `Settler` makes the entries.
+A judged row is a value, and nothing is changed here. `Mailbox.answered` takes in the news, and `Settler` makes the entries.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ GOOD = (Verdict.DONE, Verdict.GONE)
 
 
 class JudgedRow(NamedTuple):
-    """What becomes of one row of an answered batch. ``outcome`` is None where the row is sent again, from ``again_at`` on."""
+    """What happens to one row of an answered batch.
+
+    ``outcome`` is None if the row is sent again, from ``again_at`` on.
+    """
 
     verdict: Verdict | None
-    """None for a row of a lane that was not tried."""
+    """None for a row of a lane that was not tried, and for the rows of a batch that is settled as a whole."""
     attempt: Attempt
-    """As it is recorded: failures counted, doubts noted."""
+    """The attempt as it is recorded, with its failures counted and its doubt noted."""
     reply: Reply
     outcome: Outcome | None = None
     again_at: float = 0.0
@@ -36,19 +39,19 @@ class JudgedRow(NamedTuple):
     """Seconds for which the reply makes the whole mailbox wait."""
 
     def settled(self, batch: int) -> Settled:
-        """The entry of a row with an outcome. ``batch`` is the number of the batch that decided it."""
+        """Return the entry of a row that has its outcome. ``batch`` is the number of the batch that decided it."""
         assert self.outcome is not None, "settled without an outcome"
         return settled(self.attempt, self.outcome, batch, self.reply)
 
 
 def settled(attempt: Attempt, outcome: Outcome, batch: int, reply: Reply) -> Settled:
-    """The entry of a row that has its outcome for good."""
+    """Return the entry of a row that has its outcome."""
     in_doubt = attempt.in_doubt and outcome.may_leave_doubt
     return Settled(attempt.position, outcome, attempt.number, in_doubt, batch, reply)
 
 
 class RowJudge:
-    """Judges rows by the table of verdicts; waits and bounds on attempts are those of ``backoff``."""
+    """Judges rows by a table of verdicts. Their waits and the most attempts of a row come from ``backoff``."""
 
     def __init__(self, backoff: Backoff, verdicts: VerdictTable, token: TokenWatch) -> None:
         self._backoff = backoff
@@ -56,11 +59,11 @@ class RowJudge:
         self._token = token
 
     def is_good(self, reply: Reply) -> bool:
-        """Whether the reply says that the contact is gone."""
+        """Return True if the reply shows that the contact is gone."""
         return judge(reply, self._verdicts) in GOOD
 
     def judge(self, flight: Flight, mailbox: Mailbox, attempt: Attempt, reply: Reply, now: float) -> JudgedRow:
-        """Judge the reply to one row of ``mailbox``."""
+        """Judge the reply to one row of ``mailbox`` at ``now`` (monotonic seconds)."""
         backoff = self._backoff
         verdict = judge(reply, self._verdicts)
         match verdict:
@@ -95,7 +98,7 @@ class RowJudge:
             case Verdict.APP_REFUSED | Verdict.NO_SUCH_ACTION:
                 return self.again(verdict, attempt, reply, now, counted=False)
             case Verdict.INTERCEPTED:
-                raise AssertionError("said of whole batches only")
+                raise AssertionError("a verdict on whole batches only")
             case _:
                 assert_never(verdict)
 
@@ -110,9 +113,10 @@ class RowJudge:
         unclear: bool = False,
         mailbox_wait_s: float = 0.0,
     ) -> JudgedRow:
-        """Send the row again from ``at``, unless it has had its attempts: then it is exhausted, or refused where nothing was done.
+        """Send the row again from ``at`` on (monotonic seconds), unless it has used up its attempts.
 
-        ``counted`` says whether this attempt counts as failed. An ``unclear`` reply certainly did nothing.
+        A row that has used them up is exhausted, or refused if certainly nothing was done. ``counted`` says whether this attempt
+        counts as failed. After an ``unclear`` reply, nothing was done by this attempt.
         """
         if counted:
             attempt = attempt._replace(failures=attempt.failures + 1)
@@ -124,7 +128,10 @@ class RowJudge:
 
 
 def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
-    """What the rows of one mailbox say together. ``asked_s`` is the longest wait that the batch's answer asked of the mailbox."""
+    """Return what the replies to the rows of one mailbox say together.
+
+    ``asked_s`` is the longest wait in seconds that the batch's answer asked of the mailbox.
+    """
     good = known = throttled = unsent = 0
     unknown: list[Reply] = []
     closed = trouble = unauthorized = None

@@ -1,7 +1,7 @@
 """One mailbox, and everything that the end of a batch does to it.
 
-Every change of a mailbox is a method of `Mailbox` or of the classes that it extends: `MailboxLimits` (what may leave) and
-`MailboxRows` (what is left). Nothing else assigns to its attributes.
+Every change of a mailbox is a method of `Mailbox` or of its base classes: `MailboxLimits` (what may leave) and `MailboxRows`
+(what is left). No other code assigns to its attributes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,22 @@ from purgeengine.run_limits import Limits
 
 
 class Mailbox(MailboxLimits):
-    """The rows of one mailbox, its limits and waits, and what its answers have shown of it."""
+    """The rows of one mailbox, its limits and waits, and what its answers have shown.
+
+    Instants are monotonic seconds. ``lane`` says whether a batch was a lane.
+    """
 
     __slots__ = ()
 
     @property
     def closes_now(self) -> bool:
-        """Whether it is to be closed and nothing of it is in flight any more."""
+        """True if the mailbox is to be closed and none of its rows is in flight."""
         return self.closing is not None and not self.slots_taken
 
     # ----------------------------------------------------------------------------------------- what the end of a batch does
 
     def purged(self, rows: int, now: float, *, lane: bool) -> None:
-        """All of its ``rows`` in the batch were purged."""
+        """Record that all of its ``rows`` in a batch were purged."""
         self._land(rows, lane=lane)
         self.window.answered(rows, now)
         if lane:
@@ -40,9 +43,9 @@ class Mailbox(MailboxLimits):
     def answered(
         self, news: MailboxNews, sent_at: float, now: float, *, lane: bool, limits: Limits, backoff: Backoff
     ) -> None:
-        """Take in what the replies of one batch say about it, and the rows that come back.
+        """Record what the replies of one batch say about the mailbox, and take back the rows that are sent again.
 
-        ``sent_at`` is when the batch left, in monotonic seconds: answers that left before the last one came are no new experience.
+        ``sent_at`` is when the batch left. An answer to a batch that left before the last counted answer came is not counted.
         """
         self._land(news.rows, lane=lane)
         self.window.answered(news.tried, now)
@@ -61,21 +64,24 @@ class Mailbox(MailboxLimits):
         if not news.throttled:
             self.went_well(news.good)
             return
-        # Refusals of a batch wider than four are the fanout's doing; within four they mean other traffic.
+        # With more than four rows, refusals come from the fanout. With four or fewer, others use the mailbox too.
         within_four = lane or news.rows <= self.limit_max
         again = self.experience.was_too_fast(sent_at, now)
         self.was_refused(some_went_through=news.good > 0, concurrency=news.concurrency and within_four, again=again)
 
     def refused(self, rows: int, now: float, *, lane: bool) -> None:
-        """The batch with its ``rows`` was refused as a whole: nothing was carried out, and the requests count."""
+        """Record that a batch with ``rows`` of its rows was refused as a whole.
+
+        Nothing was carried out, but the requests count.
+        """
         self._land(rows, lane=lane)
         self.window.answered(rows, now)
 
     def lost(self, rows: int, now: float, *, lane: bool, cooldown_s: float | None) -> None:
-        """No answer came for the batch with its ``rows``.
+        """Record that no answer came for a batch with ``rows`` of its rows.
 
-        The service may still be running it for ``cooldown_s`` seconds, or less, as later answers may show. The mailbox sends
-        nothing meanwhile. None where the service has ended its work.
+        The service may still be running the batch for ``cooldown_s`` seconds; later answers may shorten that. The mailbox sends
+        nothing meanwhile. With None, the service has ended its work.
         """
         self._land(rows, lane=lane)
         self.window.answered(rows, now + (cooldown_s or 0.0))
@@ -83,12 +89,12 @@ class Mailbox(MailboxLimits):
             self.cool_down(now, lane=lane)
 
     def never_sent(self, rows: int, *, lane: bool) -> None:
-        """The batch with its ``rows`` did not reach Graph."""
+        """Record that a batch with ``rows`` of its rows did not reach Graph."""
         self._land(rows, lane=lane)
         self.window.never_arrived(rows)
 
     def _learn(self, news: MailboxNews, sent_at: float, now: float, limits: Limits, backoff: Backoff) -> None:
-        """Add an answer to the experience; that may make the mailbox wait as one, or be closed."""
+        """Add an answer to the experience. That may make the whole mailbox wait, or close it."""
         experience = self.experience
         if news.unauthorized is not None:
             self._was_unauthorized(news, news.unauthorized, sent_at, now)
@@ -110,7 +116,7 @@ class Mailbox(MailboxLimits):
                 self.block(now + CONFIRM_S)
 
     def _was_unauthorized(self, news: MailboxNews, reply: Reply, sent_at: float, now: float) -> None:
-        """A 401: of the mailbox's own, or while it is not known whose it is."""
+        """Record a 401 that concerns this mailbox, or of which that is not known yet."""
         self.experience.unauthorized_once = True
         if news.blame is Blame.UNSETTLED:
             self.experience.was_unauthorized(sent_at, now)
@@ -119,16 +125,24 @@ class Mailbox(MailboxLimits):
             self.close_with(Outcome.REFUSED, reply)
 
     def _wait_as_one(self, news: MailboxNews, reply: Reply, now: float, limits: Limits, backoff: Backoff) -> None:
-        """The mailbox answers nothing but trouble: it waits, longer each time, and ends after a bounded number of answers."""
+        """Make the whole mailbox wait after an answer with only trouble, longer each time.
+
+        The mailbox is closed after a bounded number of such answers.
+        """
         experience = self.experience
         if experience.faults >= limits.attempts_max or experience.fruitless >= PATIENT_ANSWERS_MAX:
             outcome = Outcome.REFUSED if news.unclear and not news.faulty else Outcome.EXHAUSTED
             self.close_with(outcome, all_trouble(experience.fruitless, reply))
-        elif experience.troubled and not news.throttled and not news.held_back:  # those wait anyway
+        elif (
+            experience.troubled and not news.throttled and not news.held_back
+        ):  # after those verdicts the mailbox waits anyway
             self.block(now + backoff.item_wait_s(experience.fruitless, Reply(reply.status)))
 
     def _close_if_told(self, news: MailboxNews, limits: Limits) -> None:
-        """The cases: it cannot be served; it was told to wait longer than a run waits; it was held back too often."""
+        """Close the mailbox if the answer demands it.
+
+        The cases: it cannot be served; Graph asked it to wait for longer than a run waits; it was held back too often.
+        """
         if news.closed is not None:
             self.close_with(Outcome.REFUSED, news.closed)
         elif news.wait_s > limits.retry_after_s_max:
@@ -141,7 +155,7 @@ class Mailbox(MailboxLimits):
     # ------------------------------------------------------------------------------------------------ closing, parking
 
     def close_with(self, outcome: Outcome, reply: Reply) -> None:
-        """Send nothing more, and end its rows like this once nothing is in flight. The first reason stays."""
+        """Send nothing more, and end its rows with this outcome and reply once nothing is in flight. The first reason stays."""
         self.closing = self.closing or (outcome, reply)
 
     def park(self) -> None:
@@ -149,5 +163,5 @@ class Mailbox(MailboxLimits):
         self.parked = True
 
     def release(self) -> None:
-        """The token is known to be good, or there is another: the mailbox may be asked again."""
+        """Send again: the token has proved to be good, or there is another one."""
         self.parked = False

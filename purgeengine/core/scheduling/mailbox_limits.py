@@ -1,7 +1,8 @@
-"""The limits and waits of one mailbox, and what may leave within them.
+"""The limits and waits of one mailbox, and which rows may leave within them.
 
-Graph lets an app do four things at once to a mailbox: four *slots*. A row in an unordered batch takes one; so does a lane, of which
-Graph forwards one row at a time. A wide batch, of more rows than slots, takes all: Graph forwards four of it at a time.
+Graph runs at most four requests at once for an app and a mailbox (throttling-limits): the mailbox has four *slots*. A row in an
+unordered batch takes one slot. A lane takes one slot as well, because Graph forwards its rows one at a time. A batch with more
+rows of the mailbox than slots takes all four, because Graph forwards four of its rows at a time.
 """
 
 from __future__ import annotations
@@ -16,18 +17,23 @@ from purgeengine.core.scheduling.experience import Experience
 from purgeengine.core.scheduling.mailbox_rows import MailboxRows, next_attempt
 
 GOOD_REPLIES_TO_RAISE = 40
-"""Replies without a refusal after which a lowered limit is raised by one again."""
+"""Replies without a refusal after which a lowered limit is raised by one."""
 CROWDED_TO_LOWER = 2
-"""Answers in a row with a concurrency refusal that lower the limit: one may be chance, and waiting cures it."""
+"""Answers in a row with a concurrency refusal that lower the limit. A single one may be chance, and a wait cures it."""
 LANE_ROWS_EXPECTED = 20
+"""Rows of a full lane, and the average that a mailbox starts with."""
 LANE_ROWS_WORTH = 6
-"""Rows that a lane must carry on average: one that breaks earlier (a row that is gone ends it) carries less than a batch."""
+"""Rows that a lane must carry on average to be worth using. A row that is gone ends a lane early, and a lane of fewer rows
+carries less than a batch."""
 LANE_FADE = 0.8
-"""Weight of the lanes before the latest in that average."""
+"""Weight of all lanes before the latest one in that average."""
 
 
 class MailboxLimits(MailboxRows):
-    """Rows of one mailbox, with everything that may keep them from leaving now."""
+    """The rows of one mailbox, with everything that may keep them from leaving now.
+
+    Instants are monotonic seconds.
+    """
 
     __slots__ = (
         "_cooldown",
@@ -65,7 +71,7 @@ class MailboxLimits(MailboxRows):
         unsettled: Sequence[Attempt] = (),
         now: float = 0.0,
     ) -> None:
-        """``unsettled`` are rows that an earlier run sent and did not settle; they may be sent again from ``now`` on."""
+        """``unsettled`` are rows that an earlier run sent and did not settle. They may be sent again from ``now`` on."""
         super().__init__(first, end, unsettled, doubt_end, now)
         self.number = number
         self.window = window
@@ -79,20 +85,21 @@ class MailboxLimits(MailboxRows):
         """Lanes in flight."""
         self.rows_in_flight = 0
         self.closing: tuple[Outcome, Reply] | None = None
-        """What becomes of its rows once nothing is in flight any more; nothing is sent until then."""
+        """The outcome and reply that its rows get once nothing is in flight; until then nothing is sent. None while it is not
+        closing."""
         self._lane_yield = float(LANE_ROWS_EXPECTED)
         self.blocked_until = -inf
         self.throttled_until = -inf
-        """The part of `blocked_until` that Graph asked for, for display."""
+        """Like `blocked_until`, but only for the waits that Graph asked for. For display."""
         self.refusals = 0
         """Answers in a row in which rows were refused (429) and none went through."""
         self.held_back = 0
-        """Answers in a row that asked it to wait for minutes."""
+        """Answers in a row that asked the mailbox to wait for minutes."""
         self.experience = Experience()
         self.refusal = Reply(401)
         """The latest 401."""
         self.parked = False
-        """Whether it sends nothing until another mailbox has shown that the token is good."""
+        """True while nothing is sent because it is not known whether a 401 is about the token or about this mailbox."""
         self._good = 0
         self._crowded = 0
 
@@ -106,20 +113,23 @@ class MailboxLimits(MailboxRows):
 
     @property
     def in_flight(self) -> bool:
-        """Whether any batch of its rows is."""
+        """True if any batch with its rows is in flight."""
         return self.slots_taken > 0
 
     @property
     def lanes_pay(self) -> bool:
-        """Whether lanes of this mailbox carry enough rows before one breaks them."""
+        """True if lanes of this mailbox carry enough rows on average before a row breaks them."""
         return self._lane_yield >= LANE_ROWS_WORTH and self.experience.at_full_speed
 
     def ready_at(self, now: float) -> float:
-        """When it may send, in monotonic seconds: ``now`` or earlier, later, or `inf` if only an event can change that."""
+        """Return when the mailbox may send next; `inf` if only an event can change that.
+
+        An instant that is not later than ``now`` means that it may send now.
+        """
         if self.slots_taken >= self.limit or self.closing is not None or self.parked:
             return inf
         if self.slots_taken and self.experience.rows_max is not None:
-            return inf  # what is in flight will tell
+            return inf  # the answer that is awaited decides what may be sent
         if self._unsent or self.alone:
             due = now
         elif self._retries:
@@ -137,11 +147,18 @@ class MailboxLimits(MailboxRows):
 
     @property
     def _unsent(self) -> int:
-        """Rows that may be sent for the first time: none while the mailbox is in trouble and others can ask whether it is back."""
+        """Rows that may be sent for the first time.
+
+        While the mailbox is in trouble and has rows to send again, these try whether it is back, and no row is sent for the first
+        time.
+        """
         return 0 if self._retries and self.experience.cautious else self.end - self.next
 
     def sendable(self, now: float, most: int) -> int:
-        """Rows that may share a batch now: at most ``most``, and no more than there are free slots unless all are."""
+        """Return how many rows may share a batch now.
+
+        The number is at most ``most``, and at most the number of free slots unless all slots are free.
+        """
         if self.slots_taken or self.limit < self.limit_max:
             most = min(most, self.limit - self.slots_taken)
         rows_max = self.experience.rows_max
@@ -155,7 +172,7 @@ class MailboxLimits(MailboxRows):
     # ------------------------------------------------------------------------------------------------- what leaves now
 
     def draw(self, count: int, now: float) -> Sequence[Attempt]:
-        """Take ``count`` rows to send now, those sent before first; the caller asked `sendable`."""
+        """Take ``count`` rows to send now. The caller has asked `sendable`. Rows that were sent before come first."""
         again = self._again(count, now) if self._retries else ()
         fresh = self._draw_fresh(count - len(again))
         self._take_off(count, lane=False)
@@ -168,9 +185,9 @@ class MailboxLimits(MailboxRows):
         return (attempt,)
 
     def draw_lane(self, most: int, now: float) -> Sequence[Attempt]:
-        """Take at most ``most`` rows for a lane: fresh ones, or once those are used up, such as were sent before.
+        """Take at most ``most`` rows for a lane: rows never sent, or if there are none left, rows that were sent before.
 
-        The last rows are shared out over the lanes that may run. Empty where nothing is due.
+        The last rows are shared out over the lanes that may run. The result is empty if no row may be sent now.
         """
         free = self.limit - self.slots_taken
         left = self.end - self.next or len(self._retries)
@@ -198,7 +215,7 @@ class MailboxLimits(MailboxRows):
     # ---------------------------------------------------------------------------------------------- limit, waits, closing
 
     def went_well(self, replies: int) -> None:
-        """An answer without a refusal: a lowered limit recovers slowly."""
+        """Record an answer without a refusal and with ``replies`` good replies. A lowered limit recovers slowly."""
         self.refusals = 0
         self.held_back = 0 if replies else self.held_back
         self._crowded = 0
@@ -208,9 +225,9 @@ class MailboxLimits(MailboxRows):
             self._good = 0
 
     def was_refused(self, *, some_went_through: bool, concurrency: bool, again: bool = True) -> None:
-        """An answer with a refusal. One for concurrency within our limit means that others use the mailbox too.
+        """Record an answer with a refusal. A refusal for concurrency within our own limit means that others use the mailbox too.
 
-        ``again`` is False where the rows left before the last refusal was known, so that it was not disregarded.
+        ``again`` is False if the rows left before the last refusal was known, so that no wait was ignored.
         """
         self.refusals = 0 if some_went_through else self.refusals + again
         self._good = 0
@@ -220,18 +237,24 @@ class MailboxLimits(MailboxRows):
             self._crowded = 0
 
     def lane_carried(self, rows: int, of: int) -> None:
-        """So many rows of a lane ran before one broke it."""
+        """Record that ``rows`` rows of a lane with ``of`` rows ran before a row broke it."""
         carried = LANE_ROWS_EXPECTED * rows / of
         self._lane_yield = LANE_FADE * self._lane_yield + (1 - LANE_FADE) * carried
 
     def block(self, until: float, *, throttled: bool = False) -> None:
-        """Send nothing before ``until``; a shorter wait never replaces a longer one. ``throttled`` says that Graph asked for it."""
+        """Send nothing before ``until``. A shorter wait never replaces a longer one.
+
+        ``throttled`` says that Graph asked for it.
+        """
         self.blocked_until = max(self.blocked_until, until)
         if throttled:
             self.throttled_until = max(self.throttled_until, until)
 
     def cool_down(self, at: float, *, lane: bool) -> None:
-        """Send nothing from ``at`` on for as long as the service may run a batch of this kind, as far as that is known later."""
+        """Send nothing from ``at`` on for the length of the cooldown.
+
+        The length is read from `LostCallCooldown` whenever it is needed, so that later answers can shorten it.
+        """
         if lane:
             self._lane_lost_at = at
         else:

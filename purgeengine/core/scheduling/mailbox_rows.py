@@ -1,4 +1,4 @@
-"""The rows of one mailbox that are still to be sent, and in which order they leave."""
+"""The rows of one mailbox that are still to be sent, and their order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from purgeengine.core.model import Attempt, FirstAttempts
 
 
 class MailboxRows:
-    """Rows by position: those never sent are a range; those to be sent again are a heap, ordered by when they may be."""
+    """Rows by position. Rows never sent are a range; rows to be sent again are a heap, ordered by when they may be sent."""
 
     __slots__ = ("_retries", "alone", "doubt_end", "end", "next", "rows")
 
@@ -22,9 +22,9 @@ class MailboxRows:
         self._retries = [(now, attempt) for attempt in unsettled]
         heapify(self._retries)
         self.alone: list[Attempt] = []
-        """Rows to be sent in a batch of their own: one of them spoilt a whole batch."""
+        """Rows to be sent in batches of one row, because a batch with them was refused as a whole."""
         self.rows = self.remaining
-        """Rows that it was opened with, without those that were given up."""
+        """Rows that the mailbox was opened with, without the rows that were given up."""
 
     @property
     def remaining(self) -> int:
@@ -32,15 +32,15 @@ class MailboxRows:
         return self.end - self.next + len(self._retries) + len(self.alone)
 
     def put_back(self, attempt: Attempt, at: float) -> None:
-        """A row was not settled and may be sent again from ``at`` (monotonic seconds)."""
+        """Take back a row that was not settled. It may be sent again from ``at`` on (monotonic seconds)."""
         heappush(self._retries, (at, attempt))
 
     def send_alone(self, attempts: Sequence[Attempt]) -> None:
-        """Each of these rows travels in a batch of its own from now on."""
+        """Take back these rows. From now on each of them travels in a batch of its own."""
         self.alone.extend(attempts)
 
     def give_up(self) -> list[Attempt]:
-        """Drop every row, and return those that were sent before."""
+        """Drop every row, and return the attempts of those that were sent before."""
         self.rows -= self.remaining
         sent = [attempt for _, attempt in self._retries] + self.alone
         self._retries, self.alone = [], []
@@ -48,17 +48,18 @@ class MailboxRows:
         return sent
 
     def _draw_again(self, most: int, now: float) -> tuple[Attempt, ...]:
-        """Take at most ``most`` rows that were sent before and may be sent again now, the longest due first."""
+        """Take at most ``most`` rows that were sent before and may be sent again now. The longest due come first."""
         drawn: list[Attempt] = []
         while self._retries and len(drawn) < most and self._retries[0][0] <= now:
             drawn.append(next_attempt(heappop(self._retries)[1]))
         return tuple(drawn)
 
     def _draw_failed_most(self, most: int) -> tuple[Attempt, ...]:
-        """Take at most ``most`` rows that were sent before, those that failed most often first.
+        """Take at most ``most`` rows that were sent before. Those that failed most often come first.
 
-        A mailbox in trouble is asked with them. A row that needs three attempts gets them, and shows that the mailbox is back.
-        Other rows would each fail once more, and the mailbox would be closed. Its own wait is as long as those of its rows.
+        They are used to try a mailbox in trouble. A row that needs three attempts gets them, and then shows that the mailbox is
+        back. If other rows were sent instead, each would fail once more, and the mailbox would be closed. The rows' own waits
+        need no check here, because the mailbox waits as long as they do.
         """
         due = sorted(self._retries, key=lambda one: (-one[1].failures, one))
         taken = {attempt.position for _, attempt in due[:most]}
@@ -67,7 +68,7 @@ class MailboxRows:
         return tuple(next_attempt(attempt) for _, attempt in due[:most])
 
     def _draw_fresh(self, count: int) -> Sequence[Attempt]:
-        """Take so many rows that were never sent, in order; those that an earlier ledger left in doubt come first."""
+        """Take ``count`` rows that were never sent, in order. Rows left in doubt by an earlier ledger come first."""
         rows = range(self.next, self.next + count)
         self.next += count
         assert self.next <= self.end, "more rows drawn than there are"
@@ -77,5 +78,5 @@ class MailboxRows:
 
 
 def next_attempt(attempt: Attempt) -> Attempt:
-    """The row is sent once more."""
+    """Return the attempt for one more sending of the row."""
     return attempt._replace(number=attempt.number + 1)

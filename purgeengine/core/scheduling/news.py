@@ -9,30 +9,33 @@ from purgeengine.core.model import Attempt, Reply
 
 
 class Blame(Enum):
-    """Whose a 401 for a single row is."""
+    """What a 401 for a single row is about: the token or the mailbox."""
 
-    OLD_TOKEN = "the token is being replaced, or has been: send again"  # noqa: S105 - no secret
-    TOKEN = "the token may have ended: renew it"  # noqa: S105 - no secret
-    UNSETTLED = "the fresh token has not let anything through yet"
-    MAILBOX = "the fresh token lets other mailboxes through"
+    OLD_TOKEN = "the row left with an older token, or a renewal is under way: send it again"  # noqa: S105 - no secret
+    TOKEN = "the token may have expired: renew it"  # noqa: S105 - no secret
+    UNSETTLED = "unknown: nothing has gone through with the fresh token yet"
+    MAILBOX = "the mailbox: other mailboxes accept the fresh token"
 
 
 class RunNews(NamedTuple):
     """What the end of one batch says about the run."""
 
     went_through: bool = False
-    """Whether any reply shows that the token and the service work."""
+    """True if any reply shows that the token and the service work."""
     proven: bool = False
-    """Whether a row was purged or found gone, so that its token is good."""
+    """True if a row was purged or found gone, so that its token is good."""
     token_refused: Reply | None = None
+    """The last reply that makes a renewal of the token due."""
     app_refused: Reply | None = None
+    """The last reply that refuses the app as a whole."""
     no_such_action: Reply | None = None
+    """The last reply that says that the endpoint does not know the operation."""
     throttled: tuple[int, ...] = ()
-    """Rows that were too fast, for each mailbox of the batch in order; empty where none was."""
+    """Rows that were too fast (429), for each mailbox of the batch in order. Empty if there were none."""
     unsent: int = 0
-    """Rows of a lane that were not tried, because one before them broke it."""
+    """Rows of a lane that were not tried, because a row before them broke the lane."""
     unanswered: int = 0
-    """Rows whose call brought no answer to them."""
+    """Rows of a call that got no answer."""
 
 
 class MailboxNews(NamedTuple):
@@ -41,34 +44,35 @@ class MailboxNews(NamedTuple):
     rows: int
     """Rows of the mailbox in the batch."""
     unsent: int = 0
-    """Those of them that were not tried, in a lane that broke."""
+    """The rows among them that were not tried, because their lane broke."""
     good: int = 0
     """Rows that were purged or found gone."""
     known: int = 0
-    """Rows refused for a reason that is their own."""
+    """Rows that were refused for a reason that is known to be about the row."""
     unknown: tuple[Reply, ...] = ()
     """Refusals for a reason that is in no table."""
     closed: Reply | None = None
     """The last reply that says that the mailbox cannot be served."""
     throttled: int = 0
-    """Rows that were too fast."""
+    """Rows that were too fast (429)."""
     concurrency: bool = False
-    """Whether one of those was refused because of too many requests at once."""
+    """True if one of those rows was refused because of too many requests at once."""
     held_back: bool = False
-    """Whether a reply asked the mailbox to wait for minutes."""
+    """True if a reply asked the mailbox to wait for minutes."""
     wait_s: float = 0.0
-    """Seconds for which the mailbox must wait; 0 where nobody asked for it."""
+    """Seconds for which the mailbox must wait; 0 if no reply asked for a wait."""
     trouble: Reply | None = None
-    """The last reply that spoke of trouble, or was not clear."""
+    """The last reply that spoke of trouble: too fast, held back, a fault, not reached, not attempted, or unclear."""
     faulty: bool = False
-    """Whether a row is in doubt afterwards, or the mailbox was not reached."""
+    """True if a reply left its row in doubt, or if the mailbox was not reached."""
     unclear: bool = False
+    """True if a reply refused its row for a reason that may be temporary."""
     unauthorized: Reply | None = None
     """The last 401."""
     blame: Blame | None = None
-    """Whose that 401 is."""
+    """What that 401 is about; None without a 401."""
     returned: tuple[tuple[float, Attempt], ...] = ()
-    """Rows to be sent again, each with the instant from which it may be (monotonic seconds)."""
+    """Rows to be sent again, each with the instant from which it may be sent (monotonic seconds)."""
 
     @property
     def tried(self) -> int:

@@ -1,7 +1,7 @@
-"""The mailboxes in memory, each in its place: ready to send, waiting for an instant, or in flight.
+"""The mailboxes in memory. Each is ready to send, waiting for an instant, or in flight.
 
-A mailbox enters when it is opened and leaves when none of its rows is left. Places can go stale (a wait grew, the window was
-spent), so they are checked again when a mailbox is taken out.
+A mailbox enters when it is opened, and leaves when none of its rows is left. Its state can go stale (a wait grew, or the window
+was used up), so it is checked again when the mailbox is taken out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from purgeengine.core.scheduling.packing import ReadyQueue
 from purgeengine.run_limits import Limits
 
 STALE_TIMERS_MAX = 64
-"""Timers of instants that no longer matter, beside as many as there are others, before they are swept out."""
+"""Timers that no longer matter before they are removed, beside as many as there are mailboxes that wait."""
 
 
 class OpenMailboxes:
-    """Knows every open mailbox and when it next matters."""
+    """Knows every open mailbox, and when it may next send. Instants are monotonic seconds."""
 
     def __init__(self, limits: Limits) -> None:
         self.ready = ReadyQueue()
@@ -36,48 +36,54 @@ class OpenMailboxes:
         return len(self._open)
 
     def room(self, parked: int = 0) -> int:
-        """How many more may be opened; those that wait or are ``parked`` do not count, up to the bound on memory."""
+        """Return how many more mailboxes may be opened.
+
+        Mailboxes that wait, or that are ``parked``, do not count, up to the bound on memory.
+        """
         return max(0, min(self._wanted + len(self._waiting) + parked, self._open_max) - len(self._open))
 
     @property
     def has_ready(self) -> bool:
-        """Whether some may send, as far as is known."""
+        """True if some mailboxes may send, as far as is known."""
         return bool(len(self.ready) or self._alone)
 
     def next_timer_at(self) -> float:
-        """When the next waiting mailbox matters, or infinity."""
+        """Return when the next waiting mailbox may send; `inf` if none waits."""
         return self._timers[0][0] if self._timers else inf
 
     def __iter__(self) -> Iterator[Mailbox]:
-        """All that are open."""
+        """Iterate over all open mailboxes."""
         return iter(self._open.values())
 
     def throttled(self, now: float) -> int:
-        """Mailboxes that Graph has told to wait."""
+        """Return how many mailboxes wait because Graph throttled them."""
         return sum(1 for number in self._waiting if self._open[number].throttled_until > now)
 
     def settled(self) -> Counter[int]:
-        """How many mailboxes had so many rows settled, those that are still open included."""
+        """Return how many mailboxes had each number of rows settled. Open mailboxes are included."""
         found = Counter(self._settled)
         found.update(mailbox.rows - mailbox.remaining - mailbox.rows_in_flight for mailbox in self)
         del found[0]
         return found
 
     def open(self, mailbox: Mailbox, now: float) -> None:
-        """Take it in."""
+        """Take in a mailbox that was opened."""
         assert mailbox.number not in self._open, f"mailbox {mailbox.number} was opened twice"
         self._open[mailbox.number] = mailbox
         self.place(mailbox, now)
 
     def place_all(self, mailboxes: Iterable[Mailbox], now: float) -> None:
-        """Place each of them."""
+        """Call `place` for each of the mailboxes."""
         for mailbox in mailboxes:
             self.place(mailbox, now)
 
     def place(self, mailbox: Mailbox, now: float) -> None:
-        """Among the ready if it may send now, onto a timer if only time is missing, away if nothing is left."""
+        """Put the mailbox where it belongs.
+
+        It is ready if it may send now. It gets a timer if only time is missing. It leaves if none of its rows is left.
+        """
         if not mailbox.remaining:
-            if mailbox.in_flight:  # its rows may come back
+            if mailbox.in_flight:  # its rows may still be sent again
                 return
             if self._open.pop(mailbox.number, None) is not None:
                 self._settled[mailbox.rows] += 1
@@ -87,7 +93,7 @@ class OpenMailboxes:
         if at <= now:
             self._waiting.pop(mailbox.number, None)
             self.ready.push(mailbox)
-        else:  # an instant, for its window has seen whatever fills it
+        else:  # never `inf` because of the window: requests in it have an end
             self._wait(mailbox.number, at)
 
     def wake(self, now: float) -> None:
@@ -99,12 +105,12 @@ class OpenMailboxes:
                 self.place(self._open[number], now)
 
     def reconsider(self, now: float) -> None:
-        """Place all that wait once more: their waits may have become shorter."""
+        """Place all waiting mailboxes again, because their waits may have become shorter."""
         for number in list(self._waiting):
             self.place(self._open[number], now)
 
     def _wait(self, number: int, at: float) -> None:
-        """Wake it at that instant, or at an earlier one that is set already: it is placed again then."""
+        """Set a timer for ``at``. An earlier timer of the mailbox stays instead, because `wake` places the mailbox again."""
         if at >= self._waiting.get(number, inf):
             return
         self._waiting[number] = at
@@ -114,13 +120,14 @@ class OpenMailboxes:
             heapify(self._timers)
 
     def send_alone(self, mailbox: Mailbox, rows: int) -> None:
-        """So many rows of this mailbox must travel in batches of their own."""
+        """Record that ``rows`` rows of this mailbox must travel in batches of their own."""
         self._alone.extend([mailbox] * rows)
 
     def alone(self, now: float) -> Iterator[Mailbox]:
         """Yield each mailbox that may now send a row which needs a batch of its own, and take it out of the queue.
 
-        Such a mailbox is ready at ``now`` (seconds) and has nothing in flight. The others stay in the queue, in their order.
+        Such a mailbox is ready at ``now`` (monotonic seconds) and has nothing in flight. The others stay in the queue, in their
+        order.
         """
         for _ in range(len(self._alone)):
             mailbox = self._alone.popleft()

@@ -1,6 +1,6 @@
-"""Which rows share the next batch: the mailboxes with most rows left first, filled up from the others.
+"""Chooses which rows share the next batch. Mailboxes with the most rows left come first, and other mailboxes fill the batch.
 
-A mailbox that would finish last decides when the run ends, so it never waits behind a light one.
+The mailbox that finishes last decides when the run ends. Therefore a large mailbox never waits behind a small one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 
 
 class ReadyQueue:
-    """Mailboxes that may send now, heaviest first. Entries can go stale; they are checked again when taken out."""
+    """Mailboxes that may send now, the one with the most rows left first.
+
+    Entries can go stale, so they are checked again when they are taken out.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, Mailbox]] = []
@@ -23,13 +26,13 @@ class ReadyQueue:
         return len(self._heap)
 
     def push(self, mailbox: Mailbox) -> None:
-        """Add it unless it is in already."""
+        """Add the mailbox, unless it is in the queue already."""
         if mailbox.number not in self._numbers:
             self._numbers.add(mailbox.number)
             heappush(self._heap, (-mailbox.remaining, mailbox.number, mailbox))
 
     def pop(self) -> Mailbox | None:
-        """The one with most rows left, or None."""
+        """Take out the mailbox with the most rows left; None if the queue is empty."""
         if not self._heap:
             return None
         mailbox = heappop(self._heap)[2]
@@ -41,8 +44,9 @@ class ReadyQueue:
 class Chosen:
     """What goes into the next batch.
 
-    ``lane`` is the mailbox that a lane is for, or None for an unordered batch of ``shares``: so many rows of each mailbox.
-    ``urgent`` batches are for critical mailboxes. ``stale`` are those met on the way that could not send after all.
+    ``lane`` is the mailbox that a lane is for, or None for an unordered batch. ``shares`` are the mailboxes of an unordered
+    batch, each with its number of rows. An ``urgent`` batch is for critical mailboxes. ``stale`` are mailboxes taken out of the
+    queue that could not send after all.
     """
 
     lane: Mailbox | None = None
@@ -65,11 +69,13 @@ def choose(
     plan: CriticalPlan | None,
     in_lanes: int,
 ) -> Chosen:
-    """Pick rows for one batch of at most ``items_max``.
+    """Choose the rows for one batch of at most ``items_max`` rows.
 
-    The cases for the heaviest: it is critical, and gets a lane, or a batch small enough to be quick, which it shares with none but
-    critical ones; else a full batch. In that it gives at most ``first_width`` rows and each other ``other_width``. A mailbox that
-    runs lanes and needs no more of them ends them before it fills a wide batch. Without a ``plan``, nothing is critical.
+    The cases for the mailbox with the most rows left: if it is critical, it gets a lane, or a batch that is small enough to be
+    quick and that it shares only with critical mailboxes. Otherwise it gets a full batch, in which it has at most ``first_width``
+    rows and each other mailbox at most ``other_width``. ``in_lanes`` counts the mailboxes that have lanes in flight. A mailbox
+    with lanes in flight that needs no more of them waits for their end before it fills a wide batch. Without a ``plan`` no
+    mailbox is critical.
     """
     chosen = Chosen()
     room = items_max
@@ -85,10 +91,10 @@ def choose(
             room = size or items_max
             chosen.urgent = True
         elif chosen.urgent and plan is not None and not plan.is_critical(mailbox, now):
-            ready.push(mailbox)  # it would be held up in a small batch, and would hold up the others
+            ready.push(mailbox)  # in a small batch it would wait and make the critical mailboxes wait
             break
         if mailbox.lanes and first_width > mailbox.limit_max:
-            continue  # it is placed again when one of them has ended
+            continue  # it is placed again when one of its lanes has ended
         width = other_width if chosen.shares else first_width
         count = mailbox.sendable(now, min(width, room))
         if count:

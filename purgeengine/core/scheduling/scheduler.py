@@ -1,7 +1,7 @@
 """The state machine: takes events and the time, and answers with commands.
 
-It knows counts and positions, never names or ids. It reads no clock and never sleeps: a wait is an instant, and `wake_at` says
-which comes next. The same events, times and seed give the same commands. What Graph says is data; our mistakes are assertions.
+It knows counts and positions, never names or ids. It reads no clock and never sleeps: a wait is an instant, and `wake_at` returns
+the next one. The same events, times and seed give the same commands. What Graph says is data; mistakes of ours are assertions.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from purgeengine.run_limits import Limits
 
 
 class Scheduler:
-    """Give it events with `handle`, and carry out the commands that it returns, in their order."""
+    """Decides what is sent and what is recorded. Give events to `handle`, and carry out the returned commands in their order."""
 
     def __init__(
         self,
@@ -64,9 +64,9 @@ class Scheduler:
         operation: Operation = PERMANENT,
         token_renewable: bool = True,
     ) -> None:
-        """``rows_left`` counts the rows of all mailboxes that will be opened; the plan needs to know what is still to come.
+        """``rows_left`` counts the rows of all mailboxes that will be opened; the schedule plan needs it.
 
-        A token that is not ``token_renewable`` is not renewed for a single mailbox's 401. Times are monotonic seconds.
+        If ``token_renewable`` is false, a 401 of a single mailbox does not renew the token. All instants are monotonic seconds.
         """
         assert operation.idempotent, "after a lost answer, rows are sent again"
         self._limits = limits
@@ -113,7 +113,7 @@ class Scheduler:
     # ------------------------------------------------------------------------------------------------ what it is asked
 
     def handle(self, *events: Event, now: float) -> list[Command]:
-        """Take in what happened until ``now`` (monotonic seconds, never running backwards) and return what to do."""
+        """Take in what happened until ``now`` (monotonic seconds, never running backwards), and return what to do."""
         self._now = max(self._now, now)
         for event in events:
             self._take(event)
@@ -128,41 +128,41 @@ class Scheduler:
 
     @property
     def room(self) -> int:
-        """How many more mailboxes it would open now; bounds its memory."""
+        """How many more mailboxes the scheduler would open now. This bounds its memory."""
         return 0 if self._input_ended or self._stopping else self._open_mailboxes.room(len(self._token.suspects))
 
     @property
     def finished(self) -> bool:
-        """Nothing is in flight, and nothing is left to send or may be sent."""
+        """True if nothing is in flight, and nothing is left to send or nothing may be sent any more."""
         return not self._flights and (self._stopping or (self._input_ended and not len(self._open_mailboxes)))
 
     @property
     def in_flight(self) -> int:
-        """Batches sent and not yet answered."""
+        """Batches that were sent and have no answer yet."""
         return len(self._flights)
 
     def overheard(self, answer: Answer, now: float) -> None:
-        """Heed the wait of an answer that was read, and that `handle` will be given with the next turn.
+        """Obey at once the wait in an answer that was read and that `handle` gets with the next turn.
 
-        A batch that was decided on and has not left must wait as well: see `may_leave`.
+        A batch that was decided on and has not left must wait as well; see `may_leave`.
         """
         if answer.outer.retry_after_s is not None:
             self._breaker.asked_to_wait(now, answer.outer.retry_after_s)
 
     def may_leave(self, batch: int, now: float) -> bool:
-        """Whether a batch that was decided on may still be sent at ``now`` (monotonic seconds).
+        """Return True if a batch that was decided on may still be sent at ``now`` (monotonic seconds).
 
-        False where, since then, sending was suspended, or Graph asked the app or one of the batch's mailboxes to wait.
+        It may not if sending was suspended since then, or if Graph asked the app or one of the batch's mailboxes to wait.
         """
         return (
             self._held_until is None
-            and self._breaker.opens_at <= now
+            and self._breaker.calls_again_at <= now
             and all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].shares)
         )
 
     @property
     def fanout(self) -> int | None:
-        """Rows of one mailbox that share a batch, once that is known."""
+        """Rows of one mailbox that may share a batch; None while that is not known."""
         return self._batching.fanout.decided
 
     @property
@@ -185,13 +185,13 @@ class Scheduler:
         )
 
     def wake_at(self) -> float | None:
-        """The next instant that matters, in monotonic seconds; None if only an event can change anything."""
+        """Return the next instant that matters, in monotonic seconds; None if only an event can change anything."""
         if self._stopping or self._token.awaited:
             return None
         at = self._open_mailboxes.next_timer_at()
         if self._open_mailboxes.has_ready and self._held_until is None:
-            if self._breaker.opens_at > self._now:
-                at = min(at, self._breaker.opens_at)
+            if self._breaker.calls_again_at > self._now:
+                at = min(at, self._breaker.calls_again_at)
             elif self._breaker.places(len(self._flights), self._now) > 0:
                 at = min(at, self._batching.wakes_at)
         return at if at < inf else None
@@ -248,7 +248,7 @@ class Scheduler:
         self._open_mailboxes.open(mailbox, self._now)
 
     def _give(self, commands: list[Command]) -> None:
-        """Add commands to the answer; a run halts once, for the first reason."""
+        """Add commands to those that are returned. A run halts only once, for the first reason."""
         for command in commands:
             if isinstance(command, Halt):
                 self._halt(command.reason, command.reply)
@@ -258,7 +258,8 @@ class Scheduler:
     def _look_at_suspects(self) -> None:
         """Decide about the mailboxes that answer 401 to a fresh token, once no other mailbox can show that the token is good.
 
-        Where others went through earlier in this run, with a token that these were refused as well, it is the mailboxes.
+        If other mailboxes went through in this run, the suspects are closed. The run halts if none did, if a suspect itself went
+        through earlier, or if there are too many suspects: then the 401 is about the app.
         """
         suspects = self._token.suspects
         if not suspects or self._stopping or self._token.awaited:

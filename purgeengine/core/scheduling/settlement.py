@@ -1,8 +1,8 @@
-"""What becomes of the rows of a batch that has ended: each is settled, returned to its mailbox, or closed with it.
+"""What happens to the rows of a batch that has ended: each is settled, returned to its mailbox, or closed with it.
 
-Every row of an ended batch passes through here exactly once, and leaves one entry. A settled row has its outcome for good; a
-returned row is sent again, in doubt or not. A `Settlement` is a value: the entries, and what the batch says about the run. What it
-says about a mailbox, the `Mailbox` takes in itself.
+Every row of an ended batch passes through here exactly once and is in exactly one entry. A settled row has its outcome for good.
+A returned row is sent again, in doubt or not. A `Settlement` is a value: the entries, and what the batch says about the run. What
+the batch says about a mailbox goes into the `Mailbox` itself.
 """
 
 from __future__ import annotations
@@ -31,21 +31,24 @@ from purgeengine.run_limits import Limits
 
 NO_REPLY = Reply(0, message="Graph's answer did not mention this row.")
 WAIT_TOO_LONG = Reply(0, message=f"{WAIT_TOO_LONG_SAYS}.")
-"""For a mailbox that an earlier run was told to leave alone for so long."""
+"""The reply for a mailbox that Graph, in an earlier run, asked to wait for longer than a run waits."""
 FAILED_DEPENDENCY = 424
-NOTHING_SAID = RunNews()
+NO_NEWS = RunNews()
 ALL_PURGED = RunNews(went_through=True, proven=True)
 
 
 class Settlement(NamedTuple):
-    """What the end of a batch leaves: entries for the ledger, in their order, and what it says about the run."""
+    """What the end of a batch leaves: entries for the ledger, in their order, and what the batch says about the run."""
 
     entries: tuple[Entry, ...]
-    news: RunNews = NOTHING_SAID
+    news: RunNews = NO_NEWS
 
 
 class Settler:
-    """Settles ended batches, one call for each. It keeps nothing from one batch to the next."""
+    """Settles ended batches, one call for each batch. It keeps nothing from one batch to the next.
+
+    ``now`` is in monotonic seconds. Every method records the end of the batch in its mailboxes.
+    """
 
     def __init__(
         self, limits: Limits, backoff: Backoff, verdicts: VerdictTable = TABLE, token: TokenWatch | None = None
@@ -56,12 +59,12 @@ class Settler:
         self._rows = RowJudge(backoff, verdicts, self._token)
 
     def settle(self, flight: Flight, answer: Answer, now: float) -> Settlement:
-        """Settle a batch by its sub-responses. A row that was not answered, or answered in two ways, is in doubt."""
+        """Settle a batch by its sub-responses. A row without a sub-response, or with two that differ, is in doubt."""
         replies = answer.replies
         assert replies is not None, "the batch was refused as a whole"
-        if list(replies.values()).count(PURGED_REPLY) == flight.size:  # nearly always, and nothing to judge
+        if list(replies.values()).count(PURGED_REPLY) == flight.size:  # nearly always: no reply needs a judgement
             return self._all_purged(flight, now)
-        # Whether the token is good is found out before any 401 is judged: the order of the rows must not matter.
+        # A good token is recognised before any 401 is judged, so that the order of the rows does not matter.
         proven = any(reply is not None and self._rows.is_good(reply) for reply in replies.values())
         if proven:
             self._token.proven(flight.token_generation)
@@ -96,7 +99,7 @@ class Settler:
         )
 
     def _all_purged(self, flight: Flight, now: float) -> Settlement:
-        """Every row of the batch was purged; neighbours share an entry."""
+        """Settle a batch of which every row was purged. Neighbours share an entry."""
         self._token.proven(flight.token_generation)
         batch, lane = flight.batch.number, flight.batch.lane
         entries = []
@@ -129,14 +132,14 @@ class Settler:
         return judged
 
     def _taken_in(self, flight: Flight, mailbox: Mailbox, news: MailboxNews, now: float) -> list[Entry]:
-        """Let the mailbox take in what its replies say; the entries of that."""
+        """Tell the mailbox what its replies say, and return the entries of that."""
         lane = flight.batch.lane
         mailbox.answered(news, flight.sent_at, now, lane=lane, limits=self._limits, backoff=self._backoff)
         if news.blame is Blame.UNSETTLED:
             self._token.suspect(mailbox)
         entries: list[Entry] = []
-        if news.wait_s:  # also of one that closes: another run may be about to ask it
-            until = now + news.wait_s  # the instant that the mailbox keeps: a resumed run must come to the same one
+        if news.wait_s:  # recorded even if the mailbox closes: another run may use it
+            until = now + news.wait_s  # computed as the mailbox does, so that a resumed run gets the same instant
             entries.append(MailboxBlocked(mailbox.number, until - now))
         entries += _returned(mailbox, [attempt for _, attempt in news.returned])
         return entries
@@ -144,19 +147,28 @@ class Settler:
     # --------------------------------------------------------------------------------------- batches without sub-responses
 
     def settle_refused(self, flight: Flight, reply: Reply, now: float, wait_s: float = 0.0) -> Settlement:
-        """Graph refused the batch as a whole and carried nothing out, which is not these rows' fault: all are sent again."""
+        """Settle a batch that Graph refused as a whole through no fault of its rows: all rows are sent again.
+
+        Nothing was carried out. The rows may leave after ``wait_s`` seconds.
+        """
         for mailbox, attempts in flight.shares:
             mailbox.refused(len(attempts), now, lane=flight.batch.lane)
         return Settlement(self._all_again(flight, reply, lambda attempt: now + wait_s, counted=False))
 
     def settle_intercepted(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> Settlement:
-        """Somebody in between said no, and Graph did not get it. ``counted`` is False while nothing else goes through either."""
+        """Settle a batch that something between here and Graph refused, so that Graph did not get it.
+
+        ``counted`` says whether the attempts count as failed. It is False while no other call goes through either.
+        """
         for mailbox, attempts in flight.shares:
             mailbox.refused(len(attempts), now, lane=flight.batch.lane)
         return Settlement(self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted))
 
     def settle_one_by_one(self, flight: Flight, now: float) -> Settlement:
-        """Graph refused the batch as a whole because of one of its rows: each travels alone from now on, to find that row."""
+        """Settle a batch that Graph refused as a whole because of one of its rows.
+
+        Each row travels alone from now on, so that the faulty row is found.
+        """
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
             mailbox.refused(len(attempts), now, lane=flight.batch.lane)
@@ -165,7 +177,7 @@ class Settler:
         return Settlement(tuple(entries))
 
     def settle_for_good(self, flight: Flight, reply: Reply, now: float) -> Settlement:
-        """Graph refused the batch, and it held a single row: that row is refused."""
+        """Settle a batch of a single row that Graph refused as a whole: the row is refused."""
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
             mailbox.refused(len(attempts), now, lane=flight.batch.lane)
@@ -175,10 +187,11 @@ class Settler:
     def settle_lost(
         self, flight: Flight, reply: Reply, now: float, *, counted: bool, cooldown_s: float | None
     ) -> Settlement:
-        """No answer tells what became of the rows: all are in doubt and sent again.
+        """Settle a batch without an answer: all rows are in doubt and are sent again.
 
-        ``counted`` is False while the service is out, which says nothing about these rows. The service may still be running the
-        batch for ``cooldown_s`` seconds, and its mailboxes wait; None where it has ended its work.
+        ``counted`` says whether the attempts count as failed. It is False during an outage, which says nothing about these rows.
+        The service may still be running the batch for ``cooldown_s`` seconds, and its mailboxes wait. None means that the service
+        has ended its work.
         """
         for mailbox, attempts in flight.shares:
             mailbox.lost(len(attempts), now, lane=flight.batch.lane, cooldown_s=cooldown_s)
@@ -188,7 +201,7 @@ class Settler:
         return Settlement(entries, RunNews(unanswered=flight.size))
 
     def settle_never_sent(self, flight: Flight, now: float) -> Settlement:
-        """The batch did not reach Graph, so that this was no sending."""
+        """Settle a batch that did not reach Graph. The attempts do not count."""
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
             mailbox.never_sent(len(attempts), lane=flight.batch.lane)
@@ -199,7 +212,10 @@ class Settler:
         return Settlement(tuple(entries))
 
     def _after_backoff(self, reply: Reply, now: float) -> Callable[[Attempt], float]:
-        """The instant from which a row may be sent again; a wait that was asked for is kept by the circuit breaker."""
+        """Return a function that gives the instant from which a row may be sent again.
+
+        A wait that Graph asked for is kept by the circuit breaker, and not here.
+        """
         return lambda attempt: now + self._backoff.item_wait_s(attempt.failures + 1, Reply(reply.status))
 
     def _all_again(
@@ -211,7 +227,7 @@ class Settler:
         counted: bool,
         in_doubt: bool = False,
     ) -> tuple[Entry, ...]:
-        """Send every row again, unless it has had its attempts; the mailboxes know already that the batch has ended."""
+        """Send every row again, unless it has used up its attempts. The mailboxes have recorded the end of the batch before."""
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
             returned = []
@@ -230,9 +246,10 @@ class Settler:
     # ------------------------------------------------------------------------------------------------- closed mailboxes
 
     def close(self, mailbox: Mailbox) -> Settlement:
-        """Settle the rows of a mailbox that closes. Rows sent before end with it; those never sent are skipped, most by the ledger.
+        """Settle the rows of a mailbox that closes.
 
-        Nothing of it may be in flight: a row that comes back later would find its mailbox closed and would wait for ever.
+        Rows that were sent before get its outcome. Rows that were never sent are skipped; the ledger adds most of them by itself.
+        None of its rows may be in flight, because a row that came back later would wait for ever in a closed mailbox.
         """
         assert mailbox.closing is not None, "closed without a reason"
         assert not mailbox.in_flight, "closed while in flight"
@@ -246,18 +263,21 @@ class Settler:
         return Settlement((*entries, MailboxClosed(mailbox.number, reply, skipped)))
 
     def give_up(self, mailbox: Mailbox) -> Settlement:
-        """Close a mailbox that an earlier run was told to leave alone for longer than a run waits."""
+        """Close a mailbox that Graph, in an earlier run, asked to wait for longer than a run waits."""
         mailbox.close_with(Outcome.EXHAUSTED, WAIT_TOO_LONG)
         return self.close(mailbox)
 
     def close_suspect(self, mailbox: Mailbox) -> Settlement:
-        """Close a mailbox that answers 401, once no other mailbox is left that could show whose the 401 is."""
+        """Close a mailbox that answers 401, once no other mailbox can show what the 401 is about."""
         mailbox.close_with(Outcome.REFUSED, mailbox.refusal)
         return self.close(mailbox)
 
 
 def _returned(mailbox: Mailbox, attempts: Sequence[Attempt]) -> list[Entry]:
-    """The entries of rows that go back to their mailbox. Where it closes in this very turn, they are settled with it instead."""
+    """Return the entries of rows that go back to their mailbox.
+
+    If the mailbox closes in this turn, there are none, because its rows are settled with it.
+    """
     return [] if mailbox.closes_now else [Returned(*attempt) for attempt in attempts]
 
 

@@ -1,8 +1,8 @@
-"""What refusals of the token mean: one renewal for all batches that carried it, and an end when renewing does not help.
+"""What refusals of the token mean: one renewal for all batches that carried it, and an end if renewals do not help.
 
-A 401 for a single row may also be about its mailbox alone (on premises in a hybrid tenant, or none). To tell the two apart, the
-token is renewed once; then a success of any other mailbox proves the fresh token, and the 401 is the mailbox's. Until then the
-mailboxes that were refused are *suspects*: parked, and asked no more.
+A 401 for a single row may be about its mailbox alone, for example a mailbox that is on premises in a hybrid tenant. To tell the
+two apart, the token is renewed once. Then a success in any other mailbox proves that the fresh token is good, and that the 401 is
+about the mailbox. Until then the refused mailboxes are *suspects*: they are parked and sent nothing.
 """
 
 from __future__ import annotations
@@ -15,39 +15,46 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.news import Blame
 
 RENEWALS_WITHOUT_SUCCESS_MAX = 2
-"""Tokens that Graph may refuse in a row, nothing going through between, before the run stops."""
+"""Tokens that Graph may refuse in a row, without a success between them, before the run stops."""
 FRESH_S = 300.0
-"""Seconds for which a renewed token is certainly valid: tokens live for an hour, and a wrong clock costs some minutes at most."""
+"""Seconds for which a renewed token is certainly valid. A token lives for about an hour, and a wrong clock costs some minutes at
+most."""
 
 
 class TokenStep(Enum):
     """What to do about a refused token."""
 
-    NOTHING = "it left with a token that is being replaced, or has been"
-    RENEW = "get another"
-    GIVE_UP = "others were refused as well"
+    NOTHING = "the batch left with an older token, or a renewal is under way"
+    RENEW = "get another token"
+    GIVE_UP = "renewed tokens were refused as well"
 
 
 class TokenWatch:
-    """``generation`` numbers the tokens; each batch remembers the one it left with."""
+    """Judges refusals of the token.
+
+    ``generation`` numbers the tokens, and each batch remembers the number it left with. ``awaited`` is true while a renewal runs.
+    """
 
     def __init__(self, *, renewable: bool = True) -> None:
         self._renewable = renewable
         self.generation = 0
         self.awaited = False
         self.claims = ""
-        """What Graph wanted when it last refused the current token (JSON), or empty."""
+        """The claims challenge of the last refusal of the current token, as JSON; empty if Graph sent none."""
         self._renewal: RenewToken | None = None
         self.suspects: dict[int, Mailbox] = {}
-        """The mailboxes that the fresh token is refused for, by number, while nothing has gone through with it."""
+        """By number, the mailboxes that refuse the fresh token while nothing has gone through with it."""
         self.ever_proven = False
-        """Whether anything went through with any token of this run."""
+        """True if a row was purged or found gone with any token of this run."""
         self._proven = False
         self._renewed_at = -inf
         self._renewals_without_success = 0
 
     def refused(self, generation: int, batch: int = 0, claims: str = "") -> TokenStep:
-        """Graph refused the token of that generation, which ``batch`` left with, and wants ``claims`` (JSON) of the next one."""
+        """Record that Graph refused the token with the number ``generation``, and return what to do.
+
+        ``batch`` left with that token. ``claims`` is the claims challenge for the next token (JSON), or empty.
+        """
         if generation == self.generation:
             self.claims = claims or self.claims
         if self.awaited or generation != self.generation:
@@ -60,27 +67,27 @@ class TokenWatch:
         return TokenStep.RENEW
 
     def renewal(self) -> RenewToken | None:
-        """The renewal that `refused` has asked for since the last call, with the claims of all refusals until now; else None."""
+        """Return the renewal that is due, with the claims of all refusals until now; None if none is due since the last call."""
         renewal, self._renewal = self._renewal, None
         return None if renewal is None else RenewToken(renewal.batch, self.claims)
 
     def blame(self, generation: int, now: float) -> Blame:
-        """Whose the 401 for a row is that was sent with the token of that generation."""
+        """Return what a 401 for a row is about that was sent with the token numbered ``generation``."""
         if self.awaited or generation != self.generation:
             return Blame.OLD_TOKEN
         if now - self._renewed_at > FRESH_S:
             if self._renewable:
                 return Blame.TOKEN
-            self._renewed_at, self._proven = now, False  # what goes through from now on shows that it has not ended
+            self._renewed_at, self._proven = now, False  # a success from now on shows that the token has not ended
         return Blame.MAILBOX if self._proven else Blame.UNSETTLED
 
     def suspect(self, mailbox: Mailbox) -> None:
-        """Park a mailbox until something goes through, or another token comes."""
+        """Park a mailbox until something goes through, or until another token comes."""
         mailbox.park()
         self.suspects[mailbox.number] = mailbox
 
     def released(self) -> list[Mailbox]:
-        """Let the suspects go; answers them."""
+        """Release all suspects, and return them."""
         if not self.suspects:  # nearly always
             return []
         found = list(self.suspects.values())
@@ -90,7 +97,7 @@ class TokenWatch:
         return found
 
     def renewed(self, now: float = 0.0) -> None:
-        """Another is in use."""
+        """Record that another token is in use from ``now`` on (monotonic seconds)."""
         self.awaited = False
         self.generation += 1
         self.claims = ""
@@ -98,10 +105,10 @@ class TokenWatch:
         self._renewed_at = now
 
     def proven(self, generation: int) -> None:
-        """A row was purged or found gone with the token of that generation."""
+        """Record that a row was purged or found gone with the token numbered ``generation``."""
         self.ever_proven = True
         self._proven = self._proven or generation == self.generation
 
     def went_through(self) -> None:
-        """Something was done with the current token."""
+        """Record a success with the current token."""
         self._renewals_without_success = 0

@@ -12,7 +12,10 @@ from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A look at the scheduler's parts at ``now``; sending is expected to be allowed again at ``held_until``, if it is not now."""
+    """The state of the scheduler at ``now``.
+
+    Instants are monotonic seconds. ``held_until`` is when sending is expected to be allowed again; None while it is allowed.
+    """
 
     now: float
     held_until: float | None
@@ -23,38 +26,38 @@ class View:
     throttled: int
     """Sub-requests that Graph has refused as too fast so far."""
     rows_unanswered: int
-    """Sub-requests whose call brought no answer to them so far."""
+    """Sub-requests whose call got no answer so far."""
 
     @property
     def blocked_for_s(self) -> float:
-        """Seconds for which nothing may leave; 0 while batches may."""
-        return max(0.0, self.breaker.opens_at - self.now)
+        """Seconds for which nothing may leave because of a wait or an outage; 0 while batches may leave."""
+        return max(0.0, self.breaker.calls_again_at - self.now)
 
     @property
     def unanswered(self) -> bool:
         """True if nothing may leave because calls failed, and not because Graph asked for a wait."""
-        return self.breaker.on_its_own
+        return self.breaker.opened_by_failures
 
     @property
     def held_for_s(self) -> float | None:
-        """Seconds until sending is expected to be allowed again; None while it is."""
+        """Seconds until sending is expected to be allowed again; None while it is allowed."""
         return None if self.held_until is None else max(0.0, self.held_until - self.now)
 
     @property
     def held_s(self) -> float:
-        """Seconds in which sending was not allowed, so far."""
+        """Seconds in which sending was not allowed so far."""
         return self.eta.held_s(self.now)
 
     @property
     def ends_at(self) -> float:
-        """When the run is likely to end by what is left; hours in which it may not send come on top."""
+        """When the run is likely to end, in monotonic seconds. Hours in which it may not send are not included."""
         settled = sum(rows * mailboxes for rows, mailboxes in self.open_mailboxes.settled().items())
         return self.eta.ends_at(
             self.open_mailboxes,
             self.batching.unread,
             settled,
             self.throttled + self.rows_unanswered,
-            self.breaker.opens_at,
+            self.breaker.calls_again_at,
             self.now,
             self.batching.kinds,
         )
@@ -65,5 +68,5 @@ class View:
         return self.eta.closeness(self.open_mailboxes.settled(), self.batching.kinds)
 
     def throttled_mailboxes(self) -> int:
-        """Open mailboxes that Graph has told to wait."""
+        """Return how many open mailboxes wait because Graph throttled them."""
         return self.open_mailboxes.throttled(self.now)

@@ -214,18 +214,18 @@ class Ledger:
 
     # -------------------------------------------------------------------------------------------- what earlier runs left
 
-    def mailboxes(self, *, now_utc_ms: int, quarantine_s: float, window_s: float) -> Iterator[MailboxOpened]:
+    def mailboxes(self, *, now_utc_ms: int, cooldown_s: float, window_s: float) -> Iterator[MailboxOpened]:
         """Yield the unfinished mailboxes that are not closed, the largest first. Each is read when the caller asks for it.
 
-        ``quarantine_s`` is the time in seconds for which the service may still run a batch whose answer was lost (the
+        ``cooldown_s`` is the time in seconds for which the service may still run a batch whose answer was lost (the
         cooldown). ``window_s`` is the time in seconds for which the service counts a request.
         """
         with self._readable():
-            yield from unfinished_mailboxes(self._reading, now_utc_ms, quarantine_s, window_s)
+            yield from unfinished_mailboxes(self._reading, now_utc_ms, cooldown_s, window_s)
 
     def has_work(self) -> bool:
         """True if at least one row is left to send."""
-        return next(self.mailboxes(now_utc_ms=0, quarantine_s=0.0, window_s=0.0), None) is not None
+        return next(self.mailboxes(now_utc_ms=0, cooldown_s=0.0, window_s=0.0), None) is not None
 
     def run_blocked_for_s(self, now_utc_ms: int) -> float:
         """Seconds left of a wait that Graph asked of the whole app."""

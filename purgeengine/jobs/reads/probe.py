@@ -69,7 +69,7 @@ def sample_ledger(ledger: Ledger, most: int, seed: int | None) -> dict[int, Item
             mailbox.end - mailbox.next,
             mailbox.next if mailbox.next < mailbox.end else mailbox.unsettled[0].position,
         )
-        for mailbox in ledger.mailboxes(now_utc_ms=0, quarantine_s=0.0, window_s=0.0)
+        for mailbox in ledger.mailboxes(now_utc_ms=0, cooldown_s=0.0, window_s=0.0)
     ]
     chosen = [open_rows[index] for index in spread([rows for _, rows, _ in open_rows], most, random.Random(seed))]
     items = ledger.items([position for _, _, position in chosen])

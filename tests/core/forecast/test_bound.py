@@ -1,4 +1,4 @@
-"""The least time that any schedule can take: what sets it, and that what it is made of is right."""
+"""Tests of the lower bound: which limit sets it, and that no schedule of the model is faster."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SIXTEEN = Limits(connections=16)
     ],
 )
 def test_each_limit_decides_some_job(job: list[int], limits: Limits, which: str) -> None:
-    """One large mailbox, one over its window, many small ones, a slow app, and few mailboxes on few connections."""
+    """Each limit sets the bound of some job, such as one large mailbox, many small ones, or a slow app."""
     bounds = bound(by_rows(job), limits, USUAL, "all")
     assert getattr(bounds, which) == pytest.approx(bounds.least_s, rel=0.03)
 
 
 def test_more_connections_never_make_a_job_longer_nor_more_rows_shorter() -> None:
-    """Over random jobs, on both services."""
+    """Over random jobs, more connections never raise the bound, and more rows never lower it."""
     rng = random.Random(5)
     for _ in range(20):
         job = [round(exp(rng.uniform(0, 9))) for _ in range(rng.randint(1, 40))]
@@ -55,7 +55,7 @@ def test_nothing_to_do_takes_no_time() -> None:
     [(1, 0.025), (10_000, 250.0), (10_001, 600.025), (20_000, 850.0), (20_001, 1_200.025)],
 )
 def test_the_bounds_of_a_job(largest: int, window_s: float) -> None:
-    """Each limit by hand: rows over slots; whole windows and the rest of the last; full batches over connections; the rate."""
+    """Each bound equals a value worked out by hand: slots, request window, connections, and the rate of the app."""
     bounds = bound(by_rows([largest, *[1] * 999]), Limits(connections=16, requests_per_s=500), Root(), "all")
     rows = largest + 999
     assert bounds.slots_s == pytest.approx(largest * 0.1 / 4)
@@ -65,7 +65,7 @@ def test_the_bounds_of_a_job(largest: int, window_s: float) -> None:
 
 
 def least_connection_s(menu: list[Shape], slot_s: float) -> float:
-    """The fewest connection-seconds of a row that may cost so many slot-seconds: all shapes and all mixtures of two, tried."""
+    """Return the fewest connection-seconds of a row with this many slot-seconds, by trying all shapes and mixtures of two."""
     quick = [shape for shape in menu if shape.slot_s <= slot_s * (1 + 1e-12)]
     found = [shape.connection_s for shape in quick]
     for one, other in combinations(menu, 2):
@@ -75,7 +75,7 @@ def least_connection_s(menu: list[Shape], slot_s: float) -> float:
 
 
 def halved_s(rows_by_size: dict[int, int], menu: list[Shape], connections: int) -> float:
-    """The time in which the connection-seconds just fit, found by halving an interval."""
+    """Return the time in which the connection-seconds just fit, found by halving an interval."""
     low, high = 0.0, 1e6
     for _ in range(80):
         middle = (low + high) / 2
@@ -92,7 +92,7 @@ def halved_s(rows_by_size: dict[int, int], menu: list[Shape], connections: int) 
 def test_connections_just_suffice_for_the_coupled_bound(
     job: dict[int, int], dispatch: Dispatch, items_max: int
 ) -> None:
-    """The same time as by trying every call of up to so many rows, every mixture of two, and halving an interval."""
+    """The coupled bound is the time found by trying every shape and every mixture of two, and halving an interval."""
     limits = Limits(connections=16, batch_items_max=items_max)
     lane_row_s = 0.1 + 0.06 / items_max
     menu = [Shape(0, lane_row_s, lane_row_s)]
@@ -105,7 +105,7 @@ def test_connections_just_suffice_for_the_coupled_bound(
 
 
 def test_random_jobs_on_random_hulls_take_as_long_as_halving_an_interval_finds() -> None:
-    """A hundred: up to ten sizes up to 20,000 rows, up to eight shapes, up to 64 connections."""
+    """For a hundred random jobs on random hulls, the coupled bound is the time found by halving an interval."""
     rng = random.Random(9)
     for _ in range(100):
         slot_s, slope, connection_s = rng.uniform(0.05, 0.5), rng.uniform(0.5, 2.0), 5.0
@@ -121,11 +121,11 @@ def test_random_jobs_on_random_hulls_take_as_long_as_halving_an_interval_finds()
 
 
 def test_nothing_takes_no_time_whatever_carries_it() -> None:
-    """No rows, and nothing to search."""
+    """Without rows the coupled bound is 0."""
     assert coupled_s({}, (Shape(0, LANE_ROW_S, LANE_ROW_S),), 16, 4) == 0.0
 
 
 def test_the_least_time_is_the_greatest_bound() -> None:
-    """Whichever it is."""
+    """The lower bound is the greatest of the bounds, whichever that is."""
     for place in range(5):
         assert Bound(*(9.0 if n == place else 1.0 for n in range(5))).least_s == 9.0

@@ -1,4 +1,4 @@
-"""How long calls are expected to take: closed forms, and services that are played call by call."""
+"""Tests of the expected times of calls, against closed forms and against services that are played call by call."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from purgeengine.core.forecast.latency import USUAL, Dispatch, Latency
 from tests.support.plain_times import Root
 
 EVEN = Latency(overhead_s=0.1, item_median_s=0.2, item_sigma=1e-9)
-"""Every row takes 0.2 s and every call 0.1 s: twenty rows at once 0.3 s, four at a time 1.1 s, in a lane 4.1 s."""
+"""Every row takes 0.2 s and every call 0.1 s. Twenty rows take 0.3 s at once, 1.1 s four at a time, and 4.1 s in a lane."""
 
 
 def test_calls_take_what_is_assumed_until_they_are_timed() -> None:
-    """On a service that runs a batch at once, and on one that runs four of its rows at a time."""
+    """Until a call is timed, every kind takes what is assumed, for both ways in which a service runs a batch."""
     times = CallTimes(20, Root())
     assert not times.timed
     for size in range(1, 21):
@@ -34,7 +34,7 @@ def test_calls_take_what_is_assumed_until_they_are_timed() -> None:
 def test_a_service_that_is_so_many_times_slower_is_known_to_be_from_its_first_call(
     slower: float, dispatch: Dispatch
 ) -> None:
-    """Whatever call that was, and in whatever order others followed: of each kind, that was timed or not."""
+    """If a service is slower by one factor for all calls, the first call of any kind gives the right times of all kinds."""
     rng = random.Random(3)
     for calls in (1, 2, 50):
         times = CallTimes(20, EVEN, remembered=20)
@@ -52,9 +52,10 @@ def test_a_service_that_is_so_many_times_slower_is_known_to_be_from_its_first_ca
 
 
 def test_a_kind_has_its_own_slowness_as_far_as_it_was_timed() -> None:
-    """Forty calls of 20 rows as assumed and forty of 10 rows at four times that: half their own and half that of all.
+    """After forty calls, half of a kind's slowness is its own and half is that of all batches.
 
-    Assumed are 0.56 and 0.31 s. All took (22.4 + 49.6) / (22.4 + 12.4) = 60/29 as long as assumed.
+    Forty calls of 20 rows take what is assumed (0.56 s), and forty of 10 rows four times that (0.31 s assumed). All took (22.4 +
+    49.6) / (22.4 + 12.4) = 60/29 as long as assumed.
     """
     times = CallTimes(20, Root())
     for _ in range(40):
@@ -67,7 +68,7 @@ def test_a_kind_has_its_own_slowness_as_far_as_it_was_timed() -> None:
 
 
 def test_lanes_are_timed_by_their_rows() -> None:
-    """Half as long again for each row and for each call: one that broke after its second row says as much for its rows."""
+    """A lane that broke after its second row counts by two rows, and gives the same slowness as a full lane."""
     for lanes in ([20], [2], [20, 10, 2, 1]):
         times = CallTimes(20, EVEN)
         for rows in lanes:
@@ -76,7 +77,7 @@ def test_lanes_are_timed_by_their_rows() -> None:
 
 
 def test_a_lane_counts_by_how_much_of_a_full_one_it_was() -> None:
-    """A hundred calls as assumed, and lanes that take twice as long: 200 of 1 row at 0.16 s are worth 15.5 full ones at 2.06 s."""
+    """Short lanes weigh by their share of a full lane: 200 of one row (0.16 s) weigh as much as 15.5 full ones (2.06 s)."""
     times = CallTimes(20, Root())
     for _ in range(100):
         times.batch_answered(20, 0.56)
@@ -88,7 +89,7 @@ def test_a_lane_counts_by_how_much_of_a_full_one_it_was() -> None:
 
 
 def test_in_the_end_the_mean_of_a_kind_is_its_own() -> None:
-    """Ten thousand calls of two sizes, of which the service runs one twice as fast as assumed and the other three times slower."""
+    """After ten thousand calls, each size has its own mean: one twice as fast as assumed, the other three times slower."""
     times = CallTimes(20, Root())
     for _ in range(10_000):
         times.batch_answered(20, 0.28)
@@ -98,7 +99,7 @@ def test_in_the_end_the_mean_of_a_kind_is_its_own() -> None:
 
 
 def test_older_answers_fade() -> None:
-    """Two thousand calls of 1 s, then 500 of 3 s: with 500 remembered, the old ones keep a share of 1 / e. Lanes alike."""
+    """With 500 answers remembered, 500 calls of 3 s leave 2,000 earlier ones of 1 s a share of 1 / e. Lanes fade alike."""
     old, new = exp(-1) * (1 - exp(-4)), 1 - exp(-1)
     mean = (old + 3 * new) / (old + new)
     batches, lanes, whole_run = CallTimes(20, EVEN, 500), CallTimes(20, EVEN, 500), CallTimes(20, EVEN)
@@ -114,7 +115,7 @@ def test_older_answers_fade() -> None:
 
 
 def played_s(rng: random.Random, rows: int, at_once: int, median_s: float) -> float:
-    """Seconds of one call of a service with 0.1 s a call and lognormal items, of which so many run at a time."""
+    """Return the seconds of one played call: 0.1 s and lognormal items, of which this many run at a time."""
     ends = [0.0] * min(at_once, rows)
     for _ in range(rows):
         heapreplace(ends, ends[0] + median_s * rng.lognormvariate(0.0, 1.0))
@@ -123,9 +124,10 @@ def played_s(rng: random.Random, rows: int, at_once: int, median_s: float) -> fl
 
 @pytest.mark.parametrize(("dispatch", "at_once"), [("four", 4), ("all", 20)])
 def test_a_service_of_other_latencies_is_learned(dispatch: Dispatch, at_once: int) -> None:
-    """Items of a median of 0.2 s instead of 0.08: what was timed a thousand times is right to a twentieth, all else to a sixth.
+    """Times of a service with a median of 0.2 s instead of 0.08 s are learned.
 
-    The truth is the mean of as many calls again, played as well.
+    A kind that was timed a thousand times is right to a twentieth, and all other kinds to a sixth. The truth is the mean of as
+    many other played calls.
     """
     rng = random.Random(11)
     times = CallTimes(20)
@@ -144,7 +146,7 @@ def test_a_service_of_other_latencies_is_learned(dispatch: Dispatch, at_once: in
 
 
 def test_few_calls_of_a_size_are_not_believed_beyond_what_they_show() -> None:
-    """Three calls of a size on a service of which much is known: over 150 trials, a third of the error of their own mean."""
+    """If a service is well known, the time of a size with three calls has a third of the error of their own mean (150 trials)."""
     rng = random.Random(5)
     truth_s = USUAL.overhead_s + USUAL.longest_of_s(6)
     error = own_error = 0.0

@@ -1,4 +1,4 @@
-"""What a run will take, and what decides that: worked out by hand, and held against runs of the real scheduler."""
+"""Tests of the estimate before a run: worked out by hand, and compared with runs of the real scheduler."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from purgeengine.run_limits import Fanout, Limits
 from tests.support.cli_fixtures import rows_of, write_csv
 
 EVEN = Latency(overhead_s=0.1, item_median_s=0.2, item_sigma=1e-9)
-"""Every row takes 0.2 s and every call 0.1 s: a full batch, four rows at a time, 1.1 s; a lane of twenty 4.1 s, 0.205 s a row."""
+"""Every row takes 0.2 s and every call 0.1 s. A full batch, four rows at a time, takes 1.1 s, and a lane of twenty 4.1 s."""
 
 
 def test_many_small_mailboxes_take_what_the_connections_take() -> None:
-    """1,000 rows in 50 calls of 1.1 s on 5 connections: 11 s; to start and to end, 4 calls more."""
+    """Connections decide many small mailboxes: 50 calls of 1.1 s on 5 connections take 11 s, and 4 more calls."""
     found = estimate([10] * 100, Limits(connections=5), EVEN)
     assert (found.calls, found.decider) == (50, Decider.CONNECTIONS)
     assert found.least_s == pytest.approx(11.0, rel=1e-3)
@@ -30,7 +30,7 @@ def test_many_small_mailboxes_take_what_the_connections_take() -> None:
 
 
 def test_a_large_mailbox_takes_what_its_four_slots_take() -> None:
-    """800 rows in lanes of 0.205 s a row, four at once: 41 s; also beside others that have time for full batches."""
+    """Slots decide one large mailbox: 800 rows in four lanes, 0.205 s a row, take 41 s, also beside smaller ones."""
     for job in ([800], [800, *[10] * 100]):
         found = estimate(job, Limits(connections=16), EVEN)
         assert found.decider is Decider.SLOTS
@@ -40,14 +40,14 @@ def test_a_large_mailbox_takes_what_its_four_slots_take() -> None:
 
 
 def test_mailboxes_within_a_twentieth_of_the_least_time_decide_with_the_largest() -> None:
-    """Of 1,000, 960 and 940 rows the first two; the time of each by itself is told."""
+    """Mailboxes of 1,000 and 960 rows decide and one of 940 does not, and each has its own least time."""
     found = estimate([940, 1_000, 960], Limits(), EVEN)
     assert (found.deciding_rows, found.deciding_mailboxes) == (960, 2)
     assert found.of_a_mailbox_s(940) == pytest.approx(940 * 0.205 / 4, rel=1e-3)
 
 
 def test_a_mailbox_over_its_window_waits_for_whole_windows_and_takes_the_rest_of_the_last() -> None:
-    """25,000 rows: two windows of 600 s, then 5,000 rows at 0.2 s, four at once; 10,000 need no second window."""
+    """A mailbox of 25,000 rows takes two windows of 600 s and its last 5,000 rows; one of 10,000 needs no second window."""
     found = estimate([25_000], Limits(), EVEN)
     assert found.decider is Decider.WINDOW
     assert (found.limits_s, found.calls) == (1_200.0, 1_250)
@@ -60,18 +60,19 @@ def test_a_mailbox_over_its_window_waits_for_whole_windows_and_takes_the_rest_of
 
 
 def test_the_rate_of_the_app_decides_when_it_is_slow() -> None:
-    """One request a second decides over everything."""
+    """A rate of one request a second decides over all other limits."""
     found = estimate([1] * 100, Limits(requests_per_s=1), EVEN)
     assert (found.decider, found.least_s, found.deciding_mailboxes) == (Decider.RATE, 100.0, 0)
 
 
 def test_large_mailboxes_and_few_connections_decide_together() -> None:
-    """On a service that runs batches at once, 5 mailboxes of 600 rows want 20 connections for their lanes and there are 4.
+    """Slots and connections decide together if five large mailboxes want 20 connections for lanes and there are 4.
 
-    A full batch takes 0.3 s there, and a row 0.3 slot-seconds and 0.015 connection-seconds; in a lane 0.205 of both. Alone, the
-    slots take 600 * 0.205 / 4 = 30.75 s, and the connections 3,000 * 0.015 / 4 = 11.25 s. A mailbox that is to be done in T has
-    4 T / 600 slot-seconds a row, so that a share x of its rows can travel in full batches: 0.205 + 0.095 x = 4 T / 600. The 3,000
-    rows cost 0.205 - 0.19 x connection-seconds each, of which there are 4 T: x = 492 / 627, and T = 41.93.
+    On a service that runs batches at once, a full batch takes 0.3 s: 0.3 slot-seconds and 0.015 connection-seconds a row. A lane
+    takes 0.205 of both. Alone, the slots of a mailbox with 600 rows take 600 * 0.205 / 4 = 30.75 s, and the connections 3,000 *
+    0.015 / 4 = 11.25 s. A mailbox that is to be done in T has 4 T / 600 slot-seconds a row, so that a share x of its rows can
+    travel in full batches: 0.205 + 0.095 x = 4 T / 600. The 3,000 rows cost 0.205 - 0.19 x connection-seconds each, of which
+    there are 4 T. So x = 492 / 627, and T = 41.93.
     """
     found = estimate([600] * 5, Limits(connections=4, fanout=4), EVEN)
     assert found.decider is Decider.SLOTS_AND_CONNECTIONS
@@ -85,14 +86,14 @@ def test_large_mailboxes_and_few_connections_decide_together() -> None:
 
 
 def test_one_mailbox_by_itself_has_all_connections() -> None:
-    """On five connections, 930 rows take 47.7 s, less than 95 % of the 51.25 s of 1,000 rows; two such mailboxes take more."""
+    """A mailbox's own time assumes that it has all connections: 930 rows take 47.7 s, too little to decide beside 1,000."""
     found = estimate([1_000, 930], Limits(connections=5), EVEN)
     assert found.of_a_mailbox_s(930) == pytest.approx(930 * 0.205 / 4, rel=1e-3)
     assert (found.decider, found.deciding_rows, found.deciding_mailboxes) == (Decider.SLOTS, 1_000, 1)
 
 
 def test_smaller_batches_and_batches_that_run_at_once_begin_and_end_as_they_do() -> None:
-    """Batches of ten: 0.7 s each, a hundred on five connections. At once: 0.3 s each, fifty; and four calls more."""
+    """The calls to start and end are as long as the batches: 0.7 s for ten rows four at a time, 0.3 s for twenty at once."""
     small = estimate([10] * 100, Limits(connections=5, batch_items_max=10), EVEN)
     assert (small.calls, small.least_s) == (100, pytest.approx(14.0, rel=1e-3))
     assert small.expected_s == pytest.approx(14.0 + 4 * 0.7, rel=1e-3)
@@ -101,13 +102,16 @@ def test_smaller_batches_and_batches_that_run_at_once_begin_and_end_as_they_do()
 
 
 def test_a_job_of_one_call_takes_one_call_more_than_the_least() -> None:
-    """Twenty rows: 20 * 0.205 / 4 in lanes, and 1.1 s. A window of one request does not hold up a single row."""
+    """A job of one call is expected to take the least time and that one call.
+
+    Twenty rows take 20 * 0.205 / 4 s in lanes, and 1.1 s. A window of one request does not hold up a single row.
+    """
     assert estimate([20], Limits(), EVEN).expected_s == pytest.approx(1.025 + 1.1, rel=1e-3)
     assert estimate([1], Limits(mailbox_requests=1), EVEN).limits_s < 1.0
 
 
 def test_without_lanes_all_calls_are_full() -> None:
-    """800 rows of one mailbox in batches of twenty, 1.1 s each: 44 s; where four is the most of a mailbox, 0.3 s for four of it."""
+    """Without lanes, 800 rows of one mailbox take 44 s in full batches of 1.1 s; with a fanout of 4, four rows take 0.3 s."""
     assert estimate([800], Limits(serial_lanes=False), EVEN).least_s == pytest.approx(40 * 1.1, rel=1e-3)
     found = estimate([800], Limits(serial_lanes=False, fanout=4), EVEN)
     assert found.least_s == pytest.approx(200 * 0.3, rel=1e-3)
@@ -115,7 +119,7 @@ def test_without_lanes_all_calls_are_full() -> None:
 
 
 def test_nothing_to_do_takes_no_time_and_one_row_takes_one_call() -> None:
-    """Mailboxes without rows count for nothing."""
+    """No rows take no time, one row takes one call, and mailboxes without rows do not count."""
     for job in ([], [0, 0]):
         nothing = estimate(job, Limits())
         assert (nothing.calls, nothing.least_s, nothing.expected_s, nothing.decider) == (0, 0.0, 0.0, None)
@@ -130,7 +134,7 @@ def test_nothing_to_do_takes_no_time_and_one_row_takes_one_call() -> None:
     ids=lambda job: f"{len(job)}-up-to-{max(job)}",
 )
 def test_runs_of_the_real_scheduler_take_about_what_is_expected(job: list[int], fanout: Fanout) -> None:
-    """Simulated, at the latencies assumed: hardly sooner than the least time, and in the mean within 30 % of what is likely."""
+    """Simulated runs are hardly faster than the least time, and on average within 30 % of the estimate."""
     limits = Limits(fanout=fanout)
     found = estimate(job, limits)
     dispatch: Dispatch = "all" if fanout == 4 else "four"
@@ -143,7 +147,7 @@ def test_runs_of_the_real_scheduler_take_about_what_is_expected(job: list[int], 
 
 
 def planned(tmp_path: Path, counts: list[int], *more: str) -> str:
-    """What ``plan`` prints."""
+    """Return what ``plan`` prints."""
     source = write_csv(tmp_path / "input.csv", rows_of(counts))
     ended = CliRunner().invoke(plan, [str(source), *more], standalone_mode=False)
     assert ended.exception is None, ended.output
@@ -151,7 +155,7 @@ def planned(tmp_path: Path, counts: list[int], *more: str) -> str:
 
 
 def test_plan_names_the_mailboxes_that_decide(tmp_path: Path) -> None:
-    """In words and as JSON: the least time, what is likely, what decides, and the least time of each mailbox that does."""
+    """The plan command shows the least and the likely time, the limit that decides, and the deciding mailboxes."""
     told = planned(tmp_path, [300, 290, 20], "--mailbox-requests", "100")
     assert "At least 31 calls and 20 min 3 s, with 64 connections at usual latencies (assumed: " in told
     assert "Graph's limits on requests alone demand 20 min." in told
@@ -175,7 +179,7 @@ def test_plan_names_the_mailboxes_that_decide(tmp_path: Path) -> None:
 
 
 def test_plan_names_a_few_and_counts_the_others_and_none_where_no_mailbox_decides(tmp_path: Path) -> None:
-    """Seven that decide: five names and two more. With one connection it is that; short runs need no reason."""
+    """The plan command names five of seven deciding mailboxes, and none if the connections decide."""
     told = planned(tmp_path, [30] * 7, "--mailbox-requests", "10")
     assert told.count("at least by itself") == 5
     assert told.endswith("  and 2 more\n")

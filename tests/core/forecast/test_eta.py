@@ -1,4 +1,4 @@
-"""How a run goes beside the model: the time that is left, and how close it came to the least time. Worked out by hand."""
+"""Tests of the forecast during a run: the time left, and how close the run came to the least time. Worked out by hand."""
 
 from __future__ import annotations
 
@@ -40,12 +40,15 @@ CLOSED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 
 
 def full_batches(*mailboxes: int | MailboxOpened, **limits: Any) -> Scheduler:
-    """One connection, and batches of twenty rows of one mailbox: easy to reckon with."""
+    """Return a scheduler with one connection and batches of twenty rows of one mailbox, which is easy to work out by hand."""
     return a_scheduler(*mailboxes, **{"fanout": 20, "connections": 1, **limits})
 
 
 def test_a_window_tells_when_the_last_of_many_may_leave() -> None:
-    """Ten in 100 s. Six left in second 0 and two in second 3: two may leave now, six more at 101, two more at 104."""
+    """A window of ten requests in 100 s says when many requests can all have left.
+
+    With six requests counted in second 0 and two in second 3, two may leave now, six more at 101 s, and two more at 104 s.
+    """
     window = Window(10, 100.0)
     window.sent(8)
     window.answered(6, 0.0)
@@ -54,19 +57,19 @@ def test_a_window_tells_when_the_last_of_many_may_leave() -> None:
         assert window.carries_at(requests, 5.0) == at
     assert (
         window.carries_at(12 + 10, 5.0) == 5.0 + 200.0
-    )  # the two of now leave the window no sooner than after its length
+    )  # the two that may leave now stay in the window for its length
 
 
 # ------------------------------------------------------------------------------------------------ the time that is left
 
 
 def as_slow_as_one_row(duration_s: float) -> float:
-    """Seconds of a row in a full lane where a lane of one row took so long."""
+    """Return the seconds of a row in a full lane if a lane of one row took this long."""
     return duration_s / (0.06 + USUAL.item_s) * (0.06 + 20 * USUAL.item_s) / 20
 
 
 def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
-    """Of sixty rows in batches of twenty, 2 s each, one is done at 2 s: two are left, and it ends at 6 s."""
+    """Two batches of 2 s are left after the first of three, so that the run ends at 6 s."""
     scheduler = full_batches(60)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert scheduler.view.ends_at == pytest.approx(3 * (0.06 + USUAL.in_fours_s(20)), rel=1e-3)
@@ -79,7 +82,7 @@ def test_what_is_left_is_reckoned_with_calls_as_timed() -> None:
 
 
 def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
-    """Two thousand calls of 1 s, then 500 of 3 s: the old ones have faded to a share of 1 / e, less what was before them."""
+    """The time left follows recent calls: after 500 calls of 3 s, 2,000 earlier calls of 1 s keep a share of 1 / e."""
     recent, all_calls = CallTimes(20, remembered=RECENT_CALLS), CallTimes(20)
     eta = Eta(Limits(connections=1), recent, all_calls, 0.0)
     for duration_s, calls in ((1.0, 2_000), (3.0, 500)):
@@ -91,7 +94,7 @@ def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
 
 
 def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
-    """Twenty rows of the mailbox that is open and 65 to come, at twenty a second."""
+    """Rows of mailboxes that are not open yet count: twenty open rows and 65 to come, at twenty a second."""
     limits = Limits(fanout=20, connections=1, serial_lanes=False)
     scheduler = Scheduler(limits, random.Random(1), rows_left=105)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=0.0))
@@ -101,7 +104,7 @@ def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
 
 
 def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
-    """Nothing leaves for 30 s, and then three batches do, as long as usual: nothing has been timed."""
+    """After a wait of 30 s for the whole app, three batches are left, at the assumed times because none was timed."""
     scheduler = full_batches(60)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 429, wait=30.0), now=1.0)
@@ -109,7 +112,7 @@ def test_a_wait_of_the_whole_app_comes_before_what_is_left() -> None:
 
 
 def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None:
-    """The last answer says that nothing should be sent for 30 s."""
+    """A run without rows left ends now, even if its last answer asks for a wait of 30 s."""
     scheduler = full_batches(20)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, outer=Reply(200, retry_after_s=30.0)), now=1.0)
@@ -117,9 +120,10 @@ def test_a_run_that_has_nothing_left_ends_now_whatever_graph_asked_for() -> None
 
 
 def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> None:
-    """A hundred rows in four lanes of twenty, the first of which was denied: sixty need an answer, in three lanes.
+    """Of a closing mailbox only the rows in flight count.
 
-    One row took 0.5 s, where 0.06 s and a row were assumed: what is left of the mailbox takes as many times longer than assumed.
+    It had a hundred rows in four lanes of twenty, and the first lane was denied: sixty rows need an answer, in three lanes. One
+    row took 0.5 s, where 0.06 s and a row were assumed, so that the rest takes as many times longer than assumed.
     """
     scheduler = a_scheduler(100, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
@@ -128,7 +132,7 @@ def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> N
 
 
 def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
-    """Three are left of it; three refusals in 137 rows are foreseen for them."""
+    """All three rows left of a waiting mailbox count, with as many refusals for them as so far (three in 137 rows)."""
     scheduler = full_batches(60, 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     waiting = THROTTLED._replace(retry_after_s=500.0)
@@ -137,9 +141,9 @@ def test_a_mailbox_that_waits_needs_time_for_all_of_its_rows() -> None:
 
 
 def test_a_mailbox_that_waits_ends_no_sooner() -> None:
-    """Told to wait for 500 s with one row left, while the other has forty: a row of it, at four in a second, after the wait.
+    """A mailbox that waits for 500 s ends one row after that, while the other mailbox has forty rows.
 
-    One refusal in 139 rows is foreseen for what is left.
+    One refusal in 139 rows is expected for the rest.
     """
     scheduler = full_batches(60, 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
@@ -148,16 +152,16 @@ def test_a_mailbox_that_waits_ends_no_sooner() -> None:
 
 
 def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
-    """Ten requests in 100 s (and a second of slack): of 25 rows, ten at once, ten at 103 s, five 101 s later."""
+    """With ten requests in 101 s, 25 rows leave in three windows: ten at once, ten at 103 s, and five 101 s later."""
     scheduler = full_batches(25, mailbox_requests=10, mailbox_window_s=100.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batch.size == 10
     scheduler.handle(answer(batch), now=1.0)
-    assert 103.0 + 101.0 < scheduler.view.ends_at < 103.0 + 101.0 + 0.5  # and the time of a row
+    assert 103.0 + 101.0 < scheduler.view.ends_at < 103.0 + 101.0 + 0.5  # half a second covers the time of a row
 
 
 def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
-    """A second for the first of twenty, which broke the lane: a thousand rows, four at once, as many times slower."""
+    """A lane that broke at its first row took a second for that row: the other rows are expected to be as slow."""
     scheduler = a_scheduler(1_000, serial_lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     assert lane.lane
@@ -167,9 +171,9 @@ def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
 
 
 def test_where_graph_throttles_the_pace_so_far_holds() -> None:
-    """39 of 100 rows went through in 100 s, and one was refused: 61 take 156 s more, hours for sending, however quick calls are.
+    """If Graph throttles, the run ends no sooner than at the pace so far: after 39 of 100 rows in 100 s, 61 take 156 s.
 
-    Not in the first minute, which tells little; and not where nothing was refused: then the model knows of the wait.
+    Hours without sending do not count as time spent. The pace is not used in the first minute, or if nothing was refused.
     """
     for held_s in (0.0, 50.0):
         scheduler = full_batches(100)
@@ -191,7 +195,7 @@ def test_where_graph_throttles_the_pace_so_far_holds() -> None:
 
 
 def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
-    """A hundred rows in five seconds, then two calls without an answer: as much is in store for the other hundred."""
+    """If calls are lost, the run ends no sooner than at the pace so far, because other rows will fare likewise."""
     scheduler = full_batches(200)
     (batch,) = batches(scheduler.handle(now=0.0))
     for done in range(1, 6):
@@ -203,7 +207,7 @@ def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
 
 
 def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_come() -> None:
-    """Begun at 1,000 s: after 60 s, 39 rows are done and one was refused; 401 are left, most of them of mailboxes to come."""
+    """The pace counts from the start of the run (at 1,000 s), and for all 401 rows left, most of them in mailboxes to come."""
     limits = Limits(fanout=20, connections=1, serial_lanes=False)
     scheduler = Scheduler(limits, random.Random(1), now=1_000.0, rows_left=440)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=1_000.0))
@@ -214,7 +218,7 @@ def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_co
 
 
 def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
-    """25 s for 39 rows, most of it a wait: the other 61 are reckoned with calls of a second, not of ten."""
+    """After 25 s, most of it a wait, the other 61 rows are expected to take as long as timed calls, and not the pace so far."""
     scheduler = full_batches(100)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=23.0)), now=1.0)
@@ -224,7 +228,7 @@ def test_the_pace_of_the_first_minute_is_not_held_against_a_run() -> None:
 
 
 def test_where_nothing_went_through_there_is_no_pace() -> None:
-    """All twenty rows wait for 70 s: they are foreseen to take what they take then, and no time is told that nobody knows."""
+    """If no row went through, there is no pace, and the rows that wait are expected to take what they take after the wait."""
     scheduler = full_batches(20)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, rest=THROTTLED._replace(retry_after_s=70.0)), now=1.0)
@@ -233,7 +237,7 @@ def test_where_nothing_went_through_there_is_no_pace() -> None:
 
 
 def test_the_last_moments_of_a_quick_run_are_told() -> None:
-    """Calls of a tenth of a second: what is left takes no second."""
+    """With calls of a tenth of a second, the last rows are expected to take less than a second."""
     scheduler = full_batches(40)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch), now=0.1)
@@ -241,12 +245,12 @@ def test_the_last_moments_of_a_quick_run_are_told() -> None:
 
 
 def test_hours_without_sending_come_on_top() -> None:
-    """Nights of ten hours: twelve hours from 23:00 on are over 26 hours later, in the second night; --until may come first."""
+    """With nights of ten hours, twelve hours of work from 23:00 on end 26 hours later, unless ``--until`` comes first."""
     start = datetime(2026, 1, 1, 23, 0, tzinfo=UTC).timestamp()
     nights = SendingHours(((20 * 60, 6 * 60),), UTC)
     assert seconds_until_done(nights, start, 3_600.0) == 3_600.0
     assert seconds_until_done(nights, start, 12 * 3_600.0) == 26 * 3_600.0
-    assert seconds_until_done(nights, start - 5 * 3_600, 3_600.0) == 2 * 3_600 + 3_600.0  # it is 18:00
+    assert seconds_until_done(nights, start - 5 * 3_600, 3_600.0) == 2 * 3_600 + 3_600.0  # the start is at 18:00
     ended = SendingHours(nights.windows, UTC, start + 10 * 3_600)
     assert seconds_until_done(ended, start, 7 * 3_600.0) == 7 * 3_600.0
     assert seconds_until_done(ended, start, 7 * 3_600.0 + 1) is None
@@ -258,7 +262,7 @@ def test_hours_without_sending_come_on_top() -> None:
 
 @dataclass
 class Hand:
-    """A clock that is moved by hand; it is one minute past midnight."""
+    """A clock that a test moves. It begins one minute past midnight."""
 
     at: float = 0.0
 
@@ -270,7 +274,7 @@ class Hand:
 
 
 def test_a_wait_is_told_with_whose_it_is() -> None:
-    """Graph asked for it, or nobody answers and the next try is ours to wait for; the longer one is told."""
+    """The display says whether Graph asked for the wait or calls fail, by the longer of the two waits."""
     scheduler, clock = full_batches(400), Hand()
     standing = RunProgress(Tally(400, {}), scheduler, clock=clock)
     sent = batches(scheduler.handle(now=0.0))
@@ -289,7 +293,7 @@ def test_a_wait_is_told_with_whose_it_is() -> None:
 
 
 def test_the_line_tells_the_time_that_is_left_and_looks_every_two_seconds() -> None:
-    """Sixty rows, the first batch answered at 2 s: 4 s left. The answer at 3 s is seen at 4, until when the seconds are counted."""
+    """The line shows the time left, asks for it every two seconds, and counts down in between."""
     scheduler, clock, tally = full_batches(60), Hand(), Tally(60, {})
     standing = RunProgress(tally, scheduler, clock=clock)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -307,7 +311,7 @@ def test_the_line_tells_the_time_that_is_left_and_looks_every_two_seconds() -> N
 
 
 def test_the_line_says_when_the_run_will_be_ended_before() -> None:
-    """--until in a second, and sixty rows to go; or in an hour, which is long enough."""
+    """The line says if ``--until`` comes before the end, and does not if it comes an hour later."""
     scheduler = full_batches(60)
     scheduler.handle(now=10.0)
     standing = RunProgress(Tally(60, {}), scheduler, SendingHours((), UTC, until_utc=71.0), Hand(10.0))
@@ -317,7 +321,7 @@ def test_the_line_says_when_the_run_will_be_ended_before() -> None:
 
 
 class Terminal(io.TextIOWrapper):
-    """Somebody watches; bytes below and text above, as standard error is."""
+    """Standard error at a terminal: bytes below, text above."""
 
     def __init__(self) -> None:
         self.shown = io.BytesIO()
@@ -328,7 +332,7 @@ class Terminal(io.TextIOWrapper):
 
 
 def test_the_display_suits_who_watches() -> None:
-    """Quiet, a terminal, a log for people, a log for programs."""
+    """The display suits its reader: none if quiet, a line at a terminal, and log lines for people or for programs."""
     assert isinstance(a_display(quiet=True), Silence)
     assert isinstance(a_display(quiet=False, stream=io.StringIO()), Lines)
     assert isinstance(a_display(quiet=False, log_format="json", stream=io.StringIO()), Events)
@@ -338,7 +342,7 @@ def test_the_display_suits_who_watches() -> None:
 
 
 def test_what_is_said_on_a_signal_passes_above_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bar is taken away, the sentence told on a line of its own, and the bar drawn anew."""
+    """A sentence on a signal takes away the bar, stands on a line of its own, and the bar is drawn again below."""
     monkeypatch.setenv("TERM", "xterm")
     terminal, tally = Terminal(), Tally(60, {})
     monkeypatch.setattr(sys, "stderr", terminal)
@@ -353,7 +357,7 @@ def test_what_is_said_on_a_signal_passes_above_the_bar(monkeypatch: pytest.Monke
 
 
 def test_an_event_tells_programs_how_the_run_stands() -> None:
-    """Rows, outcomes and the time left, as one JSON object."""
+    """A log event has rows, outcomes and the time left as one JSON object."""
     scheduler, clock, tally, log = full_batches(60), Hand(), Tally(60, {Outcome.INVALID: 1}), io.StringIO()
     standing = RunProgress(tally, scheduler, clock=clock)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -372,7 +376,7 @@ def test_an_event_tells_programs_how_the_run_stands() -> None:
 
 
 def test_the_least_time_is_that_of_the_rows_settled_at_latencies_as_timed() -> None:
-    """Two batches of 2 s on one connection: 4 s at least, whatever is still in flight."""
+    """The least time of a run is that of its settled rows at the timed latencies, whatever is still in flight."""
     scheduler = full_batches(60)
     assert scheduler.view.closeness == Closeness(0.0, timed=False)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -382,7 +386,7 @@ def test_the_least_time_is_that_of_the_rows_settled_at_latencies_as_timed() -> N
 
 
 def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_back_once() -> None:
-    """Twenty of thirty rows of a mailbox that closes were asked for, and twenty of another one, one of them twice: two batches."""
+    """Skipped rows of a closed mailbox do not count, and a row that was sent twice counts once."""
     scheduler = full_batches(30, 20)
     (batch,) = batches(scheduler.handle(now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch, CLOSED), now=2.0))
@@ -395,7 +399,7 @@ def test_rows_that_a_closed_mailbox_skips_count_for_nothing_and_those_that_came_
 
 
 def test_a_run_that_resumes_is_measured_by_what_was_left_to_it() -> None:
-    """Of sixty rows twenty had been settled, and twenty were in doubt: two batches."""
+    """A resumed run is measured by its own rows: of sixty, twenty were settled before and twenty were in doubt."""
     doubts = tuple(Attempt(position, 1, 0, True) for position in range(20))
     scheduler = full_batches(MailboxOpened(0, 40, 60, doubts))
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -406,7 +410,7 @@ def test_a_run_that_resumes_is_measured_by_what_was_left_to_it() -> None:
 
 
 def test_the_hours_in_which_it_was_not_to_send_are_counted_once() -> None:
-    """Held at 1 s, said again at 50, released at 101; held anew at 200."""
+    """Time without sending is counted once: from 1 s to 101 s although it is reported again at 50 s, and from 200 s on."""
     scheduler = full_batches(60)
     scheduler.handle(now=0.0)
     assert scheduler.view.held_s == 0.0
@@ -422,7 +426,7 @@ def test_the_hours_in_which_it_was_not_to_send_are_counted_once() -> None:
 
 
 def summed_up(**more: Any) -> Summary:
-    """A run of 100 s over 60 rows."""
+    """Return the summary of a run of 100 s over 60 rows."""
     values: dict[str, Any] = {
         "ledger": "L", "rows": 60, "outcomes": {Outcome.PURGED: 60}, "waiting": 0, "in_doubt": 0, "complete": True, "calls": 3,
         "requests": 60, "throttled": 0, "lost_calls": 0, "closed_mailboxes": 0, "settled_now": 60, "duration_s": 100.0,
@@ -432,7 +436,7 @@ def summed_up(**more: Any) -> Summary:
 
 
 def test_the_summary_tells_how_close_the_run_came(capsys: pytest.CaptureFixture[str]) -> None:
-    """100 s of which 20 were not for sending, where 64 s was the least: 1.25 times; in words and as JSON."""
+    """The summary shows 1.25 times the least time for 80 s of sending and a least time of 64 s, in words and as JSON."""
     summary = summed_up(held_s=20.0, closeness=Closeness(64.0, timed=True), throttled=3)
     found = summary.as_json()
     assert (found["least_s"], found["times_the_least"], found["latencies"], found["held_s"]) == (
@@ -449,7 +453,10 @@ def test_the_summary_tells_how_close_the_run_came(capsys: pytest.CaptureFixture[
 
 
 def test_the_summary_says_which_latencies_and_tells_no_ratio_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Assumed where no call was timed; null where nothing was settled or the run did not begin; short runs tell it as JSON only."""
+    """The summary says whether latencies were timed or assumed, and has no ratio if nothing was settled.
+
+    Short runs show the ratio only as JSON.
+    """
     assumed = summed_up(closeness=Closeness(50.0, timed=False))
     assert (assumed.as_json()["times_the_least"], assumed.as_json()["latencies"]) == (2.0, "assumed")
     show_summary(assumed, as_json=False)
@@ -464,7 +471,7 @@ def test_the_summary_says_which_latencies_and_tells_no_ratio_of_nothing(capsys: 
 
 
 def test_a_run_over_http_tells_how_close_it_came_and_programs_how_it_stands(tmp_path: Path) -> None:
-    """Timed over HTTP, in the summary and the log alike; the same command again has nothing to settle and no ratio."""
+    """A run over HTTP has timed latencies in summary and log alike, and the same command again has no ratio."""
     rows = rows_of([400])
     settings = TenantSettings(latency_median_s=0.05, overhead_s=0.05, log=False)
     with a_bench(tmp_path, Tenant(settings, contacts=rows), rows) as bench:

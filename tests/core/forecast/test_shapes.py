@@ -1,4 +1,4 @@
-"""The shapes in which rows can travel: what each costs, and that those left out could never pay."""
+"""Tests of the shapes in which rows can travel: what each costs, and that those left out never pay."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LANE = Shape(0, pytest.approx(LANE_ROW_S), pytest.approx(LANE_ROW_S))
 
 
 def hull(dispatch: Dispatch, latency: Latency = USUAL, *, lanes: bool = True, items_max: int = 20) -> tuple[Shape, ...]:
-    """The shapes worth using where nothing was timed."""
+    """Return the shapes that are worth using before any call is timed."""
     limits = Limits(batch_items_max=items_max)
     return shape_menu(CallTimes(items_max, latency), CallKinds(dispatch, lanes), limits).hull
 
 
 def test_where_batches_run_at_once_a_row_keeps_its_slot_as_long_as_the_call_lasts() -> None:
-    """A call of n rows takes 0.06 + 0.1 * sqrt(n) seconds, and each row a share of the connection; a lane, 0.103 s of both."""
+    """If all rows run at once, a call of n rows takes 0.06 + 0.1 * sqrt(n) s, and each row holds its slot for all of it."""
     lane, *batches = hull("all", Root())
     assert lane == LANE
     assert batches[-1].rows == 20
@@ -35,20 +35,20 @@ def test_where_batches_run_at_once_a_row_keeps_its_slot_as_long_as_the_call_last
 
 
 def test_where_four_rows_run_at_a_time_batches_are_full_of_one_mailbox() -> None:
-    """Such a batch keeps all four slots until its twenty rows are done."""
+    """If four rows run at a time, batches are full of one mailbox, and hold all four slots until their twenty rows are done."""
     full = Shape(20, pytest.approx(4 * WIDE_CALL_S / 20), pytest.approx(WIDE_CALL_S / 20))
     assert hull("four", Root()) == (LANE, full)
 
 
 @pytest.mark.parametrize("dispatch", ["four", "all"])
 def test_without_lanes_all_batches_are_full(dispatch: Dispatch) -> None:
-    """Of as many rows as a batch may have."""
+    """Without lanes, the only shape is a full batch."""
     assert [shape.rows for shape in hull(dispatch, lanes=False)] == [20]
     assert [shape.rows for shape in hull(dispatch, lanes=False, items_max=8)] == [8]
 
 
 def test_only_shapes_that_no_mixture_beats_are_on_the_frontier() -> None:
-    """On a service that runs all at once: the lane first, then batches from six rows on."""
+    """On a service that runs all rows at once, the frontier is the lane, and then batches from six rows on."""
     shapes = hull("all")
     assert [shape.rows for shape in shapes] == [0, *range(6, 21)]
     for left, right in pairwise(shapes):
@@ -57,7 +57,7 @@ def test_only_shapes_that_no_mixture_beats_are_on_the_frontier() -> None:
 
 
 def simulated_s(rng: random.Random, items: int, sigma: float, calls: int = 1_500) -> float:
-    """Mean seconds of calls whose items run four at a time, of a median of 80 ms: played, item by item."""
+    """Return the mean seconds of played calls whose items run four at a time, with a median of 80 ms."""
     total = 0.0
     for _ in range(calls):
         ends = [0.0] * 4
@@ -70,7 +70,7 @@ def simulated_s(rng: random.Random, items: int, sigma: float, calls: int = 1_500
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 1.6])
 @pytest.mark.parametrize("overhead_s", [0.01, 0.06, 0.5])
 def test_where_four_rows_run_at_a_time_no_smaller_batch_would_pay(sigma: float, overhead_s: float) -> None:
-    """Played, with items as alike or as unlike as may be: a lane and a full batch, or a mixture of the two, cost less of both."""
+    """If four rows run at a time, a lane, a full batch or a mixture of both costs less than any smaller batch."""
     played = {
         items: overhead_s + simulated_s(random.Random(items), items, sigma) for items in (1, 2, 3, 4, 8, 12, 16, 20)
     }
@@ -80,7 +80,7 @@ def test_where_four_rows_run_at_a_time_no_smaller_batch_would_pay(sigma: float, 
 
 
 def test_a_size_that_turns_out_to_be_quick_is_used() -> None:
-    """Ten thousand batches of two in 0.02 s each, and as many full ones as long as usual: nothing is better than those of two."""
+    """If batches of two take 0.02 s after ten thousand calls, they are the only shape worth using."""
     times = CallTimes(20)
     for _ in range(10_000):
         times.batch_answered(20, USUAL.batch_s(20, "all"))
@@ -90,7 +90,7 @@ def test_a_size_that_turns_out_to_be_quick_is_used() -> None:
 
 
 def test_the_frontier_of_a_few_shapes() -> None:
-    """In the order of slot-seconds whatever their rows; without those on or above the line of two others, or dear in both."""
+    """The frontier is ordered by slot-seconds, without shapes on or above the line between two others."""
     assert frontier([Shape(20, 0.1, 0.5), Shape(1, 0.3, 0.2)]) == (Shape(20, 0.1, 0.5), Shape(1, 0.3, 0.2))
     assert frontier([Shape(2, 0.1, 0.2), Shape(3, 0.2, 0.2)]) == (Shape(2, 0.1, 0.2),)
     assert frontier([Shape(1, 0.0, 2.0), Shape(2, 1.0, 1.0), Shape(3, 2.0, 0.0)]) == (

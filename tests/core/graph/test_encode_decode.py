@@ -17,7 +17,7 @@ from purgeengine.core.graph.operations import GET_USER, PERMANENT, Action, IdTyp
 from purgeengine.core.model import PURGED_REPLY, Answer, Item, Reply
 from purgeengine.errors import NoAnswer
 from tests.fuzz.targets import answers
-from tests.support.fixtures import stretches_of
+from tests.support.fixtures import folder_rows_of
 from tests.support.oracles import check_urls
 from tests.support.properties import examples
 
@@ -46,7 +46,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
 
 def url_of(item: Item, operation: Operation = PERMANENT) -> str:
     """The url of a row's sub-request."""
-    (request,) = json.loads(encode_batch(stretches_of([item]), operation))["requests"]
+    (request,) = json.loads(encode_batch(folder_rows_of([item]), operation))["requests"]
     return str(request["url"])
 
 
@@ -74,7 +74,7 @@ def test_the_url_of_a_row(vector: dict[str, Any]) -> None:
 def test_an_invalid_row_is_a_mistake_of_ours(item: Item) -> None:
     """An invalid row is refused as our mistake, because rows are checked when they are read."""
     with pytest.raises(AssertionError):
-        encode_batch(stretches_of([item]))
+        encode_batch(folder_rows_of([item]))
 
 
 def test_a_batch_as_graph_wants_it() -> None:
@@ -83,7 +83,7 @@ def test_a_batch_as_graph_wants_it() -> None:
     Without them Graph refuses the whole batch.
     """
     ben = Item("ben@contoso.example", "F+", "B=")
-    assert json.loads(encode_batch(stretches_of([ANN, ben]))) == {
+    assert json.loads(encode_batch(folder_rows_of([ANN, ben]))) == {
         "requests": [
             {
                 "id": "0",
@@ -105,7 +105,7 @@ def test_a_batch_as_graph_wants_it() -> None:
 
 def test_a_plain_delete_has_no_body_and_no_headers() -> None:
     """With ``--action delete``, a sub-request is a DELETE of the contact without body and headers."""
-    assert json.loads(encode_batch(stretches_of([ANN, ANN]), deletion_by(Action.DELETE))) == {
+    assert json.loads(encode_batch(folder_rows_of([ANN, ANN]), deletion_by(Action.DELETE))) == {
         "requests": [
             {"id": "0", "method": "DELETE", "url": "/users/ann@contoso.example/contacts/AAMkAGI2"},
             {"id": "1", "method": "DELETE", "url": "/users/ann@contoso.example/contacts/AAMkAGI2"},
@@ -116,18 +116,18 @@ def test_a_plain_delete_has_no_body_and_no_headers() -> None:
 @pytest.mark.parametrize("action", Action)
 def test_immutable_ids_are_announced_in_every_sub_request(action: Action) -> None:
     """With immutable ids, every sub-request has the header Prefer and is otherwise unchanged."""
-    plain = json.loads(encode_batch(stretches_of([ANN] * 20), deletion_by(action)))["requests"]
-    immutable = json.loads(encode_batch(stretches_of([ANN] * 20), deletion_by(action, IdType.IMMUTABLE)))["requests"]
+    plain = json.loads(encode_batch(folder_rows_of([ANN] * 20), deletion_by(action)))["requests"]
+    immutable = json.loads(encode_batch(folder_rows_of([ANN] * 20), deletion_by(action, IdType.IMMUTABLE)))["requests"]
     assert [request["headers"].pop("Prefer") for request in immutable] == ['IdType="ImmutableId"'] * 20
     assert [{"headers": {}, **request} for request in plain] == immutable
 
 
 def test_a_batch_holds_one_to_twenty_rows() -> None:
     """A batch has 1 to 20 rows, and other numbers are refused as our mistake."""
-    assert len(json.loads(encode_batch(stretches_of([ANN] * 20)))["requests"]) == 20
+    assert len(json.loads(encode_batch(folder_rows_of([ANN] * 20)))["requests"]) == 20
     for count in (0, 21):
         with pytest.raises(AssertionError):
-            encode_batch(stretches_of([ANN] * count))
+            encode_batch(folder_rows_of([ANN] * count))
 
 
 # ------------------------------------------------------------------------------------------------------------- decoding
@@ -291,7 +291,7 @@ USERS = st.sampled_from(["ann@contoso.example", "$x'y@contoso.example", "g#EXT#@
 def test_what_is_sent_is_what_is_answered(items: list[Item], rng: Any, data: st.DataObject) -> None:
     """Each row gets the status of its own sub-request, in whatever order the service answers."""
     check_urls(items)
-    requests = json.loads(encode_batch(stretches_of(items)))["requests"]
+    requests = json.loads(encode_batch(folder_rows_of(items)))["requests"]
     assert [request["url"] for request in requests] == [url_of(item) for item in items]
     statuses = data.draw(st.lists(st.sampled_from([204, 404, 500]), min_size=len(items), max_size=len(items)))
     sub_responses = [{"id": r["id"], "status": s} for r, s in zip(requests, statuses, strict=True)]

@@ -12,7 +12,7 @@ from purgeengine.core.graph.encode import BATCH_ITEMS_MAX, _form, encode_batch
 from purgeengine.core.graph.operations import GET_USER, Action, IdType, Operation, deletion_by
 from purgeengine.core.model import NOT_FROM_GRAPH, PURGED_REPLY, Answer, Item, Reply
 from purgeengine.errors import NoAnswer
-from tests.support.fixtures import stretches_of
+from tests.support.fixtures import folder_rows_of
 
 ANN = Item("ann@contoso.example", "", "A")
 NOON_UTC = 1_767_268_800.0
@@ -37,7 +37,7 @@ def replies(*said: dict[str, Any]) -> dict[int, Reply | None]:
 # ------------------------------------------------------------------------------------------------------------- encoding
 
 
-@pytest.mark.parametrize("serial", [False, True])
+@pytest.mark.parametrize("lane", [False, True])
 @pytest.mark.parametrize(
     ("deletion", "method", "url", "rest"),
     [
@@ -58,32 +58,32 @@ def replies(*said: dict[str, Any]) -> dict[int, Reply | None]:
     ],
 )
 def test_what_stands_around_an_address(
-    deletion: Operation, method: str, url: str, rest: dict[str, Any], serial: bool
+    deletion: Operation, method: str, url: str, rest: dict[str, Any], lane: bool
 ) -> None:
     """Twenty sub-requests of each action and id type are encoded exactly.
 
     In a lane each but the first depends on the one before.
     """
     form = _form(deletion)
-    body = "".join(f"{before}/x" for before in (form.serial if serial else form.before)) + form.after
+    body = "".join(f"{before}/x" for before in (form.lane if lane else form.before)) + form.after
     made = json.loads(body)["requests"]
     asked = [{"id": str(n), "method": method, "url": url, **rest} for n in range(BATCH_ITEMS_MAX)]
-    if serial:
+    if lane:
         asked[1:] = [{**request, "dependsOn": [str(n)]} for n, request in enumerate(asked[1:])]
     assert made == asked
 
 
-def test_a_serial_batch_is_chained_all_the_way() -> None:
+def test_each_sub_request_of_a_lane_depends_on_the_one_before() -> None:
     """A lane is one chain over all its sub-requests, because Graph refuses partial chains.
 
     A plain batch has no dependencies.
     """
     depends = [
         request.get("dependsOn")
-        for request in json.loads(encode_batch(stretches_of([ANN] * 20), serial=True))["requests"]
+        for request in json.loads(encode_batch(folder_rows_of([ANN] * 20), lane=True))["requests"]
     ]
     assert depends == [None, *([str(n)] for n in range(19))]
-    assert b"dependsOn" not in encode_batch(stretches_of([ANN] * 20))
+    assert b"dependsOn" not in encode_batch(folder_rows_of([ANN] * 20))
 
 
 # -------------------------------------------------------------------------------------------------------------- statuses

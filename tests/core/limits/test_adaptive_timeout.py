@@ -42,3 +42,30 @@ def test_a_slow_service_keeps_the_long_wait() -> None:
     for step in range(100):
         adaptive_timeout.answered(65.0 * step, 65.0 * (step + 1))
     assert adaptive_timeout.current_s == 120.0
+
+
+def test_quick_answers_in_a_row_are_counted_from_zero() -> None:
+    """The adaptive timeout is halved by quick answers in a row; a slow answer or a time-out resets the count."""
+    adaptive_timeout = AdaptiveTimeout(10.0, 80.0)
+    adaptive_timeout.answered(0.0, 1.0)
+    adaptive_timeout.ran_out(2.0, 40.0)
+    assert adaptive_timeout.current_s == 80.0
+    adaptive_timeout.answered(100.0, 120.0)
+    assert adaptive_timeout.current_s == 80.0
+    adaptive_timeout.answered(120.0, 141.0)
+    adaptive_timeout.answered(141.0, 161.0)
+    assert adaptive_timeout.current_s == 80.0
+    adaptive_timeout.answered(161.0, 181.0)
+    assert adaptive_timeout.current_s == 40.0
+    adaptive_timeout.answered(181.0, 190.0)
+    assert adaptive_timeout.current_s == 40.0
+    adaptive_timeout.answered(190.0, 200.0)
+    assert adaptive_timeout.current_s == 20.0
+
+
+def test_an_answer_at_the_very_moment_of_sending_does_not_excuse_a_hang() -> None:
+    """An answer at the moment when a call was sent does not excuse that call: if it hangs, the timeout is doubled."""
+    adaptive_timeout = AdaptiveTimeout(10.0, 80.0)
+    adaptive_timeout.answered(1.0, 5.0)
+    adaptive_timeout.ran_out(5.0, 10.0)
+    assert adaptive_timeout.current_s == 20.0

@@ -9,7 +9,7 @@ from purgeengine.run_limits import Limits
 from tests.support.fixtures import a_scheduler, answer, batches, lost
 
 
-def test_without_evidence_the_longest_quarantine_holds() -> None:
+def test_without_evidence_the_longest_cooldown_holds() -> None:
     """With fewer than three answers the cooldown has its longest time."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0))
     for _ in range(2):
@@ -32,7 +32,7 @@ def test_it_shrinks_with_the_number_of_answers_and_grows_with_the_slowest() -> N
     assert cooldown.length_s == 40.0
 
 
-def test_a_shorter_quarantine_is_told_once() -> None:
+def test_a_shorter_cooldown_is_reported_once() -> None:
     """A clearly shorter cooldown is reported once, with the third quick answer."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=0.1))
     assert [cooldown.timed(0.3) for _ in range(4)] == [False, False, True, False]
@@ -44,7 +44,7 @@ def test_what_an_earlier_run_learned_counts() -> None:
     assert LostCallCooldown(Limits(quarantine_s_min=5.0), slowest_s=1.0, answered=500).length_s == 5.0
 
 
-def test_a_mailbox_in_quarantine_is_let_out_when_the_service_turns_out_to_be_quick() -> None:
+def test_a_cooldown_gets_shorter_when_the_service_turns_out_to_be_quick() -> None:
     """A mailbox in its cooldown is released early when quick answers of others make the cooldown shorter."""
     scheduler = a_scheduler(*[4] * 20, connections=1, quarantine_s=40.0, quarantine_s_min=5.0)
     (first,) = batches(scheduler.handle(now=0.0))
@@ -52,10 +52,10 @@ def test_a_mailbox_in_quarantine_is_let_out_when_the_service_turns_out_to_be_qui
     for now in (1.0, 2.0, 3.0):
         (batch,) = batches(commands)
         commands = scheduler.handle(answer(batch), now=now)
-    quarantine_s = 1.0 * (3.0 + 20.0 / 3)
+    cooldown_s = 1.0 * (3.0 + 20.0 / 3)
     assert batches(commands) == []
-    assert scheduler.wake_at() == pytest.approx(quarantine_s)
-    (again,) = batches(scheduler.handle(now=quarantine_s))
+    assert scheduler.wake_at() == pytest.approx(cooldown_s)
+    (again,) = batches(scheduler.handle(now=cooldown_s))
     assert [share.mailbox for share in again.shares] == [share.mailbox for share in first.shares]
 
 

@@ -27,12 +27,12 @@ from tests.support.fixtures import (
     answer,
     batches,
     entries,
+    folder_rows_of,
     lost,
     outcomes,
     positions,
     refusal,
     returned,
-    stretches_of,
 )
 
 GONE = Reply(404, "ErrorItemNotFound", "Not found.")
@@ -193,7 +193,7 @@ def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
     """A service that refuses lanes with 400 gets their rows in unordered batches, and no lane again."""
     scheduler, sent = lanes(1_000)
     commands = [scheduler.handle(refusal(lane, 400, "BadRequest"), now=0.5) for lane in sent]
-    after = [batch for said in commands for batch in batches(said)]
+    after = [batch for of_a_turn in commands for batch in batches(of_a_turn)]
     assert [(batch.lane, batch.size) for batch in after] == [(False, 4)]
     assert positions(after[0]) == [0, 1, 2, 3]
 
@@ -247,7 +247,7 @@ def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() ->
 def test_a_lane_on_the_wire_depends_all_the_way() -> None:
     """In a lane on the wire each sub-request depends on the one before it, which Graph accepts as sequential."""
     body = encode_batch(
-        stretches_of([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)]), serial=True
+        folder_rows_of([Item("ann@contoso.example", "", f"AAMk{row}=") for row in range(20)]), lane=True
     )
     requests = json.loads(body)["requests"]
     assert [request.get("dependsOn") for request in requests] == [None, *[[str(row)] for row in range(19)]]

@@ -1,4 +1,4 @@
-"""Which mailboxes would end last, and how their rows travel: when the run ends, which shape is drawn."""
+"""Tests of the schedule plan: when the run ends, which mailboxes are critical, and which shape is drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NARROW, WIDE = 4, 20
 
 
 def mailboxes(*rows: int) -> list[Mailbox]:
-    """Of so many rows each."""
+    """Return mailboxes with these numbers of rows."""
     made = []
     for number, count in enumerate(rows):
         made.append(Mailbox(number, 0, count, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4))
@@ -38,7 +38,7 @@ def a_plan(
     now: float = 0.0,
     requests_per_s: int = 12_000,
 ) -> CriticalPlan:
-    """A plan for mailboxes of so many rows, made at that moment."""
+    """Return a plan that was refreshed at ``now`` for mailboxes with these numbers of rows."""
     plan = CriticalPlan(
         Limits(connections=connections, requests_per_s=requests_per_s), Random(1), CallTimes(20, Root(), 500)
     )
@@ -56,7 +56,7 @@ def a_plan(
 )
 @pytest.mark.parametrize("connections", [4, 16])
 def test_the_end_is_the_least_time_that_the_job_can_take(rows: Sequence[int], connections: int) -> None:
-    """What connections and slots together allow, as the bound reckons it, and where it is more, what the window does."""
+    """The end is what connections and slots together allow, as in the lower bound, or what the window demands if later."""
     limits = Limits(connections=connections)
     least = bound(by_rows(rows), limits, Root(), "all")
     windows, last = divmod(max(rows) - 1, 10_000)
@@ -67,24 +67,24 @@ def test_the_end_is_the_least_time_that_the_job_can_take(rows: Sequence[int], co
 
 @pytest.mark.parametrize(("rows", "left_s"), [(20_000, 857.5), (20_001, 1_200.02575), (20_002, 1_200.0515)])
 def test_the_window_of_the_largest_mailbox_decides_where_it_is_full(rows: int, left_s: float) -> None:
-    """Whole windows, and the rows of the last in lanes; to the row."""
+    """The end of a mailbox over its window is whole windows, and then the rows of the last window in lanes."""
     assert a_plan(rows, 8)._ends_at == pytest.approx(left_s, rel=1e-9)
 
 
 def test_the_rate_of_the_app_decides_where_it_is_low() -> None:
-    """2,400 rows at ten a second."""
+    """At ten rows a second, 2,400 rows end after 240 s."""
     assert a_plan(*[8] * 300, requests_per_s=10)._ends_at == pytest.approx(240.0)
 
 
 @pytest.mark.parametrize(("width", "least_s"), [(NARROW, FULL_CALL_S), (WIDE, WIDE_CALL_S)])
 def test_no_run_ends_before_one_call_has(width: int, least_s: float) -> None:
-    """With nothing open, or next to nothing left."""
+    """The end is never sooner than one call takes, even if next to nothing is left."""
     for rows in ((), (1,)):
         assert a_plan(*rows, width=width, now=7.0)._ends_at == pytest.approx(7.0 + least_s)
 
 
 def test_rows_in_flight_are_not_done_yet() -> None:
-    """Drawn or not, they count in the estimate, and in what is critical."""
+    """Rows in flight count like other rows, in the end and in what is critical."""
     plan = CriticalPlan(Limits(), Random(1), CallTimes(20, Root()))
     (mailbox,) = mailboxes(2_048)
     mailbox.draw(4, 0.0)
@@ -94,7 +94,7 @@ def test_rows_in_flight_are_not_done_yet() -> None:
 
 
 def test_rows_not_opened_yet_count_as_mailboxes_like_the_smallest_that_is_open() -> None:
-    """None of them can be larger."""
+    """Rows that are not opened yet count as mailboxes of the smallest open size, because none of them can be larger."""
     for rows, unread, as_if in (
         ([2_048], 4_096, {2_048: 3}),
         ([2_048, 512, 1_024], 5_120, {2_048: 1, 1_024: 1, 512: 11}),
@@ -106,7 +106,7 @@ def test_rows_not_opened_yet_count_as_mailboxes_like_the_smallest_that_is_open()
 
 
 def test_sizes_count_together_by_an_eighth_of_their_octave() -> None:
-    """Up to fifteen rows exactly, then in steps of an eighth."""
+    """Sizes up to fifteen rows count exactly; larger ones are rounded down in steps of an eighth of their octave."""
     assert [_rounded(rows) for rows in (1, 7, 15, 16, 17, 31, 255, 1_000, 1_024)] == [
         1,
         7,
@@ -122,7 +122,7 @@ def test_sizes_count_together_by_an_eighth_of_their_octave() -> None:
 
 @pytest.mark.parametrize(("rows", "due_s"), [([2_048], 1.0), ([20_001], 0.01 * 1_200.02575)])
 def test_the_end_is_estimated_anew_when_that_is_due(rows: Sequence[int], due_s: float) -> None:
-    """After a second, or a hundredth of what is left, and at once when batches become wider."""
+    """The end is estimated anew after a second or a hundredth of the time left, and at once when batches become wider."""
     plan = a_plan(*rows, now=50.0)
     before = plan._ends_at
     plan.refresh(mailboxes(16), 0, NARROW, 16, 50.0 + due_s * 0.999)
@@ -137,7 +137,7 @@ def test_the_end_is_estimated_anew_when_that_is_due(rows: Sequence[int], due_s: 
 
 
 def test_what_a_row_may_cost() -> None:
-    """Slots times time over rows: all, or the last ones after full windows where that is less; a single one may cost anything."""
+    """A row may cost slots times time over rows: of all rows, or of the last ones after full windows if that is less."""
     plan = a_plan(20_001, now=100.0)
     left_s = 1_200.02575
     assert plan._slot_s(1, 100.0) == inf
@@ -151,7 +151,7 @@ def test_what_a_row_may_cost() -> None:
 
 
 def test_the_shapes_worth_using_follow_what_calls_have_taken() -> None:
-    """As assumed at first; a size that turns out to be quick is used; where batches are wide they are full or a lane."""
+    """The shapes follow the times that calls took; with a wide fanout only full batches and lanes are used."""
     plan = a_plan(5_120)
     assert plan._hull == HULL
     assert len(HULL) > 3
@@ -166,7 +166,7 @@ def test_the_shapes_worth_using_follow_what_calls_have_taken() -> None:
 
 
 def test_before_the_first_estimate_batches_are_narrow_and_nothing_is_critical() -> None:
-    """The end is not known, and so nothing is late for it."""
+    """Before the first estimate the end is not known, so that no mailbox is critical."""
     plan = CriticalPlan(Limits(), Random(1), CallTimes(20, Root()))
     assert plan.dispatch == "all"
     (mailbox,) = mailboxes(1_000_000)
@@ -175,7 +175,7 @@ def test_before_the_first_estimate_batches_are_narrow_and_nothing_is_critical() 
 
 
 class Drawn(Random):
-    """Draws what it is told."""
+    """A generator that returns a given number."""
 
     value = 0.0
 
@@ -184,7 +184,7 @@ class Drawn(Random):
 
 
 class At(CriticalPlan):
-    """A plan for which every row may cost so many slot-seconds."""
+    """A plan in which every row may cost a given number of slot-seconds."""
 
     def __init__(self, slot_s: float, *, width: int = NARROW) -> None:
         self.drawn = Drawn()
@@ -196,7 +196,7 @@ class At(CriticalPlan):
         return self._at_slot_s
 
     def sizes(self, *draws: float) -> list[int]:
-        """What is answered when these are drawn."""
+        """Return the sizes that follow if these numbers are drawn."""
         (mailbox,) = mailboxes(100)
         found = []
         for self.drawn.value in draws:
@@ -205,27 +205,27 @@ class At(CriticalPlan):
 
 
 def test_only_a_mailbox_in_a_hurry_is_critical() -> None:
-    """One that may take as long as a full batch is not."""
+    """A mailbox that has time for full batches is not critical."""
     (mailbox,) = mailboxes(100)
     for slot_s, critical in ((HULL[-1].slot_s, False), (HULL[-1].slot_s * 0.999, True), (HULL[-2].slot_s, True)):
         assert At(slot_s).is_critical(mailbox, 0.0) is critical
 
 
 def test_a_mailbox_with_time_gets_full_batches_and_one_without_gets_lanes() -> None:
-    """At the slowest shape and beyond, all; at the quickest and below, a lane; whatever is drawn."""
+    """A mailbox gets full batches at the slowest shape and beyond, and lanes at the quickest, whatever is drawn."""
     for slot_s in (HULL[-1].slot_s, inf):
         assert At(slot_s).sizes(0.0, 0.999) == [20, 20]
     for slot_s in (HULL[0].slot_s, 0.01, -5.0):
         assert At(slot_s).sizes(0.0, 0.999) == [0, 0]
     between = LANE_ROW_S + 0.005
-    assert At(between, width=WIDE).sizes(0.0, 0.999) == [0, 0]  # wide: full or a lane
+    assert At(between, width=WIDE).sizes(0.0, 0.999) == [0, 0]  # with a wide fanout: full batches or lanes
     assert At(4 * WIDE_CALL_S / 20 + 1e-9, width=WIDE).sizes(0.0, 0.999) == [20, 20]
 
 
 @pytest.mark.parametrize("pair", range(len(HULL) - 1))
 @pytest.mark.parametrize("quicker", [0.25, 0.6])
 def test_between_two_shapes_the_draw_mixes_them_by_calls(pair: int, quicker: float) -> None:
-    """A share of the rows is another share of the calls, for those of the quicker shape carry fewer rows; a lane's are twenty."""
+    """Between two shapes the draw mixes calls so that the intended share of rows is in the quicker shape."""
     quick, slow = HULL[pair], HULL[pair + 1]
     slot_s = slow.slot_s - quicker * (slow.slot_s - quick.slot_s)
     quick_calls, slow_calls = quicker / max(quick.rows, 20), (1 - quicker) / slow.rows
@@ -234,7 +234,7 @@ def test_between_two_shapes_the_draw_mixes_them_by_calls(pair: int, quicker: flo
 
 
 def test_a_lane_is_as_long_as_six_seconds_are_expected_to_carry() -> None:
-    """Twenty rows at a tenth of a second; eight at 0.7 s; and one at least, however slow the service."""
+    """A lane has as many rows as six seconds carry: twenty at 0.1 s, eight at 0.7 s, and at least one."""
     plan = a_plan(5_120)
     assert plan.lane_rows_max == 20
     for row_s, rows in ((0.7, 8), (50.0, 1)):
@@ -244,7 +244,7 @@ def test_a_lane_is_as_long_as_six_seconds_are_expected_to_carry() -> None:
 
 
 def test_a_mailbox_with_full_windows_ahead_is_critical_where_its_slots_decide() -> None:
-    """Half a second a row on four slots takes 25,000 rows 52 minutes, and the windows that they fill take 20."""
+    """A mailbox of 25,000 rows is critical at half a second a row: its slots take 52 minutes, and its windows take 20."""
     times = CallTimes(20)
     for _ in range(1_000):
         times.lane_answered(10, 5.0)
@@ -258,7 +258,7 @@ def test_a_mailbox_with_full_windows_ahead_is_critical_where_its_slots_decide() 
 
 
 def test_the_last_rows_behind_full_windows_are_critical_where_the_windows_decide() -> None:
-    """50,000 rows: the last 10,000 may leave after 40 minutes, and then nothing must be wasted."""
+    """Of 50,000 rows the last 10,000 are critical, because they may leave only after 40 minutes."""
     plan = CriticalPlan(Limits(connections=16), Random(1), CallTimes(20))
     mailbox = mailboxes(50_000)[0]
     plan.refresh([mailbox], 0, 20, 16, now=0.0)
@@ -269,22 +269,22 @@ def test_the_last_rows_behind_full_windows_are_critical_where_the_windows_decide
 
 
 def test_so_many_mailboxes_may_have_lanes_that_the_other_critical_ones_get_a_connection() -> None:
-    """Of 17 connections two are for the critical two; the others are for five mailboxes in lanes, of four connections each."""
+    """Of 17 connections two are for two critical mailboxes, and the others for five mailboxes in lanes."""
     plan = a_plan(5_120, 5_120, *[8] * 10, connections=17, width=WIDE)
     (mailbox,) = mailboxes(100)
     assert [plan.may_have_lanes(mailbox, in_lanes) for in_lanes in (0, 4, 5, 6)] == [True, True, False, False]
     mailbox.draw_lane(20, 0.0)
-    assert plan.may_have_lanes(mailbox, 99)  # it has some already
+    assert plan.may_have_lanes(mailbox, 99)  # it has lanes already
 
 
 def test_one_mailbox_may_always_have_lanes() -> None:
-    """However few connections there are."""
+    """One mailbox may have lanes, however few connections there are."""
     plan = a_plan(5_120, 5_120, 5_120, connections=4, width=WIDE)
     (mailbox,) = mailboxes(100)
     assert [plan.may_have_lanes(mailbox, in_lanes) for in_lanes in (0, 1)] == [True, False]
 
 
 def test_narrow_batches_leave_room_for_any_lanes() -> None:
-    """There lanes and batches of a mailbox mix."""
+    """With a narrow fanout any number of mailboxes may have lanes."""
     (mailbox,) = mailboxes(100)
     assert a_plan(5_120).may_have_lanes(mailbox, 99)

@@ -1,4 +1,4 @@
-"""One mailbox: which rows leave next, in batches and in lanes, and what it counts while they are in flight."""
+"""Tests of one mailbox: which rows leave next, in batches and in lanes, and what it counts while they are in flight."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from purgeengine.run_limits import Limits
 
 
 def a_mailbox(rows: int = 100, *, first: int = 0, requests: int = 10_000, doubt_end: int = 0) -> Mailbox:
-    """Of so many rows, from this position on, with its four slots free."""
+    """Return a mailbox with this number of rows from this position on, and with four free slots."""
     window = Window(requests, 600.0)
     return Mailbox(7, first, first + rows, window, LostCallCooldown(Limits()), limit_max=4, doubt_end=doubt_end)
 
@@ -27,7 +27,7 @@ def positions(attempts: Sequence[Attempt]) -> list[int]:
 
 
 def counted(mailbox: Mailbox) -> tuple[int, int, int, int]:
-    """Rows left, rows in flight, lanes, slots taken."""
+    """Return rows left, rows in flight, lanes, and slots taken."""
     return mailbox.remaining, mailbox.rows_in_flight, mailbox.lanes, mailbox.slots_taken
 
 
@@ -35,7 +35,7 @@ def counted(mailbox: Mailbox) -> tuple[int, int, int, int]:
 
 
 def test_first_attempts_are_as_good_as_a_tuple_of_them() -> None:
-    """Whoever looks at them one by one, from behind, or at some of them, sees attempts with the number 1 and without doubt."""
+    """First attempts behave as a tuple of attempts with the number 1 and without doubt, also in reverse and in slices."""
     some, told = FirstAttempts(range(5, 9)), tuple(Attempt(position, 1, 0, False) for position in range(5, 9))
     assert (tuple(some), tuple(reversed(some)), len(some)) == (told, told[::-1], 4)
     assert (some[0], some[-1], tuple(some[1:3]), tuple(some[:0])) == (told[0], told[-1], told[1:3], ())
@@ -52,7 +52,7 @@ def test_first_attempts_are_as_good_as_a_tuple_of_them() -> None:
 
 @pytest.mark.parametrize("doubt_end", [0, 3, 12])
 def test_new_rows_are_kept_as_a_range_unless_one_of_them_is_in_doubt(doubt_end: int) -> None:
-    """What earlier ledgers left in doubt comes first, and each of those rows says so."""
+    """Rows that earlier ledgers left in doubt come first, and their attempts have the doubt."""
     mailbox = a_mailbox(20, doubt_end=doubt_end)
     drawn = [mailbox.draw_lane(10, 0.0), mailbox.draw_lane(5, 0.0)]
     assert [a.in_doubt for attempts in drawn for a in attempts] == [at < doubt_end for at in range(10)]
@@ -60,7 +60,7 @@ def test_new_rows_are_kept_as_a_range_unless_one_of_them_is_in_doubt(doubt_end: 
 
 
 def test_neighbours_that_were_sent_equally_often_go_together() -> None:
-    """They are settled and drawn together: first position, rows, and how often each of them was sent."""
+    """Neighbours that were sent equally often form a group: first position, rows, and sendings."""
     assert list(neighbours(FirstAttempts(range(5, 9)))) == [(5, 4, 1)]
     assert list(neighbours(tuple(map(Attempt, range(5, 9))))) == [(5, 4, 1)]
     some = (Attempt(9, 3), Attempt(3, 2), Attempt(4, 2), Attempt(5), Attempt(6), Attempt(8))
@@ -68,6 +68,7 @@ def test_neighbours_that_were_sent_equally_often_go_together() -> None:
 
 
 def test_a_batch_with_rows_sent_before_has_the_new_ones_behind_them() -> None:
+    """In a batch, rows that were sent before come first, and new rows follow."""
     mailbox = a_mailbox()
     mailbox.put_back(Attempt(50, 1, 1, True), 0.0)
     assert mailbox.draw(3, 0.0) == (Attempt(50, 2, 1, True), Attempt(0), Attempt(1))
@@ -78,7 +79,7 @@ def test_a_batch_with_rows_sent_before_has_the_new_ones_behind_them() -> None:
 
 
 def test_a_row_of_a_batch_takes_a_slot_and_a_lane_takes_one() -> None:
-    """Lanes of any length take one, a batch of more rows than slots takes all; what lands gives back what it took."""
+    """A lane takes one slot, a batch takes one for each row and at most all, and the end of a batch gives them back."""
     mailbox = a_mailbox()
     assert not mailbox.in_flight
     mailbox.draw_lane(20, 0.0)
@@ -98,7 +99,7 @@ def test_a_row_of_a_batch_takes_a_slot_and_a_lane_takes_one() -> None:
 
 
 def test_more_than_its_slots_is_a_mistake_of_ours() -> None:
-    """The scheduler asks first; whoever does not trips."""
+    """Drawing more than the free slots allow fails an assertion."""
     mailbox = a_mailbox()
     mailbox.draw(3, 0.0)
     with pytest.raises(AssertionError, match="5 things at once for mailbox 7"):
@@ -106,7 +107,7 @@ def test_more_than_its_slots_is_a_mistake_of_ours() -> None:
 
 
 def test_every_row_that_leaves_counts_in_the_window() -> None:
-    """In a batch, in a lane or alone; the window's end is the end of what a lane may take."""
+    """Every row that leaves counts in the window, in a batch, in a lane or alone, and the window limits the rows of a lane."""
     mailbox = a_mailbox(requests=10)
     mailbox.draw(2, 0.0)
     assert mailbox.window.room(0.0) == 8
@@ -119,7 +120,7 @@ def test_every_row_that_leaves_counts_in_the_window() -> None:
 
 
 def test_rows_sent_before_go_first_and_count_their_attempts() -> None:
-    """Those that are due, earliest first; then new ones, of which those that an earlier ledger left in doubt say so."""
+    """Rows that were sent before leave first, the longest due first; then new rows leave, those in doubt before others."""
     assert Mailbox(7, 0, 1, Window(10, 600.0), LostCallCooldown(Limits()), 4).draw(1, 0.0) == (Attempt(0, 1),)
     mailbox = a_mailbox(first=50, doubt_end=52)
     mailbox.put_back(Attempt(9, 3, 1, in_doubt=True), 20.0)
@@ -136,7 +137,7 @@ def test_rows_sent_before_go_first_and_count_their_attempts() -> None:
 
 
 def test_how_many_rows_may_share_a_batch() -> None:
-    """No more than are due, than asked for, than the window has room for; and than free slots, unless all are free."""
+    """The rows of a batch are limited by what is due, what is asked for, the window, and the slots unless all are free."""
     mailbox = a_mailbox(6, requests=12)
     assert [mailbox.sendable(0.0, most) for most in (4, 6, 20)] == [4, 6, 6]
     mailbox.put_back(Attempt(90, 1), 0.0)
@@ -148,13 +149,13 @@ def test_how_many_rows_may_share_a_batch() -> None:
     mailbox.refused(1, 0.0, lane=False)
     for _ in range(2):
         mailbox.was_refused(some_went_through=True, concurrency=True)
-    assert mailbox.sendable(5.0, 20) == 3  # its limit is three now, and none of them taken
+    assert mailbox.sendable(5.0, 20) == 3  # its limit is three now, and no slot is taken
     mailbox.window.sent(9)
     assert mailbox.sendable(5.0, 20) == 2
 
 
 def test_a_row_alone_is_the_last_that_was_set_apart() -> None:
-    """It takes one slot and one request, and its attempt is counted."""
+    """A row that travels alone takes one slot and one request, and its attempt is counted."""
     mailbox = a_mailbox(0)
     mailbox.send_alone([Attempt(3, 1), Attempt(5, 2)])
     assert mailbox.draw_alone() == (Attempt(5, 3),)
@@ -165,7 +166,7 @@ def test_a_row_alone_is_the_last_that_was_set_apart() -> None:
 
 
 def test_a_lane_takes_new_rows_in_order_and_the_last_ones_are_shared_out() -> None:
-    """Of ten rows with four slots free the lanes get three, three, two and two; the row that was sent before waits."""
+    """Ten new rows on four free slots make lanes of three, three, two and two; the row that was sent before waits."""
     mailbox = a_mailbox(10)
     mailbox.put_back(Attempt(90, 1), 0.0)
     assert [positions(mailbox.draw_lane(20, 0.0)) for _ in range(4)] == [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9]]
@@ -173,20 +174,20 @@ def test_a_lane_takes_new_rows_in_order_and_the_last_ones_are_shared_out() -> No
 
 
 def test_fewer_rows_than_slots_are_lanes_of_one() -> None:
-    """They run at once, each in a slot of its own."""
+    """Fewer rows than slots leave at once, each in a lane of its own."""
     mailbox = a_mailbox(3)
     assert [positions(mailbox.draw_lane(20, 0.0)) for _ in range(3)] == [[0], [1], [2]]
 
 
 def test_a_lane_is_no_longer_than_asked_for() -> None:
-    """Forty rows over four lanes would be ten each; five are enough."""
+    """A lane has no more rows than asked for: five of forty, although ten would fit."""
     mailbox = a_mailbox(40)
     assert positions(mailbox.draw_lane(5, 0.0)) == [0, 1, 2, 3, 4]
     assert positions(mailbox.draw_lane(12, 0.0)) == list(range(5, 17))  # 35 over three is twelve
 
 
 def test_rows_sent_before_make_lanes_once_no_new_ones_are_left() -> None:
-    """Seven of them, two of which are not due yet: two lanes of two and a third of one."""
+    """Without new rows, the five due rows that were sent before make two lanes of two and one of one."""
     mailbox = a_mailbox(0)
     for position in range(7):
         mailbox.put_back(Attempt(position, 1), 9.0 if position < 5 else 11.0)
@@ -199,7 +200,7 @@ def test_rows_sent_before_make_lanes_once_no_new_ones_are_left() -> None:
 
 
 def test_the_window_bounds_lanes_of_rows_sent_before_too() -> None:
-    """Room for one request, and it is one row."""
+    """With room for one request in the window, a lane of rows sent before has one row."""
     mailbox = a_mailbox(0, requests=1)
     for position in range(8):
         mailbox.put_back(Attempt(position, 1), 0.0)
@@ -207,19 +208,19 @@ def test_the_window_bounds_lanes_of_rows_sent_before_too() -> None:
 
 
 def test_lanes_pay_until_they_break_early_for_a_while() -> None:
-    """Six lanes that end at their first row are enough to give them up; a few that run to their end bring them back."""
+    """Six lanes that break at their first row end the use of lanes, and a few that run to their end bring it back."""
     mailbox = a_mailbox()
     paid = []
     for carried in (*[1] * 7, *[20] * 2):
         mailbox.lane_carried(carried, 20)
         paid.append(mailbox.lanes_pay)
-    # 20 · 0.8ⁿ + (1 - 0.8ⁿ) against six rows
+    # after n lanes of one row the average is 20 · 0.8ⁿ + (1 - 0.8ⁿ); lanes need six
     assert LANE_ROWS_WORTH == 6
     assert paid == [*[True] * 5, *[False] * 2, *[True] * 2]
 
 
 def test_a_short_lane_is_judged_by_its_share() -> None:
-    """Two of four rows are as good as ten of twenty, and lanes that run to their end pay however short they are."""
+    """Two rows of four count like ten of twenty, and lanes that run to their end pay, however short they are."""
     mailbox = a_mailbox()
     for _ in range(50):
         mailbox.lane_carried(2, 4)
@@ -233,7 +234,10 @@ def test_a_short_lane_is_judged_by_its_share() -> None:
 
 
 def test_when_it_may_send() -> None:
-    """Now while rows are new or stand alone; when the first of those sent before is due; never without rows, or a free slot."""
+    """A mailbox with new rows may send now, and one with rows to send again when the first is due.
+
+    Without rows or without a free slot it may not send until an event.
+    """
     mailbox = a_mailbox(1)
     assert mailbox.ready_at(3.0) == 3.0
     mailbox.draw(1, 3.0)

@@ -1,4 +1,4 @@
-"""A mailbox changes itself: no other module assigns to its attributes, or changes what they hold."""
+"""Tests that a mailbox changes itself: no other module assigns to its attributes, or changes what they hold."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ OTHERS = sorted(
 )
 SLOTS = {name for kind in Mailbox.__mro__ for name in getattr(kind, "__slots__", ())}
 HELD = {"window", "experience", "alone", "_retries", "_cooldown"}
-"""Attributes that hold something that can be changed in its place."""
+"""Attributes with a value that can be changed in place."""
 LOOKS = {"room", "opens_at", "carries_at", "rows_max", "cautious", "at_full_speed", "refuses_all", "to_be_confirmed"}
-"""What may be asked of those; everything else that they can do changes them."""
+"""Names of those values that only read; all their other methods change them."""
 CHANGES = {name for kind in (Window, Experience, list) for name in vars(kind) if callable(getattr(kind, name))} - LOOKS
 
 
@@ -50,7 +50,7 @@ def _is_self(value: ast.expr) -> bool:
 
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_nobody_else_changes_a_mailbox(path: Path) -> None:
-    """Everybody asks it to change, by a method that has a name."""
+    """Every change of a mailbox from outside is a call of one of its methods."""
     assert list(changes(ast.parse(path.read_text(encoding="utf-8")))) == []
 
 
@@ -68,18 +68,18 @@ def test_nobody_else_changes_a_mailbox(path: Path) -> None:
     ],
 )
 def test_each_way_to_change_one_is_noticed(line: str) -> None:
-    """The test above would pass for ever if it looked at nothing."""
+    """The search finds each way to change a mailbox."""
     assert len(list(changes(ast.parse(line)))) == 1
 
 
 def test_looking_is_allowed() -> None:
-    """And what is one's own is not a mailbox's."""
+    """Reading a mailbox is allowed, and so is a change of an object's own attributes."""
     for line in ("x = mailbox.limit", "mailbox.window.room(now)", "self.limit = 3", "mailbox.block(3.0)"):
         assert list(changes(ast.parse(line))) == []
 
 
 def test_a_mailbox_has_slots_alone() -> None:
-    """So that the list of its attributes is whole."""
+    """A mailbox has no ``__dict__``, so that the list of its attributes is complete."""
     assert len(SLOTS) > 20
     assert all("__slots__" in vars(kind) for kind in Mailbox.__mro__ if kind is not object)
     assert len(OTHERS) > 20

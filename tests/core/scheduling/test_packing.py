@@ -111,3 +111,12 @@ def test_the_queue_knows_a_mailbox_once_and_hands_out_the_heaviest() -> None:
     assert [queue.pop() for _ in range(4)] == [second, first, third, None]
     queue.push(third)
     assert (len(queue), queue.pop()) == (1, third)
+
+
+def test_a_mailbox_whose_turn_comes_while_it_must_wait_sends_nothing() -> None:
+    """A mailbox that must wait when its turn comes gives no rows."""
+    queue, mailbox = ReadyQueue(), Mailbox(7, 0, 100, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
+    queue.push(mailbox)
+    mailbox.block(50.0)
+    chosen = choose(queue, 10.0, 20, 4, 4, None, 0)
+    assert (chosen.shares, chosen.stale) == ([], [mailbox])

@@ -1,4 +1,4 @@
-"""Conversations with the scheduler: what it is told, and what it answers."""
+"""Tests of the scheduler: which commands it returns for which events."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def test_the_heaviest_mailboxes_go_first() -> None:
 
 
 def test_a_mailbox_is_in_one_batch_at_a_time() -> None:
-    """A second connection stays idle rather than touching the same mailbox."""
+    """A second connection stays unused if the only mailbox is in a batch already."""
     scheduler = a_scheduler(100, connections=8)
     assert len(batches(scheduler.handle(now=0.0))) == 1
 
 
 def test_it_is_recorded_before_it_is_sent() -> None:
-    """Every Send stands behind the Record of its intent."""
+    """Every Send comes after the Record of its intent."""
     commands = a_scheduler(3, connections=1).handle(now=0.0)
     record, send = commands
     assert isinstance(record, Record)
@@ -107,7 +107,7 @@ def test_a_partly_filled_batch_waits_a_moment_for_company() -> None:
 
 
 def test_company_that_comes_in_time_fills_the_batch() -> None:
-    """Rows that are freed within the moment travel with those that waited."""
+    """Rows that become ready within the 50 ms travel with the rows that waited."""
     scheduler = a_scheduler(*[8] * 6, connections=2)
     (first,) = batches(scheduler.handle(now=0.0))
     (second,) = batches(scheduler.handle(answer(first), now=0.02))
@@ -115,13 +115,13 @@ def test_company_that_comes_in_time_fills_the_batch() -> None:
 
 
 def test_the_run_keeps_to_its_connections() -> None:
-    """Never more batches in flight than connections."""
+    """There are never more batches in flight than connections."""
     scheduler = a_scheduler(*[4] * 100, connections=3)
     assert len(batches(scheduler.handle(now=0.0))) == 3
 
 
 def test_room_is_bounded_by_connections() -> None:
-    """It opens eight mailboxes a connection, and none once the input has ended."""
+    """The scheduler opens eight mailboxes for each connection, and none after the input has ended."""
     scheduler = a_scheduler(4, ended=False, connections=2)
     scheduler.handle(now=0.0)
     assert scheduler.room == 15
@@ -130,7 +130,7 @@ def test_room_is_bounded_by_connections() -> None:
 
 
 def test_the_same_events_give_the_same_commands() -> None:
-    """Two schedulers with one seed answer alike, ids included."""
+    """Two schedulers with one seed return equal commands, including the ids of requests."""
     first, second = a_scheduler(9, 9, seed=7), a_scheduler(9, 9, seed=7)
     assert first.handle(now=0.0) == second.handle(now=0.0)
 
@@ -139,7 +139,7 @@ def test_the_same_events_give_the_same_commands() -> None:
 
 
 def probe(scheduler: object, now: float) -> list[int]:
-    """The rows of mailbox 0 in each batch sent now."""
+    """Return the number of rows of mailbox 0 in each batch that is sent now."""
     return [
         len(share.attempts)
         for batch in batches(scheduler.handle(now=now))
@@ -149,7 +149,7 @@ def probe(scheduler: object, now: float) -> list[int]:
 
 
 def test_auto_sends_eight_then_three_times_twenty_then_twenty_for_all() -> None:
-    """A service that never refuses is found to run a batch four at a time."""
+    """The probe finds that a service that refuses nothing runs a batch four rows at a time."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
     widths = []
     commands = scheduler.handle(now=0.0)
@@ -162,14 +162,14 @@ def test_auto_sends_eight_then_three_times_twenty_then_twenty_for_all() -> None:
 
 
 def test_the_probe_is_tried_on_one_mailbox_of_a_batch() -> None:
-    """The heaviest gives eight rows; whatever fills the batch up stays at four."""
+    """Only the mailbox with most rows gives eight rows to a probe; mailboxes that fill the batch give at most four."""
     scheduler = a_scheduler(30, 20, 20, 20, connections=1, fanout="auto")
     (batch,) = batches(scheduler.handle(now=0.0))
     assert [len(share.attempts) for share in batch.shares] == [8, 4, 4, 4]
 
 
 def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
-    """A service that runs all at once refuses four of eight, and never sees more than four again."""
+    """A service that runs all rows at once refuses four of eight, and never gets more than four of a mailbox again."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, *[Reply(204)] * 4, rest=THROTTLED), now=1.0)
@@ -180,7 +180,7 @@ def test_auto_goes_back_to_four_for_good_when_the_probe_is_refused() -> None:
 
 
 def test_stray_refusals_do_not_decide_the_fanout() -> None:
-    """Two of eight refused is not what a service does that runs all at once: the probe is repeated, at most thrice."""
+    """Two refusals of eight do not decide the fanout, and the probe is repeated, three times at most."""
     scheduler = a_scheduler(500, fanout="auto", connections=1)
     now = 0.0
     for _ in range(3):
@@ -193,7 +193,7 @@ def test_stray_refusals_do_not_decide_the_fanout() -> None:
 
 
 def test_one_refusal_in_a_batch_of_five_proves_nothing() -> None:
-    """Once the fanout is wide, a single stray refusal leaves it so."""
+    """Once the fanout is wide, a single refusal does not change it."""
     scheduler = a_scheduler(5, 40, fanout=20, connections=2)
     for batch in batches(scheduler.handle(now=0.0)):
         scheduler.handle(answer(batch, THROTTLED), now=1.0)
@@ -201,7 +201,7 @@ def test_one_refusal_in_a_batch_of_five_proves_nothing() -> None:
 
 
 def test_a_wide_fanout_is_given_up_when_refusals_add_up() -> None:
-    """Six of twenty refused, batch after batch, is more than a wide fanout is worth."""
+    """A wide fanout is given up after several batches with six refusals of twenty."""
     scheduler = a_scheduler(5000, fanout=20, connections=1)
     now = 0.0
     for _ in range(30):
@@ -217,7 +217,7 @@ def test_a_wide_fanout_is_given_up_when_refusals_add_up() -> None:
 
 
 def test_a_throttled_mailbox_waits_exactly_and_others_go_on() -> None:
-    """Retry-After 10 blocks the mailbox for 10 s and no other."""
+    """A Retry-After of 10 s blocks its mailbox for 10 s and no other mailbox."""
     scheduler = a_scheduler(8, 8, connections=2)
     (batch,) = batches(scheduler.handle(now=0.0))
     wait = THROTTLED._replace(retry_after_s=10.0)
@@ -242,7 +242,7 @@ def test_the_longest_of_several_waits_holds() -> None:
 
 
 def test_a_missing_retry_after_backs_off_exponentially() -> None:
-    """Refusals in a row without a wait double it, with jitter between half and all."""
+    """Without a Retry-After, each refusal in a row doubles the wait, with jitter between half of it and all."""
     scheduler = a_scheduler(1)
     now, waits = 0.0, []
     for _ in range(5):
@@ -255,7 +255,7 @@ def test_a_missing_retry_after_backs_off_exponentially() -> None:
 
 
 def test_a_throttled_row_is_not_in_doubt() -> None:
-    """A 404 after nothing but refusals means that it was gone before."""
+    """A 404 after nothing but refusals means that the contact was gone before: the row is absent."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (row,) = returned(scheduler.handle(answer(batch, THROTTLED), now=0.0)).values()
@@ -265,7 +265,7 @@ def test_a_throttled_row_is_not_in_doubt() -> None:
 
 
 def test_crowded_answers_in_a_row_narrow_the_mailbox_whatever_else_they_refuse() -> None:
-    """Graph names concurrency for one row and the rate for the next: the first counts; the rate alone does not."""
+    """An answer with any concurrency refusal counts towards a lower limit; an answer with rate refusals only does not."""
     crowded, fast = Reply(429, "", "Over its MailboxConcurrency limit.", 0.0), Reply(429, "", "Too many requests.", 0.0)
     for refused, size in (([crowded, fast], 3), ([fast, crowded], 3), ([fast, fast], 4)):
         scheduler = a_scheduler(40, connections=1)
@@ -278,7 +278,7 @@ def test_crowded_answers_in_a_row_narrow_the_mailbox_whatever_else_they_refuse()
 
 @pytest.mark.parametrize("reply", [FAULT, Reply(409, "Conflict"), Reply(424)])
 def test_a_row_that_was_not_done_waits_twice_as_long_each_time(reply: Reply) -> None:
-    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    """A row waits one to two seconds after the first fault, two to four after the second, and four to eight after the third."""
     scheduler = a_scheduler(1)
     now = 0.0
     for shortest_s in (1.0, 2.0, 4.0):
@@ -290,18 +290,18 @@ def test_a_row_that_was_not_done_waits_twice_as_long_each_time(reply: Reply) -> 
 
 
 def test_a_wait_is_honoured_even_where_another_answer_contradicts_it() -> None:
-    """Two answers for one row, one of them a 429: the row is in doubt and the mailbox waits."""
+    """If a row has two sub-responses and one of them is a 429, the row is in doubt and the mailbox waits."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
-    said = Answer(Reply(200), {0: None, 1: Reply(204)}, "", {0: 30.0})
-    commands = scheduler.handle(BatchAnswered(batch.number, said), now=0.0)
+    contradictory = Answer(Reply(200), {0: None, 1: Reply(204)}, "", {0: 30.0})
+    commands = scheduler.handle(BatchAnswered(batch.number, contradictory), now=0.0)
     assert returned(commands)[0].in_doubt
     assert batches(scheduler.handle(now=29.9)) == []
     assert len(batches(scheduler.handle(now=30.0))) == 1
 
 
-def test_a_throttled_call_closes_the_gate_for_everybody() -> None:
-    """Retry-After on the outer answer holds for the whole run, and its rows are not in doubt."""
+def test_a_throttled_call_holds_the_whole_run() -> None:
+    """A Retry-After of the whole call holds for the whole run, and the rows of the call are not in doubt."""
     scheduler = a_scheduler(*[4] * 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(first, 429, wait=7.0), now=1.0)
@@ -312,7 +312,7 @@ def test_a_throttled_call_closes_the_gate_for_everybody() -> None:
 
 
 def test_the_window_is_spent_and_then_waits() -> None:
-    """With 8 requests in 600 s, two batches leave and the third waits until the answers have aged."""
+    """With 8 requests in 600 s, two batches leave, and the third waits until their answers have left the window."""
     scheduler = a_scheduler(20, mailbox_requests=8)
     (batch,) = batches(scheduler.handle(now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch), now=1.0))
@@ -323,7 +323,7 @@ def test_the_window_is_spent_and_then_waits() -> None:
 
 
 def test_what_an_earlier_run_sent_counts_in_the_window() -> None:
-    """Eight of ten requests were sent 100 s ago by another process: two may leave."""
+    """If another process sent eight of ten requests 100 s ago, two may leave."""
     opened = MailboxOpened(0, 8, 20, recent=((100.0, 8),))
     scheduler = a_scheduler(opened, mailbox_requests=10)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -334,7 +334,7 @@ def test_what_an_earlier_run_sent_counts_in_the_window() -> None:
 
 
 def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
-    """Retry-After of a day is neither undercut nor waited for."""
+    """A Retry-After of a day closes the mailbox, because a run neither shortens it nor waits for it."""
     scheduler = a_scheduler(8, 8)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=86_400.0)), now=1.0)
@@ -343,7 +343,7 @@ def test_a_wait_longer_than_a_run_may_wait_closes_the_mailbox() -> None:
 
 
 def test_a_wait_told_with_the_answers_holds_for_everybody() -> None:
-    """A 200 may carry a Retry-After of its own: its rows are settled, and nothing leaves before."""
+    """A 200 with a Retry-After of its own settles its rows, and nothing leaves before the wait is over."""
     scheduler = a_scheduler(4, 4, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     first = answer(batch, outer=Reply(200, retry_after_s=5.0), rest=FAULT)
@@ -355,7 +355,7 @@ def test_a_wait_told_with_the_answers_holds_for_everybody() -> None:
 
 
 def test_a_wait_asked_of_a_failing_call_holds_for_everybody() -> None:
-    """503 with Retry-After: the other batches wait too, and what the ledger is told says so."""
+    """After a 503 with a Retry-After the other batches wait too, and the ledger gets the wait."""
     scheduler = a_scheduler(*[4] * 20, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 503, wait=12.0), now=1.0)
@@ -365,7 +365,7 @@ def test_a_wait_asked_of_a_failing_call_holds_for_everybody() -> None:
 
 
 def test_a_fault_of_a_row_that_names_a_wait_blocks_its_mailbox() -> None:
-    """A 503 for one row may carry a Retry-After; its neighbours wait as well."""
+    """A 503 with a Retry-After for one row blocks the whole mailbox."""
     scheduler = a_scheduler(8, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, Reply(503, "ErrorServerBusy", "", 30.0)), now=1.0)
@@ -375,7 +375,7 @@ def test_a_fault_of_a_row_that_names_a_wait_blocks_its_mailbox() -> None:
 
 
 def test_a_wait_longer_than_a_run_may_wait_stops_the_run() -> None:
-    """Asked of the whole app for a day: the run halts, once, and the ledger keeps the wait."""
+    """If the app is told to wait for a day, the run halts once, and the ledger keeps the wait."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(first, 429, wait=86_400.0), now=1.0)
@@ -388,7 +388,7 @@ def test_a_wait_longer_than_a_run_may_wait_stops_the_run() -> None:
 
 
 def test_the_longest_wait_that_a_run_accepts_is_waited_for() -> None:
-    """Six hours are, asked of the app or of a mailbox; a second more is not."""
+    """A wait of six hours is accepted, for the app or for a mailbox; one second more is not."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 429, wait=21_600.0), now=0.0)
@@ -400,7 +400,10 @@ def test_the_longest_wait_that_a_run_accepts_is_waited_for() -> None:
 
 
 def test_a_mailbox_that_is_being_moved_waits_for_minutes_and_is_given_up_at_last() -> None:
-    """One to two minutes, then twice as long each time, and after eight times in a row its rows are exhausted, not in doubt."""
+    """A mailbox that is being moved waits one to two minutes, then twice as long each time.
+
+    After eight times in a row its rows are exhausted, and not in doubt.
+    """
     scheduler = a_scheduler(2, connections=1)
     moved = Reply(503, "ErrorMailboxMoveInProgress", "The mailbox is being moved.")
     now, longest_s = 0.0, 120.0
@@ -419,7 +422,7 @@ def test_a_mailbox_that_is_being_moved_waits_for_minutes_and_is_given_up_at_last
 
 
 def test_a_mailbox_that_is_being_moved_waits_as_long_as_graph_says() -> None:
-    """A Retry-After that comes with it is kept to the second."""
+    """A mailbox that is being moved keeps a Retry-After to the second."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, Reply(503, "ErrorMailboxMoveInProgress", "", 77.0)), now=0.0)
@@ -427,7 +430,7 @@ def test_a_mailbox_that_is_being_moved_waits_as_long_as_graph_says() -> None:
 
 
 def test_one_row_that_goes_through_keeps_the_wait_short() -> None:
-    """Refusals without a wait double it only where nothing at all goes through."""
+    """Refusals without a Retry-After double the wait only if no row of the answer goes through."""
     scheduler = a_scheduler(8, connections=1)
     now = 0.0
     for _ in range(2):
@@ -439,15 +442,15 @@ def test_one_row_that_goes_through_keeps_the_wait_short() -> None:
 
 
 def test_nothing_but_an_answer_moves_a_run_whose_connections_are_all_taken() -> None:
-    """That the app might send more by then makes no timer."""
+    """If all connections are taken, the rate of the app sets no timer."""
     scheduler = a_scheduler(*[4] * 20, connections=1, requests_per_s=20, burst_s=1.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert scheduler.wake_at() is None
     assert entries(scheduler.handle(answer(batch), now=2.0), BatchEnded) == [BatchEnded(1, 200, "request")]
 
 
-def test_the_allowance_of_the_app_is_waited_for() -> None:
-    """With 20 requests a second, two full batches are a second apart, and the scheduler says when."""
+def test_the_rate_of_the_app_is_waited_for() -> None:
+    """With 20 requests a second, two full batches leave a second apart, and the scheduler returns that instant."""
     scheduler = a_scheduler(*[4] * 10, connections=2, requests_per_s=20, burst_s=0.5)
     assert len(batches(scheduler.handle(now=0.0))) == 1
     assert scheduler.wake_at() == pytest.approx(1.0)
@@ -459,7 +462,7 @@ def test_the_allowance_of_the_app_is_waited_for() -> None:
 
 
 def test_gone_after_a_fault_is_purged() -> None:
-    """The 500 may have come after the deed, so that the 404 confirms it."""
+    """A 404 after a 500 is purged, because the 500 may have come after the deletion."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, FAULT), now=1.0)
@@ -470,7 +473,7 @@ def test_gone_after_a_fault_is_purged() -> None:
 
 
 def test_doubt_survives_throttling() -> None:
-    """Fault, then refused, then gone: purged."""
+    """A row that had a fault, was then throttled, and is then gone is purged."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(batch, FAULT), now=0.0)
@@ -481,7 +484,7 @@ def test_doubt_survives_throttling() -> None:
 
 
 def test_a_row_that_the_answer_does_not_mention_is_in_doubt() -> None:
-    """It is sent again, and its neighbour is settled."""
+    """A row without a sub-response is sent again in doubt, and its neighbour is settled."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, None), now=1.0)
@@ -490,7 +493,7 @@ def test_a_row_that_the_answer_does_not_mention_is_in_doubt() -> None:
 
 
 def test_a_lost_batch_keeps_its_mailboxes_for_as_long_as_the_service_may_run_it() -> None:
-    """Nothing goes to the mailbox for the quarantine, then its rows go again, in doubt."""
+    """The mailbox of a lost batch is sent nothing during the cooldown, and then its rows are sent again, in doubt."""
     scheduler = a_scheduler(8, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(lost(batch), now=1.0)
@@ -502,8 +505,8 @@ def test_a_lost_batch_keeps_its_mailboxes_for_as_long_as_the_service_may_run_it(
     assert set(positions(again)) == {0, 1, 2, 3}
 
 
-def test_a_call_level_fault_quarantines_too() -> None:
-    """The gateway gave up, but the work may go on behind it."""
+def test_a_fault_of_the_whole_call_starts_a_cooldown_too() -> None:
+    """A fault of the whole call starts a cooldown, because the service may go on working behind the gateway."""
     scheduler = a_scheduler(8, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 503), now=1.0)
@@ -514,20 +517,20 @@ def test_a_call_level_fault_quarantines_too() -> None:
     assert len(batches(scheduler.handle(now=41.0))) == 1
 
 
-@pytest.mark.parametrize(("running", "opens_at"), [(False, 603.0), (True, 643.0)])
+@pytest.mark.parametrize(("running", "again_at"), [(False, 603.0), (True, 643.0)])
 def test_rows_of_a_lost_call_count_in_the_window_until_the_service_has_surely_seen_them(
-    running: bool, opens_at: float
+    running: bool, again_at: float
 ) -> None:
-    """Where an answer came and could not be read, the service is done; where none came, it may go on for the quarantine."""
+    """Rows without an answer stay in the request window for the cooldown too; rows with an unreadable answer do not."""
     scheduler = a_scheduler(20, mailbox_requests=4, quarantine_s=40.0)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(BatchLost(batch.number, True, "Cut short.", running=running), now=1.0)
     assert bool(entries(commands, MailboxBlocked)) == running
-    assert scheduler.wake_at() == opens_at
+    assert scheduler.wake_at() == again_at
 
 
 def test_an_unreadable_answer_is_backed_off_from() -> None:
-    """One to two seconds after the first, two to four after the second, four to eight after the third."""
+    """After an unreadable answer its rows wait one to two seconds, then two to four, then four to eight."""
     scheduler = a_scheduler(1)
     now = 0.0
     for shortest_s in (1.0, 2.0, 4.0):
@@ -540,7 +543,7 @@ def test_an_unreadable_answer_is_backed_off_from() -> None:
 
 
 def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:
-    """A refused connection is no sending: the row's count stays, and a later 404 means absent."""
+    """A refused connection does not count as a sending, and a later 404 means absent."""
     scheduler = a_scheduler(1)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(lost(batch, sent=False), now=1.0)
@@ -551,7 +554,7 @@ def test_a_batch_that_never_left_is_sent_again_at_once_without_doubt() -> None:
 
 
 def test_a_row_that_keeps_failing_is_exhausted_in_doubt() -> None:
-    """After eight faults it is given up, and the ledger says that it may have happened."""
+    """After eight faults a row is exhausted, and the ledger has it in doubt."""
     scheduler = a_scheduler(1, attempts_max=8)
     now = 0.0
     for _ in range(8):
@@ -564,7 +567,7 @@ def test_a_row_that_keeps_failing_is_exhausted_in_doubt() -> None:
 
 
 def test_a_busy_item_is_refused_after_a_few_attempts() -> None:
-    """409 four times: refused, and not in doubt."""
+    """After four replies of 409 a row is refused, and not in doubt."""
     scheduler = a_scheduler(1, unclear_attempts_max=4)
     now = 0.0
     for _ in range(4):
@@ -576,7 +579,7 @@ def test_a_busy_item_is_refused_after_a_few_attempts() -> None:
 
 
 def test_a_failed_dependency_counts_no_attempt() -> None:
-    """424 says that it was not tried: any number of them does not exhaust a row."""
+    """A 424 counts no attempt, because the row was not tried: any number of them leaves the row open."""
     scheduler = a_scheduler(1, attempts_max=2)
     for step in range(10):
         (batch,) = batches(scheduler.handle(now=step * 100.0))
@@ -585,7 +588,7 @@ def test_a_failed_dependency_counts_no_attempt() -> None:
 
 
 def test_rows_of_an_earlier_run_go_first_and_keep_their_doubt() -> None:
-    """A row that a crash left in doubt is sent again, and a 404 means purged."""
+    """A row that a crash left in doubt is sent first, and a 404 for it means purged."""
     opened = MailboxOpened(0, 3, 5, unsettled=(Attempt(1, 1, 0, True),))
     scheduler = a_scheduler(opened)
     (batch,) = batches(scheduler.handle(now=0.0))
@@ -596,7 +599,7 @@ def test_rows_of_an_earlier_run_go_first_and_keep_their_doubt() -> None:
 
 
 def test_what_blocked_the_mailbox_before_a_restart_still_holds() -> None:
-    """The rest of a Retry-After is waited out by the next process."""
+    """After a restart a mailbox waits for the rest of its Retry-After."""
     scheduler = a_scheduler(MailboxOpened(0, 0, 5, blocked_for_s=12.0))
     assert batches(scheduler.handle(now=0.0)) == []
     assert scheduler.wake_at() == 12.0
@@ -606,7 +609,7 @@ def test_what_blocked_the_mailbox_before_a_restart_still_holds() -> None:
 
 
 def test_a_refused_row_is_settled_and_its_neighbours_go_on() -> None:
-    """400 for one row is that row's outcome."""
+    """A row with 400 is refused, and its neighbours are purged."""
     scheduler = a_scheduler(3)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(answer(batch, Reply(400, "ErrorInvalidIdMalformed", "Id is malformed.")), now=1.0)
@@ -614,7 +617,7 @@ def test_a_refused_row_is_settled_and_its_neighbours_go_on() -> None:
 
 
 def test_a_closed_mailbox_skips_the_rest_and_the_run_goes_on() -> None:
-    """Access denied: the rows asked are refused, those never sent are skipped, the other mailbox is purged."""
+    """If access is denied, the rows sent are refused, the others are skipped, and the other mailbox is purged."""
     scheduler = a_scheduler(10, 2)
     (batch,) = batches(scheduler.handle(now=0.0))
     denied = Reply(403, "ErrorAccessDenied", "Access to OData is disabled.")
@@ -636,7 +639,7 @@ def test_rows_in_doubt_end_with_their_mailbox_and_say_so() -> None:
 
 
 def test_a_refused_batch_is_taken_apart_to_find_the_row() -> None:
-    """400 for the whole batch: every row travels alone, and only the one refused again is refused."""
+    """After a 400 for the whole batch every row travels alone, and only the row that is refused again is refused."""
     scheduler = a_scheduler(3, connections=4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 400, "BadRequest", "Invalid batch payload format."), now=1.0)
@@ -653,7 +656,7 @@ def test_a_refused_batch_is_taken_apart_to_find_the_row() -> None:
 
 
 def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
-    """Nobody else would wake it: the mailbox's own timer must."""
+    """A row that must travel alone leaves when its throttled mailbox is ready again, woken by the mailbox's timer."""
     scheduler = a_scheduler(2)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -663,7 +666,7 @@ def test_a_row_alone_waits_for_its_throttled_mailbox_and_then_goes() -> None:
 
 
 def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
-    """Two mailboxes whose batch was refused: the second row leaves when the first has come back."""
+    """With one connection, the second of two rows that travel alone leaves after the answer to the first."""
     scheduler = a_scheduler(1, 1, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -675,7 +678,7 @@ def test_rows_alone_leave_one_by_one_where_there_is_one_connection() -> None:
 
 
 def test_a_stopping_run_sends_no_row_alone() -> None:
-    """The batch was refused after the stop was asked for: its rows are kept for the next run."""
+    """Rows of a batch that was refused after the stop are kept for the next run."""
     scheduler = a_scheduler(3)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert batches(scheduler.handle(StopRequested(), refusal(batch, 400), now=1.0)) == []
@@ -683,7 +686,7 @@ def test_a_stopping_run_sends_no_row_alone() -> None:
 
 
 def test_rows_alone_end_with_their_mailbox() -> None:
-    """One of them finds it closed: the others are refused with it, and are not sent after all."""
+    """If a row that travels alone finds its mailbox closed, the other rows are refused with it and are not sent."""
     scheduler = a_scheduler(3, 2, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     (single,) = batches(scheduler.handle(refusal(batch, 400), now=1.0))
@@ -697,7 +700,10 @@ def test_rows_alone_end_with_their_mailbox() -> None:
 
 
 def test_a_call_that_was_not_attempted_is_sent_again_soon_and_not_for_ever() -> None:
-    """424 for the whole call: nobody's fault, no attempt used up, no doubt, no token renewed; for ever, it is an outage."""
+    """After a 424 for the whole call its rows are sent again soon, without doubt or a counted attempt.
+
+    If every call gets it, it is an outage.
+    """
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 424), now=1.0)
@@ -715,7 +721,7 @@ def test_a_call_that_was_not_attempted_is_sent_again_soon_and_not_for_ever() -> 
 
 
 def test_an_address_that_refuses_every_call_stops_the_run() -> None:
-    """403 or 404 for $batch itself: nothing is settled, nothing in doubt, and the run says what it was told."""
+    """A 403 or 404 for $batch itself stops the run with that reply, and no row is settled or in doubt."""
     scheduler = a_scheduler(4, 4)
     (batch,) = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(batch, 404, "ResourceNotFound", "No such version."), now=1.0)
@@ -727,7 +733,7 @@ def test_an_address_that_refuses_every_call_stops_the_run() -> None:
 
 
 def test_a_row_that_is_refused_for_ever_is_given_up_at_last() -> None:
-    """Nothing but 429s: no failure, yet after the longest number of sendings the row is exhausted."""
+    """A row that gets nothing but 429 is exhausted after the longest number of sendings."""
     scheduler = a_scheduler(1, sends_max=5)
     now, settled, sendings = 0.0, {}, 0
     while not settled:
@@ -739,7 +745,7 @@ def test_a_row_that_is_refused_for_ever_is_given_up_at_last() -> None:
 
 
 def test_an_expired_token_is_renewed_once_for_all() -> None:
-    """Two batches come back with 401: one renewal, nothing sent meanwhile, no attempt in doubt."""
+    """If two batches come back with 401, the token is renewed once, nothing is sent meanwhile, and no row is in doubt."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     commands = scheduler.handle(refusal(first, 401, "InvalidAuthenticationToken"), now=1.0)
@@ -752,7 +758,7 @@ def test_an_expired_token_is_renewed_once_for_all() -> None:
 
 
 def test_a_token_that_stays_refused_stops_the_run() -> None:
-    """Renewed twice and refused each time, nothing going through: the run stops."""
+    """If two renewals are refused and nothing went through, the run stops."""
     scheduler = a_scheduler(4)
     commands = scheduler.handle(now=0.0)
     for step in range(2):
@@ -765,7 +771,7 @@ def test_a_token_that_stays_refused_stops_the_run() -> None:
 
 
 def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
-    """Even a refusal for good shows that it was let in: two more renewals are tried before the run stops."""
+    """A refusal for good counts as a success of the token, so that two more renewals are tried before the run stops."""
     scheduler = a_scheduler(1, 1, connections=1, batch_items_max=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 401), now=1.0)
@@ -781,7 +787,7 @@ def test_a_token_that_lets_one_row_through_is_not_given_up() -> None:
 
 
 def test_a_token_that_purged_one_row_counts_as_accepted() -> None:
-    """Refused, renewed, one row purged: the next refusals are counted from the beginning."""
+    """After a row was purged, refusals of the token are counted from zero."""
     scheduler = a_scheduler(2, connections=1, batch_items_max=1)
     commands = scheduler.handle(now=0.0)
     for now, accepted in ((1.0, False), (2.0, True), (3.0, False), (4.0, False)):
@@ -795,7 +801,7 @@ def test_a_token_that_purged_one_row_counts_as_accepted() -> None:
 
 
 def test_an_app_without_the_permission_stops_the_run() -> None:
-    """Authorization_RequestDenied holds for every mailbox; the rows stay open for a resumed run."""
+    """Authorization_RequestDenied holds for every mailbox, so the run stops and the rows stay open for a resumed run."""
     scheduler = a_scheduler(4, 4)
     (batch,) = batches(scheduler.handle(now=0.0))
     denied = Reply(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
@@ -807,7 +813,7 @@ def test_an_app_without_the_permission_stops_the_run() -> None:
 
 
 def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
-    """After StopRequested the answers in flight are still taken in."""
+    """After StopRequested nothing is sent, and the answers in flight are still taken in."""
     scheduler = a_scheduler(8, 8, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert scheduler.handle(StopRequested(), now=0.5) == []
@@ -822,7 +828,7 @@ def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight() -> None:
 
 
 def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
-    """Five lost calls close the gate; after the wait a single batch tries, and a success opens it again."""
+    """Five lost calls open the circuit breaker. After the wait one batch tries the service, and a success closes the breaker."""
     scheduler = a_scheduler(*[4] * 100, connections=5, quarantine_s=1.0, quarantine_s_min=1.0)
     sent = batches(scheduler.handle(now=0.0))
     assert len(sent) == 5
@@ -835,7 +841,7 @@ def test_an_outage_is_probed_by_one_batch_at_a_time() -> None:
 
 
 def test_failures_in_an_outage_do_not_use_up_the_attempts_of_rows() -> None:
-    """However long the service is out, a row is not given up for it."""
+    """Failures during an outage use up no attempts of a row."""
     scheduler = a_scheduler(4, attempts_max=4, quarantine_s=1.0, quarantine_s_min=1.0, outage_s_max=1e9)
     now, commands = 0.0, scheduler.handle(now=0.0)
     for _ in range(30):
@@ -847,7 +853,7 @@ def test_failures_in_an_outage_do_not_use_up_the_attempts_of_rows() -> None:
 
 
 def test_an_outage_that_lasts_stops_the_run() -> None:
-    """After the longest outage allowed the run halts, resumable."""
+    """After the longest outage that is allowed the run halts, and can be resumed."""
     scheduler = a_scheduler(4, outage_s_max=100.0)
     now, commands = 0.0, scheduler.handle(now=0.0)
     while not (halts := [c for c in commands if isinstance(c, Halt)]):
@@ -858,13 +864,16 @@ def test_an_outage_that_lasts_stops_the_run() -> None:
 
 
 def walled(batch: int) -> BatchAnswered:
-    """A block page in place of Graph's answer."""
+    """Return a block page as the answer to a batch."""
     return BatchAnswered(batch, Answer(Reply(403, NOT_FROM_GRAPH, "A page."), None))
 
 
 @pytest.mark.parametrize("heard_first", [False, True])
 def test_a_block_page_from_the_start_stops_the_run_soon(heard_first: bool) -> None:
-    """Half a minute and a last wait; once Graph has answered, it is an outage like any other. No row is in doubt or given up."""
+    """A block page stops the run after half a minute and a last wait, with no row in doubt or given up.
+
+    Once Graph has answered, block pages are an outage like any other.
+    """
     scheduler = a_scheduler(*[4] * 8, outage_s_max=300.0, walled_off_s_max=30.0, connections=1)
     now, commands, sent, first = 0.0, scheduler.handle(now=0.0), 0, heard_first
     while not (halts := [c for c in commands if isinstance(c, Halt)]):
@@ -884,7 +893,7 @@ def test_a_block_page_from_the_start_stops_the_run_soon(heard_first: bool) -> No
 
 
 def test_a_wait_that_graph_asked_for_is_no_outage() -> None:
-    """503 with a Retry-After of an hour: nothing leaves before, whatever else happens meanwhile, and then the run goes on."""
+    """After a 503 with a Retry-After of an hour nothing leaves before, and then the run goes on."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.handle(refusal(batch, 503, wait=3_600.0), now=1.0)
@@ -895,7 +904,7 @@ def test_a_wait_that_graph_asked_for_is_no_outage() -> None:
 
 
 def test_a_machine_that_slept_is_no_outage() -> None:
-    """A call is lost before and another after an hour's sleep through which the monotonic clock ran on: the run goes on."""
+    """If a call is lost before and another after an hour's sleep of the machine, the run goes on."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     scheduler.handle(lost(first), now=1.0)
@@ -906,8 +915,8 @@ def test_a_machine_that_slept_is_no_outage() -> None:
         assert [command for command in commands if isinstance(command, Halt)] == []
 
 
-def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
-    """The whole app waits for 30 s, and the only mailbox for 500."""
+def test_the_end_of_a_wait_of_the_run_wakes_nobody_who_waits_longer() -> None:
+    """The scheduler sleeps until a mailbox is ready: the app waits for 30 s, and the only mailbox for 500 s."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     waiting = THROTTLED._replace(retry_after_s=500.0)
@@ -916,7 +925,7 @@ def test_nobody_is_woken_for_a_gate_at_which_nobody_waits() -> None:
 
 
 def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
-    """Answers within half a second: after twenty of them a lost call is waited for no longer than the shortest quarantine."""
+    """After twenty answers within half a second each, the cooldown of a lost call is the shortest one."""
     scheduler = a_scheduler(2_000, fanout=20, connections=1)
     (batch,) = batches(scheduler.handle(now=1_000.0))
     for answered in range(1, 21):
@@ -927,7 +936,7 @@ def test_calls_are_timed_from_their_sending_however_late_in_a_run() -> None:
 
 @pytest.mark.parametrize(("mailboxes", "connections"), [(15, 16), (16, 32)])
 def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, connections: int) -> None:
-    """Sixteen places at first: fifteen mailboxes, each in one batch of four rows, never take them all."""
+    """The limit of sixteen connections is not raised if fifteen mailboxes, each in one batch of four rows, never use them all."""
     scheduler = a_scheduler(*[100] * mailboxes, fanout=20, connections=64)
     flying = batches(scheduler.handle(now=0.0))
     for answered in range(16):
@@ -936,7 +945,7 @@ def test_more_connections_are_tried_where_all_of_them_are_used(mailboxes: int, c
 
 
 def test_without_lanes_a_mailbox_is_in_one_batch_at_a_time() -> None:
-    """The last of six has room for one of its three rows, and the others wait for the answer, however long it takes."""
+    """A last batch has room for one of a mailbox's three rows, and the other two wait for its answer."""
     scheduler = a_scheduler(4, 4, 4, 4, 3, 3, connections=8)
     (batch,) = batches(scheduler.handle(now=0.0))
     assert [len(share.attempts) for share in batch.shares] == [4, 4, 4, 4, 3, 1]
@@ -946,7 +955,7 @@ def test_without_lanes_a_mailbox_is_in_one_batch_at_a_time() -> None:
 
 
 def test_slow_answers_cut_the_connections_while_the_plan_is_in_use() -> None:
-    """Four times as slow as at first: 64 batches in flight become fewer."""
+    """Answers that are four times slower than at first cut the 64 batches in flight, also with a schedule plan."""
     scheduler = a_scheduler(*[4] * 3_000, connections=64, serial_lanes=True)
     flying, now = batches(scheduler.handle(now=0.0)), 0.0
     for second in (1, 1, 1, 4, 4, 4, 4):
@@ -956,7 +965,7 @@ def test_slow_answers_cut_the_connections_while_the_plan_is_in_use() -> None:
 
 
 def test_batches_are_numbered_one_after_the_other() -> None:
-    """From where the ledger says."""
+    """Batches are numbered in sequence, from the number that the ledger gives."""
     scheduler = Scheduler(Limits(fanout=4, connections=4), random.Random(1), first_batch=7)
     flying = batches(scheduler.handle(*(MailboxOpened(n, 40 * n, 40 * n + 40) for n in range(30)), now=0.0))
     flying += batches(scheduler.handle(answer(flying[0]), now=1.0))

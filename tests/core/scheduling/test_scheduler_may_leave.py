@@ -1,4 +1,4 @@
-"""The scheduler alone says whether a batch that was decided on may still leave, and with what a refused token is renewed."""
+"""Tests of which decided batches may still leave, and of the renewals of a refused token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def renewals(commands: list[Command]) -> list[RenewToken]:
 
 
 def test_a_batch_stays_while_sending_is_suspended() -> None:
-    """Decided on before the hours ended; it may leave again once they begin."""
+    """A batch that was decided on before the hours ended stays, and may leave once they begin again."""
     scheduler = a_scheduler(4, 4, connections=2)
     first, *_ = batches(scheduler.handle(now=0.0))
     assert scheduler.may_leave(first.number, 0.0)
@@ -29,7 +29,7 @@ def test_a_batch_stays_while_sending_is_suspended() -> None:
 
 @pytest.mark.parametrize("status", [200, 400, 401, 424, 429, 503])
 def test_a_batch_heeds_a_wait_that_was_read_and_not_yet_handled(status: int) -> None:
-    """Whatever the answer says besides: the whole app was asked to wait, to the second."""
+    """A batch waits to the second if an answer that was read asks the whole app to wait, whatever else the answer says."""
     scheduler = a_scheduler(*[4] * 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     read = Answer(Reply(status, "", "", 30.0), None if status != 200 else {})
@@ -41,14 +41,15 @@ def test_a_batch_heeds_a_wait_that_was_read_and_not_yet_handled(status: int) -> 
 
 
 def test_an_answer_that_asks_for_no_wait_keeps_nothing_back() -> None:
+    """An answer without a wait keeps no decided batch from leaving."""
     scheduler = a_scheduler(*[4] * 20, connections=2)
     _, second = batches(scheduler.handle(now=0.0))
     scheduler.overheard(Answer(Reply(200), {}), 1.0)
     assert scheduler.may_leave(second.number, 1.0)
 
 
-def test_what_keeps_a_batch_at_the_door_keeps_the_next_one_from_being_decided_on() -> None:
-    """Otherwise a run would decide on the same rows again and again until the wait is over."""
+def test_a_wait_that_keeps_a_batch_keeps_the_next_from_being_decided_on() -> None:
+    """While a wait keeps a decided batch from leaving, no other batch is decided on."""
     scheduler = a_scheduler(*[4] * 20, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     scheduler.overheard(TOLD_TO_WAIT, 1.0)
@@ -59,7 +60,7 @@ def test_what_keeps_a_batch_at_the_door_keeps_the_next_one_from_being_decided_on
 
 
 def test_a_renewal_names_the_batch_whose_token_was_refused_and_the_claims_of_all_refusals_of_a_turn() -> None:
-    """One token, refused twice in a turn: one renewal, with what Graph wants, whichever refusal said it."""
+    """A token that is refused twice in a turn is renewed once, with the claims of either refusal."""
     scheduler = a_scheduler(*[4] * 10, connections=2)
     first, second = batches(scheduler.handle(now=0.0))
     silent, wanting = refusal(first, 401), refusal(second, 401)
@@ -68,7 +69,7 @@ def test_a_renewal_names_the_batch_whose_token_was_refused_and_the_claims_of_all
 
 
 def test_claims_belong_to_the_token_that_was_refused() -> None:
-    """The next token is refused without a word: it is renewed without the claims of the one before. A halt tells the last."""
+    """A token that is refused without claims is renewed without those of the token before, and a halt has the last claims."""
     scheduler = a_scheduler(4)
     (batch,) = batches(scheduler.handle(now=0.0))
     wanting = type(refusal(batch, 401))(batch.number, Answer(Reply(401), None, claims=CLAIMS))

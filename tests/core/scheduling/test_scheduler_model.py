@@ -102,15 +102,15 @@ class SchedulerModel(RuleBasedStateMachine):
     @rule(data=st.data(), wait=WAITS, closes=st.integers(0, 19))
     def graph_answers(self, data: st.DataObject, wait: float | None, closes: int) -> None:
         batch = self.take(data)
-        said = data.draw(st.lists(ITEM_REPLIES, min_size=batch.size, max_size=batch.size))
+        replies = data.draw(st.lists(ITEM_REPLIES, min_size=batch.size, max_size=batch.size))
         if closes == 0:
-            said[0] = DENIED
-        for position, reply in zip(positions(batch), said, strict=True):
+            replies[0] = DENIED
+        for position, reply in zip(positions(batch), replies, strict=True):
             if reply is None or judge(reply) is Verdict.FAULT:
                 self.doubt_after(position)
-        event = answer(batch, *said, outer=Reply(200, retry_after_s=wait if closes == 1 else None))
-        self.heed(batch, said, event.answer.outer)
-        self.tell(event, ended=(batch, dict(zip(positions(batch), said, strict=True))))
+        event = answer(batch, *replies, outer=Reply(200, retry_after_s=wait if closes == 1 else None))
+        self.heed(batch, replies, event.answer.outer)
+        self.tell(event, ended=(batch, dict(zip(positions(batch), replies, strict=True))))
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), status=st.sampled_from([400, 401, 408, 413, 424, 429, 500, 502, 503, 504]), wait=WAITS)
@@ -121,8 +121,8 @@ class SchedulerModel(RuleBasedStateMachine):
         if verdict is Verdict.FAULT:
             self.lose(batch)
         self.heed(batch, [], outer if verdict in (Verdict.FAULT, Verdict.THROTTLED) else Reply(status))
-        said = outer if verdict is Verdict.REFUSED and batch.size == 1 else None
-        self.tell(refusal(batch, status, "x", wait=wait), ended=(batch, dict.fromkeys(positions(batch), said)))
+        refused = outer if verdict is Verdict.REFUSED and batch.size == 1 else None
+        self.tell(refusal(batch, status, "x", wait=wait), ended=(batch, dict.fromkeys(positions(batch), refused)))
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), sent=st.booleans())
@@ -160,12 +160,12 @@ class SchedulerModel(RuleBasedStateMachine):
     def doubt_after(self, position: int) -> None:
         self.doubt.add(position)
 
-    def heed(self, batch: Batch, said: list[Reply | None], outer: Reply) -> None:
+    def heed(self, batch: Batch, replies: list[Reply | None], outer: Reply) -> None:
         """Note every wait that was asked for."""
         if outer.retry_after_s is not None:
             self.block(None, outer.retry_after_s)
         owners = [share.mailbox for share in batch.shares for _ in share.attempts]
-        for mailbox, reply in zip(owners, said, strict=False):
+        for mailbox, reply in zip(owners, replies, strict=False):
             if reply is not None and reply.status in (429, 500, 503) and reply.retry_after_s is not None:
                 self.block(mailbox, reply.retry_after_s)
 
@@ -200,10 +200,10 @@ class SchedulerModel(RuleBasedStateMachine):
     def judge_settled(self, entry: Settled, ended: tuple[Batch, dict[int, Reply | None]] | None) -> None:
         assert entry.position not in self.outcome, "settled twice"
         assert ended is not None
-        batch, said = ended
-        reply = said.get(entry.position)
+        batch, replies = ended
+        reply = replies.get(entry.position)
         doubted = entry.position in self.doubt
-        assert entry.batch in ((0, batch.number) if entry.position in said else (0,)), (
+        assert entry.batch in ((0, batch.number) if entry.position in replies else (0,)), (
             "settled by a batch that had it not"
         )
         never_left = self.sendings[entry.position] == 0  # decided on, and its mailbox was closed before it was sent

@@ -1,4 +1,4 @@
-"""What becomes of rows when their batch has ended, where a whole scheduler would be needed to come to it by chance."""
+"""Tests of settlement: what happens to the rows of a batch that has ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.news import RunNews
 from purgeengine.core.scheduling.settlement import Settler
 from purgeengine.run_limits import Limits
-from tests.support.fixtures import a_scheduler, batches
+from tests.support.fixtures import PURGED, a_scheduler, answer, batches, entries, lost, positions, refusal
 
 GONE, NOT_TRIED = Reply(404, "ErrorItemNotFound"), Reply(424, "FailedDependency")
 
@@ -27,7 +27,7 @@ def a_mailbox() -> Mailbox:
 
 
 def flight_of(mailbox: Mailbox, attempts: Sequence[Attempt], *, lane: bool = False) -> Flight:
-    """Of these rows alone."""
+    """Return a flight of these rows."""
     return Flight(Batch(1, "id", (MailboxShare(0, attempts),), lane=lane), [(mailbox, attempts)], 0.0, 0, len(attempts))
 
 
@@ -36,12 +36,12 @@ def a_settler() -> Settler:
 
 
 def answered(replies: dict[int, Reply | None], waits: dict[int, float] | None = None) -> Answer:
-    """An answer with sub-responses."""
+    """Return an answer with these sub-responses."""
     return Answer(Reply(200), replies, waits=waits or {})
 
 
 def test_rows_of_a_refused_batch_are_returned_unless_their_mailbox_ends_in_the_same_turn() -> None:
-    """It ends when nothing else of it is in flight: then they are settled with it, and were not returned."""
+    """Rows of a refused batch are returned. If their mailbox closes in the same turn, they are settled with it instead."""
     for closing, other_rows, is_returned in ((False, 0, True), (True, 1, True), (True, 0, False)):
         mailbox = a_mailbox()
         if other_rows:
@@ -56,7 +56,7 @@ def test_rows_of_a_refused_batch_are_returned_unless_their_mailbox_ends_in_the_s
 
 
 def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes() -> None:
-    """The second of twenty broke it, time and again: two requests a lane in the window, and soon no lanes any more."""
+    """Rows that a broken lane did not try are given back to the window, and lanes that break early are soon given up."""
     mailbox = a_mailbox()
     seen = 0
     for _ in range(8):
@@ -69,7 +69,7 @@ def test_rows_that_a_lane_did_not_try_are_given_back_and_counted_against_lanes()
 
 
 def test_a_lane_is_broken_by_any_refusal() -> None:
-    """From 400 on; the row behind it was not tried, and travels again as if it had never left."""
+    """A reply from status 400 on breaks a lane, and the row behind it is sent again as if it had never left."""
     mailbox = a_mailbox()
     flight = flight_of(mailbox, mailbox.draw_lane(2, 0.0), lane=True)
     settlement = a_settler().settle(flight, answered({0: Reply(400, "Bad"), 1: NOT_TRIED}), 0.0)
@@ -78,7 +78,7 @@ def test_a_lane_is_broken_by_any_refusal() -> None:
 
 
 def two_mailboxes() -> Flight:
-    """One row of the first and two of the second."""
+    """Return a flight with one row of the first mailbox and two of the second."""
     first = a_mailbox()
     second = Mailbox(1, 1_000, 2_000, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
     shares = [(first, first.draw(1, 0.0)), (second, second.draw(2, 0.0))]
@@ -87,14 +87,14 @@ def two_mailboxes() -> Flight:
 
 
 def test_rows_that_were_too_fast_are_told_for_each_mailbox_of_a_batch() -> None:
-    """One in the first and two in the second; nothing where there were none."""
+    """A settlement has the number of throttled rows for each mailbox of the batch, and nothing if there were none."""
     throttled = answered(dict.fromkeys(range(3), Reply(429, retry_after_s=1.0)))
     assert a_settler().settle(two_mailboxes(), throttled, 0.0).news.throttled == (1, 2)
     assert a_settler().settle(two_mailboxes(), answered(dict.fromkeys(range(3), GONE)), 0.0).news.throttled == ()
 
 
 def test_a_settlement_holds_all_that_came_of_a_batch_and_the_settler_keeps_nothing() -> None:
-    """Two batches through one settler: what the first brought is not in the second, and neither can be changed."""
+    """Two batches through one settler give two settlements that share nothing and cannot be changed."""
     settler = a_settler()
     told = settler.settle(two_mailboxes(), answered({0: GONE, 1: Reply(429, retry_after_s=9.0)}), 0.0)
     assert [type(entry) for entry in told.entries] == [Settled, MailboxBlocked, Returned, Returned]
@@ -110,7 +110,7 @@ def test_a_settlement_holds_all_that_came_of_a_batch_and_the_settler_keeps_nothi
 
 
 def test_a_lost_batch_leaves_every_row_in_doubt_and_its_mailboxes_waiting() -> None:
-    """As long as the service may be running it; where it has ended its work, nobody waits."""
+    """A lost batch leaves its rows in doubt, and its mailboxes wait while the service may still be running it."""
     for cooldown_s, blocked in ((40.0, [MailboxBlocked(0, 40.0), MailboxBlocked(1, 40.0)]), (None, [])):
         flight = two_mailboxes()
         told = a_settler().settle_lost(flight, Reply(0), 0.0, counted=True, cooldown_s=cooldown_s)
@@ -123,7 +123,7 @@ def test_a_lost_batch_leaves_every_row_in_doubt_and_its_mailboxes_waiting() -> N
 
 
 def test_a_batch_that_never_left_is_no_sending() -> None:
-    """Its rows are sent for the first time next, and its requests are given back to the window."""
+    """A batch that never left counts as no sending of its rows, and its requests are given back to the window."""
     flight = two_mailboxes()
     told = a_settler().settle_never_sent(flight, 0.0)
     assert {(entry.number, entry.in_doubt) for entry in told.entries if isinstance(entry, Returned)} == {(0, False)}
@@ -131,6 +131,60 @@ def test_a_batch_that_never_left_is_no_sending() -> None:
 
 
 def test_where_batches_are_wide_one_mailbox_may_have_lanes_from_the_start() -> None:
-    """With as few connections as its four slots need."""
+    """With a wide fanout one mailbox may have lanes from the start, even with only four connections."""
     scheduler = a_scheduler(1_000, serial_lanes=True, fanout=20, connections=4)
     assert [batch.lane for batch in batches(scheduler.handle(now=0.0))] == [True] * 4
+
+
+def test_an_outcome_carries_the_answer_and_the_call_that_decided_it() -> None:
+    """An outcome has the answer and the call that decided it."""
+    scheduler = a_scheduler(4, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    refused = Reply(400, "ErrorInvalidId", "Id is malformed.")
+    done = entries(scheduler.handle(answer(batch, refused), now=1.0), Settled)
+    assert done[0] == Settled(positions(batch)[0], Outcome.REFUSED, 1, False, batch.number, refused)
+    assert {entry[1:6] for entry in done[1:]} == {(Outcome.PURGED, 1, False, batch.number, PURGED)}
+
+
+def test_a_purged_row_is_in_no_doubt_whatever_was_before() -> None:
+    """A purged row is not in doubt, even if it was before."""
+    scheduler = a_scheduler(2, connections=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch, rest=Reply(503)), now=0.0)
+    (again,) = batches(scheduler.handle(now=5.0))
+    assert entries(scheduler.handle(answer(again), now=6.0), Settled) == [
+        Settled(position, Outcome.PURGED, 2, False, again.number, PURGED) for position in positions(again)
+    ]
+
+
+def test_a_row_that_alone_spoils_its_batch_is_refused_with_the_reply_to_the_batch() -> None:
+    """A row that is sent alone and whose call is refused with 400 gets that refusal as its own."""
+    scheduler = a_scheduler(1, connections=1)
+    (alone,) = batches(scheduler.handle(now=0.0))
+    (done,) = entries(scheduler.handle(refusal(alone, 400, "BadRequest", "Malformed."), now=2.0), Settled)
+    assert (done.outcome, done.batch, done.attempts) == (Outcome.REFUSED, alone.number, 1)
+    assert (done.reply.status, done.reply.code, done.reply.message) == (400, "BadRequest", "Malformed.")
+
+
+def test_a_row_that_is_given_up_keeps_its_last_answer() -> None:
+    """A row that is given up after eight faults keeps the last answer and its call."""
+    scheduler = a_scheduler(1, connections=1)
+    now, settled = 0.0, []
+    commands = scheduler.handle(now=now)
+    while not settled:
+        (batch,) = batches(commands)
+        fault = Reply(503, "ErrorServerBusy", f"Attempt {batch.number}")
+        commands = scheduler.handle(answer(batch, fault), now=now)
+        settled = entries(commands, Settled)
+        if not settled:
+            now = scheduler.wake_at() or 0.0
+            commands = scheduler.handle(now=now)
+    assert settled == [Settled(0, Outcome.EXHAUSTED, 8, True, batch.number, fault)]
+
+
+def test_a_row_given_up_for_a_lost_call_says_how_it_was_lost() -> None:
+    """A row that is given up after a lost call has status 0 and the reason of the loss."""
+    scheduler = a_scheduler(1, attempts_max=1)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (done,) = entries(scheduler.handle(lost(batch), now=1.0), Settled)
+    assert done == Settled(0, Outcome.EXHAUSTED, 1, True, batch.number, Reply(0, message="The connection was reset."))

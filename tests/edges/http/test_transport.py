@@ -25,7 +25,7 @@ from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.server.background_server import in_background
 from purgeengine.sim.server.http_server import SimulatedTenant
 from purgeengine.sim.tenant_settings import TenantSettings
-from tests.support.fixtures import stretches_of
+from tests.support.fixtures import folder_rows_of
 from tests.support.https_server import (
     LOOPBACK,
     Server,
@@ -348,7 +348,7 @@ async def test_an_answer_that_came_while_the_process_was_suspended_is_read(ca_fi
         async with HttpTransport.open(
             graph_url=server.graph_url, connections=1, ca_file=ca_file, timeouts=timeouts
         ) as transport:
-            body = encode_batch(stretches_of([Item("a@contoso.example", "", "AAMkAGI2=")]))
+            body = encode_batch(folder_rows_of([Item("a@contoso.example", "", "AAMkAGI2=")]))
             call = asyncio.ensure_future(transport.post(body, "11111111-2222", token))
             while not server.tenant.counters.calls:
                 await asyncio.sleep(0)

@@ -273,6 +273,6 @@ def go_on(folder: Path) -> None:
 
 def unsettled(ledger: Ledger) -> Iterator[int]:
     """Yield the positions that would be sent."""
-    for mailbox in ledger.mailboxes(now_utc_ms=NOW, quarantine_s=40.0, window_s=600.0):
+    for mailbox in ledger.mailboxes(now_utc_ms=NOW, cooldown_s=40.0, window_s=600.0):
         attempts = (attempt.position for attempt in mailbox.unsettled)
         yield from chain(attempts, range(mailbox.next, mailbox.end))

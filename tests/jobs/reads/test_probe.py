@@ -14,7 +14,7 @@ from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.reads.probe import REQUESTS_MAX, look_first, sample_ledger
 from purgeengine.jobs.reads.reading import PATIENT
 from tests.cli.test_answers_cli import Graph, rows_of
-from tests.core.scheduling.test_answers import error
+from tests.core.scheduling.test_scheduler_answers import error
 from tests.support.https_server import write_ca
 from tests.support.ledger_fixtures import FakeSource, open_ledger
 from tests.support.process_fixtures import a_jwt, served
@@ -31,7 +31,7 @@ def looked(folder: Path, ledger: Ledger, graph: Graph) -> list[str]:
 
 def waits_of(ledger: Ledger) -> dict[str, float]:
     """What is left of the waits of mailboxes, as a run would take them up."""
-    boxes = ledger.mailboxes(now_utc_ms=round(time.time() * 1000), quarantine_s=0.0, window_s=0.0)
+    boxes = ledger.mailboxes(now_utc_ms=round(time.time() * 1000), cooldown_s=0.0, window_s=0.0)
     return {ledger.user_of(box.mailbox): box.blocked_for_s for box in boxes if box.blocked_for_s}
 
 

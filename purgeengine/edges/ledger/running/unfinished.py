@@ -44,32 +44,32 @@ _RECENT = """
 SELECT mailbox, at / 1000, max(at), sum(rows) FROM (
     SELECT mailbox, at, rows FROM (
         SELECT number, min(coalesce(ended_ms, sent_ms), :now)
-            + CASE WHEN ended_ms IS NULL OR status IS NULL OR status = 408 OR status >= 500 THEN :quarantine ELSE 0 END AS at
+            + CASE WHEN ended_ms IS NULL OR status IS NULL OR status = 408 OR status >= 500 THEN :cooldown ELSE 0 END AS at
         FROM batch
     ) AS batch JOIN part ON part.batch = batch.number
-    UNION ALL SELECT mailbox, min(at_ms, :now + :quarantine) AS at, rows FROM seen
+    UNION ALL SELECT mailbox, min(at_ms, :now + :cooldown) AS at, rows FROM seen
 ) WHERE at > :since GROUP BY 1, 2 ORDER BY 1, 2
 """
 _IN_FLIGHT = """
 SELECT mailbox, max(min(sent_ms, :now)) FROM batch JOIN part ON part.batch = batch.number
-WHERE ended_ms IS NULL AND sent_ms + :quarantine > :now GROUP BY mailbox
+WHERE ended_ms IS NULL AND sent_ms + :cooldown > :now GROUP BY mailbox
 """
 
 
 def unfinished_mailboxes(
-    connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: float, window_s: float
+    connection: sqlite3.Connection, now_utc_ms: int, cooldown_s: float, window_s: float
 ) -> Iterator[MailboxOpened]:
     """Yield the mailboxes with rows to send. Each is read when the caller asks for it.
 
-    Waits and ages hold at ``now_utc_ms`` (milliseconds since 1970). ``quarantine_s`` is the length of the cooldown
+    Waits and ages hold at ``now_utc_ms`` (milliseconds since 1970). ``cooldown_s`` is the length of the cooldown
     after a lost answer, ``window_s`` that of the request window, both in seconds.
 
     The `HEAVY_MAX` largest mailboxes come first, because they decide when the run ends. The others come in the
     ledger's order, so that mailboxes that are open together are neighbours there.
     """
-    quarantine_ms = round(quarantine_s * 1000)
-    recent = seen_lately(connection, now_utc_ms, quarantine_ms, round(window_s * 1000))
-    quarantined = quarantined_s(connection, now_utc_ms, quarantine_ms)
+    cooldown_ms = round(cooldown_s * 1000)
+    recent = seen_lately(connection, now_utc_ms, cooldown_ms, round(window_s * 1000))
+    cooldowns = cooldowns_s(connection, now_utc_ms, cooldown_ms)
     for mailbox in _in_order_of_opening(connection):
         yield MailboxOpened(
             mailbox.number,
@@ -78,7 +78,7 @@ def unfinished_mailboxes(
             unsettled(connection, mailbox.first, mailbox.end) if mailbox.has_attempts else (),
             max(
                 rest_s(now_utc_ms, mailbox.blocked_until_ms, mailbox.blocked_set_ms),
-                quarantined.get(mailbox.number, 0.0),
+                cooldowns.get(mailbox.number, 0.0),
             ),
             recent.pop(mailbox.number, ()),
             index(mailbox.doubt_end),
@@ -138,7 +138,7 @@ def unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Att
 
 
 def seen_lately(
-    connection: sqlite3.Connection, now_ms: int, quarantine_ms: int, window_ms: int
+    connection: sqlite3.Connection, now_ms: int, cooldown_ms: int, window_ms: int
 ) -> dict[int, tuple[tuple[float, int], ...]]:
     """Return what the service has seen of each mailbox lately, by mailbox number.
 
@@ -146,17 +146,16 @@ def seen_lately(
     batch until its cooldown ended. So such a batch counts from then on, which may lie ahead (a negative age). If the
     clock has been turned back, a time in the future counts as now.
     """
-    values = {"now": now_ms, "quarantine": quarantine_ms, "since": now_ms - window_ms - quarantine_ms}
+    values = {"now": now_ms, "cooldown": cooldown_ms, "since": now_ms - window_ms - cooldown_ms}
     found: dict[int, list[tuple[float, int]]] = {}
     for mailbox, _, at_ms, rows in connection.execute(_RECENT, values):
         found.setdefault(mailbox, []).append(((now_ms - at_ms) / 1000, index(rows)))
     return {mailbox: tuple(ages) for mailbox, ages in found.items()}
 
 
-def quarantined_s(connection: sqlite3.Connection, now_ms: int, quarantine_ms: int) -> dict[int, float]:
+def cooldowns_s(connection: sqlite3.Connection, now_ms: int, cooldown_ms: int) -> dict[int, float]:
     """Return, for each mailbox, the seconds for which the service may still be running a batch that never ended (its cooldown)."""
-    values = {"now": now_ms, "quarantine": quarantine_ms}
+    values = {"now": now_ms, "cooldown": cooldown_ms}
     return {
-        mailbox: (sent_ms + quarantine_ms - now_ms) / 1000
-        for mailbox, sent_ms in connection.execute(_IN_FLIGHT, values)
+        mailbox: (sent_ms + cooldown_ms - now_ms) / 1000 for mailbox, sent_ms in connection.execute(_IN_FLIGHT, values)
     }

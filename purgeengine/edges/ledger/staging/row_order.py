@@ -24,7 +24,7 @@ from purgeengine.edges.ledger.store.parts import PART_ROWS_MAX
 pa: Any = pyarrow
 pc: Any = pyarrow.compute
 
-STRETCH_ROWS_MIN = 8
+NEIGHBOURS_MIN = 8
 """Average number of neighbouring rows of one mailbox from which on such rows are placed together, not one by one."""
 NUMBERS_FILE = "mailboxes"
 """Scratch file with the mailbox of each row, in input order."""
@@ -95,7 +95,7 @@ class RowOrder:
             nexts = [self._next_doubtful if row in self._doubts else self._next for row in rows.to_pylist()]
             return _one_by_one(nexts, mailboxes.to_pylist())
         folder_rows = pc.run_end_encode(mailboxes)
-        if len(folder_rows.values) * STRETCH_ROWS_MIN > len(mailboxes):
+        if len(folder_rows.values) * NEIGHBOURS_MIN > len(mailboxes):
             return _one_by_one(repeat(self._next), mailboxes.to_pylist())
         return _joined(self._folder_rows(folder_rows))
 

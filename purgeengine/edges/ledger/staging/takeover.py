@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
-from purgeengine.edges.ledger.running.unfinished import quarantined_s, seen_lately
+from purgeengine.edges.ledger.running.unfinished import cooldowns_s, seen_lately
 from purgeengine.edges.ledger.staging.names import other_names
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
 
@@ -76,18 +76,18 @@ def identity(connection: sqlite3.Connection) -> str:
     return hashlib.sha256(f"{read_meta(connection)['digest']} {first!r}".encode()).hexdigest()[:32]
 
 
-def taken_over(connection: sqlite3.Connection, now_utc_ms: int, quarantine_s: float, window_s: float) -> Takeover:
+def taken_over(connection: sqlite3.Connection, now_utc_ms: int, cooldown_s: float, window_s: float) -> Takeover:
     """Read an earlier ledger. The arguments are those of `Ledger.mailboxes`."""
     with snapshot(connection):
         parent = identity(connection)
         keys = dict(connection.execute("SELECT number, key FROM mailbox"))
         query = "SELECT number, blocked_until_ms, blocked_set_ms FROM mailbox WHERE blocked_until_ms > ?"
         blocked = {number: (until, set_at) for number, until, set_at in connection.execute(query, (now_utc_ms,))}
-        quarantined = quarantined_s(connection, now_utc_ms, round(quarantine_s * 1000))
-        for number, for_s in quarantined.items():
+        cooldowns = cooldowns_s(connection, now_utc_ms, round(cooldown_s * 1000))
+        for number, for_s in cooldowns.items():
             until = now_utc_ms + round(for_s * 1000)
             blocked[number] = max(blocked.get(number, (0, 0)), (until, now_utc_ms))
-        lately = seen_lately(connection, now_utc_ms, round(quarantine_s * 1000), round(window_s * 1000))
+        lately = seen_lately(connection, now_utc_ms, round(cooldown_s * 1000), round(window_s * 1000))
         run_blocked = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
         about = read_meta(connection)
         others = other_names(connection)

@@ -136,4 +136,4 @@ def test_what_was_answered_counts_to_the_end_of_the_window(ledger: Ledger) -> No
     """An answered request counts in the request window for its 600 s, however long the cooldown is."""
     ledger.write([sent(1, (0, [0]))], NOW)
     ledger.write([ended(1), settled(0, 1)], NOW)
-    assert opened(ledger, NOW + 599_000, quarantine_s=300.0)[0].recent == ((599.0, 1),)
+    assert opened(ledger, NOW + 599_000, cooldown_s=300.0)[0].recent == ((599.0, 1),)

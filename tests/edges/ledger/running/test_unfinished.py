@@ -59,7 +59,7 @@ def test_mailboxes_are_read_page_by_page(tmp_path: Path, monkeypatch: pytest.Mon
     """Mailboxes are read page by page, even if the ledger is written in between."""
     monkeypatch.setattr(unfinished, "PAGE", 2)
     with open_ledger(tmp_path / "L", a_source(5, 4, 3, 2, 1)) as ledger:
-        mailboxes = ledger.mailboxes(now_utc_ms=NOW, quarantine_s=0.0, window_s=0.0)
+        mailboxes = ledger.mailboxes(now_utc_ms=NOW, cooldown_s=0.0, window_s=0.0)
         first = next(mailboxes)
         ledger.write([sent(1, (0, range(5)))], NOW)
         assert [first.mailbox, *(mailbox.mailbox for mailbox in mailboxes)] == [0, 1, 2, 3, 4]
@@ -72,7 +72,7 @@ def test_row_returned_before_a_clean_stop_is_not_in_doubt(ledger: Ledger) -> Non
     assert opened(crashed(ledger))[0].unsettled == (Attempt(0, 1, 0, False), Attempt(1, 1, 1, True))
 
 
-def test_rows_in_flight_at_a_crash_are_in_doubt_and_their_mailbox_quarantined(ledger: Ledger) -> None:
+def test_rows_in_flight_at_a_crash_are_in_doubt_and_their_mailbox_cools_down(ledger: Ledger) -> None:
     """Rows that were in flight at a crash are in doubt, and their mailbox gets a cooldown that counts from the sending."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([ended(1), returned(0), settled(1, 1), sent(2, (0, [Attempt(0, 2), 2, 3]))], NOW + 1_000)
@@ -95,9 +95,7 @@ def test_window_counts_answered_rows_from_the_answer(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("status", [None, 503, 408, "never ended"])
-def test_window_counts_unanswered_rows_from_the_end_of_their_quarantine(
-    ledger: Ledger, status: int | str | None
-) -> None:
+def test_window_counts_unanswered_rows_from_the_end_of_their_cooldown(ledger: Ledger, status: int | str | None) -> None:
     """Unanswered rows count in the request window from the end of their cooldown.
 
     The service may have worked until then.

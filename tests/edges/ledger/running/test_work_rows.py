@@ -70,7 +70,7 @@ def test_what_cannot_be_stored_is_cut_or_replaced() -> None:
 # ------------------------------------------------------------------------------------------------------- the rows
 
 
-def test_positions_are_cut_into_stretches() -> None:
+def test_positions_are_grouped_by_folder() -> None:
     """Positions are joined into ranges of neighbours, in the given order."""
     assert list(runs([])) == []
     assert list(runs([7])) == [range(7, 8)]

@@ -44,7 +44,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 def test_what_an_earlier_ledger_knows_of_the_service_is_taken_over(connection: sqlite3.Connection) -> None:
     """The longer of two waits is taken over with its start, an expired one is not, and requests count from their end."""
     now, call_over = NOW + 10_000, NOW + 5 + 40_500
-    found = taken_over(connection, now, quarantine_s=40.5, window_s=600.25)
+    found = taken_over(connection, now, cooldown_s=40.5, window_s=600.25)
     assert found.run_blocked == (NOW + 30_000, NOW)
     assert found.blocked == {
         0: (NOW + 90_000, NOW),
@@ -62,7 +62,7 @@ def test_what_the_service_counts_no_longer_is_not_taken_over(
     connection: sqlite3.Connection, age_ms: int, is_seen: bool
 ) -> None:
     """A call that is older than the request window and the cooldown is not taken over, nor is an expired call in flight."""
-    found = taken_over(connection, NOW + age_ms, quarantine_s=40.5, window_s=600.25)
+    found = taken_over(connection, NOW + age_ms, cooldown_s=40.5, window_s=600.25)
     assert (0 in found.seen) == (KEYS[0] in found.mailboxes) == is_seen
     assert found.blocked == {}
 

@@ -42,6 +42,6 @@ def test_a_list_of_names_keeps_a_mailbox_that_the_input_names_by_its_object_id(
         assert user_filter.blind_spot(preview.kinds) is None
         ledger.leave_out(user_filter, 0)
         assert ledger.counts().outcomes[Outcome.SKIPPED] == 2
-        assert [
-            mailbox.end - mailbox.next for mailbox in ledger.mailboxes(now_utc_ms=0, quarantine_s=0, window_s=0)
-        ] == [1]
+        assert [mailbox.end - mailbox.next for mailbox in ledger.mailboxes(now_utc_ms=0, cooldown_s=0, window_s=0)] == [
+            1
+        ]

@@ -114,14 +114,14 @@ def played(
 
 def answered(batch: Batch, tenant: Tenant, now: float, asked: Counter[int]) -> Answer:
     """Decode the answer of this tenant to a batch. In a lane, rows after the first refusal are not attempted."""
-    said, broken = [], False
+    sub_responses, broken = [], False
     for share in batch.shares:
         for attempt in share.attempts:
             asked[attempt.position] += not broken
             one = {"status": 424, "body": None} if broken else tenant(share.mailbox, attempt, now)
             broken = broken or (batch.lane and int(str(one["status"])) >= 400)
-            said.append({"id": str(len(said)), **one})
-    return decode_answer(200, {}, json.dumps({"responses": said}).encode(), batch.size, 0.0)
+            sub_responses.append({"id": str(len(sub_responses)), **one})
+    return decode_answer(200, {}, json.dumps({"responses": sub_responses}).encode(), batch.size, 0.0)
 
 
 def error(status: int, code: str, message: str = "", headers: dict[str, str] | None = None) -> dict[str, object]:
@@ -510,7 +510,7 @@ FAULT = error(503, "ServerBusy")
 
 @examples(60)
 @given(st.lists(st.sampled_from([OK, OK, UNKNOWN, KNOWN, FAULT]), min_size=1, max_size=120), st.sampled_from([4, 20]))
-def test_good_rows_are_never_cut_off(said: list[dict[str, object]], fanout: int) -> None:
+def test_good_rows_are_never_cut_off(replies: list[dict[str, object]], fanout: int) -> None:
     """Good rows are purged whatever the others answer, unless the first twenty of their mailbox were refused alike.
 
     A row in trouble succeeds the third time. Where the first twenty answers of a mailbox are all the same unknown
@@ -521,18 +521,18 @@ def test_good_rows_are_never_cut_off(said: list[dict[str, object]], fanout: int)
 
     def tenant(mailbox: int, attempt: Attempt, now: float) -> dict[str, object]:
         seen[attempt.position] += 1
-        one = said[attempt.position]
+        one = replies[attempt.position]
         return OK if one is FAULT and seen[attempt.position] > 2 else one
 
-    ended = played(tenant, (len(said),), fanout=fanout)
-    well = [position for position, one in enumerate(said) if one is OK or one is FAULT]
+    ended = played(tenant, (len(replies),), fanout=fanout)
+    well = [position for position, one in enumerate(replies) if one is OK or one is FAULT]
     if ended.closed:
         refused = [p for p, row in ended.outcomes.items() if row.reply.status == 418]
         assert len(refused) >= 20
         assert not any(row.outcome is Outcome.PURGED for row in ended.outcomes.values())
     else:
         assert {p for p, row in ended.outcomes.items() if row.outcome is Outcome.PURGED} == set(well)
-        assert len(ended.outcomes) == len(said)
+        assert len(ended.outcomes) == len(replies)
 
 
 @pytest.mark.parametrize("bad", [15, 19])

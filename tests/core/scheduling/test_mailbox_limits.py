@@ -1,0 +1,120 @@
+"""Tests of the limits and waits of one mailbox: its slots, its refusals, and what Graph asked it to wait."""
+
+from __future__ import annotations
+
+from math import inf
+
+from purgeengine.core.limits.lost_calls import LostCallCooldown
+from purgeengine.core.limits.window import Window
+from purgeengine.core.model import Attempt, Reply
+from purgeengine.core.scheduling.mailbox import Mailbox
+from purgeengine.core.scheduling.mailbox_limits import GOOD_REPLIES_TO_RAISE
+from purgeengine.run_limits import Limits
+from tests.support.fixtures import a_scheduler, answer, batches
+
+
+def a_mailbox(rows: int = 100, requests: int = 10_000) -> Mailbox:
+    return Mailbox(7, 0, rows, Window(requests, 600.0), LostCallCooldown(Limits()), limit_max=4)
+
+
+def test_two_crowded_answers_in_a_row_lower_the_limit_by_one_each_time() -> None:
+    """Two answers one after the other with concurrency refusals lower a mailbox's limit by one, down to one."""
+    mailbox = a_mailbox()
+    limits = []
+    for _ in range(10):
+        mailbox.was_refused(some_went_through=True, concurrency=True)
+        limits.append(mailbox.limit)
+    assert limits == [4, 3, 3, 2, 2, 1, 1, 1, 1, 1]
+
+
+def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
+    """A refusal for another reason interrupts a series of concurrency refusals."""
+    mailbox = a_mailbox()
+    for concurrency in (True, False, True):
+        mailbox.was_refused(some_went_through=True, concurrency=concurrency)
+    assert mailbox.limit == 4
+    mailbox.was_refused(some_went_through=True, concurrency=True)
+    assert mailbox.limit == 3
+
+
+def test_a_good_answer_ends_the_row_of_crowded_ones() -> None:
+    """A good answer interrupts a series of concurrency refusals."""
+    mailbox = a_mailbox()
+    mailbox.was_refused(some_went_through=True, concurrency=True)
+    mailbox.went_well(1)
+    mailbox.was_refused(some_went_through=True, concurrency=True)
+    assert mailbox.limit == 4
+
+
+def test_refusals_are_counted_until_something_goes_through() -> None:
+    """Refusals of a mailbox are counted until a row goes through."""
+    mailbox = a_mailbox()
+    counts = []
+    for went_through in (False, False, True, False):
+        mailbox.was_refused(some_went_through=went_through, concurrency=False)
+        counts.append(mailbox.refusals)
+    assert counts == [1, 2, 0, 1]
+    mailbox.went_well(1)
+    assert mailbox.refusals == 0
+
+
+def test_a_lowered_limit_recovers_after_forty_good_replies_in_a_row() -> None:
+    """A lowered limit rises by one after forty good replies in a row, up to its first value; a refusal resets the count."""
+    mailbox = a_mailbox()
+    for _ in range(4):
+        mailbox.was_refused(some_went_through=True, concurrency=True)
+    assert mailbox.limit == 2
+    mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
+    mailbox.was_refused(some_went_through=True, concurrency=False)
+    mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
+    assert mailbox.limit == 2
+    mailbox.went_well(1)
+    assert mailbox.limit == 3
+    mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
+    assert mailbox.limit == 3
+    mailbox.went_well(1)
+    mailbox.went_well(10 * GOOD_REPLIES_TO_RAISE)
+    assert mailbox.limit == 4
+
+
+def test_a_row_that_travels_alone_uses_one_request_of_the_window() -> None:
+    """A row that is sent alone uses one request of the window: with room for two requests, two such rows leave."""
+    mailbox = a_mailbox(rows=1, requests=2)
+    mailbox.give_up()
+    mailbox.send_alone([Attempt(0, 1), Attempt(1, 1)])
+    assert mailbox.draw_alone() == (Attempt(1, 2),)
+    mailbox.refused(1, 0.0, lane=False)
+    assert mailbox.ready_at(5.0) == 5.0
+    mailbox.draw_alone()
+    assert mailbox.window.room(5.0) == 0
+
+
+def test_what_graph_asked_for_is_told_apart_from_what_we_wait_by_ourselves() -> None:
+    """Both Graph's waits and our own block a mailbox, but only Graph's count as throttling.
+
+    A shorter wait never replaces a longer one.
+    """
+    mailbox = a_mailbox()
+    mailbox.block(10.0)
+    assert (mailbox.blocked_until, mailbox.throttled_until) == (10.0, -inf)
+    mailbox.block(8.0, throttled=True)
+    assert (mailbox.blocked_until, mailbox.throttled_until) == (10.0, 8.0)
+    mailbox.block(20.0, throttled=True)
+    mailbox.block(15.0, throttled=True)
+    assert (mailbox.blocked_until, mailbox.throttled_until) == (20.0, 20.0)
+
+
+def test_forty_good_replies_among_others_raise_a_lowered_limit() -> None:
+    """Forty good replies raise a lowered limit of a mailbox: with three in each answer, the fourteenth does it."""
+    scheduler = a_scheduler(100, connections=1)
+    crowded = Reply(429, "ApplicationThrottled", "over its MailboxConcurrency limit.", 0.0)
+    gone = Reply(404, "ErrorItemNotFound", "Not found.")
+    (batch,) = batches(scheduler.handle(now=0.0))
+    for now in (1.0, 2.0):
+        scheduler.handle(answer(batch, crowded), now=now - 0.6)
+        (batch,) = batches(scheduler.handle(now=now))
+    sizes = []
+    while batch.size < 4:
+        sizes.append(batch.size)
+        (batch,) = batches(scheduler.handle(answer(batch, rest=gone), now=2.0))
+    assert sizes == [3] * 14
