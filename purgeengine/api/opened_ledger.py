@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,6 +11,7 @@ from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.reader import LedgerReader
 from purgeengine.edges.ledger.views.counts import Counts, Failure
 from purgeengine.errors import UsageProblem
+from purgeengine.words import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +34,7 @@ def open_ledger(folder: str | Path) -> OpenedLedger:
 
     Raises `LedgerError` if the folder holds no ledger, or one that cannot be read. The text of the error says why and what to do.
     """
-    return OpenedLedger(LedgerReader.open(Path(folder)))
+    return OpenedLedger(LedgerReader.open(_named(folder)))
 
 
 class OpenedLedger:
@@ -92,10 +93,19 @@ class OpenedLedger:
 
         Raises `UsageProblem` for an outcome that does not exist, and for ``batch_rows`` below 1.
         """
-        if batch_rows < 1:
-            raise UsageProblem(f"batch_rows must be at least 1, not {batch_rows}.")
+        if not isinstance(batch_rows, int) or isinstance(batch_rows, bool) or batch_rows < 1:
+            raise UsageProblem(f"batch_rows must be a whole number of at least 1, not {shown(batch_rows)}.")
+        if only is not None and not isinstance(only, Iterable):
+            raise UsageProblem(f"only must be a list of outcomes, not {shown(only)}.")
         outcomes = None if only is None else [_outcome(one) for one in ([only] if isinstance(only, str) else only)]
         return _of_size(self._reader.rows(outcomes), batch_rows)
+
+
+def _named(folder: object) -> Path:
+    """Return the folder with this name. An empty name would be the current folder, which nobody means."""
+    if not isinstance(folder, str | Path) or not str(folder).strip():
+        raise UsageProblem(f"folder must be the name of a folder, not {shown(folder)}.")
+    return Path(folder)
 
 
 def _outcome(name: Outcome | str) -> Outcome:
@@ -103,7 +113,7 @@ def _outcome(name: Outcome | str) -> Outcome:
         return Outcome(name)
     except ValueError:
         known = ", ".join(outcome.value for outcome in Outcome)
-        raise UsageProblem(f"only names {name!r}, which is no outcome; there are {known}.") from None
+        raise UsageProblem(f"only names {shown(name)}, which is no outcome; there are {known}.") from None
 
 
 def _of_size(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:

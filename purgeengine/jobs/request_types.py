@@ -52,6 +52,10 @@ def _is_columns(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(one, str) for pair in value.items() for one in pair)
 
 
+def _are_words(value: object) -> bool:
+    return isinstance(value, str | tuple | list | Set) and all(isinstance(one, str) or _is_whole(one) for one in value)
+
+
 def _are_users(value: object) -> bool:
     return isinstance(value, tuple) and all(isinstance(one, str) for one in value)
 
@@ -65,12 +69,16 @@ def _has_order(value: object) -> bool:
 FIELDS: tuple[tuple[str, Test, bool, str], ...] = (
     ("spelling", callable, False, "a function from a field's name to a text"),
     ("ledger", _is_path, True, "the name of a folder"),
+    ("retry_of", _is_path, True, "the name of a folder"),
+    ("only", _are_words, True, "a list of outcomes, such as ['exhausted']"),
+    ("codes", _are_words, True, "a list of error codes and statuses, such as ['ErrorAccessDenied', 429]"),
+    ("unfinished", _is_bool, False, "True or False"),
     ("columns", _is_columns, True, "a dict of texts, such as {'contact': 'Id'}"),
     ("user", _is_text, True, "a text"),
     ("clean", _is_bool, False, "True or False"),
     ("allow_unread", _is_bool, False, "True or False"),
-    ("action", _is_text, False, "a text"),
-    ("id_type", _is_text, False, "a text"),
+    ("action", _is_text, True, "a text"),
+    ("id_type", _is_text, True, "a text"),
     ("cloud", _is_text, True, "a text"),
     ("graph_url", _is_name, True, "an address"),
     ("authority_url", _is_name, True, "an address"),
