@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from purgeengine.api.caller import CallbacksOfCaller, in_a_thread, is_yes, refuse_uncallable, settle
+from purgeengine.api.protected import with_protected_users
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.callbacks import Callbacks, StopHandle, in_loop
 from purgeengine.jobs.progress import Progress, ProgressDisplay
@@ -80,6 +81,7 @@ def purge(
             "`await purge_async(...)` instead."
         )
     _refuse_odd(request, stop, confirm, on_progress)
+    request = with_protected_users(request)
     stop = stop or StopHandle()
     inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
     of_caller = CallbacksOfCaller(stop, inbox.put)
@@ -124,6 +126,7 @@ async def purge_async(
     To get the `Summary` of a run that you stop, use ``stop`` instead of a cancellation.
     """
     _refuse_odd(request, stop, confirm, on_progress)
+    request = with_protected_users(request)
     stop = stop or StopHandle()
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -166,7 +169,12 @@ def plan(request: PurgeRequest) -> PurgePreview:
         LedgerError: The ledger cannot be read, or the disk has no room for the temporary files that a large input needs.
     """
     _refuse_odd(request)
-    return plan_of(request)
+    if hasattr(request.inputs, "__next__"):
+        raise UsageProblem(
+            "inputs is an iterator. plan would use it up, and purge would then find no row. Give a list or a pyarrow Table. Or "
+            "leave out the plan: purge shows the preview to confirm."
+        )
+    return plan_of(with_protected_users(request))
 
 
 def _refuse_odd(request: object, stop: object = None, confirm: object = None, on_progress: object = None) -> None:

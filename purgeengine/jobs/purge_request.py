@@ -167,6 +167,8 @@ class PurgeRequest:
             object.__setattr__(self, name, users_of(self, name))
         if isinstance(self.inputs, str | Path):
             object.__setattr__(self, "inputs", (self.inputs,))
+        elif isinstance(self.inputs, list):  # the caller may change it later
+            object.__setattr__(self, "inputs", tuple(self.inputs))
         for name in ("only", "codes"):
             object.__setattr__(self, name, _words(getattr(self, name)))
         if self.retry_of is None:  # a retry learns what is not given from the earlier ledger

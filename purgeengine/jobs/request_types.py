@@ -114,6 +114,10 @@ def refuse_odd_types(request: Any) -> None:
             "a text, or None",
             f"a value of the type {type(token).__name__}" if token else "empty",
         )
+    if hasattr(request.inputs, "itertuples"):
+        raise UsageProblem(
+            f"{spell('inputs')} is a DataFrame. Give pyarrow.Table.from_pandas(frame, preserve_index=False) instead."
+        )
     if not _has_order(request.inputs) and not _is_path(request.inputs):
         _refuse(spell("inputs"), _INPUTS, shown(request.inputs))
     if isinstance(request.inputs, str | list | tuple):

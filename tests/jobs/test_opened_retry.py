@@ -169,7 +169,7 @@ def test_a_folder_of_its_own_is_needed(bench: Bench) -> None:
     for new, said in (("old", "of the run itself"), ("old/inside", "inside it. Name another folder with ledger")):
         with pytest.raises(UsageProblem, match=said):
             purge(retry_of(bench, new=new))
-    with pytest.raises(LedgerError, match="NUL"):
+    with pytest.raises(UsageProblem, match="must be the name of a folder"):
         purge(retry_of(bench, ledger="a\0b"))
     with pytest.raises(LedgerError, match="no ledger"):
         purge(retry_of(bench, "nowhere"))
