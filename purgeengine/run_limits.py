@@ -34,7 +34,7 @@ class Limits:
 
     4 is safe everywhere; 20 needs a service that runs a batch four at a time; auto finds out.
     """
-    serial_lanes: bool = True
+    lanes: bool = True
     """True if mailboxes that would end last may use lanes: batches whose rows each depend on the one before (``dependsOn``)."""
     mailbox_concurrent_max: int = 4
     """Requests of one app to one mailbox at once (Graph's limit; throttling-limits, Outlook)."""
@@ -72,11 +72,11 @@ class Limits:
 
     A longer one closes the mailbox (or ends the run); it is never cut short.
     """
-    own_wait_s_max: float = inf
+    own_wait_s_max: float = 1_800.0
     """Longest wait that Graph did not ask for, where each kind of failure has none that is shorter."""
     outage_s_max: float = 900.0
     """Seconds without any usable answer after which the run stops. It can be resumed."""
-    first_outage_s_max: float = inf
+    first_outage_s_max: float = 21_600.0
     """The same while Graph has not answered at all since the run began, where that is shorter."""
     walled_off_s_max: float = 30.0
     """Seconds after which the run stops if somebody between here and Graph has answered every call since it began.
@@ -163,7 +163,7 @@ def refuse_unusable(limits: Mapping[str, object], spelling: Spelling = as_fields
     for name, value in limits.items():
         if name == "fanout":
             problem = None if _is_fanout(value) else f"must be auto, 4 or 20, not {shown(value)}."
-        elif name == "serial_lanes":
+        elif name == "lanes":
             problem = None if isinstance(value, bool) else f"must be True or False, not {shown(value)}."
         else:
             problem = RANGES[name].problem(value)

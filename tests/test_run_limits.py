@@ -37,7 +37,7 @@ ANYTHING = (
 
 def test_every_limit_has_its_bounds_and_a_reason() -> None:
     """No field is forgotten, each default is within its bounds, and no bound is above what Graph allows for certain."""
-    assert {*RANGES, "fanout", "serial_lanes"} == set(FIELDS)
+    assert {*RANGES, "fanout", "lanes"} == set(FIELDS)
     assert all(bound.least < bound.most and bound.why.endswith(".") for bound in RANGES.values())
     assert (RANGES["mailbox_concurrent_max"].most, RANGES["batch_items_max"].most) == (4, 20)
     assert Limits() == Limits(**{name: getattr(Limits(), name) for name in FIELDS})
@@ -86,8 +86,8 @@ def test_a_fanout_is_one_of_three(value: Any) -> None:
 @pytest.mark.parametrize("value", ["no", 0, 1, None])
 def test_lanes_are_on_or_off(value: Any) -> None:
     """A text would always mean True."""
-    with pytest.raises(UsageProblem, match=r"^serial_lanes must be True or False, not "):
-        Limits(serial_lanes=value)
+    with pytest.raises(UsageProblem, match=r"^lanes must be True or False, not "):
+        Limits(lanes=value)
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ class Figures:
 def play(case: Case) -> Figures:
     """Play one case."""
     job = rows_by_mailbox(case.shape, case.scale)
-    limits = Limits(connections=case.connections, serial_lanes=case.lanes)
+    limits = Limits(connections=case.connections, lanes=case.lanes)
     latency = Latency()
     service = Service(latency, case.dispatch, window_requests=limits.mailbox_requests, window_s=limits.mailbox_window_s)
     least_s = bound(by_rows(job), limits, latency, case.dispatch).least_s

@@ -10,7 +10,7 @@ from purgeengine.core.graph.encode import encode_batch
 from purgeengine.core.graph.operations import Operation
 from purgeengine.core.messages import BatchAnswered, BatchLost
 from purgeengine.core.model import Batch
-from purgeengine.core.scheduling.flight import runs_of
+from purgeengine.core.scheduling.flight import ranges_of
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.errands import Errands
 from purgeengine.engine.ports import Clock, LedgerPort, RawAnswer, Tokens, Transport
@@ -48,7 +48,7 @@ class BatchSender:
 
     def encode(self, batch: Batch) -> bytes:
         """Return the body of the batch. Raises `LedgerError` if its rows cannot be read."""
-        return encode_batch(self._ledger.folder_rows(runs_of(batch)), self._operation, lane=batch.lane)
+        return encode_batch(self._ledger.folder_rows(ranges_of(batch)), self._operation, lane=batch.lane)
 
     async def send(self, batch: Batch, body: bytes) -> BatchAnswered | BatchLost:
         """Post the batch, and return its end as an event.

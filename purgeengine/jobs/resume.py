@@ -56,7 +56,7 @@ def take_up(
     )
     mailboxes = ledger.mailboxes(
         now_utc_ms=now_utc_ms,
-        cooldown_s=cooldown.length_of_s(lane=limits.serial_lanes),  # no record tells which kind a batch was
+        cooldown_s=cooldown.length_of_s(lane=limits.lanes),  # no record tells which kind a batch was
         window_s=limits.mailbox_window_s + limits.window_slack_s,
     )
     return scheduler, mailboxes

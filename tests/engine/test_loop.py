@@ -88,7 +88,7 @@ class Scene:
                 raise TokenError("The token cannot be renewed.")
 
         self.engine = Engine(
-            Scheduler(Limits(fanout=4, serial_lanes=False), random.Random(1)),
+            Scheduler(Limits(fanout=4, lanes=False), random.Random(1)),
             ledger.mailboxes(),
             ledger=Recorder(),
             transport=Transport(),

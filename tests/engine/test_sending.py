@@ -29,9 +29,7 @@ class TwoBatches:
 
     def __init__(self, post: Callable[[], Awaitable[Received]]) -> None:
         ledger = MemoryLedger([4, 4])
-        self.scheduler = Scheduler(
-            Limits(fanout=4, serial_lanes=False, connections=2, batch_items_max=4), random.Random(1)
-        )
+        self.scheduler = Scheduler(Limits(fanout=4, lanes=False, connections=2, batch_items_max=4), random.Random(1))
         commands = self.scheduler.handle(*ledger.mailboxes(), InputEnded(), now=0.0)
         self.first, self.second = (command.batch for command in commands if isinstance(command, Send))
         self.posted = 0

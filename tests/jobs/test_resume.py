@@ -87,7 +87,7 @@ def test_a_wait_that_is_longer_than_a_run_waits_stops_it_before_it_begins() -> N
 def test_what_earlier_runs_learned_of_the_service_shortens_the_wait_for_lost_calls() -> None:
     """A thousand answers within a second: nobody waits forty for a batch that a dead process had in flight."""
     unknown, known = Left(), Left(slowest_s=1.0, answered=1_000)
-    sent(unknown, serial_lanes=False)
-    sent(known, serial_lanes=False)
+    sent(unknown, lanes=False)
+    sent(known, lanes=False)
     assert unknown.asked == {"cooldown_s": 40.0, "window_s": 601.0}
     assert known.asked == {"cooldown_s": 5.0, "window_s": 601.0}

@@ -32,7 +32,7 @@ def a_scheduler(*mailboxes: int | MailboxOpened, seed: int = 1, ended: bool = Tr
 
     An int gives a mailbox of so many rows, at the next positions.
     """
-    return _Opened(mailboxes, ended, Limits(**{"fanout": 4, "serial_lanes": False, **limits}), random.Random(seed))
+    return _Opened(mailboxes, ended, Limits(**{"fanout": 4, "lanes": False, **limits}), random.Random(seed))
 
 
 class _Opened(Scheduler):

@@ -10,7 +10,7 @@ FLAGS = {
     "inputs": "an INPUT",
     "requests_per_s": "--rate",
     "retry_of": "DIR",
-    "serial_lanes": "--lanes",
+    "lanes": "--lanes",
     "until_utc": "--until",
 }
 """Settings whose flag is not the name of the field with hyphens, and the words for giving the command again."""

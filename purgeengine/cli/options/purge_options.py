@@ -179,7 +179,7 @@ def limit_options(command: Decorated) -> Decorated:
     )
     command = click.option(
         "--lanes/--no-lanes",
-        default=DEFAULTS.serial_lanes,
+        default=DEFAULTS.lanes,
         show_default=True,
         help="Allow several serial batches (dependsOn) at once for mailboxes that would otherwise end last.",
     )(command)
@@ -194,7 +194,7 @@ def limits_from(options: Mapping[str, Any], **others: Any) -> Limits:
     limits: dict[str, Any] = {
         "connections": options["connections"],
         "fanout": fanout,
-        "serial_lanes": options["lanes"],
+        "lanes": options["lanes"],
         "mailbox_requests": options["mailbox_requests"],
         "mailbox_window_s": options["mailbox_window_s"],
         "requests_per_s": options["rate"],

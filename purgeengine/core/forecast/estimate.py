@@ -102,7 +102,7 @@ def estimate(rows_by_mailbox: Iterable[int], limits: Limits, latency: Latency = 
 
 def assumed_menu(limits: Limits, latency: Latency) -> ShapeMenu:
     """Return the shapes for a run with these limits that has timed no call yet."""
-    kinds = CallKinds(dispatch_of(limits), limits.serial_lanes)
+    kinds = CallKinds(dispatch_of(limits), limits.lanes)
     return shape_menu(CallTimes(limits.batch_items_max, latency), kinds, limits)
 
 

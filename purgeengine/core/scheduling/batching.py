@@ -42,7 +42,7 @@ class Batching:
     ) -> None:
         self.fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self.plan = CriticalPlan(limits, rng, call_times)
-        self.lanes_work = limits.serial_lanes
+        self.lanes_work = limits.lanes
         """True while lanes may be used. It turns false once Graph has refused a lane as a whole."""
         self.unread = unread
         """Rows of mailboxes that are not open yet."""

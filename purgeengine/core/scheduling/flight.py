@@ -24,7 +24,7 @@ class Flight:
     """Rows in the batch."""
 
 
-def runs_of(batch: Batch) -> Iterator[range]:
+def ranges_of(batch: Batch) -> Iterator[range]:
     """Yield the positions of the batch's rows as ranges, in the order of the sub-requests.
 
     A range holds neighbours that were sent equally often.

@@ -17,7 +17,7 @@ from purgeengine.core.policy.filters import UserFilter
 from purgeengine.edges.ledger.running.journal import Journal
 from purgeengine.edges.ledger.running.unfinished import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.running.work_rows import WorkRows
-from purgeengine.edges.ledger.staging.background import Beside
+from purgeengine.edges.ledger.staging.background import ThreadedCall
 from purgeengine.edges.ledger.staging.folder import (
     FolderState,
     finish,
@@ -120,7 +120,7 @@ class Ledger:
                 assert source is not None
                 _stage(folder, source, {**about, "given": dict(given or {})}, on_progress, resolve, reading)
             else:
-                digest = Beside(source.digest) if source is not None else None
+                digest = ThreadedCall(source.digest) if source is not None else None
                 with translated(f"The ledger in {folder} cannot be read"):
                     check(folder)
                 refuse_other_purge(folder, source, digest, about, given or {})

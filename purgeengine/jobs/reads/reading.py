@@ -37,7 +37,7 @@ from purgeengine.words import AGAIN, Spelling, as_fields, duration
 PATIENT = Limits(
     connections=1,
     fanout=4,
-    serial_lanes=False,
+    lanes=False,
     attempts_max=8,
     unclear_attempts_max=8,
     sends_max=8,

@@ -112,8 +112,8 @@ def test_a_job_of_one_call_takes_one_call_more_than_the_least() -> None:
 
 def test_without_lanes_all_calls_are_full() -> None:
     """Without lanes, 800 rows of one mailbox take 44 s in full batches of 1.1 s; with a fanout of 4, four rows take 0.3 s."""
-    assert estimate([800], Limits(serial_lanes=False), EVEN).least_s == pytest.approx(40 * 1.1, rel=1e-3)
-    found = estimate([800], Limits(serial_lanes=False, fanout=4), EVEN)
+    assert estimate([800], Limits(lanes=False), EVEN).least_s == pytest.approx(40 * 1.1, rel=1e-3)
+    found = estimate([800], Limits(lanes=False, fanout=4), EVEN)
     assert found.least_s == pytest.approx(200 * 0.3, rel=1e-3)
     assert found.decider is Decider.SLOTS
 

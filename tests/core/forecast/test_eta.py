@@ -95,7 +95,7 @@ def test_what_is_left_is_reckoned_with_the_calls_of_late() -> None:
 
 def test_rows_of_mailboxes_that_are_not_open_yet_are_left_as_well() -> None:
     """Rows of mailboxes that are not open yet count: twenty open rows and 65 to come, at twenty a second."""
-    limits = Limits(fanout=20, connections=1, serial_lanes=False)
+    limits = Limits(fanout=20, connections=1, lanes=False)
     scheduler = Scheduler(limits, random.Random(1), rows_left=105)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=0.0))
     (batch,) = batches(scheduler.handle(answer(batch), now=1.0))
@@ -125,7 +125,7 @@ def test_rows_that_a_closing_mailbox_has_not_asked_for_are_not_waited_for() -> N
     It had a hundred rows in four lanes of twenty, and the first lane was denied: sixty rows need an answer, in three lanes. One
     row took 0.5 s, where 0.06 s and a row were assumed, so that the rest takes as many times longer than assumed.
     """
-    scheduler = a_scheduler(100, serial_lanes=True, connections=8)
+    scheduler = a_scheduler(100, lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     scheduler.handle(answer(lane, CLOSED, rest=Reply(424, "FailedDependency")), now=0.5)
     assert scheduler.view.ends_at == pytest.approx(0.5 + 60 * as_slow_as_one_row(0.5) / 4)
@@ -162,7 +162,7 @@ def test_a_full_window_is_waited_for_and_so_are_those_after_it() -> None:
 
 def test_rows_of_a_lane_that_were_not_tried_took_no_time() -> None:
     """A lane that broke at its first row took a second for that row: the other rows are expected to be as slow."""
-    scheduler = a_scheduler(1_000, serial_lanes=True, connections=8)
+    scheduler = a_scheduler(1_000, lanes=True, connections=8)
     lane, *_ = batches(scheduler.handle(now=0.0))
     assert lane.lane
     fault, not_tried = Reply(500, "ErrorInternalServerError"), Reply(424, "FailedDependency")
@@ -208,7 +208,7 @@ def test_where_calls_are_lost_the_pace_so_far_holds() -> None:
 
 def test_the_pace_so_far_counts_from_the_start_of_the_run_and_for_all_rows_to_come() -> None:
     """The pace counts from the start of the run (at 1,000 s), and for all 401 rows left, most of them in mailboxes to come."""
-    limits = Limits(fanout=20, connections=1, serial_lanes=False)
+    limits = Limits(fanout=20, connections=1, lanes=False)
     scheduler = Scheduler(limits, random.Random(1), now=1_000.0, rows_left=440)
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 40), now=1_000.0))
     scheduler.handle(answer(batch, THROTTLED._replace(retry_after_s=58.0)), now=1_001.0)

@@ -43,7 +43,7 @@ DENIED = Reply(403, "ErrorAccessDenied", "Access is denied.")
 
 def lanes(*rows: int, **limits: Any) -> tuple[Scheduler, list[Batch]]:
     """Make a scheduler with few large mailboxes, all of them critical, and return it with the lanes that it sends first."""
-    scheduler = a_scheduler(*rows, **{"serial_lanes": True, "connections": 8, **limits})
+    scheduler = a_scheduler(*rows, **{"lanes": True, "connections": 8, **limits})
     return scheduler, batches(scheduler.handle(now=0.0))
 
 
@@ -105,8 +105,8 @@ def test_the_last_rows_are_shared_out_over_the_lanes() -> None:
 
 
 def test_lanes_are_not_used_where_they_are_switched_off() -> None:
-    """With ``serial_lanes=False`` only unordered batches are sent."""
-    _, sent = lanes(1_000, serial_lanes=False)
+    """With ``lanes=False`` only unordered batches are sent."""
+    _, sent = lanes(1_000, lanes=False)
     assert [(batch.lane, batch.size) for batch in sent] == [(False, 4)]
 
 
@@ -228,7 +228,7 @@ def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -
 
 def test_lanes_and_batches_of_a_mailbox_never_need_more_than_its_four_slots() -> None:
     """Lanes and rows of unordered batches of a mailbox together never take more than its four slots."""
-    scheduler = a_scheduler(*[5_000] * 20, serial_lanes=True, connections=16)
+    scheduler = a_scheduler(*[5_000] * 20, lanes=True, connections=16)
     flying = {batch.number: batch for batch in batches(scheduler.handle(now=0.0))}
     kinds = set()
     for step in range(400):
@@ -261,7 +261,7 @@ def test_lanes_keep_every_promise_and_refuse_nothing(dispatch: str, absent: floa
     world = World(
         Scenario(
             rows_by_mailbox=(900, *[5] * 60),
-            limits=Limits(serial_lanes=True),
+            limits=Limits(lanes=True),
             settings=TenantSettings(dispatch=dispatch),  # type: ignore[arg-type]
             absent=absent,
         )
@@ -274,7 +274,7 @@ def test_lanes_survive_a_service_that_fails_within_them() -> None:
     """Faults of single rows within lanes lose nothing and leave true outcomes."""
     faults = Faults(item_error_before=0.03, item_error_after=0.03, item_missing=0.03, item_throttled_before=0.03)
     world = World(
-        Scenario(rows_by_mailbox=(600, 400), limits=Limits(serial_lanes=True), faults=faults, chaos_s=60.0, absent=0.1)
+        Scenario(rows_by_mailbox=(600, 400), limits=Limits(lanes=True), faults=faults, chaos_s=60.0, absent=0.1)
     )
     world.run().judge()
     assert set(world.counts) <= {Outcome.PURGED, Outcome.ABSENT}
@@ -283,12 +283,12 @@ def test_lanes_survive_a_service_that_fails_within_them() -> None:
 def test_lanes_halve_the_time_of_a_single_mailbox_on_a_service_that_runs_batches_all_at_once() -> None:
     """Lanes take less than 60 % of the time of a single mailbox on a service that runs whole batches at once."""
 
-    def took_s(*, serial_lanes: bool) -> float:
-        limits = Limits(serial_lanes=serial_lanes)
+    def took_s(*, lanes: bool) -> float:
+        limits = Limits(lanes=lanes)
         settings = TenantSettings(dispatch="all")
         return World(Scenario(rows_by_mailbox=(1_000,), settings=settings, limits=limits)).run().duration_s
 
-    assert took_s(serial_lanes=True) < 0.6 * took_s(serial_lanes=False)
+    assert took_s(lanes=True) < 0.6 * took_s(lanes=False)
 
 
 def test_a_lane_that_has_not_left_stays_when_its_mailbox_is_told_to_wait() -> None:

@@ -19,7 +19,7 @@ from tests.support.fixtures import answer, batches, outcomes
 )
 def test_the_scheduler_judges_by_the_type_of_its_ids(id_type: IdType, outcome: Outcome) -> None:
     """A contact in Purges is absent with immutable ids, because only those reach it, and refused with default ids."""
-    scheduler = Scheduler(Limits(fanout=4, serial_lanes=False), Random(1), operation=deletion_by(id_type=id_type))
+    scheduler = Scheduler(Limits(fanout=4, lanes=False), Random(1), operation=deletion_by(id_type=id_type))
     (batch,) = batches(scheduler.handle(MailboxOpened(0, 0, 1), InputEnded(), now=0.0))
     commands = scheduler.handle(
         answer(batch, Reply(403, "ErrorCannotDeleteObject", "Object cannot be deleted.")), now=1.0

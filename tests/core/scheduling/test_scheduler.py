@@ -956,7 +956,7 @@ def test_without_lanes_a_mailbox_is_in_one_batch_at_a_time() -> None:
 
 def test_slow_answers_cut_the_connections_while_the_plan_is_in_use() -> None:
     """Answers that are four times slower than at first cut the 64 batches in flight, also with a schedule plan."""
-    scheduler = a_scheduler(*[4] * 3_000, connections=64, serial_lanes=True)
+    scheduler = a_scheduler(*[4] * 3_000, connections=64, lanes=True)
     flying, now = batches(scheduler.handle(now=0.0)), 0.0
     for second in (1, 1, 1, 4, 4, 4, 4):
         now += second

@@ -417,7 +417,7 @@ def test_a_short_wait_that_helps_is_kept_short() -> None:
         first = seen[attempt.position] == 1
         return error(429, "TooManyRequests", "", {"Retry-After": "1"}) if first and attempt.position % 12 == 0 else OK
 
-    ended = played(tenant, (400,), fanout=4, serial_lanes=False)
+    ended = played(tenant, (400,), fanout=4, lanes=False)
     assert ended.ended_at < 0.5 * 100 + 34 * 2.0
     assert {row.outcome for row in ended.outcomes.values()} == {Outcome.PURGED}
 

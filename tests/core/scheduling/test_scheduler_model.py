@@ -44,9 +44,7 @@ from tests.support.fixtures import answer, lost, positions, refusal
 from tests.support.fixtures import entries as entries_of
 from tests.support.properties import examples
 
-LIMITS = Limits(
-    connections=3, fanout=4, serial_lanes=False, mailbox_requests=10, mailbox_window_s=60.0, outage_s_max=inf
-)
+LIMITS = Limits(connections=3, fanout=4, lanes=False, mailbox_requests=10, mailbox_window_s=60.0, outage_s_max=inf)
 WAITS = st.none() | st.sampled_from([0.0, 0.249, 7.0, 200.0])
 GONE = Reply(404, "ErrorItemNotFound", "Not found.")
 DENIED = Reply(403, "ErrorAccessDenied", "Denied.")

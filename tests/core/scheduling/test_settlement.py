@@ -132,7 +132,7 @@ def test_a_batch_that_never_left_is_no_sending() -> None:
 
 def test_where_batches_are_wide_one_mailbox_may_have_lanes_from_the_start() -> None:
     """With a wide fanout one mailbox may have lanes from the start, even with only four connections."""
-    scheduler = a_scheduler(1_000, serial_lanes=True, fanout=20, connections=4)
+    scheduler = a_scheduler(1_000, lanes=True, fanout=20, connections=4)
     assert [batch.lane for batch in batches(scheduler.handle(now=0.0))] == [True] * 4
 
 

@@ -27,7 +27,7 @@ EXAMPLES_MAX = 3
 _COLUMNS = ("row", "user", "contact", "outcome", "status", "code", "message", "settled_utc", "client_request_id")
 
 
-class Told(NamedTuple):
+class FailureReply(NamedTuple):
     """The reply that rows got.
 
     Status 0 means that no answer came. For ``invalid`` rows, the message tells what is wrong with them.
@@ -53,7 +53,7 @@ class Example(NamedTuple):
 class Group:
     """Rows that got the same reply."""
 
-    told: Told
+    told: FailureReply
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     held: Counter[tuple[int, Outcome]] = field(default_factory=Counter)
     """Rows by the ledger of the chain that decides them, and by outcome."""
@@ -72,7 +72,7 @@ class FailedMailbox:
 
     user: str
     outcomes: Counter[Outcome] = field(default_factory=Counter)
-    told: Counter[Told] = field(default_factory=Counter)
+    told: Counter[FailureReply] = field(default_factory=Counter)
 
     @property
     def rows(self) -> int:
@@ -80,7 +80,7 @@ class FailedMailbox:
         return self.outcomes.total()
 
     @property
-    def reason(self) -> Told:
+    def reason(self) -> FailureReply:
         """The most frequent reply to the mailbox's failed rows."""
         return self.told.most_common(1)[0][0]
 
@@ -89,7 +89,7 @@ class Failures:
     """The failed rows of a chain, grouped. `failures_of` makes it."""
 
     def __init__(self) -> None:
-        self._groups: dict[Told, Group] = {}
+        self._groups: dict[FailureReply, Group] = {}
         self._mailboxes: dict[str, FailedMailbox] = {}
 
     @property
@@ -125,12 +125,12 @@ class Failures:
         ]
         return sorted(found, key=lambda told: -told.rows)
 
-    def take(self, told: Told, outcome: Outcome, user: str, in_doubt: bool, ledger: int = 0) -> Group:
+    def take(self, told: FailureReply, outcome: Outcome, user: str, in_doubt: bool, ledger: int = 0) -> Group:
         """Count a row that this ledger of the chain decides. Return its group."""
         group = self._groups.get(told)
         if group is None:
             if len(self._groups) >= GROUPS_MAX:
-                told = Told(0, "", OTHERS, told.invalid)
+                told = FailureReply(0, "", OTHERS, told.invalid)
             group = self._groups.setdefault(told, Group(told))
         group.outcomes[outcome] += 1
         group.held[ledger, outcome] += 1
@@ -165,16 +165,16 @@ def failures_of(chain: Chain, final: Final) -> Failures:
 _SHOWN = ("contact", "settled_utc", "client_request_id")
 
 
-def _rows(batch: Any, origin: str, files: Sequence[str]) -> Iterator[tuple[int, int, Outcome, Told, str]]:
+def _rows(batch: Any, origin: str, files: Sequence[str]) -> Iterator[tuple[int, int, Outcome, FailureReply, str]]:
     """Yield, for each row: index in the batch, row number in the first ledger, outcome, reply, user."""
     names = (origin, "user", "outcome", "status", "code", "message")
     cells = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
     for index, (row, user, outcome, status, code, message) in enumerate(cells):
         kind = Outcome(outcome)
         if kind is not Outcome.INVALID:
-            yield index, int(row), kind, Told(status or 0, code, message), user
+            yield index, int(row), kind, FailureReply(status or 0, code, message), user
         elif origin == "row":  # a later ledger's row may be invalid because of its origin
-            yield index, row, kind, Told(0, "", _reason(message, files), invalid=True), user
+            yield index, row, kind, FailureReply(0, "", _reason(message, files), invalid=True), user
 
 
 def _reason(message: str, files: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ WAITING_MAX = 2
 """Calls that may wait for their turn. Each holds rows in memory."""
 
 
-class Beside(Generic[Result]):
+class ThreadedCall(Generic[Result]):
     """One call in a thread of its own. Neither a caller that ignores the result nor the end of the process waits for it."""
 
     def __init__(self, call: Callable[[], Result]) -> None:

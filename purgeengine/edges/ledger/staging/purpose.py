@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from purgeengine.core.graph.text import printable
-from purgeengine.edges.ledger.staging.background import Beside
+from purgeengine.edges.ledger.staging.background import ThreadedCall
 from purgeengine.edges.ledger.staging.folder import refuse_other_input, refuse_other_options
 from purgeengine.edges.ledger.store import database
 from purgeengine.edges.ledger.store.storage import reading_records
@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def refuse_other_purge(
-    folder: Path, source: Input | None, digest: Beside[str] | None, about: dict[str, Any], given: Mapping[str, Any]
+    folder: Path,
+    source: Input | None,
+    digest: ThreadedCall[str] | None,
+    about: dict[str, Any],
+    given: Mapping[str, Any],
 ) -> None:
     """Raise `LedgerMismatch` where the staged ledger was made for another purge than is asked for now.
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from purgeengine.core.graph.identifiers import mailbox_key
-from purgeengine.edges.ledger.staging.background import Background, Beside
+from purgeengine.edges.ledger.staging.background import Background, ThreadedCall
 from purgeengine.edges.ledger.staging.duplicates import bytes_of
 from purgeengine.edges.ledger.staging.names import Names, names_of_users, rows_of_names
 from purgeengine.edges.ledger.staging.row_order import (
@@ -69,7 +69,7 @@ def stage(
     """
     scratch = folder / UNFINISHED
     surveyor = Surveyor(source.files, lambda: scratch, names)
-    digest = Beside(source.digest)
+    digest = ThreadedCall(source.digest)
     inputs = _copy_input(folder, source, surveyor, on_progress)
     if surveyor.rows and not surveyor.valid_rows and earlier is None:
         raise no_usable_row(surveyor.survey())

@@ -21,7 +21,7 @@ _HELD_BYTES_MAX = 1 << 16
 """Trailing backslashes that are held back until the next piece shows what follows them, in bytes. No text has so many."""
 
 
-class Watched:
+class BackslashDetector:
     """Passes the pieces of a stream on unchanged. ``seen`` is true if a backslash stood before a quote in any of them."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:

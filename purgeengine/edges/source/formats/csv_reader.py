@@ -22,7 +22,7 @@ from purgeengine.edges.source.files.found_files import Kind, size_of
 from purgeengine.edges.source.files.streams import is_utf16, text_pieces
 from purgeengine.edges.source.formats.csv_blank import blank_rows
 from purgeengine.edges.source.formats.csv_cells import CsvTableRows, Rows, Widths, is_header, rows_of
-from purgeengine.edges.source.formats.csv_dialect import Watched, refuse_two_readings
+from purgeengine.edges.source.formats.csv_dialect import BackslashDetector, refuse_two_readings
 from purgeengine.edges.source.formats.csv_header import Header, read_header
 from purgeengine.edges.source.formats.csv_hints import header_hint
 from purgeengine.edges.source.formats.csv_lines import Blocks, after_last_line
@@ -78,7 +78,7 @@ class CsvTable:
         Raises `InputError` also if rows cannot be told apart, or if no row fits the header. The caller must send
         nothing of the file then.
         """
-        watched = Watched(self._pieces())
+        watched = BackslashDetector(self._pieces())
         blocks = Blocks(watched, self._block_bytes)
         scanner, widths = Scanner(self._header.delimiter, self._header.lines + 1), Widths()
         notes: Mapping[NoteKind, Noted] = self._header.notes

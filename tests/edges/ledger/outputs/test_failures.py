@@ -11,7 +11,7 @@ import pytest
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.edges.ledger import Chain, failures_of
 from purgeengine.edges.ledger.outputs import failures
-from purgeengine.edges.ledger.outputs.failures import OTHERS, Example, Failures, Group, Told
+from purgeengine.edges.ledger.outputs.failures import OTHERS, Example, FailureReply, Failures, Group
 from tests.cli.commands.test_retry import DENIED, MALFORMED, ending
 from tests.edges.ledger.outputs.test_chain import retried
 from tests.support.ledger_fixtures import ID, FakeSource, a_source, open_ledger, rows_of
@@ -30,7 +30,7 @@ def test_rows_that_were_told_the_same_are_one_group_with_examples(tmp_path: Path
         found = failures_of(chain, chain.final())
     user, at = "a@contoso.example", datetime(2026, 1, 1, tzinfo=UTC)
     denied = Group(
-        Told(403, "ErrorAccessDenied", "Access is denied."),
+        FailureReply(403, "ErrorAccessDenied", "Access is denied."),
         Counter({R: 3, E: 1}),
         Counter({(0, R): 3, (0, E): 1}),
         4,
@@ -39,8 +39,8 @@ def test_rows_that_were_told_the_same_are_one_group_with_examples(tmp_path: Path
     assert found.groups(1) == [denied]
     assert [(group.rows, group.told) for group in found.groups(3)] == [
         (4, denied.told),
-        (1, Told(400, "ErrorInvalidIdMalformed", "Id is malformed.")),
-        (1, Told(0, "", "Lost.")),
+        (1, FailureReply(400, "ErrorInvalidIdMalformed", "Id is malformed.")),
+        (1, FailureReply(0, "", "Lost.")),
     ]
     assert (found.count(), found.count(invalid=True), found.in_doubt, found.mailboxes) == (3, 0, 4, 1)
     ((worst,), told) = found.worst(2), denied.told
@@ -67,7 +67,7 @@ def test_invalid_rows_with_the_same_mistake_are_one_group_whatever_their_file(tm
         found = failures_of(chain, chain.final())
     reason = "the user is neither a user principal name (name@domain) nor an object id (GUID)"
     (group,) = found.groups(9, invalid=True)
-    assert (group.told, group.outcomes) == (Told(0, "", reason, invalid=True), {I: 2})
+    assert (group.told, group.outcomes) == (FailureReply(0, "", reason, invalid=True), {I: 2})
     assert (found.groups(9), found.mailboxes, found.count(invalid=True)) == ([], 0, 1)
 
 
@@ -75,21 +75,21 @@ def test_groups_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch
     """Groups beyond the limit are counted as one group, separately for failed and for invalid rows."""
     monkeypatch.setattr(failures, "GROUPS_MAX", 2)
     found = Failures()
-    told = [Told(400, "", f"Id {n} is malformed.") for n in range(4)]
+    told = [FailureReply(400, "", f"Id {n} is malformed.") for n in range(4)]
     for said in (*told, told[0]):
         found.take(said, R, "A@x.example", False)
         found.take(of_invalid(said), I, "A@x.example", False)
     assert [(group.told, group.rows) for group in found.groups(9)] == [
-        (Told(0, "", OTHERS), 3), (told[0], 2),
+        (FailureReply(0, "", OTHERS), 3), (told[0], 2),
     ]  # fmt: skip
     assert [(group.told, group.rows) for group in found.groups(9, invalid=True)] == [
-        (Told(0, "", OTHERS, True), 3), (of_invalid(told[0]), 2),
+        (FailureReply(0, "", OTHERS, True), 3), (of_invalid(told[0]), 2),
     ]  # fmt: skip
     assert [(mailbox.user, mailbox.told) for mailbox in found.worst(9)] == [
-        ("A@x.example", {told[0]: 2, Told(0, "", OTHERS): 3})
+        ("A@x.example", {told[0]: 2, FailureReply(0, "", OTHERS): 3})
     ]
 
 
-def of_invalid(told: Told) -> Told:
+def of_invalid(told: FailureReply) -> FailureReply:
     """Return the answer as that of an invalid row."""
     return told._replace(invalid=True)

@@ -12,7 +12,7 @@ import pytest
 
 from purgeengine.core.messages import MailboxClosed
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.edges.ledger.staging.background import WAITING_MAX, Background, Beside
+from purgeengine.edges.ledger.staging.background import WAITING_MAX, Background, ThreadedCall
 from purgeengine.edges.ledger.store.database import connect_to_read
 from purgeengine.edges.ledger.views.selection import AnswerFilter, Selection, answers
 from purgeengine.errors import UsageProblem
@@ -254,11 +254,11 @@ def test_a_call_beside_answers_or_raises_when_it_is_asked() -> None:
         seen.append(thread.daemon and thread is not threading.main_thread())
         return 7
 
-    assert Beside(call).result() == 7
+    assert ThreadedCall(call).result() == 7
     assert seen == [True]
 
     def broken() -> int:
         raise KeyError("broken")
 
     with pytest.raises(KeyError):
-        Beside(broken).result()
+        ThreadedCall(broken).result()
