@@ -10,7 +10,7 @@ from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """As `purgeengine.cli.main`; a signal or a lack of memory while that is being imported is a sentence, too."""
+    """Run the command line. A signal or a lack of memory during its import also ends with a sentence and an exit code."""
     try:
         _heed_signals()
         from purgeengine.cli.main import main as command_line

@@ -73,11 +73,11 @@ class Limits:
     A longer one closes the mailbox (or ends the run); it is never cut short.
     """
     own_wait_s_max: float = 1_800.0
-    """Longest wait that Graph did not ask for, where each kind of failure has none that is shorter."""
+    """Longest wait in seconds that Graph did not ask for. Most kinds of failure have a shorter one."""
     outage_s_max: float = 900.0
     """Seconds without any usable answer after which the run stops. It can be resumed."""
     first_outage_s_max: float = 21_600.0
-    """The same while Graph has not answered at all since the run began, where that is shorter."""
+    """Seconds after which the run stops if Graph has never answered since it began. ``outage_s_max`` counts if it is less."""
     walled_off_s_max: float = 30.0
     """Seconds after which the run stops if somebody between here and Graph has answered every call since it began.
 

@@ -21,7 +21,7 @@ SCRATCH_PREFIX = "purgeengine-"
 SPOOLED = "standard input"
 """Name of the copy of standard input, in messages and in the ledger."""
 GIVEN_ROWS = "rows of the request"
-"""The same for the copy of rows that a program handed over."""
+"""Name of the temporary copy of rows that a program handed over, in sentences."""
 
 
 def opened(path: Path) -> pa.NativeFile:

@@ -41,7 +41,7 @@ class Lines:
             print(figures(standing), file=self._stream, flush=True)
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Return at once: every line has been written already."""
 
 
 class Events:
@@ -66,7 +66,7 @@ class Events:
         )
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Return at once: every line has been written already."""
 
 
 class Live:

@@ -37,7 +37,7 @@ class CredentialLogin:
         self.credential = type(credential).__name__
 
     def acquire(self) -> Issued:
-        """As every login. Where Graph wants something of the token, the credential is told its ``claims``."""
+        """Ask the credential for a token. If Graph demanded something of the token, pass on its ``claims``."""
         wanted = {"claims": self.claims} if self.claims else {}
         try:
             found = self._credential.get_token(self._scope, **wanted)

@@ -79,7 +79,7 @@ class Source:
         return replace(self, _needs_rows=True)
 
     def with_digest(self, digest: str) -> Source:
-        """The same, of which the digest is known: its files are copies of something else, and their bytes do not count."""
+        """Return a copy with this digest. Its files are themselves copies of other data, so their bytes do not count."""
         return replace(self, _digest=digest)
 
     @property
