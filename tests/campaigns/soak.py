@@ -396,7 +396,8 @@ def _soak(
     """Stage, run, and count what is left over, for both soaks."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(staged(rows))
-        gc.collect()  # descriptors that earlier work in this process left to the collector are not this run's
+        gc.unfreeze()  # a command of an earlier test may have kept its garbage from the collector
+        gc.collect()  # descriptors that earlier work left behind are not this run's
         threads, descriptors = threading.active_count(), open_descriptors()
         ledger = stack.enter_context(Ledger.open(folder, None))
         tally = Tally(rows, {})

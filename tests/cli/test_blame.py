@@ -30,7 +30,7 @@ from purgeengine.edges.ledger.store.storage import make_folder
 from purgeengine.errors import LedgerError, NoAnswer, RunStopped, TokenError, UsageProblem
 from purgeengine.jobs.purge import halted
 from tests.cli.test_answers_cli import Graph, commanded, rows_of
-from tests.core.scheduling.test_answers import error
+from tests.core.scheduling.test_scheduler_answers import error
 from tests.edges.login.test_msal_login import the_login
 from tests.support.cli_fixtures import write_csv
 
