@@ -539,11 +539,11 @@ SHORT_OF_PATIENCE = textwrap.dedent("""
     import sys
     from functools import partial
     from purgeengine.edges.http import transport
-    transport.Timeouts = partial(transport.Timeouts, read_s=1.5, call_s=1.5)
+    transport.Timeouts = partial(transport.Timeouts, read_s=2.5, call_s=2.5)
     from purgeengine.cli.main import main
     main(sys.argv[1:])
 """)
-"""The command line with calls that may take 1.5 s instead of 30 s."""
+"""The command line with calls that may take 2.5 s instead of 30 s: a busy machine may need more than one for a call."""
 
 
 @posix
@@ -556,7 +556,7 @@ def test_a_run_that_was_suspended_goes_on(tmp_path: Path) -> None:
         with bench.start(command=[sys.executable, "-c", SHORT_OF_PATIENCE, *arguments]) as process:
             until(lambda: tenant.counters.purged >= 40, process)
             process.send_signal(signal.SIGSTOP)
-            time.sleep(3.0)
+            time.sleep(4.0)
             process.send_signal(signal.SIGCONT)
             code, out, err = ended(process)
     assert code == 0, err
