@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 
+from purgeengine.jobs.guard_rails import protected_by_environment
 from purgeengine.jobs.purge_request import PurgeRequest
-
-VARIABLE = "PURGEENGINE_PROTECTED_USERS"
-"""Environment variable with files of users who are never touched, separated as in ``PATH``. The command line reads it too."""
 
 
 def with_protected_users(request: PurgeRequest) -> PurgeRequest:
@@ -16,7 +13,7 @@ def with_protected_users(request: PurgeRequest) -> PurgeRequest:
 
     Raises `InputError` for a file that cannot be used, so that no guard is left out by mistake.
     """
-    files = [path for path in os.environ.get(VARIABLE, "").split(os.pathsep) if path]
+    files = protected_by_environment()
     if not files:
         return request
     from purgeengine.edges.source import read_users

@@ -14,7 +14,6 @@ import click
 from purgeengine.cli.setting_names import (
     NEVER_PRESET,
     PREFIX,
-    PROTECTED_NAMES,
     SELF_CONTAINED,
     all_commands,
     nearest,
@@ -72,13 +71,10 @@ def loaded() -> Settings:
 
 def protected_by_configuration() -> tuple[list[str], list[str]]:
     """Return the protected users, and files of them, that the file and the environment name. No option can remove one of them."""
+    from purgeengine.jobs.guard_rails import protected_by_environment  # not needed to answer --help
+
     settings = loaded()
     return list(settings.protected_names), [*settings.protected_files, *protected_by_environment()]
-
-
-def protected_by_environment() -> list[str]:
-    """Return the files of protected users that the environment names."""
-    return [path for path in os.environ.get(variable_of(PROTECTED_NAMES), "").split(os.pathsep) if path]
 
 
 # ----------------------------------------------------------------------------------------------------- the environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from purgeengine.core.policy.filters import EXCLUDED, NOT_NAMED
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 
 OVER_SHOWN = 5
 """Most mailboxes with too many rows that a sentence names."""
+PROTECTED_USERS_VARIABLE = "PURGEENGINE_PROTECTED_USERS"
+"""Environment variable with files of users who are never touched, separated as in ``PATH``."""
+
+
+def protected_by_environment() -> list[str]:
+    """Return the files of protected users that the environment names. They hold for the command line and for programs."""
+    return [path for path in os.environ.get(PROTECTED_USERS_VARIABLE, "").split(os.pathsep) if path]
 
 
 def refusal(preview: Preview, request: PurgeRequest, user_filter: UserFilter) -> str | None:

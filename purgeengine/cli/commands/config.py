@@ -10,9 +10,10 @@ import msgspec
 from click.core import ParameterSource
 
 from purgeengine.cli.setting_names import PROTECTED_NAMES, key_of, variable_of
-from purgeengine.cli.settings import loaded, protected_by_environment
+from purgeengine.cli.settings import loaded
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.errors import UsageProblem
+from purgeengine.jobs.guard_rails import protected_by_environment
 from purgeengine.logs import without_secrets
 
 EPILOG = """\b
