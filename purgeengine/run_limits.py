@@ -88,7 +88,7 @@ class Limits:
     open_mailboxes_max: int = 10_000
     """Mailboxes held in memory at once, including throttled ones: about 1 KB each."""
     suspects_max: int = 10
-    """Mailboxes that a fresh token is refused for, nothing going through, before the run stops: it is the token, or the app."""
+    """The run stops when this many mailboxes refuse a fresh token and none accepts it. Then the token or the app is at fault."""
 
     def __post_init__(self) -> None:
         refuse_unusable({field.name: getattr(self, field.name) for field in fields(self)})
@@ -125,15 +125,25 @@ RANGES: Mapping[str, LimitRange] = {
     "mailbox_window_s": LimitRange(
         1, 86_400, "Requests are counted by the second, and remembered for this long.", whole=False
     ),
-    "window_slack_s": LimitRange(0, 3_600, "Clocks do not run apart by more while a window lasts.", whole=False),
+    "window_slack_s": LimitRange(
+        0, 3_600, "Two clocks never drift apart by more than 3,600 seconds within one window.", whole=False
+    ),
     "requests_per_s": LimitRange(1, 1_000_000, "With none, nothing could be sent; one process cannot send so many."),
     "burst_s": LimitRange(0, 10, "Graph counts the requests of an app in ten seconds.", whole=False),
     "attempts_max": LimitRange(1, 1_000, "Each row needs one attempt, and a run must end."),
     "unclear_attempts_max": LimitRange(1, 1_000, "Each row needs one attempt, and a run must end."),
     "sends_max": LimitRange(1, 1_000, "Each row must be sent once, and a run must end."),
-    "quarantine_s": LimitRange(0.01, QUARANTINE_S_MAX, "After each lost call its mailboxes wait so long.", whole=False),
+    "quarantine_s": LimitRange(
+        0.01,
+        QUARANTINE_S_MAX,
+        "The mailboxes of a lost call wait up to this many seconds, so a larger value would stall the run.",
+        whole=False,
+    ),
     "quarantine_s_min": LimitRange(
-        0, QUARANTINE_S_MAX, "After each lost call its mailboxes wait so long.", whole=False
+        0,
+        QUARANTINE_S_MAX,
+        "The mailboxes of a lost call wait up to this many seconds, so a larger value would stall the run.",
+        whole=False,
     ),
     "fill_wait_s": LimitRange(
         0, 60, "A batch that waits longer for more rows only delays those that it has.", whole=False
@@ -145,14 +155,16 @@ RANGES: Mapping[str, LimitRange] = {
         0.5, inf, "With shorter waits, a service in trouble would be asked without a pause.", whole=False
     ),
     "outage_s_max": LimitRange(0, inf, "inf is for a run that never stops by itself.", whole=False),
-    "first_outage_s_max": LimitRange(0, inf, "inf is for no other time than outage_s_max.", whole=False),
-    "walled_off_s_max": LimitRange(0, inf, "inf is for no other time than outage_s_max.", whole=False),
+    "first_outage_s_max": LimitRange(0, inf, "With inf, only outage_s_max stops the run.", whole=False),
+    "walled_off_s_max": LimitRange(0, inf, "With inf, only outage_s_max stops the run.", whole=False),
     "open_per_connection": LimitRange(1, 1_000, "With none, no mailbox would be opened; more only costs memory."),
     "open_mailboxes_max": LimitRange(
         1, 1_000_000, "With none, no mailbox would be opened; so many take a gigabyte of memory."
     ),
     "suspects_max": LimitRange(
-        1, 10_000, "The run would stop without a refusal, or ask each mailbox with a token that is refused."
+        1,
+        10_000,
+        "With 0, the run would stop before a mailbox refused the token. With more, a refused token would go to too many mailboxes.",
     ),
 }
 """The range of every limit that is a number, each with its reason. What Graph says for certain is never exceeded."""

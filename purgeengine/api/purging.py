@@ -220,7 +220,9 @@ def _answer(done: Future[Summary], of_caller: CallbacksOfCaller) -> Summary:
 
 def _refuse_awaitable(of_caller: CallbacksOfCaller, said: Any, answer: Future[bool]) -> None:
     getattr(said, "close", lambda: None)()
-    raise UsageProblem("confirm is a coroutine, and purge has no event loop to run it in. Use purge_async.")
+    raise UsageProblem(
+        "confirm is a coroutine, and purge cannot await it. Nothing was sent. Give a plain function, or await purge_async."
+    )
 
 
 async def _worked_out(said: Awaitable[bool], answer: Future[bool], of_caller: CallbacksOfCaller) -> None:

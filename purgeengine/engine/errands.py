@@ -15,8 +15,8 @@ ABANDON_S_MAX = 2.0
 class Errands:
     """The tasks of one run.
 
-    The edges turn everything that the world can do into a `PurgeEngineError`, and the tasks handle that. Any other exception is a
-    mistake of ours; ``on_mistake`` is called with it.
+    The edges turn every expected failure (network, disk, Graph) into a `PurgeEngineError`, and the tasks handle it.
+    Any other exception is a mistake of ours; ``on_mistake`` is called with it.
     """
 
     def __init__(self, on_mistake: Callable[[BaseException], None]) -> None:

@@ -91,7 +91,7 @@ class PriorRuns(Protocol):
         ...
 
     def slowest_call_s(self) -> float | None:
-        """Return the time of the slowest answer in seconds; None if there was no answer."""
+        """Return how many seconds the slowest answer of earlier runs took. None if no call was answered."""
         ...
 
     def answered_calls(self) -> int:

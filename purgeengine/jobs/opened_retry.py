@@ -146,9 +146,10 @@ def _refuse_same_folder(folder: Path, new: Path, request: PurgeRequest) -> None:
     with suppress(OSError, RuntimeError, ValueError):  # opening such a folder fails later, and says why
         old, other = folder.resolve(), new.resolve()
         if other == old or old in other.parents:
+            inside = "" if other == old else "inside "
             raise UsageProblem(
-                f"A retry has a ledger of its own, and {new} is {'that of the run itself' if other == old else 'inside it'}. "
-                f"Name another folder with {request.spelling('ledger')}."
+                f"A retry needs a ledger of its own, and {new} is {inside}the folder of the earlier ledger. "
+                f"Name another folder with {request.spelling('ledger')}. Nothing was sent."
             )
 
 
@@ -158,6 +159,6 @@ def _refuse_unfinished(reader: LedgerReader, request: PurgeRequest) -> None:
     if left:
         raise UsageProblem(
             f"The ledger in {reader.folder} is not finished: {counted(left, 'row')} of it "
-            f"{'has' if left == 1 else 'have'} no outcome yet. Give the command that made it again, which resumes it, and "
-            f"then retry; or add {request.spelling('unfinished=True')} to retry what has ended. Nothing was sent."
+            f"{'has' if left == 1 else 'have'} no outcome yet. Resume that run first, and then retry. Or add "
+            f"{request.spelling('unfinished=True')} to retry only the rows that have failed so far. Nothing was sent."
         )

@@ -112,7 +112,7 @@ def refuse_odd_types(request: Any) -> None:
         _refuse(
             spell("access_token"),
             "a text, or None",
-            f"a value of the type {type(token).__name__}" if token else "empty",
+            f"a value of the type {type(token).__name__}" if token else "an empty text",
         )
     if hasattr(request.inputs, "itertuples"):
         raise UsageProblem(
@@ -155,7 +155,9 @@ def users_of(request: Any, name: str) -> tuple[str, ...] | None:
 def _refuse_hours(hours: SendingHours, spell: Spelling) -> None:
     if not isinstance(hours.windows, tuple | list) or not all(map(_is_pair, hours.windows)):
         _refuse(
-            f"{spell('hours')}: windows", "pairs of minutes of the day, such as ((1200, 360),)", shown(hours.windows)
+            f"{spell('hours')}: windows",
+            "pairs (first, end) in minutes since midnight, such as ((1200, 360),) for 20:00 to 06:00",
+            shown(hours.windows),
         )
     if hours.zone is not None and not isinstance(hours.zone, tzinfo):
         _refuse(

@@ -166,7 +166,10 @@ def test_an_unfinished_ledger_is_locked_meanwhile(bench: Bench) -> None:
 
 def test_a_folder_of_its_own_is_needed(bench: Bench) -> None:
     """Neither the old ledger nor a folder inside it will do, nor a name that no folder can have."""
-    for new, said in (("old", "of the run itself"), ("old/inside", "inside it. Name another folder with ledger")):
+    for new, said in (
+        ("old", "is the folder of the earlier ledger"),
+        ("old/inside", "is inside the folder.*Name another folder with ledger"),
+    ):
         with pytest.raises(UsageProblem, match=said):
             purge(retry_of(bench, new=new))
     with pytest.raises(UsageProblem, match="must be the name of a folder"):

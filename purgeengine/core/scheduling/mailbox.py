@@ -80,8 +80,9 @@ class Mailbox(MailboxLimits):
     def lost(self, rows: int, now: float, *, lane: bool, cooldown_s: float | None) -> None:
         """Record that no answer came for a batch with ``rows`` of its rows.
 
-        The service may still be running the batch for ``cooldown_s`` seconds; later answers may shorten that. The mailbox sends
-        nothing meanwhile. With None, the service has ended its work.
+        The service may still be running the batch for ``cooldown_s`` seconds; later answers may shorten that. Until
+        then the mailbox sends nothing. With ``cooldown_s`` None the service has ended its work, and the mailbox need not wait.
+        ``now`` is in monotonic seconds.
         """
         self._land(rows, lane=lane)
         self.window.answered(rows, now + (cooldown_s or 0.0))

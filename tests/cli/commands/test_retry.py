@@ -186,7 +186,7 @@ def test_a_folder_for_itself_is_refused(bench: Bench) -> None:
     """A retry into the old ledger, a folder inside it or another job's ledger is refused."""
     by_hand(bench, "old", a_mixed_ledger)
     open_ledger(bench.folder / "strange", a_source(2)).close()
-    for name, said in (("old", "of its own"), ("old/inside", "inside it"), ("strange", "tenant")):
+    for name, said in (("old", "of its own"), ("old/inside", "inside the folder"), ("strange", "tenant")):
         refused = retry(bench, "old", name)
         assert refused.code == 2, name
         assert said in refused.err
