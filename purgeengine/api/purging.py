@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -169,12 +169,17 @@ def plan(request: PurgeRequest) -> PurgePreview:
         LedgerError: The ledger cannot be read, or the disk has no room for the temporary files that a large input needs.
     """
     _refuse_odd(request)
-    if hasattr(request.inputs, "__next__"):
+    if _has_no_second_time(request.inputs):
         raise UsageProblem(
             "inputs is an iterator. plan would use it up, and purge would then find no row. Give a list or a pyarrow Table. Or "
             "leave out the plan: purge shows the preview to confirm."
         )
     return plan_of(with_protected_users(request))
+
+
+def _has_no_second_time(inputs: object) -> bool:
+    """Whether reading the rows uses them up: each iterator over them is the one that was given before."""
+    return isinstance(inputs, Iterable) and iter(inputs) is iter(inputs)
 
 
 def _refuse_odd(request: object, stop: object = None, confirm: object = None, on_progress: object = None) -> None:

@@ -147,7 +147,7 @@ def preview_of_input(
         preview.add(user, [mailbox_key(user)], rows, user_filter)
     preview.finish()
     return PurgePreview(
-        counted(len(source.files), "file"),
+        counted(len(source.files), "file") if source.earlier is None else f"Ledger {source.files[0]}",
         survey.rows,
         survey.mailboxes,
         {Outcome.INVALID: survey.invalid_rows, Outcome.DUPLICATE: survey.duplicates},

@@ -53,7 +53,11 @@ def _is_columns(value: object) -> bool:
 
 
 def _are_words(value: object) -> bool:
-    return isinstance(value, str | tuple | list | Set) and all(isinstance(one, str) or _is_whole(one) for one in value)
+    return (
+        isinstance(value, str | tuple | list | Set)
+        and len(value) > 0
+        and all(isinstance(one, str) or _is_whole(one) for one in value)
+    )
 
 
 def _are_users(value: object) -> bool:
@@ -97,7 +101,6 @@ FIELDS: tuple[tuple[str, Test, bool, str], ...] = (
 )
 """Each field with what its value must be: a test, whether None may stand for it, and words."""
 USERS = ("protected_users", "exclude_users", "only_users")
-SECRETS = ("access_token",)
 
 
 def refuse_odd_types(request: Any) -> None:

@@ -93,9 +93,20 @@ def test_what_is_no_request_is_refused(call: Callable[[Any], object]) -> None:
         call("contacts.csv")
 
 
-def test_a_plan_does_not_use_up_an_iterator() -> None:
-    """An iterator has no second time, so that the purge after the plan would find nothing."""
-    rows = iter([("a@contoso.example", None, "AAMkAGI2TGuLAAA=")])
+class Once:
+    """Rows that can be read once, without being an iterator."""
+
+    def __init__(self, rows: list[tuple[str, None, str]]) -> None:
+        self._rows = iter(rows)
+
+    def __iter__(self) -> Iterator[tuple[str, None, str]]:
+        return self._rows
+
+
+@pytest.mark.parametrize("once", [iter, Once])
+def test_a_plan_does_not_use_up_rows_that_can_be_read_once(once: Callable[[Any], Any]) -> None:
+    """Such rows have no second time, so that the purge after the plan would find nothing."""
+    rows = once([("a@contoso.example", None, "AAMkAGI2TGuLAAA=")])
     with pytest.raises(purgeengine.UsageProblem, match="inputs is an iterator"):
         purgeengine.plan(PurgeRequest(inputs=rows))
     assert list(rows)
