@@ -27,6 +27,7 @@ class MailboxOpened:
       window lives in the service, not in our process.
     - ``doubt_end``: rows before this position were left in doubt by an earlier ledger. If such a contact is gone, we
       purged it.
+    - ``lost_slots``: slots that lost calls of earlier runs may still hold, as (seconds from now, slots).
     """
 
     mailbox: int
@@ -36,6 +37,7 @@ class MailboxOpened:
     blocked_for_s: float = 0.0
     recent: tuple[tuple[float, int], ...] = ()
     doubt_end: int = 0
+    lost_slots: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

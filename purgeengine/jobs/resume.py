@@ -2,7 +2,8 @@
 
 The three cases share one path. The ledger says what earlier runs did and what Graph may still count against the app (`PriorRuns`);
 a new ledger says that there were none. A batch that was in flight when a process died has no end in the ledger. Its rows are then
-unsettled and in doubt, and its mailbox waits for as long as the service may still be running the batch.
+unsettled and in doubt, and it holds slots of its mailboxes for as long as the service may still be running it. So does every
+other call whose answer was lost shortly before.
 """
 
 from __future__ import annotations

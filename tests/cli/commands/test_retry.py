@@ -269,15 +269,15 @@ def test_waits_and_recent_requests_hold_for_the_retry(tmp_path: Path) -> None:
             ending(ledger, 0, *[(Outcome.REFUSED, DENIED, False)] * 3, at_ms=NOW + 5_000)
 
 
-def test_a_batch_that_was_lost_with_the_old_run_is_waited_out(tmp_path: Path) -> None:
-    """A batch that was lost with the old run gives its mailbox a cooldown in the retry, even if the retried rows are others."""
+def test_a_batch_that_was_lost_with_the_old_run_holds_its_slots_in_the_retry(tmp_path: Path) -> None:
+    """A batch that was lost with the old run holds slots of its mailbox in the retry, even if the retried rows are others."""
     with open_ledger(tmp_path / "a", a_source(3)) as ledger:
         ending(ledger, 0, (Outcome.REFUSED, DENIED, False))
         ledger.write([sent(2, (0, [1, 2]))], NOW + 1_000)
     retried(tmp_path / "a", tmp_path / "b", NOW + 2_000)
     with Ledger.open(tmp_path / "b", None) as ledger:
         (mailbox,) = opened(ledger, NOW + 2_000)
-        assert mailbox.blocked_for_s == 39.0
+        assert (mailbox.blocked_for_s, mailbox.lost_slots) == (0.0, ((39.0, 2),))
         assert mailbox.recent == ((2.0, 1), (-39.0, 2))
 
 

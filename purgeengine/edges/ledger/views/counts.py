@@ -61,7 +61,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class WorstMailbox:
-    """A mailbox with failed or skipped rows. ``waits`` is how often it had to wait, for Graph or for a lost answer."""
+    """A mailbox with failed or skipped rows. ``waits`` is how often all of it had to wait, nearly always for Graph."""
 
     user: str
     rows: int
