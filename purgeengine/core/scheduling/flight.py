@@ -22,6 +22,8 @@ class Flight:
     """The number of the token that it left with, as counted by `TokenWatch`."""
     size: int
     """Rows in the batch."""
+    app_too_fast: bool = False
+    """True once it is known that the rate of the whole app is to blame for its refused rows (429)."""
 
 
 def ranges_of(batch: Batch) -> Iterator[range]:
