@@ -30,9 +30,9 @@ ROWS_TO_LIMIT = 20.0
 """Refused rows, less the rows that went through, that show a limit while none is known: a full batch."""
 ROWS_TO_PAUSE = 4.0
 """The same while a limit is known, so that an attempt at a higher rate costs few refusals."""
-PASSED_WEIGHT = 1.0 / 3.0
-"""Refused rows that one row outweighs that went through. Below a quarter of refused rows nothing is concluded, because the
-waits of single mailboxes cope with that."""
+PASSED_TO_LIMIT, PASSED_TO_PAUSE = 1.0, 1.0 / 3.0
+"""Refused rows that one row outweighs that went through, while no limit is known and while one is. So nothing is concluded from
+less than a half, or a quarter, of refused rows: the waits of single mailboxes cope with that."""
 HELPED_SHARE_MAX = 0.25
 """Share of refused rows since the last pause up to which the lower rate has helped."""
 USELESS_MAX = 3
@@ -52,11 +52,17 @@ LATELY_STEP_S = 0.1
 LEFT = 0.9
 """The share of the highest rate that held with which a run goes on after a pause."""
 HELD = 0.95
-"""The share of a refused rate that is taken to hold. The rate grows on the way, so the average behind a refusal is lower."""
+"""The share of a refused rate that is taken to hold. As the rate grew on the way, it is averaged with what went through lately."""
+USED_SHARE, USED_AFTER_S = 0.5, 2.0
+"""The share of the rate that must go through so that it grows, and the seconds after a pause from which this is asked."""
+HALVED = 0.5
+"""The least that is left of a rate that was refused although a higher one held before: the limit has fallen."""
 CUT = 0.7
 """The most that is left of a rate that did not help."""
 PLATEAU_S, PLATEAU_S_FIRST, PLATEAU_S_MAX = 10.0, 5.0, 80.0
 """Seconds until the growing rate has reached the highest rate that held; the same while that is only estimated; and at most."""
+BEYOND_PER_S = 1.12
+"""Growth in each second once the rate is as far above the highest that held as it began below: that limit has risen."""
 NEAR = 0.2
 """Difference from the highest rate that held, as a share, up to which a refusal confirms it."""
 GONE = 8.0
@@ -101,6 +107,7 @@ class AppRate:
         """The beginning of this state. Batches that left before it say nothing about it."""
         self._held = inf
         """The highest rate that held, as far as is known."""
+        self._held_min = 0.0
         self._measures = True
         """True if what goes through until the end of the pause tells which rate holds."""
         self._plateau_s = PLATEAU_S_FIRST
@@ -167,7 +174,9 @@ class AppRate:
 
     def refill(self, now: float) -> None:
         """Let time pass until ``now``: the rate grows if it is used."""
-        if self._state is _State.LIMITED:
+        if self._state is _State.LIMITED and (
+            now < self._since + USED_AFTER_S or self._lately(now) > USED_SHARE * self._rate
+        ):
             self._grown_s += max(0.0, now - self._bucket.at - self._bucket.idle_s(now))
         self._bucket.refill(now)
         if self._state is _State.LIMITED:
@@ -188,14 +197,18 @@ class AppRate:
         if self._state is _State.PAUSED:
             return None
         rate = self._rate if self._state is _State.LIMITED else 0.0
-        if abs(rate - self._told) <= TOLD_AGAIN * self._told or (rate > self._told > 0 and now < self._told_at + TOLD_S_MIN):
+        if abs(rate - self._told) <= TOLD_AGAIN * self._told or (
+            rate > self._told > 0 and now < self._told_at + TOLD_S_MIN
+        ):
             return None
         self._told, self._told_at = rate, now
         return rate
 
     # ------------------------------------------------------------------------------------------------------- the answers
 
-    def answered(self, passed: int, refused: Collection[tuple[int, int]], wait_s: float, sent_at: float, now: float) -> bool:
+    def answered(
+        self, passed: int, refused: Collection[tuple[int, int]], wait_s: float, sent_at: float, now: float
+    ) -> bool:
         """Take in the answer to a batch that left at ``sent_at``. Return True if the app's rate is to blame for its refusals.
 
         ``passed`` rows were not refused as too fast. ``refused`` has the number of each mailbox that is not at its own limits,
@@ -213,18 +226,18 @@ class AppRate:
         self._cycle_refused += rows
         if now < self._ignores_until:
             return False
-        self._score = max(0.0, self._score + rows - passed * PASSED_WEIGHT)
+        is_open = self._state is _State.OPEN
+        enough, weight = (ROWS_TO_LIMIT, PASSED_TO_LIMIT) if is_open else (ROWS_TO_PAUSE, PASSED_TO_PAUSE)
+        self._score = max(0.0, self._score + rows - passed * weight)
         if not self._score:
             self._refused_in.clear()
             return False
         for mailbox, _ in refused:
             if len(self._refused_in) < MAILBOXES_MIN:
                 self._refused_in.add(mailbox)
-        enough = ROWS_TO_LIMIT if self._state is _State.OPEN else ROWS_TO_PAUSE
         if self._score < enough or len(self._refused_in) < MAILBOXES_MIN:
             return False
-        self._pause(wait_s, now)
-        return self._state is _State.PAUSED
+        return self._pause(wait_s, now)
 
     def _probed(self, passed: int, refused: Collection[tuple[int, int]], now: float) -> None:
         """Take in the answer to a single row."""
@@ -241,29 +254,33 @@ class AppRate:
 
     @property
     def _rate(self) -> float:
-        """The rate now, by the cubic function: `LEFT` of the highest rate that held at first, and all of it on the plateau."""
+        """The rate now: at first `LEFT` of the highest rate that held, on the plateau all of it, and then more and more."""
+        beyond_s = self._grown_s - 2.0 * self._plateau_s
+        if beyond_s > 0.0:
+            return self._held * (2.0 - LEFT) * float(min(GONE, BEYOND_PER_S**beyond_s))
         grown = (self._grown_s - self._plateau_s) / self._plateau_s
         return max(PER_S_MIN, self._held * (1.0 + (1.0 - LEFT) * grown**3))
 
-    def _pause(self, wait_s: float, now: float) -> None:
-        """Let only single rows leave, because too many rows were refused."""
+    def _pause(self, wait_s: float, now: float) -> bool:
+        """Let only single rows leave, because too many rows were refused. Return False if the limit is dropped instead."""
         self._counted_from = max(self._counted_from, now - LATELY_S)
         if self._state is _State.LIMITED:
             self._judge_rate(now)
             if self._useless >= USELESS_MAX:
                 self._drop(now)
-                return
+                return False
         self._state, self._since = _State.PAUSED, now
         self._pause_s = min(PAUSE_S_MAX, wait_s or PAUSE_S)
         self._resumes_at = now + self._pause_s
         self._probes = 0
+        return True
 
     def _judge_rate(self, now: float) -> None:
         """Conclude from a refusal which rate holds."""
         rate = self._rate
         if self._cycle_refused > HELPED_SHARE_MAX * (self._cycle_passed + self._cycle_refused):
             self._useless += 1
-            self._held, self._measures = CUT * rate, True
+            self._held, self._held_min, self._measures = CUT * rate, 0.0, True
             return
         self._useless, self._dropped_s = 0, DROPPED_S
         used = self._lately(now)
@@ -271,13 +288,15 @@ class AppRate:
             rate = used  # less was sent than the rate allows
         confirmed = abs(rate - self._held) <= NEAR * self._held
         self._plateau_s = min(PLATEAU_S_MAX, 2.0 * self._plateau_s) if confirmed else PLATEAU_S
-        self._held = HELD * rate
+        if rate < self._held:
+            self._measures, self._held_min = True, HALVED * rate
+        self._held = HELD * (rate + min(rate, used)) / 2.0
 
     def _resume(self, now: float) -> None:
         """Let rows leave at a rate, because the service takes rows again."""
         if self._measures:
             self._plateau_s = PLATEAU_S_FIRST
-            self._held = min(self._held, self._lately(now))
+            self._held = min(self._held, max(self._held_min, self._lately(now)))
         self._limit_to(self._held, now)
 
     def _limit_to(self, held: float, now: float) -> None:
@@ -295,7 +314,7 @@ class AppRate:
     def _open(self, now: float) -> None:
         """Hold nothing back any more."""
         self._state, self._since = _State.OPEN, now
-        self._held, self._measures, self._useless = inf, True, 0
+        self._held, self._held_min, self._measures, self._useless = inf, 0.0, True, 0
         self._begin_cycle(now)
 
     def _begin_cycle(self, now: float) -> None:
@@ -317,5 +336,6 @@ class AppRate:
 
     def _lately(self, now: float) -> float:
         """Return the rows per second that went through since the count began."""
-        rows = sum(count for at, count in self._passed if at >= self._counted_from)
-        return rows / max(LATELY_STEP_S, now - self._counted_from)
+        begun = self._counted_from if self._state is _State.PAUSED else max(self._counted_from, now - LATELY_S)
+        rows = sum(count for at, count in self._passed if at >= begun)
+        return rows / max(LATELY_STEP_S, now - begun)

@@ -29,11 +29,19 @@ def is_app_to_blame(rate: AppRate, flight: Flight, answer: Answer, now: float, f
     first = 0
     for mailbox, attempts in flight.shares:
         rows = len(attempts)
-        mine = [reply for index in range(first, first + rows) if (reply := replies.get(index)) and reply.status == TOO_FAST]
+        mine = [
+            reply for index in range(first, first + rows) if (reply := replies.get(index)) and reply.status == TOO_FAST
+        ]
         first += rows
         excess = 0 if flight.batch.lane else rows - mailbox.limit_max
         own = excess > 0 and (fanout is None or len(mine) <= excess)
-        if not mine or own or mailbox.limit < mailbox.limit_max or mailbox.refusals >= OWN_REFUSALS or not mailbox.window.room(now):
+        if (
+            not mine
+            or own
+            or mailbox.limit < mailbox.limit_max
+            or mailbox.refusals >= OWN_REFUSALS
+            or not mailbox.window.room(now)
+        ):
             continue
         refused.append((mailbox.number, len(mine)))
         waits += [reply.retry_after_s or 0.0 for reply in mine]

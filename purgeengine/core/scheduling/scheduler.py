@@ -20,6 +20,7 @@ from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import (
+    AppLimited,
     BatchAnswered,
     BatchLost,
     BatchSent,
@@ -126,6 +127,8 @@ class Scheduler:
         if (renewal := self._token.renewal()) is not None:
             self._out.append(renewal)
         self._fill()
+        if (per_s := self._batching.app_rate.worth_recording(self._now)) is not None:
+            self._out.append(Record((AppLimited(per_s),)))
         commands, self._out = self._out, []
         return commands
 
