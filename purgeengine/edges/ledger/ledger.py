@@ -236,7 +236,7 @@ class Ledger:
             return rest_s(now_utc_ms, until_ms, set_ms)
 
     def learned_rate(self, now_utc_ms: int) -> LearnedRate | None:
-        """Requests a second that Graph took from the whole app, as earlier runs or the retried ledger found out. None if unknown."""
+        """What Graph took from the whole app a second, as earlier runs or the retried ledger found out. None if unknown."""
         with self._readable():
             limit = app_limit(self._reading)
             return None if limit is None else LearnedRate(limit.per_s, limit.age_s(now_utc_ms))
