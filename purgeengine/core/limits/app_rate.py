@@ -47,22 +47,22 @@ PROBES_MAX = 20
 """Single rows that may be refused in one pause, in about six minutes. After that the mailboxes wait on their own."""
 LATELY_S = 10.0
 """Seconds before a pause that show what went through lately."""
+RECENTLY_S = 4.0
+"""Seconds before a refusal that show at which rate rows went through then. They are fewer, because the rate grew meanwhile."""
 LATELY_STEP_S = 0.1
 """Seconds that share one entry of what went through, which bounds the entries."""
 LEFT = 0.9
 """The share of the highest rate that held with which a run goes on after a pause."""
 HELD = 0.95
-"""The share of a refused rate that is taken to hold. As the rate grew on the way, it is averaged with what went through lately."""
+"""The share of a refused rate that is taken to hold."""
 USED_SHARE, USED_AFTER_S = 0.5, 2.0
 """The share of the rate that must go through so that it grows, and the seconds after a pause from which this is asked."""
 HALVED = 0.5
 """The least that is left of a rate that was refused although a higher one held before: the limit has fallen."""
-CUT = 0.7
-"""The most that is left of a rate that did not help."""
-PLATEAU_S, PLATEAU_S_FIRST, PLATEAU_S_MAX = 10.0, 5.0, 80.0
+CUT, CUT_MAX = 0.7, 0.3
+"""The most and the least that is left of a rate that did not help."""
+PLATEAU_S, PLATEAU_S_FIRST, PLATEAU_S_MAX = 10.0, 5.0, 20.0
 """Seconds until the growing rate has reached the highest rate that held; the same while that is only estimated; and at most."""
-BEYOND_PER_S = 1.12
-"""Growth in each second once the rate is as far above the highest that held as it began below: that limit has risen."""
 NEAR = 0.2
 """Difference from the highest rate that held, as a share, up to which a refusal confirms it."""
 GONE = 8.0
@@ -88,7 +88,7 @@ class LearnedRate(NamedTuple):
     age_s: float
 
 
-class _State(Enum):
+class _AppState(Enum):
     OPEN = "nothing is held back"
     PAUSED = "single rows leave"
     LIMITED = "rows leave at a rate"
@@ -102,7 +102,7 @@ class AppRate:
 
     def __init__(self, batch_rows_max: int, now: float, learned: LearnedRate | None = None) -> None:
         self._rows_max = batch_rows_max
-        self._state = _State.OPEN
+        self._state = _AppState.OPEN
         self._since = now
         """The beginning of this state. Batches that left before it say nothing about it."""
         self._held = inf
@@ -139,47 +139,47 @@ class AppRate:
     @property
     def per_s(self) -> float | None:
         """Rows per second that may leave now; None if no limit is known."""
-        if self._state is _State.OPEN:
+        if self._state is _AppState.OPEN:
             return None
         return self._rate if self._held < inf else max(PER_S_MIN, self._lately(self._bucket.at))
 
     @property
     def rows_max(self) -> int:
         """The most rows of the next batch."""
-        if self._state is _State.OPEN:
+        if self._state is _AppState.OPEN:
             return self._rows_max
-        return 1 if self._state is _State.PAUSED else min(self._rows_max, max(1, int(self._rate * BATCH_S)))
+        return 1 if self._state is _AppState.PAUSED else min(self._rows_max, max(1, int(self._rate * BATCH_S)))
 
     @property
     def allowed(self) -> bool:
         """True if a batch of `rows_max` rows may leave, as of the last `refill`."""
         match self._state:
-            case _State.OPEN:
+            case _AppState.OPEN:
                 return True
-            case _State.PAUSED:
+            case _AppState.PAUSED:
                 return self._resumes_at <= self._bucket.at
-            case _State.LIMITED:
+            case _AppState.LIMITED:
                 return self._bucket.covers(self.rows_max)
 
     @property
     def allowed_at(self) -> float:
         """When that may leave. The past if it may leave now."""
         match self._state:
-            case _State.OPEN:
+            case _AppState.OPEN:
                 return -inf
-            case _State.PAUSED:
+            case _AppState.PAUSED:
                 return self._resumes_at
-            case _State.LIMITED:
+            case _AppState.LIMITED:
                 return self._bucket.covers_at(self.rows_max)
 
     def refill(self, now: float) -> None:
         """Let time pass until ``now``: the rate grows if it is used."""
-        if self._state is _State.LIMITED and (
+        if self._state is _AppState.LIMITED and (
             now < self._since + USED_AFTER_S or self._lately(now) > USED_SHARE * self._rate
         ):
             self._grown_s += max(0.0, now - self._bucket.at - self._bucket.idle_s(now))
         self._bucket.refill(now)
-        if self._state is _State.LIMITED:
+        if self._state is _AppState.LIMITED:
             if self._rate > GONE * self._held:
                 self._open(now)
             else:
@@ -187,16 +187,16 @@ class AppRate:
 
     def spend(self, rows: int) -> None:
         """Record that a batch of ``rows`` rows leaves at the last `refill`."""
-        if self._state is _State.PAUSED:
+        if self._state is _AppState.PAUSED:
             self._resumes_at = self._bucket.at + self._pause_s
-        elif self._state is _State.LIMITED:
+        elif self._state is _AppState.LIMITED:
             self._bucket.spend(rows)
 
     def worth_recording(self, now: float) -> float | None:
         """Return the rate to record for later runs, 0 if there is no limit any more; None if what was recorded still holds."""
-        if self._state is _State.PAUSED:
+        if self._state is _AppState.PAUSED:
             return None
-        rate = self._rate if self._state is _State.LIMITED else 0.0
+        rate = self._rate if self._state is _AppState.LIMITED else 0.0
         if abs(rate - self._told) <= TOLD_AGAIN * self._told or (
             rate > self._told > 0 and now < self._told_at + TOLD_S_MIN
         ):
@@ -217,8 +217,8 @@ class AppRate:
         if passed:
             self._note_passed(passed, now)
         if sent_at < self._since:
-            return self._state is not _State.OPEN
-        if self._state is _State.PAUSED:
+            return self._state is not _AppState.OPEN
+        if self._state is _AppState.PAUSED:
             self._probed(passed, refused, now)
             return True
         rows = sum(count for _, count in refused)
@@ -226,7 +226,7 @@ class AppRate:
         self._cycle_refused += rows
         if now < self._ignores_until:
             return False
-        is_open = self._state is _State.OPEN
+        is_open = self._state is _AppState.OPEN
         enough, weight = (ROWS_TO_LIMIT, PASSED_TO_LIMIT) if is_open else (ROWS_TO_PAUSE, PASSED_TO_PAUSE)
         self._score = max(0.0, self._score + rows - passed * weight)
         if not self._score:
@@ -255,21 +255,18 @@ class AppRate:
     @property
     def _rate(self) -> float:
         """The rate now: at first `LEFT` of the highest rate that held, on the plateau all of it, and then more and more."""
-        beyond_s = self._grown_s - 2.0 * self._plateau_s
-        if beyond_s > 0.0:
-            return self._held * (2.0 - LEFT) * float(min(GONE, BEYOND_PER_S**beyond_s))
         grown = (self._grown_s - self._plateau_s) / self._plateau_s
         return max(PER_S_MIN, self._held * (1.0 + (1.0 - LEFT) * grown**3))
 
     def _pause(self, wait_s: float, now: float) -> bool:
         """Let only single rows leave, because too many rows were refused. Return False if the limit is dropped instead."""
         self._counted_from = max(self._counted_from, now - LATELY_S)
-        if self._state is _State.LIMITED:
+        if self._state is _AppState.LIMITED:
             self._judge_rate(now)
             if self._useless >= USELESS_MAX:
                 self._drop(now)
                 return False
-        self._state, self._since = _State.PAUSED, now
+        self._state, self._since = _AppState.PAUSED, now
         self._pause_s = min(PAUSE_S_MAX, wait_s or PAUSE_S)
         self._resumes_at = now + self._pause_s
         self._probes = 0
@@ -280,17 +277,15 @@ class AppRate:
         rate = self._rate
         if self._cycle_refused > HELPED_SHARE_MAX * (self._cycle_passed + self._cycle_refused):
             self._useless += 1
-            self._held, self._held_min, self._measures = CUT * rate, 0.0, True
+            self._held, self._held_min, self._measures = CUT * rate, CUT_MAX * rate, True
             return
         self._useless, self._dropped_s = 0, DROPPED_S
-        used = self._lately(now)
-        if now - self._since > LATELY_S and used < rate * (1.0 - NEAR):
-            rate = used  # less was sent than the rate allows
+        rate = min(rate, self._lately(now, RECENTLY_S))
         confirmed = abs(rate - self._held) <= NEAR * self._held
         self._plateau_s = min(PLATEAU_S_MAX, 2.0 * self._plateau_s) if confirmed else PLATEAU_S
         if rate < self._held:
             self._measures, self._held_min = True, HALVED * rate
-        self._held = HELD * (rate + min(rate, used)) / 2.0
+        self._held = HELD * rate
 
     def _resume(self, now: float) -> None:
         """Let rows leave at a rate, because the service takes rows again."""
@@ -300,7 +295,7 @@ class AppRate:
         self._limit_to(self._held, now)
 
     def _limit_to(self, held: float, now: float) -> None:
-        self._state, self._since = _State.LIMITED, now
+        self._state, self._since = _AppState.LIMITED, now
         self._held, self._measures, self._grown_s = max(PER_S_MIN, held), False, 0.0
         self._bucket = TokenBucket(self._rate, self.rows_max, now)
         self._begin_cycle(now)
@@ -313,7 +308,7 @@ class AppRate:
 
     def _open(self, now: float) -> None:
         """Hold nothing back any more."""
-        self._state, self._since = _State.OPEN, now
+        self._state, self._since = _AppState.OPEN, now
         self._held, self._held_min, self._measures, self._useless = inf, 0.0, True, 0
         self._begin_cycle(now)
 
@@ -331,11 +326,11 @@ class AppRate:
             passed[-1] = (passed[-1][0], passed[-1][1] + rows)
         else:
             passed.append((now, rows))
-        while self._state is not _State.PAUSED and passed[0][0] < now - LATELY_S:
+        while self._state is not _AppState.PAUSED and passed[0][0] < now - LATELY_S:
             passed.popleft()
 
-    def _lately(self, now: float) -> float:
-        """Return the rows per second that went through since the count began."""
-        begun = self._counted_from if self._state is _State.PAUSED else max(self._counted_from, now - LATELY_S)
+    def _lately(self, now: float, within_s: float = LATELY_S) -> float:
+        """Return the rows per second that went through lately, or since the present pause became necessary."""
+        begun = self._counted_from if self._state is _AppState.PAUSED else max(self._counted_from, now - within_s)
         rows = sum(count for at, count in self._passed if at >= begun)
         return rows / max(LATELY_STEP_S, now - begun)

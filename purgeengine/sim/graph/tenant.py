@@ -18,7 +18,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import NamedTuple
 
-from purgeengine.sim.graph.app_limit import AppLimit
+from purgeengine.sim.graph.app_window import AppWindow
 from purgeengine.sim.graph.call import Call, CallFate, Ending, EndKind
 from purgeengine.sim.graph.counters import Counters
 from purgeengine.sim.graph.courses import course_of, course_of_outage, refused
@@ -71,8 +71,8 @@ class Tenant:
         self.truth.seed(contacts)
         self.violations: list[str] = []
         self._chance = Chance(faults or Faults(), seed)
-        self._app_limit = AppLimit(self.settings, self.counters)
-        self._work = Work(self.settings, self.truth, self._chance, self._end_call, self._app_limit)
+        self._app_window = AppWindow(self.settings, self.counters)
+        self._work = Work(self.settings, self.truth, self._chance, self._end_call, self._app_window)
         self._tokens = TokenUses()
         self._waits = Waits()
 
@@ -121,11 +121,11 @@ class Tenant:
 
     def set_app_limit(self, requests: int | None) -> None:
         """Allow the app another number of requests in its window from now on. None for any number."""
-        self._app_limit.allow(requests)
+        self._app_window.allow(requests)
 
     def note_others(self, requests: int) -> None:
         """Count requests that another program sends now as the same app."""
-        self._app_limit.note_others(self.now, requests)
+        self._app_window.note_others(self.now, requests)
 
     @property
     def utc_at_zero_s(self) -> float:

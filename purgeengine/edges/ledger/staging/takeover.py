@@ -40,10 +40,10 @@ class Takeover:
     """For each mailbox, when the service saw how many requests, as far as it still counts them. A time may lie ahead."""
     mailboxes: Mapping[str, int]
     """Mailbox numbers by every known name of a mailbox, each in its one spelling."""
-    app_limit: AppLimit | None
-    """The limit of the whole app that was found, or None."""
     about: Mapping[str, Any]
     """What the earlier ledger recorded about itself."""
+    app_limit: AppLimit | None = None
+    """The limit of the whole app that was found, or None."""
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -102,4 +102,4 @@ def taken_over(connection: sqlite3.Connection, now_utc_ms: int, cooldown_s: floa
     }
     mailboxes = {name: number for number in {*blocked, *seen} for name in (keys[number], *others.get(keys[number], ()))}
     root = about.get("root", None if ORIGIN_COLUMN in about["extra_columns"] else parent)
-    return Takeover(root, parent, run_blocked, blocked, seen, mailboxes, limit, about)
+    return Takeover(root, parent, run_blocked, blocked, seen, mailboxes, about, limit)

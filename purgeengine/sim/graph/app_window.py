@@ -9,7 +9,7 @@ from purgeengine.sim.tenant_settings import TenantSettings
 from purgeengine.sim.wire.answers import SubResponse, over_app_limit
 
 
-class AppLimit:
+class AppWindow:
     """Counts the requests of one app, refused ones included."""
 
     def __init__(self, settings: TenantSettings, counters: Counters) -> None:
