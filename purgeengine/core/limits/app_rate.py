@@ -61,8 +61,8 @@ HALVED = 0.5
 """The least that is left of a rate that was refused although a higher one held before: the limit has fallen."""
 CUT, CUT_MAX = 0.7, 0.3
 """The most and the least that is left of a rate that did not help."""
-PLATEAU_S, PLATEAU_S_FIRST, PLATEAU_S_MAX = 10.0, 5.0, 20.0
-"""Seconds until the growing rate has reached the highest rate that held; the same while that is only estimated; and at most."""
+PLATEAU_S, PLATEAU_S_MAX = 5.0, 20.0
+"""Seconds until the growing rate has reached the highest rate that held: at first, and after that was confirmed twice or more."""
 NEAR = 0.2
 """Difference from the highest rate that held, as a share, up to which a refusal confirms it."""
 GONE = 8.0
@@ -108,9 +108,10 @@ class AppRate:
         self._held = inf
         """The highest rate that held, as far as is known."""
         self._held_min = 0.0
+        """The least that it can be, whatever goes through until the end of the pause."""
         self._measures = True
         """True if what goes through until the end of the pause tells which rate holds."""
-        self._plateau_s = PLATEAU_S_FIRST
+        self._plateau_s = PLATEAU_S
         self._grown_s = 0.0
         """Seconds of growth. A rate that is not used does not grow."""
         self._bucket = TokenBucket(1.0, 1.0, now)
@@ -131,17 +132,20 @@ class AppRate:
         self._told_at = -inf
         if learned is not None and learned.age_s < TRUSTED_S_MAX:
             self._told = learned.per_s
-            self._plateau_s = PLATEAU_S
             self._limit_to(learned.per_s * 2.0 ** (max(0.0, learned.age_s) / TRUSTED_DOUBLES_S), now)
 
     # -------------------------------------------------------------------------------------------------------- the rate
 
     @property
     def per_s(self) -> float | None:
-        """Rows per second that may leave now; None if no limit is known."""
-        if self._state is _AppState.OPEN:
-            return None
-        return self._rate if self._held < inf else max(PER_S_MIN, self._lately(self._bucket.at))
+        """Rows per second that the service takes, as far as is known; None if no limit is known."""
+        match self._state:
+            case _AppState.OPEN:
+                return None
+            case _AppState.PAUSED:
+                return max(PER_S_MIN, min(self._held, self._lately(self._bucket.at)) if self._measures else self._held)
+            case _AppState.LIMITED:
+                return self._rate
 
     @property
     def rows_max(self) -> int:
@@ -290,7 +294,7 @@ class AppRate:
     def _resume(self, now: float) -> None:
         """Let rows leave at a rate, because the service takes rows again."""
         if self._measures:
-            self._plateau_s = PLATEAU_S_FIRST
+            self._plateau_s = PLATEAU_S
             self._held = min(self._held, max(self._held_min, self._lately(now)))
         self._limit_to(self._held, now)
 
