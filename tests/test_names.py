@@ -22,6 +22,7 @@ CLASSES_TWICE: Mapping[str, str] = {}
 FILES_TWICE: Mapping[str, str] = {}
 """Names of module files that stand in two folders, each with the reason."""
 TESTS_OF_NO_MODULE = {
+    "cli/test_app_limit_told.py": "what progress, summary, status and report tell of a limit of the whole app",
     "cli/test_answers_cli.py": "whole commands against answers as they were captured",
     "cli/test_blame.py": "what all messages have in common, whoever says them",
     "cli/test_foreign_answers_cli.py": "whole commands against what is not Graph",

@@ -281,6 +281,7 @@ class World:
         for at_s, for_s in self.scenario.suspensions:
             if at_s > started_at:
                 loop.call_at(at_s - started_at, loop.jump, for_s)  # type: ignore[attr-defined]
+        ledger.begin(round(clock.utc() * 1000), {})
         self.tokens = SimulatedTokens(self.login, clock, started_at)
         counts = ledger.counts()
         self.tally = Tally(counts.rows, counts.outcomes)
