@@ -27,6 +27,7 @@ class MailboxOpened:
       window lives in the service, not in our process.
     - ``doubt_end``: rows before this position were left in doubt by an earlier ledger. If such a contact is gone, we
       purged it.
+    - ``lost_slots``: slots that lost calls of earlier runs may still hold, as (seconds from now, slots).
     """
 
     mailbox: int
@@ -36,6 +37,7 @@ class MailboxOpened:
     blocked_for_s: float = 0.0
     recent: tuple[tuple[float, int], ...] = ()
     doubt_end: int = 0
+    lost_slots: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +224,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Post the batch, and report `BatchAnswered` or `BatchLost` once."""
+    """Post the batch, and report `BatchAnswered` or `BatchLost` once, also after `GivenUp`."""
 
     batch: Batch
 
@@ -250,4 +252,22 @@ class Halt:
     claims: str = ""
 
 
-Command = Record | Send | RenewToken | Halt
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """The batch is no longer in flight, because no answer came in time. Its answer is still to be reported if it comes.
+
+    ``reason`` is a short text for people.
+    """
+
+    batch: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Do not wait any longer for the answer to a batch that was given up, because too many others are waited for."""
+
+    batch: int
+
+
+Command = Record | Send | RenewToken | Halt | GivenUp | Abandon

@@ -1,22 +1,25 @@
-"""A ledger in memory for read jobs. It keeps the answers, and for how long Graph asked to wait.
+"""A ledger in memory for read jobs. It keeps the answers, and which mailboxes must wait, and until when.
 
 Nothing of it outlives the process, because a read job changes nothing. A later read job asks Graph again.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from math import inf
 
 from purgeengine.core.graph.identifiers import mailbox_key
-from purgeengine.core.graph.verdicts import Verdict, judge_batch
+from purgeengine.core.graph.verdicts import Verdict, judge_batch, may_still_run
 from purgeengine.core.messages import (
     BatchEnded,
+    BatchSent,
     Entry,
     MailboxBlocked,
     MailboxClosed,
     MailboxOpened,
+    Returned,
     RunBlocked,
     Settled,
 )
@@ -33,8 +36,9 @@ BODY_BYTES_MAX = 64 * 2**20
 class GraphWaits:
     """Until when Graph wants no requests, over several jobs: an instant for each mailbox, and one for the whole app.
 
-    Instants are monotonic seconds. A mailbox is known by the key that all spellings of its name share (`mailbox_key`). Memory
-    grows with the number of mailboxes that were told to wait.
+    A mailbox whose read was lost waits as well, because Graph may still be running that read when the next job begins. Instants
+    are monotonic seconds. A mailbox is known by the key that all spellings of its name share (`mailbox_key`). Memory grows with the
+    number of mailboxes that must wait.
     """
 
     def __init__(self) -> None:
@@ -59,13 +63,19 @@ class GraphWaits:
 
 
 class AnswerLedger:
-    """Remembers the replies of one read job. It keeps no outcomes, because their names fit a purge only."""
+    """Remembers the replies of one read job. It keeps no outcomes, because their names fit a purge only.
 
-    def __init__(self, rows: Sequence[Item], waits: GraphWaits, clock: Clock) -> None:
+    Graph may run a call whose answer was lost for ``cooldown_s`` seconds after its sending.
+    """
+
+    def __init__(self, rows: Sequence[Item], waits: GraphWaits, clock: Clock, *, cooldown_s: float) -> None:
         assert len(rows) <= ROWS_MAX, f"{len(rows)} rows in one read job"
         self._rows = rows
         self._waits = waits
         self._clock = clock
+        self._cooldown_s = cooldown_s
+        self._sent_at: dict[int, float] = {}
+        self._runs_until = -inf
         by_mailbox: dict[str, list[int]] = {}
         for number, row in enumerate(rows):
             by_mailbox.setdefault(mailbox_key(row.user), []).append(number)
@@ -105,9 +115,16 @@ class AnswerLedger:
         now = self._clock.monotonic()
         for entry in entries:
             match entry:
+                case BatchSent():
+                    self._sent_at[entry.batch] = now
                 case BatchEnded():
                     self._outer = Reply(entry.status or 0)
+                    over_at = self._sent_at.pop(entry.batch, now) + self._cooldown_s
+                    self._runs_until = over_at if entry.status is None or may_still_run(entry.status) else -inf
+                case Returned():
+                    self._hold_back(entry)
                 case Settled():
+                    self._hold_back(entry)
                     for position in range(entry.position, entry.position + entry.rows):
                         self._keep(position, entry.reply)
                     if entry.reply.status == self._outer.status and judge_batch(entry.reply) is Verdict.REFUSED:
@@ -127,6 +144,12 @@ class AnswerLedger:
         for position, reply in self._replies.items():
             found[self._number_at[position]] = reply
         return found
+
+    def _hold_back(self, entry: Returned | Settled) -> None:
+        """Make the mailbox of a row in doubt wait for the next job, if Graph may still be running the batch that ended last."""
+        if entry.in_doubt and self._runs_until > -inf:
+            mailbox = bisect_right(self._ranges, entry.position, key=lambda rows: rows.start) - 1
+            self._waits.block(self._keys[mailbox], self._runs_until)
 
     def _keep(self, position: int, reply: Reply) -> None:
         self._replies[position] = reply

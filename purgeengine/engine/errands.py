@@ -23,12 +23,24 @@ class Errands:
         self._on_mistake = on_mistake
         self._all: set[asyncio.Task[None]] = set()
         self._before_sending: set[asyncio.Task[Any]] = set()
+        self._calls: dict[int, asyncio.Task[None]] = {}
 
-    def start(self, errand: Coroutine[Any, Any, None]) -> None:
+    def start(self, errand: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine as a task beside the loop."""
         task = asyncio.ensure_future(errand)
         self._all.add(task)
         task.add_done_callback(self._ended)
+        return task
+
+    def start_call(self, batch: int, call: Coroutine[Any, Any, None]) -> None:
+        """Run the call of this batch as a task beside the loop."""
+        self._calls[batch] = task = self.start(call)
+        task.add_done_callback(lambda _: self._calls.pop(batch))
+
+    def abandon_call(self, batch: int) -> None:
+        """Cancel the call of this batch if it has not ended."""
+        if batch in self._calls:
+            self._calls[batch].cancel()
 
     async def before_sending(self, waiting: Awaitable[str]) -> str:
         """Wait for what a batch needs before it leaves, and return it. Raises `NotSent` if `recall_unsent` ends the wait."""

@@ -14,11 +14,13 @@ from typing import Any
 from purgeengine import logs
 from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.messages import (
+    Abandon,
     BatchAnswered,
     BatchLost,
     Command,
     Entry,
     Event,
+    GivenUp,
     Halt,
     InputEnded,
     MailboxOpened,
@@ -193,6 +195,10 @@ class Engine:
                     batches.append(command.batch)
                 case RenewToken():
                     self._errands.start(self._renew_token(self._sender.token_of(command.batch), command.claims))
+                case GivenUp():
+                    self._sender.given_up(command.batch, command.reason)
+                case Abandon():
+                    self._errands.abandon_call(command.batch)
                 case Halt():
                     self.halted = command
                     self._begin_to_drain()
@@ -205,7 +211,7 @@ class Engine:
         finally:
             await writing
         for batch, body in zip(batches, bodies, strict=True):
-            self._errands.start(self._send(batch, body))
+            self._errands.start_call(batch.number, self._send(batch, body))
         if self._ledger.trouble is not None:
             self._fail(self._ledger.trouble)
         if self._traced:

@@ -99,9 +99,10 @@ class PriorRuns(Protocol):
         ...
 
     def mailboxes(self, *, now_utc_ms: int, cooldown_s: float, window_s: float) -> Iterator[MailboxOpened]:
-        """Yield the unfinished mailboxes, the largest first, with their rows, doubts, waits, and recent requests.
+        """Yield the unfinished mailboxes, the largest first, with their rows, doubts, waits, lost slots, and recent requests.
 
-        The service may run a batch without an answer for ``cooldown_s`` seconds, and it counts requests for ``window_s`` seconds.
+        The service may run a call whose answer was lost for ``cooldown_s`` seconds after its sending, and it counts requests for
+        ``window_s`` seconds.
         """
         ...
 

@@ -43,6 +43,7 @@ class BatchSender:
         self._clock = clock
         self._operation = operation
         self._left_with: dict[int, str] = {}
+        self._given_up: set[int] = set()
         self._interceptors: set[str] = set()
         self._log = log
 
@@ -69,8 +70,14 @@ class BatchSender:
 
     def lost(self, batch: Batch, error: Exception, *, sent: bool, running: bool = True) -> BatchLost:
         """Log the reason now, because the ledger records only that no answer arrived, and return the event."""
-        self._log.warning(logs.BATCH_LOST, batch=batch.number, reason=str(error))
+        if batch.number not in self._given_up:
+            self._log.warning(logs.BATCH_LOST, batch=batch.number, reason=str(error))
         return BatchLost(batch.number, sent=sent, reason=str(error), running=running)
+
+    def given_up(self, batch: int, reason: str) -> None:
+        """Log why the batch was given up. What else goes wrong with its call is not logged."""
+        self._log.warning(logs.BATCH_LOST, batch=batch, reason=reason)
+        self._given_up.add(batch)
 
     def token_of(self, batch: int) -> str:
         """Return the token that the batch left with. It is known until `forget`."""
@@ -79,6 +86,7 @@ class BatchSender:
     def forget(self, batch: int) -> None:
         """Forget the token of this batch, whose end the scheduler has handled."""
         self._left_with.pop(batch, None)
+        self._given_up.discard(batch)
 
     def _read(self, batch: Batch, raw: RawAnswer) -> BatchAnswered | BatchLost:
         try:

@@ -2,13 +2,15 @@
 
 The three cases share one path. The ledger says what earlier runs did and what Graph may still count against the app (`PriorRuns`);
 a new ledger says that there were none. A batch that was in flight when a process died has no end in the ledger. Its rows are then
-unsettled and in doubt, and its mailbox waits for as long as the service may still be running the batch.
+unsettled and in doubt, and it holds slots of its mailboxes for as long as the service may still be running it. So does every
+other call whose answer was lost shortly before.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.messages import MailboxOpened
@@ -59,4 +61,21 @@ def take_up(
         cooldown_s=cooldown.length_of_s(lane=limits.lanes),  # no record tells which kind a batch was
         window_s=limits.mailbox_window_s + limits.window_slack_s,
     )
-    return scheduler, mailboxes
+    return scheduler, _as_of_opening(mailboxes, clock, clock.monotonic())
+
+
+def _as_of_opening(mailboxes: Iterator[MailboxOpened], clock: Clock, since: float) -> Iterator[MailboxOpened]:
+    """Yield the mailboxes with waits, ages and lost slots as of now. The ledger gave them as of ``since`` (monotonic seconds).
+
+    A long run opens most mailboxes late. By then most of what earlier runs left is over.
+    """
+    for mailbox in mailboxes:
+        passed_s = clock.monotonic() - since
+        if passed_s and (mailbox.blocked_for_s or mailbox.recent or mailbox.lost_slots):
+            mailbox = replace(
+                mailbox,
+                blocked_for_s=max(0.0, mailbox.blocked_for_s - passed_s),
+                recent=tuple((age_s + passed_s, rows) for age_s, rows in mailbox.recent),
+                lost_slots=tuple((for_s - passed_s, slots) for for_s, slots in mailbox.lost_slots if for_s > passed_s),
+            )
+        yield mailbox

@@ -309,9 +309,9 @@ def _resume_without_window(patch: Patch) -> None:
     patch.setattr(unfinished, "seen_lately", lambda *args: {})
 
 
-@mutant("a resumed run does not wait for what may still be running", 5)
-def _resume_without_cooldown(patch: Patch) -> None:
-    patch.setattr(unfinished, "cooldowns_s", lambda *args: {})
+@mutant("a resumed run uses slots that lost calls may still hold", 5)
+def _resume_without_lost_slots(patch: Patch) -> None:
+    patch.setattr(unfinished, "lost_slots", lambda *args: ())
 
 
 @mutant("waits are forgotten by a resumed run", 5)

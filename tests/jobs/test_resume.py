@@ -91,3 +91,27 @@ def test_what_earlier_runs_learned_of_the_service_shortens_the_wait_for_lost_cal
     sent(known, lanes=False)
     assert unknown.asked == {"cooldown_s": 40.0, "window_s": 601.0}
     assert known.asked == {"cooldown_s": 5.0, "window_s": 601.0}
+
+
+class MovingClock(Clock):
+    """Stands at ``at``, in monotonic seconds."""
+
+    at = 50.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+def test_a_mailbox_that_is_opened_late_has_what_is_left_by_then() -> None:
+    """Waits, requests and lost slots of earlier runs are as old as they are when the mailbox is opened, and none begins anew."""
+    left = MailboxOpened(0, 0, 4, (), 30.0, ((2.0, 3), (-20.0, 4), (-35.0, 1)), 2, ((20.0, 3), (35.0, 1)))
+    new = MailboxOpened(1, 4, 8)
+    clock = MovingClock()
+    _, mailboxes = take_up(Left([left, left, left, new]), Limits(), clock, seed=1)  # type: ignore[arg-type]
+    assert next(mailboxes) == left
+    clock.at = 70.0
+    later = ((22.0, 3), (0.0, 4), (-15.0, 1))
+    assert next(mailboxes) == MailboxOpened(0, 0, 4, (), 10.0, later, 2, ((15.0, 1),))
+    clock.at = 90.0
+    assert next(mailboxes) == MailboxOpened(0, 0, 4, (), 0.0, ((42.0, 3), (20.0, 4), (5.0, 1)), 2)
+    assert next(mailboxes) is new

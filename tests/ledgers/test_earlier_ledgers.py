@@ -9,15 +9,19 @@ import csv
 import json
 import zipfile
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.store.database import connect_to_read
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.tenant_settings import TenantSettings
 from tests.support.cli_fixtures import Bench, a_bench
+from tests.support.ledger_fixtures import opened
 
 HERE = Path(__file__).parent
 COMMITS = ("26750d7", "c56cd13")
@@ -96,6 +100,18 @@ def test_an_earlier_run_that_was_killed_is_resumed(commit: str, tmp_path: Path) 
         again = {row["row"]: row["outcome"] for row in bench.exported(earlier.folder.name)}
     assert tenant.truth.remaining() == 0
     assert Counter(again.values()) == {"purged": 33}
+
+
+@pytest.mark.parametrize("commit", COMMITS)
+def test_what_an_earlier_run_had_in_flight_holds_its_slots(commit: str, tmp_path: Path) -> None:
+    """The four rows that a killed run of an earlier version had in flight hold four slots until their cooldown is over."""
+    earlier = unpacked(commit, "killed", tmp_path)
+    with Ledger.open(earlier.folder, None) as ledger:
+        with closing(connect_to_read(earlier.folder)) as connection:
+            (sent_ms,) = connection.execute("SELECT sent_ms FROM batch WHERE ended_ms IS NULL").fetchone()
+        (after_1_s, after_41_s) = (opened(ledger, sent_ms + since_ms) for since_ms in (1_000, 41_000))
+    assert [box.lost_slots for box in after_1_s if box.lost_slots] == [((39.0, 4),)]
+    assert not any(box.lost_slots or box.blocked_for_s for box in after_41_s)
 
 
 @pytest.mark.parametrize("name", ENDED)

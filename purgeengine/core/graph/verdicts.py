@@ -221,6 +221,15 @@ def judge_batch(outer: Reply) -> Verdict:
     return V.FAULT
 
 
+def may_still_run(status: int) -> bool:
+    """Return True if the service may still be running a call that ended with this HTTP status (408, 5xx).
+
+    After a 2xx the service has ended its work. Any other answer is taken to be without sub-responses, because a ledger
+    does not record whether it had some.
+    """
+    return not 200 <= status < 300 and judge_batch(Reply(status)) is V.FAULT
+
+
 def outcome_when_gone(in_doubt: bool) -> Outcome:
     """Return purged if an earlier attempt of ours may have purged the contact, absent if none can have."""
     return Outcome.PURGED if in_doubt else Outcome.ABSENT

@@ -1,42 +1,86 @@
-"""How long to wait for the answer to a call: longer if the service needs longer, and back again.
+"""How long to wait for an answer before its call is given up: as long as the answers so far show to be enough.
 
-A wait that runs out leaves up to twenty rows in doubt, and on a slow service the next wait would run out as well. Therefore a
-wait that ran out while no call was answered doubles the next wait, up to a bound. Quick answers halve it again. A single call
-that hangs lengthens nothing.
+A call that hangs keeps a place that other calls need, so the wait is not much longer than the slowest answer of late. A call that
+is given up too early costs little, because its answer is still read if it comes. If calls run out of time while no call is
+answered, the service as a whole has become slower, and the wait doubles, up to a bound. Quick answers halve it again.
 """
 
 from __future__ import annotations
 
 from math import inf
 
+FIRST_S = 30.0
+"""The wait in seconds until enough answers are known. It is also the longest wait while the service answers at all."""
+LONGEST_S = 120.0
+"""The wait in seconds is never doubled beyond this. A service that needs longer for twenty rows is down."""
+SHORTEST_S = 1.0
+"""The shortest wait in seconds, however quick the answers are. A busy machine or network delays any call by that."""
+SHORTEST_IDLE_S = 0.5
+"""The same while connections are free and nothing else can be sent, so that asking again delays no other row."""
+ANSWERS_TO_TRUST = 8
+"""Answers before the slowest of them says anything."""
+MARGIN = 1.5
+"""Factor on the slowest answer."""
+IDLE_MARGIN = 1.2
+"""Factor on the slowest answer while connections are free and nothing else can be sent."""
+MARGIN_OF_FEW = 10.0
+"""Added to the factors after division by the number of answers, because the slowest of few answers says little."""
+REMEMBERED = 500
+"""Answers after which the slowest of them begins to be forgotten: at least so many, at most twice as many are remembered."""
 QUICK_ANSWERS = 2
-"""Answers in a row, each within a quarter of the wait, that halve the wait."""
+"""Answers in a row, each within a quarter of the wait, that halve a wait that was doubled."""
 
 
 class AdaptiveTimeout:
-    """The wait for the next answer: ``current_s`` seconds, between ``shortest_s`` and ``longest_s``."""
+    """The wait for the answer to calls of one kind. All instants are monotonic seconds."""
 
-    def __init__(self, shortest_s: float, longest_s: float) -> None:
-        self._shortest_s = shortest_s
-        self._longest_s = longest_s
-        self._quick = 0
+    def __init__(self) -> None:
+        self._answers = 0
+        self._slowest_s = 0.0
+        self._slowest_before_s = 0.0
         self._answered_at = -inf
-        self.current_s = shortest_s
-
-    def ran_out(self, started_at: float, waited_s: float) -> None:
-        """Record that a call got no answer within ``waited_s`` seconds. It left at ``started_at`` (monotonic seconds).
-
-        Many calls that run out together double the wait once, because all of them were given that same wait.
-        """
-        if self._answered_at > started_at:
-            return  # others were answered meanwhile: the call hung, the service did not
-        self.current_s = max(self.current_s, min(self._longest_s, 2 * waited_s))
+        self._stretch = 1.0
+        self._stretched_at = -inf
         self._quick = 0
+        self.current_s = FIRST_S
+        """The wait in seconds."""
+        self.idle_s = FIRST_S
+        """The wait in seconds while connections are free and nothing else can be sent."""
 
-    def answered(self, started_at: float, now: float) -> None:
-        """Record that the call sent at ``started_at`` was answered at ``now`` (monotonic seconds)."""
+    def ran_out(self, sent_at: float, now: float) -> None:
+        """Record that the call sent at ``sent_at`` got no answer in time.
+
+        Many calls that run out together double the wait once, because all of them left while it was shorter.
+        """
+        if self._answered_at > sent_at or sent_at < self._stretched_at:
+            return  # others were answered meanwhile (the call hung, the service did not), or the wait was doubled since
+        self._stretch = min(2.0 * self._stretch, LONGEST_S)
+        self._stretched_at = now
+        self._quick = 0
+        self._learn()
+
+    def answered(self, sent_at: float, now: float) -> None:
+        """Record that the call sent at ``sent_at`` was answered at ``now``, in time or late."""
+        took_s = now - sent_at
         self._answered_at = now
-        self._quick = self._quick + 1 if now - started_at <= self.current_s / 4 else 0
-        if self._quick >= QUICK_ANSWERS:
-            self._quick = 0
-            self.current_s = max(self._shortest_s, self.current_s / 2)
+        self._answers += 1
+        if self._answers % REMEMBERED == 0:
+            self._slowest_before_s, self._slowest_s = self._slowest_s, 0.0
+        self._slowest_s = max(self._slowest_s, took_s)
+        if self._stretch > 1.0:
+            self._quick = self._quick + 1 if took_s <= self.current_s / 4 else 0
+            if self._quick >= QUICK_ANSWERS:
+                self._quick = 0
+                self._stretch = max(1.0, self._stretch / 2)
+        self._learn()
+
+    def _learn(self) -> None:
+        """Compute both waits. This happens once for each answer, because they are read in every turn."""
+        current_s = idle_s = FIRST_S
+        if self._answers >= ANSWERS_TO_TRUST:
+            slowest_s = max(self._slowest_s, self._slowest_before_s)
+            of_few = MARGIN_OF_FEW / self._answers
+            current_s = min(FIRST_S, max(SHORTEST_S, slowest_s * (MARGIN + of_few)))
+            idle_s = min(FIRST_S, max(SHORTEST_IDLE_S, slowest_s * (IDLE_MARGIN + of_few)))
+        self.current_s = min(LONGEST_S, current_s * self._stretch)
+        self.idle_s = min(LONGEST_S, idle_s * self._stretch)

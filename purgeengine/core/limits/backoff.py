@@ -11,13 +11,16 @@ from typing import Any
 
 from tenacity import Future, RetryCallState
 from tenacity.stop import stop_after_attempt, stop_base
-from tenacity.wait import wait_base, wait_exponential
+from tenacity.wait import wait_base, wait_chain, wait_exponential, wait_fixed
 
 from purgeengine.core.model import Reply
 from purgeengine.run_limits import Limits
 
 SHORTEST_S = 0.5
 """The shortest wait in seconds after a refusal that asks for a wait, even if it asks for less."""
+ITEM_WAITS_S = (0.5, 0.5, 1.0, 2.0, 8.0, 30.0, 60.0)
+"""Seconds that a row waits after each fault. Most rows fail once or twice, by chance, and the last of them end the run. The later
+waits are long, so that the attempts of a row outlast a trouble of minutes."""
 PATIENT_ROW_SENDS = 4
 """Sendings after which a row that is refused as too fast waits longer than its mailbox."""
 
@@ -63,15 +66,15 @@ class Backoff:
     """
 
     def __init__(self, limits: Limits, rng: random.Random) -> None:
-        def exponential(first_s: float, longest_s: float) -> wait_base:
-            longest_s = min(longest_s, limits.own_wait_s_max)
-            return wait_at_least_retry_after(
-                wait_seeded_jitter(wait_exponential(multiplier=first_s, max=longest_s), rng)
-            )
+        def patient(growing: wait_base) -> wait_base:
+            return wait_at_least_retry_after(wait_seeded_jitter(growing, rng))
 
-        self._item = exponential(2.0, 60.0)
-        self._throttled = exponential(4.0, 120.0)
-        self._call = exponential(2.0, 60.0)
+        def exponential(first_s: float, longest_s: float) -> wait_base:
+            return patient(wait_exponential(multiplier=first_s, max=min(longest_s, limits.own_wait_s_max)))
+
+        self._item = patient(wait_chain(*(wait_fixed(min(wait_s, limits.own_wait_s_max)) for wait_s in ITEM_WAITS_S)))
+        self._throttled = exponential(1.0, 120.0)
+        self._call = exponential(1.0, 60.0)
         self._held_back = exponential(120.0, 1800.0)
         self._fault_stop: stop_base = stop_after_attempt(limits.attempts_max)
         self._unclear_stop: stop_base = stop_after_attempt(limits.unclear_attempts_max)

@@ -33,6 +33,11 @@ make a service slow."""
 LEAST_DOUBLES_IN_S = 1800.0
 """Seconds in which the least slowness doubles. It is forgotten bit by bit, because a service may be slower in the afternoon than
 at night."""
+REFUSED_TO_CUT = 0.25
+"""Share of late of the calls that were refused for lack of capacity above which the limit is cut. Below it, they are chance: less
+load would not spare them."""
+REFUSALS_FADE = 1 / 32
+"""Weight of the latest call in that share."""
 QUICKEST = 1e-6
 """The smallest slowness that is recorded, so that a clock that stands still does not make calls infinitely quick."""
 DOUBLINGS_MAX = 20.0
@@ -65,6 +70,7 @@ class ConcurrencyLimit:
         self._reached = False
         """True if as many calls as allowed were in flight at some time in this round. A limit that is not used is not raised."""
         self._cut_at = -inf
+        self._refused = 0.0
         self._calls = 0
         self._took_s = 0.0
         self._expected_s = 0.0
@@ -84,6 +90,7 @@ class ConcurrencyLimit:
         """
         self._reached = self._reached or in_flight >= self.limit
         self._remember(now, now - sent_at, expected_s)
+        self._refused *= 1 - REFUSALS_FADE
         self._answers += 1
         if self._answers < self.limit:
             return
@@ -102,7 +109,10 @@ class ConcurrencyLimit:
 
         A call that left before the last cut does not cut the limit again.
         """
-        if status in NO_CAPACITY:
+        if status not in NO_CAPACITY:
+            return
+        self._refused += REFUSALS_FADE * (1.0 - self._refused)
+        if self._refused > REFUSED_TO_CUT:
             self._cut(now, sent_at, CUT_REFUSED, 1)
 
     def _grow(self) -> None:

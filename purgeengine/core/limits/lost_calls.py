@@ -1,17 +1,20 @@
-"""How long the service may still be running a batch whose answer was lost: the *cooldown* of its mailboxes.
+"""What a call whose answer was lost may still hold: slots of its mailboxes, until its *cooldown* is over.
 
-Nothing says when such a batch ends. But a service that has answered every call within two seconds hardly runs one for forty.
-Therefore the cooldown is the slowest answer so far, times a margin that shrinks as answers add up. Before the first answers the
-longest cooldown holds.
+Nothing says when the service ends such a call. But a service that has answered every call within two seconds hardly runs one for
+forty. Therefore the cooldown is the slowest answer so far, times a margin that shrinks as answers add up. Before the first answers
+the longest cooldown holds. It is counted from the sending, because it says how long the service may run a call.
 """
 
 from __future__ import annotations
+
+from math import inf
+from typing import NamedTuple
 
 from purgeengine.run_limits import Limits
 
 ANSWERS_TO_TRUST = 3
 """Answers before the slowest of them says anything."""
-MARGIN = 3.0
+MARGIN = 2.0
 """Factor on the slowest of many answers. That answer is unusual already, and a lost call may be more unusual."""
 MARGIN_OF_FEW = 20.0
 """Added to the factor after division by the number of answers, because the slowest of few answers says little."""
@@ -45,16 +48,76 @@ class LostCallCooldown:
         return shorter
 
     def length_of_s(self, *, lane: bool) -> float:
-        """Return the cooldown in seconds after a lost call. The cooldown of a lost lane is longer."""
+        """Return the cooldown of a lost call in seconds. The cooldown of a lost lane is longer."""
         return self.lane_length_s if lane else self.length_s
 
     def _learn(self) -> None:
         """Compute both lengths. This happens once for each answer, because they are read at every look at a mailbox."""
         longest_s = self._limits.quarantine_s
         self.length_s = longest_s
-        """Seconds after a lost batch in which its mailboxes are sent nothing."""
+        """Seconds from the sending of a lost batch in which it may hold slots of its mailboxes."""
         if self._answered >= ANSWERS_TO_TRUST:
             likely_s = self._slowest_s * (MARGIN + MARGIN_OF_FEW / self._answered)
             self.length_s = min(longest_s, max(self._limits.quarantine_s_min, likely_s))
         self.lane_length_s = min(longest_s, LANE_FACTOR * self.length_s)
-        """Seconds after a lost lane in which its mailbox is sent nothing."""
+        """Seconds from the sending of a lost lane in which it may hold its slot."""
+
+
+class _LostCall(NamedTuple):
+    batch: int
+    sent_at: float
+    slots: int
+    lane: bool
+    ends_at: float | None = None
+    """The end of the cooldown if it does not change any more."""
+
+
+class LostSlots:
+    """The slots of one mailbox that lost calls may still hold, each until the end of its cooldown.
+
+    A call holds at most as many slots as it had rows of the mailbox. Instants are monotonic seconds. The length of a cooldown is
+    read from ``cooldown`` whenever it is needed, so that later answers can shorten it.
+    """
+
+    __slots__ = ("_calls", "_cooldown")
+
+    def __init__(self, cooldown: LostCallCooldown) -> None:
+        self._cooldown = cooldown
+        self._calls: list[_LostCall] = []
+
+    def __bool__(self) -> bool:
+        """Return True if a call may hold slots, as of the last `held`."""
+        return bool(self._calls)
+
+    def add(self, batch: int, sent_at: float, slots: int, *, lane: bool) -> None:
+        """Record that the answer to a batch was lost, which left at ``sent_at`` and may hold ``slots`` slots."""
+        self._calls.append(_LostCall(batch, sent_at, slots, lane))
+
+    def restore(self, until: float, slots: int) -> None:
+        """Record that a call of an earlier run may hold ``slots`` slots until this instant."""
+        self._calls.append(_LostCall(0, until, slots, False, until))
+
+    def release(self, batch: int) -> None:
+        """Record that the service has ended its work on this batch."""
+        self._calls = [call for call in self._calls if call.batch != batch]
+
+    def held(self, now: float) -> int:
+        """Return how many slots are held now."""
+        if not self._calls:
+            return 0
+        self._calls = [call for call in self._calls if self._ends_at(call) > now]
+        return sum(call.slots for call in self._calls)
+
+    def frees_at(self, most: int) -> float:
+        """Return when at most ``most`` slots are held; `-inf` if that is so already."""
+        held, at = sum(call.slots for call in self._calls), -inf
+        for ends_at, slots in sorted((self._ends_at(call), call.slots) for call in self._calls):
+            if held <= most:
+                break
+            held, at = held - slots, ends_at
+        return at
+
+    def _ends_at(self, call: _LostCall) -> float:
+        if call.ends_at is not None:
+            return call.ends_at
+        return call.sent_at + self._cooldown.length_of_s(lane=call.lane)

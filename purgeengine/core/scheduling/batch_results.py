@@ -39,6 +39,9 @@ REFUSED_ALONE_MAX = 20
 batch cannot hold more rows that spoil it. More refusals are not about the rows, and the run stops."""
 
 
+NOTHING = Settlement(())
+
+
 class Result(NamedTuple):
     """What the result of a batch leads to: its settlement, waits of the whole run, and reasons why the run must stop."""
 
@@ -103,6 +106,23 @@ class BatchResults:
             self._forget_probes(flight)
         return self._landed(flight, BatchEnded(flight.batch.number, None, ""), Result(settlement), now)
 
+    def late(self, flight: Flight, answer: Answer, now: float) -> list[Command]:
+        """Take in Graph's answer to a batch that had been given up. Its rows are in flight again, wait, or have their outcome."""
+        if answer.outer.from_graph:
+            self._breaker.heard()
+        waits, halts = self._asked_to_wait(answer.outer, now)
+        settlement = NOTHING
+        if answer.replies is not None:
+            self._breaker.answered()
+            self._cooldown.timed(now - flight.sent_at)
+            settlement = self._settler.settle_late(flight, answer, now)
+            if settlement.news.went_through:
+                self._token.went_through()
+        self.unanswered += settlement.news.unanswered
+        self._open_mailboxes.place_all([mailbox for mailbox, _ in flight.shares], now)
+        ended = BatchEnded(flight.batch.number, answer.outer.status, answer.request_id)
+        return [*halts, Record((ended, *waits, *settlement.entries))]
+
     def _landed(self, flight: Flight, ended: BatchEnded, result: Result, now: float) -> list[Command]:
         """Record the end of the batch. Its mailboxes may now be in another batch, or close."""
         news = result.settlement.news
@@ -112,7 +132,7 @@ class BatchResults:
         for mailbox, _ in flight.shares:
             if mailbox.closing is not None and mailbox.closes_now:
                 entries += self._settler.close(mailbox).entries
-        self._batching.landed(flight)
+        self._batching.landed(flight, lost=news.unanswered > 0)
         for mailbox, _ in flight.shares:
             self._open_mailboxes.place(mailbox, now)
         return [*result.halts, Record(tuple(entries))]
@@ -225,7 +245,7 @@ class BatchResults:
                 return settler.settle_refused(flight, outer, now), ()
 
     def _in_doubt(self, flight: Flight, reply: Reply, now: float, *, running: bool) -> Settlement:
-        """Settle a batch that may have been carried out. While the service may still be ``running`` it, its mailboxes wait."""
+        """Settle a batch that may have been carried out. While the service may still be ``running`` it, it holds its slots."""
         cooldown_s = self._cooldown.length_of_s(lane=flight.batch.lane) if running else None
         self._forget_probes(flight)
         return self._settler.settle_lost(flight, reply, now, counted=not self._breaker.probing, cooldown_s=cooldown_s)

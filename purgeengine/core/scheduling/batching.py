@@ -15,6 +15,7 @@ from purgeengine.core.forecast.call_times import CallTimes
 from purgeengine.core.forecast.shapes import CallKinds
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.limits.fanout import FanoutProbe
+from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.rate_limit import TokenBucket
 from purgeengine.core.model import Attempt, Batch, MailboxShare
 from purgeengine.core.scheduling.critical import CriticalPlan
@@ -23,6 +24,14 @@ from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.packing import Chosen, choose
 from purgeengine.run_limits import Limits
+
+LOST_TO_SPREAD = 0.002
+"""Share of lost calls above which batches are spread over many mailboxes: one lost call among the last few hundred."""
+COOLDOWNS_TO_SPREAD = 3.0
+"""Batches are spread from this many cooldowns before the expected end of the run on. Where calls fail, the end is later than
+expected."""
+LOSSES_FADE = 0.01
+"""Weight of the latest call in that share."""
 
 
 class Batching:
@@ -35,6 +44,7 @@ class Batching:
         open_mailboxes: OpenMailboxes,
         connections: ConcurrencyLimit,
         call_times: CallTimes,
+        cooldown: LostCallCooldown,
         *,
         now: float,
         first_batch: int,
@@ -50,8 +60,11 @@ class Batching:
         self._rng = rng
         self._open_mailboxes = open_mailboxes
         self._connections = connections
+        self._cooldown = cooldown
         burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
         self._bucket = TokenBucket(limits.requests_per_s, burst, now)
+        self._lost_share = 0.0
+        """Share of late of the calls whose answer was lost."""
         self._in_lanes = 0
         """Mailboxes that have lanes in flight."""
         self._next_batch = first_batch
@@ -78,8 +91,9 @@ class Batching:
         """Add what the rate has gained until ``now`` (monotonic seconds)."""
         self._bucket.refill(now)
 
-    def landed(self, flight: Flight) -> None:
-        """Record that a batch has ended. Its mailboxes have recorded it before."""
+    def landed(self, flight: Flight, *, lost: bool) -> None:
+        """Record that a batch has ended, perhaps with its answer ``lost``. Its mailboxes have recorded it before."""
+        self._lost_share += LOSSES_FADE * (lost - self._lost_share)
         if flight.batch.lane:
             self._in_lanes -= sum(not mailbox.lanes for mailbox, _ in flight.shares)
 
@@ -89,7 +103,7 @@ class Batching:
         Returns None if no mailbox is ready, or if a short wait may fill the batch.
         """
         for mailbox in self._open_mailboxes.alone(now):
-            return self._flight([(mailbox, mailbox.draw_alone())], now, token_generation)
+            return self._flight([(mailbox, mailbox.draw_alone(now))], now, token_generation)
         plan = self._plan_now(now)
         chosen = choose(
             self._open_mailboxes.ready,
@@ -99,6 +113,7 @@ class Batching:
             self.fanout.width,
             plan,
             self._in_lanes,
+            spread=self._spreads(plan, now),
         )
         for mailbox in chosen.stale:
             self._open_mailboxes.place(mailbox, now)
@@ -128,6 +143,16 @@ class Batching:
         if self.plan.dispatch != before:
             self._connections.compare_anew()
         return self.plan
+
+    def _spreads(self, plan: CriticalPlan | None, now: float) -> bool:
+        """Return True if batches should take few rows each of many mailboxes, because answers are lost now and then.
+
+        A lost batch that one mailbox filled keeps that mailbox from sending until its cooldown is over, which matters if the run
+        would end by then. Earlier, such batches are better: their twenty rows hold four slots, and not twenty.
+        """
+        if plan is None or self._lost_share <= LOST_TO_SPREAD:
+            return False
+        return plan.dispatch == "all" or plan.ends_within(COOLDOWNS_TO_SPREAD * self._cooldown.length_s, now)
 
     def _waits_for_company(self, chosen: Chosen, now: float, others_in_flight: bool) -> bool:
         """Return True if a batch that is not full waits for more rows; its mailboxes are put back."""

@@ -52,8 +52,8 @@ class CriticalPlan:
 
         If the mailbox needs a pace between two shapes, one of them is drawn at random, so that the mixture has that pace.
         """
-        slot_s = self._slot_s(mailbox.remaining + mailbox.rows_in_flight, now)
-        if slot_s >= self._hull[-1].slot_s:
+        slot_s = self._slot_s_of(mailbox, now)
+        if slot_s >= self._bulk_slot_s(mailbox, now):
             return self._hull[-1].rows
         if self.dispatch == "four" or slot_s <= self._hull[0].slot_s:
             return 0
@@ -68,7 +68,15 @@ class CriticalPlan:
 
     def is_critical(self, mailbox: Mailbox, now: float) -> bool:
         """Return True if the mailbox would end last if its rows travelled in full batches."""
-        return self._slot_s(mailbox.remaining + mailbox.rows_in_flight, now) < self._hull[-1].slot_s
+        return self._slot_s_of(mailbox, now) < self._bulk_slot_s(mailbox, now)
+
+    def ends_within(self, for_s: float, now: float) -> bool:
+        """Return True if the run is expected to end within ``for_s`` seconds."""
+        return self._ends_at <= now + for_s
+
+    def may_be_spread(self, mailbox: Mailbox, now: float) -> bool:
+        """Return True if the mailbox would not end last if each of its rows shared a full batch with other mailboxes."""
+        return self._slot_s_of(mailbox, now) >= self._spread_slot_s
 
     def may_have_lanes(self, mailbox: Mailbox, in_lanes: int) -> bool:
         """Return True if there are connections for lanes of this mailbox, while ``in_lanes`` mailboxes have some already.
@@ -78,8 +86,23 @@ class CriticalPlan:
         """
         return self.dispatch == "all" or mailbox.lanes > 0 or in_lanes < self._in_lanes_max
 
-    def _slot_s(self, rows: int, now: float) -> float:
-        """Return the slot-seconds that each row of a mailbox with ``rows`` rows may cost.
+    def _bulk_slot_s(self, mailbox: Mailbox, now: float) -> float:
+        """Return the slot-seconds that each row costs in full batches. They are few if the mailbox can fill a batch alone."""
+        if self.dispatch == "four" and mailbox.lost_slots and mailbox.lost_slots.held(now):
+            return self._spread_slot_s
+        return self._hull[-1].slot_s
+
+    @property
+    def _spread_slot_s(self) -> float:
+        """The slot-seconds of a row that shares a full batch with other mailboxes: it holds its slot for the whole call."""
+        return self._times.batch_s(self._limits.batch_items_max, self.dispatch)
+
+    def _slot_s_of(self, mailbox: Mailbox, now: float) -> float:
+        held = mailbox.lost_slots.held(now) if mailbox.lost_slots else 0
+        return self._slot_s(mailbox.remaining + mailbox.rows_in_flight, now, held)
+
+    def _slot_s(self, rows: int, now: float, held: int = 0) -> float:
+        """Return the slot-seconds that each row of a mailbox with ``rows`` rows may cost. Lost calls hold ``held`` of its slots.
 
         If full request windows lie ahead, the rows after the last of them may decide.
         """
@@ -89,7 +112,8 @@ class CriticalPlan:
         left_s = self._ends_at - now
         windows, last = divmod(rows - 1, limits.mailbox_requests)
         last_s = left_s - windows * limits.mailbox_window_s
-        return limits.mailbox_concurrent_max * min(left_s / rows, last_s / (last + 1))
+        slots = max(1, limits.mailbox_concurrent_max - held)
+        return slots * min(left_s / rows, last_s / (last + 1))
 
     def refresh(self, mailboxes: Iterable[Mailbox], unread: int, width: int, connections: int, now: float) -> None:
         """Estimate the end of the run anew, if that is due.

@@ -77,17 +77,32 @@ class Mailbox(MailboxLimits):
         self._land(rows, lane=lane)
         self.window.answered(rows, now)
 
-    def lost(self, rows: int, now: float, *, lane: bool, cooldown_s: float | None) -> None:
-        """Record that no answer came for a batch with ``rows`` of its rows.
+    def lost(self, rows: int, now: float, *, lane: bool) -> None:
+        """Record that no answer came for a batch with ``rows`` of its rows, on which the service has ended its work."""
+        self._land(rows, lane=lane)
+        self.window.answered(rows, now)
 
-        The service may still be running the batch for ``cooldown_s`` seconds; later answers may shorten that. Until
-        then the mailbox sends nothing. With ``cooldown_s`` None the service has ended its work, and the mailbox need not wait.
-        ``now`` is in monotonic seconds.
+    def lost_while_running(
+        self, batch: int, rows: int, sent_at: float, now: float, *, lane: bool, cooldown_s: float
+    ) -> None:
+        """Record that no answer came for a batch with ``rows`` of its rows, and that the service may still be running it.
+
+        The batch left at ``sent_at``. It holds its slots for ``cooldown_s`` seconds from then on; later answers may shorten that.
         """
         self._land(rows, lane=lane)
-        self.window.answered(rows, now + (cooldown_s or 0.0))
-        if cooldown_s is not None:
-            self.cool_down(now, lane=lane)
+        self.window.answered(rows, max(now, sent_at + cooldown_s))
+        self.lost_slots.add(batch, sent_at, self.slots_of(rows, lane=lane), lane=lane)
+
+    def came_late(self, batch: int, now: float, *, gone: bool, wait_s: float) -> None:
+        """Record that the answer to a batch came after all, so that the batch holds no slots any more.
+
+        ``gone`` says whether a row is gone by this answer, ``wait_s`` for how many seconds it asks the mailbox to wait.
+        """
+        self.lost_slots.release(batch)
+        if gone:
+            self.experience.went_well()
+        if wait_s:
+            self.block(now + wait_s, throttled=True)
 
     def never_sent(self, rows: int, *, lane: bool) -> None:
         """Record that a batch with ``rows`` of its rows did not reach Graph."""

@@ -2,7 +2,8 @@
 
 Graph runs at most four requests at once for an app and a mailbox (throttling-limits): the mailbox has four *slots*. A row in an
 unordered batch takes one slot. A lane takes one slot as well, because Graph forwards its rows one at a time. A batch with more
-rows of the mailbox than slots takes all four, because Graph forwards four of its rows at a time.
+rows of the mailbox than slots takes all four, because Graph forwards four of its rows at a time. The slots of a batch in flight
+are *taken*. If its answer is lost, they are *held* until its cooldown is over, because the service may still be running it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from purgeengine.core.limits.lost_calls import LostCallCooldown
+from purgeengine.core.limits.lost_calls import LostCallCooldown, LostSlots
 from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.scheduling.experience import Experience
@@ -36,12 +37,9 @@ class MailboxLimits(MailboxRows):
     """
 
     __slots__ = (
-        "_cooldown",
         "_crowded",
         "_good",
-        "_lane_lost_at",
         "_lane_yield",
-        "_lost_at",
         "blocked_until",
         "closing",
         "experience",
@@ -49,6 +47,7 @@ class MailboxLimits(MailboxRows):
         "lanes",
         "limit",
         "limit_max",
+        "lost_slots",
         "number",
         "parked",
         "refusal",
@@ -75,9 +74,7 @@ class MailboxLimits(MailboxRows):
         super().__init__(first, end, unsettled, doubt_end, now)
         self.number = number
         self.window = window
-        self._cooldown = cooldown
-        self._lost_at = -inf
-        self._lane_lost_at = -inf
+        self.lost_slots = LostSlots(cooldown)
         self.limit = limit_max
         self.limit_max = limit_max
         self.slots_taken = 0
@@ -128,6 +125,9 @@ class MailboxLimits(MailboxRows):
         """
         if self.slots_taken >= self.limit or self.closing is not None or self.parked:
             return inf
+        slot_at = -inf
+        if self.lost_slots and self.free_slots(now) <= 0:
+            slot_at = self.lost_slots.frees_at(self.limit - self.slots_taken - 1)
         if self.slots_taken and self.experience.rows_max is not None:
             return inf  # the answer that is awaited decides what may be sent
         if self._unsent or self.alone:
@@ -136,14 +136,11 @@ class MailboxLimits(MailboxRows):
             due = self._retries[0][0]
         else:
             return inf
-        cooldown = self._cooldown
-        return max(
-            due,
-            self.blocked_until,
-            self._lost_at + cooldown.length_s,
-            self._lane_lost_at + cooldown.lane_length_s,
-            self.window.opens_at(now),
-        )
+        return max(due, self.blocked_until, slot_at, self.window.opens_at(now))
+
+    def free_slots(self, now: float) -> int:
+        """Return how many slots are neither taken by batches in flight nor held by lost ones. The number may be negative."""
+        return self.limit - self.slots_taken - self.lost_slots.held(now)
 
     @property
     def _unsent(self) -> int:
@@ -159,8 +156,9 @@ class MailboxLimits(MailboxRows):
 
         The number is at most ``most``, and at most the number of free slots unless all slots are free.
         """
-        if self.slots_taken or self.limit < self.limit_max:
-            most = min(most, self.limit - self.slots_taken)
+        free = self.free_slots(now)
+        if free < self.limit_max:
+            most = min(most, free)
         rows_max = self.experience.rows_max
         if rows_max is not None:
             most = min(most, rows_max)
@@ -175,13 +173,13 @@ class MailboxLimits(MailboxRows):
         """Take ``count`` rows to send now. The caller has asked `sendable`. Rows that were sent before come first."""
         again = self._again(count, now) if self._retries else ()
         fresh = self._draw_fresh(count - len(again))
-        self._take_off(count, lane=False)
+        self._take_off(count, now, lane=False)
         return (*again, *fresh) if again else fresh
 
-    def draw_alone(self) -> Sequence[Attempt]:
+    def draw_alone(self, now: float) -> Sequence[Attempt]:
         """Take one of the rows that must travel alone."""
         attempt = next_attempt(self.alone.pop())
-        self._take_off(1, lane=False)
+        self._take_off(1, now, lane=False)
         return (attempt,)
 
     def draw_lane(self, most: int, now: float) -> Sequence[Attempt]:
@@ -189,28 +187,32 @@ class MailboxLimits(MailboxRows):
 
         The last rows are shared out over the lanes that may run. The result is empty if no row may be sent now.
         """
-        free = self.limit - self.slots_taken
+        free = self.free_slots(now)
         left = self.end - self.next or len(self._retries)
         count = min(most, self.window.room(now), -(-left // free))
         drawn = self._draw_fresh(count) if self.next < self.end else self._again(count, now)
         if drawn:
-            self._take_off(len(drawn), lane=True)
+            self._take_off(len(drawn), now, lane=True)
         return drawn
 
     def _again(self, most: int, now: float) -> tuple[Attempt, ...]:
         return self._draw_failed_most(most) if self.experience.cautious else self._draw_again(most, now)
 
-    def _take_off(self, count: int, *, lane: bool) -> None:
+    def slots_of(self, rows: int, *, lane: bool) -> int:
+        """Return how many slots a batch with ``rows`` rows of the mailbox takes."""
+        return 1 if lane else min(rows, self.limit_max)
+
+    def _take_off(self, count: int, now: float, *, lane: bool) -> None:
         self.window.sent(count)
         self.rows_in_flight += count
         self.lanes += lane
-        self.slots_taken += 1 if lane else min(count, self.limit_max)
-        assert self.slots_taken <= self.limit_max, f"{self.slots_taken} things at once for mailbox {self.number}"
+        self.slots_taken += self.slots_of(count, lane=lane)
+        assert self.free_slots(now) >= self.limit - self.limit_max, f"too many requests at once for {self}"
 
     def _land(self, rows: int, *, lane: bool) -> None:
         self.rows_in_flight -= rows
         self.lanes -= lane
-        self.slots_taken -= 1 if lane else min(rows, self.limit_max)
+        self.slots_taken -= self.slots_of(rows, lane=lane)
 
     # ---------------------------------------------------------------------------------------------- limit, waits, closing
 
@@ -249,13 +251,3 @@ class MailboxLimits(MailboxRows):
         self.blocked_until = max(self.blocked_until, until)
         if throttled:
             self.throttled_until = max(self.throttled_until, until)
-
-    def cool_down(self, at: float, *, lane: bool) -> None:
-        """Send nothing from ``at`` on for the length of the cooldown.
-
-        The length is read from `LostCallCooldown` whenever it is needed, so that later answers can shorten it.
-        """
-        if lane:
-            self._lane_lost_at = at
-        else:
-            self._lost_at = at

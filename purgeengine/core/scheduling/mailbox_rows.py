@@ -35,6 +35,19 @@ class MailboxRows:
         """Take back a row that was not settled. It may be sent again from ``at`` on (monotonic seconds)."""
         heappush(self._retries, (at, attempt))
 
+    def take_back(self, position: int) -> Attempt | None:
+        """Take out the row at this position if it waits to be sent again, and return its latest attempt; else None."""
+        for index, (_, attempt) in enumerate(self._retries):
+            if attempt.position == position:
+                del self._retries[index]
+                heapify(self._retries)
+                return attempt
+        for attempt in self.alone:
+            if attempt.position == position:
+                self.alone.remove(attempt)
+                return attempt
+        return None
+
     def send_alone(self, attempts: Sequence[Attempt]) -> None:
         """Take back these rows. From now on each of them travels in a batch of its own."""
         self.alone.extend(attempts)

@@ -68,6 +68,8 @@ def choose(
     other_width: int,
     plan: CriticalPlan | None,
     in_lanes: int,
+    *,
+    spread: bool,
 ) -> Chosen:
     """Choose the rows for one batch of at most ``items_max`` rows.
 
@@ -76,6 +78,9 @@ def choose(
     rows and each other mailbox at most ``other_width``. ``in_lanes`` counts the mailboxes that have lanes in flight. A mailbox
     with lanes in flight that needs no more of them waits for their end before it fills a wide batch. Without a ``plan`` no
     mailbox is critical.
+
+    With ``spread``, a batch takes few rows each of many mailboxes, as far as those would not end last by that. If the answer is
+    lost, the batch holds few slots of each.
     """
     chosen = Chosen()
     room = items_max
@@ -93,9 +98,11 @@ def choose(
         elif chosen.urgent and plan is not None and not plan.is_critical(mailbox, now):
             ready.push(mailbox)  # in a small batch it would wait and make the critical mailboxes wait
             break
-        if mailbox.lanes and first_width > mailbox.limit_max:
-            continue  # it is placed again when one of its lanes has ended
         width = other_width if chosen.shares else first_width
+        if spread and plan is not None and not chosen.urgent and plan.may_be_spread(mailbox, now):
+            width = min(width, -(-room // (1 + len(ready))), -(-mailbox.remaining // mailbox.limit_max))
+        elif mailbox.lanes and first_width > mailbox.limit_max:
+            continue  # it is placed again when one of its lanes has ended
         count = mailbox.sendable(now, min(width, room))
         if count:
             chosen.shares.append((mailbox, count))

@@ -19,11 +19,13 @@ from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import (
+    Abandon,
     BatchAnswered,
     BatchLost,
     BatchSent,
     Command,
     Event,
+    GivenUp,
     Halt,
     HaltReason,
     Held,
@@ -38,13 +40,14 @@ from purgeengine.core.messages import (
 from purgeengine.core.model import Answer, Reply
 from purgeengine.core.scheduling.batch_results import BatchResults
 from purgeengine.core.scheduling.batching import Batching
-from purgeengine.core.scheduling.flight import Flight
+from purgeengine.core.scheduling.flights import Flights
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.settlement import Settler
 from purgeengine.core.scheduling.token_watch import TokenWatch
 from purgeengine.core.scheduling.view import View
 from purgeengine.run_limits import Limits
+from purgeengine.words import duration
 
 
 class Scheduler:
@@ -87,6 +90,7 @@ class Scheduler:
             self._open_mailboxes,
             self._connections,
             recent_calls,
+            self._cooldown,
             now=now,
             first_batch=first_batch,
             unread=rows_left,
@@ -104,7 +108,7 @@ class Scheduler:
             recent_calls=recent_calls,
             all_calls=all_calls,
         )
-        self._flights: dict[int, Flight] = {}
+        self._flights = Flights(late_max=limits.connections)
         self._input_ended = False
         self._stopping = False
         self._held_until: float | None = None
@@ -117,6 +121,7 @@ class Scheduler:
         self._now = max(self._now, now)
         for event in events:
             self._take(event)
+        self._give_up_overdue()
         self._open_mailboxes.wake(self._now)
         self._halt_on_outage()
         self._look_at_suspects()
@@ -150,15 +155,18 @@ class Scheduler:
             self._breaker.asked_to_wait(now, answer.outer.retry_after_s)
 
     def may_leave(self, batch: int, now: float) -> bool:
-        """Return True if a batch that was decided on may still be sent at ``now`` (monotonic seconds).
+        """Return True if a batch that was decided on may still be sent at ``now`` (monotonic seconds); it must leave then.
 
         It may not if sending was suspended since then, or if Graph asked the app or one of the batch's mailboxes to wait.
         """
-        return (
+        may_leave = (
             self._held_until is None
             and self._breaker.calls_again_at <= now
             and all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].shares)
         )
+        if may_leave:
+            self._flights.leaves(batch, now)
+        return may_leave
 
     @property
     def fanout(self) -> int | None:
@@ -186,9 +194,10 @@ class Scheduler:
 
     def wake_at(self) -> float | None:
         """Return the next instant that matters, in monotonic seconds; None if only an event can change anything."""
+        at = self._flights.overdue_at()
         if self._stopping or self._token.awaited:
-            return None
-        at = self._open_mailboxes.next_timer_at()
+            return at if at < inf else None
+        at = min(at, self._open_mailboxes.next_timer_at())
         if self._open_mailboxes.has_ready and self._held_until is None:
             if self._breaker.calls_again_at > self._now:
                 at = min(at, self._breaker.calls_again_at)
@@ -205,10 +214,11 @@ class Scheduler:
             case InputEnded():
                 self._input_ended = True
             case BatchAnswered():
-                flight = self._flights.pop(event.batch)
-                self._give(self._results.answered(flight, event.answer, self._now, len(self._flights)))
+                self._answered(event.batch, event.answer)
+            case BatchLost() if event.batch in self._flights:
+                self._give(self._results.lost(self._flights.land(event.batch), event, self._now))
             case BatchLost():
-                self._give(self._results.lost(self._flights.pop(event.batch), event, self._now))
+                self._flights.land_late(event.batch)
             case TokenRenewed():
                 self._token.renewed(self._now)
                 self._open_mailboxes.place_all(self._token.released(), self._now)
@@ -223,6 +233,29 @@ class Scheduler:
                 self._breaker.rested()
             case _:
                 assert_never(event)
+
+    def _answered(self, batch: int, answer: Answer) -> None:
+        """Take in an answer. It may be late: the batch may have been given up."""
+        in_time = batch in self._flights
+        flight = self._flights.land(batch) if in_time else self._flights.land_late(batch)
+        if flight is None:
+            return  # too many others were waited for
+        if answer.replies is not None:
+            self._flights.answered(flight, self._now)
+        if in_time:
+            self._give(self._results.answered(flight, answer, self._now, len(self._flights)))
+        else:
+            self._give(self._results.late(flight, answer, self._now))
+
+    def _give_up_overdue(self) -> None:
+        """Give up the calls whose answer is overdue: their rows may be sent again, and their places are free."""
+        for flight, waited_s in self._flights.overdue(self._now):
+            batch = flight.batch.number
+            reason = f"No answer came within {duration(waited_s)}."
+            self._out.append(GivenUp(batch, reason))
+            self._give(self._results.lost(flight, BatchLost(batch, sent=True, reason=reason), self._now))
+        for batch in self._flights.too_many_late():
+            self._out.append(Abandon(batch))
 
     def _open(self, event: MailboxOpened) -> None:
         limits = self._limits
@@ -245,6 +278,8 @@ class Scheduler:
             self._out.append(Record(self._settler.give_up(mailbox).entries))
             return
         mailbox.block(self._now + event.blocked_for_s)
+        for for_s, slots in event.lost_slots:
+            mailbox.lost_slots.restore(self._now + for_s, slots)
         self._open_mailboxes.open(mailbox, self._now)
 
     def _give(self, commands: list[Command]) -> None:
@@ -294,10 +329,11 @@ class Scheduler:
             if flight is None:
                 break
             batch = flight.batch
-            self._flights[batch.number] = flight
+            self._flights.add(flight)
             assert len(self._flights) <= self._limits.connections, "more batches in flight than connections"
             self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.shares),)))
             self._out.append(Send(batch))
+        self._flights.idle = self._may_send() and not self._open_mailboxes.has_ready and not self._batching.unread
 
     def _may_send(self) -> bool:
         return (

@@ -190,15 +190,51 @@ class Settler:
         """Settle a batch without an answer: all rows are in doubt and are sent again.
 
         ``counted`` says whether the attempts count as failed. It is False during an outage, which says nothing about these rows.
-        The service may still be running the batch for ``cooldown_s`` seconds, and its mailboxes wait. None means that the service
-        has ended its work.
+        The service may run the batch until ``cooldown_s`` seconds after its sending, and so long the batch holds its slots. None
+        means that the service has ended its work.
         """
+        batch, lane = flight.batch.number, flight.batch.lane
         for mailbox, attempts in flight.shares:
-            mailbox.lost(len(attempts), now, lane=flight.batch.lane, cooldown_s=cooldown_s)
+            if cooldown_s is None:
+                mailbox.lost(len(attempts), now, lane=lane)
+            else:
+                rows = len(attempts)
+                mailbox.lost_while_running(batch, rows, flight.sent_at, now, lane=lane, cooldown_s=cooldown_s)
         entries = self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted, in_doubt=True)
-        if cooldown_s is not None:
-            entries += tuple(MailboxBlocked(mailbox.number, cooldown_s) for mailbox, _ in flight.shares)
         return Settlement(entries, RunNews(unanswered=flight.size))
+
+    def settle_late(self, flight: Flight, answer: Answer, now: float) -> Settlement:
+        """Settle the rows of a batch whose answer came after it had been given up.
+
+        Only rows are settled that are gone by this answer and that wait to be sent again. All others were settled, or are in
+        flight again, and get their outcome elsewhere. Waits in the answer hold.
+        """
+        replies = answer.replies or {}
+        entries: list[Entry] = []
+        gone_anywhere = False
+        first = 0
+        for mailbox, attempts in flight.shares:
+            numbered = range(first, first + len(attempts))
+            first = numbered.stop
+            wait_s = max(answer.waits.get(index, 0.0) for index in numbered)
+            said = [replies.get(index) for index in numbered]
+            gone = [
+                (attempt, reply)
+                for attempt, reply in zip(attempts, said, strict=True)
+                if reply is not None and self._rows.is_good(reply)
+            ]
+            mailbox.came_late(flight.batch.number, now, gone=bool(gone), wait_s=wait_s)
+            gone_anywhere = gone_anywhere or bool(gone)
+            if wait_s:
+                entries.append(MailboxBlocked(mailbox.number, wait_s))
+            for attempt, reply in gone:
+                waiting = mailbox.take_back(attempt.position)
+                if waiting is not None:
+                    sent_since = waiting.number > attempt.number
+                    attempt = attempt._replace(in_doubt=attempt.in_doubt or sent_since)
+                    row = self._rows.judge(flight, mailbox, attempt, reply, now)
+                    entries.append(row._replace(attempt=waiting._replace(in_doubt=False)).settled(flight.batch.number))
+        return Settlement(tuple(entries), RunNews(went_through=gone_anywhere, unanswered=-flight.size))
 
     def settle_never_sent(self, flight: Flight, now: float) -> Settlement:
         """Settle a batch that did not reach Graph. The attempts do not count."""

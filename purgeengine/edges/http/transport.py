@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import aiohttp
 from yarl import URL
 
-from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
+from purgeengine.core.limits.adaptive_timeout import LONGEST_S
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.http.addresses import Proxy, graph_root, proxy_for
 from purgeengine.edges.http.connection_failures import why_no_answer, why_no_connection, without_secrets
@@ -51,15 +51,8 @@ class Timeouts:
 
     connect_s: float = 10.0
     """Until the connection stands: name look-up, TCP, proxy and TLS together."""
-    read_s: float = 30.0
-    """Silence before the answer, and between two pieces of it. It grows with the limit for the whole call."""
-    call_s: float = 30.0
-    """The whole call.
-
-    Twenty rows, four at a time, usually take one second. A call that reaches the limit doubles it for the next.
-    """
-    call_s_max: float = 120.0
-    """The most that the limit for the whole call grows to. A service that needs longer for twenty rows is down."""
+    call_s: float = LONGEST_S
+    """The whole call. The scheduler gives a call up much sooner, and this says how long a late answer is still read."""
 
 
 class HttpAnswer(NamedTuple):
@@ -107,7 +100,7 @@ class HttpTransport:
         self._connected = False
         """True if any call was answered. A proxy that refuses after that may let the next call through."""
         self._timeouts = timeouts or Timeouts()
-        self._adaptive_timeout = AdaptiveTimeout(self._timeouts.call_s, self._timeouts.call_s_max)
+        self._aiohttp_timeouts = aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect_s)
         self._clock = clock or SystemClock()
         self._skew = SkewWatch(self._host)
         self._time_limits = TimeLimits()
@@ -126,8 +119,9 @@ class HttpTransport:
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
     ) -> AsyncIterator[HttpTransport]:
-        """Open up to ``connections`` connections to this Graph. They are closed at the end of the context.
+        """Open connections to this Graph for up to ``connections`` calls in flight. They are closed at the end of the context.
 
+        As many connections more may be open, for calls that were given up and whose answer may still come.
         ``graph_url`` may end in a slash or ``/v1.0``. ``ca_file`` (PEM) replaces the system's certificates. Proxies
         come from the environment. Raises `UsageProblem` if any of these cannot be used, before anything is sent.
         """
@@ -135,7 +129,7 @@ class HttpTransport:
         proxy = proxy_for(root)
         timeouts = timeouts or Timeouts()
         connector = aiohttp.TCPConnector(
-            limit=connections,
+            limit=2 * connections,
             ssl=tls_context(ca_file),
             keepalive_timeout=KEEPALIVE_S,
             ttl_dns_cache=60,
@@ -176,10 +170,9 @@ class HttpTransport:
             "client-request-id": client_request_id,
             "return-client-request-id": "true",
         }
-        wait_s, started = self._adaptive_timeout.current_s, self._clock.monotonic()
         try:
             async with (
-                self._time_limits.limit(wait_s),
+                self._time_limits.limit(self._timeouts.call_s),
                 self._session.post(
                     self._url,
                     data=body,
@@ -187,30 +180,20 @@ class HttpTransport:
                     allow_redirects=False,
                     proxy=self._proxy,
                     proxy_headers=self._proxy_headers,
-                    timeout=self._timeout(wait_s),
+                    timeout=self._aiohttp_timeouts,
                 ) as response,
             ):
                 content = await _read(response)
                 self._connected = True
-                self._adaptive_timeout.answered(started, self._clock.monotonic())
                 if self._skew.skew_s is None:  # once is enough, and reading a date takes time
                     self._skew.saw(response.headers.get("Date"), self._clock.utc())
                 if response.status == 503:
                     _leave_connection(response)
                 return HttpAnswer(response.status, _kept(response), content, self._clock.utc())
         except (aiohttp.ClientError, OSError) as error:
-            raise self._translated(error, started, wait_s) from without_secrets(error)
+            raise self._translated(error) from without_secrets(error)
 
-    def _timeout(self, wait_s: float) -> aiohttp.ClientTimeout:
-        """Return aiohttp's limits.
-
-        Silence is limited only if that ends a call before its own limit does: each timer costs CPU.
-        """
-        timeouts = self._timeouts
-        read_s = timeouts.read_s * wait_s / timeouts.call_s if timeouts.read_s < timeouts.call_s else None
-        return aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s, sock_read=read_s)
-
-    def _translated(self, error: Exception, started: float, wait_s: float) -> NotSent | NoAnswer | RunStopped:
+    def _translated(self, error: Exception) -> NotSent | NoAnswer | RunStopped:
         """Translate an error: no connection came about, so nothing was sent; silence; or a failure on a connection that stood."""
         if isinstance(error, aiohttp.ClientHttpProxyError) and self._via is not None:
             return self._refused_by_proxy(error, self._via)
@@ -225,7 +208,6 @@ class HttpTransport:
         ):
             return NotSent(why_no_connection(error, self._host, self._timeouts.connect_s, self._via))
         if isinstance(error, TimeoutError):
-            self._adaptive_timeout.ran_out(started, wait_s)
             return NoAnswer(f"{self._host} did not answer in time")
         return NoAnswer(why_no_answer(error, self._host))
 

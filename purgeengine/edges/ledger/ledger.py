@@ -217,8 +217,8 @@ class Ledger:
     def mailboxes(self, *, now_utc_ms: int, cooldown_s: float, window_s: float) -> Iterator[MailboxOpened]:
         """Yield the unfinished mailboxes that are not closed, the largest first. Each is read when the caller asks for it.
 
-        ``cooldown_s`` is the time in seconds for which the service may still run a batch whose answer was lost (the
-        cooldown). ``window_s`` is the time in seconds for which the service counts a request.
+        ``cooldown_s`` is the time in seconds, from its sending on, for which the service may run a batch whose answer
+        was lost (the cooldown). ``window_s`` is the time in seconds for which the service counts a request.
         """
         with self._readable():
             yield from unfinished_mailboxes(self._reading, now_utc_ms, cooldown_s, window_s)

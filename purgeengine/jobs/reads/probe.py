@@ -93,8 +93,8 @@ def look_first(
 ) -> None:
     """Look at some mailboxes of a ledger before it is purged. Problems go to the log, good news to ``tell`` unless ``quiet``.
 
-    Waits that Graph asked for go into the ledger, so that the run keeps them. If none of the mailboxes can be purged, it raises the
-    error that says why. Raises `TokenError` and `RunStopped` as `ReadSession.read` does.
+    Waits go into the ledger, so that the run keeps them. If none of the mailboxes can be purged, it raises the error that says why.
+    Raises `TokenError` and `RunStopped` as `ReadSession.read` does.
     """
     items = sample_ledger(ledger, most, seed)
     found, waits = run_loop(_look(items, tokens, endpoint, ledger.deletion.id_type))
@@ -120,7 +120,7 @@ async def _look(
 
 
 def waits_left(session: ReadSession, items: Mapping[int, Item]) -> list[Entry]:
-    """Return the waits that Graph asked for and that are not over, as entries for the ledger. ``items`` are keyed by mailbox."""
+    """Return the waits that are not over, as entries for the ledger. ``items`` are keyed by mailbox."""
     now = session.now()
     of_mailboxes = {mailbox: session.waits.left_s(item.user, now) for mailbox, item in items.items()}
     found: list[Entry] = [MailboxBlocked(mailbox, for_s) for mailbox, for_s in of_mailboxes.items() if for_s]

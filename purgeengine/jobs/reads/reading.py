@@ -74,7 +74,9 @@ A mailbox in trouble must not delay the others for long. One that asks for a wai
 
 
 class ReadSession:
-    """Runs read jobs one after the other. The waits that Graph asked for in one job hold in the next.
+    """Runs read jobs one after the other. The waits of one job hold in the next.
+
+    Graph asked for them, or a read of the mailbox was lost and may still be running.
 
     A session belongs to one event loop. ``token_renewable`` is passed on to the `Scheduler`.
     """
@@ -98,7 +100,7 @@ class ReadSession:
         self._token_renewable = token_renewable
         self._spelling = spelling
         self.waits = GraphWaits()
-        """The waits that Graph asked for, by mailbox and for the app."""
+        """The waits of mailboxes and of the app that outlive a job."""
 
     @property
     def latency_s(self) -> float | None:
@@ -126,7 +128,7 @@ class ReadSession:
         Raises `TokenError` if Graph refuses the token or the app as a whole, and `RunStopped` if it cannot be reached or asks for a
         longer wait than the limits allow.
         """
-        ledger = AnswerLedger(rows, self.waits, self._clock)
+        ledger = AnswerLedger(rows, self.waits, self._clock, cooldown_s=self._limits.quarantine_s)
         engine = self._engine(operation, ledger, len(rows))
         await engine.run()
         replies = ledger.replies()

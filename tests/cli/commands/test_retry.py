@@ -269,22 +269,37 @@ def test_waits_and_recent_requests_hold_for_the_retry(tmp_path: Path) -> None:
             ending(ledger, 0, *[(Outcome.REFUSED, DENIED, False)] * 3, at_ms=NOW + 5_000)
 
 
-def test_a_batch_that_was_lost_with_the_old_run_is_waited_out(tmp_path: Path) -> None:
-    """A batch that was lost with the old run gives its mailbox a cooldown in the retry, even if the retried rows are others."""
+def test_a_batch_that_was_lost_with_the_old_run_holds_its_slots_in_the_retry(tmp_path: Path) -> None:
+    """A batch that was lost with the old run holds slots of its mailbox in the retry, even if the retried rows are others."""
     with open_ledger(tmp_path / "a", a_source(3)) as ledger:
         ending(ledger, 0, (Outcome.REFUSED, DENIED, False))
         ledger.write([sent(2, (0, [1, 2]))], NOW + 1_000)
     retried(tmp_path / "a", tmp_path / "b", NOW + 2_000)
     with Ledger.open(tmp_path / "b", None) as ledger:
         (mailbox,) = opened(ledger, NOW + 2_000)
-        assert mailbox.blocked_for_s == 39.0
+        assert (mailbox.blocked_for_s, mailbox.lost_slots) == (0.0, ((39.0, 2),))
         assert mailbox.recent == ((2.0, 1), (-39.0, 2))
 
 
-def retried(old: Path, new: Path, now_ms: int = NOW + 6_000) -> None:
+@pytest.mark.parametrize(("lanes", "cooldown_s"), [(True, 16.0), (False, 8.0)])
+def test_a_lost_call_may_have_been_a_lane_where_lanes_are_in_use(
+    tmp_path: Path, lanes: bool, cooldown_s: float
+) -> None:
+    """A lost call holds its slots for the cooldown of a lane if lanes are in use, because no record says which kind it was."""
+    with open_ledger(tmp_path / "a", a_source(6)) as ledger:
+        for row in range(4):
+            ledger.write([sent(row + 1, (0, [row]))], NOW)
+            ledger.write([ended(row + 1), settled(row, row + 1, Outcome.REFUSED)], NOW + 1_000)
+        ledger.write([sent(5, (0, [4]))], NOW + 2_000)
+    retried(tmp_path / "a", tmp_path / "b", NOW + 2_000, lanes=lanes)
+    with Ledger.open(tmp_path / "b", None) as ledger:
+        assert opened(ledger, NOW + 2_000)[0].lost_slots == ((cooldown_s, 1),)
+
+
+def retried(old: Path, new: Path, now_ms: int = NOW + 6_000, *, lanes: bool = True) -> None:
     """Stage the refused rows of ``old`` in ``new``, at that time."""
     with LedgerReader.open(old) as reader:
-        rows = LedgerRows(reader, Selection(frozenset([Outcome.REFUSED])), Limits(), lambda: now_ms / 1000)
+        rows = LedgerRows(reader, Selection(frozenset([Outcome.REFUSED])), Limits(lanes=lanes), lambda: now_ms / 1000)
         open_ledger(new, rows).close()  # type: ignore[arg-type]
 
 

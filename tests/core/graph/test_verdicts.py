@@ -16,6 +16,7 @@ from purgeengine.core.graph.verdicts import (
     Verdict,
     judge,
     judge_batch,
+    may_still_run,
     outcome_when_gone,
 )
 from purgeengine.core.model import NOT_FROM_GRAPH, Outcome, Reply
@@ -223,6 +224,19 @@ def test_gone_is_purged_only_where_an_attempt_of_ours_is_in_doubt() -> None:
 def test_an_answer_without_sub_responses_speaks_for_the_batch(status: int, verdict: Verdict) -> None:
     """An answer without sub-responses is judged by its outer status alone, for the whole batch."""
     assert judge_batch(Reply(status)) is verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "running"),
+    [
+        (408, True), (500, True), (501, True), (502, True), (503, True), (504, True), (511, True), (599, True),
+        (200, False), (202, False), (299, False), (302, False), (400, False), (401, False), (403, False), (404, False),
+        (407, False), (409, False), (413, False), (424, False), (429, False), (499, False),
+    ],
+)  # fmt: skip
+def test_a_call_may_still_run_after_the_services_own_trouble_only(status: int, running: bool) -> None:
+    """After 408 and 5xx the service may still be running the call; after a refusal or a 2xx it is not."""
+    assert may_still_run(status) is running
 
 
 def test_scopes_are_item_mailbox_and_run() -> None:

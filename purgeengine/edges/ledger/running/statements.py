@@ -27,6 +27,12 @@ from purgeengine.edges.ledger.store.request_ids import packed
 from purgeengine.edges.ledger.store.schema import OUTCOME_CODES, crc_of
 from purgeengine.errors import LedgerError
 
+_END_BATCH = f"""
+UPDATE batch SET ended_ms = ?, status = ?, request_id = ?,
+    crc = crc + ? - CASE WHEN request_id IS NULL THEN 0 ELSE {crc_of(packed(""))} END  -- it had ended without an id
+WHERE number = ?
+"""  # noqa: S608 - nothing in it comes from outside
+"""A batch that was given up has ended without an id and without a status, and may be answered later."""
 MISTAKE = "This is a mistake in purgeengine, not in your input: please report it."
 
 
@@ -241,7 +247,7 @@ class Statements:
         many = connection.executemany
         many("INSERT INTO batch (number, client_request_id, sent_ms, crc) VALUES (?, ?, ?, ?)", self._batches)
         many("INSERT INTO part VALUES (?, ?, ?, ?, ?)", self._parts)
-        many("UPDATE batch SET ended_ms = ?, status = ?, request_id = ?, crc = crc + ? WHERE number = ?", self._ends)
+        many(_END_BATCH, self._ends)
         if self._changes:
             self._execute_changes(connection)
         many(

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from operator import index
 from typing import NamedTuple
 
+from purgeengine.core.graph.verdicts import may_still_run
 from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.model import Attempt
 
@@ -26,7 +27,10 @@ HEAVY_MAX = 1_000
 
 No job takes longer if its 100 largest come first, and 1,000 are found fast.
 """
+SLOTS = 4
+"""Requests that Graph runs at once for an app and a mailbox. So a lost call holds no more of them."""
 
+_MAY_STILL_RUN = ", ".join(str(status) for status in range(100, 1_000) if may_still_run(status))
 _BY_SIZE = "SELECT number FROM mailbox WHERE closed_ms IS NULL ORDER BY rows DESC, number"
 _MAILBOX = """
 SELECT number, first, end, next, blocked_until_ms, blocked_set_ms,
@@ -40,20 +44,20 @@ _UNSETTLED = """
 SELECT position, attempt.number, failures, in_doubt OR ended_ms IS NULL
 FROM attempt LEFT JOIN batch ON batch.number = attempt.batch WHERE position >= ? AND position < ? ORDER BY position
 """
-_RECENT = """
-SELECT mailbox, at / 1000, max(at), sum(rows) FROM (
+# A batch that did not end has no status either. CROSS JOIN makes SQLite look up the parts of the few recent batches. It
+# must not begin with the table of parts, which is several times as long.
+_RECENT = f"""
+SELECT mailbox, CASE WHEN at > :now THEN at ELSE at / 1000 END, max(at), sum(rows) FROM (
     SELECT mailbox, at, rows FROM (
-        SELECT number, min(coalesce(ended_ms, sent_ms), :now)
-            + CASE WHEN ended_ms IS NULL OR status IS NULL OR status = 408 OR status >= 500 THEN :cooldown ELSE 0 END AS at
-        FROM batch
-    ) AS batch JOIN part ON part.batch = batch.number
+        SELECT number, max(
+            min(coalesce(ended_ms, sent_ms), :now),
+            CASE WHEN status IS NULL OR status IN ({_MAY_STILL_RUN}) THEN min(sent_ms, :now) + :cooldown ELSE 0 END
+        ) AS at
+        FROM batch WHERE at > :since
+    ) AS batch CROSS JOIN part ON part.batch = batch.number
     UNION ALL SELECT mailbox, min(at_ms, :now + :cooldown) AS at, rows FROM seen
 ) WHERE at > :since GROUP BY 1, 2 ORDER BY 1, 2
-"""
-_IN_FLIGHT = """
-SELECT mailbox, max(min(sent_ms, :now)) FROM batch JOIN part ON part.batch = batch.number
-WHERE ended_ms IS NULL AND sent_ms + :cooldown > :now GROUP BY mailbox
-"""
+"""  # noqa: S608 - nothing in it comes from outside
 
 
 def unfinished_mailboxes(
@@ -61,27 +65,26 @@ def unfinished_mailboxes(
 ) -> Iterator[MailboxOpened]:
     """Yield the mailboxes with rows to send. Each is read when the caller asks for it.
 
-    Waits and ages hold at ``now_utc_ms`` (milliseconds since 1970). ``cooldown_s`` is the length of the cooldown
-    after a lost answer, ``window_s`` that of the request window, both in seconds.
+    Waits, ages and lost slots hold at ``now_utc_ms`` (milliseconds since 1970). ``cooldown_s`` is how long the service
+    may run a call whose answer was lost, counted from its sending. ``window_s`` is the length of the request window.
+    Both are in seconds.
 
     The `HEAVY_MAX` largest mailboxes come first, because they decide when the run ends. The others come in the
     ledger's order, so that mailboxes that are open together are neighbours there.
     """
     cooldown_ms = round(cooldown_s * 1000)
     recent = seen_lately(connection, now_utc_ms, cooldown_ms, round(window_s * 1000))
-    cooldowns = cooldowns_s(connection, now_utc_ms, cooldown_ms)
     for mailbox in _in_order_of_opening(connection):
+        seen = recent.pop(mailbox.number, ())
         yield MailboxOpened(
             mailbox.number,
             index(mailbox.next),
             index(mailbox.end),
             unsettled(connection, mailbox.first, mailbox.end) if mailbox.has_attempts else (),
-            max(
-                rest_s(now_utc_ms, mailbox.blocked_until_ms, mailbox.blocked_set_ms),
-                cooldowns.get(mailbox.number, 0.0),
-            ),
-            recent.pop(mailbox.number, ()),
+            rest_s(now_utc_ms, mailbox.blocked_until_ms, mailbox.blocked_set_ms),
+            seen,
             index(mailbox.doubt_end),
+            lost_slots(seen),
         )
 
 
@@ -142,9 +145,10 @@ def seen_lately(
 ) -> dict[int, tuple[tuple[float, int], ...]]:
     """Return what the service has seen of each mailbox lately, by mailbox number.
 
-    The entries are (seconds ago, rows), oldest first, by the second. The service may have worked on an unanswered
-    batch until its cooldown ended. So such a batch counts from then on, which may lie ahead (a negative age). If the
-    clock has been turned back, a time in the future counts as now.
+    The entries are (seconds ago, rows), oldest first. A batch counts from the latest instant at which the service can
+    have run it: from its end, and if no answer came or the call failed as a whole (`may_still_run`), at least until
+    the cooldown after its sending is over. That may lie ahead, and only then the age is negative. The past is told by
+    the second, the future to the millisecond. If the clock has been turned back, a time in the future counts as now.
     """
     values = {"now": now_ms, "cooldown": cooldown_ms, "since": now_ms - window_ms - cooldown_ms}
     found: dict[int, list[tuple[float, int]]] = {}
@@ -153,9 +157,18 @@ def seen_lately(
     return {mailbox: tuple(ages) for mailbox, ages in found.items()}
 
 
-def cooldowns_s(connection: sqlite3.Connection, now_ms: int, cooldown_ms: int) -> dict[int, float]:
-    """Return, for each mailbox, the seconds for which the service may still be running a batch that never ended (its cooldown)."""
-    values = {"now": now_ms, "cooldown": cooldown_ms}
-    return {
-        mailbox: (sent_ms + cooldown_ms - now_ms) / 1000 for mailbox, sent_ms in connection.execute(_IN_FLIGHT, values)
-    }
+def lost_slots(seen: tuple[tuple[float, int], ...]) -> tuple[tuple[float, int], ...]:
+    """Return the slots of a mailbox that lost calls may still hold, as (seconds from now, slots), the first to end first.
+
+    ``seen`` are its entries from `seen_lately`. One with a negative age is a lost call that may run until then. It
+    holds a slot for each row, at most four. All lost calls together hold at most four as well, because no mailbox is
+    ever sent more at once. Those that end last count.
+    """
+    found: list[tuple[float, int]] = []
+    free = SLOTS
+    for age_s, rows in reversed(seen):
+        if age_s >= 0 or not free:
+            break
+        found.append((-age_s, min(rows, free)))
+        free -= found[-1][1]
+    return tuple(reversed(found))

@@ -1,7 +1,8 @@
 """What a ledger takes over from the one whose rows it runs again: where the chain began, and what the service still counts.
 
 Graph's limits live in the service. So a wait that the earlier run was told, and what it sent in the last minutes,
-also hold for the next run. This module knows the tables of both ledgers; it does not know rows.
+also hold for the next run. A call that it lost may be running for a while yet: such a call is a request that is seen
+later than now. This module knows the tables of both ledgers; it does not know rows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
-from purgeengine.edges.ledger.running.unfinished import cooldowns_s, seen_lately
+from purgeengine.edges.ledger.running.unfinished import seen_lately
 from purgeengine.edges.ledger.staging.names import other_names
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
 
@@ -36,7 +37,10 @@ class Takeover:
     blocked: Mapping[int, tuple[int, int]]
     """For each mailbox, until when it must wait, and when that was set."""
     seen: Mapping[int, Sequence[tuple[int, int]]]
-    """For each mailbox, when the service saw how many requests, as far as it still counts them. A time may lie ahead."""
+    """For each mailbox, when the service saw how many requests, as far as it still counts them.
+
+    A time that lies ahead belongs to a lost call. The service may run it until then.
+    """
     mailboxes: Mapping[str, int]
     """Mailbox numbers by every known name of a mailbox, each in its one spelling."""
     about: Mapping[str, Any]
@@ -83,10 +87,6 @@ def taken_over(connection: sqlite3.Connection, now_utc_ms: int, cooldown_s: floa
         keys = dict(connection.execute("SELECT number, key FROM mailbox"))
         query = "SELECT number, blocked_until_ms, blocked_set_ms FROM mailbox WHERE blocked_until_ms > ?"
         blocked = {number: (until, set_at) for number, until, set_at in connection.execute(query, (now_utc_ms,))}
-        cooldowns = cooldowns_s(connection, now_utc_ms, round(cooldown_s * 1000))
-        for number, for_s in cooldowns.items():
-            until = now_utc_ms + round(for_s * 1000)
-            blocked[number] = max(blocked.get(number, (0, 0)), (until, now_utc_ms))
         lately = seen_lately(connection, now_utc_ms, round(cooldown_s * 1000), round(window_s * 1000))
         run_blocked = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
         about = read_meta(connection)

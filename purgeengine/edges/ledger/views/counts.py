@@ -61,7 +61,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class WorstMailbox:
-    """A mailbox with failed or skipped rows. ``waits`` is how often it had to wait, for Graph or for a lost answer."""
+    """A mailbox with failed or skipped rows. ``waits`` is how often the whole mailbox had to wait."""
 
     user: str
     rows: int

@@ -72,16 +72,17 @@ def test_row_returned_before_a_clean_stop_is_not_in_doubt(ledger: Ledger) -> Non
     assert opened(crashed(ledger))[0].unsettled == (Attempt(0, 1, 0, False), Attempt(1, 1, 1, True))
 
 
-def test_rows_in_flight_at_a_crash_are_in_doubt_and_their_mailbox_cools_down(ledger: Ledger) -> None:
-    """Rows that were in flight at a crash are in doubt, and their mailbox gets a cooldown that counts from the sending."""
+def test_rows_in_flight_at_a_crash_are_in_doubt_and_hold_slots_of_their_mailbox(ledger: Ledger) -> None:
+    """Rows that were in flight at a crash are in doubt, and each holds a slot until the cooldown after its sending is over."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([ended(1), returned(0), settled(1, 1), sent(2, (0, [Attempt(0, 2), 2, 3]))], NOW + 1_000)
     again = crashed(ledger)
     mailbox = opened(again, NOW + 11_000)[0]
     doubt = (Attempt(0, 2, 0, True), Attempt(2, 1, 0, True), Attempt(3, 1, 0, True))
-    assert (mailbox.next, mailbox.unsettled, mailbox.blocked_for_s) == (4, doubt, 30.0)
+    assert (mailbox.next, mailbox.unsettled) == (4, doubt)
+    assert (mailbox.blocked_for_s, mailbox.lost_slots) == (0.0, ((30.0, 3),))
     assert again.next_batch_number == 3
-    assert opened(again, NOW + 60_000)[0].blocked_for_s == 0.0
+    assert opened(again, NOW + 41_000)[0].lost_slots == ()
 
 
 def test_window_counts_answered_rows_from_the_answer(ledger: Ledger) -> None:
@@ -107,6 +108,15 @@ def test_window_counts_unanswered_rows_from_the_end_of_their_cooldown(ledger: Le
     assert opened(ledger, NOW + 100_000)[0].recent == ((60.0, 2),)
 
 
+@pytest.mark.parametrize("status", [None, 503])
+def test_window_counts_a_call_that_ended_after_its_cooldown_from_its_end(ledger: Ledger, status: int | None) -> None:
+    """A call that was given up after its cooldown counts from its end, and it holds no slot."""
+    ledger.write([sent(1, (0, [0, 1]))], NOW)
+    ledger.write([ended(1, status), returned(0, in_doubt=True), returned(1, in_doubt=True)], NOW + 60_000)
+    mailbox = opened(ledger, NOW + 61_000)[0]
+    assert (mailbox.recent, mailbox.lost_slots) == (((1.0, 2),), ())
+
+
 def test_waits_of_a_mailbox_and_of_the_run_outlive_the_process(ledger: Ledger) -> None:
     """The rest of the waits of a mailbox and of the run is known after a crash, until they are over."""
     ledger.write([MailboxBlocked(0, 30.0), RunBlocked(20.0)], NOW)
@@ -123,8 +133,8 @@ def test_clock_turned_back_makes_every_wait_whole_again(ledger: Ledger) -> None:
     ledger.write([MailboxBlocked(0, 30.0), RunBlocked(20.0), sent(1, (1, [30]))], NOW)
     yesterday = NOW - 86_400_000
     first, second, _ = opened(ledger, yesterday)
-    assert (first.blocked_for_s, second.blocked_for_s) == (30.0, 40.0)
-    assert second.recent == ((-40.0, 1),)
+    assert (first.blocked_for_s, second.blocked_for_s) == (30.0, 0.0)
+    assert (second.recent, second.lost_slots) == (((-40.0, 1),), ((40.0, 1),))
     assert ledger.run_blocked_for_s(yesterday) == 20.0
     ledger.write([MailboxBlocked(0, 10.0), RunBlocked(1.0)], yesterday)
     assert opened(ledger, yesterday + 5_000)[0].blocked_for_s == 25.0

@@ -29,7 +29,7 @@ KEYS = [f"{name}@contoso.example" for name in ("ann", "b", "c", "d", "e", "f")]
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """Open a ledger: mailbox 0 is blocked, 1 has a call in flight, 2 and 3 have both.
 
-    Mailbox 2 is blocked for longer than its call can last, and 3 for less. Mailbox 4 had to wait until now, and 5 was
+    Mailbox 4 had to wait until now, and 5 was
     never sent to.
     """
     with open_ledger(tmp_path / "L", FakeSource(ROWS)) as ledger:
@@ -42,15 +42,17 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_what_an_earlier_ledger_knows_of_the_service_is_taken_over(connection: sqlite3.Connection) -> None:
-    """The longer of two waits is taken over with its start, an expired one is not, and requests count from their end."""
+    """A wait is taken over with its start, an expired one is not, and requests count from their end.
+
+    A call in flight is no wait. It counts from the end of its cooldown, which lies ahead.
+    """
     now, call_over = NOW + 10_000, NOW + 5 + 40_500
     found = taken_over(connection, now, cooldown_s=40.5, window_s=600.25)
     assert found.run_blocked == (NOW + 30_000, NOW)
     assert found.blocked == {
         0: (NOW + 90_000, NOW),
-        1: (call_over, now),
         2: (NOW + 60_006, NOW + 6),
-        3: (call_over, now),
+        3: (NOW + 20_006, NOW + 6),
     }
     assert found.seen == {0: [(NOW, 2)], 1: [(call_over, 1)], 2: [(call_over, 1)], 3: [(call_over, 2)]}
     assert found.mailboxes == dict(zip(KEYS[:4], range(4), strict=True))
