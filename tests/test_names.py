@@ -113,7 +113,8 @@ def is_about_a_module(path: Path) -> bool:
     """Return True if ``test_x.py`` or ``test_x_aspect.py`` has a module or package ``x`` in the matching folder."""
     words = path.stem.removeprefix("test_").split("_")
     names = {"_".join(words[:count]) for count in range(1, len(words) + 1)}
-    beside = PACKAGE / path.parent.relative_to(TESTS)
+    folder = path.parent.relative_to(TESTS)
+    beside = (ROOT if folder.parts[:1] == ("benchmarks",) else PACKAGE) / folder
     return any((beside / f"{name}.py").is_file() or (beside / name / "__init__.py").is_file() for name in names)
 
 

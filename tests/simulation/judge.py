@@ -182,6 +182,8 @@ class Judge:
                 # an answer was not recorded, was contradicted, or its call never arrived or was refused as a whole
                 continue
             before = said[:-1]
+            if any(entry.client_request_id in world.given_up for entry in said):
+                continue  # an answer came late, when the row had been sent again
             assert not all(entry.answered and entry.status in CLEARLY_NOT_DONE for entry in before), (
                 f"{world}: row {row}: no earlier sending can have done it"
             )
