@@ -97,10 +97,10 @@ class Flights:
             while left:
                 flight = next(iter(left.values()))
                 wait_s = timeout.idle_s if self.idle else timeout.current_s
-                overdue_s = now - flight.sent_at - wait_s
-                if overdue_s < 0:
+                overdue_at = flight.sent_at + wait_s  # the very sum of `overdue_at`: another one may differ by rounding
+                if overdue_at > now:
                     break
-                if overdue_s > STALLED_S and self._grace_until == -inf:
+                if now - overdue_at > STALLED_S and self._grace_until == -inf:
                     self._grace_until = now + GRACE_S
                     return
                 self.land(flight.batch.number)
