@@ -22,12 +22,12 @@ def test_it_shrinks_with_the_number_of_answers_and_grows_with_the_slowest() -> N
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=5.0))
     for _ in range(10):
         cooldown.timed(2.0)
-    assert cooldown.length_s == pytest.approx(10.0)
+    assert cooldown.length_s == pytest.approx(8.0)
     for _ in range(90):
         cooldown.timed(0.5)
-    assert cooldown.length_s == pytest.approx(6.4)
+    assert cooldown.length_s == pytest.approx(5.0)
     cooldown.timed(5.0)
-    assert cooldown.length_s == pytest.approx(16.0, abs=0.1)
+    assert cooldown.length_s == pytest.approx(11.0, abs=0.1)
     cooldown.timed(300.0)
     assert cooldown.length_s == 40.0
 
@@ -36,7 +36,7 @@ def test_a_shorter_cooldown_is_reported_once() -> None:
     """A clearly shorter cooldown is reported once, with the third quick answer."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=0.1))
     assert [cooldown.timed(0.3) for _ in range(4)] == [False, False, True, False]
-    assert cooldown.length_s == pytest.approx(0.3 * (3.0 + 20.0 / 4))
+    assert cooldown.length_s == pytest.approx(0.3 * (2.0 + 20.0 / 4))
 
 
 def test_what_an_earlier_run_learned_counts() -> None:
@@ -52,7 +52,7 @@ def test_a_cooldown_gets_shorter_when_the_service_turns_out_to_be_quick() -> Non
     for now in (1.0, 2.0, 3.0):
         (batch,) = batches(commands)
         commands = scheduler.handle(answer(batch), now=now)
-    cooldown_s = 1.0 * (3.0 + 20.0 / 3)
+    cooldown_s = 1.0 * (2.0 + 20.0 / 3)
     assert batches(commands) == []
     assert scheduler.wake_at() == pytest.approx(cooldown_s)
     (again,) = batches(scheduler.handle(now=cooldown_s))
