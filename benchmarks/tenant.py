@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.fault_levels import A_FEW
 from purgeengine.core.forecast.latency import Dispatch
 from purgeengine.engine.event_loop import run_loop
 from purgeengine.sim.graph.call import Call, Ending, EndKind
@@ -32,14 +33,6 @@ from purgeengine.sim.tenant_settings import TenantSettings
 
 START_S_MAX = 60.0
 TICK_S = 0.02
-A_FEW = (
-    "call_throttled", "call_error_before", "call_error_after", "reset_after", "truncated", "item_throttled_before",
-    "item_error_before",
-)  # fmt: skip
-"""Faults that every client meets in a long run.
-
-In none of them is the service silent, because some clients would wait for ever.
-"""
 
 Row = tuple[str, str, str]
 

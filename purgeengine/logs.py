@@ -15,6 +15,7 @@ from typing import Any, Literal, TextIO, cast
 
 from purgeengine.core.graph.text import printable
 from purgeengine.core.messages import (
+    AppLimited,
     BatchEnded,
     BatchSent,
     Entry,
@@ -49,6 +50,8 @@ It has the rows ``settled`` of ``rows``, the rate, and ``left_s``, the seconds t
 """
 RUN_BLOCKED = "run.blocked"
 """Graph asked the whole app to wait, or the service is down. Nothing is sent for ``for_s`` seconds."""
+APP_LIMITED = "app.limited"
+"""Graph limits the app: it takes about ``per_s`` requests a second over all mailboxes. 0 if that limit is gone."""
 RUN_PAUSED = "run.paused"
 """Sending is not allowed at this time. Nothing is sent for about ``for_s`` seconds; batches in flight are waited for."""
 RUN_RELEASED = "run.released"
@@ -282,6 +285,10 @@ def _run_blocked(log: Any, entry: RunBlocked, _: _NameOf) -> None:
     log.warning(RUN_BLOCKED, for_s=round(entry.for_s, 3))
 
 
+def _app_limited(log: Any, entry: AppLimited, _: _NameOf) -> None:
+    log.info(APP_LIMITED, per_s=round(entry.per_s, 1))
+
+
 def _mailbox_closed(log: Any, entry: MailboxClosed, user_of: _NameOf) -> None:
     reply = entry.reply
     log.warning(
@@ -308,7 +315,12 @@ _WARNING_TELLERS: dict[type, _Teller] = {
     RunBlocked: _run_blocked,
     MailboxClosed: _mailbox_closed,
 }
-_INFO_TELLERS: dict[type, _Teller] = {**_WARNING_TELLERS, Settled: _settled, MailboxBlocked: _mailbox_blocked}
+_INFO_TELLERS: dict[type, _Teller] = {
+    **_WARNING_TELLERS,
+    AppLimited: _app_limited,
+    Settled: _settled,
+    MailboxBlocked: _mailbox_blocked,
+}
 _DEBUG_TELLERS: dict[type, _Teller] = {
     **_INFO_TELLERS,
     BatchSent: _batch_sent,

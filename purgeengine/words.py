@@ -22,6 +22,11 @@ def rate(per_s: float) -> str:
     return f"{per_s:.1f}/s" if per_s >= 0.1 else f"{per_s * 60:.1f}/min"
 
 
+def limits_the_app(per_s: float) -> str:
+    """Return what people read about a limit of the whole app: Graph limits the app to about 18 requests/s."""
+    return f"Graph limits the app to about {rate(per_s).replace('/', ' requests/')}"
+
+
 def times(factor: float) -> str:
     """Return a factor with as many digits as matter: 1.07 times, 8.8 times, 114 times."""
     digits = 2 if factor < 1.995 else 1 if factor < 9.95 else 0

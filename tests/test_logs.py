@@ -12,6 +12,7 @@ import structlog
 
 from purgeengine import logs
 from purgeengine.core.messages import (
+    AppLimited,
     BatchEnded,
     BatchSent,
     Entry,
@@ -35,6 +36,7 @@ ENTRIES: list[Entry] = [
     MailboxBlocked(0, 2.5),
     MailboxClosed(0, DENIED, 7),
     RunBlocked(30.0),
+    AppLimited(18.04),
 ]
 
 
@@ -86,7 +88,7 @@ def test_how_much_is_told(options: dict[str, bool], levels: list[str]) -> None:
     [
         (
             {},
-            ["item.settled", "mailbox.blocked", "mailbox.closed", "run.blocked"],
+            ["item.settled", "mailbox.blocked", "mailbox.closed", "run.blocked", "app.limited"],
         ),
         ({"quiet": True}, ["mailbox.closed", "run.blocked"]),
         (
@@ -100,6 +102,7 @@ def test_how_much_is_told(options: dict[str, bool], levels: list[str]) -> None:
                 "mailbox.blocked",
                 "mailbox.closed",
                 "run.blocked",
+                "app.limited",
             ],
         ),
     ],

@@ -22,6 +22,7 @@ CLASSES_TWICE: Mapping[str, str] = {}
 FILES_TWICE: Mapping[str, str] = {}
 """Names of module files that stand in two folders, each with the reason."""
 TESTS_OF_NO_MODULE = {
+    "cli/test_app_limit_told.py": "what progress, summary, status and report tell of a limit of the whole app",
     "cli/test_answers_cli.py": "whole commands against answers as they were captured",
     "cli/test_blame.py": "what all messages have in common, whoever says them",
     "cli/test_foreign_answers_cli.py": "whole commands against what is not Graph",
@@ -112,7 +113,8 @@ def is_about_a_module(path: Path) -> bool:
     """Return True if ``test_x.py`` or ``test_x_aspect.py`` has a module or package ``x`` in the matching folder."""
     words = path.stem.removeprefix("test_").split("_")
     names = {"_".join(words[:count]) for count in range(1, len(words) + 1)}
-    beside = PACKAGE / path.parent.relative_to(TESTS)
+    folder = path.parent.relative_to(TESTS)
+    beside = (ROOT if folder.parts[:1] == ("benchmarks",) else PACKAGE) / folder
     return any((beside / f"{name}.py").is_file() or (beside / name / "__init__.py").is_file() for name in names)
 
 

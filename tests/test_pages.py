@@ -24,6 +24,9 @@ OTHERS_OPTIONS = frozenset(
     {
         "--quiet",
         "--full",
+        "--faults",
+        "--no-serial",
+        "--shape",
         "--others",
         "--without",
         "--seeds",

@@ -4,12 +4,20 @@
     python -m benchmarks.makespan --full              (as they are, up to 3,000,000 rows; about an hour of CPU)
     python -m benchmarks.makespan --others            (the usual policies side by side)
     python -m benchmarks.makespan --without lanes     (what the lanes and small batches bring)
+    python -m benchmarks.makespan --faults few --faults many   (some minutes; `--shape` and `--connections` make it shorter)
+    python -m benchmarks.makespan --shape "100 x 40"  (a job of `benchmarks.peers`)
     python -m benchmarks.makespan --json out.json
 
 Nothing runs in real time and nothing leaves this process: the scheduler is told what a simulated service answers, whose calls
 take as long as `purgeengine.core.forecast.latency.Latency` says. Ratios are makespan / bound; ``>`` means that the policy was
 given up there. On a service that runs batches all at once, the first probe of the fanout is refused four rows: that is its
 price, and more would be our fault.
+
+With ``--faults`` calls are refused, lost, cut off and hang, and rows are refused, as `benchmarks.fault_levels` says.
+*Bound* is then the least time without faults, and *faults* the least time of a schedule that is told of each fault only
+when it happens (`benchmarks.makespan.fault_bound`). *Ratio* is the mean of the runs divided by the latter. *Refused*
+counts rows over a mailbox's limits, none of them a fault that was drawn. *Early* counts what left before the end of a
+wait that Graph had asked for. Short jobs are played several times.
 """
 
 from __future__ import annotations
@@ -23,9 +31,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.makespan import engine, policies
+from benchmarks.fault_levels import LEVELS
+from benchmarks.makespan import engine, policies, with_faults
 from benchmarks.makespan.service import Service
-from benchmarks.makespan.shapes import SHAPES, rows_by_mailbox
+from benchmarks.makespan.shapes import SHAPES, SHORT_SHAPES, rows_by_mailbox
 from purgeengine.core.forecast.bound import bound, by_rows
 from purgeengine.core.forecast.latency import Dispatch, Latency
 from purgeengine.run_limits import Limits
@@ -93,12 +102,21 @@ def main() -> None:
     """Play and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true", help="jobs at their full size")
-    parser.add_argument("--shape", action="append", choices=SHAPES, help="only this one; may be given again")
+    parser.add_argument(
+        "--shape", action="append", choices=[*SHAPES, *SHORT_SHAPES], help="only this one; may be given again"
+    )
+    parser.add_argument("--faults", action="append", choices=LEVELS[1:], help="with faults; may be given again")
+    parser.add_argument(
+        "--connections", action="append", type=int, help="with faults: only so many; may be given again"
+    )
     parser.add_argument("--others", action="store_true", help="also the usual policies")
     parser.add_argument("--without", choices=["lanes"], help="leave a part of the scheduler out, to see what it brings")
     parser.add_argument("--json", type=Path, help="the figures as a file")
     arguments = parser.parse_args()
     scale = 1.0 if arguments.full else QUICK_SCALE
+    if arguments.faults:
+        play_with_faults(arguments, scale)
+        return
     wanted = cases(scale, arguments.shape or list(SHAPES), others=arguments.others, lanes=not arguments.without)
     found = []
     print(f"{'job':22} {'service':7} {'conns':>5} {'policy':13} {'bound':>10} {'ratio':>7} {'calls':>9} {'refused':>9}")
@@ -115,6 +133,18 @@ def main() -> None:
             sys.stdout.flush()
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(figures) for figures in found], indent=2), encoding="utf-8")
+
+
+def play_with_faults(arguments: argparse.Namespace, scale: float) -> None:
+    """Play and print the cases with faults."""
+    names = arguments.shape or [*SHAPES, *SHORT_SHAPES]
+    connections = tuple(arguments.connections or CONNECTIONS)
+    wanted = with_faults.cases(arguments.faults, names, connections, scale, lanes=not arguments.without)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        found = with_faults.table(wanted, pool)
+    if arguments.json:
+        told = [figures.as_json() for figures in found]
+        arguments.json.write_text(json.dumps(told, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def run(
 ) -> float:
     """Purge the job. Return the makespan in simulated seconds. ``connections`` replaces the adapting limit."""
     scheduler = Scheduler(limits, random.Random(7), connections=connections, rows_left=sum(rows_by_mailbox))
-    return play(scheduler, iter(_mailboxes(rows_by_mailbox)), service)
+    return play(scheduler, iter(mailboxes_of(rows_by_mailbox)), Wire(service))
 
 
 class Watcher:
@@ -50,13 +50,52 @@ class Watcher:
         """Note that a batch leaves."""
 
 
-def play(
-    scheduler: Scheduler, mailboxes: Iterator[MailboxOpened], service: Service, watcher: Watcher | None = None
-) -> float:
-    """Purge the mailboxes. Return when the last answer came, in simulated seconds."""
-    answers: list[tuple[float, int, Batch, Answer, Answered]] = []
+class Wire:
+    """Carries batches to the service and says what comes of them. Here nothing fails but what the service refuses."""
+
+    def __init__(self, service: Service, watcher: Watcher | None = None) -> None:
+        self._service = service
+        self._watcher = watcher
+        self._working: list[tuple[float, int, list[Load], bool]] = []
+        self._sent = 0
+
+    def send(self, batch: Batch, now: float) -> tuple[float, Event]:
+        """Begin a call. Return when the client learns how it ended, and what it learns."""
+        loads = _loads(batch)
+        answered = self._begin(loads, batch.lane, now)
+        answer = ALL_WELL[batch.size]
+        if self._watcher:
+            self._watcher.sends(batch)
+            attempts = (attempt for share in batch.shares for attempt in share.attempts)
+            answer = Answer(Reply(200), {index: self._watcher.reply(attempt) for index, attempt in enumerate(attempts)})
+        if answered.turned_away:
+            answer = Answer(Reply(429, "TooManyRequests", retry_after_s=CALL_WAIT_S), None)
+        elif any(rows for rows, _ in answered.refused):
+            replies: dict[int, Reply | None] = dict(answer.replies or {})
+            index = 0
+            for share, (rows, wait_s) in zip(batch.shares, answered.refused, strict=True):
+                index += len(share.attempts)
+                for row in range(index - rows, index):
+                    replies[row] = over_concurrency(wait_s)
+            answer = Answer(Reply(200), replies)
+        return answered.at, BatchAnswered(batch.number, answer)
+
+    def _begin(self, loads: list[Load], lane: bool, now: float) -> Answered:
+        """Begin the work of a call. Its slots stay taken until the work ends, whatever the client learns before."""
+        while self._working and self._working[0][0] <= now:
+            _, _, ended, ended_lane = heappop(self._working)
+            self._service.end(ended, ended_lane)
+        answered = self._service.begin(loads, lane, now)
+        self._sent += 1
+        heappush(self._working, (answered.at, self._sent, answered.accepted(loads), lane))
+        return answered
+
+
+def play(scheduler: Scheduler, mailboxes: Iterator[MailboxOpened], wire: Wire, watcher: Watcher | None = None) -> float:
+    """Purge the mailboxes. Return when the run ended, in simulated seconds."""
+    coming: list[tuple[float, int, Event]] = []
     waiting = next(mailboxes, None)
-    now = ended_at = 0.0
+    now = 0.0
     events: list[Event] = []
     while True:
         while waiting and scheduler.room > len(events):
@@ -71,22 +110,26 @@ def play(
             events.append(StopRequested())
         for command in commands:
             if isinstance(command, Send):
-                _begin(command.batch, service, now, answers, watcher)
+                at, event = wire.send(command.batch, now)
+                heappush(coming, (at, command.batch.number, event))
         if scheduler.finished:
-            return ended_at
+            return now
         wake_at = scheduler.wake_at()
-        at = min(answers[0][0] if answers else float("inf"), wake_at if wake_at is not None else float("inf"))
+        at = min(coming[0][0] if coming else float("inf"), wake_at if wake_at is not None else float("inf"))
         if events or (waiting and scheduler.room):
             continue
         assert at < float("inf"), "everybody waits and nothing will happen"
         now = max(now, at)
-        while answers and answers[0][0] <= now:
-            ended_at, _, batch, answer, answered = heappop(answers)
-            service.end(answered.accepted(_loads(batch)), batch.lane)
-            events.append(BatchAnswered(batch.number, answer))
+        while coming and coming[0][0] <= now:
+            events.append(heappop(coming)[2])
 
 
-def _mailboxes(rows_by_mailbox: list[int]) -> list[MailboxOpened]:
+def over_concurrency(wait_s: float) -> Reply:
+    """Return the refusal of a row beyond its mailbox's limits, which asks for this wait."""
+    return Reply(429, "ApplicationThrottled", CONCURRENCY, wait_s)
+
+
+def mailboxes_of(rows_by_mailbox: list[int]) -> list[MailboxOpened]:
     """Return the mailboxes: the largest first, the others in the given order."""
     opened = []
     first = 0
@@ -100,29 +143,3 @@ def _mailboxes(rows_by_mailbox: list[int]) -> list[MailboxOpened]:
 
 def _loads(batch: Batch) -> list[Load]:
     return [Load(share.mailbox, len(share.attempts)) for share in batch.shares]
-
-
-def _begin(
-    batch: Batch,
-    service: Service,
-    now: float,
-    answers: list[tuple[float, int, Batch, Answer, Answered]],
-    watcher: Watcher | None,
-) -> None:
-    answered = service.begin(_loads(batch), batch.lane, now)
-    answer = ALL_WELL[batch.size]
-    if watcher:
-        watcher.sends(batch)
-        attempts = (attempt for share in batch.shares for attempt in share.attempts)
-        answer = Answer(Reply(200), {index: watcher.reply(attempt) for index, attempt in enumerate(attempts)})
-    if answered.turned_away:
-        answer = Answer(Reply(429, "TooManyRequests", retry_after_s=CALL_WAIT_S), None)
-    elif any(rows for rows, _ in answered.refused):
-        replies: dict[int, Reply | None] = dict(answer.replies or {})
-        index = 0
-        for share, (rows, wait_s) in zip(batch.shares, answered.refused, strict=True):
-            index += len(share.attempts)
-            for row in range(index - rows, index):
-                replies[row] = Reply(429, "ApplicationThrottled", CONCURRENCY, wait_s)
-        answer = Answer(Reply(200), replies)
-    heappush(answers, (answered.at, batch.number, batch, answer, answered))

@@ -8,6 +8,8 @@ SHAPES = (
     "uniform 1M/5k", "zipf0.8 1M/5k", "zipf1.1 1M/5k", "giant 2M + 1M/5k", "single 50k", "100k x 10", "20 x 5k",
     "10 x 9.5k + 5k x 20", "single 2k",
 )  # fmt: skip
+SHORT_SHAPES = ("100 x 40", "150 x 40")
+"""The jobs of `benchmarks.peers`, whose size never changes."""
 
 
 def zipf(rows: int, mailboxes: int, exponent: float) -> list[int]:
@@ -34,6 +36,8 @@ def rows_by_mailbox(shape: str, scale: float = 1.0) -> list[int]:
         "20 x 5k": [5_000] * 20,
         "10 x 9.5k + 5k x 20": [9_500] * 10 + [20] * some,
         "single 2k": [2_000],
+        "100 x 40": [40] * 100,
+        "150 x 40": [40] * 150,
     }[shape]
     random.Random(3).shuffle(job)
     if len(job) > 1:

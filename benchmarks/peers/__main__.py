@@ -1,16 +1,20 @@
 """Purge the same rows with other Graph clients that a user might choose, against the same service, in the same run.
 
     python -m pip install -e '.[fast,peers]'            (the other clients, for this benchmark only)
-    python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about nine minutes)
-    python -m benchmarks.peers --full                   (20,000 rows, both kinds of service, sorted and shuffled; some three hours)
-    python -m benchmarks.peers --dispatch all --order shuffled --json out.json
+    python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about ten minutes)
+    python -m benchmarks.peers --full                   (20,000 rows, every case; some four hours)
+    python -m benchmarks.peers --dispatch all --order shuffled --faults many --no-serial --json out.json
 
 With one connection every client purges a tenth of the rows, because its pace does not change. Each client is a
 process of its own. The simulated tenant is another process, new for each client, and throttles as Graph does. Rows
 per second count the whole process, including its start. *Lost* are rows that still exist although the client has
 ended, and rows about which it cannot tell what became of them. *Refused* are the 429s that the tenant gave for a
-mailbox's limits (not those injected as faults). Clients that are not installed are left out with a sentence. Needs a
-POSIX system.
+mailbox's limits (not those injected as faults). Faults are those of `benchmarks.fault_levels` without calls that hang,
+because some clients would wait for ever.
+
+The last table has a line for each case: us against the best other client, both with 16 connections, beside us with
+the 64 of our defaults. Its *lost* and *refused* are those of both of our runs. Clients that are not installed are left
+out with a sentence. Needs a POSIX system.
 """
 
 from __future__ import annotations
@@ -22,72 +26,35 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import processes
+from benchmarks.fault_levels import LEVELS, PROBABILITIES
+from benchmarks.peers.cells import CONNECTIONS, DEFAULT_CONNECTIONS, OURS, Case, Found, cells_of, table_of
 from benchmarks.peers.task import GONE
 from benchmarks.tenant import Row, Service, read_rows, rows_of, serving, write_rows
-from purgeengine.core.forecast.latency import Dispatch
 
-OURS = "purgeengine"
 OTHERS = {
     "msgraph-sdk": ("msgraph", "benchmarks.peers.msgraph_client"),
     "office365-rest-python-client": ("office365", "benchmarks.peers.office365_client"),
 }
 """For each client, the package that must be installed, and the script."""
 SERIAL = 1
-CONNECTIONS = 16
 MAILBOX_ROWS = 40
 QUICK_ROWS, FULL_ROWS = 6_000, 20_000
 SERIAL_PART = 10
 """With one connection, one row in this many is purged."""
-A_FEW_FAULTS = 0.01
-"""Probability of each fault in `benchmarks.tenant.A_FEW`: five of a hundred calls suffer, and two of a hundred rows."""
 TIMEOUT_S = 1_800.0
 AIM_TIMES = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A service and the order of the rows, equal for all clients."""
-
-    rows: int
-    dispatch: Dispatch
-    order: str
-    fault_p: float
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The result of one client."""
-
-    case: Case
-    client: str
-    connections: int
-    rows: int
-    wall_s: float
-    cpu_s: float
-    rows_per_s: float
-    """Rows that are gone, for each second of the process."""
-    lost: int
-    still_exist: int
-    untold: int
-    """Rows about which the client cannot tell what became of them."""
-    wrongly_gone: int
-    """Rows that the client calls gone although they still exist."""
-    refused: int
-    calls: int
-    record: str
-    code: int | None
 
 
 def measure(case: Case, client: str, connections: int, source: Path) -> Found:
     """Measure one client, on a tenant of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), source, case.dispatch, fault_p=case.fault_p) as service,
+        serving(Path(folder), source, case.dispatch, fault_p=PROBABILITIES[case.faults]) as service,
     ):
         run = purge_with_ours if client == OURS else purge_with_other
         ended, told = run(client, connections, source, service, Path(folder))
@@ -155,8 +122,8 @@ def cases(arguments: argparse.Namespace) -> Iterator[Case]:
     full = arguments.full
     for dispatch in arguments.dispatch or (["four", "all"] if full else ["four"]):
         for order in arguments.order or (["sorted", "shuffled"] if full else ["sorted"]):
-            for fault_p in (0.0, A_FEW_FAULTS):
-                yield Case(arguments.rows or (FULL_ROWS if full else QUICK_ROWS), dispatch, order, fault_p)
+            for faults in arguments.faults or (LEVELS if full else ["none", "few"]):
+                yield Case(arguments.rows or (FULL_ROWS if full else QUICK_ROWS), dispatch, order, faults)
 
 
 def clients() -> list[str]:
@@ -176,25 +143,34 @@ def main() -> None:
     parser.add_argument("--rows", type=int)
     parser.add_argument("--dispatch", action="append", choices=["four", "all"], help="how the service runs a batch")
     parser.add_argument("--order", action="append", choices=["sorted", "shuffled"], help="of the rows, by mailbox")
+    parser.add_argument("--faults", action="append", choices=LEVELS, help="how often things fail; may be given again")
+    parser.add_argument("--no-serial", action="store_true", help="leave out the runs with one connection")
     parser.add_argument("--json", type=Path, help="the figures as a file")
     arguments = parser.parse_args()
     names, found = clients(), []
     for case in cases(arguments):
         of_case = []
-        print(
-            f"\n{case.rows:,} rows, {case.order}; service: {case.dispatch}; {'a few' if case.fault_p else 'no'} faults"
-        )
+        print(f"\n{case.rows:,} rows, {case.order}; service: {case.dispatch}; faults: {case.faults}")
         print(f"{'client':30} {'conns':>5} {'time':>8} {'rows/s':>7} {'lost':>6} {'refused':>7} {'calls':>6}  record")
         with tempfile.TemporaryDirectory() as folder:
-            for connections, rows in ((SERIAL, case.rows // SERIAL_PART), (CONNECTIONS, case.rows)):
+            for client, connections, rows in runs(names, case.rows, serial=not arguments.no_serial):
                 source = write_rows(Path(folder) / f"{rows}.csv", ordered(rows, case.order))
-                for client in names:
-                    of_case.append(measure(case, client, connections, source))
-                    show(of_case[-1])
+                of_case.append(measure(case, client, connections, source))
+                show(of_case[-1])
         compare(of_case)
         found += of_case
+    if cells := cells_of(found):
+        print(f"\nAll cells, {CONNECTIONS} connections, rows/s:\n{table_of(cells)}")
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(one) for one in found], indent=2), encoding="utf-8")
+
+
+def runs(names: list[str], rows: int, *, serial: bool) -> Iterator[tuple[str, int, int]]:
+    """Yield the runs of a case as (client, connections, rows)."""
+    if serial:
+        yield from ((client, SERIAL, rows // SERIAL_PART) for client in names)
+    yield from ((client, CONNECTIONS, rows) for client in names)
+    yield OURS, DEFAULT_CONNECTIONS, rows
 
 
 def ordered(count: int, order: str) -> list[Row]:
@@ -216,18 +192,13 @@ def show(one: Found) -> None:
 
 
 def compare(found: list[Found]) -> None:
-    """Print how much faster we are than each serial client, and than the best other client with as many connections."""
+    """Print how much faster we are than each serial client."""
     ours = {one.connections: one.rows_per_s for one in found if one.client == OURS}
     others = [one for one in found if one.client != OURS]
     for one in (one for one in others if one.connections == SERIAL):
         print(
             f"{OURS} is {ours[CONNECTIONS] / one.rows_per_s:.1f} times as fast as serial {one.client} (aim: {AIM_TIMES:.0f}), "
             f"and {ours[SERIAL] / one.rows_per_s:.2f} times with one connection as well"
-        )
-    if others:
-        best = max((one for one in others if one.connections == CONNECTIONS), key=lambda one: one.rows_per_s)
-        print(
-            f"{OURS} is {ours[CONNECTIONS] / best.rows_per_s:.2f} times as fast as the best at {CONNECTIONS}, {best.client}"
         )
 
 

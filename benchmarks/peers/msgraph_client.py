@@ -17,11 +17,7 @@ from msgraph import GraphRequestAdapter, GraphServiceClient
 from msgraph_core.requests.batch_request_content import BatchRequestContent
 from msgraph_core.requests.batch_request_item import BatchRequestItem
 
-from benchmarks.peers.task import ATTEMPTS, FOR_NOW, Task, read_task
-
-BACKOFF_S = 1.0
-"""Seconds to wait if no ``Retry-After`` is given. Doubled from attempt to attempt, up to 30 s."""
-BACKOFF_S_MAX = 30.0
+from benchmarks.peers.task import ATTEMPTS, FOR_NOW, Task, backoff_s, read_task, wait_in
 
 
 class StaticToken:
@@ -71,7 +67,7 @@ async def purge(client: GraphServiceClient, task: Task, chunk: range) -> None:
     pending = list(chunk)
     for attempt in range(ATTEMPTS):
         batch = BatchRequestContent({item.id: item for item in items_of(client, task, pending)})
-        wait_s = min(BACKOFF_S_MAX, BACKOFF_S * 2**attempt)
+        wait_s = backoff_s(attempt)
         try:
             answer = await client.batch.post(batch)
         except Exception:  # an APIError, an error of httpx, or of parsing half an answer
@@ -82,8 +78,9 @@ async def purge(client: GraphServiceClient, task: Task, chunk: range) -> None:
             for item in (answer.responses or {}).values():
                 task.told[int(item.id)] = item.status
                 headers = {name.lower(): value for name, value in (item.headers or {}).items()}
-                if item.status in FOR_NOW and headers.get("retry-after", "").isdigit():
-                    waits_s.append(float(headers["retry-after"]))
+                asked_s = wait_in(headers.get("retry-after", ""))
+                if item.status in FOR_NOW and asked_s is not None:
+                    waits_s.append(asked_s)
             pending = [number for number in pending if task.told[number] is None or task.told[number] in FOR_NOW]
             wait_s = max(waits_s, default=wait_s)
         if not pending:

@@ -2,11 +2,13 @@
 
 A careful user would write it so from the library's documentation. The library itself repeats temporary refusals five
 times, and waits as told; `collect_batch_failures` tells which rows failed in the end. Each batch is executed alone,
-because an exception ends everything in one `execute_batch`. Each thread has a client of its own.
+because an exception ends everything in one `execute_batch`. Rows that failed for now, and rows of calls that broke, are
+sent again by the script, as in the script of the other client.
 """
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import local
 from typing import Any
@@ -15,7 +17,7 @@ from office365.azure_env import _ENDPOINTS, AzureEnvironment
 from office365.graph_client import GraphClient
 from office365.runtime.odata.v4.batch_request import ODataV4BatchRequest
 
-from benchmarks.peers.task import ITEMS, Task, read_task
+from benchmarks.peers.task import ATTEMPTS, FOR_NOW, ITEMS, Task, backoff_s, read_task
 
 PURGED = 204
 
@@ -33,10 +35,36 @@ def give_bodies() -> None:
     ODataV4BatchRequest._normalize_request = staticmethod(with_body)
 
 
-def purge(client: GraphClient, task: Task, chunk: range) -> None:
-    """Send one batch, and keep the last answer to each row."""
+class Purger(local):
+    """Sends batches by a client that each thread has for itself, and opens another one when something broke."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._client: GraphClient | None = None
+
+    def purge(self, chunk: range) -> None:
+        """Send one batch until every row of it has a final answer, or the attempts are used up."""
+        task, pending = self._task, list(chunk)
+        for attempt in range(ATTEMPTS):
+            self._client = self._client or open_client(task.token)
+            if not send(self._client, task, pending):
+                self._client = None
+            pending = [number for number in pending if task.told[number] is None or task.told[number] in FOR_NOW]
+            if not pending:
+                return
+            time.sleep(backoff_s(attempt))
+
+
+def open_client(token: str) -> GraphClient:
+    """Return a client that has its token already."""
+    return GraphClient(token_callback=lambda: {"token_type": "Bearer", "access_token": token})
+
+
+def send(client: GraphClient, task: Task, rows: list[int]) -> bool:
+    """Send rows as one batch, and keep the last answer to each. Return False if something broke."""
     numbers = {}
-    for number in chunk:
+    for number in rows:
+        task.told[number] = None  # an earlier answer may no longer be true
         user, _, contact = task.rows[number]
         client.users[user].contacts[contact].permanent_delete()
         numbers[id(client.last_query)] = number
@@ -44,12 +72,12 @@ def purge(client: GraphClient, task: Task, chunk: range) -> None:
         try:
             client.execute_batch(items_per_batch=ITEMS)
         except Exception:  # a connection that broke too often, or half an answer: nobody knows how far it came
-            pass
-        else:
-            for number in chunk:
-                task.told[number] = PURGED
+            return False
+        for number in rows:
+            task.told[number] = PURGED
         for query, error in failures:
             task.told[numbers[id(query)]] = error.response.status_code if error.response is not None else None
+    return True
 
 
 def main() -> None:
@@ -57,15 +85,8 @@ def main() -> None:
     task = read_task()
     _ENDPOINTS[AzureEnvironment.Global]["graph"] = task.url
     give_bodies()
-    own = local()
-
-    def work(chunk: range) -> None:
-        if not hasattr(own, "client"):
-            own.client = GraphClient(token_callback=lambda: {"token_type": "Bearer", "access_token": task.token})
-        purge(own.client, task, chunk)
-
     with ThreadPoolExecutor(task.connections) as threads:
-        list(threads.map(work, task.chunks()))
+        list(threads.map(Purger(task).purge, task.chunks()))
     task.report()
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from benchmarks.tenant import Row, read_rows
@@ -14,6 +16,9 @@ ITEMS = 20
 ATTEMPTS = 10
 """How often a careful script sends a row that is refused temporarily, if its library leaves that to the script."""
 FOR_NOW = frozenset({408, 429, 500, 502, 503, 504, 509})
+BACKOFF_S = 1.0
+"""Seconds to wait if no ``Retry-After`` is given. Doubled from attempt to attempt, up to 30 s."""
+BACKOFF_S_MAX = 30.0
 GONE = frozenset({204, 404})
 
 
@@ -34,6 +39,23 @@ class Task:
     def report(self) -> None:
         """Print what is known. A user would not write this part."""
         print(json.dumps({"told": self.told}))
+
+
+def backoff_s(attempt: int) -> float:
+    """Return the seconds to wait after an attempt, counted from 0."""
+    return min(BACKOFF_S_MAX, BACKOFF_S * 2.0**attempt)
+
+
+def wait_in(retry_after: str) -> float | None:
+    """Return the seconds that a ``Retry-After`` asks for: a number or a date. None if it is neither."""
+    try:
+        return float(retry_after)
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None
 
 
 def read_task() -> Task:

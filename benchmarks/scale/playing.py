@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.makespan.engine import Watcher, play
+from benchmarks.makespan.engine import Watcher, Wire, play
 from benchmarks.makespan.service import Service
 from purgeengine.core.forecast.latency import Latency
 from purgeengine.core.messages import Entry, Settled
@@ -105,5 +105,5 @@ def play_ledger(folder: Path, share: float, dispatch: Any) -> Played:
             Latency(), dispatch, window_requests=limits.mailbox_requests, window_s=limits.mailbox_window_s
         )
         recording = _Recording(ledger, at_s, wanted)
-        makespan_s = play(scheduler, mailboxes, service, recording)
+        makespan_s = play(scheduler, mailboxes, Wire(service, recording), recording)
         return Played(makespan_s, service.calls, recording.settled)

@@ -180,6 +180,12 @@ class RunBlocked(NamedTuple):
     for_s: float
 
 
+class AppLimited(NamedTuple):
+    """Graph takes at most about ``per_s`` requests a second from the whole app. 0 if no such limit is known any more."""
+
+    per_s: float
+
+
 class MailboxClosed(NamedTuple):
     """Every row of the mailbox that was never sent is skipped, because of ``reply``. ``skipped`` is the number of such rows."""
 
@@ -188,7 +194,7 @@ class MailboxClosed(NamedTuple):
     skipped: int = 0
 
 
-Entry = BatchSent | BatchEnded | Returned | Settled | MailboxBlocked | RunBlocked | MailboxClosed
+Entry = BatchSent | BatchEnded | Returned | Settled | MailboxBlocked | RunBlocked | AppLimited | MailboxClosed
 
 # -------------------------------------------------------------------------------------------------------- commands
 

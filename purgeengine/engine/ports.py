@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from purgeengine.core.graph.operations import Operation
+from purgeengine.core.limits.app_rate import LearnedRate
 from purgeengine.core.messages import Entry, MailboxOpened, SendWindow
 from purgeengine.core.model import FolderRows
 from purgeengine.errors import PurgeEngineError
@@ -88,6 +89,10 @@ class PriorRuns(Protocol):
 
     def run_blocked_for_s(self, now_utc_ms: int) -> float:
         """Return the seconds left of a wait that Graph asked of the whole app."""
+        ...
+
+    def learned_rate(self, now_utc_ms: int) -> LearnedRate | None:
+        """Return how many requests a second Graph took from the whole app, and when that was found. None if no limit is known."""
         ...
 
     def slowest_call_s(self) -> float | None:

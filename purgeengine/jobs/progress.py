@@ -78,6 +78,8 @@ class Progress:
     """Calls to Graph in this run so far. One call carries one batch."""
     throttled_mailboxes: int
     """Mailboxes that are waiting because Graph throttled them."""
+    app_limit_per_s: float | None
+    """Requests per second that Graph takes from the whole app, as the run has found out. None if it has met no such limit."""
     blocked_for_s: float
     """Seconds for which nothing will be sent at all, because Graph asked the app to wait or does not answer. Otherwise 0."""
     elapsed_s: float
@@ -96,6 +98,7 @@ class Progress:
             per_s=standing.rate,
             calls=tally.calls,
             throttled_mailboxes=view.throttled_mailboxes(),
+            app_limit_per_s=view.app_limit_per_s,
             blocked_for_s=view.blocked_for_s,
             elapsed_s=standing.elapsed_s,
             left_s=standing.left_s,

@@ -201,6 +201,7 @@ class Purge:
             calls=tally.calls,
             requests=tally.requests,
             throttled=scheduler.view.throttled if scheduler else 0,
+            app_limit_per_s=scheduler.view.app_limit_per_s if scheduler else None,
             lost_calls=tally.lost_calls,
             closed_mailboxes=tally.closed_mailboxes,
             settled_now=tally.settled_now.total(),

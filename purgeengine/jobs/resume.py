@@ -55,6 +55,7 @@ def take_up(
         rows_left=ledger.rows_left(),
         operation=ledger.deletion,
         token_renewable=token_renewable,
+        learned_rate=ledger.learned_rate(now_utc_ms),
     )
     mailboxes = ledger.mailboxes(
         now_utc_ms=now_utc_ms,

@@ -52,6 +52,8 @@ class Summary:
     """How many rows of one mailbox share a batch: 4 or 20. None if that was not decided or nothing was sent."""
     action: Action = Action.PERMANENT_DELETE
     """What was done to the contacts."""
+    app_limit_per_s: float | None = None
+    """Requests per second that Graph took from the whole app at the end of the run. None if the run met no such limit."""
     held_s: float = 0.0
     """Seconds of ``duration_s`` in which ``hours`` did not allow the run to send."""
     absence: Absence | None = None
@@ -84,6 +86,7 @@ class Summary:
             "calls": self.calls,
             "requests": self.requests,
             "throttled": self.throttled,
+            "app_limit_per_s": None if self.app_limit_per_s is None else round(self.app_limit_per_s, 1),
             "lost_calls": self.lost_calls,
             "closed_mailboxes": self.closed_mailboxes,
             "settled_now": self.settled_now,

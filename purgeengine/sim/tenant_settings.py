@@ -29,6 +29,15 @@ class TenantSettings:
     """Length in seconds of the sliding window of ``mailbox_requests``."""
     concurrency_retry_after_s: float = 1.0
     """Seconds to wait after a refusal for concurrency: 1 s in the samples that users published."""
+    app_requests: int | None = None
+    """Requests of the app over all mailboxes in any ``app_window_s``, refused ones included. None for no such limit.
+
+    One more is refused by itself (429), and the other requests of its batch go on.
+    """
+    app_window_s: float = 5.0
+    """Length in seconds of the sliding window of ``app_requests``."""
+    app_retry_after_s: float = 1.0
+    """Seconds to wait after a refusal for the limit of the app."""
     dispatch: Dispatch = "four"
     """How the sub-requests of an unordered batch run.
 
@@ -67,6 +76,8 @@ class TenantSettings:
             ("mailbox_concurrent_max", self.mailbox_concurrent_max),
             ("mailbox_requests", 1 if self.mailbox_requests is None else self.mailbox_requests),
             ("mailbox_window_s", self.mailbox_window_s),
+            ("app_requests", 1 if self.app_requests is None else self.app_requests),
+            ("app_window_s", self.app_window_s),
         )
         for name, value in positive:
             if value <= 0:

@@ -15,7 +15,7 @@ from purgeengine.jobs.progress import Progress
 
 def a_progress(calls: int) -> Progress:
     """One that can be told from the others."""
-    return Progress(10, {}, 10, 0.0, calls, 0, 0.0, 0.0, None)
+    return Progress(10, {}, 10, 0.0, calls, 0, None, 0.0, 0.0, None)
 
 
 def test_a_slow_caller_is_told_the_latest_only() -> None:

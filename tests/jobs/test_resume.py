@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from purgeengine.core.graph.operations import PERMANENT, Operation
+from purgeengine.core.limits.app_rate import LearnedRate
 from purgeengine.core.messages import InputEnded, MailboxOpened, Send
 from purgeengine.errors import RunStopped
 from purgeengine.jobs.resume import take_up
@@ -31,6 +32,7 @@ class Left:
     opened: list[MailboxOpened] = field(default_factory=lambda: [MailboxOpened(0, 0, 4)])
     next_batch_number: int = 1
     blocked_s: float = 0.0
+    learned: LearnedRate | None = None
     slowest_s: float | None = None
     answered: int = 0
     deletion: Operation = PERMANENT
@@ -45,6 +47,9 @@ class Left:
 
     def slowest_call_s(self) -> float | None:
         return self.slowest_s
+
+    def learned_rate(self, now_utc_ms: int) -> LearnedRate | None:
+        return self.learned
 
     def answered_calls(self) -> int:
         return self.answered

@@ -182,6 +182,8 @@ class Judge:
                 # an answer was not recorded, was contradicted, or its call never arrived or was refused as a whole
                 continue
             before = said[:-1]
+            if any(entry.client_request_id in world.given_up for entry in said):
+                continue  # an answer came late, when the row had been sent again
             assert not all(entry.answered and entry.status in CLEARLY_NOT_DONE for entry in before), (
                 f"{world}: row {row}: no earlier sending can have done it"
             )
@@ -217,12 +219,28 @@ class Judge:
         )  # the client learnt nothing from these
         probing = 72 * (1 + world.deaths) + unseen if deceived else 0
         assert counters.refused_concurrency <= probing, f"{world}: {counters}"
+        refusals = self._app_refusals_allowed()
+        assert counters.refused_app <= refusals, (
+            f"{world}: {counters.refused_app} refused by the app's limit, not {refusals}"
+        )
         assert counters.refused_rate == 0, f"{world}: the window was overrun: {counters}"
         if not world.answers_lost_in_death:  # a process that died with the answer in hand cannot know the wait in it
             assert counters.early_retries == counters.early_calls == 0, (
                 f"{world}: a Retry-After was cut short: {counters}"
             )
         assert counters.violations == 0, f"{world}: {world.tenant.violations[:1]}"
+
+    def _app_refusals_allowed(self) -> int:
+        """Return how many rows the limit of the whole app may refuse: one for each row, and what no client can know before.
+
+        Each process may find all its batches in flight refused before the first answer tells it. If most rows are refused
+        by chance as well, no rate helps for as long as that lasts, and each mailbox waits on its own.
+        """
+        world = self._world
+        limits = world.scenario.limits
+        at_once = limits.connections * limits.batch_items_max
+        deceived = len(world.tenant.log) // 2 if world.scenario.faults.item_throttled_before > 0.25 else 0
+        return len(world.rows) + at_once * (1 + world.deaths) + deceived
 
     def _it_ended_in_time(self) -> None:
         """Check that once the faults have stopped, only the limits take time: no deadlock, no livelock."""
@@ -236,5 +254,8 @@ class Judge:
         windows = max(most_asked, (2 + world.broken_off) * largest) // scenario.limits.mailbox_requests
         calls = sum(scenario.rows_by_mailbox) / scenario.limits.connections / 4
         work_s = max(CALL_S * ceil(largest / 4), CALL_S * calls) + 2 * windows * scenario.limits.mailbox_window_s
+        settings = scenario.settings
+        if settings.app_requests is not None:
+            work_s += 3.0 * len(world.tenant.log) * settings.app_window_s / settings.app_requests
         took_s = world.duration_s - world.faults_ended_at - sum(for_s for _, for_s in scenario.suspensions)
         assert took_s <= SLACK_S + 1.2 * work_s, f"{world}: {took_s:.0f} s after the last fault"

@@ -120,7 +120,7 @@ def chaos(seed: int) -> Scenario:
         seed=seed,
         rows_by_mailbox=tuple(rng.choice(jobs)),
         limits=Limits(connections=_connections(rng, seed), fanout=fanout, mailbox_requests=window),
-        settings=TenantSettings(dispatch=dispatch, mailbox_requests=window),
+        settings=_app_limit(seed, TenantSettings(dispatch=dispatch, mailbox_requests=window)),
         faults=_throttling(seed, _faults(rng, habits=dispatch == "four")),
         chaos_s=rng.choice([20.0, 60.0, 300.0]),
         absent=rng.choice([0.0, 0.1, 0.5]),
@@ -145,7 +145,7 @@ def crashing(seed: int) -> Scenario:
         seed=seed,
         rows_by_mailbox=tuple(rng.choice(jobs)),
         limits=Limits(connections=_connections(rng, seed), fanout=rng.choice(["auto", 4, 20]), mailbox_requests=window),
-        settings=TenantSettings(dispatch="four", mailbox_requests=window),
+        settings=_app_limit(seed, TenantSettings(dispatch="four", mailbox_requests=window)),
         faults=_throttling(seed, rng.choice([Faults(), _faults(rng)])),
         chaos_s=rng.choice([20.0, 60.0]),
         absent=rng.choice([0.0, 0.2]),
@@ -164,6 +164,15 @@ def crashing(seed: int) -> Scenario:
         id_type=rng.choice(list(IdType)),
         **_names(rng),
     )
+
+
+def _app_limit(seed: int, settings: TenantSettings) -> TenantSettings:
+    """Let every eighth service limit the app as a whole. It is drawn apart, so that all other draws stay the same."""
+    rng = random.Random(f"app limit {seed}")
+    if rng.random() >= 0.125:
+        return settings
+    requests, window_s = rng.choice([(100, 5.0), (400, 10.0), (60, 1.0)])
+    return replace(settings, app_requests=requests, app_window_s=window_s)
 
 
 def _connections(rng: random.Random, seed: int) -> int:

@@ -19,7 +19,7 @@ from random import Random
 from typing import Any
 
 from purgeengine.core.graph.operations import IdType, deletion_by
-from purgeengine.core.messages import BatchEnded, Entry, Settled
+from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Settled
 from purgeengine.core.model import Item, Outcome
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.edges.ledger import Ledger
@@ -86,6 +86,7 @@ class MortalLedger:
         await asyncio.sleep(0.001)
         self._mortality.step()
         self._ledger.write(entries, at_utc_ms)
+        self._world.notes_given_up(entries)
         self._mortality.step()
         settled = [row for entry in entries if isinstance(entry, Settled) for row in entry.each()]
         rows = self._ledger.rows_of([entry.position for entry in settled])
@@ -183,6 +184,9 @@ class World:
         """Batches that have left, by their client request ids."""
         self.answered: set[str] = set()
         """Batches whose answer reached us."""
+        self.given_up: set[str] = set()
+        """Batches that were recorded as ended without an answer. Their answer may have come later."""
+        self._ids: dict[int, str] = {}
         self.calls = 0
         self.duration_s = 0.0
         self.faults_ended_at: float | None = None
@@ -243,6 +247,14 @@ class World:
         if ledger is not None:
             ledger.close()
 
+    def notes_given_up(self, entries: Sequence[Entry]) -> None:
+        """Note which batches the ledger records as ended without an answer."""
+        for entry in entries:
+            if isinstance(entry, BatchSent):
+                self._ids[entry.batch] = entry.client_request_id
+            elif isinstance(entry, BatchEnded) and entry.status is None:
+                self.given_up.add(self._ids.get(entry.batch, ""))
+
     def mortality(self, dies_at_step: int | None) -> Mortality:
         """Return what ends the next process."""
         return Mortality(dies_at_step)
@@ -269,6 +281,7 @@ class World:
         for at_s, for_s in self.scenario.suspensions:
             if at_s > started_at:
                 loop.call_at(at_s - started_at, loop.jump, for_s)  # type: ignore[attr-defined]
+        ledger.begin(round(clock.utc() * 1000), {})
         self.tokens = SimulatedTokens(self.login, clock, started_at)
         counts = ledger.counts()
         self.tally = Tally(counts.rows, counts.outcomes)

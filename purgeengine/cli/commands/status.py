@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.advice import advice_for, advice_lines
-from purgeengine.words import counted, duration, number, rate
+from purgeengine.words import counted, duration, limits_the_app, number, rate
 
 EPILOG = """\b
 Examples:
@@ -49,6 +50,7 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         counts, pace, calls = review.counts, reader.pace(), reader.batches()
         advice = advice_for([review.situation(folder)], windows=os.name == "nt")
         mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
+        limit = reader.app_limit()
         complete = counts.waiting + counts.in_doubt == 0
         if as_json:
             found: dict[str, Any] = {
@@ -60,6 +62,7 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
                 "complete": complete,
                 "pace": pace,
                 "batches": calls,
+                "app_limit": None if limit is None else {"per_s": limit.per_s, "at_ms": limit.at_ms},
                 "worst_mailboxes": mailboxes,
                 "failures": failures,
                 "nothing_found": None if review.absence is None else review.absence.as_json(),
@@ -72,6 +75,8 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):
         click.echo(line)
     click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
+    if limit is not None:
+        click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
     if not complete and pace.per_s:
         click.echo(f"{rate(pace.per_s)}, about {duration(counts.waiting / pace.per_s)} left")
     for failure in failures:

@@ -9,7 +9,7 @@ from typing import TextIO
 from purgeengine import logs
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
-from purgeengine.words import duration, number, rate
+from purgeengine.words import duration, limits_the_app, number, rate
 
 REFRESH_S = 0.25
 """Seconds between two redraws of a terminal: short enough to look live, at a fraction of a per cent of a core."""
@@ -60,6 +60,9 @@ class Events:
             items_per_s=round(standing.rate, 1),
             throttled_mailboxes=scheduler.view.throttled_mailboxes(),
             blocked_for_s=round(scheduler.view.blocked_for_s, 3),
+            app_limit_per_s=None
+            if scheduler.view.app_limit_per_s is None
+            else round(scheduler.view.app_limit_per_s, 1),
             held_for_s=None if scheduler.view.held_for_s is None else round(scheduler.view.held_for_s),
             elapsed_s=round(standing.elapsed_s, 1),
             left_s=None if left_s is None else round(left_s, 1),
@@ -109,6 +112,8 @@ def figures(standing: RunProgress) -> str:
     parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
     if throttled := scheduler.view.throttled_mailboxes():
         parts.append(f"throttled mailboxes {throttled}")
+    if (per_s := scheduler.view.app_limit_per_s) is not None:
+        parts.append(limits_the_app(per_s))
     if scheduler.view.blocked_for_s >= 1:
         why = "before Graph is tried again" if scheduler.view.unanswered else "as Graph asked"
         parts.append(f"waiting {duration(scheduler.view.blocked_for_s)} {why}")

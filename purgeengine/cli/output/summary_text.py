@@ -16,7 +16,7 @@ from purgeengine.core.policy.absent_rows import Absence
 from purgeengine.core.policy.advice import HIDDEN_NAME, advice_lines
 from purgeengine.core.policy.shell import quoted
 from purgeengine.jobs.summary import Summary
-from purgeengine.words import counted, duration, number, rate, times
+from purgeengine.words import counted, duration, limits_the_app, number, rate, times
 
 MEANINGS = {
     Outcome.PURGED: "permanently deleted",
@@ -38,6 +38,8 @@ PURGED_BY = {
 
 LINE_LENGTH_MAX = 500
 """Most characters of a line with text from a ledger: enough for a code and a message. The ledger may be somebody else's."""
+APP_LIMIT_MEANS = "More connections do not help; other programs that use the same app share this limit."
+"""What a limit of the whole app means for the next run."""
 LEAST_TOLD_S = 1.0
 """The summary shows no lower bound under this many seconds, because starting and ending take most of so short a run."""
 
@@ -59,6 +61,8 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
         f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({rate(per_s)}), "
         f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost"
     )
+    if summary.app_limit_per_s is not None:
+        click.echo(f"{limits_the_app(summary.app_limit_per_s)}. {APP_LIMIT_MEANS}")
     if (closeness := summary.closeness) is not None and closeness.least_s >= LEAST_TOLD_S:
         click.echo(closeness_line(summary, closeness))
     if summary.stopped:

@@ -16,10 +16,25 @@ class TokenBucket:
         self._left = burst
         self._at = now
 
+    @property
+    def at(self) -> float:
+        """When it was refilled last, in monotonic seconds."""
+        return self._at
+
     def refill(self, now: float) -> None:
         """Add what the bucket has gained until ``now`` (monotonic seconds)."""
         self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
         self._at = now
+
+    def change(self, per_s: float, burst: float) -> None:
+        """Fill at another rate from the last `refill` on, and hold at most ``burst`` requests."""
+        self._per_s = per_s
+        self._burst = burst
+        self._left = min(self._left, burst)
+
+    def idle_s(self, now: float) -> float:
+        """Return for how many of the seconds since the last `refill` the bucket was full, so that the rate held nothing back."""
+        return max(0.0, now - self._at - (self._burst - self._left) / self._per_s)
 
     def covers(self, requests: int) -> bool:
         """Return True if ``requests`` may leave, as of the last `refill`."""

@@ -26,7 +26,7 @@ from purgeengine.core.messages import (
 from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Reply
 from purgeengine.core.scheduling.batching import Batching
 from purgeengine.core.scheduling.experience import PATIENT_ANSWERS_MAX
-from purgeengine.core.scheduling.flight import Flight
+from purgeengine.core.scheduling.flight import Flight, is_app_to_blame
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.settlement import Settlement, Settler
 from purgeengine.core.scheduling.token_watch import TokenStep, TokenWatch
@@ -145,11 +145,15 @@ class BatchResults:
         if self._cooldown.timed(now - flight.sent_at):
             self._open_mailboxes.reconsider(now)
         waits, halts = self._asked_to_wait(answer.outer, now)
+        rate, fanout = self._batching.app_rate, self._batching.fanout
+        flight.app_too_fast = is_app_to_blame(rate, flight, answer, now, fanout.decided)
         settlement = self._settler.settle(flight, answer, now)
-        if not flight.batch.lane:
+        if flight.app_too_fast:
+            self._forget_probes(flight)
+        elif not flight.batch.lane:
             throttled = settlement.news.throttled
             for index, (_, attempts) in enumerate(flight.shares):
-                self._batching.fanout.answered(len(attempts), throttled[index] if throttled else 0)
+                fanout.answered(len(attempts), throttled[index] if throttled else 0)
         self._time(flight, settlement, now, in_flight)
         return Result(settlement, waits, halts + self._heed(flight, settlement, answer.claims, now))
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from purgeengine.core.forecast.call_times import CallTimes
 from purgeengine.core.forecast.shapes import CallKinds
+from purgeengine.core.limits.app_rate import AppRate
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.limits.fanout import FanoutProbe
 from purgeengine.core.limits.lost_calls import LostCallCooldown
@@ -49,6 +50,7 @@ class Batching:
         now: float,
         first_batch: int,
         unread: int,
+        app_rate: AppRate,
     ) -> None:
         self.fanout = FanoutProbe(limits.fanout, limits.mailbox_concurrent_max, limits.batch_items_max)
         self.plan = CriticalPlan(limits, rng, call_times)
@@ -56,6 +58,7 @@ class Batching:
         """True while lanes may be used. It turns false once Graph has refused a lane as a whole."""
         self.unread = unread
         """Rows of mailboxes that are not open yet."""
+        self.app_rate = app_rate
         self._limits = limits
         self._rng = rng
         self._open_mailboxes = open_mailboxes
@@ -73,12 +76,14 @@ class Batching:
     @property
     def allowed(self) -> bool:
         """True if the app's rate allows another batch, as of the last `refill`."""
-        return self._bucket.covers(self._limits.batch_items_max)
+        return self._bucket.covers(self._limits.batch_items_max) and self.app_rate.allowed
 
     @property
     def wakes_at(self) -> float:
         """The next time a batch could be sent, in monotonic seconds; `inf` if only an event can change that."""
-        allowed_at = inf if self.allowed else self._bucket.covers_at(self._limits.batch_items_max)
+        allowed_at = inf
+        if not self.allowed:
+            allowed_at = max(self._bucket.covers_at(self._limits.batch_items_max), self.app_rate.allowed_at)
         return min(allowed_at, inf if self._fill_until is None else self._fill_until)
 
     @property
@@ -90,6 +95,7 @@ class Batching:
     def refill(self, now: float) -> None:
         """Add what the rate has gained until ``now`` (monotonic seconds)."""
         self._bucket.refill(now)
+        self.app_rate.refill(now)
 
     def landed(self, flight: Flight, *, lost: bool) -> None:
         """Record that a batch has ended, perhaps with its answer ``lost``. Its mailboxes have recorded it before."""
@@ -105,10 +111,11 @@ class Batching:
         for mailbox in self._open_mailboxes.alone(now):
             return self._flight([(mailbox, mailbox.draw_alone(now))], now, token_generation)
         plan = self._plan_now(now)
+        rows_max = min(self._limits.batch_items_max, self.app_rate.rows_max)
         chosen = choose(
             self._open_mailboxes.ready,
             now,
-            self._limits.batch_items_max,
+            rows_max,
             self.fanout.first_width,
             self.fanout.width,
             plan,
@@ -119,14 +126,14 @@ class Batching:
             self._open_mailboxes.place(mailbox, now)
         if chosen.lane is not None:
             self._in_lanes += not chosen.lane.lanes
-            shares = [(chosen.lane, chosen.lane.draw_lane(self.plan.lane_rows_max, now))]
+            shares = [(chosen.lane, chosen.lane.draw_lane(min(self.plan.lane_rows_max, rows_max), now))]
             flight = self._flight(shares, now, token_generation, lane=True)
             self._open_mailboxes.place(chosen.lane, now)
             return flight
         if not chosen.shares:
             self._fill_until = None  # no batch waits for more rows, so that no timer is needed
             return None
-        if self._waits_for_company(chosen, now, others_in_flight):
+        if self._waits_for_company(chosen, rows_max, now, others_in_flight):
             return None
         shares = [(mailbox, mailbox.draw(count, now)) for mailbox, count in chosen.shares]
         flight = self._flight(shares, now, token_generation)
@@ -154,9 +161,9 @@ class Batching:
             return False
         return plan.dispatch == "all" or plan.ends_within(COOLDOWNS_TO_SPREAD * self._cooldown.length_s, now)
 
-    def _waits_for_company(self, chosen: Chosen, now: float, others_in_flight: bool) -> bool:
+    def _waits_for_company(self, chosen: Chosen, rows_max: int, now: float, others_in_flight: bool) -> bool:
         """Return True if a batch that is not full waits for more rows; its mailboxes are put back."""
-        if chosen.urgent or chosen.rows >= self._limits.batch_items_max or not others_in_flight:
+        if chosen.urgent or chosen.rows >= rows_max or not others_in_flight:
             self._fill_until = None
             return False
         if self._fill_until is None:
@@ -186,6 +193,7 @@ class Batching:
         size = batch.size
         assert 1 <= size <= self._limits.batch_items_max, f"a batch of {size}"
         self._bucket.spend(size)
+        self.app_rate.spend(size)
         for _, attempts in shares:
             self.fanout.sent(len(attempts))
         return Flight(batch, shares, now, token_generation, size)

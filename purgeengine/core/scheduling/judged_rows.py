@@ -74,6 +74,9 @@ class RowJudge:
             case Verdict.REFUSED | Verdict.UNKNOWN | Verdict.CLOSED:
                 return JudgedRow(verdict, attempt, reply, Outcome.REFUSED)
             case Verdict.THROTTLED:
+                if flight.app_too_fast:  # neither the row nor its mailbox is to blame
+                    wait_s = backoff.throttled_wait_s(1, reply)
+                    return JudgedRow(verdict, attempt, reply, None, now, wait_s)
                 wait_s = backoff.throttled_wait_s(mailbox.refusals + 1, reply)
                 at = now + backoff.throttled_row_wait_s(attempt.number)
                 return self.again(verdict, attempt, reply, at, counted=False, mailbox_wait_s=wait_s)

@@ -64,6 +64,8 @@ class Mailbox(MailboxLimits):
         if not news.throttled:
             self.went_well(news.good)
             return
+        if news.app_too_fast:
+            return
         # With more than four rows, refusals come from the fanout. With four or fewer, others use the mailbox too.
         within_four = lane or news.rows <= self.limit_max
         again = self.experience.was_too_fast(sent_at, now)
@@ -121,6 +123,8 @@ class Mailbox(MailboxLimits):
             experience.answered()
         elif news.trouble is not None and news.unauthorized is None:
             fault = news.faulty or news.unclear
+            if news.app_too_fast and news.throttled and not fault and not news.held_back:
+                return
             if experience.was_fruitless(news.tried, sent_at, now, fault=fault):
                 self._wait_as_one(news, news.trouble, now, limits, backoff)
         if news.unknown and not experience.went_through:

@@ -55,6 +55,8 @@ class MailboxNews(NamedTuple):
     """The last reply that says that the mailbox cannot be served."""
     throttled: int = 0
     """Rows that were too fast (429)."""
+    app_too_fast: bool = False
+    """True if the rate of the whole app, and not the mailbox, is to blame for those rows."""
     concurrency: bool = False
     """True if one of those rows was refused because of too many requests at once."""
     held_back: bool = False

@@ -93,7 +93,7 @@ def choose(
             if not size and mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes):
                 chosen.lane = mailbox
                 return chosen
-            room = size or items_max
+            room = min(size or items_max, items_max)
             chosen.urgent = True
         elif chosen.urgent and plan is not None and not plan.is_critical(mailbox, now):
             ready.push(mailbox)  # in a small batch it would wait and make the critical mailboxes wait

@@ -13,6 +13,7 @@ from typing import assert_never
 from purgeengine.core.forecast.call_times import RECENT_CALLS, CallTimes
 from purgeengine.core.forecast.eta import Eta
 from purgeengine.core.graph.operations import PERMANENT, Operation
+from purgeengine.core.limits.app_rate import AppRate, LearnedRate
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
@@ -20,6 +21,7 @@ from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import (
     Abandon,
+    AppLimited,
     BatchAnswered,
     BatchLost,
     BatchSent,
@@ -66,6 +68,7 @@ class Scheduler:
         rows_left: int = 0,
         operation: Operation = PERMANENT,
         token_renewable: bool = True,
+        learned_rate: LearnedRate | None = None,
     ) -> None:
         """``rows_left`` counts the rows of all mailboxes that will be opened; the schedule plan needs it.
 
@@ -94,6 +97,7 @@ class Scheduler:
             now=now,
             first_batch=first_batch,
             unread=rows_left,
+            app_rate=AppRate(limits.batch_items_max, now, learned_rate),
         )
         self._eta = Eta(limits, recent_calls, all_calls, now)
         self._results = BatchResults(
@@ -128,6 +132,8 @@ class Scheduler:
         if (renewal := self._token.renewal()) is not None:
             self._out.append(renewal)
         self._fill()
+        if (per_s := self._batching.app_rate.worth_recording(self._now)) is not None:
+            self._out.append(Record((AppLimited(per_s),)))
         commands, self._out = self._out, []
         return commands
 

@@ -78,7 +78,7 @@ class Settler:
             everything += rows
             asked_s = max([answer.waits.get(index, 0.0) for index in range(first, first + len(attempts))])
             first += len(attempts)
-            news = mailbox_news(rows, asked_s)
+            news = mailbox_news(rows, asked_s)._replace(app_too_fast=flight.app_too_fast)
             if news.unauthorized is not None:
                 news = news._replace(blame=self._token.blame(flight.token_generation, now))
                 token_refused = news.unauthorized if news.blame is Blame.TOKEN else token_refused

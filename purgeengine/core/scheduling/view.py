@@ -39,6 +39,11 @@ class View:
         return self.breaker.opened_by_failures
 
     @property
+    def app_limit_per_s(self) -> float | None:
+        """Requests a second that Graph takes from the whole app, as far as the run has found out; None if it knows no limit."""
+        return self.batching.app_rate.per_s
+
+    @property
     def held_for_s(self) -> float | None:
         """Seconds until sending is expected to be allowed again; None while it is allowed."""
         return None if self.held_until is None else max(0.0, self.held_until - self.now)
@@ -52,7 +57,7 @@ class View:
     def ends_at(self) -> float:
         """When the run is likely to end, in monotonic seconds. Hours in which it may not send are not included."""
         settled = sum(rows * mailboxes for rows, mailboxes in self.open_mailboxes.settled().items())
-        return self.eta.ends_at(
+        ends_at = self.eta.ends_at(
             self.open_mailboxes,
             self.batching.unread,
             settled,
@@ -61,6 +66,10 @@ class View:
             self.now,
             self.batching.kinds,
         )
+        if self.app_limit_per_s is None:
+            return ends_at
+        left = self.batching.unread + sum(mailbox.remaining for mailbox in self.open_mailboxes)
+        return max(ends_at, self.now + left / self.app_limit_per_s)
 
     @property
     def closeness(self) -> Closeness:

@@ -11,9 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from purgeengine.core.graph.operations import PERMANENT, Operation
+from purgeengine.core.limits.app_rate import LearnedRate
 from purgeengine.core.messages import Entry, MailboxOpened
 from purgeengine.core.model import FolderRows, Item
 from purgeengine.core.policy.filters import UserFilter
+from purgeengine.edges.ledger.running.app_limit import app_limit
 from purgeengine.edges.ledger.running.journal import Journal
 from purgeengine.edges.ledger.running.unfinished import rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.running.work_rows import WorkRows
@@ -232,6 +234,12 @@ class Ledger:
         with self._readable():
             until_ms, set_ms = self._reading.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
             return rest_s(now_utc_ms, until_ms, set_ms)
+
+    def learned_rate(self, now_utc_ms: int) -> LearnedRate | None:
+        """What Graph took from the whole app a second, as earlier runs or the retried ledger found out. None if unknown."""
+        with self._readable():
+            limit = app_limit(self._reading)
+            return None if limit is None else LearnedRate(limit.per_s, limit.age_s(now_utc_ms))
 
     @property
     def next_batch_number(self) -> int:

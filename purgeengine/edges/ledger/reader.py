@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.filters import UserFilter
+from purgeengine.edges.ledger.running.app_limit import AppLimit, app_limit
 from purgeengine.edges.ledger.staging import takeover
 from purgeengine.edges.ledger.staging.folder import FolderState, state_of
 from purgeengine.edges.ledger.store import database
@@ -151,6 +152,11 @@ class LedgerReader:
         """Return when the work was done, and how. ``buckets_max`` limits, roughly, the intervals of its course."""
         with self._readable():
             return history_of(self._connection, buckets_max)
+
+    def app_limit(self) -> AppLimit | None:
+        """Return the limit of the whole app that the runs found last, or None."""
+        with self._readable():
+            return app_limit(self._connection)
 
     def closed_mailboxes(self, most: int) -> tuple[int, list[ClosedMailbox]]:
         """Return the number of closed mailboxes, and the ``most`` of them with the most skipped rows."""

@@ -92,6 +92,7 @@ def _asked(first: LedgerReader) -> dict[str, Any]:
 
 def _ledger(ledger: LedgerReader, rows: int, holds: Any, most: int) -> dict[str, Any]:
     calls, history, counts = ledger.batches(), ledger.history(BUCKETS_MAX), ledger.counts()
+    limit = ledger.app_limit()
     closed_in_all, closed = ledger.closed_mailboxes(most)
     first, last = history.first_sent_ms, history.last_settled_ms
     return {
@@ -107,6 +108,7 @@ def _ledger(ledger: LedgerReader, rows: int, holds: Any, most: int) -> dict[str,
         "duration_s": (last - first) / 1000 if first is not None and last is not None else None,
         "runs": [{"at_utc": _utc(run.at_ms), **_plain(run.options)} for run in history.runs[-RUNS_MAX:]],
         "runs_in_all": len(history.runs),
+        "app_limit_per_s": None if limit is None else limit.per_s,
         "calls": {
             "all": calls.calls,
             "lost": calls.lost,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Counters:
-    """Totals since the tenant began. Refusals count only for real limits of mailboxes; injected 429s count as faults."""
+    """Totals since the tenant began. Refusals count only for real limits; injected 429s count as faults."""
 
     calls: int = 0
     requests: int = 0
@@ -22,6 +22,8 @@ class Counters:
     """Calls refused because of their token."""
     refused_concurrency: int = 0
     refused_rate: int = 0
+    refused_app: int = 0
+    """Sub-requests refused because the app sent too many over all mailboxes."""
     early_retries: int = 0
     """Sub-requests that came before the end of the Retry-After that their mailbox was given."""
     early_calls: int = 0

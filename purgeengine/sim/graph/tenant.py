@@ -18,6 +18,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import NamedTuple
 
+from purgeengine.sim.graph.app_window import AppWindow
 from purgeengine.sim.graph.call import Call, CallFate, Ending, EndKind
 from purgeengine.sim.graph.counters import Counters
 from purgeengine.sim.graph.courses import course_of, course_of_outage, refused
@@ -70,7 +71,8 @@ class Tenant:
         self.truth.seed(contacts)
         self.violations: list[str] = []
         self._chance = Chance(faults or Faults(), seed)
-        self._work = Work(self.settings, self.truth, self._chance, self._end_call)
+        self._app_window = AppWindow(self.settings, self.counters)
+        self._work = Work(self.settings, self.truth, self._chance, self._end_call, self._app_window)
         self._tokens = TokenUses()
         self._waits = Waits()
 
@@ -116,6 +118,14 @@ class Tenant:
     def set_faults(self, faults: Faults) -> None:
         """Use other faults from now on, drawn from the same generator. For runs in which the trouble ends."""
         self._chance.set_faults(faults)
+
+    def set_app_limit(self, requests: int | None) -> None:
+        """Allow the app another number of requests in its window from now on. None for any number."""
+        self._app_window.allow(requests)
+
+    def note_others(self, requests: int) -> None:
+        """Count requests that another program sends now as the same app."""
+        self._app_window.note_others(self.now, requests)
 
     @property
     def utc_at_zero_s(self) -> float:

@@ -10,6 +10,7 @@ import heapq
 import math
 from collections.abc import Callable
 
+from purgeengine.sim.graph.app_window import AppWindow
 from purgeengine.sim.graph.call import Call
 from purgeengine.sim.graph.faults import Chance, ItemFault
 from purgeengine.sim.graph.reads import Reads
@@ -30,7 +31,12 @@ class Work:
     """Moves sub-requests through their mailboxes. ``end_call`` is called when a call ends for its client."""
 
     def __init__(
-        self, settings: TenantSettings, truth: Truth, chance: Chance, end_call: Callable[[Call, float], None]
+        self,
+        settings: TenantSettings,
+        truth: Truth,
+        chance: Chance,
+        end_call: Callable[[Call, float], None],
+        app_window: AppWindow,
     ) -> None:
         self.now = 0.0
         self.utc_at_zero_s = settings.utc_at_zero_s
@@ -41,6 +47,7 @@ class Work:
         self.reads = Reads(settings, truth)
         self._chance = chance
         self._end_call = end_call
+        self._app_window = app_window
         self._events: list[tuple[float, int, Event, Call, int]] = []
         self._event_count = 0
         self._log_median = math.log(settings.latency_median_s) if settings.latency_median_s else None
@@ -108,7 +115,7 @@ class Work:
         if isinstance(target, BadUrl):
             return self._say(call, index, now, SubResponse(target.status, target.code, target.message))
         fault = self._chance.item_fault()
-        said = self._turned_away(fault, now)
+        said = self._app_window.admit(now) or self._turned_away(fault, now)
         if said is None and box is not None:
             said = box.admit(now, self._settings)
         if said is not None:

@@ -136,6 +136,11 @@ def over_rate(retry_after_s: float) -> SubResponse:
     return SubResponse(429, "ApplicationThrottled", message, wait_of(max(1, math.ceil(retry_after_s))))
 
 
+def over_app_limit(retry_after_s: float) -> SubResponse:
+    """Return the refusal of one request too many of the whole app. It names no mailbox, and its code is a common one."""
+    return SubResponse(429, "TooManyRequests", "Application is over its request limit.", wait_of(retry_after_s))
+
+
 def wait_of(seconds: float) -> Wait:
     """Return a Retry-After of so many seconds, written as an integer if it is one."""
     return Wait(f"{seconds:g}" if seconds != int(seconds) else str(int(seconds)), seconds)

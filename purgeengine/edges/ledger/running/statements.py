@@ -13,6 +13,7 @@ from math import ceil
 from typing import Any, assert_never
 
 from purgeengine.core.messages import (
+    AppLimited,
     BatchEnded,
     BatchSent,
     Entry,
@@ -23,6 +24,7 @@ from purgeengine.core.messages import (
     Settled,
 )
 from purgeengine.core.model import Attempt, FirstAttempts, Reply
+from purgeengine.edges.ledger.running.app_limit import keep_app_limit
 from purgeengine.edges.ledger.store.request_ids import packed
 from purgeengine.edges.ledger.store.schema import OUTCOME_CODES, crc_of
 from purgeengine.errors import LedgerError
@@ -102,6 +104,7 @@ class Statements:
         self._blocked: list[tuple[int, int, int]] = []
         self._closed: list[tuple[int, int, int]] = []
         self._run_blocked_ms: int | None = None
+        self._app_limit_per_s: float | None = None
         self._landed: dict[int, OpenBatch] = {}
         self._latest_landed = 0
         self._run_first = self._run_end = -1
@@ -125,6 +128,8 @@ class Statements:
                     self._closed.append((self._at_ms, self._detail_of(entry.reply), entry.mailbox))
                 case RunBlocked():
                     self._run_blocked_ms = max(self._run_blocked_ms or 0, ceil(entry.for_s * 1000))
+                case AppLimited():
+                    self._app_limit_per_s = entry.per_s
                 case _:
                     assert_never(entry)
         self._end_run()
@@ -259,6 +264,8 @@ class Statements:
             self._execute_settled_again(connection)
         if self._blocked or self._closed or self._run_blocked_ms is not None:
             self._execute_rare(connection)
+        if self._app_limit_per_s is not None:
+            keep_app_limit(connection, self._app_limit_per_s, self._at_ms)
 
     def _execute_changes(self, connection: sqlite3.Connection) -> None:
         new, old = [], []

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
+from purgeengine.edges.ledger.running.app_limit import AppLimit, app_limit
 from purgeengine.edges.ledger.running.unfinished import seen_lately
 from purgeengine.edges.ledger.staging.names import other_names
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
@@ -45,11 +46,14 @@ class Takeover:
     """Mailbox numbers by every known name of a mailbox, each in its one spelling."""
     about: Mapping[str, Any]
     """What the earlier ledger recorded about itself."""
+    app_limit: AppLimit | None = None
+    """The limit of the whole app that was found, or None."""
 
     @property
-    def origin(self) -> dict[str, str]:
+    def origin(self) -> dict[str, Any]:
         """What the new ledger records about its origin."""
-        return {"parent": self.parent, **({"root": self.root} if self.root else {})}
+        limit = {} if self.app_limit is None else self.app_limit.as_json()
+        return {"parent": self.parent, **({"root": self.root} if self.root else {}), **limit}
 
     def statements(self, mailboxes: Iterable[Collection[str]]) -> list[Statement]:
         """Return the statements that store these facts in a new ledger.
@@ -89,6 +93,7 @@ def taken_over(connection: sqlite3.Connection, now_utc_ms: int, cooldown_s: floa
         blocked = {number: (until, set_at) for number, until, set_at in connection.execute(query, (now_utc_ms,))}
         lately = seen_lately(connection, now_utc_ms, round(cooldown_s * 1000), round(window_s * 1000))
         run_blocked = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
+        limit = app_limit(connection)
         about = read_meta(connection)
         others = other_names(connection)
     seen = {
@@ -97,4 +102,4 @@ def taken_over(connection: sqlite3.Connection, now_utc_ms: int, cooldown_s: floa
     }
     mailboxes = {name: number for number in {*blocked, *seen} for name in (keys[number], *others.get(keys[number], ()))}
     root = about.get("root", None if ORIGIN_COLUMN in about["extra_columns"] else parent)
-    return Takeover(root, parent, run_blocked, blocked, seen, mailboxes, about)
+    return Takeover(root, parent, run_blocked, blocked, seen, mailboxes, about, limit)

@@ -202,7 +202,8 @@ class About(TypedDict):
 
     ``given`` holds the options that changed the rows (``user``, ``clean``). ``reading`` tells what was used of the
     input and what was ignored. A ledger of an earlier version has neither. ``parent`` and ``root`` are the identities
-    of the ledger that was retried, and of the first ledger of the chain.
+    of the ledger that was retried, and of the first ledger of the chain. ``app_limit_per_s`` is what Graph took from the
+    whole app in the ledger that was retried, as found at ``app_limit_at_ms``.
     """
 
     tenant_id: str | None
@@ -220,6 +221,8 @@ class About(TypedDict):
     reading: NotRequired[dict[str, Any]]
     parent: NotRequired[str]
     root: NotRequired[str]
+    app_limit_per_s: NotRequired[float]
+    app_limit_at_ms: NotRequired[int]
 
 
 def read_meta(connection: sqlite3.Connection) -> About:
