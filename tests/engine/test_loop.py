@@ -237,7 +237,8 @@ def test_a_call_that_hangs_is_given_up_once_and_its_late_answer_is_read() -> Non
     post = Hanging(16, for_s=3.0)
     with capture_logs() as seen:
         scene = Scene(rows=80, post=post).run()
-    assert [line["batch"] for line in seen if line["event"] == logs.BATCH_LOST] == [16]
+    told = [(line["batch"], line["reason"]) for line in seen if line["event"] == logs.BATCH_LOST]
+    assert told == [(16, "No answer came within 0.5 s.")]
     assert ends_of(scene, 16) == [None, 200]
     assert (post.posted, post.answered, scene.settled) == (20, 1, 80)
     late = [entry for entry in scene.entries if isinstance(entry, Settled) and entry.batch == 16]
