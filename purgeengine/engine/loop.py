@@ -83,10 +83,14 @@ class Engine:
             tokens=tokens,
             clock=clock,
             operation=operation,
+            on_leave=self._call_left,
             log=log,
         )
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._wakes_at: float | None = None
+        """When the alarm wakes the loop, in monotonic seconds; `inf` if only news does. None while the loop does not wait."""
         self._failure: BaseException | None = None
         self._drain_until: float | None = None
         self._turned_at = float("-inf")
@@ -168,15 +172,26 @@ class Engine:
 
     async def _wait_for_news(self) -> None:
         instants = [at for at in (self.scheduler.wake_at(), self._drain_until, self._hours.look_at) if at is not None]
-        if min(instants) == float("inf"):
-            await self._news.wait()
-            return
-        loop = asyncio.get_running_loop()
-        alarm = loop.call_later(max(WAIT_S_MIN, min(instants) - self._clock.monotonic()), self._news.set)
+        self._set_alarm(min(instants))
         try:
             await self._news.wait()
         finally:
-            alarm.cancel()
+            self._set_alarm(None)
+
+    def _set_alarm(self, at: float | None) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._wakes_at = at
+        if at is not None and at < float("inf"):
+            wait_s = max(WAIT_S_MIN, at - self._clock.monotonic())
+            self._alarm = asyncio.get_running_loop().call_later(wait_s, self._news.set)
+
+    def _call_left(self) -> None:
+        """Wake up in time for the answer to a call that leaves, which the loop did not know when it began to wait."""
+        at = self.scheduler.wake_at()
+        if self._wakes_at is not None and at is not None and at < self._wakes_at:
+            self._set_alarm(at)
 
     def _report(self, event: Event) -> None:
         self._inbox.append(event)

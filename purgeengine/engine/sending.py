@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from purgeengine import logs
@@ -33,8 +34,10 @@ class BatchSender:
         tokens: Tokens,
         clock: Clock,
         operation: Operation,
+        on_leave: Callable[[], None],
         log: Any,
     ) -> None:
+        """``on_leave`` is called whenever a batch leaves, because its time runs from then on."""
         self._scheduler = scheduler
         self._errands = errands
         self._ledger = ledger
@@ -42,6 +45,7 @@ class BatchSender:
         self._tokens = tokens
         self._clock = clock
         self._operation = operation
+        self._on_leave = on_leave
         self._left_with: dict[int, str] = {}
         self._given_up: set[int] = set()
         self._interceptors: set[str] = set()
@@ -61,6 +65,7 @@ class BatchSender:
             if not self._scheduler.may_leave(batch.number, self._clock.monotonic()):
                 return BatchLost(batch.number, sent=False, reason="The wait came before it left.", held=True)
             self._left_with[batch.number] = token
+            self._on_leave()
             raw = await self._transport.post(body, batch.client_request_id, token)
         except NotSent as error:
             return self.lost(batch, error, sent=False)

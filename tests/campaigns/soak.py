@@ -603,7 +603,7 @@ def over_sockets(
                     graph_url=endpoint["graph_url"],
                     connections=connections,
                     ca_file=ca_file,
-                    timeouts=timeouts or Timeouts(read_s=5.0, call_s=5.0),
+                    timeouts=timeouts or Timeouts(call_s=5.0),
                 ) as transport:
                     sampler.engine = Engine(
                         scheduler,

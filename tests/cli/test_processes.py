@@ -539,11 +539,11 @@ SHORT_OF_PATIENCE = textwrap.dedent("""
     import sys
     from functools import partial
     from purgeengine.edges.http import transport
-    transport.Timeouts = partial(transport.Timeouts, read_s=2.5, call_s=2.5)
+    transport.Timeouts = partial(transport.Timeouts, call_s=2.5)
     from purgeengine.cli.main import main
     main(sys.argv[1:])
 """)
-"""The command line with calls that may take 2.5 s instead of 30 s: a busy machine may need more than one for a call."""
+"""The command line with calls that may take 2.5 s instead of 120 s: a busy machine may need more than one for a call."""
 
 
 @posix

@@ -11,6 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from purgeengine import logs
+from purgeengine.core.limits.adaptive_timeout import FIRST_S
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Returned, Settled
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.loop import DRAIN_S_MAX, Engine
@@ -41,6 +42,7 @@ class Scene:
     token_error: Exception | None = None
     before_token: Callable[[], Awaitable[None]] | None = None
     hours: Hours | None = None
+    limits: Limits = field(default_factory=lambda: Limits(fanout=4, lanes=False))
     token_s: float = 0.0
     """Seconds that the login takes."""
     history: list[str] = field(default_factory=list)
@@ -88,7 +90,7 @@ class Scene:
                 raise TokenError("The token cannot be renewed.")
 
         self.engine = Engine(
-            Scheduler(Limits(fanout=4, lanes=False), random.Random(1)),
+            Scheduler(scene.limits, random.Random(1)),
             ledger.mailboxes(),
             ledger=Recorder(),
             transport=Transport(),
@@ -156,20 +158,126 @@ def test_a_stop_takes_in_what_is_in_flight() -> None:
     assert scene.settled < 40
 
 
-def test_a_stop_does_not_wait_for_ever() -> None:
-    """A stop ends after the longest drain, even if an answer never comes; that batch has no end in the ledger."""
+class Hanging:
+    """Answers at once, but some calls, by their number from 1, only after so many seconds. Counts what becomes of those."""
 
-    async def never(body: bytes) -> Received:
-        await asyncio.sleep(10_000)
-        raise NoAnswer("too late")
+    def __init__(self, *calls: int, for_s: float = 10_000.0) -> None:
+        self._calls = calls
+        self._for_s = for_s
+        self.posted = 0
+        self.cancelled = 0
+        self.answered = 0
+
+    async def __call__(self, body: bytes) -> Received:
+        self.posted += 1
+        if self.posted in self._calls:
+            try:
+                await asyncio.sleep(self._for_s)
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+            self.answered += 1
+        return all_purged(body)
+
+
+def ends_of(scene: Scene, batch: int) -> list[int | None]:
+    """Return the status of each end of this batch in the ledger."""
+    return [entry.status for entry in scene.entries if isinstance(entry, BatchEnded) and entry.batch == batch]
+
+
+def test_a_stop_does_not_wait_for_ever() -> None:
+    """A stop ends when a call without an answer is given up: after thirty seconds, while nothing is known of the service."""
 
     async def stop(engine: Engine) -> None:
         await asyncio.sleep(1)
         engine.stop("stopped")
 
-    scene = Scene(post=never).run(stop)
-    assert scene.ended_at == pytest.approx(1 + DRAIN_S_MAX, abs=0.1)
-    assert not any(isinstance(entry, BatchEnded) for entry in scene.entries)
+    scene = Scene(post=Hanging(1)).run(stop)
+    assert scene.ended_at == pytest.approx(FIRST_S, abs=0.1)
+    assert ends_of(scene, 1) == [None]
+    assert {entry.in_doubt for entry in scene.entries if isinstance(entry, Returned)} == {True}
+
+
+def test_a_stop_waits_no_longer_than_the_longest_drain() -> None:
+    """If answers have shown that the service is slow, a stop ends after the longest drain, and the batch has no end."""
+
+    async def stop(engine: Engine) -> None:
+        await asyncio.sleep(100)
+        engine.stop("stopped")
+
+    async def slow_and_then_never(body: bytes) -> Received:
+        await asyncio.sleep(9.9 if len(scene.history) < 20 else 10_000)
+        return all_purged(body)
+
+    scene = Scene(post=slow_and_then_never)
+    scene.run(stop)
+    posted = scene.history[-1]
+    assert posted.startswith("post")
+    assert scene.settled < 40
+    assert scene.ended_at <= 100 + DRAIN_S_MAX + 0.1
+
+
+def test_a_stop_does_not_wait_for_a_call_that_answers_have_shown_to_be_overdue() -> None:
+    """After fifteen answers within a tenth of a second each, a stop waits one second for a call that hangs."""
+
+    async def stop(engine: Engine) -> None:
+        await asyncio.sleep(2)
+        engine.stop("stopped")
+
+    post = Hanging(16)
+    scene = Scene(rows=400, post=post).run(stop)
+    assert post.posted == 16
+    assert scene.ended_at < 3.5
+    assert ends_of(scene, 16) == [None]
+    assert post.cancelled == 1
+
+
+def test_a_call_that_hangs_is_given_up_once_and_its_late_answer_is_read() -> None:
+    """A call that hangs is logged once. Its rows are settled by its answer, three seconds after it, and not sent again."""
+    post = Hanging(16, for_s=3.0)
+    with capture_logs() as seen:
+        scene = Scene(rows=80, post=post).run()
+    told = [(line["batch"], line["reason"]) for line in seen if line["event"] == logs.BATCH_LOST]
+    assert told == [(16, "No answer came within 0.5 s.")]
+    assert ends_of(scene, 16) == [None, 200]
+    assert (post.posted, post.answered, scene.settled) == (20, 1, 80)
+    late = [entry for entry in scene.entries if isinstance(entry, Settled) and entry.batch == 16]
+    assert [(entry.attempts, entry.in_doubt) for entry in late] == [(1, False)] * 4
+
+
+def test_a_call_that_fails_after_it_was_given_up_is_logged_and_recorded_once() -> None:
+    """A call that was given up and then breaks has one line in the log and one end in the ledger, and its rows are sent again."""
+    post = Hanging(16, for_s=3.0)
+
+    async def breaking(body: bytes) -> Received:
+        hung = post.posted == 15
+        received = await post(body)
+        if hung:
+            raise NoAnswer("The connection broke.")
+        return received
+
+    with capture_logs() as seen:
+        scene = Scene(rows=80, post=breaking).run()
+    assert [line["batch"] for line in seen if line["event"] == logs.BATCH_LOST] == [16]
+    assert ends_of(scene, 16) == [None]
+    assert (post.posted, scene.settled) == (21, 80)
+
+
+def test_calls_beyond_those_that_may_be_late_are_cancelled() -> None:
+    """With two connections at most two late answers are waited for. The older two of four calls that hang are cancelled."""
+    limits = Limits(fanout=4, lanes=False, connections=2, quarantine_s=0.5, quarantine_s_min=0.1)
+    post = Hanging(16, 17, 18, 19)
+    cancelled_at_end: list[int] = []
+
+    async def watch(engine: Engine) -> None:
+        while post.posted < 30:
+            await asyncio.sleep(0.1)
+        cancelled_at_end.append(post.cancelled)
+
+    scene = Scene(rows=400, post=post, limits=limits).run(watch)
+    assert scene.settled == 400
+    assert cancelled_at_end == [2]
+    assert post.cancelled == 4  # the others end with the run
 
 
 def test_a_stop_waits_for_no_batch_that_has_not_left() -> None:

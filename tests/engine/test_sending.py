@@ -55,6 +55,7 @@ class TwoBatches:
             tokens=Tokens(),
             clock=VirtualClock(asyncio.get_running_loop()),
             operation=PERMANENT,
+            on_leave=lambda: None,
             log=logs.get_logger(),
         )
 

@@ -219,7 +219,7 @@ def test_nothing_is_sent_outside_the_window_whatever_goes_wrong() -> None:
     hours = some_hours("01:00-01:01", "13:00-13:01")
     world = World(
         seed=3,
-        rows_by_mailbox=(1_300, 20),
+        rows_by_mailbox=(2_600, 20),
         faults=Faults(item_error_before=0.02, reset_after=0.02, call_throttled=0.02),
     )
     world.hours = hours

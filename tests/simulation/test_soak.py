@@ -47,7 +47,7 @@ def test_nothing_grows_in_3_000_rows_over_sockets() -> None:
         faults=Faults(reset_before=0.02, reset_after=0.02, hang_after=0.01, truncated=0.01),
         connections=CONNECTIONS,
         limits=IN_A_HURRY,
-        timeouts=Timeouts(read_s=0.5, call_s=0.5),
+        timeouts=Timeouts(call_s=0.5),
         calm_from=2_000,
         samples=SAMPLES,
     )

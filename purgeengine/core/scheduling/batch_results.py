@@ -117,7 +117,13 @@ class BatchResults:
             self._cooldown.timed(now - flight.sent_at)
             settlement = self._settler.settle_late(flight, answer, now)
             if settlement.news.went_through:
+                self._token.proven(flight.token_generation)
                 self._token.went_through()
+                if flight.token_generation == self._token.generation:
+                    self._open_mailboxes.place_all(self._token.released(), now)
+            for mailbox, _ in flight.shares:
+                if not mailbox.remaining:
+                    self._token.forget(mailbox)
         self.unanswered += settlement.news.unanswered
         self._open_mailboxes.place_all([mailbox for mailbox, _ in flight.shares], now)
         ended = BatchEnded(flight.batch.number, answer.outer.status, answer.request_id)

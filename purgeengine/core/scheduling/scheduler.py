@@ -49,7 +49,6 @@ from purgeengine.core.scheduling.settlement import Settler
 from purgeengine.core.scheduling.token_watch import TokenWatch
 from purgeengine.core.scheduling.view import View
 from purgeengine.run_limits import Limits
-from purgeengine.words import duration
 
 
 class Scheduler:
@@ -257,7 +256,7 @@ class Scheduler:
         """Give up the calls whose answer is overdue: their rows may be sent again, and their places are free."""
         for flight, waited_s in self._flights.overdue(self._now):
             batch = flight.batch.number
-            reason = f"No answer came within {duration(waited_s)}."
+            reason = f"No answer came within {round(waited_s, 1):g} s."
             self._out.append(GivenUp(batch, reason))
             self._give(self._results.lost(flight, BatchLost(batch, sent=True, reason=reason), self._now))
         for batch in self._flights.too_many_late():

@@ -86,6 +86,10 @@ class TokenWatch:
         mailbox.park()
         self.suspects[mailbox.number] = mailbox
 
+    def forget(self, mailbox: Mailbox) -> None:
+        """Record that a mailbox has no rows left: if it is a suspect, nothing needs to be found out about it any more."""
+        self.suspects.pop(mailbox.number, None)
+
     def released(self) -> list[Mailbox]:
         """Release all suspects, and return them."""
         if not self.suspects:  # nearly always

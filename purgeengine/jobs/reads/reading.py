@@ -65,11 +65,13 @@ HASTY = replace(
     own_wait_s_max=2.0,
     retry_after_s_max=10.0,
     outage_s_max=90.0,
-    first_outage_s_max=1.9,
+    first_outage_s_max=0.45,
+    walled_off_s_max=0.45,
 )
 """Limits for reads whose result a person is waiting for.
 
-A mailbox in trouble must not delay the others for long. One that asks for a wait of more than ten seconds is not asked again.
+A mailbox in trouble must not delay the others for long. Three attempts take half a second at least, and by then it is known whether
+Graph can be reached at all. One that asks for a wait of more than ten seconds is not asked again.
 """
 
 

@@ -1,4 +1,4 @@
-"""Tests of waits that Graph does not name: each kind doubles up to its longest."""
+"""Tests of waits that Graph does not name: each kind grows up to its longest."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Drawn(Random):
 @pytest.mark.parametrize(
     ("wait_s", "longest"),
     [
-        (Backoff.item_wait_s, [2, 4, 8, 16, 32, 60, 60]),
-        (Backoff.throttled_wait_s, [4, 8, 16, 32, 64, 120, 120]),
-        (Backoff.call_wait_s, [2, 4, 8, 16, 32, 60, 60]),
+        (Backoff.item_wait_s, [0.5, 0.5, 1, 2, 8, 30, 60, 60]),
+        (Backoff.throttled_wait_s, [1, 2, 4, 8, 16, 32, 64, 120, 120]),
+        (Backoff.call_wait_s, [1, 2, 4, 8, 16, 32, 60, 60]),
         (Backoff.held_back_wait_s, [120, 240, 480, 960, 1_800, 1_800]),
     ],
 )
-def test_each_wait_doubles_up_to_its_longest(
+def test_each_wait_grows_up_to_its_longest(
     wait_s: Callable[[Backoff, int, Reply], float], longest: list[float]
 ) -> None:
-    """Each wait doubles up to its longest and is drawn from its upper half.
+    """Each wait grows up to its longest and is drawn from its upper half.
 
     Graph's own wait is a lower limit, and gives the first wait.
     """
@@ -48,14 +48,14 @@ def test_each_wait_doubles_up_to_its_longest(
     for asked_s in (0.0, 0.25):
         waits_s = [wait_s(most, count, Reply(503, retry_after_s=asked_s)) for count in counts]
         assert waits_s == [0.5, *longest[1:]]
-    assert [wait_s(most, count, Reply(503, retry_after_s=4_000.5)) for count in (1, 9)] == [4_000.5, 4_000.5]
+    assert [wait_s(most, count, Reply(503, retry_after_s=4_000.5)) for count in (1, 10)] == [4_000.5, 4_000.5]
     assert wait_s(most, 1, Reply(503, retry_after_s=1.0)) == 1.0
 
 
 def test_a_row_that_is_refused_again_and_again_waits_longer_than_its_mailbox() -> None:
     """A row that is refused often waits longer than its mailbox, but not for its first four sendings."""
     backoff = Backoff(Limits(), Drawn(longest=True))
-    assert [backoff.throttled_row_wait_s(sends) for sends in (1, 4, 5, 6, 9, 20)] == [0.0, 0.0, 2.0, 4.0, 32.0, 60.0]
+    assert [backoff.throttled_row_wait_s(sends) for sends in (1, 4, 5, 6, 9, 20)] == [0.0, 0.0, 0.5, 0.5, 8.0, 60.0]
 
 
 def test_a_row_is_given_up_after_its_attempts() -> None:

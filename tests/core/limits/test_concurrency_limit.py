@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from purgeengine.core.limits.concurrency_limit import CALLS_TO_COMPARE, START, ConcurrencyLimit, rounds_to_grow
 
 EXPECTED_S = 0.9
+TAKEN_FOR_CHANCE = 9
+"""Refused calls in a row, after none was refused, that are less than a quarter of the calls of late."""
 
 
 class Service:
@@ -34,6 +36,12 @@ class Service:
         """Refuse a call that was sent this long ago, and return the limit after it."""
         self.connections.refused(self.now, self.now - age_s, status)
         return self.connections.limit
+
+    def refuse_many(self) -> None:
+        """Refuse as many calls as are still taken for chance, so that the next refusal cuts."""
+        limit = self.connections.limit
+        for _ in range(TAKEN_FOR_CHANCE):
+            assert self.refuse() == limit
 
 
 def test_it_starts_with_what_a_careful_person_would_allow_and_doubles() -> None:
@@ -86,7 +94,8 @@ def test_after_a_cut_a_round_begins_anew() -> None:
     connections = ConcurrencyLimit(64)
     for _ in range(10):
         connections.answered(1.0, 0.0, expected_s=1.0, in_flight=16)
-    connections.refused(1.0, 0.0, 429)
+    for _ in range(TAKEN_FOR_CHANCE + 1):
+        connections.refused(1.0, 0.0, 429)
     assert connections.limit == 11
     for _ in range(11):
         connections.answered(2.0, 1.0, expected_s=1.0, in_flight=10)
@@ -169,26 +178,27 @@ def test_slower_answers_stay_the_growth_and_it_is_slow_from_then_on() -> None:
 def test_slow_answers_do_not_raise_what_refusals_brought_down() -> None:
     """Slow answers do not raise a limit that refusals brought below the start."""
     service = Service(64)
+    service.refuse_many()
     for _ in range(4):
         service.now += 1.0
         service.refuse()
     for _ in range(30):
         service.round()
     service.now += 1.0
-    for _ in range(20):
+    while service.connections.limit > 4:
         service.now += 1.0
-        if service.connections.limit > 4:
-            service.refuse()
+        service.refuse()
     for _ in range(60):
         assert service.round(slower=3.0) <= 8
 
 
 @pytest.mark.parametrize("status", [429, 503, 504])
 def test_a_refused_call_cuts_it_and_growth_is_slow_from_then_on(status: int) -> None:
-    """A refused call cuts the limit from 64 to 44, and growth is then by a sixteenth each round."""
+    """A refused call after many others cuts the limit from 64 to 44, and growth is then by a sixteenth each round."""
     service = Service(64)
     for _ in range(2):
         service.round()
+    service.refuse_many()
     assert service.refuse(status) == 44
     service.now += 1.0
     assert [service.round() for _ in range(2)] == [46, 48]
@@ -196,14 +206,29 @@ def test_a_refused_call_cuts_it_and_growth_is_slow_from_then_on(status: int) -> 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 500, 502])
 def test_trouble_of_another_kind_does_not_cut_it(status: int) -> None:
-    """A failed call with another status does not cut the limit, because it is no sign of load."""
-    assert Service(64).refuse(status) == 16
+    """Failed calls with another status do not cut the limit, because they are no sign of load."""
+    service = Service(64)
+    for _ in range(100):
+        assert service.refuse(status) == 16
+
+
+@pytest.mark.parametrize(("every", "limit"), [(5, 16), (3, 1)])
+def test_refusals_cut_it_only_where_they_are_more_than_a_quarter_of_the_calls(every: int, limit: int) -> None:
+    """Where every fifth call is refused, that is chance and the limit stays; where every third is, it falls to one."""
+    service = Service(16)
+    for _ in range(100):
+        service.now += 1.0
+        for _ in range(every - 1):
+            service.connections.answered(service.now, service.now - 0.5, expected_s=0.5, in_flight=1)
+        service.refuse()
+    assert service.connections.limit == limit
 
 
 def test_calls_sent_before_a_cut_do_not_cut_again() -> None:
     """Calls sent before a cut do not cut again, because all calls in flight may be refused for one reason."""
     service = Service(64)
     service.round()
+    service.refuse_many()
     assert service.refuse(age_s=0.5) == 22
     assert service.refuse(age_s=0.5) == 22
     service.now += 1.0
@@ -214,6 +239,7 @@ def test_calls_sent_before_a_cut_do_not_cut_again() -> None:
 def test_refusals_bring_it_down_to_one_and_no_further() -> None:
     """Refusals bring the limit down to one and no further, and it grows again from there."""
     service = Service(64)
+    service.refuse_many()
     limits = []
     for _ in range(12):
         service.now += 1.0
@@ -268,6 +294,7 @@ def test_what_was_best_is_forgotten_in_time() -> None:
 def test_until_a_sign_comes_all_are_expected() -> None:
     """Until the first sign of load the plan expects the most connections, and afterwards the present limit."""
     service = Service(64)
+    service.refuse_many()
     assert service.connections.expected == 64
     service.refuse()
     assert service.connections.expected == service.connections.limit == 11

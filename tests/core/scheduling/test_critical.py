@@ -192,7 +192,7 @@ class At(CriticalPlan):
         self.refresh([], 0, width, 16, 0.0)
         self._at_slot_s = slot_s
 
-    def _slot_s(self, rows: int, now: float) -> float:
+    def _slot_s(self, rows: int, now: float, held: int = 0) -> float:
         return self._at_slot_s
 
     def sizes(self, *draws: float) -> list[int]:

@@ -102,7 +102,7 @@ def test_more_than_its_slots_is_a_mistake_of_ours() -> None:
     """Drawing more than the free slots allow fails an assertion."""
     mailbox = a_mailbox()
     mailbox.draw(3, 0.0)
-    with pytest.raises(AssertionError, match="5 things at once for mailbox 7"):
+    with pytest.raises(AssertionError, match="too many requests at once for <Mailbox 7"):
         mailbox.draw(2, 0.0)
 
 
@@ -158,7 +158,7 @@ def test_a_row_alone_is_the_last_that_was_set_apart() -> None:
     """A row that travels alone takes one slot and one request, and its attempt is counted."""
     mailbox = a_mailbox(0)
     mailbox.send_alone([Attempt(3, 1), Attempt(5, 2)])
-    assert mailbox.draw_alone() == (Attempt(5, 3),)
+    assert mailbox.draw_alone(0.0) == (Attempt(5, 3),)
     assert counted(mailbox) == (1, 1, 0, 1)
 
 
@@ -251,12 +251,69 @@ def test_when_it_may_send() -> None:
     assert mailbox.ready_at(3.0) == 5.0
 
 
-@pytest.mark.parametrize(("lane", "until"), [(False, 110.0), (True, 120.0)])
-def test_after_a_lost_batch_it_waits_out_the_cooldown(lane: bool, until: float) -> None:
-    """A mailbox waits 10 s after a lost batch and 20 s after a lost lane. Of two losses the later end counts."""
-    cooldown = LostCallCooldown(Limits(quarantine_s=40.0), slowest_s=10.0 / 3.02, answered=1_000)
-    mailbox = Mailbox(7, 0, 10, Window(10_000, 600.0), cooldown, limit_max=4)
-    mailbox.cool_down(100.0, lane=lane)
-    assert mailbox.ready_at(101.0) == pytest.approx(until)
-    mailbox.cool_down(105.0, lane=not lane)
-    assert mailbox.ready_at(101.0) == pytest.approx(125.0 if not lane else 120.0)
+def lose(mailbox: Mailbox, batch: int, rows: int, sent_at: float, *, lane: bool) -> None:
+    """Draw rows, and lose the call that carried them one second later."""
+    drawn = mailbox.draw_lane(rows, sent_at) if lane else mailbox.draw(rows, sent_at)
+    assert len(drawn) == rows
+    mailbox.lost_while_running(batch, rows, sent_at, sent_at + 1.0, lane=lane, cooldown_s=10.0)
+
+
+def a_known_service(rows: int = 100) -> Mailbox:
+    """Return a mailbox of a service on which a lost batch may run for ten seconds, and a lost lane for twenty."""
+    cooldown = LostCallCooldown(Limits(quarantine_s=40.0), slowest_s=10.0 / 2.02, answered=1_000)
+    return Mailbox(7, 0, rows, Window(10_000, 600.0), cooldown, limit_max=4)
+
+
+@pytest.mark.parametrize(("rows", "left"), [(1, 3), (2, 2), (3, 1), (4, 0), (20, 0)])
+def test_a_lost_batch_holds_a_slot_for_each_row_until_its_cooldown_is_over(rows: int, left: int) -> None:
+    """A lost batch holds as many slots as rows and at most all, from its sending on; the others are used meanwhile."""
+    mailbox = a_known_service()
+    lose(mailbox, 1, rows, 100.0, lane=False)
+    assert not mailbox.in_flight
+    assert mailbox.free_slots(101.0) == left
+    assert mailbox.sendable(101.0, 20) == left
+    assert mailbox.ready_at(101.0) == pytest.approx(101.0 if left else 110.0)
+    assert mailbox.free_slots(110.001) == 4
+    assert mailbox.sendable(110.001, 20) == 20
+
+
+def test_a_lost_lane_holds_one_slot_for_longer() -> None:
+    """A lost lane holds one slot for twice as long, however many rows it had."""
+    mailbox = a_known_service()
+    lose(mailbox, 1, 20, 100.0, lane=True)
+    assert [mailbox.free_slots(now) for now in (101.0, 119.9, 120.1)] == [3, 3, 4]
+
+
+def test_several_lost_calls_hold_their_slots_each_until_its_own_end() -> None:
+    """Slots of lost calls add up, each with its own end, and a mailbox sends when the first of them is free."""
+    mailbox = a_known_service()
+    lose(mailbox, 1, 2, 100.0, lane=False)
+    lose(mailbox, 2, 9, 103.0, lane=True)
+    lose(mailbox, 3, 1, 105.0, lane=False)
+    assert mailbox.free_slots(106.0) == 0
+    assert mailbox.ready_at(106.0) == pytest.approx(110.0)
+    assert [mailbox.free_slots(now) for now in (110.1, 115.1, 123.1)] == [2, 3, 4]
+
+
+def test_a_slot_in_flight_and_a_held_one_are_counted_together() -> None:
+    """While two slots are held, two rows fly, and the mailbox is ready when the held slots are free."""
+    mailbox = a_known_service()
+    lose(mailbox, 1, 2, 100.0, lane=False)
+    mailbox.draw(2, 102.0)
+    assert (mailbox.slots_taken, mailbox.free_slots(102.0)) == (2, 0)
+    assert mailbox.ready_at(102.0) == pytest.approx(110.0)
+    with pytest.raises(AssertionError, match="too many requests at once"):
+        mailbox.draw(1, 102.0)
+
+
+def test_a_late_answer_frees_the_slots_of_its_call_only() -> None:
+    """A late answer ends what its own call held, and the wait in it holds for the mailbox."""
+    mailbox = a_known_service()
+    lose(mailbox, 1, 2, 100.0, lane=False)
+    lose(mailbox, 2, 2, 100.5, lane=False)
+    mailbox.came_late(1, 102.0, gone=True, wait_s=0.0)
+    assert mailbox.free_slots(102.0) == 2
+    assert mailbox.ready_at(102.0) == 102.0
+    mailbox.came_late(2, 102.0, gone=False, wait_s=30.0)
+    assert mailbox.free_slots(102.0) == 4
+    assert mailbox.ready_at(102.0) == 132.0

@@ -45,7 +45,7 @@ def test_one_that_must_wait_after_all_is_passed_over() -> None:
     """A mailbox that was blocked after it was queued is passed over and returned to be placed again."""
     queue, (heavy, light, lighter) = queue_of(30, 20, 10)
     heavy.block(50.0)
-    chosen = choose(queue, 10.0, 20, 4, 3, None, 0)
+    chosen = choose(queue, 10.0, 20, 4, 3, None, 0, spread=False)
     assert (chosen.shares, chosen.stale, chosen.rows) == ([(light, 4), (lighter, 3)], [heavy], 7)
     assert (chosen.lane, chosen.urgent) == (None, False)
     assert len(queue) == 0
@@ -54,7 +54,7 @@ def test_one_that_must_wait_after_all_is_passed_over() -> None:
 def test_a_full_batch_takes_no_more() -> None:
     """A batch with room for six rows takes four of the heaviest mailbox and two of the next, and leaves the third."""
     queue, (heavy, light, lighter) = queue_of(30, 20, 10)
-    chosen = choose(queue, 0.0, 6, 4, 4, None, 0)
+    chosen = choose(queue, 0.0, 6, 4, 4, None, 0, spread=False)
     assert chosen.shares == [(heavy, 4), (light, 2)]
     assert queue.pop() is lighter
 
@@ -62,7 +62,7 @@ def test_a_full_batch_takes_no_more() -> None:
 def test_a_quick_batch_is_shared_with_critical_mailboxes_only() -> None:
     """A quick batch is shared with critical mailboxes only, because another one would slow it down."""
     queue, (first, second, other) = queue_of(300, 200, 100)
-    chosen = choose(queue, 0.0, 20, 4, 4, Told(critical_rows=200, size=10), 0)
+    chosen = choose(queue, 0.0, 20, 4, 4, Told(critical_rows=200, size=10), 0, spread=False)
     assert (chosen.shares, chosen.urgent, chosen.lane) == ([(first, 4), (second, 4)], True, None)
     assert queue.pop() is other
     assert queue.pop() is None
@@ -71,7 +71,10 @@ def test_a_quick_batch_is_shared_with_critical_mailboxes_only() -> None:
 def test_a_quick_batch_is_no_larger_than_the_plan_says() -> None:
     """A quick batch has at most as many rows as the plan says."""
     queue, (first, second, _) = queue_of(300, 200, 100)
-    assert choose(queue, 0.0, 20, 4, 4, Told(critical_rows=50, size=5), 0).shares == [(first, 4), (second, 1)]
+    assert choose(queue, 0.0, 20, 4, 4, Told(critical_rows=50, size=5), 0, spread=False).shares == [
+        (first, 4),
+        (second, 1),
+    ]
 
 
 def test_where_no_lane_may_run_a_critical_mailbox_shares_a_full_batch_with_its_like() -> None:
@@ -81,14 +84,14 @@ def test_where_no_lane_may_run_a_critical_mailbox_shares_a_full_batch_with_its_l
         if lanes_allowed:
             for _ in range(20):
                 mailboxes[0].lane_carried(0, 20)
-        chosen = choose(queue, 0.0, 20, 4, 4, Told(200, size=0, lanes_allowed=lanes_allowed), 0)
+        chosen = choose(queue, 0.0, 20, 4, 4, Told(200, size=0, lanes_allowed=lanes_allowed), 0, spread=False)
         assert (chosen.rows, chosen.urgent, chosen.lane) == (20, True, None)
 
 
 def test_a_lane_is_for_the_heaviest_alone() -> None:
     """A lane is for the heaviest mailbox alone, and the others stay in the queue."""
     queue, (first, second, _) = queue_of(300, 200, 100)
-    chosen = choose(queue, 0.0, 20, 4, 4, Told(critical_rows=200, size=0), 0)
+    chosen = choose(queue, 0.0, 20, 4, 4, Told(critical_rows=200, size=0), 0, spread=False)
     assert (chosen.lane, chosen.shares, chosen.urgent) == (first, [], False)
     assert queue.pop() is second
 
@@ -98,7 +101,7 @@ def test_a_mailbox_with_a_lane_gives_the_slots_that_are_left_to_a_narrow_batch()
     for width, shares in ((4, [3, 4]), (20, [10])):
         queue, (laned, other) = queue_of(100, 10)
         laned.draw_lane(20, 0.0)
-        chosen = choose(queue, 0.0, 20, width, width, None, 0)
+        chosen = choose(queue, 0.0, 20, width, width, None, 0, spread=False)
         assert chosen.shares == list(zip([laned, other][-len(shares) :], shares, strict=True))
         assert chosen.stale == []  # the lane's end places it again
 
@@ -118,5 +121,5 @@ def test_a_mailbox_whose_turn_comes_while_it_must_wait_sends_nothing() -> None:
     queue, mailbox = ReadyQueue(), Mailbox(7, 0, 100, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
     queue.push(mailbox)
     mailbox.block(50.0)
-    chosen = choose(queue, 10.0, 20, 4, 4, None, 0)
+    chosen = choose(queue, 10.0, 20, 4, 4, None, 0, spread=False)
     assert (chosen.shares, chosen.stale) == ([], [mailbox])

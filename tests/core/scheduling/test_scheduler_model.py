@@ -1,12 +1,12 @@
 """The scheduler is compared with a small model of what it may do, over random histories.
 
 1. Every row is settled at most once, by a batch that had it, and is never sent again after that.
-2. A batch is recorded before it leaves. No mailbox has more than four rows in flight
-   (lanes: `tests/core/scheduling/test_batching_lanes.py`).
-3. Nothing leaves before the end of a wait that Graph asked for, while a token is awaited, or after a halt. A mailbox
-   whose batch was lost waits at least the shortest cooldown.
+2. A batch is recorded before it leaves. No mailbox has more than four rows in flight or held by lost calls, each held until
+   the end of the cooldown or until its answer comes (lanes: `tests/core/scheduling/test_mailbox_slots.py`).
+3. Nothing leaves before the end of a wait that Graph asked for, while a token is awaited, or after a halt.
 4. No mailbox is sent more requests than its limit in any request window, counted from the answers.
 5. Purged means a 204, or gone after a doubt. Absent means gone without a doubt. A doubt is kept to the end.
+   A late answer settles the rows that are gone by it and wait, and no others. Its own loss is no doubt about them.
 6. When the faults stop, the rest is done in a bounded number of steps, and every row has its outcome.
 """
 
@@ -22,10 +22,12 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from purgeengine.core.graph.verdicts import Verdict, judge, judge_batch
 from purgeengine.core.messages import (
+    Abandon,
     BatchEnded,
     BatchSent,
     Command,
     Event,
+    GivenUp,
     Halt,
     InputEnded,
     MailboxClosed,
@@ -44,7 +46,17 @@ from tests.support.fixtures import answer, lost, positions, refusal
 from tests.support.fixtures import entries as entries_of
 from tests.support.properties import examples
 
-LIMITS = Limits(connections=3, fanout=4, lanes=False, mailbox_requests=10, mailbox_window_s=60.0, outage_s_max=inf)
+COOLDOWN_S = 20.0
+LIMITS = Limits(
+    connections=3,
+    fanout=4,
+    lanes=False,
+    mailbox_requests=10,
+    mailbox_window_s=60.0,
+    outage_s_max=inf,
+    quarantine_s=COOLDOWN_S,
+    quarantine_s_min=COOLDOWN_S,
+)
 WAITS = st.none() | st.sampled_from([0.0, 0.249, 7.0, 200.0])
 GONE = Reply(404, "ErrorItemNotFound", "Not found.")
 DENIED = Reply(403, "ErrorAccessDenied", "Denied.")
@@ -70,6 +82,11 @@ class SchedulerModel(RuleBasedStateMachine):
         self.doubt: set[int] = set()
         self.closed: set[int] = set()
         self.flying: dict[int, Batch] = {}
+        self.sent_at: dict[int, float] = {}
+        self.late: dict[int, Batch] = {}
+        """Batches that were given up and whose answer may still come."""
+        self.held: dict[int, tuple[float, Batch]] = {}
+        """Lost batches that the service may still be running, each with the end of its cooldown."""
         self.blocked_until: defaultdict[int | None, float] = defaultdict(lambda: -inf)  # None stands for the run
         self.seen: defaultdict[int, list[tuple[float, int]]] = defaultdict(list)
         self.token_awaited = self.halted = self.ended = False
@@ -132,6 +149,32 @@ class SchedulerModel(RuleBasedStateMachine):
             self.sendings.subtract(positions(batch))
         self.tell(lost(batch, sent=sent), ended=(batch, dict.fromkeys(positions(batch))))
 
+    @precondition(lambda self: self.late)
+    @rule(data=st.data(), wait=WAITS)
+    def graph_answers_late(self, data: st.DataObject, wait: float | None) -> None:
+        batch = self.late.pop(data.draw(st.sampled_from(sorted(self.late))))
+        self.held.pop(batch.number, None)
+        replies = data.draw(st.lists(ITEM_REPLIES, min_size=batch.size, max_size=batch.size))
+        event = answer(batch, *replies, outer=Reply(200, retry_after_s=wait))
+        self.heed(batch, [reply if reply and reply.status == 429 else None for reply in replies], event.answer.outer)
+        flying = {position for other in self.flying.values() for position in positions(other)}
+        expected: dict[int, Outcome] = {}
+        for share in batch.shares:
+            for attempt in share.attempts:
+                reply = replies[positions(batch).index(attempt.position)]
+                waits = attempt.position not in flying and attempt.position not in self.outcome
+                if waits and reply in (GONE, Reply(204)):
+                    doubted = attempt.in_doubt or self.sendings[attempt.position] > attempt.number
+                    gone = Outcome.PURGED if doubted else Outcome.ABSENT
+                    expected[attempt.position] = Outcome.PURGED if reply == Reply(204) else gone
+        self.tell(event, late=(batch.number, expected))
+        assert {position: self.outcome.get(position) for position in expected} == expected
+
+    @precondition(lambda self: self.late)
+    @rule(data=st.data())
+    def no_late_answer_comes(self, data: st.DataObject) -> None:
+        self.tell(lost(self.late.pop(data.draw(st.sampled_from(sorted(self.late))))))
+
     @precondition(lambda self: self.token_awaited)
     @rule()
     def a_token_comes(self) -> None:
@@ -152,8 +195,7 @@ class SchedulerModel(RuleBasedStateMachine):
         """Lose a batch: every row is in doubt, and the service may still be working on it."""
         for position in positions(batch):
             self.doubt_after(position)
-        for share in batch.shares:
-            self.block(share.mailbox, LIMITS.quarantine_s_min)
+        self.held[batch.number] = (self.sent_at[batch.number] + COOLDOWN_S, batch)
 
     def doubt_after(self, position: int) -> None:
         self.doubt.add(position)
@@ -170,24 +212,51 @@ class SchedulerModel(RuleBasedStateMachine):
     def block(self, whom: int | None, for_s: float) -> None:
         self.blocked_until[whom] = max(self.blocked_until[whom], self.now + for_s)
 
-    def tell(self, *events: Event, ended: tuple[Batch, dict[int, Reply | None]] | None = None) -> None:
-        """Give the scheduler the events and judge its commands."""
+    def tell(
+        self,
+        *events: Event,
+        ended: tuple[Batch, dict[int, Reply | None]] | None = None,
+        late: tuple[int, dict[int, Outcome]] | None = None,
+    ) -> None:
+        """Give the scheduler the events and judge its commands.
+
+        ``ended`` is the batch that ends by the events, with its replies. ``late`` is a batch that had been given up, with the
+        rows that its answer settles.
+        """
         commands = self.scheduler.handle(*events, now=self.now)
+        results = dict([] if ended is None else [(ended[0].number, ended)])
+        for command in commands:
+            if isinstance(command, GivenUp):
+                batch = self.flying.pop(command.batch)
+                self.late[batch.number] = batch
+                for share in batch.shares:
+                    self.seen[share.mailbox].append((self.now, len(share.attempts)))
+                self.lose(batch)
+                results[batch.number] = (batch, dict.fromkeys(positions(batch)))
+            elif isinstance(command, Abandon):
+                del self.late[command.batch]
+        assert len(self.late) <= LIMITS.connections
         entries = entries_of(commands)
-        self.judge_entries([entry for entry in entries if not isinstance(entry, BatchSent)], ended)
+        self.judge_entries([entry for entry in entries if not isinstance(entry, BatchSent)], results, late)
         recorded: set[int] = set()
         for command in commands:
             self.judge_command(command, recorded)
 
-    def judge_entries(self, entries: list[object], ended: tuple[Batch, dict[int, Reply | None]] | None) -> None:
+    def judge_entries(
+        self,
+        entries: list[object],
+        results: dict[int, tuple[Batch, dict[int, Reply | None]]],
+        late: tuple[int, dict[int, Outcome]] | None,
+    ) -> None:
         fates = [entry.position for entry in entries if isinstance(entry, Settled | Returned)]
         assert len(set(fates)) == len(fates), "a row has two fates"
-        if ended is not None:
-            assert isinstance(entries[0], BatchEnded)
-            assert set(fates) >= set(positions(ended[0])), "a row of the batch has no fate"
+        ended = {entry.batch for entry in entries if isinstance(entry, BatchEnded)}
+        assert ended == set(results) | ({late[0]} if late else set())
+        for batch, _ in results.values():
+            assert set(fates) >= set(positions(batch)), "a row of the batch has no fate"
         for entry in entries:
             if isinstance(entry, Settled):
-                self.judge_settled(entry, ended)
+                self.judge_settled(entry, results, late)
             elif isinstance(entry, Returned):
                 assert entry.position not in self.outcome
                 assert entry.in_doubt == (entry.position in self.doubt)
@@ -195,15 +264,25 @@ class SchedulerModel(RuleBasedStateMachine):
             elif isinstance(entry, MailboxClosed):
                 self.judge_closed(entry)
 
-    def judge_settled(self, entry: Settled, ended: tuple[Batch, dict[int, Reply | None]] | None) -> None:
+    def judge_settled(
+        self,
+        entry: Settled,
+        results: dict[int, tuple[Batch, dict[int, Reply | None]]],
+        late: tuple[int, dict[int, Outcome]] | None,
+    ) -> None:
         assert entry.position not in self.outcome, "settled twice"
-        assert ended is not None
-        batch, replies = ended
+        assert entry.attempts == self.sendings[entry.position]
+        self.outcome[entry.position] = entry.outcome
+        if late is not None and entry.batch == late[0]:
+            assert entry.outcome == late[1][entry.position], "a late answer settled another row, or otherwise"
+            return
+        assert results
+        replies: dict[int, Reply | None] = {}
+        if entry.batch:
+            batch, replies = results[entry.batch]
+            assert entry.position in positions(batch), "settled by a batch that had it not"
         reply = replies.get(entry.position)
         doubted = entry.position in self.doubt
-        assert entry.batch in ((0, batch.number) if entry.position in replies else (0,)), (
-            "settled by a batch that had it not"
-        )
         never_left = self.sendings[entry.position] == 0  # decided on, and its mailbox was closed before it was sent
         assert (entry.outcome is Outcome.SKIPPED) == never_left
         if entry.outcome is Outcome.PURGED:
@@ -214,8 +293,6 @@ class SchedulerModel(RuleBasedStateMachine):
             assert not doubted
         else:
             assert entry.in_doubt == doubted, "a doubt was lost"
-        assert entry.attempts == self.sendings[entry.position]
-        self.outcome[entry.position] = entry.outcome
 
     def judge_closed(self, entry: MailboxClosed) -> None:
         assert entry.mailbox not in self.closed
@@ -247,6 +324,9 @@ class SchedulerModel(RuleBasedStateMachine):
         taken = Counter[int]()
         for other in self.flying.values():
             taken.update({share.mailbox: len(share.attempts) for share in other.shares})
+        for until, other in self.held.values():
+            if until > self.now:
+                taken.update({share.mailbox: len(share.attempts) for share in other.shares})
         for share in batch.shares:
             assert taken[share.mailbox] + len(share.attempts) <= LIMITS.mailbox_concurrent_max, "over four at once"
             assert share.mailbox not in self.closed
@@ -263,6 +343,8 @@ class SchedulerModel(RuleBasedStateMachine):
                 assert attempt.number == self.sendings[attempt.position]
         assert len(set(positions(batch))) == batch.size
         self.flying[batch.number] = batch
+        self.sent_at[batch.number] = self.now
+        assert self.scheduler.may_leave(batch.number, self.now)
 
     # ------------------------------------------------------------------------------------------------- and the end of it
 

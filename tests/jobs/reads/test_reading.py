@@ -147,7 +147,7 @@ def test_a_service_that_was_never_reached_is_given_up_within_seconds(limits: Lim
     tenant = a_tenant(Faults(unreachable=1.0))
     with pytest.raises(RunStopped, match=r"could not be reached: .* Nothing was deleted\. Check the network"):
         asking(tenant, lambda session: session.read(GET_USER, named(*USERS[:2])), limits)
-    assert tenant.now < (5 if limits is HASTY else 20)
+    assert tenant.now < (5 if limits is HASTY else 27)
 
 
 @pytest.mark.parametrize(("limits", "at_least_s", "at_most_s"), [(HASTY, 60, 120), (PATIENT, 120, 400)])
@@ -374,11 +374,11 @@ def test_no_job_comes_before_a_wait_that_an_earlier_one_was_told() -> None:
 
 
 def test_a_lost_answer_is_asked_for_again() -> None:
-    """After five seconds, in which the service may still be reading; reading twice does no harm."""
+    """Half a second later, because a lost call holds one slot of each mailbox only; reading twice does no harm."""
     graph = ScriptedGraph(outer=[NoAnswer("the connection was reset")])
     found, took_s = graph.ask(lambda session: session.read(LIST_CONTACTS, named("a", "b")))
     assert [reply.status for reply in found] == [200, 200]
-    assert 5 <= took_s < 9
+    assert 0.25 <= took_s < 1
 
 
 @pytest.mark.parametrize(("limits", "tries"), [(HASTY, 3), (PATIENT, 8)])
