@@ -12,6 +12,11 @@ from purgeengine.core.scheduling.critical import CriticalPlan
 from purgeengine.core.scheduling.mailbox import Mailbox
 
 
+FEW_ROWS = 8
+"""Rows of a mailbox that are not worth a batch of their own where answers are lost now and then, although they may end last. Each
+batch may be lost or refused, and so the run ends sooner if the last rows of many mailboxes share few batches."""
+
+
 class ReadyQueue:
     """Mailboxes that may send now, the one with the most rows left first.
 
@@ -88,18 +93,19 @@ def choose(
         if mailbox.ready_at(now) > now:
             chosen.stale.append(mailbox)
             continue
-        if plan is not None and not chosen.shares and plan.is_critical(mailbox, now):
+        few = spread and mailbox.remaining <= FEW_ROWS
+        if plan is not None and not chosen.shares and not few and plan.is_critical(mailbox, now):
             size = plan.size_for(mailbox, now)
             if not size and mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes):
                 chosen.lane = mailbox
                 return chosen
             room = min(size or items_max, items_max)
             chosen.urgent = True
-        elif chosen.urgent and plan is not None and not plan.is_critical(mailbox, now):
+        elif chosen.urgent and plan is not None and (few or not plan.is_critical(mailbox, now)):
             ready.push(mailbox)  # in a small batch it would wait and make the critical mailboxes wait
             break
         width = other_width if chosen.shares else first_width
-        if spread and plan is not None and not chosen.urgent and plan.may_be_spread(mailbox, now):
+        if spread and plan is not None and not chosen.urgent and (few or plan.may_be_spread(mailbox, now)):
             width = min(width, -(-room // (1 + len(ready))), -(-mailbox.remaining // mailbox.limit_max))
         elif mailbox.lanes and first_width > mailbox.limit_max:
             continue  # it is placed again when one of its lanes has ended
