@@ -29,6 +29,7 @@ class Flights:
         self._late: dict[int, Flight] = {}
         self._timeouts = {False: AdaptiveTimeout(), True: AdaptiveTimeout()}
         self._grace_until = -inf
+        self._looked_at = -inf
         self.idle = False
         """True while connections are free and nothing else can be sent, so that calls are given up sooner."""
 
@@ -67,6 +68,7 @@ class Flights:
 
     def overdue(self, now: float) -> Iterator[tuple[Flight, float]]:
         """Give up each call whose wait is over. Yield it with the wait in seconds."""
+        looked_at, self._looked_at = self._looked_at, now
         if now < self._grace_until:
             return
         for lane, left in self._left.items():
@@ -74,10 +76,11 @@ class Flights:
             while left:
                 flight = next(iter(left.values()))
                 wait_s = timeout.idle_s if self.idle else timeout.current_s
-                overdue_s = now - flight.sent_at - wait_s
-                if overdue_s < 0:
+                due_at = flight.sent_at + wait_s
+                if now < due_at:
                     break
-                if overdue_s > STALLED_S and self._grace_until == -inf:
+                # If the wait has become shorter since the last look, the call is overdue since then only.
+                if now - max(due_at, looked_at) > STALLED_S and self._grace_until == -inf:
                     self._grace_until = now + GRACE_S
                     return
                 self.land(flight.batch.number)

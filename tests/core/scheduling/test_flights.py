@@ -163,6 +163,19 @@ def test_a_look_that_comes_a_little_late_is_no_sleep(late_s: float) -> None:
     assert given_up(flying(0.0), FIRST_S + late_s) == [(1, FIRST_S)]
 
 
+def test_a_wait_that_became_shorter_is_no_sleep() -> None:
+    """A call that is overdue because the wait has just become shorter is given up at once."""
+    flights = flying(0.0)
+    assert given_up(flights, 6.0) == []
+    teach(flights, 2.0)
+    assert given_up(flights, 6.1) == [(1, pytest.approx(3.02))]
+    flights = flying(0.0)
+    teach(flights, 10.0)
+    assert given_up(flights, 14.0) == []
+    flights.idle = True
+    assert given_up(flights, 14.1) == [(1, pytest.approx(12.1))]
+
+
 # -------------------------------------------------------------------------------------------------------- late answers
 
 
