@@ -110,6 +110,7 @@ def play(scheduler: Scheduler, mailboxes: Iterator[MailboxOpened], wire: Wire, w
             events.append(StopRequested())
         for command in commands:
             if isinstance(command, Send):
+                assert scheduler.may_leave(command.batch.number, now), "it was decided on at this very moment"
                 at, event = wire.send(command.batch, now)
                 heappush(coming, (at, command.batch.number, event))
         if scheduler.finished:

@@ -20,7 +20,7 @@ from purgeengine.sim.graph.courses import course_of
 from purgeengine.sim.graph.faults import Chance, Faults, ItemFault
 from purgeengine.sim.wire.answers import NOT_ATTEMPTED, NOT_FOUND, SubResponse
 
-HANG_GIVEN_UP_S = 30.0
+HANG_GIVEN_UP_S = 120.0
 """Seconds after which the transport gives up a call that never answers."""
 ROUNDING_S = 1e-9
 UTC_AT_ZERO_S = 0.0

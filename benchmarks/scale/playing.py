@@ -15,7 +15,7 @@ from benchmarks.makespan.service import Service
 from purgeengine.core.forecast.latency import Latency
 from purgeengine.core.messages import Entry, Settled
 from purgeengine.core.model import PURGED_REPLY, Attempt, Batch, Outcome, Reply
-from purgeengine.core.scheduling.flight import ranges_of
+from purgeengine.core.scheduling.flights import ranges_of
 from purgeengine.edges.ledger import Ledger
 from purgeengine.jobs.resume import take_up
 from purgeengine.run_limits import Limits

@@ -11,7 +11,7 @@ from purgeengine.core.graph.encode import encode_batch
 from purgeengine.core.graph.operations import Operation
 from purgeengine.core.messages import BatchAnswered, BatchLost
 from purgeengine.core.model import Batch
-from purgeengine.core.scheduling.flight import ranges_of
+from purgeengine.core.scheduling.flights import ranges_of
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.errands import Errands
 from purgeengine.engine.ports import Clock, LedgerPort, RawAnswer, Tokens, Transport

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from purgeengine.core.scheduling.batch_results import BatchResults
-from purgeengine.core.scheduling.flight import Flight
+from purgeengine.core.scheduling.flights import Flight
 from purgeengine.edges.http.transport import Timeouts
 from purgeengine.edges.ledger.running import work_rows
 from purgeengine.edges.ledger.store import database

@@ -16,13 +16,13 @@ limit is dropped, and nothing is concluded for a while.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection
 from enum import Enum
 from math import inf
 from typing import NamedTuple
 
 from purgeengine.core.limits.rate_limit import TokenBucket
+from purgeengine.core.limits.throughput import Throughput
 
 MAILBOXES_MIN = 3
 """Mailboxes that must have been refused lately. One or two may have a cause of their own, such as other software."""
@@ -45,12 +45,8 @@ PROBE_S_MAX = 30.0
 """The longest pause between two single rows, in seconds."""
 PROBES_MAX = 20
 """Single rows that may be refused in one pause, in about six minutes. After that the mailboxes wait on their own."""
-LATELY_S = 10.0
-"""Seconds before a pause that show what went through lately."""
 RECENTLY_S = 4.0
 """Seconds before a refusal that show at which rate rows went through then. They are fewer, because the rate grew meanwhile."""
-LATELY_STEP_S = 0.1
-"""Seconds that share one entry of what went through, which bounds the entries."""
 LEFT = 0.9
 """The share of the highest rate that held with which a run goes on after a pause."""
 HELD = 0.95
@@ -122,8 +118,7 @@ class AppRate:
         """Refused rows, less the rows that went through (a CUSUM chart)."""
         self._refused_in: set[int] = set()
         """Mailboxes behind the score, up to `MAILBOXES_MIN`."""
-        self._passed: deque[tuple[float, int]] = deque()
-        self._counted_from = now
+        self._throughput = Throughput(now)
         self._cycle_passed = self._cycle_refused = 0
         self._useless = 0
         self._ignores_until = -inf
@@ -143,7 +138,10 @@ class AppRate:
             case _AppState.OPEN:
                 return None
             case _AppState.PAUSED:
-                return max(PER_S_MIN, min(self._held, self._lately(self._bucket.at)) if self._measures else self._held)
+                return max(
+                    PER_S_MIN,
+                    min(self._held, self._throughput.per_s(self._bucket.at)) if self._measures else self._held,
+                )
             case _AppState.LIMITED:
                 return self._rate
 
@@ -179,7 +177,7 @@ class AppRate:
     def refill(self, now: float) -> None:
         """Let time pass until ``now``: the rate grows if it is used."""
         if self._state is _AppState.LIMITED and (
-            now < self._since + USED_AFTER_S or self._lately(now) > USED_SHARE * self._rate
+            now < self._since + USED_AFTER_S or self._throughput.per_s(now) > USED_SHARE * self._rate
         ):
             self._grown_s += max(0.0, now - self._bucket.at - self._bucket.idle_s(now))
         self._bucket.refill(now)
@@ -219,7 +217,7 @@ class AppRate:
         and its refused rows. ``wait_s`` is the shortest wait that the service asked for with them, in seconds, or 0.
         """
         if passed:
-            self._note_passed(passed, now)
+            self._throughput.count(passed, now)
         if sent_at < self._since:
             return self._state is not _AppState.OPEN
         if self._state is _AppState.PAUSED:
@@ -264,12 +262,12 @@ class AppRate:
 
     def _pause(self, wait_s: float, now: float) -> bool:
         """Let only single rows leave, because too many rows were refused. Return False if the limit is dropped instead."""
-        self._counted_from = max(self._counted_from, now - LATELY_S)
         if self._state is _AppState.LIMITED:
             self._judge_rate(now)
             if self._useless >= USELESS_MAX:
                 self._drop(now)
                 return False
+        self._throughput.stand(now)
         self._state, self._since = _AppState.PAUSED, now
         self._pause_s = min(PAUSE_S_MAX, wait_s or PAUSE_S)
         self._resumes_at = now + self._pause_s
@@ -284,7 +282,7 @@ class AppRate:
             self._held, self._held_min, self._measures = CUT * rate, CUT_MAX * rate, True
             return
         self._useless, self._dropped_s = 0, DROPPED_S
-        rate = min(rate, self._lately(now, RECENTLY_S))
+        rate = min(rate, self._throughput.per_s(now, RECENTLY_S))
         confirmed = abs(rate - self._held) <= NEAR * self._held
         self._plateau_s = min(PLATEAU_S_MAX, 2.0 * self._plateau_s) if confirmed else PLATEAU_S
         if rate < self._held:
@@ -295,7 +293,7 @@ class AppRate:
         """Let rows leave at a rate, because the service takes rows again."""
         if self._measures:
             self._plateau_s = PLATEAU_S
-            self._held = min(self._held, max(self._held_min, self._lately(now)))
+            self._held = min(self._held, max(self._held_min, self._throughput.per_s(now)))
         self._limit_to(self._held, now)
 
     def _limit_to(self, held: float, now: float) -> None:
@@ -317,24 +315,7 @@ class AppRate:
         self._begin_cycle(now)
 
     def _begin_cycle(self, now: float) -> None:
-        self._counted_from = now
+        self._throughput.go_on(now)
         self._cycle_passed = self._cycle_refused = 0
         self._score = 0.0
         self._refused_in.clear()
-
-    # -------------------------------------------------------------------------------------------- what went through lately
-
-    def _note_passed(self, rows: int, now: float) -> None:
-        passed = self._passed
-        if passed and now - passed[-1][0] < LATELY_STEP_S:
-            passed[-1] = (passed[-1][0], passed[-1][1] + rows)
-        else:
-            passed.append((now, rows))
-        while self._state is not _AppState.PAUSED and passed[0][0] < now - LATELY_S:
-            passed.popleft()
-
-    def _lately(self, now: float, within_s: float = LATELY_S) -> float:
-        """Return the rows per second that went through lately, or since the present pause became necessary."""
-        begun = self._counted_from if self._state is _AppState.PAUSED else max(self._counted_from, now - within_s)
-        rows = sum(count for at, count in self._passed if at >= begun)
-        return rows / max(LATELY_STEP_S, now - begun)

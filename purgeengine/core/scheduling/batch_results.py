@@ -26,7 +26,7 @@ from purgeengine.core.messages import (
 from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Reply
 from purgeengine.core.scheduling.batching import Batching
 from purgeengine.core.scheduling.experience import PATIENT_ANSWERS_MAX
-from purgeengine.core.scheduling.flight import Flight, is_app_to_blame
+from purgeengine.core.scheduling.flights import Flight, is_app_to_blame
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.settlement import Settlement, Settler
 from purgeengine.core.scheduling.token_watch import TokenStep, TokenWatch

@@ -20,7 +20,7 @@ from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.rate_limit import TokenBucket
 from purgeengine.core.model import Attempt, Batch, MailboxShare
 from purgeengine.core.scheduling.critical import CriticalPlan
-from purgeengine.core.scheduling.flight import Flight
+from purgeengine.core.scheduling.flights import Flight
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.packing import Chosen, choose

@@ -12,7 +12,7 @@ from purgeengine.core.graph.verdicts import Verdict, VerdictTable, judge, outcom
 from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.messages import Settled
 from purgeengine.core.model import Attempt, Outcome, Reply
-from purgeengine.core.scheduling.flight import Flight
+from purgeengine.core.scheduling.flights import Flight
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.news import Blame, MailboxNews
 from purgeengine.core.scheduling.token_watch import TokenWatch

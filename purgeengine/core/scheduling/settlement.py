@@ -22,7 +22,7 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import PURGED_REPLY, Answer, Attempt, Outcome, Reply
 from purgeengine.core.policy.remedies import WAIT_TOO_LONG_SAYS
-from purgeengine.core.scheduling.flight import Flight, neighbours
+from purgeengine.core.scheduling.flights import Flight, neighbours
 from purgeengine.core.scheduling.judged_rows import JudgedRow, RowJudge, mailbox_news, settled
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.news import Blame, MailboxNews, RunNews

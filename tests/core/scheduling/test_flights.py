@@ -11,8 +11,7 @@ from purgeengine.core.limits.adaptive_timeout import FIRST_S
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Batch, MailboxShare
-from purgeengine.core.scheduling.flight import Flight
-from purgeengine.core.scheduling.flights import GRACE_S, STALLED_S, Flights
+from purgeengine.core.scheduling.flights import GRACE_S, STALLED_S, Flight, Flights
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.run_limits import Limits
 

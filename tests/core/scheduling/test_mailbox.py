@@ -10,7 +10,7 @@ import pytest
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Attempt, FirstAttempts
-from purgeengine.core.scheduling.flight import neighbours
+from purgeengine.core.scheduling.flights import neighbours
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.mailbox_limits import LANE_ROWS_WORTH
 from purgeengine.run_limits import Limits

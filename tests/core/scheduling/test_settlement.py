@@ -12,7 +12,7 @@ from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import MailboxBlocked, Returned, Settled
 from purgeengine.core.model import PURGED_REPLY, Answer, Attempt, Batch, MailboxShare, Outcome, Reply
-from purgeengine.core.scheduling.flight import Flight
+from purgeengine.core.scheduling.flights import Flight
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.news import RunNews
 from purgeengine.core.scheduling.settlement import Settler
