@@ -52,6 +52,7 @@ class Flights:
         self._late: dict[int, Flight] = {}
         self._timeouts = {False: AdaptiveTimeout(), True: AdaptiveTimeout()}
         self._grace_until = -inf
+        self._looked_at = -inf
         self.idle = False
         """True while connections are free and nothing else can be sent, so that calls are given up sooner."""
 
@@ -90,6 +91,7 @@ class Flights:
 
     def overdue(self, now: float) -> Iterator[tuple[Flight, float]]:
         """Give up each call whose wait is over. Yield it with the wait in seconds."""
+        looked_at, self._looked_at = self._looked_at, now
         if now < self._grace_until:
             return
         for lane, left in self._left.items():
@@ -100,7 +102,8 @@ class Flights:
                 overdue_at = flight.sent_at + wait_s  # the very sum of `overdue_at`: another one may differ by rounding
                 if overdue_at > now:
                     break
-                if now - overdue_at > STALLED_S and self._grace_until == -inf:
+                # If the wait has become shorter since the last look, the call is overdue since then only.
+                if now - max(overdue_at, looked_at) > STALLED_S and self._grace_until == -inf:
                     self._grace_until = now + GRACE_S
                     return
                 self.land(flight.batch.number)

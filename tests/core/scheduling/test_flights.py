@@ -11,8 +11,7 @@ from purgeengine.core.limits.adaptive_timeout import FIRST_S
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Batch, MailboxShare
-from purgeengine.core.scheduling.flight import Flight
-from purgeengine.core.scheduling.flights import GRACE_S, STALLED_S, Flights
+from purgeengine.core.scheduling.flights import GRACE_S, STALLED_S, Flight, Flights
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.run_limits import Limits
 
@@ -161,6 +160,19 @@ def test_a_grace_ends_where_all_were_answered_in_it() -> None:
 def test_a_look_that_comes_a_little_late_is_no_sleep(late_s: float) -> None:
     """Half a second late is a busy machine, and the call is given up at once."""
     assert given_up(flying(0.0), FIRST_S + late_s) == [(1, FIRST_S)]
+
+
+def test_a_wait_that_became_shorter_is_no_sleep() -> None:
+    """A call that is overdue because the wait has just become shorter is given up at once."""
+    flights = flying(0.0)
+    assert given_up(flights, 6.0) == []
+    teach(flights, 2.0)
+    assert given_up(flights, 6.1) == [(1, pytest.approx(3.02))]
+    flights = flying(0.0)
+    teach(flights, 10.0)
+    assert given_up(flights, 14.0) == []
+    flights.idle = True
+    assert given_up(flights, 14.1) == [(1, pytest.approx(12.1))]
 
 
 # -------------------------------------------------------------------------------------------------------- late answers

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from purgeengine.core.messages import RunBlocked
-from purgeengine.core.model import Attempt, Reply
-from purgeengine.edges.ledger import Ledger, LedgerReader
+from purgeengine.core.messages import BatchEnded, Entry, RunBlocked
+from purgeengine.core.model import Attempt, Outcome, Reply
+from purgeengine.edges.ledger import Ledger, LedgerReader, export
+from purgeengine.edges.ledger.store.checking import check
 from purgeengine.errors import LedgerError
 from tests.support.ledger_fixtures import NOW, a_source, ended, open_ledger, opened, returned, sent, settled
 
@@ -137,3 +141,48 @@ def test_what_was_answered_counts_to_the_end_of_the_window(ledger: Ledger) -> No
     ledger.write([sent(1, (0, [0]))], NOW)
     ledger.write([ended(1), settled(0, 1)], NOW)
     assert opened(ledger, NOW + 599_000, cooldown_s=300.0)[0].recent == ((599.0, 1),)
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3])
+def test_a_batch_may_end_twice(tmp_path: Path, writes: int) -> None:
+    """A batch that was given up and answered later has the status and the request id of the answer, and its row is sound.
+
+    Its rows may be settled by that answer, or have been sent again since. This holds in whatever writes the entries come.
+    """
+    late = BatchEnded(1, 200, "late-request")
+    steps: list[list[Entry]] = [
+        [sent(1, (0, [0, 1, 2]))],
+        [ended(1, None), *(returned(position, 1, 1, in_doubt=True) for position in range(3))],
+        [sent(2, (0, [Attempt(2, 2, 1, True)]))],
+        [late, settled(0, 1), settled(1, 1, Outcome.ABSENT)],
+        [ended(2), settled(2, 2, attempts=2, in_doubt=True)],
+    ]
+    with open_ledger(tmp_path / "L", a_source(4)) as ledger:
+        per_write = -(-len(steps) // writes)
+        for first in range(0, len(steps), per_write):
+            ledger.write([entry for step in steps[first : first + per_write] for entry in step], NOW + first)
+        counts = ledger.counts()
+        assert (counts.outcomes[Outcome.PURGED], counts.outcomes[Outcome.ABSENT], counts.waiting) == (2, 1, 1)
+    check(tmp_path / "L")
+    with LedgerReader.open(tmp_path / "L") as reader:
+        export(reader, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        told = [(row["outcome"], row["request_id"]) for row in csv.DictReader(file)]
+    assert told == [
+        ("purged", "late-request"),
+        ("absent", "late-request"),
+        ("purged", "request-2"),
+        ("", ""),
+    ]
+
+
+def test_a_damaged_id_of_a_batch_that_ended_twice_is_noticed(tmp_path: Path) -> None:
+    """If the request id of such a batch changes on the disk, the ledger is damaged, as with any other batch."""
+    with open_ledger(tmp_path / "L", a_source(1)) as ledger:
+        ledger.write([sent(1, (0, [0])), ended(1, None), returned(0, in_doubt=True)], NOW)
+        ledger.write([BatchEnded(1, 200, "late-request"), settled(0, 1)], NOW + 1)
+    check(tmp_path / "L")
+    with closing(sqlite3.connect(tmp_path / "L" / "ledger.sqlite")) as connection, connection:
+        connection.execute("UPDATE batch SET request_id = ''")
+    with pytest.raises(LedgerError):
+        check(tmp_path / "L")
