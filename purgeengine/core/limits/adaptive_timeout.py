@@ -47,6 +47,11 @@ class AdaptiveTimeout:
         self.idle_s = FIRST_S
         """The wait in seconds while connections are free and nothing else can be sent."""
 
+    @property
+    def known(self) -> bool:
+        """True once enough calls were answered."""
+        return self._answers >= ANSWERS_TO_TRUST
+
     def ran_out(self, sent_at: float, now: float) -> None:
         """Record that the call sent at ``sent_at`` got no answer in time.
 
@@ -77,7 +82,7 @@ class AdaptiveTimeout:
     def _learn(self) -> None:
         """Compute both waits. This happens once for each answer, because they are read in every turn."""
         current_s = idle_s = FIRST_S
-        if self._answers >= ANSWERS_TO_TRUST:
+        if self.known:
             slowest_s = max(self._slowest_s, self._slowest_before_s)
             of_few = MARGIN_OF_FEW / self._answers
             current_s = min(FIRST_S, max(SHORTEST_S, slowest_s * (MARGIN + of_few)))

@@ -21,6 +21,8 @@ SHORTEST_S = 0.5
 ITEM_WAITS_S = (0.5, 0.5, 1.0, 2.0, 8.0, 30.0, 60.0)
 """Seconds that a row waits after each fault. Most rows fail once or twice, by chance, and the last of them end the run. The later
 waits are long, so that the attempts of a row outlast a trouble of minutes."""
+LOST_WAITS_S = (0.5, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""The same for a row whose whole call failed. That says little about the row, and the circuit breaker waits out an outage."""
 PATIENT_ROW_SENDS = 4
 """Sendings after which a row that is refused as too fast waits longer than its mailbox."""
 
@@ -72,7 +74,11 @@ class Backoff:
         def exponential(first_s: float, longest_s: float) -> wait_base:
             return patient(wait_exponential(multiplier=first_s, max=min(longest_s, limits.own_wait_s_max)))
 
-        self._item = patient(wait_chain(*(wait_fixed(min(wait_s, limits.own_wait_s_max)) for wait_s in ITEM_WAITS_S)))
+        def chain(waits_s: tuple[float, ...]) -> wait_base:
+            return patient(wait_chain(*(wait_fixed(min(wait_s, limits.own_wait_s_max)) for wait_s in waits_s)))
+
+        self._item = chain(ITEM_WAITS_S)
+        self._lost = chain(LOST_WAITS_S)
         self._throttled = exponential(1.0, 120.0)
         self._call = exponential(1.0, 60.0)
         self._held_back = exponential(120.0, 1800.0)
@@ -83,6 +89,10 @@ class Backoff:
     def item_wait_s(self, failures: int, reply: Reply) -> float:
         """Return the wait of a row after a fault or an unclear answer."""
         return _seconds(self._item, failures, reply)
+
+    def lost_wait_s(self, failures: int, reply: Reply) -> float:
+        """Return the wait of a row whose whole call failed."""
+        return _seconds(self._lost, failures, reply)
 
     def throttled_wait_s(self, refusals: int, reply: Reply) -> float:
         """Return the wait of a mailbox after a 429. ``refusals`` counts its refusals in a row, without a success between them."""

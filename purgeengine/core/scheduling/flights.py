@@ -16,6 +16,8 @@ OWN_REFUSALS = 3
 """Refused answers in a row after which a mailbox has a cause of its own: other mailboxes went through meanwhile."""
 STALLED_S = 0.5
 """A call that is overdue by more than this many seconds was not looked at in time: the process or its machine slept."""
+LANE_FACTOR = 3.0
+"""Factor on the wait for other calls until enough lanes were answered. A full lane takes about three times as long."""
 GRACE_S = 2.0
 """Seconds in which what arrived during such a sleep is read before calls are given up."""
 
@@ -98,7 +100,7 @@ class Flights:
             timeout = self._timeouts[lane]
             while left:
                 flight = next(iter(left.values()))
-                wait_s = timeout.idle_s if self.idle else timeout.current_s
+                wait_s = self._wait_s(lane)
                 overdue_at = flight.sent_at + wait_s  # the very sum of `overdue_at`: another one may differ by rounding
                 if overdue_at > now:
                     break
@@ -124,9 +126,16 @@ class Flights:
         at = inf
         for lane, left in self._left.items():
             if left:
-                timeout = self._timeouts[lane]
-                at = min(at, next(iter(left.values())).sent_at + (timeout.idle_s if self.idle else timeout.current_s))
+                at = min(at, next(iter(left.values())).sent_at + self._wait_s(lane))
         return max(at, self._grace_until)
+
+    def _wait_s(self, lane: bool) -> float:
+        timeout = self._timeouts[lane]
+        wait_s = timeout.idle_s if self.idle else timeout.current_s
+        if lane and not timeout.known:  # lanes may be used at the end only, where a hang counts most
+            batches = self._timeouts[False]
+            wait_s = min(wait_s, LANE_FACTOR * (batches.idle_s if self.idle else batches.current_s))
+        return wait_s
 
 
 def ranges_of(batch: Batch) -> Iterator[range]:

@@ -11,7 +11,6 @@ from heapq import heappop, heappush
 from purgeengine.core.scheduling.critical import CriticalPlan
 from purgeengine.core.scheduling.mailbox import Mailbox
 
-
 FEW_ROWS = 8
 """Rows of a mailbox that are not worth a batch of their own where answers are lost now and then, although they may end last. Each
 batch may be lost or refused, and so the run ends sooner if the last rows of many mailboxes share few batches."""

@@ -252,7 +252,7 @@ class Settler:
 
         A wait that Graph asked for is kept by the circuit breaker, and not here.
         """
-        return lambda attempt: now + self._backoff.item_wait_s(attempt.failures + 1, Reply(reply.status))
+        return lambda attempt: now + self._backoff.lost_wait_s(attempt.failures + 1, Reply(reply.status))
 
     def _all_again(
         self,
