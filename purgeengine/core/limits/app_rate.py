@@ -96,7 +96,10 @@ class AppRate:
     Instants are monotonic seconds. `refill` comes first in each turn.
     """
 
-    def __init__(self, batch_rows_max: int, now: float, learned: LearnedRate | None = None) -> None:
+    def __init__(
+        self, batch_rows_max: int, now: float, learned: LearnedRate | None = None, *, learns: bool = True
+    ) -> None:
+        """``learned`` is what an earlier run found. If ``learns`` is false, nothing is ever concluded from refusals."""
         self._rows_max = batch_rows_max
         self._state = _AppState.OPEN
         self._since = now
@@ -121,7 +124,7 @@ class AppRate:
         self._throughput = Throughput(now)
         self._cycle_passed = self._cycle_refused = 0
         self._useless = 0
-        self._ignores_until = -inf
+        self._ignores_until = -inf if learns else inf
         self._dropped_s = DROPPED_S
         self._told = 0.0
         self._told_at = -inf

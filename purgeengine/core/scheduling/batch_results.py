@@ -114,7 +114,8 @@ class BatchResults:
         settlement = NOTHING
         if answer.replies is not None:
             self._breaker.answered()
-            self._cooldown.timed(now - flight.sent_at)
+            if self._cooldown.timed(now - flight.sent_at):
+                self._open_mailboxes.reconsider(now)
             settlement = self._settler.settle_late(flight, answer, now)
             if settlement.news.went_through:
                 self._token.proven(flight.token_generation)

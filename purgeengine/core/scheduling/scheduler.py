@@ -96,7 +96,8 @@ class Scheduler:
             now=now,
             first_batch=first_batch,
             unread=rows_left,
-            app_rate=AppRate(limits.batch_items_max, now, learned_rate),
+            # A read job asks few rows a few times each, and a person waits for it.
+            app_rate=AppRate(limits.batch_items_max, now, learned_rate, learns=not operation.keeps_body),
         )
         self._eta = Eta(limits, recent_calls, all_calls, now)
         self._results = BatchResults(
