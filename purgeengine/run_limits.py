@@ -58,13 +58,12 @@ class Limits:
     sends_max: int = 100
     """Sendings of a row for any cause, throttling included. This ends the rows of a mailbox that refuses for ever."""
     quarantine_s: float = 40.0
-    """Length in seconds of the cooldown: how long the service may still be running a batch whose answer was lost.
+    """The longest cooldown: seconds after its sending in which a lost call may still be running and hold slots of its mailboxes.
 
-    The batch's mailboxes wait that long. The value is used until enough answers have been timed, and is never
-    exceeded.
+    The value is used until enough answers have been timed. After that the cooldown is learned, and never longer.
     """
     quarantine_s_min: float = 5.0
-    """Shortest cooldown in seconds, however fast the service has answered. Never more than ``quarantine_s``."""
+    """Shortest cooldown in seconds, however fast the service has answered. ``quarantine_s`` counts if it is less."""
     fill_wait_s: float = 0.05
     """Seconds that a partly filled batch waits for more rows while others are in flight: 13 % fewer calls for 0.3 % more time."""
     retry_after_s_max: float = 21_600.0
@@ -136,13 +135,13 @@ RANGES: Mapping[str, LimitRange] = {
     "quarantine_s": LimitRange(
         0.01,
         QUARANTINE_S_MAX,
-        "The mailboxes of a lost call wait up to this many seconds, so a larger value would stall the run.",
+        "A lost call may hold slots of its mailboxes for this many seconds, so a larger value would stall the run.",
         whole=False,
     ),
     "quarantine_s_min": LimitRange(
         0,
         QUARANTINE_S_MAX,
-        "The mailboxes of a lost call wait up to this many seconds, so a larger value would stall the run.",
+        "A lost call may hold slots of its mailboxes for this many seconds, so a larger value would stall the run.",
         whole=False,
     ),
     "fill_wait_s": LimitRange(

@@ -174,7 +174,7 @@ def limit_options(command: Decorated) -> Decorated:
             "--quarantine-s",
             float,
             DEFAULTS.quarantine_s,
-            "Longest wait in seconds after a call whose answer was lost.",
+            "How long after its sending a lost call may still be running and hold slots of its mailboxes: at most so many seconds.",
         ),
     )
     command = click.option(
