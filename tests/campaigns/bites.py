@@ -23,7 +23,7 @@ import structlog
 
 from purgeengine.core.graph import decode
 from purgeengine.core.graph.verdicts import Verdict
-from purgeengine.core.limits import window
+from purgeengine.core.limits import lost_calls, window
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.messages import Send
 from purgeengine.core.model import Attempt, Outcome, Reply
@@ -182,9 +182,9 @@ def _window_from_sending(patch: Patch) -> None:
     patch.setattr(window.Window, "answered", answered)
 
 
-@mutant("a lost call frees its mailboxes at once", 3)
+@mutant("a lost call frees its slots at once", 3)
 def _no_cooldown(patch: Patch) -> None:
-    patch.setattr(mailbox_limits.MailboxLimits, "cool_down", lambda self, at, *, lane: None)
+    patch.setattr(lost_calls.LostSlots, "add", lambda self, *lost, **more: None)
 
 
 @mutant("a mailbox may have more than four slots in use", 3)

@@ -63,13 +63,17 @@ class LostCallCooldown:
         """Seconds from the sending of a lost lane in which it may hold its slot."""
 
 
+EARLIER_RUN = 0
+"""Stands for the batch of an earlier run. Batches are numbered from 1."""
+
+
 class _LostCall(NamedTuple):
     batch: int
     sent_at: float
     slots: int
     lane: bool
-    ends_at: float | None = None
-    """The end of the cooldown if it does not change any more."""
+    not_before: float
+    """The end of the cooldown comes no sooner than this."""
 
 
 class LostSlots:
@@ -89,13 +93,16 @@ class LostSlots:
         """Return True if a call may hold slots, as of the last `held`."""
         return bool(self._calls)
 
-    def add(self, batch: int, sent_at: float, slots: int, *, lane: bool) -> None:
-        """Record that the answer to a batch was lost, which left at ``sent_at`` and may hold ``slots`` slots."""
-        self._calls.append(_LostCall(batch, sent_at, slots, lane))
+    def add(self, batch: int, sent_at: float, slots: int, *, lane: bool, not_before: float = -inf) -> None:
+        """Record that the answer to a batch was lost, which left at ``sent_at`` and may hold ``slots`` slots.
+
+        It holds them until ``not_before`` at least, however short the cooldown is.
+        """
+        self._calls.append(_LostCall(batch, sent_at, slots, lane, not_before))
 
     def restore(self, until: float, slots: int) -> None:
         """Record that a call of an earlier run may hold ``slots`` slots until this instant."""
-        self._calls.append(_LostCall(0, until, slots, False, until))
+        self._calls.append(_LostCall(EARLIER_RUN, -inf, slots, False, until))
 
     def release(self, batch: int) -> None:
         """Record that the service has ended its work on this batch."""
@@ -118,6 +125,4 @@ class LostSlots:
         return at
 
     def _ends_at(self, call: _LostCall) -> float:
-        if call.ends_at is not None:
-            return call.ends_at
-        return call.sent_at + self._cooldown.length_of_s(lane=call.lane)
+        return max(call.not_before, call.sent_at + self._cooldown.length_of_s(lane=call.lane))

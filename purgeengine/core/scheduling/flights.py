@@ -35,6 +35,8 @@ class Flight:
     """The number of the token that it left with, as counted by `TokenWatch`."""
     size: int
     """Rows in the batch."""
+    waited_s: float = 0.0
+    """Seconds after which it was given up; 0 if it was not."""
     app_too_fast: bool = False
     """True once it is known that the rate of the whole app is to blame for its refused rows (429)."""
 
@@ -109,6 +111,7 @@ class Flights:
                     self._grace_until = now + GRACE_S
                     return
                 self.land(flight.batch.number)
+                flight.waited_s = wait_s
                 self._late[flight.batch.number] = flight
                 timeout.ran_out(flight.sent_at, now)
                 yield flight, wait_s

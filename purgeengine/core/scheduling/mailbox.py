@@ -85,15 +85,16 @@ class Mailbox(MailboxLimits):
         self.window.answered(rows, now)
 
     def lost_while_running(
-        self, batch: int, rows: int, sent_at: float, now: float, *, lane: bool, cooldown_s: float
+        self, batch: int, rows: int, sent_at: float, now: float, *, lane: bool, cooldown_s: float, keep_s: float = 0.0
     ) -> None:
         """Record that no answer came for a batch with ``rows`` of its rows, and that the service may still be running it.
 
-        The batch left at ``sent_at``. It holds its slots for ``cooldown_s`` seconds from then on; later answers may shorten that.
+        The batch left at ``sent_at``. It holds its slots for ``cooldown_s`` seconds from then on, which later answers may change,
+        and for ``keep_s`` seconds from ``now`` on at least.
         """
         self._land(rows, lane=lane)
-        self.window.answered(rows, max(now, sent_at + cooldown_s))
-        self.lost_slots.add(batch, sent_at, self.slots_of(rows, lane=lane), lane=lane)
+        self.window.answered(rows, max(now + keep_s, sent_at + cooldown_s))
+        self.lost_slots.add(batch, sent_at, self.slots_of(rows, lane=lane), lane=lane, not_before=now + keep_s)
 
     def came_late(self, batch: int, now: float, *, gone: bool, wait_s: float) -> None:
         """Record that the answer to a batch came after all, so that the batch holds no slots any more.

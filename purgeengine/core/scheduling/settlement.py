@@ -190,16 +190,20 @@ class Settler:
         """Settle a batch without an answer: all rows are in doubt and are sent again.
 
         ``counted`` says whether the attempts count as failed. It is False during an outage, which says nothing about these rows.
-        The service may run the batch until ``cooldown_s`` seconds after its sending, and so long the batch holds its slots. None
-        means that the service has ended its work.
+        The service may run the batch until ``cooldown_s`` seconds after its sending, and so long the batch holds its slots. If it
+        was given up, it holds them for at least as long again as it was waited for. None means that the service has ended its work.
         """
         batch, lane = flight.batch.number, flight.batch.lane
+        # A call that took longer than any before it may take as long again.
+        keep_s = min(flight.waited_s, self._limits.quarantine_s)
         for mailbox, attempts in flight.shares:
             if cooldown_s is None:
                 mailbox.lost(len(attempts), now, lane=lane)
             else:
                 rows = len(attempts)
-                mailbox.lost_while_running(batch, rows, flight.sent_at, now, lane=lane, cooldown_s=cooldown_s)
+                mailbox.lost_while_running(
+                    batch, rows, flight.sent_at, now, lane=lane, cooldown_s=cooldown_s, keep_s=keep_s
+                )
         entries = self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted, in_doubt=True)
         return Settlement(entries, RunNews(unanswered=flight.size))
 

@@ -281,7 +281,7 @@ def test_a_batch_that_was_lost_with_the_old_run_holds_its_slots_in_the_retry(tmp
         assert mailbox.recent == ((2.0, 1), (-39.0, 2))
 
 
-@pytest.mark.parametrize(("lanes", "cooldown_s"), [(True, 16.0), (False, 8.0)])
+@pytest.mark.parametrize(("lanes", "cooldown_s"), [(True, 14.0), (False, 7.0)])
 def test_a_lost_call_may_have_been_a_lane_where_lanes_are_in_use(
     tmp_path: Path, lanes: bool, cooldown_s: float
 ) -> None:

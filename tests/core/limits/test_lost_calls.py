@@ -160,3 +160,13 @@ def test_held_slots_are_those_of_a_plain_model(steps: list[tuple[Any, ...]]) -> 
                 assert at > now
                 assert sum(call.slots for call in model if end(call) > at) <= most
                 assert sum(call.slots for call in model if end(call) >= at) > most
+
+
+def test_a_call_that_was_given_up_holds_its_slots_as_long_again_at_least() -> None:
+    """A call that was waited for longer than its cooldown may still run: its slots are held for as long again."""
+    cooldown = LostCallCooldown(Limits(quarantine_s=5.0))
+    slots = LostSlots(cooldown)
+    slots.add(1, sent_at=100.0, slots=2, lane=False, not_before=160.0)
+    assert slots.held(159.9) == 2
+    assert slots.frees_at(0) == 160.0
+    assert slots.held(160.0) == 0
