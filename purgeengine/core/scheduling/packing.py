@@ -93,11 +93,10 @@ def choose(
             chosen.stale.append(mailbox)
             continue
         few = spread and mailbox.remaining <= FEW_ROWS
-        if spread and plan is not None and not few and not chosen.shares and not len(ready):
-            # Nobody shares a batch with it. A lost lane holds one slot, and a lost batch of all its rows would hold four.
-            if mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes):
-                chosen.lane = mailbox
-                return chosen
+        lonely = spread and not few and not chosen.shares and not len(ready)
+        if lonely and plan is not None and mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes):
+            chosen.lane = mailbox  # nobody shares a batch with it, and a lost lane holds one slot only
+            return chosen
         if plan is not None and not chosen.shares and not few and plan.is_critical(mailbox, now):
             size = plan.size_for(mailbox, now)
             if not size and mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes):
