@@ -99,7 +99,7 @@ def stopped_by(number: signal.Signals, start: Callable[[], subprocess.Popen[str]
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for the process, and return its exit code and output."""
     out, err = process.communicate(timeout=60)
-    assert "Traceback" not in (err or "")
+    assert "Traceback" not in (err or ""), err
     return process.returncode, out, err
 
 

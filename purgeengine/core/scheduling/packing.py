@@ -108,7 +108,9 @@ def choose(
             ready.push(mailbox)  # in a small batch it would wait and make the critical mailboxes wait
             break
         width = other_width if chosen.shares else first_width
-        spread_now = spread and not chosen.urgent and not mailbox.experience.cautious  # else its rows show if it is back
+        spread_now = (
+            spread and not chosen.urgent and not mailbox.experience.cautious
+        )  # else its rows show if it is back
         if spread_now and plan is not None and (few or plan.may_be_spread(mailbox, now)):
             width = min(width, -(-room // (1 + len(ready))), -(-mailbox.remaining // mailbox.limit_max))
         elif mailbox.lanes and first_width > mailbox.limit_max:
