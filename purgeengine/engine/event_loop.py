@@ -14,6 +14,16 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
 
     Raises KeyboardInterrupt if a signal interrupts the very start of the loop.
     """
+    try:
+        return _run_and_close(main)
+    except RuntimeError as error:
+        # A loop or a coroutine that a signal interrupts at its very start may not be closable, and says so.
+        if _follows_interrupt(error):
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _run_and_close(main: Coroutine[Any, Any, Result]) -> Result:
     new_loop: Callable[[], asyncio.AbstractEventLoop]
     try:
         try:
@@ -22,11 +32,6 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
             new_loop = asyncio.new_event_loop
         with asyncio.Runner(loop_factory=new_loop) as runner:
             return runner.run(main)
-    except RuntimeError as error:
-        # uvloop takes itself for running if a signal interrupted its start, and says that it cannot be closed.
-        if _follows_interrupt(error):
-            raise KeyboardInterrupt from None
-        raise
     finally:
         main.close()  # in case no loop has run it: a Ctrl-C may come during the import
 
