@@ -260,7 +260,7 @@ class Halt:
 
 @dataclass(frozen=True, slots=True)
 class GivenUp:
-    """The batch is no longer in flight, because no answer came in time. Its answer is still to be reported if it comes.
+    """The batch is no longer in flight, because no answer came in time. The engine still reports its answer if one comes.
 
     ``reason`` is a short text for people.
     """
@@ -271,7 +271,7 @@ class GivenUp:
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Do not wait any longer for the answer to a batch that was given up, because too many others are waited for."""
+    """Stop reading the answer to a batch that was given up. Too many such calls are open."""
 
     batch: int
 

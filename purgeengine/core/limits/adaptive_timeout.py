@@ -1,4 +1,4 @@
-"""How long to wait for an answer before its call is given up: as long as the answers so far show to be enough.
+"""How long to wait for an answer before its call is given up: a little longer than the slowest recent answer took.
 
 A call that hangs keeps a place that other calls need, so the wait is not much longer than the slowest answer of late. A call that
 is given up too early costs little, because its answer is still read if it comes. If calls run out of time while no call is
@@ -10,11 +10,11 @@ from __future__ import annotations
 from math import inf
 
 FIRST_S = 30.0
-"""The wait in seconds until enough answers are known. It is also the longest wait while the service answers at all."""
+"""The wait in seconds until enough answers are known. It is also the longest wait that is not doubled."""
 LONGEST_S = 120.0
-"""The wait in seconds is never doubled beyond this. A service that needs longer for twenty rows is down."""
+"""The longest wait in seconds, doubled or not. A service that needs longer for twenty rows is down."""
 SHORTEST_S = 1.0
-"""The shortest wait in seconds, however quick the answers are. A busy machine or network delays any call by that."""
+"""The shortest wait in seconds, however quick the answers are. A busy machine or network may delay any call by that."""
 SHORTEST_IDLE_S = 0.5
 """The same while connections are free and nothing else can be sent, so that asking again delays no other row."""
 ANSWERS_TO_TRUST = 8
@@ -24,9 +24,9 @@ MARGIN = 1.5
 IDLE_MARGIN = 1.2
 """Factor on the slowest answer while connections are free and nothing else can be sent."""
 MARGIN_OF_FEW = 10.0
-"""Added to the factors after division by the number of answers, because the slowest of few answers says little."""
+"""The factors grow by this number divided by the number of answers, because the slowest of few answers says little."""
 REMEMBERED = 500
-"""Answers after which the slowest of them begins to be forgotten: at least so many, at most twice as many are remembered."""
+"""The slowest of the last `REMEMBERED` answers is used, or of up to twice as many."""
 QUICK_ANSWERS = 2
 """Answers in a row, each within a quarter of the wait, that halve a wait that was doubled."""
 

@@ -1,7 +1,7 @@
 """How many requests a second the service takes from the whole app, learned from the rows that it refuses as too fast (429).
 
 A refused row usually concerns its mailbox. Where rows of many mailboxes are refused at once, and these mailboxes are not at
-their own limits, the app as a whole is too fast. Then the states are:
+their own limits, the app as a whole is too fast. The rate has three states:
 
 1. *Open*: no limit is known, and nothing is held back.
 2. *Paused*: too much was refused. Nothing leaves but one row at a time, to see whether the service takes rows again. A service
@@ -44,7 +44,7 @@ PROBE_GROWTH = 1.3
 PROBE_S_MAX = 30.0
 """The longest pause between two single rows, in seconds."""
 PROBES_MAX = 20
-"""Single rows that may be refused in one pause, in about six minutes. After that the mailboxes wait on their own."""
+"""Single rows that may be refused in one pause, in five to nine minutes. After that the mailboxes wait on their own."""
 RECENTLY_S = 4.0
 """Seconds before a refusal that show at which rate rows went through then. They are fewer, because the rate grew meanwhile."""
 LEFT = 0.9

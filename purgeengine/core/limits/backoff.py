@@ -17,9 +17,10 @@ from purgeengine.core.model import Reply
 from purgeengine.run_limits import Limits
 
 SHORTEST_S = 0.5
-"""The shortest wait in seconds after a refusal that asks for a wait, even if it asks for less."""
+"""Our own wait after a first failure is at most this many seconds if the reply asks for a wait."""
 ITEM_WAITS_S = (0.5, 0.5, 1.0, 2.0, 8.0, 30.0, 60.0)
-"""Seconds that a row waits after each fault. Most rows fail once or twice, by chance, and the last of them end the run. The later
+"""Seconds that a row waits after each fault. Half of it to all of it is used, by chance. Most rows fail
+once or twice only, and the run ends with the last of them. The later
 waits are long, so that the attempts of a row outlast a trouble of minutes."""
 LOST_WAITS_S = (0.5, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """The same for a row whose whole call failed. That says little about the row, and the circuit breaker waits out an outage."""

@@ -1,6 +1,6 @@
 """What a call whose answer was lost may still hold: slots of its mailboxes, until its *cooldown* is over.
 
-Nothing says when the service ends such a call. But a service that has answered every call within two seconds hardly runs one for
+Nothing says when the service ends such a call. But a service that has answered every call within two seconds rarely runs a call for
 forty. Therefore the cooldown is the slowest answer so far, times a margin that shrinks as answers add up. Before the first answers
 the longest cooldown holds. It is counted from the sending, because it says how long the service may run a call.
 """
@@ -15,9 +15,9 @@ from purgeengine.run_limits import Limits
 ANSWERS_TO_TRUST = 3
 """Answers before the slowest of them says anything."""
 MARGIN = 2.0
-"""Factor on the slowest of many answers. That answer is unusual already, and a lost call may be more unusual."""
+"""Factor on the slowest of many answers. A lost call may run longer than the slowest answered one."""
 MARGIN_OF_FEW = 20.0
-"""Added to the factor after division by the number of answers, because the slowest of few answers says little."""
+"""The factor grows by this number divided by the number of answers, because the slowest of few answers says little."""
 LANE_FACTOR = 2.0
 """Factor on the cooldown of a lost lane. Its rows run one after the other, so it may run longer than other calls."""
 WORTH_TELLING = 0.8

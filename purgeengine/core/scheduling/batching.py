@@ -32,7 +32,7 @@ COOLDOWNS_TO_SPREAD = 3.0
 """Batches are spread from this many cooldowns before the expected end of the run on. Where calls fail, the end is later than
 expected."""
 LOSSES_FADE = 0.01
-"""Weight of the latest call in that share."""
+"""Weight of the latest call in the share of lost calls."""
 
 
 class Batching:
@@ -155,7 +155,9 @@ class Batching:
         """Return True if batches should take few rows each of many mailboxes, because answers are lost now and then.
 
         A lost batch that one mailbox filled keeps that mailbox from sending until its cooldown is over, which matters if the run
-        would end by then. Earlier, such batches are better: their twenty rows hold four slots, and not twenty.
+        would end by then. Before that, a batch
+        that one mailbox filled is better, because a lost one holds four slots and not twenty. If the service runs a batch all at
+        once, each of its rows holds a slot anyway, and spreading is always better.
         """
         if plan is None or self._lost_share <= LOST_TO_SPREAD:
             return False

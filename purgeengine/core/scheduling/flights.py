@@ -17,9 +17,9 @@ OWN_REFUSALS = 3
 STALLED_S = 0.5
 """A call that is overdue by more than this many seconds was not looked at in time: the process or its machine slept."""
 LANE_FACTOR = 3.0
-"""Factor on the wait for other calls until enough lanes were answered. A full lane takes about three times as long."""
+"""Factor on the wait for batches. It gives the longest wait for a lane until enough lanes were answered."""
 GRACE_S = 2.0
-"""Seconds in which what arrived during such a sleep is read before calls are given up."""
+"""After a sleep of the process, answers are read for this many seconds before calls are given up."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Flights:
         self._left[flight.batch.lane][batch] = flight
 
     def land(self, batch: int) -> Flight:
-        """Remove a batch in flight, and return it."""
+        """Remove a batch in flight, and return it. Raises KeyError if it is not in flight."""
         flight = self._all.pop(batch)
         self._left[flight.batch.lane].pop(batch, None)
         return flight
@@ -94,7 +94,10 @@ class Flights:
         self._timeouts[flight.batch.lane].answered(flight.sent_at, now)
 
     def overdue(self, now: float) -> Iterator[tuple[Flight, float]]:
-        """Give up each call whose wait is over. Yield it with the wait in seconds."""
+        """Give up each call whose wait is over. Yield it with the wait in seconds.
+
+        Yields nothing for `GRACE_S` seconds after a sleep of the process.
+        """
         looked_at, self._looked_at = self._looked_at, now
         if now < self._grace_until:
             return

@@ -89,7 +89,8 @@ class Mailbox(MailboxLimits):
     ) -> None:
         """Record that no answer came for a batch with ``rows`` of its rows, and that the service may still be running it.
 
-        The batch left at ``sent_at``. It holds its slots for ``cooldown_s`` seconds from then on, which later answers may change,
+        The batch left at ``sent_at``. It holds its slots for ``cooldown_s`` seconds from ``sent_at`` on, a time that later
+        answers may change,
         and for ``keep_s`` seconds from ``now`` on at least.
         """
         self._land(rows, lane=lane)

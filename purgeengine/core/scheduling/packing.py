@@ -12,7 +12,7 @@ from purgeengine.core.scheduling.critical import CriticalPlan
 from purgeengine.core.scheduling.mailbox import Mailbox
 
 FEW_ROWS = 8
-"""Rows of a mailbox that are not worth a batch of their own where answers are lost now and then, although they may end last. Each
+"""Where answers are lost now and then, a mailbox with at most so many rows shares batches, even if it may end last. Each
 batch may be lost or refused, and so the run ends sooner if the last rows of many mailboxes share few batches."""
 
 
@@ -83,8 +83,11 @@ def choose(
     with lanes in flight that needs no more of them waits for their end before it fills a wide batch. Without a ``plan`` no
     mailbox is critical.
 
-    With ``spread``, a batch takes few rows each of many mailboxes, as far as those would not end last by that. If the answer is
-    lost, the batch holds few slots of each.
+    With ``spread``, a batch takes few rows each of many mailboxes, unless that would make one of them end last. If the answer is
+    lost, the batch holds few slots of each. A mailbox that nobody could share a batch with gets a lane. Mailboxes in trouble are
+    not spread, because their rows test whether they have recovered.
+
+    ``now`` is in monotonic seconds.
     """
     chosen = Chosen()
     room = items_max
@@ -110,7 +113,7 @@ def choose(
         width = other_width if chosen.shares else first_width
         spread_now = (
             spread and not chosen.urgent and not mailbox.experience.cautious
-        )  # else its rows show if it is back
+        )  # the rows of a cautious one test if it is back
         if spread_now and plan is not None and (few or plan.may_be_spread(mailbox, now)):
             width = min(width, -(-room // (1 + len(ready))), -(-mailbox.remaining // mailbox.limit_max))
         elif mailbox.lanes and first_width > mailbox.limit_max:

@@ -190,8 +190,9 @@ class Settler:
         """Settle a batch without an answer: all rows are in doubt and are sent again.
 
         ``counted`` says whether the attempts count as failed. It is False during an outage, which says nothing about these rows.
-        The service may run the batch until ``cooldown_s`` seconds after its sending, and so long the batch holds its slots. If it
-        was given up, it holds them for at least as long again as it was waited for. None means that the service has ended its work.
+        The service may run the batch until ``cooldown_s`` seconds after its sending, and holds its slots until then. If it
+        was given up, it holds them from ``now`` on for as long as it was waited for, at most ``quarantine_s``. None means that
+        the service has ended its work.
         """
         batch, lane = flight.batch.number, flight.batch.lane
         # A call that took longer than any before it may take as long again.
@@ -211,7 +212,7 @@ class Settler:
         """Settle the rows of a batch whose answer came after it had been given up.
 
         Only rows are settled that are gone by this answer and that wait to be sent again. All others were settled, or are in
-        flight again, and get their outcome elsewhere. Waits in the answer hold.
+        flight again, and get their outcome elsewhere. Waits that the answer asks for are kept.
         """
         replies = answer.replies or {}
         entries: list[Entry] = []
