@@ -134,6 +134,8 @@ class BatchEnded(NamedTuple):
     batch: int
     status: int | None
     request_id: str
+    late: bool = False
+    """True if the batch had been given up before, so that it ends for the second time."""
 
 
 class Returned(NamedTuple):

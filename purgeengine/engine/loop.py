@@ -214,6 +214,7 @@ class Engine:
                     self._sender.given_up(command.batch, command.reason)
                 case Abandon():
                     self._errands.abandon_call(command.batch)
+                    self._sender.forget(command.batch)
                 case Halt():
                     self.halted = command
                     self._begin_to_drain()

@@ -103,7 +103,9 @@ class PriorRuns(Protocol):
         """Return the number of batches that Graph answered with a status from 200 to 299."""
         ...
 
-    def mailboxes(self, *, now_utc_ms: int, cooldown_s: float, window_s: float) -> Iterator[MailboxOpened]:
+    def mailboxes(
+        self, *, now_utc_ms: int, cooldown_s: float, window_s: float, quarantine_s: float
+    ) -> Iterator[MailboxOpened]:
         """Yield the unfinished mailboxes, the largest first, with their rows, doubts, waits, lost slots, and recent requests.
 
         The service may run a call whose answer was lost for ``cooldown_s`` seconds after its sending, and it counts requests for

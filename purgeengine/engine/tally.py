@@ -47,7 +47,7 @@ class Tally:
                 self.calls += 1
                 self.requests += sum([len(share.attempts) for share in entry.shares])
             elif type(entry) is BatchEnded:
-                self.lost_calls += entry.status is None
+                self.lost_calls += (entry.status is None) - entry.late
             elif type(entry) is MailboxClosed:
                 self.closed_mailboxes += 1
                 settled[Outcome.SKIPPED] += entry.skipped

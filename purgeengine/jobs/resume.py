@@ -61,6 +61,7 @@ def take_up(
         now_utc_ms=now_utc_ms,
         cooldown_s=cooldown.length_of_s(lane=limits.lanes),  # no record tells which kind a batch was
         window_s=limits.mailbox_window_s + limits.window_slack_s,
+        quarantine_s=limits.quarantine_s,
     )
     return scheduler, _as_of_opening(mailboxes, clock, clock.monotonic())
 

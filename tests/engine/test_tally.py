@@ -123,3 +123,11 @@ def test_a_longest_cooldown_below_the_shortest_lowers_that_too(asked_s: float, s
     context = run.make_context("run", ["input.csv", "--ledger", "ledger", "--quarantine-s", str(asked_s)])
     limits = limits_from(context.params)
     assert (limits.quarantine_s, limits.quarantine_s_min) == (asked_s, shortest_s)
+
+
+def test_a_late_answer_takes_a_lost_call_back() -> None:
+    """A call that was given up counts as lost until its answer comes."""
+    tally = Tally(10, {})
+    tally.seen([BatchEnded(1, None, ""), BatchEnded(2, None, "")])
+    tally.seen([BatchEnded(1, 200, "request", late=True)])
+    assert tally.lost_calls == 1

@@ -128,7 +128,7 @@ def test_the_next_run_begins_with_the_learned_rate_and_tells_it() -> None:
     world.run().judge()
     assert world.tenant.counters.refused_app - refused < 100 < refused
     with LedgerReader.open(world.folder) as reader:
-        assert [dict(run.options) for run in reader.history(1).runs if "app_limit_per_s" in run.options]
+        assert reader.app_limit() is not None
 
 
 def test_a_limit_is_drawn_apart_from_all_other_draws() -> None:

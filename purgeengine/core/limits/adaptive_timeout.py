@@ -13,6 +13,8 @@ FIRST_S = 30.0
 """The wait in seconds until enough answers are known. It is also the longest wait that is not doubled."""
 LONGEST_S = 120.0
 """The longest wait in seconds, doubled or not. A service that needs longer for twenty rows is down."""
+STRETCH_MAX = 128.0
+"""The most by which the wait is multiplied: what takes the shortest wait to the longest."""
 SHORTEST_S = 1.0
 """The shortest wait in seconds, however quick the answers are. A busy machine or network may delay any call by that."""
 SHORTEST_IDLE_S = 0.5
@@ -59,15 +61,16 @@ class AdaptiveTimeout:
         """
         if self._answered_at > sent_at or sent_at < self._stretched_at:
             return  # others were answered meanwhile (the call hung, the service did not), or the wait was doubled since
-        self._stretch = min(2.0 * self._stretch, LONGEST_S)
+        self._stretch = min(2.0 * self._stretch, STRETCH_MAX)
         self._stretched_at = now
         self._quick = 0
         self._learn()
 
     def answered(self, sent_at: float, now: float) -> None:
         """Record that the call sent at ``sent_at`` was answered at ``now``, in time or late."""
-        took_s = now - sent_at
         self._answered_at = now
+        if (took_s := now - sent_at) > LONGEST_S:
+            return  # the process or its machine slept meanwhile: no call is waited for so long
         self._answers += 1
         if self._answers % REMEMBERED == 0:
             self._slowest_before_s, self._slowest_s = self._slowest_s, 0.0

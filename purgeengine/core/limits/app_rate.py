@@ -37,12 +37,18 @@ PROBE_GROWTH = 1.3
 """Growth of the pause with each refused row, so that a pause is at most a third longer than needed."""
 PROBE_S_MAX = 30.0
 """The longest pause between two single rows, in seconds."""
+STEP_BACK = 2.0
+"""A mailbox whose single row was refused waits for this multiple of the pause, so that the next row is another mailbox's: the
+refused one may have a cause of its own."""
 PROBES_MAX = 20
 """Single rows that may be refused in one pause, in five to nine minutes. After that the mailboxes wait on their own."""
 USED_SHARE_MIN = 0.5
 """The rate grows only if at least this share of it went through lately: a rate that is not used has not been tried."""
 FIRST_GROWTH_S = 2.0
 """In these seconds after a pause the rate grows in any case, because too few answers have come to know what is used."""
+LATE_S = 5.0
+"""If a single row leaves later than it may by more than so many seconds, something else held the run back: an outage, or hours
+without sending. This time says nothing about the rate."""
 BATCH_S = 0.25
 """Seconds' worth of rows that leave in one batch, so that a rate is not exceeded in bursts."""
 DROPPED_S = 60.0
@@ -164,9 +170,15 @@ class AppRate:
     def spend(self, rows: int) -> None:
         """Record that a batch of ``rows`` rows leaves at the last `refill`."""
         if self._state is _AppState.PAUSED:
+            if (late_s := self._bucket.at - self._resumes_at) > LATE_S:
+                self._throughput.leave_out(late_s)
             self._resumes_at = self._bucket.at + self._pause_s
         elif self._state is _AppState.LIMITED:
             self._bucket.spend(rows)
+
+    def covers(self, decided_at: float) -> bool:
+        """Return True if a batch that was decided on at this instant may still leave. It may not if a pause began since."""
+        return self._state is not _AppState.PAUSED or decided_at >= self._since
 
     def worth_recording(self, now: float) -> float | None:
         """Return the rate to record for later runs, 0 if there is no limit any more; None if what was recorded still holds."""
@@ -184,26 +196,29 @@ class AppRate:
 
     def answered(
         self, passed: int, refused: Collection[tuple[int, int]], wait_s: float, sent_at: float, now: float
-    ) -> bool:
-        """Take in the answer to a batch that left at ``sent_at``. Return True if its refusals are to be put down to the app's rate.
+    ) -> float | None:
+        """Take in the answer to a batch that left at ``sent_at``.
 
-        ``passed`` rows were not refused as too fast. ``refused`` has the number of each mailbox that is not at its own limits,
-        and its refused rows. ``wait_s`` is the shortest wait that the service asked for with them, in seconds, or 0. While the
-        run is paused, and for batches that left before, every refusal is put down to the rate.
+        ``passed`` rows were carried out or refused for good. ``refused`` has the number of each mailbox that is not at its own
+        limits, and its rows that were refused as too fast. ``wait_s`` is the shortest wait that the service asked for with them,
+        in seconds, or 0.
+
+        Returns None if these refusals are not to be put down to the app's rate, else the seconds for which the refused mailboxes
+        must wait at least. While the run is paused, and for batches that left before, every refusal is put down to the rate.
         """
         if passed:
             self._throughput.count(passed, now)
         if sent_at < self._since:
-            return self._state is not _AppState.OPEN
+            return 0.0 if refused and self._state is not _AppState.OPEN else None
         if self._state is _AppState.PAUSED:
             self._probed(passed, refused, now)
-            return True
+            return STEP_BACK * self._pause_s if refused else None
         self._cycle_passed += passed
         self._cycle_refused += sum(count for _, count in refused)
         if now < self._ignores_until:
-            return False
+            return None
         threshold = NO_LIMIT_KNOWN if self._state is _AppState.OPEN else LIMIT_KNOWN
-        return self._score.add(passed, refused, threshold) and self._pause(wait_s, now)
+        return 0.0 if self._score.add(passed, refused, threshold) and self._pause(wait_s, now) else None
 
     def _probed(self, passed: int, refused: Collection[tuple[int, int]], now: float) -> None:
         """Take in the answer to a single row."""

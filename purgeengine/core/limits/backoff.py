@@ -19,9 +19,8 @@ from purgeengine.run_limits import Limits
 SHORTEST_S = 0.5
 """Our own wait after a first failure is at most this many seconds if the reply asks for a wait."""
 ITEM_WAITS_S = (0.5, 0.5, 1.0, 2.0, 8.0, 30.0, 60.0)
-"""Seconds that a row waits after each fault. Half of it to all of it is used, by chance. Most rows fail
-once or twice only, and the run ends with the last of them. The later
-waits are long, so that the attempts of a row outlast a trouble of minutes."""
+"""Seconds that a row waits after each fault. Half of it to all of it is used, by chance. Most rows fail once or twice only, and
+the run ends with the last of them. The later waits are long, so that the attempts of a row outlast a trouble of minutes."""
 LOST_WAITS_S = (0.5, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """The same for a row whose whole call failed. That says little about the row, and the circuit breaker waits out an outage."""
 PATIENT_ROW_SENDS = 4

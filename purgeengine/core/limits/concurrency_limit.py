@@ -34,8 +34,8 @@ LEAST_DOUBLES_IN_S = 1800.0
 """Seconds in which the least slowness doubles. It is forgotten bit by bit, because a service may be slower in the afternoon than
 at night."""
 REFUSED_TO_CUT = 0.25
-"""Share of late of the calls that were refused for lack of capacity above which the limit is cut. Below it, they are chance: less
-load would not spare them."""
+"""The limit is cut if more than this share of the latest calls was refused for lack of capacity. Fewer are chance, and less load
+would not spare them."""
 REFUSALS_FADE = 1 / 32
 """Weight of the latest call in that share."""
 QUICKEST = 1e-6

@@ -12,11 +12,11 @@ from purgeengine.core.limits.throughput import Throughput
 PER_S_MIN = 0.1
 """The lowest rate, in rows per second: one row in ten seconds."""
 LEFT = 0.9
-"""The share of the highest rate that held with which a run goes on after a pause."""
+"""After a pause, the run goes on with this share of the highest rate that held."""
 HELD = 0.95
-"""The share of a refused rate that is taken to hold."""
+"""If a rate was refused, this share of it is taken to hold."""
 RECENTLY_S = 4.0
-"""Seconds before a refusal that show at which rate rows went through then. They are fewer, because the rate grew meanwhile."""
+"""Seconds before a refusal over which rows are counted. They are few, because the rate was lower before."""
 FALLEN_MIN = 0.5
 """The least that is left of a rate that was refused although a higher one held before: the service's limit has fallen."""
 CUT_MAX = 0.7

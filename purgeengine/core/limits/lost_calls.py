@@ -20,6 +20,8 @@ MARGIN_OF_FEW = 20.0
 """The factor grows by this number divided by the number of answers, because the slowest of few answers says little."""
 LANE_COOLDOWN_FACTOR = 2.0
 """Factor on the cooldown of a lost lane. Its rows run one after the other, so it may run longer than other calls."""
+SLEPT_S = 120.0
+"""No call is waited for so long. If one took longer, the process or its machine slept meanwhile, and the call shows nothing."""
 WORTH_TELLING = 0.8
 """A cooldown is reported as shorter once it is at most this share of the length reported last."""
 
@@ -39,6 +41,8 @@ class LostCallCooldown:
 
     def timed(self, duration_s: float) -> bool:
         """Record that a call was answered after ``duration_s`` seconds. Returns True if the cooldown is notably shorter now."""
+        if duration_s > SLEPT_S:
+            return False
         self._answered += 1
         self._slowest_s = max(self._slowest_s, duration_s)
         self._learn()

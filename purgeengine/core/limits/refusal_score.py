@@ -13,7 +13,7 @@ class Threshold(NamedTuple):
     """When refused rows show that the app is too fast."""
 
     rows: float
-    """The score that shows it: refused rows, less a share of the rows that went through."""
+    """The score from which on the app is too fast."""
     passed_weight: float
     """How many refused rows one row outweighs that went through. If it is 1, nothing is concluded from less than a half of
     refused rows; if it is a third, from less than a quarter. The waits of single mailboxes cope with fewer."""

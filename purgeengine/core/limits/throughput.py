@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 LATELY_S = 10.0
-"""Seconds for which rows are remembered. A window of the service is rarely longer than a minute, and often than this."""
+"""Seconds for which rows are remembered. Services count in windows that are often longer than this, and rarely longer than a
+minute."""
 STEP_S = 0.1
 """Seconds that share one entry, which bounds the entries."""
 
@@ -16,6 +17,7 @@ class Throughput:
     def __init__(self, now: float) -> None:
         self._rows: deque[tuple[float, int]] = deque()
         self._from = now
+        self._left_out_s = 0.0
         self._stands = False
 
     def count(self, rows: int, now: float) -> None:
@@ -33,12 +35,20 @@ class Throughput:
         self._from = max(self._from, now - LATELY_S)
         self._stands = True
 
+    def leave_out(self, for_s: float) -> None:
+        """Do not count so many seconds of the time since `stand`."""
+        self._left_out_s += for_s
+
     def go_on(self, now: float) -> None:
         """Count anew from now on."""
+        self._left_out_s = 0.0
         self._from = now
         self._stands = False
 
     def per_s(self, now: float, within_s: float = LATELY_S) -> float:
-        """Return the rows per second within so many seconds, and since `go_on` at most."""
+        """Return the rows per second over the last ``within_s`` seconds, or since `go_on` if that is shorter.
+
+        After `stand`, ``within_s`` is ignored.
+        """
         begun = self._from if self._stands else max(self._from, now - within_s)
-        return sum(rows for at, rows in self._rows if at >= begun) / max(STEP_S, now - begun)
+        return sum(rows for at, rows in self._rows if at >= begun) / max(STEP_S, now - begun - self._left_out_s)

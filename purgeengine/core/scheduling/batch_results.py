@@ -24,9 +24,10 @@ from purgeengine.core.messages import (
     RunBlocked,
 )
 from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Reply
+from purgeengine.core.scheduling.app_refusals import tell_app_rate
 from purgeengine.core.scheduling.batching import Batching
 from purgeengine.core.scheduling.experience import PATIENT_ANSWERS_MAX
-from purgeengine.core.scheduling.flights import Flight, is_app_to_blame
+from purgeengine.core.scheduling.flights import Flight
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.settlement import Settlement, Settler
 from purgeengine.core.scheduling.token_watch import TokenStep, TokenWatch
@@ -126,23 +127,30 @@ class BatchResults:
                 if not mailbox.remaining:
                     self._token.forget(mailbox)
         self.unanswered += settlement.news.unanswered
+        ended = BatchEnded(flight.batch.number, answer.outer.status, answer.request_id, late=True)
+        entries = (ended, *waits, *settlement.entries, *self._closed(flight))
         self._open_mailboxes.place_all([mailbox for mailbox, _ in flight.shares], now)
-        ended = BatchEnded(flight.batch.number, answer.outer.status, answer.request_id)
-        return [*halts, Record((ended, *waits, *settlement.entries))]
+        return [*halts, Record(entries)]
+
+    def _closed(self, flight: Flight) -> list[Entry]:
+        """Close those of its mailboxes that are to be closed and have nothing in flight, and return the entries of that."""
+        return [
+            entry
+            for mailbox, _ in flight.shares
+            if mailbox.closing is not None and mailbox.closes_now
+            for entry in self._settler.close(mailbox).entries
+        ]
 
     def _landed(self, flight: Flight, ended: BatchEnded, result: Result, now: float) -> list[Command]:
         """Record the end of the batch. Its mailboxes may now be in another batch, or close."""
         news = result.settlement.news
         self.throttled += sum(news.throttled)
         self.unanswered += news.unanswered
-        entries: list[Entry] = [ended, *result.waits, *result.settlement.entries]
-        for mailbox, _ in flight.shares:
-            if mailbox.closing is not None and mailbox.closes_now:
-                entries += self._settler.close(mailbox).entries
+        entries = (ended, *result.waits, *result.settlement.entries, *self._closed(flight))
         self._batching.landed(flight, lost=news.unanswered > 0)
         for mailbox, _ in flight.shares:
             self._open_mailboxes.place(mailbox, now)
-        return [*result.halts, Record(tuple(entries))]
+        return [*result.halts, Record(entries)]
 
     # ------------------------------------------------------------------------------------------------- sub-responses
 
@@ -153,9 +161,9 @@ class BatchResults:
             self._open_mailboxes.reconsider(now)
         waits, halts = self._asked_to_wait(answer.outer, now)
         rate, fanout = self._batching.app_rate, self._batching.fanout
-        flight.app_too_fast = is_app_to_blame(rate, flight, answer, now, fanout.decided)
+        flight.app_wait_s = tell_app_rate(rate, flight, answer, now, fanout.decided)
         settlement = self._settler.settle(flight, answer, now)
-        if flight.app_too_fast:
+        if flight.app_wait_s is not None:
             self._forget_probes(flight)
         elif not flight.batch.lane:
             throttled = settlement.news.throttled

@@ -27,7 +27,7 @@ from purgeengine.core.scheduling.packing import Chosen, choose
 from purgeengine.run_limits import Limits
 
 LOST_TO_SPREAD = 0.002
-"""Share of lost calls above which batches are spread over many mailboxes: one lost call among the last few hundred."""
+"""Share of lost calls above which batches are spread over many mailboxes: one lost call among the last 160."""
 COOLDOWNS_TO_SPREAD = 3.0
 """Batches are spread from this many cooldowns before the expected end of the run on. Where calls fail, the end is later than
 expected."""
@@ -67,7 +67,7 @@ class Batching:
         burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
         self._bucket = TokenBucket(limits.requests_per_s, burst, now)
         self._lost_share = 0.0
-        """Share of late of the calls whose answer was lost."""
+        """Share of the latest calls whose answer was lost."""
         self._in_lanes = 0
         """Mailboxes that have lanes in flight."""
         self._next_batch = first_batch
@@ -81,10 +81,9 @@ class Batching:
     @property
     def wakes_at(self) -> float:
         """The next time a batch could be sent, in monotonic seconds; `inf` if only an event can change that."""
-        allowed_at = inf
         if not self.allowed:
-            allowed_at = max(self._bucket.covers_at(self._limits.batch_items_max), self.app_rate.allowed_at)
-        return min(allowed_at, inf if self._fill_until is None else self._fill_until)
+            return max(self._bucket.covers_at(self._limits.batch_items_max), self.app_rate.allowed_at)
+        return inf if self._fill_until is None else self._fill_until
 
     @property
     def kinds(self) -> CallKinds:

@@ -25,7 +25,7 @@ REFRESH_S_MIN = 1.0
 REFRESH_SHARE = 0.01
 """The end is estimated anew after `REFRESH_S_MIN` seconds, or after this share of the time left if that is longer."""
 LANE_S_MAX = 6.0
-"""The longest time in seconds that a lane is expected to take. It is far below the shortest wait for an answer."""
+"""The longest time in seconds that a lane is expected to take."""
 
 
 class CriticalPlan:

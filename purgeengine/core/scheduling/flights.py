@@ -1,4 +1,4 @@
-"""Batches in flight: what they carry, when they are overdue, and what their answers say about the rate of the whole app."""
+"""Batches in flight: what they carry, and when they are overdue."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from math import inf
 
 from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
-from purgeengine.core.limits.app_rate import AppRate
-from purgeengine.core.model import Answer, Attempt, Batch, FirstAttempts
+from purgeengine.core.model import Attempt, Batch, FirstAttempts
 from purgeengine.core.scheduling.mailbox import Mailbox
 
-TOO_FAST = 429
-OWN_REFUSALS = 3
-"""Refused answers in a row after which a mailbox has a cause of its own: other mailboxes went through meanwhile."""
 STALLED_S = 0.5
 """A call that is overdue by more than this many seconds was not looked at in time: the process or its machine slept."""
 LANE_WAIT_FACTOR = 3.0
 """Factor on the wait for batches. It gives the longest wait for a lane until enough lanes were answered."""
+FIRST_LANE_S_MIN = 10.0
+"""The shortest of these waits in seconds. A lane is planned for six seconds at most, by what is known of the service by then."""
 GRACE_S = 2.0
 """After a sleep of the process, answers are read for this many seconds before calls are given up."""
 
@@ -35,10 +33,8 @@ class Flight:
     """The number of the token that it left with, as counted by `TokenWatch`."""
     size: int
     """Rows in the batch."""
-    waited_s: float = 0.0
-    """Seconds after which it was given up; 0 if it was not."""
-    app_too_fast: bool = False
-    """True once it is known that the rate of the whole app is to blame for its refused rows (429)."""
+    app_wait_s: float | None = None
+    """Seconds for which its refused mailboxes wait at least if the rate of the whole app is to blame for that; else None."""
 
 
 class Flights:
@@ -114,7 +110,6 @@ class Flights:
                     self._grace_until = now + GRACE_S
                     return
                 self.land(flight.batch.number)
-                flight.waited_s = wait_s
                 self._late[flight.batch.number] = flight
                 timeout.ran_out(flight.sent_at, now)
                 yield flight, wait_s
@@ -140,7 +135,8 @@ class Flights:
         wait_s = timeout.idle_s if self.idle else timeout.current_s
         if lane and not timeout.known:  # lanes may be used at the end only, where a hang counts most
             batches = self._timeouts[False]
-            wait_s = min(wait_s, LANE_WAIT_FACTOR * (batches.idle_s if self.idle else batches.current_s))
+            like_batches_s = LANE_WAIT_FACTOR * (batches.idle_s if self.idle else batches.current_s)
+            wait_s = min(wait_s, max(FIRST_LANE_S_MIN, like_batches_s))
         return wait_s
 
 
@@ -166,40 +162,3 @@ def neighbours(attempts: Sequence[Attempt]) -> Iterator[tuple[int, int, int]]:
             sendings = number
         end += 1
     yield first, end - first, sendings
-
-
-def is_app_to_blame(rate: AppRate, flight: Flight, answer: Answer, now: float, fanout: int | None) -> bool:
-    """Tell the rate what the answer to a batch says. Return True if the rate is to blame for the refusals.
-
-    ``fanout`` is the one that is known, or None. Refusals of a mailbox that is at a limit of its own are left out: too many
-    of its rows shared a batch, other software uses it, its request window is used up, or it alone is refused again and again.
-    """
-    replies = answer.replies or {}
-    statuses = [reply.status for reply in replies.values() if reply is not None]
-    throttled = statuses.count(TOO_FAST)
-    passed = len(statuses) - throttled - statuses.count(424)
-    if not throttled:
-        rate.answered(passed, (), 0.0, flight.sent_at, now)
-        return False
-    refused: list[tuple[int, int]] = []
-    waits: list[float] = []
-    first = 0
-    for mailbox, attempts in flight.shares:
-        rows = len(attempts)
-        mine = [
-            reply for index in range(first, first + rows) if (reply := replies.get(index)) and reply.status == TOO_FAST
-        ]
-        first += rows
-        excess = 0 if flight.batch.lane else rows - mailbox.limit_max
-        own = excess > 0 and (fanout is None or len(mine) <= excess)
-        if (
-            not mine
-            or own
-            or mailbox.limit < mailbox.limit_max
-            or mailbox.refusals >= OWN_REFUSALS
-            or not mailbox.window.room(now)
-        ):
-            continue
-        refused.append((mailbox.number, len(mine)))
-        waits += [reply.retry_after_s or 0.0 for reply in mine]
-    return rate.answered(passed, refused, min(waits, default=0.0), flight.sent_at, now)

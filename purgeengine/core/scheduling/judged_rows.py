@@ -74,8 +74,8 @@ class RowJudge:
             case Verdict.REFUSED | Verdict.UNKNOWN | Verdict.CLOSED:
                 return JudgedRow(verdict, attempt, reply, Outcome.REFUSED)
             case Verdict.THROTTLED:
-                if flight.app_too_fast:  # neither the row nor its mailbox is to blame
-                    wait_s = backoff.throttled_wait_s(1, reply)
+                if flight.app_wait_s is not None:  # neither the row nor its mailbox is to blame
+                    wait_s = max(flight.app_wait_s, backoff.throttled_wait_s(1, reply))
                     return JudgedRow(verdict, attempt, reply, None, now, wait_s)
                 wait_s = backoff.throttled_wait_s(mailbox.refusals + 1, reply)
                 at = now + backoff.throttled_row_wait_s(attempt.number)

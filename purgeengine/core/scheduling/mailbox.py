@@ -98,16 +98,11 @@ class Mailbox(MailboxLimits):
         again = self.experience.was_too_fast(sent_at, now)
         self.was_refused(some_went_through=news.good > 0, concurrency=news.concurrency and within_four, again=again)
 
-    def refused(self, rows: int, now: float, *, lane: bool) -> None:
-        """Record that a batch with ``rows`` of its rows was refused as a whole.
+    def landed(self, rows: int, now: float, *, lane: bool) -> None:
+        """Record the end of a batch with ``rows`` of its rows that was refused as a whole, or whose answer cannot be read.
 
-        Nothing was carried out, but the requests count.
+        The service has ended its work on the batch, and the requests count.
         """
-        self._land(rows, lane=lane)
-        self.window.answered(rows, now)
-
-    def lost(self, rows: int, now: float, *, lane: bool) -> None:
-        """Record that no answer came for a batch with ``rows`` of its rows, on which the service has ended its work."""
         self._land(rows, lane=lane)
         self.window.answered(rows, now)
 
@@ -194,9 +189,7 @@ class Mailbox(MailboxLimits):
         if news.closed is not None:
             self.close_with(Outcome.REFUSED, news.closed)
         elif news.wait_s > limits.retry_after_s_max:
-            told = news.trouble or Reply(0)
-            too_long = f"{WAIT_TOO_LONG_SAYS} ({round(news.wait_s / 3600, 1):,g} hours)."
-            self.close_with(Outcome.EXHAUSTED, told._replace(message=too_long))
+            self.close_for_wait(news.wait_s, news.trouble or Reply(0))
         elif self.held_back >= limits.attempts_max and news.trouble is not None:
             self.close_with(Outcome.EXHAUSTED, news.trouble)
 
@@ -205,6 +198,11 @@ class Mailbox(MailboxLimits):
     def close_with(self, outcome: Outcome, reply: Reply) -> None:
         """Send nothing more, and end its rows with this outcome and reply once nothing is in flight. The first reason stays."""
         self.closing = self.closing or (outcome, reply)
+
+    def close_for_wait(self, wait_s: float, reply: Reply) -> None:
+        """Close the mailbox, because ``reply`` asked it to wait for longer than a run waits."""
+        too_long = f"{WAIT_TOO_LONG_SAYS} ({round(wait_s / 3600, 1):,g} hours)."
+        self.close_with(Outcome.EXHAUSTED, reply._replace(message=too_long))
 
     def park(self) -> None:
         """Send nothing until `release`."""

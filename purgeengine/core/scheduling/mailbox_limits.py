@@ -196,7 +196,7 @@ class MailboxLimits(MailboxRows):
         return drawn
 
     def _again(self, most: int, now: float) -> tuple[Attempt, ...]:
-        return self._draw_failed_most(most) if self.experience.cautious else self._draw_again(most, now)
+        return self._draw_failed_most(most, now) if self.experience.cautious else self._draw_again(most, now)
 
     def slots_of(self, rows: int, *, lane: bool) -> int:
         """Return how many slots a batch with ``rows`` rows of the mailbox takes."""

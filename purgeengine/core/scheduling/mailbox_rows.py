@@ -67,14 +67,13 @@ class MailboxRows:
             drawn.append(next_attempt(heappop(self._retries)[1]))
         return tuple(drawn)
 
-    def _draw_failed_most(self, most: int) -> tuple[Attempt, ...]:
-        """Take at most ``most`` rows that were sent before. Those that failed most often come first.
+    def _draw_failed_most(self, most: int, now: float) -> tuple[Attempt, ...]:
+        """Take at most ``most`` rows that were sent before and may be sent again now. Those that failed most often come first.
 
         They are used to try a mailbox in trouble. A row that needs three attempts gets them, and then shows that the mailbox is
-        back. If other rows were sent instead, each would fail once more, and the mailbox would be closed. The rows' own waits
-        need no check here, because the mailbox waits as long as they do.
+        back. If other rows were sent instead, each would fail once more, and the mailbox would be closed.
         """
-        due = sorted(self._retries, key=lambda one: (-one[1].failures, one))
+        due = sorted((one for one in self._retries if one[0] <= now), key=lambda one: (-one[1].failures, one))
         taken = {attempt.position for _, attempt in due[:most]}
         self._retries = [one for one in self._retries if one[1].position not in taken]
         heapify(self._retries)

@@ -64,6 +64,10 @@ class Chosen:
         return sum(count for _, count in self.shares)
 
 
+def _may_have_lane(mailbox: Mailbox, plan: CriticalPlan, in_lanes: int, now: float) -> bool:
+    return mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes) and mailbox.sendable(now, 1) > 0
+
+
 def choose(
     ready: ReadyQueue,
     now: float,
@@ -96,18 +100,18 @@ def choose(
             chosen.stale.append(mailbox)
             continue
         few = spread and mailbox.remaining <= FEW_ROWS
-        lonely = spread and not few and not chosen.shares and not len(ready)
-        if lonely and plan is not None and mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes):
-            chosen.lane = mailbox  # nobody shares a batch with it, and a lost lane holds one slot only
-            return chosen
-        if plan is not None and not chosen.shares and not few and plan.is_critical(mailbox, now):
-            size = plan.size_for(mailbox, now)
-            if not size and mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes):
+        if plan is not None and not chosen.shares and not few:
+            critical = plan.is_critical(mailbox, now)
+            size = plan.size_for(mailbox, now) if critical else items_max
+            # Where nobody shares a batch with it, a lane is better: a lost lane holds one slot only.
+            lonely = spread and not len(ready)
+            if (not size or lonely) and _may_have_lane(mailbox, plan, in_lanes, now):
                 chosen.lane = mailbox
                 return chosen
-            room = min(size or items_max, items_max)
-            chosen.urgent = True
-        elif chosen.urgent and plan is not None and (few or not plan.is_critical(mailbox, now)):
+            if critical:
+                room = min(size or items_max, items_max)
+                chosen.urgent = True
+        if chosen.urgent and plan is not None and (few or not plan.is_critical(mailbox, now)):
             ready.push(mailbox)  # in a small batch it would wait and make the critical mailboxes wait
             break
         width = other_width if chosen.shares else first_width

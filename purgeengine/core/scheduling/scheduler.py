@@ -162,12 +162,15 @@ class Scheduler:
     def may_leave(self, batch: int, now: float) -> bool:
         """Return True if a batch that was decided on may still be sent at ``now`` (monotonic seconds); it must leave then.
 
-        It may not if sending was suspended since then, or if Graph asked the app or one of the batch's mailboxes to wait.
+        It may not if sending was suspended since then, if Graph asked the app or one of the batch's mailboxes to wait, or if the
+        app turned out to be too fast.
         """
+        flight = self._flights[batch]
         may_leave = (
             self._held_until is None
             and self._breaker.calls_again_at <= now
-            and all(mailbox.blocked_until <= now for mailbox, _ in self._flights[batch].shares)
+            and self._batching.app_rate.covers(flight.sent_at)
+            and all(mailbox.blocked_until <= now for mailbox, _ in flight.shares)
         )
         if may_leave:
             self._flights.leaves(batch, now)

@@ -78,7 +78,7 @@ class Settler:
             everything += rows
             asked_s = max([answer.waits.get(index, 0.0) for index in range(first, first + len(attempts))])
             first += len(attempts)
-            news = mailbox_news(rows, asked_s)._replace(app_too_fast=flight.app_too_fast)
+            news = mailbox_news(rows, asked_s)._replace(app_too_fast=flight.app_wait_s is not None)
             if news.unauthorized is not None:
                 news = news._replace(blame=self._token.blame(flight.token_generation, now))
                 token_refused = news.unauthorized if news.blame is Blame.TOKEN else token_refused
@@ -152,7 +152,7 @@ class Settler:
         Nothing was carried out. The rows may leave after ``wait_s`` seconds.
         """
         for mailbox, attempts in flight.shares:
-            mailbox.refused(len(attempts), now, lane=flight.batch.lane)
+            mailbox.landed(len(attempts), now, lane=flight.batch.lane)
         return Settlement(self._all_again(flight, reply, lambda attempt: now + wait_s, counted=False))
 
     def settle_intercepted(self, flight: Flight, reply: Reply, now: float, *, counted: bool) -> Settlement:
@@ -161,7 +161,7 @@ class Settler:
         ``counted`` says whether the attempts count as failed. It is False while no other call goes through either.
         """
         for mailbox, attempts in flight.shares:
-            mailbox.refused(len(attempts), now, lane=flight.batch.lane)
+            mailbox.landed(len(attempts), now, lane=flight.batch.lane)
         return Settlement(self._all_again(flight, reply, self._after_backoff(reply, now), counted=counted))
 
     def settle_one_by_one(self, flight: Flight, now: float) -> Settlement:
@@ -171,7 +171,7 @@ class Settler:
         """
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
-            mailbox.refused(len(attempts), now, lane=flight.batch.lane)
+            mailbox.landed(len(attempts), now, lane=flight.batch.lane)
             mailbox.send_alone(attempts)
             entries += _returned(mailbox, attempts)
         return Settlement(tuple(entries))
@@ -180,7 +180,7 @@ class Settler:
         """Settle a batch of a single row that Graph refused as a whole: the row is refused."""
         entries: list[Entry] = []
         for mailbox, attempts in flight.shares:
-            mailbox.refused(len(attempts), now, lane=flight.batch.lane)
+            mailbox.landed(len(attempts), now, lane=flight.batch.lane)
             entries += [settled(attempt, Outcome.REFUSED, flight.batch.number, reply) for attempt in attempts]
         return Settlement(tuple(entries))
 
@@ -190,16 +190,16 @@ class Settler:
         """Settle a batch without an answer: all rows are in doubt and are sent again.
 
         ``counted`` says whether the attempts count as failed. It is False during an outage, which says nothing about these rows.
-        The service may run the batch until ``cooldown_s`` seconds after its sending, and holds its slots until then. If it
-        was given up, it holds them from ``now`` on for as long as it was waited for, at most ``quarantine_s``. None means that
-        the service has ended its work.
+        The service may run the batch until ``cooldown_s`` seconds after its sending, and the batch holds its slots until then. It
+        also holds them from ``now`` on for as long again as it was waited for, at most ``quarantine_s``. None means that the
+        service has ended its work.
         """
         batch, lane = flight.batch.number, flight.batch.lane
-        # A call that took longer than any before it may take as long again.
-        keep_s = min(flight.waited_s, self._limits.quarantine_s)
+        # A call that took longer than any before it, such as one that a gateway gave up, may take as long again.
+        keep_s = min(now - flight.sent_at, self._limits.quarantine_s)
         for mailbox, attempts in flight.shares:
             if cooldown_s is None:
-                mailbox.lost(len(attempts), now, lane=lane)
+                mailbox.landed(len(attempts), now, lane=lane)
             else:
                 rows = len(attempts)
                 mailbox.lost_while_running(
@@ -221,14 +221,18 @@ class Settler:
         for mailbox, attempts in flight.shares:
             numbered = range(first, first + len(attempts))
             first = numbered.stop
-            wait_s = max(answer.waits.get(index, 0.0) for index in numbered)
             said = [replies.get(index) for index in numbered]
+            asked = [reply for reply in said if reply is not None and reply.retry_after_s]
+            wait_s = max(answer.waits.get(index, 0.0) for index in numbered)
+            wait_s = max([wait_s, *(reply.retry_after_s or 0.0 for reply in asked)])
             gone = [
                 (attempt, reply)
                 for attempt, reply in zip(attempts, said, strict=True)
                 if reply is not None and self._rows.is_good(reply)
             ]
             mailbox.came_late(flight.batch.number, now, gone=bool(gone), wait_s=wait_s)
+            if wait_s > self._limits.retry_after_s_max:
+                mailbox.close_for_wait(wait_s, asked[-1] if asked else NO_REPLY)
             gone_anywhere = gone_anywhere or bool(gone)
             if wait_s:
                 entries.append(MailboxBlocked(mailbox.number, wait_s))

@@ -88,7 +88,8 @@ class TokenWatch:
 
     def forget(self, mailbox: Mailbox) -> None:
         """Record that a mailbox has no rows left: if it is a suspect, nothing needs to be found out about it any more."""
-        self.suspects.pop(mailbox.number, None)
+        if self.suspects.pop(mailbox.number, None) is not None:
+            mailbox.release()  # a row of it in flight may come back, and then it must be able to leave
 
     def released(self) -> list[Mailbox]:
         """Release all suspects, and return them."""

@@ -17,7 +17,7 @@ from purgeengine.core.model import FolderRows, Item
 from purgeengine.core.policy.filters import UserFilter
 from purgeengine.edges.ledger.running.app_limit import app_limit
 from purgeengine.edges.ledger.running.journal import Journal
-from purgeengine.edges.ledger.running.unfinished import rest_s, unfinished_mailboxes
+from purgeengine.edges.ledger.running.unfinished import QUARANTINE_S, rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.running.work_rows import WorkRows
 from purgeengine.edges.ledger.staging.background import ThreadedCall
 from purgeengine.edges.ledger.staging.folder import (
@@ -216,14 +216,17 @@ class Ledger:
 
     # -------------------------------------------------------------------------------------------- what earlier runs left
 
-    def mailboxes(self, *, now_utc_ms: int, cooldown_s: float, window_s: float) -> Iterator[MailboxOpened]:
+    def mailboxes(
+        self, *, now_utc_ms: int, cooldown_s: float, window_s: float, quarantine_s: float = QUARANTINE_S
+    ) -> Iterator[MailboxOpened]:
         """Yield the unfinished mailboxes that are not closed, the largest first. Each is read when the caller asks for it.
 
         ``cooldown_s`` is the time in seconds, from its sending on, for which the service may run a batch whose answer
-        was lost (the cooldown). ``window_s`` is the time in seconds for which the service counts a request.
+        was lost (the cooldown). If it was waited for longer, the service may run it for as long again, ``quarantine_s``
+        at most. ``window_s`` is the time in seconds for which the service counts a request.
         """
         with self._readable():
-            yield from unfinished_mailboxes(self._reading, now_utc_ms, cooldown_s, window_s)
+            yield from unfinished_mailboxes(self._reading, now_utc_ms, cooldown_s, window_s, quarantine_s)
 
     def has_work(self) -> bool:
         """True if at least one row is left to send."""

@@ -126,10 +126,10 @@ class LedgerReader:
         with self._readable():
             return takeover.identity(self._connection)
 
-    def taken_over(self, now_utc_ms: int, cooldown_s: float, window_s: float) -> takeover.Takeover:
+    def taken_over(self, now_utc_ms: int, cooldown_s: float, window_s: float, quarantine_s: float) -> takeover.Takeover:
         """Return what a new ledger for some of these rows must know. The arguments are those of `Ledger.mailboxes`."""
         with self._readable():
-            return takeover.taken_over(self._connection, now_utc_ms, cooldown_s, window_s)
+            return takeover.taken_over(self._connection, now_utc_ms, cooldown_s, window_s, quarantine_s)
 
     def selected(self, selection: Selection) -> Counter[Outcome]:
         """Count the rows that a selection chooses, by outcome."""

@@ -195,3 +195,13 @@ def test_whatever_happens_the_waits_keep_their_bounds(events: list[tuple[bool, f
             timeout.ran_out(now - took_s, now)
         assert SHORTEST_S <= timeout.current_s <= LONGEST_S
         assert SHORTEST_IDLE_S <= timeout.idle_s <= timeout.current_s
+
+
+def test_a_call_during_which_the_machine_slept_says_nothing() -> None:
+    """An answer after an hour shows that the process or its machine slept, and not how long the service needs."""
+    timeout = AdaptiveTimeout()
+    for _ in range(100):
+        timeout.answered(0.0, 1.0)
+    before = timeout.current_s
+    timeout.answered(0.0, 3_600.0)
+    assert timeout.current_s == before

@@ -207,10 +207,11 @@ def test_what_is_worth_recording_is_told_once() -> None:
 def test_only_the_app_is_blamed_for_what_left_too_fast() -> None:
     """Refusals of batches that left before the pause are the app's doing; a stray one at a rate that holds is its mailbox's."""
     rate = AppRate(20, 0.0)
-    assert not rate.answered(20, (), 0.0, 0.0, 0.3)
-    assert not rate.answered(8, [(1, 4), (2, 4), (3, 4)], 1.0, 0.1, 0.4)
-    assert rate.answered(0, [(4, 10), (5, 10)], 1.0, 0.2, 0.5)
-    assert rate.answered(0, [(6, 20)], 1.0, 0.4, 0.6)
+    assert rate.answered(20, (), 0.0, 0.0, 0.3) is None
+    assert rate.answered(8, [(1, 4), (2, 4), (3, 4)], 1.0, 0.1, 0.4) is None
+    assert rate.answered(0, [(4, 10), (5, 10)], 1.0, 0.2, 0.5) == 0.0
+    assert rate.answered(0, [(6, 20)], 1.0, 0.4, 0.6) == 0.0
+    assert rate.answered(20, (), 0.0, 0.4, 0.6) is None
     rate.refill(1.4)
     assert not rate.allowed
     assert rate.allowed_at == 1.5
@@ -218,7 +219,51 @@ def test_only_the_app_is_blamed_for_what_left_too_fast() -> None:
     assert rate.allowed
     rate.spend(1)
     assert not rate.allowed
-    assert rate.answered(1, (), 0.0, 1.5, 1.8)
+    assert rate.answered(1, (), 0.0, 1.5, 1.8) is None
     assert rate.rows_max > 1
-    assert rate.answered(0, [(7, 2)], 1.0, 0.4, 1.9)
-    assert not rate.answered(3, [(8, 1)], 1.0, 2.0, 2.3)
+    assert rate.answered(0, [(7, 2)], 1.0, 0.4, 1.9) == 0.0
+    assert rate.answered(3, [(8, 1)], 1.0, 2.0, 2.3) is None
+
+
+def paused(*, passed_s: float = 10.0) -> AppRate:
+    """Return a rate that pauses at 10.0 s, after 200 rows a second went through for so long."""
+    rate = AppRate(20, 0.0)
+    for turn in range(1, round(passed_s * 10) + 1):
+        rate.refill(turn / 10)
+        rate.answered(20, (), 0.0, turn / 10 - 0.05, turn / 10)
+    assert rate.answered(0, [(number, 10) for number in range(30)], 1.0, 9.99, 10.0) == 0.0
+    assert rate.rows_max == 1
+    return rate
+
+
+def test_a_mailbox_whose_single_row_was_refused_lets_another_one_try() -> None:
+    """It waits for longer than the pause. Nothing is blamed on the app if the mailbox has a cause of its own."""
+    rate = paused()
+    rate.refill(11.0)
+    rate.spend(1)
+    waits_s = rate.answered(0, [(1, 1)], 0.0, 11.0, 11.2)
+    assert waits_s is not None
+    assert 11.2 + waits_s > rate.allowed_at > 11.2
+    assert rate.answered(0, (), 0.0, 11.0, 11.2) is None
+
+
+def test_a_batch_that_was_decided_on_before_a_pause_may_not_leave_in_it() -> None:
+    """Only what was decided on since, a single row, may leave."""
+    rate = paused()
+    assert not rate.covers(9.9)
+    assert rate.covers(11.0)
+    assert AppRate(20, 0.0).covers(0.0)
+
+
+@pytest.mark.parametrize("away_s", [60.0, 36_000.0])
+def test_hours_without_sending_are_not_taken_for_a_slow_service(away_s: float) -> None:
+    """A pause that an outage or `--window` makes long gives the same rate as a short one."""
+    rates = []
+    for away in (0.0, away_s):
+        rate = paused()
+        at = 11.0 + away
+        rate.refill(at)
+        rate.spend(1)
+        rate.answered(1, (), 0.0, at, at + 0.2)
+        rates.append(rate.per_s)
+    assert rates[1] == pytest.approx(rates[0], rel=0.05)

@@ -33,7 +33,7 @@ def test_it_shrinks_with_the_number_of_answers_and_grows_with_the_slowest() -> N
     assert cooldown.length_s == pytest.approx(5.0)
     cooldown.timed(5.0)
     assert cooldown.length_s == pytest.approx(11.0, abs=0.1)
-    cooldown.timed(300.0)
+    cooldown.timed(100.0)
     assert cooldown.length_s == 40.0
 
 
@@ -170,3 +170,12 @@ def test_a_call_that_was_given_up_holds_its_slots_as_long_again_at_least() -> No
     assert slots.held(159.9) == 2
     assert slots.frees_at(0) == 160.0
     assert slots.held(160.0) == 0
+
+
+def test_a_call_during_which_the_machine_slept_says_nothing() -> None:
+    """No call is waited for longer than two minutes, so an hour is a sleep, and the cooldown stays as it was."""
+    cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=5.0))
+    for _ in range(100):
+        cooldown.timed(0.5)
+    assert not cooldown.timed(3_600.0)
+    assert cooldown.length_s == 5.0

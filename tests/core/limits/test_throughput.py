@@ -32,3 +32,15 @@ def test_standing_still_counts_until_it_goes_on() -> None:
     assert passed.per_s(60.0) == (11 * 10 + 1) / 40.0
     passed.go_on(60.0)
     assert passed.per_s(61.0) == 1.0
+
+
+def test_time_that_is_left_out_does_not_count() -> None:
+    """Ten rows in the ten seconds before a stop of ten seconds, of which eight are left out: ten rows in twelve seconds."""
+    throughput = Throughput(0.0)
+    throughput.count(10, 10.0)
+    throughput.stand(10.0)
+    throughput.leave_out(8.0)
+    assert throughput.per_s(20.0) == 10 / 12
+    throughput.go_on(20.0)
+    throughput.count(4, 22.0)
+    assert throughput.per_s(22.0) == 2.0

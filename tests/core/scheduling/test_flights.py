@@ -200,3 +200,11 @@ def test_of_too_many_late_calls_the_oldest_are_forgotten() -> None:
     assert list(flights.too_many_late()) == []
     assert flights.land_late(3) is None
     assert flights.land_late(4) is not None
+
+
+def test_the_first_lanes_are_waited_for_as_long_as_a_lane_is_planned_for() -> None:
+    """A service that runs a batch all at once answers batches in half a second, and lanes in up to six: none is given up."""
+    flights = flying(0.0, lanes=(1,))
+    teach(flights, 0.5)
+    assert given_up(flights, 9.9) == []
+    assert [batch for batch, _ in given_up(flights, 10.0)] == [1]

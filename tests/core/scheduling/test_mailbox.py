@@ -86,15 +86,15 @@ def test_a_row_of_a_batch_takes_a_slot_and_a_lane_takes_one() -> None:
     mailbox.draw(2, 0.0)
     mailbox.draw_lane(10, 0.0)
     assert counted(mailbox) == (68, 32, 2, 4)
-    mailbox.refused(20, 0.0, lane=True)
+    mailbox.landed(20, 0.0, lane=True)
     assert counted(mailbox) == (68, 12, 1, 3)
-    mailbox.refused(2, 0.0, lane=False)
+    mailbox.landed(2, 0.0, lane=False)
     assert counted(mailbox) == (68, 10, 1, 1)
-    mailbox.refused(10, 0.0, lane=True)
+    mailbox.landed(10, 0.0, lane=True)
     assert counted(mailbox) == (68, 0, 0, 0)
     mailbox.draw(20, 0.0)
     assert counted(mailbox) == (48, 20, 0, 4)
-    mailbox.refused(20, 0.0, lane=False)
+    mailbox.landed(20, 0.0, lane=False)
     assert counted(mailbox) == (48, 0, 0, 0)
 
 
@@ -132,7 +132,7 @@ def test_rows_sent_before_go_first_and_count_their_attempts() -> None:
         Attempt(51, 1, in_doubt=True),
         Attempt(52, 1),
     )
-    mailbox.refused(4, 0.0, lane=False)
+    mailbox.landed(4, 0.0, lane=False)
     assert mailbox.draw(2, 20.0) == (Attempt(7, 2), Attempt(9, 4, 1, in_doubt=True))
 
 
@@ -146,7 +146,7 @@ def test_how_many_rows_may_share_a_batch() -> None:
     assert mailbox.sendable(5.0, 20) == 8
     mailbox.draw(1, 0.0)
     assert mailbox.sendable(5.0, 20) == 3
-    mailbox.refused(1, 0.0, lane=False)
+    mailbox.landed(1, 0.0, lane=False)
     for _ in range(2):
         mailbox.was_refused(some_went_through=True, concurrency=True)
     assert mailbox.sendable(5.0, 20) == 3  # its limit is three now, and no slot is taken

@@ -83,7 +83,7 @@ def test_a_row_that_travels_alone_uses_one_request_of_the_window() -> None:
     mailbox.give_up()
     mailbox.send_alone([Attempt(0, 1), Attempt(1, 1)])
     assert mailbox.draw_alone(0.0) == (Attempt(1, 2),)
-    mailbox.refused(1, 0.0, lane=False)
+    mailbox.landed(1, 0.0, lane=False)
     assert mailbox.ready_at(5.0) == 5.0
     mailbox.draw_alone(0.0)
     assert mailbox.window.room(5.0) == 0

@@ -105,9 +105,9 @@ class MailboxOnAService(RuleBasedStateMachine):
         elif end == "never_sent":
             self.mailbox.never_sent(rows, lane=call.lane)
         elif end == "unreadable":
-            self.mailbox.lost(rows, self.now, lane=call.lane)
+            self.mailbox.landed(rows, self.now, lane=call.lane)
         else:
-            self.mailbox.refused(rows, self.now, lane=call.lane)
+            self.mailbox.landed(rows, self.now, lane=call.lane)
         if end == "one by one":
             self.mailbox.send_alone(call.attempts)
         elif end != "purged":

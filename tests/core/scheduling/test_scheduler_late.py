@@ -9,6 +9,7 @@ from purgeengine.core.messages import (
     Abandon,
     BatchEnded,
     Command,
+    Event,
     GivenUp,
     Halt,
     MailboxBlocked,
@@ -109,7 +110,7 @@ def test_rows_that_wait_are_settled_by_a_late_answer() -> None:
     """Rows that a late answer purges are settled with their attempts, without a doubt, and the run is finished."""
     scheduler, batch, _ = hung(4)
     commands = scheduler.handle(answer(batch), now=33.0)
-    assert entries(commands, BatchEnded) == [BatchEnded(1, 200, "request")]
+    assert entries(commands, BatchEnded) == [BatchEnded(1, 200, "request", late=True)]
     done = entries(commands, Settled)
     assert [(row.outcome, row.attempts, row.in_doubt, row.batch) for row in done] == [(Outcome.PURGED, 1, False, 1)] * 4
     assert scheduler.finished
@@ -198,7 +199,7 @@ def test_a_late_refusal_of_the_whole_call_settles_nothing_and_its_wait_holds() -
     """A late 503 of the whole call leaves its rows as they are, and its Retry-After holds for the run."""
     scheduler, batch, _ = hung(1)
     commands = scheduler.handle(refusal(batch, 503, wait=30.0), now=33.0)
-    assert entries(commands, BatchEnded) == [BatchEnded(1, 503, "")]
+    assert entries(commands, BatchEnded) == [BatchEnded(1, 503, "", late=True)]
     assert (outcomes(commands), entries(commands, RunBlocked)) == ({}, [RunBlocked(30.0)])
     assert batches(scheduler.handle(now=62.9)) == []
     assert len(batches(scheduler.handle(now=63.0))) == 1
@@ -215,7 +216,7 @@ def test_a_mailbox_that_was_closed_meanwhile_stays_closed() -> None:
     assert set(outcomes(commands)) == {0, 1, 2}
     commands = scheduler.handle(answer(first), now=at + 0.2)
     assert outcomes(commands) == {}
-    assert entries(commands, BatchEnded) == [BatchEnded(1, 200, "request")]
+    assert entries(commands, BatchEnded) == [BatchEnded(1, 200, "request", late=True)]
     assert scheduler.finished
 
 
@@ -269,3 +270,54 @@ def test_a_suspect_whose_last_row_is_settled_late_is_not_taken_for_another() -> 
     commands = scheduler.handle(lost(other), now=FIRST_S + 1.7)
     assert not any(isinstance(command, Halt) for command in commands)
     assert not scheduler.finished
+
+
+def test_a_wait_of_any_row_in_a_late_answer_holds() -> None:
+    """A late 503 of a row that asks for 100 s makes its mailbox wait for 100 s, as it would in time."""
+    scheduler, batch, _ = hung(1)
+    commands = scheduler.handle(answer(batch, FAULT._replace(retry_after_s=100.0)), now=33.0)
+    assert entries(commands, MailboxBlocked) == [MailboxBlocked(0, 100.0)]
+    assert batches(scheduler.handle(now=132.9)) == []
+    assert len(batches(scheduler.handle(now=133.0))) == 1
+
+
+def test_a_late_wait_that_is_longer_than_a_run_waits_closes_the_mailbox() -> None:
+    """A mailbox that must wait for a week is closed at once, late or not, and the run ends."""
+    scheduler, batch, _ = hung(4)
+    commands = scheduler.handle(answer(batch, rest=Reply(429, "x", "", 604_800.0)), now=33.0)
+    assert outcomes(commands) == dict.fromkeys(range(4), Outcome.EXHAUSTED)
+    assert len(entries(commands, MailboxClosed)) == 1
+    assert scheduler.finished
+
+
+def test_a_suspect_whose_other_row_comes_back_can_send_again() -> None:
+    """A mailbox is parked after a 401. A late answer settles its last waiting row, then a row in flight comes back, and leaves."""
+    unauthorized = Reply(401, "InvalidAuthenticationToken", "")
+    scheduler = a_scheduler(2, 1, connections=8, batch_items_max=1)
+    flying: list[Batch] = []
+    now = 0.0
+
+    def turn(at: float, *events: Event) -> None:
+        nonlocal now
+        now = max(now, at)
+        flying.extend(sent(scheduler, scheduler.handle(*events, now=now), now))
+
+    def of(position: int, which: int = -1) -> Batch:
+        return [batch for batch in flying if positions(batch) == [position]][which]
+
+    turn(0.0)
+    turn(0.06)
+    first = of(0)
+    turn(0.1, refusal(of(2), 401))
+    turn(0.2, TokenRenewed())
+    while min(sum(positions(batch) == [row] for batch in flying) for row in (0, 1)) < 2:
+        turn(scheduler.wake_at() or now)
+    turn(now + 0.1, answer(of(0), unauthorized))
+    turn(now + 0.1, answer(first))
+    turn(now + 0.1, lost(of(1)))
+    turn(now + 0.1, answer(of(2)))
+    while (at := scheduler.wake_at()) is not None and not scheduler.finished:
+        turn(at)
+        if scheduler.in_flight:
+            turn(now + 0.1, answer(flying[-1]))
+    assert scheduler.finished

@@ -44,7 +44,7 @@ def test_a_limit_of_the_whole_app_is_shown_and_recorded() -> None:
 
 
 def test_mailboxes_refused_for_the_whole_app_are_not_blamed() -> None:
-    """They wait for as long as Graph asked, at most, however often it happens, and none is closed."""
+    """They wait for as long as Graph asked, or until another one has tried, however often it happens, and none is closed."""
     scheduler = a_scheduler(*[4] * 10, connections=1)
     (batch,) = batches(scheduler.handle(now=0.0))
     asked = Reply(429, "TooManyRequests", retry_after_s=1.0)
@@ -52,7 +52,7 @@ def test_mailboxes_refused_for_the_whole_app_are_not_blamed() -> None:
     for _ in range(19):
         now += 0.5
         commands = scheduler.handle(answer(batch, *refused), now=now)
-        assert {entry.for_s for entry in entries(commands, MailboxBlocked)} == {1.0}
+        assert all(0.999 < entry.for_s < 60.001 for entry in entries(commands, MailboxBlocked))
         while not (found := batches(commands)):
             now = scheduler.wake_at() or now
             commands = scheduler.handle(now=now)

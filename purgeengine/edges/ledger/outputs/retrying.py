@@ -66,7 +66,7 @@ class LedgerRows:
         cooldown = LostCallCooldown(limits, calls.slowest_s or 0.0, calls.answered)
         window_s = limits.mailbox_window_s + limits.window_slack_s
         cooldown_s = cooldown.length_of_s(lane=limits.lanes)  # no record tells which kind a batch was
-        return reader.taken_over(round(self.utc() * 1000), cooldown_s, window_s)
+        return reader.taken_over(round(self.utc() * 1000), cooldown_s, window_s, limits.quarantine_s)
 
     def digest(self) -> str:
         """Return a digest of the ledger's identity and the selection. It does not depend on where the ledger's folder lies."""

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 from purgeengine.edges.ledger.store.database import read_meta
 from purgeengine.edges.ledger.store.schema import crc_of
 
+KEPT = ("app_limit_per_s", "app_limit_at_ms")
+
 
 class AppLimit(NamedTuple):
     """Graph took at most about ``per_s`` requests a second from the whole app, as found at ``at_ms`` (since 1970)."""
@@ -27,7 +29,7 @@ class AppLimit(NamedTuple):
 
     def as_json(self) -> dict[str, Any]:
         """Return it as it is kept."""
-        return {"app_limit_per_s": self.per_s, "app_limit_at_ms": self.at_ms}
+        return dict(zip(KEPT, self, strict=True))
 
 
 def keep_app_limit(connection: sqlite3.Connection, per_s: float, at_ms: int) -> None:
@@ -43,6 +45,11 @@ def keep_app_limit(connection: sqlite3.Connection, per_s: float, at_ms: int) -> 
     connection.execute("UPDATE start SET options = ?, crc = ? WHERE rowid = ?", (said, crc_of(said), run))
 
 
+def without_app_limit(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a run as they were given, without the limit that is kept among them."""
+    return {name: value for name, value in options.items() if name not in KEPT}
+
+
 def app_limit(connection: sqlite3.Connection) -> AppLimit | None:
     """Return the limit that was found last, or None if none is known.
 
@@ -55,6 +62,7 @@ def app_limit(connection: sqlite3.Connection) -> AppLimit | None:
 
 
 def _limit_of(kept: Any) -> AppLimit | None:
-    if "app_limit_per_s" not in kept:
+    if KEPT[0] not in kept:
         return None
-    return AppLimit(float(kept["app_limit_per_s"]), int(kept["app_limit_at_ms"]))
+    per_s, at_ms = (kept[name] for name in KEPT)
+    return AppLimit(float(per_s), int(at_ms))

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from purgeengine.core.graph.verdicts import may_still_run
 from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.model import Attempt
+from purgeengine.run_limits import Limits
 
 PAGE = 512
 """Mailboxes read in one query. A long read would keep SQLite from emptying its write-ahead log."""
@@ -27,8 +28,9 @@ HEAVY_MAX = 1_000
 
 No job takes longer if its 100 largest come first, and 1,000 are found fast.
 """
-SLOTS = 4
+SLOTS = Limits().mailbox_concurrent_max
 """Requests that Graph runs at once for an app and a mailbox. So a lost call holds no more of them."""
+QUARANTINE_S = Limits().quarantine_s
 
 _MAY_STILL_RUN = ", ".join(str(status) for status in range(100, 1_000) if may_still_run(status))
 _BY_SIZE = "SELECT number FROM mailbox WHERE closed_ms IS NULL ORDER BY rows DESC, number"
@@ -51,29 +53,36 @@ SELECT mailbox, CASE WHEN at > :now THEN at ELSE at / 1000 END, max(at), sum(row
     SELECT mailbox, at, rows FROM (
         SELECT number, max(
             min(coalesce(ended_ms, sent_ms), :now),
-            CASE WHEN status IS NULL OR status IN ({_MAY_STILL_RUN}) THEN min(sent_ms, :now) + :cooldown ELSE 0 END
+            CASE WHEN status IS NULL OR status IN ({_MAY_STILL_RUN}) THEN max(
+                min(sent_ms, :now) + :cooldown,
+                coalesce(min(ended_ms, :now) + max(0, min(ended_ms - sent_ms, :quarantine)), 0)
+            ) ELSE 0 END
         ) AS at
         FROM batch WHERE at > :since
     ) AS batch CROSS JOIN part ON part.batch = batch.number
-    UNION ALL SELECT mailbox, min(at_ms, :now + :cooldown) AS at, rows FROM seen
+    UNION ALL SELECT mailbox, min(at_ms, :now + max(:cooldown, :quarantine)) AS at, rows FROM seen
 ) WHERE at > :since GROUP BY 1, 2 ORDER BY 1, 2
 """  # noqa: S608 - nothing in it comes from outside
 
 
 def unfinished_mailboxes(
-    connection: sqlite3.Connection, now_utc_ms: int, cooldown_s: float, window_s: float
+    connection: sqlite3.Connection,
+    now_utc_ms: int,
+    cooldown_s: float,
+    window_s: float,
+    quarantine_s: float = QUARANTINE_S,
 ) -> Iterator[MailboxOpened]:
     """Yield the mailboxes with rows to send. Each is read when the caller asks for it.
 
     Waits, ages and lost slots hold at ``now_utc_ms`` (milliseconds since 1970). ``cooldown_s`` is how long the service
-    may run a call whose answer was lost, counted from its sending. ``window_s`` is the length of the request window.
-    Both are in seconds.
+    may run a call whose answer was lost, counted from its sending. A call that was waited for longer may run for as
+    long again after its end, at most ``quarantine_s``. ``window_s`` is the length of the request window. All are in
+    seconds.
 
     The `HEAVY_MAX` largest mailboxes come first, because they decide when the run ends. The others come in the
     ledger's order, so that mailboxes that are open together are neighbours there.
     """
-    cooldown_ms = round(cooldown_s * 1000)
-    recent = seen_lately(connection, now_utc_ms, cooldown_ms, round(window_s * 1000))
+    recent = seen_lately(connection, now_utc_ms, cooldown_s, window_s, quarantine_s)
     for mailbox in _in_order_of_opening(connection):
         seen = recent.pop(mailbox.number, ())
         yield MailboxOpened(
@@ -141,16 +150,21 @@ def unsettled(connection: sqlite3.Connection, first: int, end: int) -> tuple[Att
 
 
 def seen_lately(
-    connection: sqlite3.Connection, now_ms: int, cooldown_ms: int, window_ms: int
+    connection: sqlite3.Connection, now_ms: int, cooldown_s: float, window_s: float, quarantine_s: float = QUARANTINE_S
 ) -> dict[int, tuple[tuple[float, int], ...]]:
     """Return what the service has seen of each mailbox lately, by mailbox number.
 
     The entries are (seconds ago, rows), oldest first. A batch counts from the latest instant at which the service can
     have run it: from its end, and if no answer came or the call failed as a whole (`may_still_run`), at least until
-    the cooldown after its sending is over. That may lie ahead, and only then the age is negative. The past is told by
-    the second, the future to the millisecond. If the clock has been turned back, a time in the future counts as now.
+    the cooldown after its sending is over, and until it may have run for as long again as it was waited for. That may
+    lie ahead, and only then the age is negative. The past is told by the second, the future to the millisecond. If the
+    clock has been turned back, a time in the future counts as now.
+
+    The arguments are those of `unfinished_mailboxes`.
     """
-    values = {"now": now_ms, "cooldown": cooldown_ms, "since": now_ms - window_ms - cooldown_ms}
+    cooldown, quarantine, window = (round(one * 1000) for one in (cooldown_s, quarantine_s, window_s))
+    since = now_ms - window - max(cooldown, quarantine)
+    values = {"now": now_ms, "cooldown": cooldown, "quarantine": quarantine, "since": since}
     found: dict[int, list[tuple[float, int]]] = {}
     for mailbox, _, at_ms, rows in connection.execute(_RECENT, values):
         found.setdefault(mailbox, []).append(((now_ms - at_ms) / 1000, index(rows)))

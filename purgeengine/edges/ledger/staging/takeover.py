@@ -15,7 +15,7 @@ from typing import Any
 
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
 from purgeengine.edges.ledger.running.app_limit import AppLimit, app_limit
-from purgeengine.edges.ledger.running.unfinished import seen_lately
+from purgeengine.edges.ledger.running.unfinished import QUARANTINE_S, seen_lately
 from purgeengine.edges.ledger.staging.names import other_names
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
 
@@ -84,14 +84,20 @@ def identity(connection: sqlite3.Connection) -> str:
     return hashlib.sha256(f"{read_meta(connection)['digest']} {first!r}".encode()).hexdigest()[:32]
 
 
-def taken_over(connection: sqlite3.Connection, now_utc_ms: int, cooldown_s: float, window_s: float) -> Takeover:
+def taken_over(
+    connection: sqlite3.Connection,
+    now_utc_ms: int,
+    cooldown_s: float,
+    window_s: float,
+    quarantine_s: float = QUARANTINE_S,
+) -> Takeover:
     """Read an earlier ledger. The arguments are those of `Ledger.mailboxes`."""
     with snapshot(connection):
         parent = identity(connection)
         keys = dict(connection.execute("SELECT number, key FROM mailbox"))
         query = "SELECT number, blocked_until_ms, blocked_set_ms FROM mailbox WHERE blocked_until_ms > ?"
         blocked = {number: (until, set_at) for number, until, set_at in connection.execute(query, (now_utc_ms,))}
-        lately = seen_lately(connection, now_utc_ms, round(cooldown_s * 1000), round(window_s * 1000))
+        lately = seen_lately(connection, now_utc_ms, cooldown_s, window_s, quarantine_s)
         run_blocked = connection.execute("SELECT blocked_until_ms, blocked_set_ms FROM run").fetchone()
         limit = app_limit(connection)
         about = read_meta(connection)

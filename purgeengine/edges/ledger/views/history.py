@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from purgeengine.core.model import Outcome
+from purgeengine.edges.ledger.running.app_limit import without_app_limit
 from purgeengine.edges.ledger.store.database import snapshot
 from purgeengine.edges.ledger.store.schema import OUTCOMES
 
@@ -73,7 +74,7 @@ def history_of(connection: sqlite3.Connection, buckets_max: int) -> History:
 def runs(connection: sqlite3.Connection) -> list[Run]:
     """Return every start of a run that had something to do, in order."""
     found = connection.execute("SELECT at_ms, options FROM start ORDER BY rowid")
-    return [Run(at_ms, json.loads(options)) for at_ms, options in found]
+    return [Run(at_ms, without_app_limit(json.loads(options))) for at_ms, options in found]
 
 
 def traffic(connection: sqlite3.Connection) -> Traffic:

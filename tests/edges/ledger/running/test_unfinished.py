@@ -109,11 +109,13 @@ def test_window_counts_unanswered_rows_from_the_end_of_their_cooldown(ledger: Le
 
 
 @pytest.mark.parametrize("status", [None, 503])
-def test_window_counts_a_call_that_ended_after_its_cooldown_from_its_end(ledger: Ledger, status: int | None) -> None:
-    """A call that was given up after its cooldown counts from its end, and it holds no slot."""
+def test_a_call_that_was_waited_for_long_may_run_for_as_long_again(ledger: Ledger, status: int | None) -> None:
+    """A call that ended without an answer after a minute may run for forty seconds more, as in the run that lost it."""
     ledger.write([sent(1, (0, [0, 1]))], NOW)
     ledger.write([ended(1, status), returned(0, in_doubt=True), returned(1, in_doubt=True)], NOW + 60_000)
     mailbox = opened(ledger, NOW + 61_000)[0]
+    assert (mailbox.recent, mailbox.lost_slots) == (((-39.0, 2),), ((39.0, 2),))
+    mailbox = opened(ledger, NOW + 101_000)[0]
     assert (mailbox.recent, mailbox.lost_slots) == (((1.0, 2),), ())
 
 

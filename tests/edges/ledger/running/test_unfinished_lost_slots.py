@@ -61,7 +61,14 @@ class Call(NamedTuple):
         if self.answered and self.ended_by(now_ms):
             assert self.ends_ms is not None
             return self.ends_ms
-        return max(self.sent_ms + cooldown_ms, self.ends_ms or 0 if self.ended_by(now_ms) else 0)
+        return self.lost_until(now_ms, cooldown_ms)
+
+    def lost_until(self, now_ms: int, cooldown_ms: int) -> int:
+        """Return until when it may run: the cooldown after its sending, and as long again as it was waited for, 40 s at most."""
+        until_ms = self.sent_ms + cooldown_ms
+        if self.ends_ms is not None and self.ends_ms <= now_ms:
+            until_ms = max(until_ms, self.ends_ms + min(self.ends_ms - self.sent_ms, 40_000))
+        return until_ms
 
 
 LOST = [(None, False), (408, False), (500, False), (502, False), (503, False), (504, False), (599, False)]
@@ -114,7 +121,7 @@ def slots_held(history: Sequence[Call], mailbox: int, died_ms: int, cooldown_ms:
     for call in history:
         if call.sent_ms > died_ms or (call.answered and call.ended_by(died_ms)):
             continue
-        if call.sent_ms + cooldown_ms > at_ms:
+        if call.lost_until(died_ms, cooldown_ms) > at_ms:
             held += min(call.rows[mailbox], 4)
     return min(held, 4)
 
@@ -123,7 +130,9 @@ def check_slots(
     boxes: Sequence[MailboxOpened], now_ms: int, history: Sequence[Call], died_ms: int, cooldown_ms: int
 ) -> None:
     """Compare the slots of each mailbox with the model, at each instant at which one of them can change."""
-    instants = {now_ms} | {max(now_ms, call.sent_ms + cooldown_ms + shift) for call in history for shift in (-1, 0)}
+    instants = {now_ms} | {
+        max(now_ms, call.lost_until(died_ms, cooldown_ms) + shift) for call in history for shift in (-1, 0)
+    }
     for box in boxes:
         ends = [now_ms + round(from_now_s * 1000) for from_now_s, _ in box.lost_slots]
         assert ends == sorted(set(ends))
@@ -262,10 +271,10 @@ def test_a_wait_that_an_earlier_version_recorded_for_a_lost_call_still_holds(tmp
         lost = [ended(1, None), returned(0, in_doubt=True), returned(1, in_doubt=True), MailboxBlocked(0, 40.0)]
         ledger.write(lost, NOW + 30_000)
         (box,) = opened(ledger, NOW + 31_000)
-    assert (box.blocked_for_s, box.lost_slots) == (39.0, ((9.0, 2),))
+    assert (box.blocked_for_s, box.lost_slots) == (39.0, ((29.0, 2),))
     with open_ledger(tmp_path / "1", a_retry(tmp_path / "0", NOW + 31_000, 40_000, 5)) as retry:
         (box,) = opened(retry, NOW + 32_000)
-        assert (box.blocked_for_s, box.lost_slots) == (38.0, ((8.0, 2),))
+        assert (box.blocked_for_s, box.lost_slots) == (38.0, ((28.0, 2),))
         (box,) = opened(retry, NOW + 70_000)
         assert (box.blocked_for_s, box.lost_slots) == (0.0, ())
 
@@ -277,7 +286,7 @@ def test_only_the_parts_of_recent_batches_are_read() -> None:
     """
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(TABLES)
-        values = {"now": NOW, "cooldown": 40_000, "since": NOW - 640_000}
+        values = {"now": NOW, "cooldown": 40_000, "quarantine": 40_000, "since": NOW - 640_000}
         plan = [step for *_, step in connection.execute("EXPLAIN QUERY PLAN " + unfinished._RECENT, values)]
     assert [step for step in plan if "part" in step] == ["SEARCH part USING PRIMARY KEY (batch=?)"]
     assert [step for step in plan if step.endswith("batch")] == ["SCAN batch"]
