@@ -19,6 +19,7 @@ NAMED_PATH = re.compile(r"`((?:tests|purgeengine|benchmarks|docs|sample_inputs)/
 FENCE = re.compile(r"^\s*```([\w{}]*)\n(.*?)^\s*```$", re.MULTILINE | re.DOTALL)
 FIRST_SCREEN_LINES_MAX = 50
 """The most lines of the README before its demo, so that summary, danger and reasons fit on a screen."""
+PICTURE_BYTES_MAX = 250_000
 README_LINES_MAX = 130
 """The most lines of the README: what is longer is a page of docs/."""
 OTHERS_OPTIONS = frozenset(
@@ -138,6 +139,15 @@ def test_the_readme_opens_with_what_a_newcomer_needs() -> None:
     )
     assert readme[:demo].count("\n") <= FIRST_SCREEN_LINES_MAX
     assert readme.count("\n") <= README_LINES_MAX
+
+
+def test_pictures_are_small_and_fetch_nothing() -> None:
+    """A page loads with its pictures, so they are small; and a drawing asks no other host for a font or an image."""
+    pictures = sorted((ROOT / "docs" / "images").iterdir())
+    assert [picture.name for picture in pictures if picture.stat().st_size > PICTURE_BYTES_MAX] == []
+    drawings = [picture.read_text(encoding="utf-8") for picture in pictures if picture.suffix == ".svg"]
+    assert [text for text in drawings if re.search(r"(href|src)=.https?:|url\(.?https?:|@import", text)] == []
+    assert len(pictures) >= 2
 
 
 def test_the_checks_find_something() -> None:

@@ -12,7 +12,7 @@ from purgeengine.cli.main import COMMANDS, cli
 from purgeengine.core.graph.verdicts import TABLE, Verdict
 from purgeengine.core.model import Outcome
 from purgeengine.edges.login.refusals import PASSING_NUMBERS, REMEDIES_BY_ERROR, REMEDIES_BY_NUMBER, refusal_sentence
-from tests.pages import command_reference, failure_reference
+from tests.pages import command_reference, failure_reference, speed_reference
 from tests.pages.markdown import between, code, escaped, from_docstring, replaced, table
 
 COMMANDS_PAGE = command_reference.PAGE.read_text(encoding="utf-8")
@@ -28,6 +28,11 @@ def test_the_command_reference_agrees_with_the_commands() -> None:
 def test_a_table_of_failures_agrees_with_the_code(name: str) -> None:
     """The table is the one that the code makes. `python -m tests.pages` writes it anew."""
     assert failure_reference.TABLES[name]() == between(FAILURES_PAGE, name)
+
+
+def test_the_times_agree_with_the_estimate() -> None:
+    """The table of times is what `plan` would show. `python -m tests.pages` writes it anew."""
+    assert between(speed_reference.PAGE.read_text(encoding="utf-8"), "times") == speed_reference.times()
 
 
 def test_every_option_of_every_command_is_in_the_reference() -> None:
