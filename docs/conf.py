@@ -20,7 +20,6 @@ root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "benchmarks/RESULTS.md"]
 myst_heading_anchors = 4
 """Headings of these levels have anchors, spelt as GitHub spells them."""
-
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"purgeengine {version}"

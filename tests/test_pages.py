@@ -139,6 +139,7 @@ def test_the_readme_opens_with_what_a_newcomer_needs() -> None:
     )
     assert readme[:demo].count("\n") <= FIRST_SCREEN_LINES_MAX
     assert readme.count("\n") <= README_LINES_MAX
+    assert re.findall(r"^\| (\d) \|", readme, re.MULTILINE) == list("012345")  # scripts depend on them
 
 
 def test_pictures_are_small_and_fetch_nothing() -> None:
