@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -88,6 +89,46 @@ def test_a_wrong_call_would_be_noticed() -> None:
     assert "requires an argument" in str(refusal_of(["run", "x", "--ledger"]))
     assert refusal_of(["config", "shew"]) == "no command shew"
     assert sum(len(calls_of(page.read_text(encoding="utf-8"))) for page in PAGES) > 50
+
+
+def blocks_of(kind: str) -> list[tuple[str, str]]:
+    """Return the blocks of this kind of all pages, each with the name of its page."""
+    return [
+        (page.name, body)
+        for page in PAGES
+        for found, body in FENCE.findall(page.read_text(encoding="utf-8"))
+        if found == kind
+    ]
+
+
+@needs_bash
+def test_every_bash_block_parses() -> None:
+    """Bash itself reads every block without running it. `…` and words in capitals stand for values."""
+    wrong = {}
+    for name, body in blocks_of("bash"):
+        done = subprocess.run(
+            ["bash", "-n"], input=body, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+        )
+        if done.returncode:
+            wrong[name] = done.stderr
+    assert wrong == {}
+    assert len(blocks_of("bash")) > 40
+
+
+@pytest.mark.skipif(
+    not find_spec("tree_sitter_powershell"),
+    reason="the grammar of PowerShell is not installed: the dependency group docs has it",
+)
+def test_every_powershell_block_parses() -> None:
+    """A grammar of PowerShell that others wrote reads every block without an error, and would notice one."""
+    import tree_sitter_powershell
+    from tree_sitter import Language, Parser
+
+    parser = Parser(Language(tree_sitter_powershell.language()))
+    wrong = [name for name, body in blocks_of("powershell") if parser.parse(body.encode()).root_node.has_error]
+    assert wrong == []
+    assert len(blocks_of("powershell")) >= 10
+    assert parser.parse(b"foreach ($user in Get-Content users.txt) {").root_node.has_error
 
 
 # --------------------------------------------------------------------------------------------------------- what runs
