@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import venv
 import zipfile
 from email.parser import HeaderParser
 from importlib.util import find_spec
@@ -73,19 +74,38 @@ def test_what_the_wheel_asks_for_is_for_users(wheel: Path) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
 
 
+@pytest.fixture
+def installed(wheel: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """Install the wheel into an environment of its own. Returns its Python and its folder of packages."""
+    builder = venv.EnvBuilder()
+    python = Path(builder.ensure_directories(tmp_path / "environment").env_exe)
+    builder.create(tmp_path / "environment")
+    asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = Path(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip())
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    return python, packages
+
+
 @built
 @pytest.mark.skipif(not find_spec("mypy"), reason="mypy is not installed: the dependency group dev has it")
-def test_a_caller_gets_the_types(wheel: Path, tmp_path: Path) -> None:
-    """mypy, told to follow only what is marked as typed, knows the types of the installed package and objects to a wrong name."""
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "installed")
+def test_a_caller_gets_the_types(installed: tuple[Path, Path], tmp_path: Path) -> None:
+    """Mypy knows the types of the installed package and objects to a wrong name. Without `py.typed` it would know nothing."""
+    python, packages = installed
     (tmp_path / "caller.py").write_text(WRONG, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", "", "--no-incremental", "caller.py"],
-        cwd=tmp_path, env={**os.environ, "MYPYPATH": str(tmp_path / "installed")}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert "PurgePreview" in done.stdout, done.stdout + done.stderr
-    assert '"PurgeRequest" has no attribute "rows_that_are_not_there"' in done.stdout
+
+    def told() -> str:
+        words = ["--config-file", "", "--no-incremental", "--python-executable", str(python), "caller.py"]
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", *words], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        return done.stdout + done.stderr
+
+    found = told()
+    assert "PurgePreview" in found, found
+    assert '"PurgeRequest" has no attribute "rows_that_are_not_there"' in found
+    (packages / "purgeengine" / "py.typed").unlink()
+    assert "py.typed marker" in told()
 
 
 @built

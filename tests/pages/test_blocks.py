@@ -33,7 +33,7 @@ PORT = "8443"
 FOLDERS = [f"AAMkAGI2{letter * 104}=" for letter in "FG"]
 ROWS: list[Row] = [(user, FOLDERS[number % 2], contact) for number, (user, _, contact) in enumerate(rows_of([3, 2]))]
 """A small list: two mailboxes, and in each of them contacts of two folders."""
-TIMEOUT_S = 60
+TIMEOUT_S = 100
 
 needs_bash = pytest.mark.skipif(
     shutil.which("bash") is None or os.name == "nt", reason="the blocks are for bash on POSIX"
