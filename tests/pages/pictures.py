@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -118,10 +119,14 @@ def terminal_picture(written: bytes, command: str) -> str:
 
 
 def _without_fonts(svg: str) -> str:
-    """Return the picture without the fonts that rich lets a browser fetch from elsewhere. The system's own is used."""
+    """Return the picture without the fonts that rich lets a browser fetch from elsewhere. The system's own is used.
+
+    It has a size, without which a browser shows it as small as it likes.
+    """
     while (begin := svg.find("@font-face")) >= 0:
         svg = svg[:begin] + svg[svg.index("}", begin) + 1 :]
-    return svg.replace("Fira Code", "ui-monospace, SFMono-Regular, Consolas, monospace")
+    svg = svg.replace("Fira Code", "ui-monospace, SFMono-Regular, Consolas, monospace")
+    return re.sub(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', r'width="\1" height="\2" \g<0>', svg, count=1)
 
 
 def photograph(page: Path, out: Path, scratch: Path) -> None:
