@@ -13,20 +13,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from purgeengine import errors
+from purgeengine import errors, shortages
 from purgeengine.cli.main import EPILOG
+from purgeengine.cli.options.flags import as_flags
 from purgeengine.core.graph.verdicts import IMMUTABLE_TABLE, MAILBOX_RULES, TABLE, Rule, Verdict, judge
+from purgeengine.core.messages import HaltReason
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.policy.advice import LEFT_OUT
 from purgeengine.core.policy.probing import Standing
 from purgeengine.core.policy.remedies import INVALID, REMEDIES_BY_CODE, remedy_for
 from purgeengine.edges.login.refusals import PASSING_NUMBERS, REMEDIES_BY_ERROR, REMEDIES_BY_NUMBER
+from purgeengine.jobs.purge import HALTS
 from purgeengine.run_limits import Limits
 from tests.pages.markdown import code, escaped, from_docstring, replaced, table
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks" / "when-something-fails.md"
 ANY_4XX = 400
 """A status for codes that mean the same under every 4xx."""
+SAID = "STATUS CODE MESSAGE"
+"""Stands for what Graph said."""
 UNKNOWN_CODE = "SomeOtherCode"
 SEPARATOR = " | "
 """Stands between the parts of a message that a rule asks for."""
@@ -180,6 +185,21 @@ def standings() -> str:
     return table(("state", "in words", "what to do"), rows)
 
 
+def halts() -> str:
+    """Return a line for each reason for which a run stops by itself: the exit code and the sentence that it prints."""
+    rows = []
+    for reason in HaltReason:
+        error = HALTS[reason](SAID, as_flags)
+        rows.append((str(error.exit_code), escaped(str(error))))
+    return table(("exit code", "what the run says"), sorted(rows))
+
+
+def shortage_sentences() -> str:
+    """Return a line for each lack of something on this machine: what the program says."""
+    said = (shortages.MEMORY, shortages.THREADS, shortages.FILES, shortages.FILES_OF_ALL, shortages.TEMPORARY)
+    return table(("what the program says",), ((escaped(sentence),) for sentence in said))
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "outcomes": outcomes,
     "exceptions": exceptions,
@@ -189,6 +209,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "login errors": login_errors,
     "passing numbers": passing_numbers,
     "standings": standings,
+    "halts": halts,
+    "shortages": shortage_sentences,
 }
 """The generated parts of the page, by the name in their marks."""
 

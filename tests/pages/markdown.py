@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_OPTION = re.compile(r"(?<![\w`/=-])(--[a-z][a-z0-9-]*|-[a-z])(?![\w-])")
+_OPTION = re.compile(r"(?<![\w`/=-])(--[a-z][a-z0-9-]*|-o)(?![\w-])")
 _SPECIAL = re.compile(r"([\\`*<>|]|\b_|_\b|\[(?=[^\]]*\]\())")
 """What Markdown would read. Underscores within words and brackets that are no links are text."""
 _QUOTED = re.compile(r"(`[^`]*`)")

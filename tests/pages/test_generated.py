@@ -10,6 +10,7 @@ import pytest
 from purgeengine import errors
 from purgeengine.cli.main import COMMANDS, cli
 from purgeengine.core.graph.verdicts import TABLE, Verdict
+from purgeengine.core.messages import HaltReason
 from purgeengine.core.model import Outcome
 from purgeengine.edges.login.refusals import PASSING_NUMBERS, REMEDIES_BY_ERROR, REMEDIES_BY_NUMBER, refusal_sentence
 from tests.pages import command_reference, failure_reference, speed_reference
@@ -61,6 +62,14 @@ def test_every_code_and_status_with_a_rule_is_explained() -> None:
     statuses = between(FAILURES_PAGE, "statuses")
     assert [status for status in TABLE if status >= 400 and f"\n| {status} |" not in statuses] == [500]
     assert "| other 5xx |" in statuses  # an error 500 without a known code is like any other 5xx
+
+
+def test_every_reason_to_stop_is_explained() -> None:
+    """Each reason of a run to stop by itself has its line, without a name that only the code knows."""
+    lines = between(FAILURES_PAGE, "halts").splitlines()[2:]
+    assert len(lines) == len(HaltReason)
+    told = ("give the same command again", "Run the list with `--action` delete")
+    assert [line for line in lines if not any(words in line for words in told)] == []
 
 
 def test_every_verdict_has_words() -> None:
