@@ -1,6 +1,6 @@
 """Purge the same rows with other Graph clients that a user might choose, against the same service, in the same run.
 
-    python -m pip install -e '.[fast,peers]'            (the other clients, for this benchmark only)
+    python -m pip install -e '.[fast]' --group peers            (the other clients, for this benchmark only)
     python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about ten minutes)
     python -m benchmarks.peers --full                   (20,000 rows, every case; some four hours)
     python -m benchmarks.peers --full --rows 4000 --no-serial --rounds 3 --jobs 4     (every case with 16 connections, half an hour)
@@ -141,7 +141,7 @@ def clients() -> list[str]:
         if find_spec(package) is not None:
             found.append(name)
         else:
-            print(f"{name} is not installed and is left out; pip install -e '.[peers]' brings it.", file=sys.stderr)
+            print(f"{name} is not installed and is left out; pip install --group peers brings it.", file=sys.stderr)
     return found
 
 

@@ -79,7 +79,7 @@ def assert_purged(sim: SimulatedTenant, many: int) -> None:
 
 def test_msgraph_core(sim: SimulatedTenant) -> None:
     """With msgraph-core, ids, statuses and headers are as sent, a collection of 25 is split, and a page has its link."""
-    need("msgraph", find_spec("msgraph_core") is not None, "pip install -e '.[clients]'")
+    need("msgraph", find_spec("msgraph_core") is not None, "pip install --group clients")
     said = run(sim, [sys.executable, str(HERE / "msgraph_script.py")], 25)
     statuses = {"me": 400, "users": 200, "list": 200, "read": 200, "delete": 204, "purge": 204, "absent": 404}
     assert {name: one["status"] for name, one in said["items"].items()} == said["status_codes"] == statuses
@@ -97,7 +97,7 @@ def test_office365_rest_python_client(sim: SimulatedTenant) -> None:
 
     Its chain stops at the first failure.
     """
-    need("office365", find_spec("office365") is not None, "pip install -e '.[clients]'")
+    need("office365", find_spec("office365") is not None, "pip install --group clients")
     said = run(sim, [sys.executable, str(HERE / "office365_script.py")], 25)
     box = sim.tenant.truth.mailbox(USER)
     assert said["user"] == [box.object_id, USER]

@@ -40,7 +40,7 @@ Examples:
 def main(target: str, seconds: int, found: Path | None, keep: bool) -> None:
     """Fuzz a target. Exit code 0 if nothing broke it."""
     if find_spec("atheris") is None:
-        sys.exit("Fuzzing needs atheris: python -m pip install -e '.[test,fuzz]' (Linux, Python 3.11 to 3.13).")
+        sys.exit("Fuzzing needs atheris: python -m pip install -e '.[test]' --group fuzz (Linux, Python 3.11 to 3.13).")
     found = found or Path(tempfile.gettempdir()) / "purgeengine-fuzz" / target
     for folder in (found, CORPUS / target):
         folder.mkdir(parents=True, exist_ok=True)

@@ -104,7 +104,7 @@ _NOT_DELETABLE = Remedy(
     False,
 )
 
-_CODES: tuple[tuple[Remedy, tuple[str, ...]], ...] = (
+REMEDIES_BY_CODE: tuple[tuple[Remedy, tuple[str, ...]], ...] = (
     (_ACCESS, ("ErrorAccessDenied", "accessDenied", "extensionError", "Forbidden")),
     (
         _NO_MAILBOX,
@@ -154,7 +154,8 @@ _CODES: tuple[tuple[Remedy, tuple[str, ...]], ...] = (
         ("OrganizationFromTenantGuidNotFound",),
     ),
 )
-_BY_CODE = {code.lower(): remedy for remedy, codes in _CODES for code in codes}
+"""Each remedy with the error codes that it is for, spelt as Graph spells them."""
+_BY_CODE = {code.lower(): remedy for remedy, codes in REMEDIES_BY_CODE for code in codes}
 _BY_STATUS = {
     401: _UNAUTHORIZED,
     409: _BUSY,

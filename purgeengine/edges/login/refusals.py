@@ -34,7 +34,7 @@ _FEDERATED = (
     "registered for the app {client}: each must be the same to the letter."
 )
 
-_REMEDIES = {
+REMEDIES_BY_NUMBER = {
     # The app and its secret
     7000215: "the client secret is wrong. Set AZURE_CLIENT_SECRET to the secret's value, not to its id.",
     7000222: "the client secret has expired. Make a new one for the app and set AZURE_CLIENT_SECRET to its value.",
@@ -124,7 +124,8 @@ _REMEDIES = {
     50133: _AGAIN,
     50173: _AGAIN,
 }
-_BY_ERROR = {
+"""The reason and the remedy for each AADSTS number: half a sentence that names {tenant}, {client} and {host}."""
+REMEDIES_BY_ERROR = {
     "invalid_client": "the app's credential is not accepted. Check AZURE_CLIENT_ID and the credential.",
     "unauthorized_client": "the app may not sign in this way. Check AZURE_CLIENT_ID and AZURE_TENANT_ID.",
     "invalid_tenant": _TENANT,
@@ -135,9 +136,11 @@ _BY_ERROR = {
     "bad_verification_code": _NEW_CODE,
     "consent_required": _CONSENT,
 }
-_PASSING_NUMBERS = frozenset({50196, 50180, 90006, 90024, 90033, 90055, 90085})
+"""The same for errors without a known number, by the name that OAuth gives them."""
+PASSING_NUMBERS = frozenset({50196, 50180, 90006, 90024, 90033, 90055, 90085})
 """Numbers of temporary errors: overload, loops that the service noticed, transient faults."""
-_PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
+PASSING_ERRORS = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
+"""Names of temporary errors."""
 
 
 def error_number(error: Mapping[str, Any]) -> int | None:
@@ -151,7 +154,7 @@ def error_number(error: Mapping[str, Any]) -> int | None:
 
 def will_pass(error: Mapping[str, Any]) -> bool:
     """True if the same request may succeed later."""
-    return error_number(error) in _PASSING_NUMBERS or str(error.get("error")) in _PASSING_ERRORS
+    return error_number(error) in PASSING_NUMBERS or str(error.get("error")) in PASSING_ERRORS
 
 
 def refusal_sentence(
@@ -159,7 +162,7 @@ def refusal_sentence(
 ) -> str:
     """Return a sentence for people: the login's names for the error, the reason and the remedy. It never contains a secret."""
     number, name = error_number(error), told_name(error.get("error"))
-    known = _REMEDIES.get(number or 0) or _BY_ERROR.get(name)
+    known = REMEDIES_BY_NUMBER.get(number or 0) or REMEDIES_BY_ERROR.get(name)
     reason = known.format(host=host, tenant=tenant, client=client) if known else _own_words(error, secrets)
     names = ", ".join(part for part in (f"AADSTS{number}" if number else "", name) if part) or "no reason given"
     return f"The login at {host} refused a token ({names}): {reason}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from purgeengine.edges.login.refusals import _REMEDIES, refusal_sentence, will_pass
+from purgeengine.edges.login.refusals import REMEDIES_BY_NUMBER, refusal_sentence, will_pass
 
 
 def sentence(number: int, error: str = "invalid_client", text: str = "Something.", **secrets: tuple[str, ...]) -> str:
@@ -13,7 +13,7 @@ def sentence(number: int, error: str = "invalid_client", text: str = "Something.
     return refusal_sentence(answer, host="login.example", tenant="contoso", client="app-1", **secrets)
 
 
-@pytest.mark.parametrize("number", sorted(_REMEDIES))
+@pytest.mark.parametrize("number", sorted(REMEDIES_BY_NUMBER))
 def test_every_number_has_a_whole_sentence(number: int) -> None:
     """Every known number has a complete sentence: it names the number, has no unfilled placeholder and ends with a full stop."""
     said = sentence(number)
