@@ -145,6 +145,7 @@ def test_unfinished_and_new_ledgers_have_a_page(tmp_path: Path, capsys: pytest.C
         found = reported(capsys, tmp_path / "r.html", tmp_path / "new")
         assert (found["waiting"], found["in_doubt"], found["complete"]) == (1, 2, False)
         assert "Running: 0 of 3 rows have an outcome" in text_of(tmp_path / "r.html")
+        assert "To resume" not in text_of(tmp_path / "r.html")  # somebody would start a second run
         ledger.write([ended(1), settled(0, 1), settled(1, 1), sent(2, (0, [2]))], NOW)
         ledger.write([ended(2), settled(2, 2)], NOW)
     reported(capsys, tmp_path / "r.html", tmp_path / "new")
