@@ -8,11 +8,13 @@ from typing import Any
 import click
 import msgspec
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
 from purgeengine.cli.options.purge_options import input_arguments, limit_options
 from purgeengine.cli.options.request_options import request_from
 from purgeengine.cli.output.preview_text import as_json, show
 from purgeengine.cli.output.reading_progress import reading_progress
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.jobs.purge_preview import preview_of, refuse_planned
 
 EPILOG = """\b
@@ -22,7 +24,7 @@ Examples:
   purgeengine plan contacts.parquet --json"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @input_arguments
 @limit_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -31,6 +33,7 @@ def plan(**options: Any) -> int:
     request = request_from(options, time.time())
     with opening(request) as open_input:
         found = preview_of(request, reading_progress(quiet=False), open_input)
+    clear_transient()
     if options["as_json"]:
         click.echo(msgspec.json.encode({**as_json(found, request.limits), "warnings": found.warnings}).decode())
     else:

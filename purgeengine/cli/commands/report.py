@@ -10,6 +10,7 @@ from typing import Any
 import click
 import msgspec
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.errors import UsageProblem
 
 ENDINGS = (".html", ".htm")
@@ -24,7 +25,7 @@ Examples:
   purgeengine report ./cleanup --json"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o",
@@ -58,11 +59,12 @@ def report(
         raise UsageProblem("--refresh renews a page: give it with -o report.html, and without --json.")
 
     from purgeengine.cli.output.reading_progress import reading_progress
-
+    from purgeengine.cli.output.transient_line import clear_transient
     on_progress = reading_progress(quiet=quiet or refresh_s is not None, what="the ledger")
     if refresh_s is not None and output is not None:
         return _follow(folders, Path(output), most, refresh_s, quiet)
     findings = _read(folders, most, on_progress)
+    clear_transient()
     if output is not None:
         from purgeengine.edges.report_page import write_page
 
