@@ -60,6 +60,7 @@ def report(
 
     from purgeengine.cli.output.reading_progress import reading_progress
     from purgeengine.cli.output.transient_line import clear_transient
+
     on_progress = reading_progress(quiet=quiet or refresh_s is not None, what="the ledger")
     if refresh_s is not None and output is not None:
         return _follow(folders, Path(output), most, refresh_s, quiet)

@@ -12,6 +12,7 @@ from purgeengine.core.forecast.call_times import CallTimes
 from purgeengine.core.graph.verdicts import Verdict, judge_batch
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
+from purgeengine.core.limits.experience import PATIENT_ANSWERS_MAX
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.messages import (
     BatchEnded,
@@ -26,7 +27,6 @@ from purgeengine.core.messages import (
 from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Reply
 from purgeengine.core.scheduling.app_refusals import tell_app_rate
 from purgeengine.core.scheduling.batching import Batching
-from purgeengine.core.scheduling.experience import PATIENT_ANSWERS_MAX
 from purgeengine.core.scheduling.flights import Flight
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
 from purgeengine.core.scheduling.settlement import Settlement, Settler

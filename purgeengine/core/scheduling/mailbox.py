@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Self
 
 from purgeengine.core.limits.backoff import Backoff
+from purgeengine.core.limits.experience import CONFIRM_S, PATIENT_ANSWERS_MAX, all_alike, all_trouble
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.policy.remedies import WAIT_TOO_LONG_SAYS
-from purgeengine.core.scheduling.experience import CONFIRM_S, PATIENT_ANSWERS_MAX, all_alike, all_trouble
 from purgeengine.core.scheduling.mailbox_limits import MailboxLimits
 from purgeengine.core.scheduling.news import Blame, MailboxNews
 from purgeengine.run_limits import Limits

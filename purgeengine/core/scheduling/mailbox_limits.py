@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from purgeengine.core.limits.experience import Experience
 from purgeengine.core.limits.lost_calls import LostCallCooldown, LostSlots
 from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Attempt, Outcome, Reply
-from purgeengine.core.scheduling.experience import Experience
 from purgeengine.core.scheduling.mailbox_rows import MailboxRows, next_attempt
 
 GOOD_REPLIES_TO_RAISE = 40

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import purgeengine
+from purgeengine.core.limits.experience import Experience
 from purgeengine.core.limits.window import Window
-from purgeengine.core.scheduling.experience import Experience
 from purgeengine.core.scheduling.mailbox import Mailbox
 
 PACKAGE = Path(purgeengine.__file__).parent
