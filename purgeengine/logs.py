@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Literal, TextIO, cast
 
@@ -26,6 +27,7 @@ from purgeengine.core.messages import (
     Settled,
 )
 from purgeengine.hidden_import import hidden_import
+from purgeengine.words import utc_text
 
 with hidden_import("rich"):  # rich would take a sixth of a second of every start
     import structlog
@@ -132,7 +134,7 @@ def configure_logs(
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            stamped,
             without_secrets,
             _renderer(format, out),
         ],
@@ -140,6 +142,12 @@ def configure_logs(
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
+
+
+def stamped(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Add the time, in the form that all our JSON has: 2026-01-31T12:00:00.000Z."""
+    event["timestamp"] = utc_text(time.time())
+    return event
 
 
 class _CurrentStderr:

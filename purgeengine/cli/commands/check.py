@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from purgeengine.cli.inputs import opening
+from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.connection_options import connection_options
+from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import deletion_options, input_arguments
 from purgeengine.cli.options.request_options import request_from
 from purgeengine.core.graph.operations import Action, IdType
@@ -22,6 +22,9 @@ from purgeengine.errors import PurgeEngineError, UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.purge_request import PROBES_MAX, PurgeRequest
 from purgeengine.jobs.reads.preflight import Finding, Level
+from purgeengine.json_output.check import CheckFinding, CheckOutput, ProbedMailbox
+from purgeengine.json_output.envelope import Error
+from purgeengine.words import utc_text
 
 if TYPE_CHECKING:
     from purgeengine.core.policy.probing import Probed
@@ -54,7 +57,7 @@ none of the mailboxes looked at; 3 no token, or Graph refused the app; 4 Graph c
 @deletion_options
 @connection_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option()
 def check(**options: Any) -> int:
     """Obtain a token, say what it permits, and reach Graph. With INPUT, look at a few of its mailboxes. Deletes nothing."""
     from purgeengine import logs
@@ -197,7 +200,7 @@ class Report:
     def show(self, *, as_json: bool, strict: bool) -> None:
         """Print the findings on stdout, as text or as JSON."""
         if as_json:
-            click.echo(msgspec.json.encode(self.as_json(strict=strict)).decode())
+            print_output(self.output(strict=strict))
             return
         if self.identity is not None:
             named = f"{self.tenant_name} ({self.identity.tenant_id})" if self.tenant_name else self.identity.tenant_id
@@ -213,42 +216,47 @@ class Report:
             said = " ".join(str(part) for part in (mailbox.reply.status or "", mailbox.reply.code) if part)
             click.echo(f"  {printable(mailbox.user)}: {mailbox.standing.title} ({said})")
 
-    def as_json(self, *, strict: bool) -> dict[str, Any]:
+    def output(self, *, strict: bool) -> CheckOutput:
         """Return the object for ``--json``. What was not found out is null or empty."""
-        identity = self.identity
+        identity, error = self.identity, self.error
         expires_utc = identity.expires_utc if identity else None
-        return {
-            "exit_code": self.exit_code(strict=strict),
-            "cloud": self.endpoint.cloud,
-            "graph_url": self.endpoint.graph_url,
-            "authority_url": self.endpoint.authority_url,
-            "tenant_id": identity.tenant_id if identity else None,
-            "tenant_name": self.tenant_name or None,
-            "client_id": identity.client_id if identity else None,
-            "app_name": self.app_name or None,
-            "method": identity.method if identity else None,
-            "chosen_because": (identity.chosen_because or None) if identity else None,
-            "credential": (identity.credential or None) if identity else None,
-            "user": (identity.user or None) if identity else None,
-            "login_skew_s": _rounded(identity.clock_skew_s) if identity else None,
-            "roles": list(identity.roles) if identity else [],
-            "expires_utc": datetime.fromtimestamp(expires_utc, UTC) if expires_utc is not None else None,
+        return CheckOutput(
+            command=running_command(),
+            exit_code=self.exit_code(strict=strict),
+            error=None if error is None else Error.of(error.kind, str(error)),
             **plain(self.reading),
-            "proxy": self.proxy,
-            "latency_s": _rounded(self.latency_s),
-            "skew_s": _rounded(self.skew_s),
-            "findings": [finding._asdict() for finding in self.findings],
-            "probed": [
-                {
-                    "user": mailbox.user,
-                    "standing": mailbox.standing.title,
-                    "status": mailbox.reply.status or None,
-                    "code": mailbox.reply.code,
-                    "message": mailbox.reply.message,
-                }
+            cloud=self.endpoint.cloud,
+            graph_url=self.endpoint.graph_url,
+            authority_url=self.endpoint.authority_url,
+            tenant_id=identity.tenant_id if identity else None,
+            tenant_name=self.tenant_name or None,
+            client_id=identity.client_id if identity else None,
+            app_name=self.app_name or None,
+            method=identity.method if identity else None,
+            chosen_because=(identity.chosen_because or None) if identity else None,
+            credential=(identity.credential or None) if identity else None,
+            signed_in_as=(identity.user or None) if identity else None,
+            login_skew_s=_rounded(identity.clock_skew_s) if identity else None,
+            roles=list(identity.roles) if identity else [],
+            expires_utc=None if expires_utc is None else utc_text(expires_utc),
+            proxy=self.proxy,
+            latency_s=_rounded(self.latency_s),
+            skew_s=_rounded(self.skew_s),
+            findings=[
+                CheckFinding(level=finding.level.value, topic=finding.topic, message=finding.text)
+                for finding in self.findings
+            ],
+            probed=[
+                ProbedMailbox(
+                    user=mailbox.user,
+                    standing=mailbox.standing.title,
+                    status=mailbox.reply.status or None,
+                    code=mailbox.reply.code,
+                    message=mailbox.reply.message,
+                )
                 for mailbox in self.probed
             ],
-        }
+        )
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import msgspec
 
+from purgeengine.cli.json_text import print_output, running_command
+from purgeengine.cli.options.json_option import json_option
 from purgeengine.errors import UsageProblem
 
 ENDINGS = (".html", ".htm")
@@ -27,7 +28,7 @@ Examples:
     type=click.Path(dir_okay=False),
     help="The file to write. An existing one is replaced.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object on stdout.")
+@json_option()
 @click.option("--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="Most entries of each list.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: int, quiet: bool) -> int:
@@ -51,5 +52,7 @@ def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: in
         write_page(findings, Path(output))
         click.echo(f"Report written to {output}", err=True)
     if as_json:
-        click.echo(msgspec.json.encode(findings).decode())
+        from purgeengine.edges.report_page.report_output import report_output
+
+        print_output(report_output(findings, running_command()))
     return 0

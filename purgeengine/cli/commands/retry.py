@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.purge_options import limit_options, purge_options
 from purgeengine.cli.options.request_options import OutputOptions, request_from
@@ -71,10 +72,9 @@ def retry(**options: Any) -> int:
         if options["dry_run"]:
             if not output.as_json:
                 _tell(retry)
-            code = show_dry_run(retry.request, output, retry.rows)
-            if retry.begins and not retry.found.total():
-                retry.refuse_wrong_choice()
-            return code
+            chosen = bool(retry.found.total()) or not retry.begins
+            refuse = (lambda: None) if chosen else retry.refuse_wrong_choice
+            return show_dry_run(retry.request, output, retry.rows, refuse)
         if not retry.has_work():
             return _nothing_to_retry(retry, as_json=output.as_json)
         if retry.begins:
@@ -114,9 +114,7 @@ def _tell(retry: Retry) -> None:
 def _nothing_to_retry(retry: Retry, *, as_json: bool) -> int:
     """Say that every row ended well, and return 0."""
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(retry.nothing().as_json()).decode())
+        print_output(retry.nothing().output(running_command()))
     reader = retry.reader
     counts = reader.counts()
     absence = reader.review(MAILBOXES_SHOWN).absence

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 
 import click
-import msgspec
 
+from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.core.forecast.eta import Closeness
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
@@ -52,7 +52,7 @@ def meaning_of(outcome: Outcome, action: Action) -> str:
 def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
     """Print the summary on stdout: one JSON object, or a table and, if the ledger is ``kept``, what to do next."""
     if as_json:
-        click.echo(msgspec.json.encode(summary.as_json()).decode())
+        print_output(summary.output(running_command()))
         return
     for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt, summary.action):
         click.echo(line)

@@ -90,6 +90,11 @@ class LedgerReader:
         counts = self.counts()
         return counts.waiting + counts.in_doubt == 0
 
+    def left_in_doubt(self) -> int:
+        """Count the rows with an outcome that is no success, whose contacts may be gone all the same."""
+        with self._readable():
+            return status.left_in_doubt(self._connection)
+
     def pace(self, now_utc_ms: int | None = None) -> status.SettlingRate:
         """Return how fast rows are being settled, at ``now_utc_ms`` (milliseconds since 1970) or now."""
         with self._readable():

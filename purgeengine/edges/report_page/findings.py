@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from purgeengine.core.graph.text import printable
@@ -21,6 +20,7 @@ from purgeengine.edges.ledger import Chain, Failures, Final, LedgerReader, absen
 from purgeengine.edges.ledger.outputs.failures import FailedMailbox, Group
 from purgeengine.edges.ledger.views.history import ClosedMailbox, Timeline
 from purgeengine.version import __version__
+from purgeengine.words import utc_text
 
 BUCKETS_MAX = 120
 """Bars in the picture of a ledger's course: as many as one can tell apart."""
@@ -108,7 +108,7 @@ def _ledger(ledger: LedgerReader, rows: int, holds: Any, most: int) -> dict[str,
         "duration_s": (last - first) / 1000 if first is not None and last is not None else None,
         "runs": [{"at_utc": _utc(run.at_ms), **_plain(run.options)} for run in history.runs[-RUNS_MAX:]],
         "runs_in_all": len(history.runs),
-        "app_limit_per_s": None if limit is None else limit.per_s,
+        "app_limit_per_s": None if limit is None else round(limit.per_s, 1),
         "calls": {
             "all": calls.calls,
             "lost": calls.lost,
@@ -157,7 +157,7 @@ def _group(group: Group) -> dict[str, Any]:
                 "row": example.row,
                 "user": printable(example.user, ID_CHARS_MAX),
                 "contact": printable(example.contact, ID_CHARS_MAX),
-                "settled_utc": example.settled_utc.isoformat(timespec="seconds") if example.settled_utc else None,
+                "settled_utc": utc_text(example.settled_utc.timestamp()) if example.settled_utc else None,
                 "client_request_id": printable(example.client_request_id, ID_CHARS_MAX),
             }
             for example in group.examples
@@ -193,4 +193,4 @@ def _plain(options: Any) -> dict[str, Any]:
 
 
 def _utc(ms: float | None) -> str | None:
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+    return None if ms is None else utc_text(ms / 1000)

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from purgeengine.edges.ledger.outputs.exporting import appearing
 from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.edges.report_page import charts
+from purgeengine.edges.report_page.report_output import report_output
 from purgeengine.words import duration
 
 TEMPLATE = "report.html.j2"
@@ -54,8 +55,8 @@ def render(findings: dict[str, Any]) -> str:
 
 
 def _embedded(findings: dict[str, Any]) -> Markup:
-    """Return the findings as JSON that cannot end the element around it."""
-    text = msgspec.json.format(msgspec.json.encode(findings), indent=1).decode()
+    """Return what ``report --json`` prints, as JSON that cannot end the element around it."""
+    text = msgspec.json.format(msgspec.json.encode(report_output(findings)), indent=1).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 - nothing in it can be markup any more
