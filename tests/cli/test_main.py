@@ -150,7 +150,8 @@ def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed:
     assert process.returncode == code, err
     assert "10 contacts in 2 mailboxes of tenant 5157a1ed-0000-4000-8000-000000000001" in err
     assert bench.server.tenant.counters.purged == purged
-    assert (json.loads(out)["outcomes"]["purged"] if out else 0) == purged
+    found = json.loads(out)
+    assert (found["exit_code"], found.get("outcomes", {"purged": 0})["purged"]) == (code, purged)
 
 
 def test_a_larger_input_than_allowed_is_refused(bench: Bench) -> None:

@@ -193,7 +193,7 @@ def type_in_words(said: Mapping[str, Any]) -> str:
         case {"anyOf": choices}:
             return " or ".join(type_in_words(one) for one in choices)
         case {"enum": values}:
-            return ", ".join("null" if value is None else f"`{value}`" for value in values)
+            return ", ".join(f"`{json.dumps(value)}`" for value in values)
         case {"const": value}:
             return f"`{json.dumps(value)}`"
         case {"type": "array", "items": items}:
