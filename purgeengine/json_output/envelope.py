@@ -28,7 +28,7 @@ WHAT_TO_DO: dict[ErrorKind, str] = {
     "ledger_mismatch": "Do not repeat the command: name another ledger folder, or the list that the ledger was made from.",
     "sign_in": "Correct the credential, the consent or the scope. Then give the same command again.",
     "stopped": "Read the message. After a threshold, look at the failed rows first. Otherwise give the same command again.",
-    "ledger": "Make room, mend the permission, or end the other process. Then give the same command again.",
+    "ledger": "Check the name of the folder, make room, mend the permission or end the other process. Then repeat the command.",
     "failed": "Keep the ledger and the message, and report them.",
 }
 """What to do after an error of each kind."""

@@ -35,7 +35,7 @@ class FailedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FailureGroup(Failure, frozen=True, kw_only=True):
-    """Rows that failed with the same answer, with examples."""
+    """The same rows, with examples and what to do."""
 
     outcomes: Outcomes
     """These rows by outcome."""

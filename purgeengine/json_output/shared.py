@@ -167,7 +167,7 @@ class InputOutput(Output, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that failed with the same answer."""
+    """Rows that were refused, exhausted or skipped with the same answer, or that are invalid for the same reason."""
 
     status: int | None
     """The HTTP status of the answer. Null if none came, or if the row was never sent."""
@@ -176,7 +176,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     """Graph's message, or what is wrong with the row. May be empty."""
     rows: int
-    """The rows that failed so."""
+    """These rows."""
 
 
 class WorstMailbox(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from tests.cli.test_answers_cli import Graph, commanded, error
 from tests.edges.ledger.outputs.test_chain import chain  # noqa: F401 - a fixture
 from tests.support.cli_fixtures import Bench, Ended, a_bench, rows_of, write_csv
 from tests.support.json_judge import check, judged
+from tests.support.json_schemas import events
 
 ROWS = rows_of([3, 3, 2])
 DENIED = ROWS[3][0]
@@ -234,6 +235,28 @@ def test_a_chain_is_valid(chain: list[Path], capsys: pytest.CaptureFixture[str])
     assert status["last_settled_utc"] == max(one["last_settled_utc"] for one in report["ledgers"])
 
 
+def test_status_and_report_of_one_ledger_agree(finished: Bench) -> None:
+    """Status and report of one ledger have the same value in every key that both have, mailboxes and failures included."""
+    status = told(finished.here("status", str(finished.ledger), "--json"), "status")
+    report = told(finished.here("report", str(finished.ledger), "--json"), "report")
+    both = (set(status) & set(report)) - {"command", "ledgers", "failures", "worst_mailboxes"}
+    assert {key: status[key] for key in both} == {key: report[key] for key in both}
+    assert len(both) > 10
+    for key, told_by_both in (
+        ("failures", ("status", "code", "message", "rows")),
+        ("worst_mailboxes", ("user", "refused", "exhausted", "skipped", "reason")),
+    ):
+        cut = [[{name: one[name] for name in told_by_both} for one in found[key]] for found in (status, report)]
+        assert cut[0] == cut[1], key
+        assert cut[0]
+    (one,), (other,) = status["ledgers"], report["ledgers"]
+    assert {key: one[key] for key in one} == {key: other[key] for key in one if key in other} | {
+        "rows_decided": one["rows"]
+    }
+    for key in ("calls", "lost_calls", "refused_calls", "unanswered_calls", "slowest_call_s", "first_sent_utc"):
+        assert status[key] == other[key], key
+
+
 def test_one_ledger_counts_doubts_as_a_chain_does(chain: list[Path], capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
     """The rows left in doubt of one ledger, counted by a query, equal those that a reading of all rows finds."""
     found = []
@@ -297,6 +320,7 @@ def test_every_line_of_a_json_log_is_valid(tmp_path: Path) -> None:
     assert len(lines) > 10
     for line in lines:
         check(line, "log.json", closed=False)
+        assert line["event"] in events()
     (end,) = (line for line in lines if line["event"] == RUN_ENDED)
     left_out = {"schema", "command", "version", "error", "dry_run", "ledger"}
     assert end == {key: value for key, value in summary.items() if key not in left_out} | {

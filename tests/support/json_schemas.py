@@ -9,14 +9,16 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from purgeengine import errors
+from purgeengine import errors, logs
 from purgeengine.errors import PurgeEngineError
 from purgeengine.json_output import catalog
 from purgeengine.json_output.envelope import WHAT_TO_DO, Failed, Output
@@ -29,6 +31,7 @@ PAGE = ROOT / "docs" / "json.md"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 BEGIN = "<!-- tables: python -m tests.support.json_schemas writes what follows -->\n"
 DEPRECATED = "Deprecated:"
+EVENT = re.compile("[a-z]+[.][a-z]+")
 NAMES = (*catalog.OUTPUTS, catalog.LOG)
 
 
@@ -99,6 +102,20 @@ def schema_of(name: str) -> dict[str, Any]:
     }
 
 
+def events() -> dict[str, str]:
+    """Return the meaning of each event of the log, by its name."""
+    found = {}
+    body = ast.parse(inspect.getsource(logs)).body
+    for node, after in pairwise(body):
+        match node, after:
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(event))),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ) if EVENT.fullmatch(event) and name == event.replace(".", "_").upper():
+                found[event] = _plain(text)
+    return found
+
+
 def _described(kind: type[Struct], definition: Mapping[str, Any]) -> dict[str, Any]:
     """Add the meanings of the fields. Every field is required, because every one is printed, also one with a default."""
     meanings = meanings_of(kind)
@@ -142,6 +159,11 @@ def tables() -> str:
         note = "The keys of every object" + (" and of the input" if base is InputOutput else "") + " come first.\n"
         parts += [heading, f"{_sentence(kind)} {note}", _table(kind, but=base)]
     parts += ["\n## A line of the log\n", f"{_sentence(LogLine)}\n", _table(LogLine, but=None)]
+    parts += [
+        "\nEvery event has these keys, and values of its own. The last one, `run.ended` or `run.stopped`, has the figures of the summary of `run`.\n",
+        "| event | meaning |\n|---|---|",
+    ]
+    parts += [f"| `{event}` | {text} |" for event, text in events().items()]
     parts += ["\n## Objects inside these\n"]
     everything = structs_in(tuple(kind for name in NAMES for kind in types_of(name)))
     for name in sorted(set(everything) - {kind.__name__ for kind in (*shown, Failed, LogLine)}):

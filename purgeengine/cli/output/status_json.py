@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,10 @@ def status_of_ledger(
         )
         for one in reader.worst_mailboxes(worst)
     ]
-    failures = [_failure(one.status, one.code, one.message, one.count) for one in reader.failures(worst)]
+    rows: Counter[tuple[int, str, str]] = Counter()
+    for told in review.told:
+        rows[told.status, told.code, told.message] += told.rows
+    failures = [_failure(*reply, count) for reply, count in rows.most_common(worst)]
     return _status(
         [reader], counts, reader.left_in_doubt(), [share], [], mailboxes, failures, review.absence, advice, left
     )
