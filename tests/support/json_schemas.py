@@ -30,6 +30,10 @@ FOLDER = ROOT / "purgeengine" / "schemas"
 PAGE = ROOT / "docs" / "json.md"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 BEGIN = "<!-- tables: python -m tests.support.json_schemas writes what follows -->\n"
+ABOUT_EVENTS = (
+    "Every event has these keys, and values of its own. "
+    "The last one, `run.ended` or `run.stopped`, has the figures of the summary of `run`."
+)
 DEPRECATED = "Deprecated:"
 EVENT = re.compile("[a-z]+[.][a-z]+")
 NAMES = (*catalog.OUTPUTS, catalog.LOG)
@@ -159,10 +163,7 @@ def tables() -> str:
         note = "The keys of every object" + (" and of the input" if base is InputOutput else "") + " come first.\n"
         parts += [heading, f"{_sentence(kind)} {note}", _table(kind, but=base)]
     parts += ["\n## A line of the log\n", f"{_sentence(LogLine)}\n", _table(LogLine, but=None)]
-    parts += [
-        "\nEvery event has these keys, and values of its own. The last one, `run.ended` or `run.stopped`, has the figures of the summary of `run`.\n",
-        "| event | meaning |\n|---|---|",
-    ]
+    parts += [f"\n{ABOUT_EVENTS}\n", "| event | meaning |\n|---|---|"]
     parts += [f"| `{event}` | {text} |" for event, text in events().items()]
     parts += ["\n## Objects inside these\n"]
     everything = structs_in(tuple(kind for name in NAMES for kind in types_of(name)))
