@@ -11,7 +11,7 @@ from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.preview_text import output_of, show
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.errors import UsageProblem
-from purgeengine.jobs.purge_preview import PurgePreview, plan
+from purgeengine.jobs.purge_preview import PurgePreview, plan, refusal_of
 from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.request_input import Opener
 
@@ -39,8 +39,8 @@ def show_dry_run(
 
 
 def _refusal(found: PurgePreview, refuse: Callable[[], None]) -> UsageProblem | None:
-    if found.refused is not None:
-        return UsageProblem(found.refused)
+    if (refused := refusal_of(found)) is not None:
+        return refused
     try:
         refuse()
     except UsageProblem as error:

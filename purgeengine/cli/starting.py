@@ -47,6 +47,10 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
     log_end(summary)
     with to_whoever_reads():
         show_summary(summary, as_json=output.as_json)
+    if summary.stopped and output.as_json and output.quiet and output.log_format == "console":
+        tell_aside(
+            f"purgeengine: {summary.stopped}"
+        )  # a log that is not quiet has said so; one of JSON holds only JSON
     return summary.exit_code
 
 

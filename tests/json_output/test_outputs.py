@@ -16,7 +16,6 @@ import pytest
 from purgeengine.cli import main
 from purgeengine.cli.commands import demo
 from purgeengine.edges.ledger import Chain, LedgerReader
-from purgeengine.json_output.envelope import Failed
 from purgeengine.logs import RUN_ENDED
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.login.login_endpoint import App, LoginEndpoint
@@ -49,13 +48,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 def told(ended: Ended, command: str | None) -> dict[str, Any]:
-    """Return the object, which must be valid. Its exit code is that of the process.
-
-    If the command failed before it had a result, its message stands on standard error as well.
-    """
+    """Return the object, which must be valid. Its exit code is that of the process, and standard error has its message."""
     found = judged(ended.out, command)
     assert found["exit_code"] == ended.code
-    if set(found) == set(Failed.__struct_fields__):
+    if found["error"] is not None:
         assert found["error"]["message"] in ended.err
     assert "Traceback" not in ended.err
     return found
@@ -92,6 +88,7 @@ ILL = {
     "nobody to ask": (["run", "{input}", "--ledger", "{new}", "{endpoint}"], 2, "usage", "--yes"),
     "no such list": (["plan", "{folder}/none.csv"], 2, "input", "none.csv"),
     "a list without a usable row": (["plan", "{bad}"], 2, "input", "No row"),
+    "a dry run without a usable row": (["run", "{bad}", "--dry-run"], 2, "input", "No row"),
     "a dry run of too many rows": (["run", "{input}", "--dry-run", "--max-items", "1"], 2, "usage", "--max-items"),
     "another list": (["run", "{bad}", "--ledger", "{ledger}", "--yes", "{endpoint}"], 2, "ledger_mismatch", "another"),
     "a choice of no row": (

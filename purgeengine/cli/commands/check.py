@@ -201,6 +201,8 @@ class Report:
         """Print the findings on stdout, as text or as JSON."""
         if as_json:
             print_output(self.output(strict=strict))
+            if self.error is not None:
+                click.echo(f"purgeengine: {self.error}", err=True)
             return
         if self.identity is not None:
             named = f"{self.tenant_name} ({self.identity.tenant_id})" if self.tenant_name else self.identity.tenant_id
