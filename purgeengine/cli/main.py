@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
+from purgeengine.cli.setting_names import WITHOUT_SETTINGS
 from purgeengine.cli.settings import attach
 from purgeengine.cli.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.cli.standard_streams import prepare_streams, reader_has_gone, silence_output
@@ -36,6 +37,8 @@ COMMANDS = {
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
     "config": "Show every setting in effect, and where it comes from.",
     "demo": "Purge a sample list from a simulated tenant. Needs no account.",
+    "completion": "Print the script that completes commands and options in a shell.",
+    "version": "Show the version, Python, the platform and the extras that are installed.",
 }
 RESUMING = frozenset({"run", "retry"})
 """Commands that write a ledger and can resume it."""
@@ -73,7 +76,8 @@ class Commands(click.Group):
         require_room()
         module = importlib.import_module(f"purgeengine.cli.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
-        return command if isinstance(command, click.Group) else attach(cmd_name, command)
+        plain = isinstance(command, click.Group) or cmd_name in WITHOUT_SETTINGS
+        return command if plain else attach(cmd_name, command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -158,7 +162,8 @@ def _after_stop(arguments: Sequence[str]) -> str:
 def _run(arguments: Sequence[str] | None) -> int:
     code: int | None = None
     try:
-        answered = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        answered = cli.main(args=given, prog_name="purgeengine", standalone_mode=False, obj=given)
         code = answered if isinstance(answered, int) else 0
         sys.stdout.flush()
         return code

@@ -38,6 +38,12 @@ def ask(text: str, question: str) -> str | None:
         return typed.strip()
 
 
+def can_ask() -> bool:
+    """Return whether there is a terminal at which a question can be asked now."""
+    with _opened_terminal() as terminal:
+        return terminal is not None
+
+
 @contextmanager
 def _opened_terminal() -> Iterator[tuple[TextIO, TextIO] | None]:
     """Open the terminal for reading and for writing. If it cannot be opened, take standard input if that is a terminal."""

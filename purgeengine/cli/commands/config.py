@@ -9,6 +9,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.setting_names import PROTECTED_NAMES, key_of, variable_of
 from purgeengine.cli.settings import loaded
 from purgeengine.core.graph.text import printable, well_formed
@@ -28,7 +29,7 @@ def config() -> None:
     """Show the settings in effect. Options overrule the environment, which overrules the file, which overrules the defaults."""
 
 
-@config.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+@config.command(cls=GroupedCommand, epilog=EPILOG, context_settings={"ignore_unknown_options": True})
 @click.option("--config", "file", metavar="FILE", help="Read this file instead of the usual one.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.argument("command_name", metavar="[COMMAND]", default="run")

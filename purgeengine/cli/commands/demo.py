@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.signals import keep_outcome, stop_on_signal
@@ -36,7 +37,7 @@ Examples:
   purgeengine demo --ledger ./demo-ledger      (keep the ledger, then: purgeengine status ./demo-ledger)"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.option("--ledger", "ledger_folder", type=click.Path(), metavar="DIR", help="Keep the ledger in this folder.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the faults. Another seed gives others.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.options.purge_options import outcomes_named
 from purgeengine.words import counted
 
@@ -16,7 +17,7 @@ Examples:
   purgeengine run failed.csv --ledger ./second-try"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.argument("out", metavar="OUT", type=click.Path(dir_okay=False))
 @click.option("--only", metavar="OUTCOME,...", help="Write only rows with these outcomes.")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
 from purgeengine.cli.options.purge_options import input_arguments, limit_options
 from purgeengine.cli.options.request_options import request_from
@@ -22,7 +23,7 @@ Examples:
   purgeengine plan contacts.parquet --json"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @input_arguments
 @limit_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")

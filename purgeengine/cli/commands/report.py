@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.errors import UsageProblem
 
 ENDINGS = (".html", ".htm")
@@ -18,7 +19,7 @@ Examples:
   purgeengine report ./cleanup --json"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o",

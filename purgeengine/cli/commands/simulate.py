@@ -170,7 +170,7 @@ async def _serve(
 
     stopped = asyncio.Event()
     async with server:
-        with stop_on_signal(lambda _: stopped.set(), lambda: None):
+        with stop_on_signal(lambda _: stopped.set(), lambda: None, "Stopping the simulated tenant."):
             click.echo(_as_json(server, files) if as_json else _as_shell(server, files))
             if not as_json:
                 click.echo(f"Listening on {server.graph_url} until Ctrl-C.", err=True)

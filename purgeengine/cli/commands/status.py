@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.words import counted, duration, limits_the_app, number, rate
@@ -22,7 +23,7 @@ Examples:
   purgeengine status ./cleanup ./cleanup-2      (a ledger and its retry, together)"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option(

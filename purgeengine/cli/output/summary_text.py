@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import click
 import msgspec
 
+from purgeengine.core.command_words import resume_command
 from purgeengine.core.forecast.eta import Closeness
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import Absence
-from purgeengine.core.policy.advice import HIDDEN_NAME, advice_lines
+from purgeengine.core.policy.advice import HIDDEN_NAME, NEW_NAME, Advice, advice_lines
 from purgeengine.core.policy.shell import quoted
 from purgeengine.jobs.summary import Summary
 from purgeengine.words import counted, duration, limits_the_app, number, rate, times
@@ -49,8 +51,20 @@ def meaning_of(outcome: Outcome, action: Action) -> str:
     return PURGED_BY[action] if outcome is Outcome.PURGED else MEANINGS[outcome]
 
 
-def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
-    """Print the summary on stdout: one JSON object, or a table and, if the ledger is ``kept``, what to do next."""
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What to do after a run: a sentence, and one whole command for it. ``report`` is the command that writes the report."""
+
+    sentence: str
+    command: str
+    report: str
+
+
+def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: NextStep | None = None) -> None:
+    """Print the summary on stdout: one JSON object, or a table and, if the ledger is ``kept``, what to do next.
+
+    ``step`` is printed last. It stands for the commands of the advice that resume or retry the run.
+    """
     if as_json:
         click.echo(msgspec.json.encode(summary.as_json()).decode())
         return
@@ -72,12 +86,27 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
     if not kept:
         return
     click.echo(f"Ledger: {summary.ledger}")
-    if summary.exit_code == 1:
-        folder = quoted(summary.ledger, windows=os.name == "nt") or HIDDEN_NAME
+    if summary.exit_code == 1 and (step is None or step.command != step.report):
         click.echo("Some rows did not end well. All about them, row by row:")
-        click.echo(f"  purgeengine report {folder} -o report.html")
-    for line in advice_lines(summary.advice):
+        click.echo(f"  {_report(summary) if step is None else step.report}")
+    for line in advice_lines(summary.advice if step is None else _without_repeats(summary.advice)):
         click.echo(line)
+    if step is not None:
+        click.echo(f"{step.sentence}\n  {step.command}")
+
+
+def _report(summary: Summary) -> str:
+    folder = quoted(summary.ledger, windows=os.name == "nt") or HIDDEN_NAME
+    return f"purgeengine report {folder} -o report.html"
+
+
+def _without_repeats(advice: Sequence[Advice]) -> list[Advice]:
+    """Return the advice without that whose commands resume or retry the run: the next step is the whole one of them."""
+    return [one for one in advice if not any(_resumes_or_retries(command) for command in one.commands)]
+
+
+def _resumes_or_retries(command: str) -> bool:
+    return NEW_NAME in command.split() or command.startswith(resume_command(""))
 
 
 def absence_lines(absence: Absence | None) -> list[str]:
