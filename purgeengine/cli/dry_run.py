@@ -8,6 +8,7 @@ import msgspec
 from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.preview_text import as_json, show
 from purgeengine.cli.output.reading_progress import reading_progress
+from purgeengine.cli.terminal import clear_transient
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.purge_preview import plan
 from purgeengine.jobs.purge_request import PurgeRequest
@@ -20,6 +21,7 @@ def show_dry_run(request: PurgeRequest, output: OutputOptions, open_input: Opene
     Raises `UsageProblem` as well if the request's limits or filters would refuse the run.
     """
     found = plan(request, reading_progress(quiet=output.quiet), open_input)
+    clear_transient()
     if output.as_json:
         told = {"dry_run": True, **as_json(found, request.limits), "warnings": found.warnings, "refused": found.refused}
         click.echo(msgspec.json.encode(told).decode())

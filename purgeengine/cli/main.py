@@ -21,6 +21,7 @@ from purgeengine.cli.setting_names import WITHOUT_SETTINGS
 from purgeengine.cli.settings import attach
 from purgeengine.cli.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.cli.standard_streams import prepare_streams, reader_has_gone, silence_output
+from purgeengine.cli.terminal import clear_transient
 from purgeengine.errors import LedgerError, PurgeEngineError, UsageProblem
 from purgeengine.memory import lean_memory, require_room
 from purgeengine.shortages import shortage
@@ -218,4 +219,5 @@ def _name_variable(error: click.ClickException) -> None:
 
 
 def _say(message: str) -> None:
+    clear_transient()
     click.echo(f"purgeengine: {message}", err=True)

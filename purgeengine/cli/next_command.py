@@ -94,7 +94,7 @@ def next_step(summary: Summary, request: PurgeRequest) -> NextStep:
 def program() -> str:
     """Return how to call this program from the shell: its name if the shell finds it, otherwise what was called this time."""
     called = Path(sys.argv[0])
-    if called.name == "__main__.py":
+    if (called.parent.name, called.name) == ("purgeengine", "__main__.py"):
         return f"{_shown(Path(sys.executable))} -m purgeengine"
     if called.stem.lower() != "purgeengine":
         return "purgeengine"

@@ -5,17 +5,38 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 LINE_LENGTH_MAX = 100
 """Most characters read of an answer: more than any number of rows has."""
 
 
+_transient: list[TextIO] = []
+"""The stream on which a transient line stands, if there is one."""
+
+
+def show_transient(line: str, stream: TextIO) -> None:
+    """Show a line in place on a terminal, until the next one or until `clear_transient`."""
+    _transient[:] = [stream]
+    stream.write(f"\r\x1b[K{line}\r")
+    stream.flush()
+
+
+def clear_transient() -> None:
+    """Remove the line that `show_transient` has shown. Whatever prints on the terminal next must call this before."""
+    while _transient:
+        with suppress(OSError, ValueError):
+            stream = _transient.pop()
+            stream.write("\r\x1b[K")
+            stream.flush()
+
+
 def tell_aside(sentence: str) -> None:
     """Print a sentence on standard error, so that it does not mix with a result on standard output."""
     import click
 
+    clear_transient()
     click.echo(sentence, err=True)
 
 
@@ -25,6 +46,7 @@ def ask(text: str, question: str) -> str | None:
     It uses the controlling terminal, even if standard input, output and error all go elsewhere. A process in the background cannot
     ask either, because reading from the terminal would stop it.
     """
+    clear_transient()
     with _opened_terminal() as terminal:
         if terminal is None:
             return None

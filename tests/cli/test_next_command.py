@@ -74,15 +74,41 @@ def test_the_chain_of_next_commands_leads_to_the_end(bench: Bench) -> None:
     assert page.stat().st_size > 1_000
 
 
-def test_a_stopped_run_ends_with_the_command_that_resumes_it(bench: Bench) -> None:
-    """The same command as a whole, which ends the job."""
-    given = arguments_for_people(bench, "--max-failures", "0", "--connections", "1")
-    stopped = bench.here(*given)
-    assert stopped.code == 4, stopped.out
-    words = words_of(stopped)
-    assert words == ["purgeengine", *given]
-    again = bench.here(*[word for word in words[1:] if word not in ("--max-failures", "0")])
-    assert again.code == 1, again.err
+def test_a_stopped_run_ends_with_the_command_that_resumes_it(tmp_path: Path) -> None:
+    """The same command as a whole, which goes on with the job when it is given as it stands."""
+    rows = rows_of([20] * 40)
+    tenant = a_tenant(rows)
+    for user, _, _ in rows:
+        tenant.truth.mailbox(user).trouble = Trouble.DENIED
+    with a_bench(tmp_path, tenant, rows) as bench:
+        given = arguments_for_people(bench, "--max-failures", "0", "--connections", "1")
+        stopped = bench.here(*given)
+        assert stopped.code == 4, stopped.out
+        words = words_of(stopped)
+        assert words == ["purgeengine", *given]
+        assert stopped.out.count("purgeengine run") == 1, stopped.out
+        before = stopped.out.split()[stopped.out.split().index("waiting") + 1]
+        again = bench.here(*words[1:])
+        assert f"settled={800 - int(before)} " in again.err
+
+
+def test_a_list_from_a_pipe_is_resumed_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that came from standard input is gone, so the command resumes the ledger, with the options of the run."""
+    rows = rows_of([20] * 40)
+    tenant = a_tenant(rows)
+    for user, _, _ in rows:
+        tenant.truth.mailbox(user).trouble = Trouble.DENIED
+    with a_bench(tmp_path, tenant, rows) as bench:
+        given = arguments_for_people(bench, "--max-failures", "0", "--connections", "1")
+        given[1] = "-"
+        monkeypatch.setattr(sys, "stdin", bench.input.open(encoding="utf-8"))
+        stopped = bench.here(*given)
+        sys.stdin.close()
+        assert stopped.code == 4, stopped.err
+        words = words_of(stopped)
+        assert words[:4] == ["purgeengine", "run", "--ledger", str(bench.ledger)]
+        assert set(words[4:]) == set(given[4:])
+        assert bench.here(*words[1:]).code == 4
 
 
 def test_a_run_that_was_stopped_at_its_last_row_is_not_to_be_resumed(bench: Bench) -> None:

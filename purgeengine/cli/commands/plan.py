@@ -14,6 +14,7 @@ from purgeengine.cli.options.purge_options import input_arguments, limit_options
 from purgeengine.cli.options.request_options import request_from
 from purgeengine.cli.output.preview_text import as_json, show
 from purgeengine.cli.output.reading_progress import reading_progress
+from purgeengine.cli.terminal import clear_transient
 from purgeengine.jobs.purge_preview import preview_of, refuse_planned
 
 EPILOG = """\b
@@ -32,6 +33,7 @@ def plan(**options: Any) -> int:
     request = request_from(options, time.time())
     with opening(request) as open_input:
         found = preview_of(request, reading_progress(quiet=False), open_input)
+    clear_transient()
     if options["as_json"]:
         click.echo(msgspec.json.encode({**as_json(found, request.limits), "warnings": found.warnings}).decode())
     else:

@@ -42,11 +42,13 @@ def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: in
         raise UsageProblem(f"The name {output} must end in one of {', '.join(ENDINGS)}. Nothing was written.")
 
     from purgeengine.cli.output.reading_progress import reading_progress
+    from purgeengine.cli.terminal import clear_transient
     from purgeengine.edges.ledger import Chain, failures_of
     from purgeengine.edges.report_page import findings_of, write_page
 
     with Chain.open([Path(folder) for folder in folders]) as chain:
         final = chain.final(reading_progress(quiet=quiet, what="the ledger"))
+        clear_transient()
         findings = findings_of(chain, final, failures_of(chain, final), most)
     if output is not None:
         write_page(findings, Path(output))

@@ -12,6 +12,7 @@ import msgspec
 
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
+from purgeengine.cli.terminal import clear_transient
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.core.model import Outcome
@@ -24,6 +25,7 @@ def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
     """Print the sum of the ledgers. Raises `LedgerMismatch` if they do not belong to one chain."""
     with Chain.open(folders) as chain:
         final = chain.final(reading_progress(quiet=as_json, what="the ledgers"))
+        clear_transient()
         endings = failures_of(chain, final)
         for folder in chain.unnamed:
             click.echo(

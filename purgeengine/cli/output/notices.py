@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from purgeengine import logs
+from purgeengine.cli.terminal import clear_transient
 from purgeengine.core.graph.text import printable
 from purgeengine.words import counted, duration, limits_the_app, number
 
@@ -63,6 +64,7 @@ class Notices:
             return None
         if name not in _AGAIN:
             self._told.add(said)
+        clear_transient()
         return f"{self._stamp()}  {printable(said, 2_000)}"
 
     def _blocked(self, event: Event) -> str | None:

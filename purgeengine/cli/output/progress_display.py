@@ -15,6 +15,7 @@ from purgeengine.cli.output.run_block import (
     rows_when_wrapped,
     stopping_words,
 )
+from purgeengine.cli.terminal import clear_transient
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.log_outputs import FILE_ONLY
@@ -22,6 +23,7 @@ from purgeengine.words import counted, duration, limits_the_app, number, rate
 
 REFRESH_S = 0.25
 """Seconds between two redraws of a terminal: short enough to look live, at a fraction of a per cent of a core."""
+STOPPED = "stopped"
 LINE_EVERY_S = ((60.0, 5.0), (600.0, 15.0), (float("inf"), 60.0))
 """Seconds between two lines where there is no terminal, by the seconds that the run has taken: a run of ten hours has 650 lines."""
 
@@ -110,6 +112,7 @@ class Live:
         self._live = LiveDisplay(
             Text(""), console=self._console, auto_refresh=False, redirect_stdout=False, vertical_overflow="crop"
         )
+        clear_transient()
         self._live.start()
         self._open = True
         self._texts: list[str] = []
@@ -176,7 +179,7 @@ def facts_of(standing: RunProgress) -> RunFacts:
     elif tally.left and notes:
         mood = Mood.WAITING
     if tally.left and (stop := stopping_of(standing)) is not None:
-        notes, mood = [f"{stop}. Ctrl-C again ends at once", *notes], Mood.WAITING
+        notes, mood = [stop if stop == STOPPED else f"{stop}. Ctrl-C again ends at once"], Mood.WAITING
     elif tally.left:
         shown.append(left_words(standing))
     counts = [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
@@ -220,8 +223,10 @@ def left_words(standing: RunProgress) -> str:
 
 def stopping_of(standing: RunProgress) -> str | None:
     """Return what a run that stops waits for, and for how long. None if it does not stop."""
-    left_s = standing.stops_within_s
-    return None if left_s is None else stopping_words(standing.scheduler.in_flight, left_s)
+    left_s, calls = standing.stops_within_s, standing.scheduler.in_flight
+    if left_s is None:
+        return None
+    return stopping_words(calls, left_s) if calls else STOPPED
 
 
 def figures(standing: RunProgress, separator: str = " · ") -> str:

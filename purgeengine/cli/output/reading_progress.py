@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from purgeengine.cli.terminal import show_transient
 from purgeengine.words import number
 
 SILENT_S = 1.0
@@ -31,6 +32,9 @@ def reading_progress(*, quiet: bool, what: str = "the input") -> Callable[[int],
             return
         told_at = now
         line = f"Reading {what}: {number(rows)} rows"
-        print(f"\r\x1b[K{line}\r" if live else line, end="" if live else "\n", file=stream, flush=True)
+        if live:
+            show_transient(line, stream)
+        else:
+            print(line, file=stream, flush=True)
 
     return tell

@@ -14,7 +14,6 @@ BAR_MAX, BAR_MIN = 40, 10
 """Columns of the bar at most, and at least where it shares its line with the figures."""
 LINE_MAX = 120
 """Columns of a line at most. A longer one is hard to read, however wide the terminal is."""
-STOPPING = "stopping"
 
 
 class Mood(Enum):
@@ -76,9 +75,7 @@ def block_lines(facts: RunFacts, width: int, glyphs: Glyphs) -> list[Line]:
 
 def stopping_words(calls: int, left_s: float) -> str:
     """Return what a run that stops waits for, and for how long at most."""
-    if not calls:
-        return f"{STOPPING}: the last entries are written"
-    return f"{STOPPING}: waiting for {counted(calls, 'answer')}, {duration(left_s)} at most"
+    return f"stopping: waiting for {counted(calls, 'answer')}, {duration(left_s)} at most"
 
 
 def rows_when_wrapped(lines: Sequence[str], width: int) -> int:

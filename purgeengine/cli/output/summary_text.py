@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
 import msgspec
 
+from purgeengine.cli.terminal import clear_transient
 from purgeengine.core.command_words import resume_command
 from purgeengine.core.forecast.eta import Closeness
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import Absence
-from purgeengine.core.policy.advice import HIDDEN_NAME, NEW_NAME, Advice, advice_lines
+from purgeengine.core.policy.advice import HIDDEN_NAME, NEW_NAME, Advice
 from purgeengine.core.policy.shell import quoted
 from purgeengine.jobs.summary import Summary
 from purgeengine.words import counted, duration, limits_the_app, number, rate, times
@@ -42,6 +46,8 @@ LINE_LENGTH_MAX = 500
 """Most characters of a line with text from a ledger: enough for a code and a message. The ledger may be somebody else's."""
 APP_LIMIT_MEANS = "More connections do not help; other programs that use the same app share this limit."
 """What a limit of the whole app means for the next run."""
+LINE_COLUMNS_MAX = 120
+"""Columns of a line on a terminal at most. A longer one is hard to read."""
 LEAST_TOLD_S = 1.0
 """The summary shows no lower bound under this many seconds, because starting and ending take most of so short a run."""
 
@@ -65,34 +71,46 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: Ne
 
     ``step`` is printed last. It stands for the commands of the advice that resume or retry the run.
     """
+    clear_transient()
     if as_json:
         click.echo(msgspec.json.encode(summary.as_json()).decode())
         return
     for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt, summary.action):
         click.echo(line)
     per_s = summary.settled_now / summary.duration_s if summary.duration_s > 0 else 0.0
-    click.echo(
+    _say(
         f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({rate(per_s)}), "
         f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost"
     )
     if summary.app_limit_per_s is not None:
-        click.echo(f"{limits_the_app(summary.app_limit_per_s)}. {APP_LIMIT_MEANS}")
+        _say(f"{limits_the_app(summary.app_limit_per_s)}. {APP_LIMIT_MEANS}")
     if (closeness := summary.closeness) is not None and closeness.least_s >= LEAST_TOLD_S:
-        click.echo(closeness_line(summary, closeness))
+        _say(closeness_line(summary, closeness))
     if summary.stopped:
-        click.echo(summary.stopped, err=True)
+        _say(summary.stopped, err=True)
     for line in absence_lines(summary.absence):
-        click.echo(line)
+        _say(line)
     if not kept:
         return
     click.echo(f"Ledger: {summary.ledger}")
     if summary.exit_code == 1 and (step is None or step.command != step.report):
-        click.echo("Some rows did not end well. All about them, row by row:")
+        _say("Some rows did not end well. All about them, row by row:")
         click.echo(f"  {_report(summary) if step is None else step.report}")
-    for line in advice_lines(summary.advice if step is None else _without_repeats(summary.advice)):
-        click.echo(line)
+    for one in summary.advice if step is None else _without_repeats(summary.advice):
+        _say(one.sentence)
+        for command in one.commands:
+            click.echo(f"  {command}")
     if step is not None:
-        click.echo(f"{step.sentence}\n  {step.command}")
+        _say(step.sentence)
+        click.echo(f"  {step.command}")
+
+
+def _say(sentence: str, *, err: bool = False) -> None:
+    """Print a sentence. On a terminal it is broken between words. Commands must stay whole, and are not printed by this."""
+    if (sys.stderr if err else sys.stdout).isatty():
+        columns = min(LINE_COLUMNS_MAX, shutil.get_terminal_size().columns)
+        sentence = textwrap.fill(sentence, max(20, columns), break_long_words=False, break_on_hyphens=False)
+    click.echo(sentence, err=err)
 
 
 def _report(summary: Summary) -> str:

@@ -83,7 +83,6 @@ def test_what_a_stop_waits_for_is_told_with_its_time() -> None:
     """A stop says how many answers it waits for and for how long at most."""
     assert stopping_words(38, 20.6) == "stopping: waiting for 38 answers, 21 s at most"
     assert stopping_words(1, 3.0) == "stopping: waiting for 1 answer, 3 s at most"
-    assert stopping_words(0, 3.0) == "stopping: the last entries are written"
 
 
 def test_lines_that_a_narrower_terminal_wraps_are_counted() -> None:
