@@ -8,7 +8,7 @@ import msgspec
 from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.preview_text import as_json, show
 from purgeengine.cli.output.reading_progress import reading_progress
-from purgeengine.cli.terminal import clear_transient
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.purge_preview import plan
 from purgeengine.jobs.purge_request import PurgeRequest

@@ -17,11 +17,11 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.cli.setting_names import WITHOUT_SETTINGS
 from purgeengine.cli.settings import attach
 from purgeengine.cli.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.cli.standard_streams import prepare_streams, reader_has_gone, silence_output
-from purgeengine.cli.terminal import clear_transient
 from purgeengine.errors import LedgerError, PurgeEngineError, UsageProblem
 from purgeengine.memory import lean_memory, require_room
 from purgeengine.shortages import shortage

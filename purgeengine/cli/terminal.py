@@ -5,31 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TextIO
+
+from purgeengine.cli.output.transient_line import clear_transient
 
 LINE_LENGTH_MAX = 100
 """Most characters read of an answer: more than any number of rows has."""
-
-
-_transient: list[TextIO] = []
-"""The stream on which a transient line stands, if there is one."""
-
-
-def show_transient(line: str, stream: TextIO) -> None:
-    """Show a line in place on a terminal, until the next one or until `clear_transient`."""
-    _transient[:] = [stream]
-    stream.write(f"\r\x1b[K{line}\r")
-    stream.flush()
-
-
-def clear_transient() -> None:
-    """Remove the line that `show_transient` has shown. Whatever prints on the terminal next must call this before."""
-    while _transient:
-        with suppress(OSError, ValueError):
-            stream = _transient.pop()
-            stream.write("\r\x1b[K")
-            stream.flush()
 
 
 def tell_aside(sentence: str) -> None:

@@ -14,7 +14,7 @@ from purgeengine.cli.options.purge_options import input_arguments, limit_options
 from purgeengine.cli.options.request_options import request_from
 from purgeengine.cli.output.preview_text import as_json, show
 from purgeengine.cli.output.reading_progress import reading_progress
-from purgeengine.cli.terminal import clear_transient
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.jobs.purge_preview import preview_of, refuse_planned
 
 EPILOG = """\b

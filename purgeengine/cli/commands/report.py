@@ -42,7 +42,7 @@ def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: in
         raise UsageProblem(f"The name {output} must end in one of {', '.join(ENDINGS)}. Nothing was written.")
 
     from purgeengine.cli.output.reading_progress import reading_progress
-    from purgeengine.cli.terminal import clear_transient
+    from purgeengine.cli.output.transient_line import clear_transient
     from purgeengine.edges.ledger import Chain, failures_of
     from purgeengine.edges.report_page import findings_of, write_page
 

@@ -12,7 +12,7 @@ import msgspec
 
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
-from purgeengine.cli.terminal import clear_transient
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.core.model import Outcome

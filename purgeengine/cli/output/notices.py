@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from purgeengine import logs
-from purgeengine.cli.terminal import clear_transient
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.graph.text import printable
 from purgeengine.words import counted, duration, limits_the_app, number
 

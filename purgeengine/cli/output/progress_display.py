@@ -15,7 +15,7 @@ from purgeengine.cli.output.run_block import (
     rows_when_wrapped,
     stopping_words,
 )
-from purgeengine.cli.terminal import clear_transient
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.log_outputs import FILE_ONLY

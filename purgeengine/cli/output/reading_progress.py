@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from purgeengine.cli.terminal import show_transient
+from purgeengine.cli.output.transient_line import show_transient
 from purgeengine.words import number
 
 SILENT_S = 1.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import click
 import msgspec
 
-from purgeengine.cli.terminal import clear_transient
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.command_words import resume_command
 from purgeengine.core.forecast.eta import Closeness
 from purgeengine.core.graph.operations import Action
