@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import logging.handlers
 import os
@@ -10,6 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from purgeengine.errors import UsageProblem
 
@@ -67,7 +67,7 @@ class _Rotating(logging.handlers.RotatingFileHandler):
         self._failed = failed
         super().__init__(path, maxBytes=FILE_BYTES_MAX, backupCount=FILES_BEFORE, encoding="utf-8", errors="replace")
 
-    def _open(self) -> io.TextIOWrapper:
+    def _open(self) -> Any:
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_private)
 
     def handleError(self, record: logging.LogRecord) -> None:

@@ -106,7 +106,7 @@ def in_a_line(event: Mapping[str, Any]) -> EventDict:
         if value is None or (is_end and key not in OF_AN_END):
             continue
         if isinstance(value, Mapping) and all(isinstance(inner, _SIMPLE) for inner in value.values()):
-            found |= {name: inner for name, inner in value.items() if inner}
+            found.update({name: inner for name, inner in value.items() if inner})
         elif isinstance(value, list | tuple) and all(isinstance(inner, _SIMPLE) for inner in value):
             found[key] = "; ".join(map(str, value))
         else:

@@ -40,6 +40,8 @@ FILTER_APPLIED = "filter.applied"
 """A filter keeps rows from being sent, or does less than it was meant to. ``because`` explains it as a sentence."""
 INPUT_OPENED = "input.opened"
 """Which ``columns`` of the input are used, and what was mended or skipped, as sentences."""
+INPUT_PROGRESSED = "input.progressed"
+"""How many ``rows`` of the input have been read so far, if nobody watches a terminal."""
 TOKEN_OBTAINED = "token.obtained"  # noqa: S105 - the name of an event
 """There is a token: for which app and tenant, and what it may do."""
 PREFLIGHT_WARNED = "preflight.warned"

@@ -39,7 +39,7 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
         tell=None if output.quiet else tell_aside,
         tell_sign_in=tell_aside,
         tell_reading=tell_aside,
-        on_reading=reading_progress(quiet=output.quiet),
+        on_reading=reading_progress(quiet=output.quiet, as_events=output.log_format == "json"),
         display=partial(a_display_of_a_run, output),
         signing_in=leave_on_signal,
         stopping=stop_on_signal,

@@ -118,9 +118,11 @@ class Progress:
 
 
 class Display(Protocol):
-    """Shows the figures of a run until it is closed. ``every_s`` is the time between two redraws, in seconds."""
+    """Shows the figures of a run until it is closed."""
 
-    every_s: float
+    @property
+    def every_s(self) -> float:
+        """Seconds until the next redraw."""
 
     def show(self, standing: RunProgress) -> None:
         """Draw the figures anew."""

@@ -113,6 +113,7 @@ _COUNTED = frozenset(
         logs.EVENTS_COUNTED,
         logs.FANOUT_DECIDED,
         logs.INPUT_OPENED,
+        logs.INPUT_PROGRESSED,
         logs.ITEM_RETURNED,
         logs.ITEM_SETTLED,
         logs.MAILBOX_BLOCKED,
