@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from purgeengine.cli.output.fitted_text import fitted
 from purgeengine.cli.output.transient_line import clear_transient
 
 LINE_LENGTH_MAX = 100
@@ -19,7 +20,7 @@ def tell_aside(sentence: str) -> None:
     import click
 
     clear_transient()
-    click.echo(sentence, err=True)
+    click.echo(fitted(sentence, sys.stderr), err=True)
 
 
 def ask(text: str, question: str) -> str | None:
@@ -33,7 +34,7 @@ def ask(text: str, question: str) -> str | None:
         if terminal is None:
             return None
         keyboard, screen = terminal
-        screen.write(f"{text}\n{question}: ")
+        screen.write(fitted(f"{text}\n{question}: ", screen))
         screen.flush()
         typed = keyboard.readline(LINE_LENGTH_MAX)
         if not typed.endswith("\n"):  # the end of the input, with nothing that moved the cursor

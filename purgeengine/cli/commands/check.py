@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from purgeengine.cli.inputs import opening
 from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.purge_options import deletion_options, input_arguments
 from purgeengine.cli.options.request_options import request_from
+from purgeengine.cli.output.fitted_text import fitted
 from purgeengine.core.graph.operations import Action, IdType
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
@@ -100,7 +102,7 @@ def _sampled(request: PurgeRequest, report: Report) -> list[Any]:
 
 def print_now(line: str) -> None:
     """Print a line on standard output at once, also into a pipe: a check may wait for seconds after it."""
-    click.echo(line)
+    click.echo(fitted(line, sys.stdout, indent=11))
 
 
 def _nothing(line: str) -> None:

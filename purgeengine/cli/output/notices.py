@@ -65,7 +65,8 @@ class Notices:
         if name not in _AGAIN:
             self._told.add(said)
         clear_transient()
-        return f"{self._stamp()}  {printable(said, 2_000)}"
+        sentence = printable(said, 2_000)
+        return f"{self._stamp()}  {sentence}{'' if sentence.endswith('.') else '.'}"
 
     def _blocked(self, event: Event) -> str | None:
         for_s, now = float(event["for_s"]), self._clock()

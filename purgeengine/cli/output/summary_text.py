@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
 import msgspec
 
+from purgeengine.cli.output.fitted_text import fitted
 from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.command_words import resume_command
 from purgeengine.core.forecast.eta import Closeness
@@ -46,8 +45,6 @@ LINE_LENGTH_MAX = 500
 """Most characters of a line with text from a ledger: enough for a code and a message. The ledger may be somebody else's."""
 APP_LIMIT_MEANS = "More connections do not help; other programs that use the same app share this limit."
 """What a limit of the whole app means for the next run."""
-LINE_COLUMNS_MAX = 120
-"""Columns of a line on a terminal at most. A longer one is hard to read."""
 LEAST_TOLD_S = 1.0
 """The summary shows no lower bound under this many seconds, because starting and ending take most of so short a run."""
 
@@ -106,11 +103,7 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: Ne
 
 
 def _say(sentence: str, *, err: bool = False) -> None:
-    """Print a sentence. On a terminal it is broken between words. Commands must stay whole, and are not printed by this."""
-    if (sys.stderr if err else sys.stdout).isatty():
-        columns = min(LINE_COLUMNS_MAX, shutil.get_terminal_size().columns)
-        sentence = textwrap.fill(sentence, max(20, columns), break_long_words=False, break_on_hyphens=False)
-    click.echo(sentence, err=err)
+    click.echo(fitted(sentence, sys.stderr if err else sys.stdout), err=err)
 
 
 def _report(summary: Summary) -> str:

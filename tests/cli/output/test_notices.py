@@ -108,7 +108,7 @@ def test_the_same_sentence_is_told_once() -> None:
 
 def test_a_warning_without_a_sentence_is_not_lost() -> None:
     """A warning that is not known here is shown as it is. Information is not."""
-    assert Told().of("metrics.delayed", port=9_000) == "metrics.delayed port=9000"
+    assert Told().of("metrics.delayed", port=9_000) == "metrics.delayed port=9000."
     assert Told().of("metrics.delayed", "info", port=9_000) is None
 
 
