@@ -7,11 +7,10 @@ are logged at debug level only, because a long run has millions of them. This mo
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TextIO, cast
 
 from purgeengine.core.graph.text import printable
@@ -27,17 +26,24 @@ from purgeengine.core.messages import (
     Settled,
 )
 from purgeengine.hidden_import import hidden_import
+from purgeengine.log_file import LogFile
+from purgeengine.log_outputs import DEBUG as _DEBUG
+from purgeengine.log_outputs import INFO as _INFO
+from purgeengine.log_outputs import WARNING as _WARNING
+from purgeengine.log_outputs import EventDict, Outputs, Sentences
 from purgeengine.words import utc_text
 
 with hidden_import("rich"):  # rich would take a sixth of a second of every start
     import structlog
 
 LEDGER_OPENED = "ledger.opened"
-"""A ledger is open: its rows, and what is left to do."""
+"""A ledger is open: its rows, those that have their outcome, what is left to do, and whether an earlier run is ``resumed``."""
 FILTER_APPLIED = "filter.applied"
 """A filter keeps rows from being sent, or does less than it was meant to. ``because`` explains it as a sentence."""
 INPUT_OPENED = "input.opened"
 """Which ``columns`` of the input are used, and what was mended or skipped, as sentences."""
+INPUT_PROGRESSED = "input.progressed"
+"""How many ``rows`` of the input have been read so far, if nobody watches a terminal."""
 TOKEN_OBTAINED = "token.obtained"  # noqa: S105 - the name of an event
 """There is a token: for which app and tenant, and what it may do."""
 PREFLIGHT_WARNED = "preflight.warned"
@@ -90,6 +96,27 @@ ITEM_RETURNED = "item.returned"
 """Debug: a row will be sent again."""
 ITEM_SETTLED = "item.settled"
 """A row has its outcome. Debug for rows that are purged or absent, information for the others."""
+EVENTS_COUNTED = "events.counted"
+"""How many events of each kind were counted and not logged, because there were too many of them."""
+
+NUMEROUS = frozenset(
+    {
+        ANSWER_INTERCEPTED,
+        APP_LIMITED,
+        BATCH_ANSWERED,
+        BATCH_LOST,
+        BATCH_SENT,
+        CONNECTIONS_LOWERED,
+        ITEM_RETURNED,
+        ITEM_SETTLED,
+        MAILBOX_BLOCKED,
+        MAILBOX_CLOSED,
+        RUN_BLOCKED,
+        TOKEN_DELAYED,
+        TOKEN_RENEWED,
+    }
+)
+"""Events of which a run may have thousands. On standard error they are limited (`purgeengine.log_flood`)."""
 
 REDACTED = "(redacted)"
 VALUE_LENGTH_MAX = 2_000
@@ -98,8 +125,8 @@ VALUE_LENGTH_MAX = 2_000
 LIBRARY_LOGGER = "purgeengine"
 """The logger of Python's logging that events go to in a program that uses the package as a library."""
 
-_DEBUG, _INFO, _WARNING = 10, 20, 30
 _level = _INFO
+_outputs: Outputs | None = None
 
 _SECRET_KEY = re.compile(r"token|authorization|secret|password|passphrase|assertion|cookie|credential", re.IGNORECASE)
 _SECRET_VALUE = re.compile(
@@ -109,8 +136,6 @@ _SECRET_VALUE = re.compile(
     r"|(?<=client_secret=)[^&\s]+",
     re.IGNORECASE,
 )
-
-EventDict = MutableMapping[str, Any]
 
 
 # --------------------------------------------------------------------------------------------------------------- set-up
@@ -122,21 +147,37 @@ def configure_logs(
     quiet: bool = False,
     verbose: bool = False,
     stream: TextIO | None = None,
+    file: LogFile | None = None,
+    sentences: Sentences | None = None,
 ) -> None:
     """Set up the log of this process: one line for each event on standard error (or ``stream``), with UTC times in ISO 8601.
 
-    ``quiet`` keeps warnings only; ``verbose`` adds every batch and row. The console format has colours on a terminal
-    only, and never if ``NO_COLOR`` is set (no-color.org).
+    ``quiet`` keeps warnings only; ``verbose`` adds every batch and row. Without it, events that a run has thousands of are limited
+    and counted. The console format has colours on a terminal only, and never if ``NO_COLOR`` is set (no-color.org). ``file`` gets
+    every event as JSON, whatever standard error gets; batches and rows only with ``verbose``. ``sentences`` replaces the lines:
+    it returns what a person at a terminal is told of an event, or None.
     """
-    global _level
-    _level = _WARNING if quiet else _DEBUG if verbose else _INFO
+    global _level, _outputs
+    close_file()
+    screen = _WARNING if quiet else _DEBUG if verbose else _INFO
+    file_level = _DEBUG if verbose else _INFO
+    _level = screen if file is None else min(screen, file_level)
     out = cast(TextIO, _CurrentStderr()) if stream is None else stream
+    _outputs = Outputs(
+        format,
+        out,
+        level=screen,
+        file=file,
+        file_level=file_level,
+        numerous=() if verbose else NUMEROUS,
+        sentences=sentences,
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             stamped,
             without_secrets,
-            _renderer(format, out),
+            _outputs,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_level),
         logger_factory=structlog.PrintLoggerFactory(out),
@@ -148,6 +189,25 @@ def stamped(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Add the time, in the form that all our JSON has: 2026-01-31T12:00:00.000Z."""
     event["timestamp"] = utc_text(time.time())
     return event
+
+
+def close_file() -> None:
+    """Close the log file, if there is one. What is logged afterwards is not in it."""
+    if _outputs is not None and _outputs.file is not None:
+        _outputs.file.close()
+        _outputs.file = None
+
+
+def has_file() -> bool:
+    """Return whether there is a log file, which is told what nobody reads on standard error."""
+    return _outputs is not None and _outputs.file is not None
+
+
+def tell_counts() -> None:
+    """Log how many events were not logged because there were too many. Nothing if all were."""
+    counts = _outputs.counts() if _outputs is not None else {}
+    if counts:
+        get_logger().info(EVENTS_COUNTED, unlogged=counts)
 
 
 class _CurrentStderr:
@@ -192,15 +252,6 @@ def _level_now() -> int:
 def silent_logger() -> Any:
     """A logger that says nothing, for work whose findings are told otherwise."""
     return structlog.wrap_logger(None, processors=[], wrapper_class=structlog.make_filtering_bound_logger(50))
-
-
-def _renderer(format_: str, out: TextIO) -> Any:
-    if format_ == "json":
-        return structlog.processors.JSONRenderer(ensure_ascii=True, sort_keys=False)
-    colours = not os.environ.get("NO_COLOR") and getattr(out, "isatty", bool)()
-    return structlog.dev.ConsoleRenderer(
-        colors=colours, pad_event_to=20, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
-    )
 
 
 # -------------------------------------------------------------------------------------------------------------- secrets

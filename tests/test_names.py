@@ -19,7 +19,9 @@ FOLDER_MODULES_MAX = 16
 
 CLASSES_TWICE: Mapping[str, str] = {}
 """Class names that stand for two things, each with the reason."""
-FILES_TWICE: Mapping[str, str] = {}
+FILES_TWICE: Mapping[str, str] = {
+    "version.py": "the number, and the command that shows it, because a command's module has the name of the command",
+}
 """Names of module files that stand in two folders, each with the reason."""
 TESTS_OF_NO_MODULE = {
     "cli/test_app_limit_told.py": "what progress, summary, status and report tell of a limit of the whole app",

@@ -10,6 +10,7 @@ from purgeengine.cli.json_text import print_output
 from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.preview_text import output_of, show
 from purgeengine.cli.output.reading_progress import reading_progress
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.purge_preview import PurgePreview, plan, refusal_of
 from purgeengine.jobs.purge_request import PurgeRequest
@@ -26,6 +27,7 @@ def show_dry_run(
     """
     found = plan(request, reading_progress(quiet=output.quiet), open_input)
     error = _refusal(found, refuse)
+    clear_transient()
     if output.as_json:
         print_output(output_of(found, request.limits, dry_run=True, error=error))
     else:

@@ -12,12 +12,18 @@ if TYPE_CHECKING:
 
 
 def connect(endpoint: GraphEndpoint) -> tuple[AccessTokens, Identity]:
-    """Sign in with what the environment offers, and obtain the first token. Raises `TokenError`."""
+    """Sign in with what the environment offers, and obtain the first token. Raises `TokenError`.
+
+    A login that cannot be reached is not asked again: a person waits, who is told the cause at once.
+    """
     from purgeengine.cli.signals import leave_on_signal
+    from purgeengine.edges.login.renewing import RenewingTokens
     from purgeengine.jobs.sign_in import sign_in, tokens_of_environment
 
     forbid_core_dumps()
     tokens = tokens_of_environment(endpoint, tell_aside)
+    if isinstance(tokens, RenewingTokens):
+        tokens.give_up_unreached()
     with leave_on_signal():
         return tokens, sign_in(tokens)
 

@@ -18,7 +18,8 @@ import click
 from click.core import ParameterSource
 
 from purgeengine.cli import json_text
-from purgeengine.cli.setting_names import SELF_CONTAINED
+from purgeengine.cli.output.transient_line import clear_transient
+from purgeengine.cli.setting_names import SELF_CONTAINED, WITHOUT_SETTINGS
 from purgeengine.cli.settings import attach
 from purgeengine.cli.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.cli.standard_streams import prepare_streams, reader_has_gone, silence_output
@@ -39,10 +40,12 @@ COMMANDS = {
     "config": "Show every setting in effect, and where it comes from.",
     "demo": "Purge a sample list from a simulated tenant. Needs no account.",
     "schema": "Print the JSON Schema of what a command prints with --json.",
+    "completion": "Print the script that completes commands and options in a shell.",
+    "version": "Show the version, Python, the platform and the extras that are installed.",
 }
 RESUMING = frozenset({"run", "retry"})
 """Commands that write a ledger and can resume it."""
-UNSET = frozenset({*SELF_CONTAINED, "config show", "schema", None})
+UNSET = frozenset({*SELF_CONTAINED, *WITHOUT_SETTINGS, "config show", None})
 """Commands whose options have no variables."""
 STOPPED = 4
 EPILOG = """\b
@@ -78,7 +81,8 @@ class Commands(click.Group):
         require_room()
         module = importlib.import_module(f"purgeengine.cli.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
-        return command if isinstance(command, click.Group) else attach(cmd_name, command)
+        plain = isinstance(command, click.Group) or cmd_name in WITHOUT_SETTINGS
+        return command if plain else attach(cmd_name, command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -168,11 +172,11 @@ def _after_stop(command: str | None) -> str:
 
 def _run(arguments: Sequence[str] | None) -> int:
     code: int | None = None
-    given = sys.argv[1:] if arguments is None else arguments
+    given = list(sys.argv[1:] if arguments is None else arguments)
     command = _named_in(given)
     json_text.begin(given, command, reads_settings=command not in UNSET)
     try:
-        answered = cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        answered = cli.main(args=given, prog_name="purgeengine", standalone_mode=False, obj=given)
         code = answered if isinstance(answered, int) else 0
         sys.stdout.flush()
         return code
@@ -239,4 +243,5 @@ def _end(kind: ErrorKind, message: str, exit_code: int) -> int:
 
 
 def _say(message: str) -> None:
+    clear_transient()
     click.echo(f"purgeengine: {message}", err=True)

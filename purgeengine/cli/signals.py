@@ -29,6 +29,7 @@ ENDING_S_MAX = 5.0
 """Seconds that a process has after a signal, once its run is over, to close files and print its summary. A dead disk never ends."""
 TELLING_S_MAX = 1.0
 """Seconds to restore the terminal and print a sentence. A pipe that nobody reads would block for ever."""
+STOPPING = "Stopping: waiting for the batches in flight, {most_s:g} s at most. Press Ctrl-C again to end at once."
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -110,12 +111,14 @@ def keep_outcome(code: int, leave: Callable[[], None] = lambda: None, *, asked_b
 
 
 @contextmanager
-def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
+def stop_on_signal(
+    stop: Callable[[str], None], leave: Callable[[], None], sentence: str | None = None
+) -> Iterator[None]:
     """While inside, the first signal calls ``stop(reason)`` in the running loop. The second calls ``leave`` and ends the process.
 
     The ledger is durable at every moment, so ending at once loses nothing. Even if something hangs (a name look-up, a disk, a pipe
     that nobody reads), the process ends at most `ENDING_S_MAX` seconds after the longest drain. Afterwards signals do not change
-    the exit code (see `keep_outcome`).
+    the exit code (see `keep_outcome`). ``sentence`` is what the first signal prints, if it is not a run that stops.
     """
     import asyncio  # not needed to answer --help
 
@@ -125,7 +128,7 @@ def stop_on_signal(stop: Callable[[str], None], leave: Callable[[], None]) -> It
     received: list[int] = []
 
     def stop_in_order(name: str) -> None:
-        tell("Stopping: waiting for the batches in flight. Press Ctrl-C again to end at once.")
+        tell(sentence or STOPPING.format(most_s=DRAIN_S_MAX))
         stop(f"{name} was received")
 
     def on_signal(number: int, _: FrameType | None) -> None:

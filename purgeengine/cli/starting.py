@@ -1,20 +1,22 @@
-"""Runs a purge for the command line: with its progress, signals, prompts, log and summary."""
+"""Runs a purge for the command line: with its progress, signals, prompts, log, summary and next command."""
 
 from __future__ import annotations
 
 import sys
 from functools import partial
+from pathlib import Path
 
 from purgeengine.cli.confirmation import confirm
+from purgeengine.cli.inputs import STANDARD_INPUT
 from purgeengine.cli.login_guard import forbid_core_dumps
 from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.reading_progress import reading_progress
-from purgeengine.cli.signals import keep_outcome, leave_on_signal, stop_on_signal
-from purgeengine.cli.terminal import tell_aside
+from purgeengine.cli.signals import keep_outcome, leave_on_signal, stop_on_signal, tell
+from purgeengine.cli.terminal import can_ask, tell_aside
 from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.progress import Display
 from purgeengine.jobs.purge_request import PurgeRequest
-from purgeengine.jobs.request_input import Opener
+from purgeengine.jobs.request_input import Opener, paths_of
 
 
 def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener) -> int:
@@ -23,35 +25,66 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
     If ``open_input`` returns None, the ledger is resumed without its input.
     """
     from purgeengine import logs
+    from purgeengine.cli.next_command import next_step
     from purgeengine.cli.output.summary_text import show_summary
     from purgeengine.cli.standard_streams import to_whoever_reads
     from purgeengine.jobs.purge import log_doubt, log_end
     from purgeengine.jobs.purge_steps import purge
 
-    logs.configure_logs(output.log_format, quiet=output.quiet, verbose=output.verbose)
+    set_up_logs(request, output)
     forbid_core_dumps()
     callbacks = Callbacks(
         confirm=confirm,
+        wants_tenant_name=can_ask,
         tell=None if output.quiet else tell_aside,
         tell_sign_in=tell_aside,
         tell_reading=tell_aside,
-        on_reading=reading_progress(quiet=output.quiet),
+        on_reading=reading_progress(quiet=output.quiet, as_events=output.log_format == "json"),
         display=partial(a_display_of_a_run, output),
         signing_in=leave_on_signal,
         stopping=stop_on_signal,
         on_outcome=keep_outcome,
     )
-    summary = purge(request, callbacks, open_input)
-    if not _is_told_on_screen(output):
-        log_doubt(summary)
-    log_end(summary)
+    try:
+        summary = purge(request, callbacks, open_input)
+        if not _is_told_on_screen(output):
+            log_doubt(summary)
+        logs.tell_counts()
+        log_end(summary)
+    finally:
+        logs.close_file()
     with to_whoever_reads():
-        show_summary(summary, as_json=output.as_json)
+        step = None if output.as_json else next_step(summary, request)
+        show_summary(summary, as_json=output.as_json, step=step)
     if summary.stopped and output.as_json and output.quiet and output.log_format == "console":
-        tell_aside(
-            f"purgeengine: {summary.stopped}"
-        )  # a log that is not quiet has said so; one of JSON holds only JSON
+        # A log that is not quiet has said so, and one of JSON holds only JSON.
+        tell_aside(f"purgeengine: {summary.stopped}")
     return summary.exit_code
+
+
+def set_up_logs(request: PurgeRequest, output: OutputOptions) -> None:
+    """Set up the log. At a terminal a person reads sentences, and only those that they must know.
+
+    Raises `UsageProblem` if the log file is something else than a log.
+    """
+    from purgeengine import logs
+    from purgeengine.cli.output.notices import Notices
+    from purgeengine.log_file import LogFile, refuse_unsuitable
+
+    file = None
+    if output.log_file is not None:
+        ledgers = [Path(folder) for folder in (request.ledger, request.retry_of) if folder is not None]
+        inputs = [Path(path) for path in paths_of(request) or () if path != STANDARD_INPUT]
+        refuse_unsuitable(output.log_file, ledgers, inputs)
+        file = LogFile(output.log_file, tell)
+    is_read_live = sys.stderr.isatty() and output.log_format == "console" and not output.verbose
+    logs.configure_logs(
+        output.log_format,
+        quiet=output.quiet,
+        verbose=output.verbose,
+        file=file,
+        sentences=Notices().sentence if is_read_live else None,
+    )
 
 
 def a_display_of_a_run(output: OutputOptions) -> Display:

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from purgeengine.cli.output.fitted_text import fitted
+from purgeengine.cli.output.transient_line import clear_transient
+
 LINE_LENGTH_MAX = 100
 """Most characters read of an answer: more than any number of rows has."""
 
@@ -16,7 +19,8 @@ def tell_aside(sentence: str) -> None:
     """Print a sentence on standard error, so that it does not mix with a result on standard output."""
     import click
 
-    click.echo(sentence, err=True)
+    clear_transient()
+    click.echo(fitted(sentence, sys.stderr), err=True)
 
 
 def ask(text: str, question: str) -> str | None:
@@ -25,17 +29,24 @@ def ask(text: str, question: str) -> str | None:
     It uses the controlling terminal, even if standard input, output and error all go elsewhere. A process in the background cannot
     ask either, because reading from the terminal would stop it.
     """
+    clear_transient()
     with _opened_terminal() as terminal:
         if terminal is None:
             return None
         keyboard, screen = terminal
-        screen.write(f"{text}\n{question}: ")
+        screen.write(fitted(f"{text}\n{question}: ", screen))
         screen.flush()
         typed = keyboard.readline(LINE_LENGTH_MAX)
         if not typed.endswith("\n"):  # the end of the input, with nothing that moved the cursor
             screen.write("\n")
             screen.flush()
         return typed.strip()
+
+
+def can_ask() -> bool:
+    """Return whether there is a terminal at which a question can be asked now."""
+    with _opened_terminal() as terminal:
+        return terminal is not None
 
 
 @contextmanager

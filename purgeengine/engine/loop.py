@@ -133,6 +133,11 @@ class Engine:
             self._report(StopRequested())
 
     @property
+    def drain_left_s(self) -> float | None:
+        """Seconds for which a run that stops still waits for answers, at most. None while it does not stop."""
+        return None if self._drain_until is None else max(0.0, self._drain_until - self._clock.monotonic())
+
+    @property
     def claims(self) -> str:
         """The claims challenge of the token that Graph refused before it halted the run, as JSON (continuous access evaluation).
 

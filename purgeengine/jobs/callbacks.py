@@ -108,6 +108,8 @@ class Callbacks:
 
     confirm: Callable[[PurgePreview], bool] | None = None
     """Called before anything is sent, unless the request has ``yes=True``. It may raise a `PurgeEngineError`."""
+    wants_tenant_name: Callable[[], bool] = lambda: False
+    """Called before ``confirm``. If it returns True, Graph is asked for the name of the tenant, for `PurgePreview.tenant_name`."""
     tell: Callable[[str], None] | None = None
     """Called with sentences for people during the steps before sending. None drops them."""
     tell_sign_in: Callable[[str], None] | None = None

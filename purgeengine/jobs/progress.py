@@ -25,8 +25,14 @@ class RunProgress:
     """The figures of a run, read live. The estimate of the end is made at most once in `LOOK_EVERY_S` seconds."""
 
     def __init__(
-        self, tally: Tally, scheduler: Scheduler, hours: Hours | None = None, clock: Clock | None = None
+        self,
+        tally: Tally,
+        scheduler: Scheduler,
+        hours: Hours | None = None,
+        clock: Clock | None = None,
+        drain_left_s: Callable[[], float | None] = lambda: None,
     ) -> None:
+        """``drain_left_s`` returns for how many seconds a run that stops still waits for answers; None while it does not stop."""
         self.tally = tally
         self.scheduler = scheduler
         self._hours = hours
@@ -34,11 +40,17 @@ class RunProgress:
         self._started = self._clock.monotonic()
         self._looked_at = -inf
         self._ends_at: float | None = None
+        self._drain_left_s = drain_left_s
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the start."""
         return self._clock.monotonic() - self._started
+
+    @property
+    def stops_within_s(self) -> float | None:
+        """Seconds for which a run that stops still waits for answers, at most. None while it does not stop."""
+        return self._drain_left_s()
 
     @property
     def rate(self) -> float:
@@ -106,9 +118,11 @@ class Progress:
 
 
 class Display(Protocol):
-    """Shows the figures of a run until it is closed. ``every_s`` is the time between two redraws, in seconds."""
+    """Shows the figures of a run until it is closed."""
 
-    every_s: float
+    @property
+    def every_s(self) -> float:
+        """Seconds until the next redraw."""
 
     def show(self, standing: RunProgress) -> None:
         """Draw the figures anew."""

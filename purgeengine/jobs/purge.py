@@ -177,7 +177,10 @@ class Purge:
         """Run the engine with the display and what may stop it. Return the error that ended it early, or None."""
         try:
             with self.stopping(engine.stop, self.display.close):
-                async with shown(self.display, RunProgress(tally, engine.scheduler, self.hours)):
+                async with shown(
+                    self.display,
+                    RunProgress(tally, engine.scheduler, self.hours, drain_left_s=lambda: engine.drain_left_s),
+                ):
                     await engine.run()
         except PurgeEngineError as error:
             return error
@@ -194,6 +197,8 @@ class Purge:
         review = self.ledger.review(MAILBOXES_TOLD)
         counts = review.counts
         unfinished = counts.waiting + counts.in_doubt
+        if not unfinished and isinstance(error, RunStopped):
+            error = None  # every row had ended before the stop, so that nothing is left to resume
         return Summary(
             ledger=well_formed(str(self.ledger.folder)),
             rows=counts.rows,

@@ -53,6 +53,8 @@ class PurgePreview:
     """The operation on each contact."""
     tenant_id: str = ""
     """The id of the tenant. Empty before signing in, as in `plan`."""
+    tenant_name: str = ""
+    """The name of the tenant. Empty if the app may not read it, and if nobody asked for it: only the command line does."""
     refused: str | None = None
     """Why the request's limits and filters would refuse the purge, as a sentence. None if they allow it. Only `plan` fills it."""
     warnings: Sequence[str] = ()

@@ -25,7 +25,7 @@ from purgeengine.jobs.progress import Silence
 from purgeengine.jobs.purge import Purge
 from purgeengine.jobs.purge_preview import PurgePreview, preview_of_open_ledger
 from purgeengine.jobs.reads.preflight import Finding, Level, about_cloud, about_names, tell_of_token, warn
-from purgeengine.jobs.reads.probe import REQUESTS_MAX, look_first
+from purgeengine.jobs.reads.probe import REQUESTS_MAX, look_first, name_of_tenant
 from purgeengine.jobs.reads.resolve_users import resolver
 from purgeengine.jobs.request_input import Opener, opened_for, opening, refuse_reading_in_part
 from purgeengine.jobs.sign_in import sign_in, tokens_of
@@ -104,7 +104,7 @@ class _Steps:
                 if request.probe:
                     self._look_first(ledger, tokens, endpoint)
                     limits = replace(limits, mailbox_requests=max(1, limits.mailbox_requests - REQUESTS_MAX))
-                self._confirm(preview)
+                self._confirm(preview, ledger, tokens, endpoint)
             callbacks.check_stop()
             ledger.leave_out(self.user_filter, round(time.time() * 1000))
             run = Purge(
@@ -134,6 +134,7 @@ class _Steps:
         resolve = None
         if request.resolve_users:
             resolve = resolver(tokens, endpoint, quiet=tell is None, tell=tell or _nobody)
+        resumed = state_of(request.folder) is FolderState.STAGED
         started = time.monotonic()
         with Ledger.open(
             request.folder,
@@ -147,7 +148,12 @@ class _Steps:
         ) as ledger:
             counts, took_s = ledger.counts(), time.monotonic() - started
             logs.get_logger().info(
-                logs.LEDGER_OPENED, rows=counts.rows, waiting=counts.waiting, seconds=round(took_s, 2)
+                logs.LEDGER_OPENED,
+                rows=counts.rows,
+                settled=sum(counts.outcomes.values()),
+                waiting=counts.waiting,
+                resumed=resumed,
+                seconds=round(took_s, 2),
             )
             yield ledger
 
@@ -178,10 +184,12 @@ class _Steps:
         assert request.probe is not None, "the caller has checked it"
         look_first(ledger, tokens, endpoint, request.probe, request.seed, quiet=tell is None, tell=tell or _nobody)
 
-    def _confirm(self, preview: PurgePreview) -> None:
+    def _confirm(self, preview: PurgePreview, ledger: Ledger, tokens: AccessTokens, endpoint: GraphEndpoint) -> None:
         confirm = self.callbacks.confirm
         if self.request.yes or confirm is None:
             return
+        if self.callbacks.wants_tenant_name():
+            preview = replace(preview, tenant_name=name_of_tenant(ledger, tokens, endpoint))
         if not confirm(preview):
             raise RunStopped(f"The purge was not confirmed, so nothing was sent. To be asked again, {AGAIN}.")
 

@@ -14,6 +14,7 @@ from purgeengine.json_output.run import DemoOutput, RunOutput
 from purgeengine.json_output.settings import SettingsOutput
 from purgeengine.json_output.simulate import SimulateOutput
 from purgeengine.json_output.status import StatusOutput
+from purgeengine.json_output.version import VersionOutput
 
 OUTPUTS: dict[str, tuple[type[Struct], ...]] = {
     "plan": (PlanOutput, Failed),
@@ -26,6 +27,7 @@ OUTPUTS: dict[str, tuple[type[Struct], ...]] = {
     "simulate": (SimulateOutput, Failed),
     "config show": (SettingsOutput, Failed),
     "demo": (DemoOutput, Failed),
+    "version": (VersionOutput, Failed),
 }
 """The objects that a command may print, by its name."""
 LOG = "log"

@@ -133,9 +133,9 @@ def test_without_a_terminal_and_without_yes_nothing_is_sent(bench: Bench) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
-@pytest.mark.parametrize(("typed", "code", "purged"), [("10", 0, 10), ("9", 4, 0), ("", 4, 0)])
+@pytest.mark.parametrize(("typed", "code", "purged"), [("10", 0, 10), ("9\n10", 0, 10), ("9\n8\n7", 2, 0), ("", 4, 0)])
 def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed: str, code: int, purged: int) -> None:
-    """On a terminal the number of contacts must be typed: the right one starts the run, and anything else sends nothing."""
+    """On a terminal the number of contacts must be typed. A wrong one is asked for again, and nothing typed stops the run."""
     import pty
 
     arguments = [argument for argument in bench.run_arguments() if argument != "--yes"]
@@ -148,7 +148,7 @@ def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed:
         keyboard.write(f"{typed}\n".encode())
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "10 contacts in 2 mailboxes of tenant 5157a1ed-0000-4000-8000-000000000001" in err
+    assert "10 contacts in 2 mailboxes of tenant Simulated tenant (5157a1ed-0000-4000-8000-000000000001)." in err
     assert bench.server.tenant.counters.purged == purged
     found = json.loads(out)
     assert (found["exit_code"], found.get("outcomes", {"purged": 0})["purged"]) == (code, purged)

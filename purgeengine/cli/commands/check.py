@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
 from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import deletion_options, input_arguments
 from purgeengine.cli.options.request_options import request_from
+from purgeengine.cli.output.fitted_text import fitted
 from purgeengine.core.graph.operations import Action, IdType
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
@@ -45,7 +49,7 @@ Exit codes: 0 no problem, or warnings without --strict; 1 warnings with --strict
 none of the mailboxes looked at; 3 no token, or Graph refused the app; 4 Graph cannot be reached."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @partial(input_arguments, required=False)
 @click.option(
     "--probe",
@@ -69,7 +73,9 @@ def check(**options: Any) -> int:
         )
     request = request_from(options, time.time())
     deletion = request.deletion()
-    report = Report(request.endpoint(), deletion.action, deletion.id_type)
+    report = Report(
+        request.endpoint(), deletion.action, deletion.id_type, _nothing if options["as_json"] else print_now
+    )
     logs.configure_logs(quiet=True)
     try:
         items = _sampled(request, report)
@@ -79,7 +85,10 @@ def check(**options: Any) -> int:
         if error.exit_code == UsageProblem.exit_code and not report.probed:
             raise
         report.failed(error)
-    report.show(as_json=options["as_json"], strict=options["strict"])
+    if options["as_json"]:
+        print_output(report.output(strict=options["strict"]))
+        if report.error is not None:
+            click.echo(f"purgeengine: {report.error}", err=True)
     return report.exit_code(strict=options["strict"])
 
 
@@ -96,13 +105,23 @@ def _sampled(request: PurgeRequest, report: Report) -> list[Any]:
     return items
 
 
+def print_now(line: str) -> None:
+    """Print a line on standard output at once, also into a pipe: a check may wait for seconds after it."""
+    click.echo(fitted(line, sys.stdout, indent=11))
+
+
+def _nothing(line: str) -> None:
+    """Print nothing: the JSON at the end has everything."""
+
+
 @dataclass
 class Report:
-    """Collects the findings of the checks, and prints them."""
+    """Collects the findings of the checks. ``tell`` is called with each line for people as soon as it is known."""
 
     endpoint: GraphEndpoint
     action: Action
     id_type: IdType
+    tell: Callable[[str], None]
     findings: list[Finding] = field(default_factory=list)
     identity: Identity | None = None
     app_name: str = ""
@@ -114,6 +133,12 @@ class Report:
     error: PurgeEngineError | None = None
     reading: dict[str, Any] | None = None
 
+    def add(self, *findings: Finding) -> None:
+        """Add findings, and tell them."""
+        for finding in findings:
+            self.findings.append(finding)
+            self.tell(f"{finding.level:<9}  {finding.topic}: {printable(finding.text, 2_000)}")
+
     def seen(self, source: Source) -> None:
         """Add what was read from an input, and warnings about it."""
         self.reading, look = source.reading(), source.look
@@ -123,14 +148,14 @@ class Report:
             if look.first_invalid is not None:
                 number, line, reason = look.first_invalid
                 text += f" Line {line:,} of {printable(source.files[number].name)}: {reason}. plan shows every reason."
-            self.findings.append(Finding(Level.WARNING, "input", text))
+            self.add(Finding(Level.WARNING, "input", text))
         elif look.valid_rows < look.rows:
             invalid = look.rows - look.valid_rows
             are = "is" if invalid == 1 else "are"
             text = f"{invalid:,} of {look.rows:,} rows {are} invalid, and {are} never sent; plan shows why."
-            self.findings.append(Finding(Level.NOTE, "input", text))
-        self.findings += [Finding(Level.OK, "input", line) for line in lines_of(self.reading)]
-        self.findings += [Finding(Level.WARNING, "input", line) for line in warnings_of(self.reading)]
+            self.add(Finding(Level.NOTE, "input", text))
+        self.add(*(Finding(Level.OK, "input", line) for line in lines_of(self.reading)))
+        self.add(*(Finding(Level.WARNING, "input", line) for line in warnings_of(self.reading)))
 
     def sign_in(self) -> AccessTokens:
         """Obtain a token, and add what it says. Raises `TokenError`."""
@@ -140,19 +165,20 @@ class Report:
         from purgeengine.engine.event_loop import run_loop
         from purgeengine.jobs.reads.preflight import about_clock, about_cloud, about_token
 
-        self.findings.append(about_cloud(self.endpoint, self.action))
+        self.add(about_cloud(self.endpoint, self.action))
         clock = SystemClock()
         started = clock.monotonic()
         tokens, self.identity = connect(self.endpoint)
         took_ms = 1000 * (clock.monotonic() - started)
         because = f", because {self.identity.chosen_because}" if self.identity.chosen_because else ""
         text = f"Signed in ({self.identity.method}{because}) within {took_ms:.0f} ms."
-        self.findings.append(Finding(Level.OK, "login", text))
+        self.add(Finding(Level.OK, "login", text))
         if self.identity.clock_skew_s is not None:
-            self.findings.append(about_clock(self.identity.clock_skew_s, "the login"))
+            self.add(about_clock(self.identity.clock_skew_s, "the login"))
         claims = claims_of(run_loop(tokens.token()))
         self.app_name = printable(claims.get("app_displayname"), 200)
-        self.findings += about_token(self.identity, claims, self.endpoint, clock.utc())
+        self._tell_identity()
+        self.add(*about_token(self.identity, claims, self.endpoint, clock.utc()))
         return tokens
 
     async def ask_graph(self, tokens: AccessTokens, items: list[Any]) -> None:
@@ -172,22 +198,27 @@ class Report:
             self.proxy = _proxy(self.endpoint)
             via = f", through the proxy {self.proxy}" if self.proxy else ""
             took_ms = 1000 * (self.latency_s or 0.0)
-            self.findings.append(Finding(Level.OK, "graph", f"Graph answered within {took_ms:.0f} ms{via}."))
-            self.findings.append(about_clock(self.skew_s))
+            self.add(Finding(Level.OK, "graph", f"Graph answered within {took_ms:.0f} ms{via}."))
+            if self.tenant_name:
+                self.tell(f"tenant     {printable(self.tenant_name, 200)} ({tokens.describe().tenant_id})")
+            self.add(about_clock(self.skew_s))
             if not items:
                 return
             self.probed = await probe(session, items, self.id_type)
+        for mailbox in self.probed:
+            said = " ".join(str(part) for part in (mailbox.reply.status or "", mailbox.reply.code) if part)
+            self.tell(f"  {printable(mailbox.user)}: {mailbox.standing.title} ({said})")
         error = refusal(self.probed)
         if error is not None:
             raise error
         for standing, sentence in conclusions(self.probed):
             level = Level.OK if standing is Standing.FINE else Level.WARNING
-            self.findings.append(Finding(level, "probe", sentence))
+            self.add(Finding(level, "probe", sentence))
 
     def failed(self, error: PurgeEngineError) -> None:
         """Add the error that ended the checks."""
         self.error = error
-        self.findings.append(
+        self.add(
             Finding(Level.FAILED, "probe" if self.probed else "token" if error.exit_code == 3 else "graph", str(error))
         )
 
@@ -197,26 +228,20 @@ class Report:
             return self.error.exit_code
         return int(strict and any(finding.level is Level.WARNING for finding in self.findings))
 
-    def show(self, *, as_json: bool, strict: bool) -> None:
-        """Print the findings on stdout, as text or as JSON."""
-        if as_json:
-            print_output(self.output(strict=strict))
-            if self.error is not None:
-                click.echo(f"purgeengine: {self.error}", err=True)
-            return
-        if self.identity is not None:
-            named = f"{self.tenant_name} ({self.identity.tenant_id})" if self.tenant_name else self.identity.tenant_id
-            app = f"{self.app_name} ({self.identity.client_id})" if self.app_name else self.identity.client_id
-            click.echo(f"tenant     {printable(named)}\napp        {printable(app)}\nsigned in  {self.identity.method}")
-            for title, said in (("user", self.identity.user), ("with", self.identity.credential)):
-                if said:
-                    click.echo(f"{title:<9}  {printable(said, 500)}")
-            click.echo(f"roles      {', '.join(self.identity.roles) or 'none in the token'}")
-        for finding in self.findings:
-            click.echo(f"{finding.level:<9}  {finding.topic}: {printable(finding.text, 2_000)}")
-        for mailbox in self.probed:
-            said = " ".join(str(part) for part in (mailbox.reply.status or "", mailbox.reply.code) if part)
-            click.echo(f"  {printable(mailbox.user)}: {mailbox.standing.title} ({said})")
+    def _tell_identity(self) -> None:
+        """Tell who has signed in."""
+        assert self.identity is not None, "the caller has signed in"
+        app = f"{self.app_name} ({self.identity.client_id})" if self.app_name else self.identity.client_id
+        for title, said in (
+            ("tenant", self.identity.tenant_id),
+            ("app", app),
+            ("signed in", self.identity.method),
+            ("user", self.identity.user),
+            ("with", self.identity.credential),
+            ("roles", ", ".join(self.identity.roles) or "none in the token"),
+        ):
+            if said:
+                self.tell(f"{title:<9}  {printable(said, 2_000)}")
 
     def output(self, *, strict: bool) -> CheckOutput:
         """Return the object for ``--json``. What was not found out is null or empty."""

@@ -9,6 +9,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.setting_names import PROTECTED_NAMES, key_of, variable_of
@@ -31,7 +32,7 @@ def config() -> None:
     """Show the settings in effect. Options overrule the environment, which overrules the file, which overrules the defaults."""
 
 
-@config.command(epilog=EPILOG, context_settings={"ignore_unknown_options": True})
+@config.command(cls=GroupedCommand, epilog=EPILOG, context_settings={"ignore_unknown_options": True})
 @click.option("--config", "file", metavar="FILE", help="Read this file instead of the usual one.")
 @json_option()
 @click.argument("command_name", metavar="[COMMAND]", default="run")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.request_options import OutputOptions
@@ -38,7 +39,7 @@ Examples:
   purgeengine demo --ledger ./demo-ledger      (keep the ledger, then: purgeengine status ./demo-ledger)"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.option("--ledger", "ledger_folder", type=click.Path(), metavar="DIR", help="Keep the ledger in this folder.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the faults. Another seed gives others.")
 @json_option("Print the summary as one JSON object on stdout; see docs/json.md.")

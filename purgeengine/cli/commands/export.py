@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import outcomes_named
@@ -33,7 +34,7 @@ Examples:
   purgeengine run failed.csv --ledger ./second-try"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.argument("out", metavar="OUT", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--only", metavar="OUTCOME,...", help="Write only rows with these outcomes.")

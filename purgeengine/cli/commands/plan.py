@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
 from purgeengine.cli.json_text import print_output
 from purgeengine.cli.options.json_option import json_option
@@ -14,6 +15,7 @@ from purgeengine.cli.options.purge_options import input_arguments, limit_options
 from purgeengine.cli.options.request_options import request_from
 from purgeengine.cli.output.preview_text import output_of, show
 from purgeengine.cli.output.reading_progress import reading_progress
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.jobs.purge_preview import preview_of, refusal_of
 
 EPILOG = """\b
@@ -23,7 +25,7 @@ Examples:
   purgeengine plan contacts.parquet --json"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @input_arguments
 @limit_options
 @json_option()
@@ -33,6 +35,7 @@ def plan(**options: Any) -> int:
     with opening(request) as open_input:
         found = preview_of(request, reading_progress(quiet=False), open_input)
     error = refusal_of(found)
+    clear_transient()
     if options["as_json"]:
         print_output(output_of(found, request.limits, dry_run=False, error=error))
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.errors import UsageProblem
@@ -19,7 +20,7 @@ Examples:
   purgeengine report ./cleanup --json"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @click.option(
     "-o",
@@ -42,11 +43,13 @@ def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: in
         raise UsageProblem(f"The name {output} must end in one of {', '.join(ENDINGS)}. Nothing was written.")
 
     from purgeengine.cli.output.reading_progress import reading_progress
+    from purgeengine.cli.output.transient_line import clear_transient
     from purgeengine.edges.ledger import Chain, failures_of
     from purgeengine.edges.report_page import findings_of, write_page
 
     with Chain.open([Path(folder) for folder in folders]) as chain:
         final = chain.final(reading_progress(quiet=quiet, what="the ledger"))
+        clear_transient()
         findings = findings_of(chain, final, failures_of(chain, final), most)
     if output is not None:
         write_page(findings, Path(output))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.purge_options import limit_options, purge_options
@@ -36,7 +37,7 @@ Examples:
 Credentials come from the environment, as for run."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folder", metavar="DIR", type=click.Path())
 @click.option(
     "--only", metavar="OUTCOME,...", help="Retry rows with these outcomes, instead of refused, exhausted and skipped."

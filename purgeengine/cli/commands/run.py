@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
 from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.purge_options import input_arguments, limit_options, purge_options
@@ -28,7 +29,7 @@ AZURE_CLIENT_CERTIFICATE_PATH and AZURE_FEDERATED_TOKEN_FILE; or a ready token i
 Or use --auth managed-identity or device-code. HTTPS_PROXY and NO_PROXY apply. See docs/credentials.md."""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @partial(input_arguments, required=False)
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 @partial(purge_options, ledger_required=False)

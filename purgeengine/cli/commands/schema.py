@@ -6,6 +6,7 @@ from importlib.resources import files
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.core.graph.text import printable
 from purgeengine.errors import UsageProblem
 
@@ -17,7 +18,7 @@ Examples:
   purgeengine schema log                 (a line of --log-format json)"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[COMMAND]")
 def schema(names: tuple[str, ...]) -> int:
     """Print the JSON Schema (2020-12) of what COMMAND prints with --json. Without COMMAND, print the names that have one."""

@@ -170,7 +170,7 @@ async def _serve(
 
     stopped = asyncio.Event()
     async with server:
-        with stop_on_signal(lambda _: stopped.set(), lambda: None):
+        with stop_on_signal(lambda _: stopped.set(), lambda: None, "Stopping the simulated tenant."):
             if as_json:
                 print_output(_output(server, files))
             else:

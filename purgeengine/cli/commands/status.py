@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.json_text import print_output
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.core.graph.text import printable
@@ -21,7 +22,7 @@ Examples:
   purgeengine status ./cleanup ./cleanup-2      (a ledger and its retry, together)"""
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
 @json_option()
 @click.option(

@@ -145,7 +145,13 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
                 show_default=True,
                 help="Form of the log on stderr.",
             ),
-            click.option("--verbose", is_flag=True, help="Log every batch and row."),
+            click.option(
+                "--log-file",
+                type=click.Path(),
+                metavar="FILE",
+                help="Write every event to FILE as well, as lines of JSON. At 10 MiB it becomes FILE.1, up to FILE.5.",
+            ),
+            click.option("--verbose", is_flag=True, help="Log every event, batch and row."),
             click.option("--quiet", is_flag=True, help="Show no progress, and log only warnings."),
         )
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from purgeengine.cli.options.filter_options import excluded_users, only_users, protected_users
@@ -41,11 +42,13 @@ class OutputOptions:
     log_format: Literal["console", "json"] = "console"
     quiet: bool = False
     verbose: bool = False
+    log_file: Path | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> OutputOptions:
         """Make them from the options of `purge_options`."""
-        return cls(options["as_json"], options["log_format"], options["quiet"], options["verbose"])
+        log_file = Path(options["log_file"]) if options["log_file"] else None
+        return cls(options["as_json"], options["log_format"], options["quiet"], options["verbose"], log_file)
 
 
 def request_from(options: Mapping[str, Any], now_utc: float) -> PurgeRequest:

@@ -12,6 +12,7 @@ from purgeengine.cli.json_text import print_output
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.status_json import status_of_chain
 from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
@@ -24,6 +25,7 @@ def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
     """Print the sum of the ledgers. Raises `LedgerMismatch` if they do not belong to one chain."""
     with Chain.open(folders) as chain:
         final = chain.final(reading_progress(quiet=as_json, what="the ledgers"))
+        clear_transient()
         endings = failures_of(chain, final)
         for folder in chain.unnamed:
             click.echo(

@@ -1,102 +1,141 @@
-"""Shows the progress of a run: a live display on a terminal, a line every few seconds elsewhere."""
+"""Shows the progress of a run: a live block on a terminal, a line now and then elsewhere. The log file gets an event as well."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 from purgeengine import logs
+from purgeengine.cli.output.glyphs import glyphs_for
+from purgeengine.cli.output.run_block import (
+    Mood,
+    RunFacts,
+    block_lines,
+    rows_when_wrapped,
+    stopping_words,
+)
+from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
-from purgeengine.words import duration, limits_the_app, number, rate
+from purgeengine.log_outputs import FILE_ONLY
+from purgeengine.words import counted, duration, limits_the_app, number, rate
 
 REFRESH_S = 0.25
 """Seconds between two redraws of a terminal: short enough to look live, at a fraction of a per cent of a core."""
-LINE_EVERY_S = 5.0
-"""Seconds between two lines where there is no terminal."""
+STOPPED = "stopped"
+LINE_EVERY_S = ((60.0, 5.0), (600.0, 15.0), (float("inf"), 60.0))
+"""Seconds between two lines where there is no terminal, by the seconds that the run has taken: a run of ten hours has 650 lines."""
 
 
 def a_display(*, quiet: bool, log_format: str = "console", stream: TextIO | None = None) -> Display:
-    """Return the display for this output: none if quiet, live on a terminal, otherwise lines, or log events for a JSON log."""
+    """Return the display for this output: live on a terminal, otherwise lines, or log events for a JSON log.
+
+    If quiet, it shows nothing, and only a log file gets the events.
+    """
     stream = stream or sys.stderr
     if quiet:
-        return Silence()
-    if stream.isatty():
-        return Live(stream)
+        return FileEvents() if logs.has_file() else Silence()
+    if stream.isatty() and (live := Live.on(stream)) is not None:
+        return live
     return Events() if log_format == "json" else Lines(stream)
 
 
-class Lines:
-    """Writes one plain line every few seconds, for logs and automation."""
+class _Paced:
+    """Knows when the next line is due: often at first, and seldom in a long run."""
 
-    every_s = LINE_EVERY_S
+    def __init__(self) -> None:
+        self._elapsed_s = 0.0
+
+    @property
+    def every_s(self) -> float:
+        """Seconds until the next line."""
+        return next(every_s for until_s, every_s in LINE_EVERY_S if self._elapsed_s < until_s)
+
+    def shown(self, standing: RunProgress) -> None:
+        """Record that a line was due."""
+        self._elapsed_s = standing.elapsed_s
+
+
+class Lines(_Paced):
+    """Writes one plain line now and then, for logs and automation."""
 
     def __init__(self, stream: TextIO) -> None:
+        super().__init__()
         self._stream = stream
+        self._separator = glyphs_for(stream).separator
 
     def show(self, standing: RunProgress) -> None:
         """Write the line."""
+        self.shown(standing)
+        if logs.has_file():
+            log_progress(standing, file_only=True)
         with contextlib.suppress(OSError, ValueError):  # nobody reads any more; the run goes on
-            print(figures(standing), file=self._stream, flush=True)
+            print(figures(standing, self._separator), file=self._stream, flush=True)
 
     def close(self) -> None:
         """Return at once: every line has been written already."""
 
 
-class Events:
-    """Logs an event every few seconds, so that a JSON log holds only JSON."""
+class Events(_Paced):
+    """Logs an event now and then, so that a JSON log holds only JSON."""
 
-    every_s = LINE_EVERY_S
+    file_only = False
 
     def show(self, standing: RunProgress) -> None:
         """Log the event."""
-        tally, scheduler, left_s = standing.tally, standing.scheduler, standing.left_s
-        logs.get_logger().info(
-            logs.RUN_PROGRESSED,
-            settled=tally.settled,
-            rows=tally.rows,
-            outcomes={outcome.value: tally.outcomes[outcome] for outcome in Outcome},
-            items_per_s=round(standing.rate, 1),
-            throttled_mailboxes=scheduler.view.throttled_mailboxes(),
-            blocked_for_s=round(scheduler.view.blocked_for_s, 3),
-            app_limit_per_s=None
-            if scheduler.view.app_limit_per_s is None
-            else round(scheduler.view.app_limit_per_s, 1),
-            held_for_s=None if scheduler.view.held_for_s is None else round(scheduler.view.held_for_s),
-            elapsed_s=round(standing.elapsed_s, 1),
-            left_s=None if left_s is None else round(left_s, 1),
-        )
+        self.shown(standing)
+        log_progress(standing, file_only=self.file_only)
 
     def close(self) -> None:
         """Return at once: every line has been written already."""
 
 
+class FileEvents(Events):
+    """Logs the events to the log file only."""
+
+    file_only = True
+
+
 class Live:
-    """Draws a bar and a line of figures in place, with rich. Log lines are printed above them."""
+    """Draws a block of lines in place, with rich. What else is written to standard error is printed above it."""
 
     every_s = REFRESH_S
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, console: Any = None) -> None:
         from rich.console import Console
         from rich.live import Live as LiveDisplay
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeElapsedColumn
+        from rich.text import Text
 
-        console = Console(file=stream)
-        self._progress = Progress(BarColumn(bar_width=40), TaskProgressColumn(), TimeElapsedColumn(), console=console)
-        self._task = self._progress.add_task("purge", total=None)
-        self._live = LiveDisplay(self._progress, console=console, auto_refresh=False)
+        self._console = console or Console(file=stream, highlight=False)
+        self._glyphs = glyphs_for(stream, legacy_windows=self._console.legacy_windows)
+        self._live = LiveDisplay(
+            Text(""), console=self._console, auto_refresh=False, redirect_stdout=False, vertical_overflow="crop"
+        )
+        clear_transient()
         self._live.start()
         self._open = True
+        self._texts: list[str] = []
+        self._width = self._console.width
+        self._file_event_at = 0.0
+        self._paced = _Paced()
+
+    @classmethod
+    def on(cls, stream: TextIO) -> Live | None:
+        """Return a live display on this terminal. None if the terminal cannot move its cursor (``TERM=dumb``)."""
+        from rich.console import Console
+
+        console = Console(file=stream, highlight=False)
+        return cls(stream, console) if console.is_terminal and not console.is_dumb_terminal else None
 
     def show(self, standing: RunProgress) -> None:
         """Draw the figures anew."""
-        from rich.console import Group
-        from rich.text import Text
-
+        if logs.has_file() and standing.elapsed_s >= self._file_event_at:
+            self._paced.shown(standing)
+            self._file_event_at = standing.elapsed_s + self._paced.every_s
+            log_progress(standing, file_only=True)
         if self._open:
-            self._progress.update(self._task, total=standing.tally.rows, completed=standing.tally.settled)
-            self._live.update(Group(self._progress, Text(figures(standing))), refresh=True)
+            self._draw(facts_of(standing))
 
     def close(self) -> None:
         """Stop drawing and show the cursor again."""
@@ -104,22 +143,117 @@ class Live:
             self._open = False
             self._live.stop()
 
+    def _draw(self, facts: RunFacts) -> None:
+        from rich.text import Text
 
-def figures(standing: RunProgress) -> str:
+        width, height = self._console.size
+        # The last column stays free: after a letter there, terminals differ in where the cursor is.
+        lines = block_lines(facts, width - 1, self._glyphs)[: max(1, height - 1)]
+        self._climb(width)
+        text = Text("\n", no_wrap=True, overflow="crop").join(Text.assemble(*line.pieces) for line in lines)
+        text.no_wrap, text.overflow = True, "crop"
+        self._texts, self._width = [line.text for line in lines], width
+        self._live.update(text, refresh=True)
+
+    def _climb(self, width: int) -> None:
+        """If the terminal became narrower, its lines were wrapped: move up over the rows that rich does not know of."""
+        if width >= self._width or not self._texts:
+            return
+        from rich.control import Control
+        from rich.segment import ControlType
+
+        more = rows_when_wrapped(self._texts, width) - len(self._texts)
+        steps = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)] * more
+        if steps:
+            self._console.control(Control(*steps))
+
+
+def facts_of(standing: RunProgress) -> RunFacts:
+    """Return what the block shows of a run."""
+    tally, view = standing.tally, standing.scheduler.view
+    shown = [f"{number(tally.settled)} of {counted(tally.rows, 'row')}", rate(standing.rate)]
+    notes = waits_of(standing)
+    mood = Mood.WELL
+    if tally.left and view.blocked_for_s >= 1 and view.unanswered:
+        mood = Mood.OUT
+    elif tally.left and notes:
+        mood = Mood.WAITING
+    if tally.left and (stop := stopping_of(standing)) is not None:
+        notes, mood = [stop if stop == STOPPED else f"{stop}. Ctrl-C again ends at once"], Mood.WAITING
+    elif tally.left:
+        shown.append(left_words(standing))
+    counts = [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
+    return RunFacts(tally.settled, tally.rows, shown, counts, [*troubles_of(standing), *notes], mood)
+
+
+def troubles_of(standing: RunProgress) -> list[str]:
+    """Return what is counted of the trouble that a run met. Empty where there was none."""
+    tally, view = standing.tally, standing.scheduler.view
+    parts = []
+    if throttled := view.throttled_mailboxes():
+        parts.append(f"throttled mailboxes {number(throttled)}")
+    if refused := view.throttled:
+        parts.append(f"refused as too fast {number(refused)}")
+    if tally.lost_calls:
+        parts.append(f"lost calls {number(tally.lost_calls)}")
+    if tally.closed_mailboxes:
+        parts.append(f"closed mailboxes {number(tally.closed_mailboxes)}")
+    return parts
+
+
+def waits_of(standing: RunProgress) -> list[str]:
+    """Return what slows down or holds up the whole run. Empty if nothing does."""
+    view = standing.scheduler.view
+    parts = []
+    if (per_s := view.app_limit_per_s) is not None:
+        parts.append(limits_the_app(per_s))
+    if view.blocked_for_s >= 1:
+        why = "before Graph is tried again" if view.unanswered else "as Graph asked"
+        parts.append(f"waiting {duration(view.blocked_for_s)} {why}")
+    if view.held_for_s is not None:
+        parts.append(f"waiting {duration(view.held_for_s)} for the time to send")
+    return parts
+
+
+def left_words(standing: RunProgress) -> str:
+    """Return the time left in words: the one place where a display says it."""
+    left_s = standing.left_s
+    return "--until comes before the end" if left_s is None else f"left about {duration(left_s)}"
+
+
+def stopping_of(standing: RunProgress) -> str | None:
+    """Return what a run that stops waits for, and for how long. None if it does not stop."""
+    left_s, calls = standing.stops_within_s, standing.scheduler.in_flight
+    if left_s is None:
+        return None
+    return stopping_words(calls, left_s) if calls else STOPPED
+
+
+def figures(standing: RunProgress, separator: str = " · ") -> str:
     """Return the figures of a run as one line."""
-    tally, scheduler = standing.tally, standing.scheduler
+    tally = standing.tally
     parts = [f"{number(tally.settled)} of {number(tally.rows)}", rate(standing.rate)]
     parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
-    if throttled := scheduler.view.throttled_mailboxes():
-        parts.append(f"throttled mailboxes {throttled}")
-    if (per_s := scheduler.view.app_limit_per_s) is not None:
-        parts.append(limits_the_app(per_s))
-    if scheduler.view.blocked_for_s >= 1:
-        why = "before Graph is tried again" if scheduler.view.unanswered else "as Graph asked"
-        parts.append(f"waiting {duration(scheduler.view.blocked_for_s)} {why}")
-    if scheduler.view.held_for_s is not None:
-        parts.append(f"waiting {duration(scheduler.view.held_for_s)} for the time to send")
+    parts += [*troubles_of(standing), *waits_of(standing)]
     if tally.left:
-        left_s = standing.left_s
-        parts.append("--until comes before the end" if left_s is None else f"left about {duration(left_s)}")
-    return " · ".join(parts)
+        parts.append(stopping_of(standing) or left_words(standing))
+    return separator.join(parts)
+
+
+def log_progress(standing: RunProgress, *, file_only: bool) -> None:
+    """Log how the run stands, for programs."""
+    tally, view, left_s = standing.tally, standing.scheduler.view, standing.left_s
+    logs.get_logger().info(
+        logs.RUN_PROGRESSED,
+        settled=tally.settled,
+        rows=tally.rows,
+        outcomes={outcome.value: tally.outcomes[outcome] for outcome in Outcome},
+        items_per_s=round(standing.rate, 1),
+        throttled_mailboxes=view.throttled_mailboxes(),
+        blocked_for_s=round(view.blocked_for_s, 3),
+        app_limit_per_s=None if view.app_limit_per_s is None else round(view.app_limit_per_s, 1),
+        held_for_s=None if view.held_for_s is None else round(view.held_for_s),
+        elapsed_s=round(standing.elapsed_s, 1),
+        left_s=None if left_s is None else round(left_s, 1),
+        **({FILE_ONLY: True} if file_only else {}),
+    )

@@ -6,16 +6,17 @@ import sys
 import time
 from collections.abc import Callable
 
+from purgeengine.cli.output.transient_line import show_transient
 from purgeengine.words import number
 
 SILENT_S = 1.0
 """An input that is read within this many seconds shows no progress."""
 
 
-def reading_progress(*, quiet: bool, what: str = "the input") -> Callable[[int], None] | None:
+def reading_progress(*, quiet: bool, what: str = "the input", as_events: bool = False) -> Callable[[int], None] | None:
     """Return a function that shows how many rows have been read: in place on a terminal, otherwise a line every few seconds.
 
-    None if quiet.
+    None if quiet. With ``as_events``, the lines are events of the log, so that a JSON log holds only JSON.
     """
     if quiet:
         return None
@@ -31,6 +32,13 @@ def reading_progress(*, quiet: bool, what: str = "the input") -> Callable[[int],
             return
         told_at = now
         line = f"Reading {what}: {number(rows)} rows"
-        print(f"\r\x1b[K{line}\r" if live else line, end="" if live else "\n", file=stream, flush=True)
+        if live and not as_events:
+            show_transient(line, stream)
+        elif as_events:
+            from purgeengine import logs
+
+            logs.get_logger().info(logs.INPUT_PROGRESSED, rows=rows)
+        else:
+            print(line, file=stream, flush=True)
 
     return tell

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import click
 
 from purgeengine.cli.json_text import print_output, running_command
+from purgeengine.cli.output.fitted_text import fitted
+from purgeengine.cli.output.transient_line import clear_transient
+from purgeengine.core.command_words import resume_command
 from purgeengine.core.forecast.eta import Closeness
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import Absence
-from purgeengine.core.policy.advice import HIDDEN_NAME, advice_lines
+from purgeengine.core.policy.advice import HIDDEN_NAME, NEW_NAME, Advice
 from purgeengine.core.policy.shell import quoted
 from purgeengine.jobs.summary import Summary
 from purgeengine.words import counted, duration, limits_the_app, number, rate, times
@@ -49,35 +54,70 @@ def meaning_of(outcome: Outcome, action: Action) -> str:
     return PURGED_BY[action] if outcome is Outcome.PURGED else MEANINGS[outcome]
 
 
-def show_summary(summary: Summary, *, as_json: bool, kept: bool = True) -> None:
-    """Print the summary on stdout: one JSON object, or a table and, if the ledger is ``kept``, what to do next."""
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What to do after a run: a sentence, and one whole command for it. ``report`` is the command that writes the report."""
+
+    sentence: str
+    command: str
+    report: str
+
+
+def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: NextStep | None = None) -> None:
+    """Print the summary on stdout: one JSON object, or a table and, if the ledger is ``kept``, what to do next.
+
+    ``step`` is printed last. It stands for the commands of the advice that resume or retry the run.
+    """
+    clear_transient()
     if as_json:
         print_output(summary.output(running_command()))
         return
     for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt, summary.action):
         click.echo(line)
     per_s = summary.settled_now / summary.duration_s if summary.duration_s > 0 else 0.0
-    click.echo(
+    _say(
         f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({rate(per_s)}), "
         f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost"
     )
     if summary.app_limit_per_s is not None:
-        click.echo(f"{limits_the_app(summary.app_limit_per_s)}. {APP_LIMIT_MEANS}")
+        _say(f"{limits_the_app(summary.app_limit_per_s)}. {APP_LIMIT_MEANS}")
     if (closeness := summary.closeness) is not None and closeness.least_s >= LEAST_TOLD_S:
-        click.echo(closeness_line(summary, closeness))
+        _say(closeness_line(summary, closeness))
     if summary.stopped:
-        click.echo(summary.stopped, err=True)
+        _say(summary.stopped, err=True)
     for line in absence_lines(summary.absence):
-        click.echo(line)
+        _say(line)
     if not kept:
         return
     click.echo(f"Ledger: {summary.ledger}")
-    if summary.exit_code == 1:
-        folder = quoted(summary.ledger, windows=os.name == "nt") or HIDDEN_NAME
-        click.echo("Some rows did not end well. All about them, row by row:")
-        click.echo(f"  purgeengine report {folder} -o report.html")
-    for line in advice_lines(summary.advice):
-        click.echo(line)
+    if summary.exit_code == 1 and (step is None or step.command != step.report):
+        _say("Some rows did not end well. All about them, row by row:")
+        click.echo(f"  {_report(summary) if step is None else step.report}")
+    for one in summary.advice if step is None else _without_repeats(summary.advice):
+        _say(one.sentence)
+        for command in one.commands:
+            click.echo(f"  {command}")
+    if step is not None:
+        _say(step.sentence)
+        click.echo(f"  {step.command}")
+
+
+def _say(sentence: str, *, err: bool = False) -> None:
+    click.echo(fitted(sentence, sys.stderr if err else sys.stdout), err=err)
+
+
+def _report(summary: Summary) -> str:
+    folder = quoted(summary.ledger, windows=os.name == "nt") or HIDDEN_NAME
+    return f"purgeengine report {folder} -o report.html"
+
+
+def _without_repeats(advice: Sequence[Advice]) -> list[Advice]:
+    """Return the advice without that whose commands resume or retry the run: the next step is the whole one of them."""
+    return [one for one in advice if not any(_resumes_or_retries(command) for command in one.commands)]
+
+
+def _resumes_or_retries(command: str) -> bool:
+    return NEW_NAME in command.split() or command.startswith(resume_command(""))
 
 
 def absence_lines(absence: Absence | None) -> list[str]:

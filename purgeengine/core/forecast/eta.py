@@ -116,7 +116,8 @@ class Eta:
         if unread:
             smallest = min(sizes, default=unread)
             sizes[smallest] += unread // smallest
-            sizes[unread % smallest] += 1
+            if rest := unread % smallest:
+                sizes[rest] += 1
         least = bound_in(sizes, limits, menu)
         calls_again_at, row_s = max(now, calls_again_at), menu.quickest.slot_s
         last_at = max(

@@ -38,6 +38,8 @@ LEDGERS_MAX = 5
 """Ledgers of a chain for which a command is given. A longer chain is rare."""
 HIDDEN_NAME = "LEDGER-FOLDER"
 """Stands for a folder whose name a terminal cannot show."""
+NEW_NAME = "NEW-FOLDER"
+"""Stands for the folder of a ledger that a command will make."""
 
 LEFT_OUT = Remedy(
     f"A filter ({ONLY_USERS}, {EXCLUDE_USERS}, {PROTECTED_USERS}) left these rows out. Nothing needs to be done. To purge these "
@@ -163,7 +165,7 @@ def _retry(situations: Sequence[Situation], windows: bool) -> Advice:
     for number, situation in enumerate(situations, start=1):
         options, more = selection_for(situation.told)
         others += more
-        new = "NEW-FOLDER" if number == 1 else f"NEW-FOLDER-{number}"
+        new = NEW_NAME if number == 1 else f"{NEW_NAME}-{number}"
         commands.append(retry_command(_name(situation, windows), new, options))
     again = f" ({_rows(others)} that will fail again {'is' if others == 1 else 'are'} taken along)" if others else ""
     return Advice(

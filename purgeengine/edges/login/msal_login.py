@@ -45,6 +45,18 @@ _UNKNOWN_NAME = (
     "getaddrinfo",
     "nodename nor servname",
 )
+_CAUSES = {
+    "the connection was refused: nothing listens at that address and port": ("connection refused", "winerror 10061"),
+    "there is no way to its network": (
+        "network is unreachable",
+        "no route to host",
+        "winerror 10051",
+        "winerror 10065",
+    ),
+    "the connection was cut": ("connection reset", "connection aborted", "winerror 10054"),
+    "no TLS connection could be made": ("sslerror", "ssleoferror"),
+}
+"""Causes of a failed connection in words for people, and what the libraries below say of each. No text of theirs is repeated."""
 
 
 def authority_of(authority_url: str, tenant_id: str) -> tuple[Address, str]:
@@ -168,12 +180,12 @@ class MsalLogin:
                 f"The certificate of {self._place} is not trusted. Where a proxy of your own inspects TLS, name its CA's "
                 "certificate with --ca-file." + skew_in_words(self.skew_s)
             )
-        unknown = " (its name could not be resolved)" if any(words in text for words in _UNKNOWN_NAME) else ""
+        because = _cause_in(text)
         proxy, place = self._http.proxy, self._place
         if proxy is not None and isinstance(error, requests.exceptions.ProxyError):
             if refused := _TUNNEL_REFUSED.search(text):
                 return self._refused_by_proxy(proxy, int(refused[1]))
-            return LoginUnavailable(f"the proxy {proxy.url} to {place} could not be reached{unknown}")
+            return LoginUnavailable(f"the proxy {proxy.url} to {place} could not be reached{because}", unreached=True)
         if (
             proxy is not None
             and any(words in text for words in _NOT_HTTP)
@@ -181,15 +193,16 @@ class MsalLogin:
         ):
             return TokenError(f"{not_http(proxy)} Nothing was sent.")
         if isinstance(error, requests.exceptions.Timeout):
-            return LoginUnavailable(
-                f"{place} did not answer in time{f', through the proxy {proxy.url}' if proxy else ''}"
-            )
-        return LoginUnavailable(f"{place} could not be reached{unknown}")
+            via = f", through the proxy {proxy.url}" if proxy else ""
+            return LoginUnavailable(f"{place} did not answer in time{via}", unreached=True)
+        return LoginUnavailable(f"{place} could not be reached{because}", unreached=True)
 
     def _refused_by_proxy(self, proxy: Proxy, status: int) -> LoginUnavailable | TokenError:
         address = self._http.address
         if not is_final(status):
-            return LoginUnavailable(f"the proxy {proxy.url} could not connect to {self._place} (status {status})")
+            return LoginUnavailable(
+                f"the proxy {proxy.url} could not connect to {self._place} (status {status})", unreached=True
+            )
         wants = what_it_wants(proxy, address, self._http.ca_file) if status == 407 else ()
         return TokenError(f"{refusal(proxy, address.host, status, wants)} Nothing was sent.")
 
@@ -240,6 +253,13 @@ class EntraLogin(MsalLogin):
             f"The login at {self.host} answered {said}{failure}. Check --authority and the proxy "
             "settings: something else than Microsoft's login may have answered."
         )
+
+
+def _cause_in(text: str) -> str:
+    """Return the cause of a failed connection in brackets, with a space in front. Empty if the library's words do not tell it."""
+    if any(words in text for words in _UNKNOWN_NAME):
+        return " (its name could not be resolved)"
+    return next((f" ({cause})" for cause, words in _CAUSES.items() if any(word in text for word in words)), "")
 
 
 def _headers_of(answer: requests.Response) -> dict[str, str]:

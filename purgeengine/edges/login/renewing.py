@@ -15,7 +15,7 @@ from typing import Protocol
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
-    retry_if_exception_type,
+    retry_if_exception,
     wait_exponential,
 )
 
@@ -45,12 +45,13 @@ _wait_between_tries = wait_exponential(multiplier=1.0, max=30.0)
 class LoginUnavailable(Exception):
     """The login could not be reached, or was too busy, so another try may help. The text is half a sentence for people.
 
-    ``retry_after_s`` is the wait in seconds that the login asked for, or None.
+    ``retry_after_s`` is the wait in seconds that the login asked for, or None. ``unreached`` is true if no answer came at all.
     """
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after_s: float | None = None, *, unreached: bool = False) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.unreached = unreached
 
 
 class LoginPending(Exception):
@@ -146,12 +147,17 @@ class RenewingTokens:
         self._held: _Held | None = None
         self._renewal: asyncio.Task[str] | None = None
         self._pause_until = 0.0
+        self._hasty = False
         self._heard_at = 0.0
         """When the renewal under way began, or when the login last answered that a person has not signed in yet."""
 
     def __repr__(self) -> str:
         left = f"{self._held.left_s(self._clock):.0f}" if self._held else "none"
         return f"RenewingTokens({self._login.method}, left_s={left})"
+
+    def give_up_unreached(self) -> None:
+        """From now on, a login that cannot be reached is not asked again: a person waits for the answer, and can mend the cause."""
+        self._hasty = True
 
     async def token(self) -> str:
         """Return the current token.
@@ -222,7 +228,7 @@ class RenewingTokens:
             return waited_s + state.upcoming_sleep > patience_s or state.attempt_number >= TRIES_MAX
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(LoginUnavailable),
+            retry=retry_if_exception(self._may_pass),
             wait=self._wait_s,
             stop=patience_ends,
             before_sleep=lambda state: _tell(state, patience_s),
@@ -233,9 +239,8 @@ class RenewingTokens:
             held: _Held = await retrying(self._ask)
         except LoginUnavailable as error:
             asked = f" and asks to wait {error.retry_after_s:g} s" if error.retry_after_s else ""
-            raise TokenError(
-                f"No token was to be had within {patience_s:g} s: {error}{asked}. {self._login.remedy}"
-            ) from error
+            within = "" if not self._may_pass(error) else f" within {patience_s:g} s"
+            raise TokenError(f"No token was to be had{within}: {error}{asked}. {self._login.remedy}") from error
         self._held = held
         self._login.claims = ""  # the login has answered them, and a later token is never older than this one
         return held.issued.token
@@ -248,6 +253,10 @@ class RenewingTokens:
             except LoginPending as pending:
                 await self._sleep(pending.again_after_s)
                 self._heard_at = self._clock.monotonic()
+
+    def _may_pass(self, error: BaseException) -> bool:
+        """Return whether the login is asked again after this error."""
+        return isinstance(error, LoginUnavailable) and not (self._hasty and error.unreached)
 
     def _wait_s(self, state: RetryCallState) -> float:
         """Return the wait that the login asks for, or a growing one, with jitter so that many machines do not return at once."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from purgeengine.core.graph.operations import LIST_CONTACTS, IdType, get_contact
@@ -14,9 +16,10 @@ from purgeengine.core.policy.probing import Probed, Standing, conclusions, probe
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.login import AccessTokens
 from purgeengine.engine.event_loop import run_loop
+from purgeengine.errors import PurgeEngineError
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
-from purgeengine.jobs.reads.preflight import Finding, Level, about_clock, warn
-from purgeengine.jobs.reads.reading import PATIENT, ReadSession, read_session
+from purgeengine.jobs.reads.preflight import Finding, Level, about_clock, organization, warn
+from purgeengine.jobs.reads.reading import HASTY, PATIENT, ReadSession, read_session
 
 if TYPE_CHECKING:
     from purgeengine.edges.ledger import Ledger
@@ -26,6 +29,8 @@ QUESTIONS = 2
 """Reads of each mailbox: its contacts, and the contact of one row."""
 REQUESTS_MAX = QUESTIONS * PATIENT.sends_max
 """Most requests that a probe makes to one mailbox, out of the 10,000 that are allowed in ten minutes."""
+NAME_S_MAX = 5.0
+"""Seconds to wait for the name of the tenant. A person waits for the question, which is understood without the name."""
 
 
 async def probe(session: ReadSession, items: Sequence[Item], id_type: IdType) -> list[Probed]:
@@ -127,3 +132,23 @@ def waits_left(session: ReadSession, items: Mapping[int, Item]) -> list[Entry]:
     if (for_s := session.waits.app_left_s(now)) > 0:
         found.append(RunBlocked(for_s))
     return found
+
+
+def name_of_tenant(ledger: Ledger, tokens: AccessTokens, endpoint: GraphEndpoint) -> str:
+    """Return the tenant's name, or an empty text if it cannot be known within `NAME_S_MAX` seconds: few apps may read it.
+
+    Waits that Graph asks for meanwhile go into the ledger, so that the run keeps them.
+    """
+    name, waits = run_loop(_name(tokens, endpoint))
+    if waits:
+        ledger.write(waits, round(SystemClock().utc() * 1000))
+    return name
+
+
+async def _name(tokens: AccessTokens, endpoint: GraphEndpoint) -> tuple[str, list[Entry]]:
+    async with read_session(tokens, endpoint, HASTY) as session:
+        name = ""
+        with suppress(PurgeEngineError, TimeoutError):  # whatever it is, the run meets it too, and says so
+            async with asyncio.timeout(NAME_S_MAX):
+                name = await organization(session)
+        return name, waits_left(session, {})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from purgeengine.cli.options.request_options import request_from
 from purgeengine.core.graph.operations import Action, Operation, deletion_by
 from purgeengine.core.model import Reply
 from purgeengine.core.policy.probing import Standing, probed, spread
-from purgeengine.edges.login import Identity
+from purgeengine.edges.login import Identity, renewing
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint, refuse_missing_action
 from purgeengine.jobs.reads.preflight import Level, about_clock, about_cloud, about_token
@@ -26,6 +28,7 @@ from purgeengine.sim.tenant_settings import TenantSettings
 from purgeengine.sim.wire.answers import TROUBLES, Trouble
 from tests.support.cli_fixtures import Bench, Row, a_bench, rows_of
 
+module: Any = importlib.import_module("purgeengine.cli.commands.check")  # the package has the command by this name
 QUICK = TenantSettings(latency_median_s=0.01, overhead_s=0.01, latency_s_max=0.5)
 
 
@@ -73,6 +76,48 @@ def test_check_tells_who_asks_and_that_graph_answers(bench: Bench) -> None:
     assert "Simulated tenant" in text
     assert "client secret, because AZURE_CLIENT_SECRET is set" in text
     assert bench.server.tenant.counters.purged == 0
+
+
+def test_each_line_is_told_as_soon_as_it_is_known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found out before the login, and before Graph is asked, stands in the output by then."""
+    told: list[str] = []
+    known: dict[str, list[str]] = {}
+    monkeypatch.setattr(module, "print_now", told.append)
+    sign_in, ask_graph = module.Report.sign_in, module.Report.ask_graph
+
+    def signing_in(report: Any) -> Any:
+        known["login"] = list(told)
+        return sign_in(report)
+
+    def asking(report: Any, *arguments: Any) -> Any:
+        known["graph"] = list(told)
+        return ask_graph(report, *arguments)
+
+    monkeypatch.setattr(module.Report, "sign_in", signing_in)
+    monkeypatch.setattr(module.Report, "ask_graph", asking)
+    assert bench.here("check", str(bench.input), *way_of(bench)).code == 0
+    assert known["login"]
+    assert all(": Columns: " in line for line in known["login"])
+    assert any(line.startswith("app        purgeengine simulation") for line in known["graph"])
+    assert not any("Graph answered" in line for line in known["graph"])
+    assert any("Graph answered" in line for line in told)
+    assert told[-1].startswith("ok         probe: ")
+
+
+def test_a_login_that_nobody_answers_fails_at_once_with_the_cause(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login at a closed port is asked once. The lines before stand, and the last one says what is wrong."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setattr(renewing, "START_PATIENCE_S", 1e9)  # so that it would never end if it tried again
+    said = bench.here("check", *way_of(bench), "--authority", f"https://127.0.0.1:{port}")
+    assert said.code == 3, said.out
+    first, last = said.out.splitlines()
+    assert first.startswith("ok         cloud: ")
+    assert last.startswith(
+        "failed     token: No token was to be had: the login at 127.0.0.1 could not be reached (the connection was "
+    )
 
 
 def test_check_with_an_input_looks_at_its_mailboxes_and_changes_nothing(bench: Bench) -> None:

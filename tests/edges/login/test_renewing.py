@@ -220,6 +220,22 @@ async def test_patience_ends_sooner_at_the_start_than_on_the_way() -> None:
     assert 840.0 < sum(waits) <= 900.0
 
 
+async def test_a_person_who_waits_is_told_at_once_that_the_login_cannot_be_reached() -> None:
+    """For a check, a login that cannot be reached is asked once, and one that is busy is asked again as usual."""
+    login = ScriptedLogin()
+    login.troubles = [LoginUnavailable("the login at x could not be reached", unreached=True)] * 5
+    tokens, waits = some_tokens(login, ManualClock())
+    tokens.give_up_unreached()
+    with pytest.raises(
+        TokenError, match=r"^No token was to be had: the login at x could not be reached\. Check the network"
+    ):
+        await tokens.token()
+    assert (waits, len(login.troubles)) == ([], 4)
+    login.troubles = [LoginUnavailable("the login at x answered 503")]
+    assert await tokens.token() == "t1"
+    assert len(waits) == 1
+
+
 async def test_a_wait_longer_than_patience_is_said_and_not_begun() -> None:
     """A login that asks for a wait beyond the time limit raises `TokenError` at once, and no wait begins."""
     tokens, waits = some_tokens(ScriptedLogin(HOUR_S, LoginUnavailable("busy", 950.0)), ManualClock())
