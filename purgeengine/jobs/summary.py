@@ -15,7 +15,7 @@ from purgeengine.core.policy.absent_rows import Absence
 from purgeengine.core.policy.advice import Advice
 from purgeengine.core.policy.input_words import plain
 from purgeengine.json_output.envelope import Error
-from purgeengine.json_output.run import RunOutput
+from purgeengine.json_output.run_output import RunOutput
 from purgeengine.json_output.shared import Outcomes, next_steps
 
 

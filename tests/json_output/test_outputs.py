@@ -23,7 +23,7 @@ from purgeengine.sim.wire.answers import Trouble
 from tests.cli.commands.test_check import QUICK, a_tenant, way_of
 from tests.cli.test_answers_cli import Graph, commanded, error
 from tests.edges.ledger.outputs.test_chain import chain  # noqa: F401 - a fixture
-from tests.support.cli_fixtures import Bench, Ended, a_bench, rows_of, write_csv
+from tests.support.cli_fixtures import Bench, Ended, Row, a_bench, rows_of, write_csv
 from tests.support.json_judge import check, judged
 from tests.support.json_schemas import events
 
@@ -169,15 +169,16 @@ def test_an_error_is_valid(what: str, finished: Bench, tmp_path: Path) -> None:
 
 def test_a_run_is_valid_however_it_ends(tmp_path: Path) -> None:
     """The summary of a run is valid if all rows are purged, if some are refused, and if it stops: then it says why."""
-    ends = (
-        (None, [], 0, None),
-        (Trouble.DENIED, [], 1, None),
-        (Trouble.DENIED, ["--max-failures", "0"], 4, "stopped"),
+    many = rows_of([20] * 12)
+    ends: tuple[tuple[list[Row], dict[int, Trouble], list[str], int, str | None], ...] = (
+        (ROWS, {}, [], 0, None),
+        (ROWS, {1: Trouble.DENIED}, [], 1, None),
+        (many, {0: Trouble.DENIED}, ["--max-failures", "0", "--connections", "1"], 4, "stopped"),
     )
-    for number, (trouble, options, code, kind) in enumerate(ends):
+    for number, (rows, troubles, options, code, kind) in enumerate(ends):
         folder = tmp_path / str(number)
         folder.mkdir()
-        with a_bench(folder, a_tenant(ROWS, {1: trouble} if trouble else None), ROWS) as bench:
+        with a_bench(folder, a_tenant(rows, troubles), rows) as bench:
             ended = bench.run_here(*options)
         found = told(ended, "run")
         assert ended.code == code, ended.err

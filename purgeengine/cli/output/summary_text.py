@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import click
 
-from purgeengine.cli.json_text import print_output, running_command
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.core.forecast.eta import Closeness
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
