@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import click
 
-from purgeengine.cli.json_text import print_output
 from purgeengine.cli.options.request_options import OutputOptions
+from purgeengine.cli.output.json_printing import print_output
 from purgeengine.cli.output.preview_text import output_of, show
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.transient_line import clear_transient

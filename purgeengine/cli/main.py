@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
-from purgeengine.cli import json_text
+from purgeengine.cli.output import json_printing
 from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.cli.setting_names import SELF_CONTAINED, WITHOUT_SETTINGS
 from purgeengine.cli.settings import attach
@@ -174,7 +174,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     code: int | None = None
     given = list(sys.argv[1:] if arguments is None else arguments)
     command = _named_in(given)
-    json_text.begin(given, command, reads_settings=command not in UNSET)
+    json_printing.begin(given, command, reads_settings=command not in UNSET)
     try:
         answered = cli.main(args=given, prog_name="purgeengine", standalone_mode=False, obj=given)
         code = answered if isinstance(answered, int) else 0
@@ -185,9 +185,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.ClickException as error:
         _name_variable(error)
         if _asks_for_json(error):
-            json_text.ask()
+            json_printing.ask()
         error.show()
-        json_text.print_error(UsageProblem.kind, error.format_message(), UsageProblem.exit_code)
+        json_printing.print_error(UsageProblem.kind, error.format_message(), UsageProblem.exit_code)
         return UsageProblem.exit_code
     except (click.Abort, KeyboardInterrupt):
         if code is not None:  # it had ended
@@ -238,7 +238,7 @@ def _asks_for_json(error: click.ClickException) -> bool:
 def _end(kind: ErrorKind, message: str, exit_code: int) -> int:
     """Tell the error on standard error, and as JSON on standard output if that was asked for. Return the exit code."""
     _say(message)
-    json_text.print_error(kind, message, exit_code)
+    json_printing.print_error(kind, message, exit_code)
     return exit_code
 
 

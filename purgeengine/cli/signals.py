@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from purgeengine.cli import json_text
+from purgeengine.cli.output import json_printing
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -162,7 +162,7 @@ def _leave_at_once(sentence: str, leave: Callable[[], None] = lambda: None, code
         leave()
         tell(sentence)
         if code == LEFT_AT_ONCE:  # otherwise the run is over, and its result is being printed
-            json_text.print_error_at_once(sentence, code)
+            json_printing.print_error_at_once(sentence, code)
     finally:
         os._exit(code)
 

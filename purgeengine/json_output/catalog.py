@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from purgeengine.json_output.check import CheckOutput
+from purgeengine.json_output.check_output import CheckOutput
 from purgeengine.json_output.envelope import Failed
-from purgeengine.json_output.export import ExportOutput
-from purgeengine.json_output.log import LogLine
-from purgeengine.json_output.preview import PlanOutput
-from purgeengine.json_output.report import ReportOutput
-from purgeengine.json_output.run import DemoOutput, RunOutput
-from purgeengine.json_output.settings import SettingsOutput
-from purgeengine.json_output.simulate import SimulateOutput
-from purgeengine.json_output.status import StatusOutput
-from purgeengine.json_output.version import VersionOutput
+from purgeengine.json_output.export_output import ExportOutput
+from purgeengine.json_output.log_line import LogLine
+from purgeengine.json_output.plan_output import PlanOutput
+from purgeengine.json_output.report_output import ReportOutput
+from purgeengine.json_output.run_output import DemoOutput, RunOutput
+from purgeengine.json_output.settings_output import SettingsOutput
+from purgeengine.json_output.simulate_output import SimulateOutput
+from purgeengine.json_output.status_output import StatusOutput
+from purgeengine.json_output.version_output import VersionOutput
 
 OUTPUTS: dict[str, tuple[type[Struct], ...]] = {
     "plan": (PlanOutput, Failed),

@@ -37,7 +37,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**{name: by_name.get(name, 0) for name in cls.__struct_fields__})
 
 
-class NextStep(msgspec.Struct, frozen=True, kw_only=True):
+class AdvisedStep(msgspec.Struct, frozen=True, kw_only=True):
     """What to do next."""
 
     message: str
@@ -46,9 +46,9 @@ class NextStep(msgspec.Struct, frozen=True, kw_only=True):
     """The commands for it, to copy. Words in capitals are to be filled in."""
 
 
-def next_steps(advice: Iterable[tuple[str, Sequence[str]]]) -> list[NextStep]:
+def advised_steps(advice: Iterable[tuple[str, Sequence[str]]]) -> list[AdvisedStep]:
     """Return the steps for this advice: sentences, each with its commands."""
-    return [NextStep(message=sentence, commands=list(commands)) for sentence, commands in advice]
+    return [AdvisedStep(message=sentence, commands=list(commands)) for sentence, commands in advice]
 
 
 class SoughtMailbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,7 +108,7 @@ class ColumnChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The column of the contact ids. Null if there is none."""
 
 
-class LeftAlone(msgspec.Struct, frozen=True, kw_only=True):
+class ShownLeftAlone(msgspec.Struct, frozen=True, kw_only=True):
     """Entries of an input folder that were not read."""
 
     folder: str
@@ -158,7 +158,7 @@ class InputOutput(Output, frozen=True, kw_only=True):
 
     columns: list[ColumnChoice] | None
     """The columns that were taken, for each choice of columns that files have."""
-    left_alone: list[LeftAlone] | None
+    left_alone: list[ShownLeftAlone] | None
     """Entries of input folders that were not read."""
     notes: list[ReadingNote] | None
     """What was mended or passed over."""
@@ -166,7 +166,7 @@ class InputOutput(Output, frozen=True, kw_only=True):
     """Ids that cannot be contact ids."""
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class ShownFailure(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that were refused, exhausted or skipped with the same answer, or that are invalid for the same reason."""
 
     status: int | None
@@ -179,7 +179,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """These rows."""
 
 
-class WorstMailbox(msgspec.Struct, frozen=True, kw_only=True):
+class ShownWorstMailbox(msgspec.Struct, frozen=True, kw_only=True):
     """A mailbox with failed or skipped rows."""
 
     user: str
@@ -198,7 +198,7 @@ class WorstMailbox(msgspec.Struct, frozen=True, kw_only=True):
     """How often the whole mailbox had to wait. Null as for ``rows``."""
 
 
-class MailboxRows(msgspec.Struct, frozen=True, kw_only=True):
+class ShownMailbox(msgspec.Struct, frozen=True, kw_only=True):
     """A mailbox and its number of rows."""
 
     user: str

@@ -18,7 +18,7 @@ from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.outputs.exporting import FORMATS
 from purgeengine.errors import ErrorKind
 from purgeengine.jobs.reads.preflight import Level
-from purgeengine.json_output import catalog, export, shared
+from purgeengine.json_output import catalog, export_output, shared
 from purgeengine.json_output.envelope import WHAT_TO_DO
 from tests.support import json_schemas
 from tests.support.json_schemas import FOLDER, NAMES, PAGE, page, schema_of, text_of
@@ -85,7 +85,7 @@ def test_the_words_in_the_schemas_are_those_of_the_code() -> None:
     """Every list of words in a schema has the words of the enumeration that the code uses."""
     assert list(shared.Outcomes.__struct_fields__) == [outcome.value for outcome in Outcome]
     assert list(get_args(shared.ActionName)) == [action.value for action in Action]
-    assert list(get_args(export.ExportFormat)) == list(FORMATS.values())
+    assert list(get_args(export_output.ExportFormat)) == list(FORMATS.values())
     assert list(WHAT_TO_DO) == list(get_args(ErrorKind))
     found = definitions()
     (decides, _) = found["PlanOutput"]["properties"]["decides"]["anyOf"]

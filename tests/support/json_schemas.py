@@ -22,7 +22,7 @@ from purgeengine import errors, logs
 from purgeengine.errors import PurgeEngineError
 from purgeengine.json_output import catalog
 from purgeengine.json_output.envelope import WHAT_TO_DO, Failed, Output
-from purgeengine.json_output.log import LogLine
+from purgeengine.json_output.log_line import LogLine
 from purgeengine.json_output.shared import InputOutput
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,12 @@ import click
 
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import deletion_options, input_arguments
 from purgeengine.cli.options.request_options import request_from
 from purgeengine.cli.output.fitted_text import fitted
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.core.graph.operations import Action, IdType
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
@@ -26,7 +26,7 @@ from purgeengine.errors import PurgeEngineError, UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.purge_request import PROBES_MAX, PurgeRequest
 from purgeengine.jobs.reads.preflight import Finding, Level
-from purgeengine.json_output.check import CheckFinding, CheckOutput, ProbedMailbox
+from purgeengine.json_output.check_output import CheckFinding, CheckOutput, ProbedMailbox
 from purgeengine.json_output.envelope import Error
 from purgeengine.words import utc_text
 

@@ -10,14 +10,14 @@ import msgspec
 from click.core import ParameterSource
 
 from purgeengine.cli.help_groups import GroupedCommand
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.setting_names import PROTECTED_NAMES, key_of, variable_of
 from purgeengine.cli.settings import loaded
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.guard_rails import protected_by_environment
-from purgeengine.json_output.settings import SettingsOutput, ShownSetting
+from purgeengine.json_output.settings_output import SettingsOutput, ShownSetting
 from purgeengine.logs import without_secrets
 
 EPILOG = """\b

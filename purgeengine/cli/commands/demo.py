@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.request_options import OutputOptions
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.signals import keep_outcome, stop_on_signal
 from purgeengine.cli.starting import a_display_of_a_run
@@ -60,7 +60,7 @@ def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, as_json:
     from purgeengine.cli.output.summary_text import show_summary
     from purgeengine.edges.source import open_source
     from purgeengine.jobs.purge_steps import purge
-    from purgeengine.json_output.run import DemoOutput
+    from purgeengine.json_output.run_output import DemoOutput
     from purgeengine.sim.server.background_server import in_background
     from purgeengine.sim.server.http_server import SimulatedTenant
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import outcomes_named
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.core.graph.text import well_formed
 from purgeengine.errors import UsageProblem
-from purgeengine.json_output.export import ExportFormat, ExportOutput
+from purgeengine.json_output.export_output import ExportFormat, ExportOutput
 from purgeengine.json_output.shared import Outcomes
 from purgeengine.words import counted
 

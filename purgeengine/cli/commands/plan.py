@@ -9,10 +9,10 @@ import click
 
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
-from purgeengine.cli.json_text import print_output
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import input_arguments, limit_options
 from purgeengine.cli.options.request_options import request_from
+from purgeengine.cli.output.json_printing import print_output
 from purgeengine.cli.output.preview_text import output_of, show
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.transient_line import clear_transient

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.errors import UsageProblem
 
 ENDINGS = (".html", ".htm")
@@ -55,7 +55,7 @@ def report(folders: tuple[str, ...], output: str | None, as_json: bool, most: in
         write_page(findings, Path(output))
         click.echo(f"Report written to {output}", err=True)
     if as_json:
-        from purgeengine.edges.report_page.report_output import report_output
+        from purgeengine.edges.report_page.report_json import report_output
 
         print_output(report_output(findings, running_command()))
     return 0

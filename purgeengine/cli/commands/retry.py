@@ -12,10 +12,10 @@ import click
 from click.core import ParameterSource
 
 from purgeengine.cli.help_groups import GroupedCommand
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.purge_options import limit_options, purge_options
 from purgeengine.cli.options.request_options import OutputOptions, request_from
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.core.model import WORTH_RETRYING, Outcome
 from purgeengine.core.policy.absent_rows import MAILBOXES_SHOWN
 from purgeengine.words import counted, number

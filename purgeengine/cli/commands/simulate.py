@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.errors import UsageProblem
-from purgeengine.json_output.simulate import SimulateOutput
+from purgeengine.json_output.simulate_output import SimulateOutput
 
 if TYPE_CHECKING:
     from purgeengine.sim.login.credential_files import CredentialFiles

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
-from purgeengine.cli.json_text import print_output
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.words import counted, duration, limits_the_app, number, rate

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.version import __version__
 
 DISTRIBUTION = "purgeengine"
@@ -37,7 +37,7 @@ def version(as_json: bool) -> int:
     extras = extras_found()
     libraries = {name: installed for name in TOLD if (installed := _version_of(name)) is not None}
     if as_json:
-        from purgeengine.json_output.version import VersionOutput
+        from purgeengine.json_output.version_output import VersionOutput
 
         print_output(
             VersionOutput(

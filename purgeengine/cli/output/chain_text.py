@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from purgeengine.cli.json_text import print_output
+from purgeengine.cli.output.json_printing import print_output
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.status_json import status_of_chain
 from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines

@@ -10,7 +10,7 @@ import click
 from purgeengine.core.forecast.estimate import Decider, Estimate
 from purgeengine.core.forecast.latency import Latency
 from purgeengine.core.graph.text import printable
-from purgeengine.json_output.preview import DecidingMailbox
+from purgeengine.json_output.plan_output import DecidingMailbox
 from purgeengine.words import counted, duration, number
 
 DECIDING_SHOWN = 5

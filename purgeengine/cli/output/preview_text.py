@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from purgeengine.cli.json_text import running_command
 from purgeengine.cli.output.cost_text import cost_fields, show_cost
+from purgeengine.cli.output.json_printing import running_command
 from purgeengine.core.forecast.estimate import estimate
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
@@ -16,8 +16,8 @@ from purgeengine.core.policy.input_words import lines_of, plain
 from purgeengine.errors import PurgeEngineError
 from purgeengine.jobs.purge_preview import PurgePreview
 from purgeengine.json_output.envelope import Error
-from purgeengine.json_output.preview import InvalidRow, LeftOut, PlanOutput
-from purgeengine.json_output.shared import MailboxRows, Outcomes
+from purgeengine.json_output.plan_output import InvalidRow, LeftOut, PlanOutput
+from purgeengine.json_output.shared import Outcomes, ShownMailbox
 from purgeengine.run_limits import Limits
 from purgeengine.words import counted, number
 
@@ -53,7 +53,7 @@ def output_of(
             LeftOut(code=said.code, message=said.message, rows=rows, mailboxes=preview.mailboxes_left_out[said])
             for said, rows in preview.left_out.items()
         ],
-        largest_mailboxes=[MailboxRows(user=user, rows=rows) for user, rows in preview.largest_mailboxes],
+        largest_mailboxes=[ShownMailbox(user=user, rows=rows) for user, rows in preview.largest_mailboxes],
         warnings=list(purge_preview.warnings),
         **fields,
     )

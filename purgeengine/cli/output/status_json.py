@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from purgeengine.cli.json_text import running_command
+from purgeengine.cli.output.json_printing import running_command
 from purgeengine.core.graph.text import well_formed
 from purgeengine.core.model import WORTH_RETRYING
 from purgeengine.core.policy.absent_rows import Absence
 from purgeengine.core.policy.advice import Advice
 from purgeengine.edges.ledger import Chain, Counts, Failures, Final, LedgerReader, Review
-from purgeengine.json_output.shared import Failure, NothingFound, Outcomes, WorstMailbox, next_steps
-from purgeengine.json_output.status import AppLimit, LedgerShare, StatusOutput
+from purgeengine.json_output.shared import NothingFound, Outcomes, ShownFailure, ShownWorstMailbox, advised_steps
+from purgeengine.json_output.status_output import LedgerShare, ShownAppLimit, StatusOutput
 from purgeengine.words import utc_text
 
 
@@ -37,7 +37,7 @@ def status_of_ledger(
         rows_decided=sum(counts.outcomes.values()),
     )
     mailboxes = [
-        WorstMailbox(
+        ShownWorstMailbox(
             user=one.user,
             refused=one.refused,
             exhausted=one.exhausted,
@@ -71,7 +71,7 @@ def status_of_chain(
         for share in final.shares
     ]
     mailboxes = [
-        WorstMailbox(
+        ShownWorstMailbox(
             user=one.user,
             **{outcome.value: one.outcomes[outcome] for outcome in WORTH_RETRYING},
             reason=" ".join(str(word) for word in one.reason[:3] if word),
@@ -95,8 +95,8 @@ def status_of_chain(
     )
 
 
-def _failure(status: int, code: str, message: str, rows: int) -> Failure:
-    return Failure(status=status or None, code=code, message=message, rows=rows)
+def _failure(status: int, code: str, message: str, rows: int) -> ShownFailure:
+    return ShownFailure(status=status or None, code=code, message=message, rows=rows)
 
 
 def _status(
@@ -105,8 +105,8 @@ def _status(
     left_in_doubt: int,
     shares: list[LedgerShare],
     unnamed: Iterable[Path],
-    mailboxes: list[WorstMailbox],
-    failures: list[Failure],
+    mailboxes: list[ShownWorstMailbox],
+    failures: list[ShownFailure],
     absence: Absence | None,
     advice: Sequence[Advice],
     left: LeftToDo,
@@ -144,9 +144,9 @@ def _status(
         waiting_for=left.waiting_for,
         app_limit_per_s=None if limit is None else round(limit.per_s, 1),
         app_limit_found_utc=None if limit is None else utc_text(limit.at_ms / 1000),
-        app_limit=None if limit is None else AppLimit(per_s=limit.per_s, at_ms=limit.at_ms),
+        app_limit=None if limit is None else ShownAppLimit(per_s=limit.per_s, at_ms=limit.at_ms),
         worst_mailboxes=mailboxes,
         failures=failures,
         nothing_found=NothingFound.of(None if absence is None else absence.as_json()),
-        advice=next_steps((one.sentence, one.commands) for one in advice),
+        advice=advised_steps((one.sentence, one.commands) for one in advice),
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import click
 
-from purgeengine.cli.json_text import print_output, running_command
 from purgeengine.cli.output.fitted_text import fitted
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.command_words import resume_command
 from purgeengine.core.forecast.eta import Closeness

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from purgeengine.edges.ledger.outputs.exporting import appearing
 from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.edges.report_page import charts
-from purgeengine.edges.report_page.report_output import report_output
+from purgeengine.edges.report_page.report_json import report_output
 from purgeengine.words import duration
 
 TEMPLATE = "report.html.j2"

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from purgeengine.json_output.shared import InputOutput, MailboxRows, Outcomes
+from purgeengine.json_output.shared import InputOutput, Outcomes, ShownMailbox
 
 
 class InvalidRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class PlanOutput(InputOutput, frozen=True, kw_only=True):
     """Some invalid rows. Empty if a ledger was looked at."""
     left_out: list[LeftOut]
     """Rows that filters keep from being sent."""
-    largest_mailboxes: list[MailboxRows]
+    largest_mailboxes: list[ShownMailbox]
     """The mailboxes with the most rows to purge, largest first."""
     calls_min: int
     """The fewest calls: every batch is full."""

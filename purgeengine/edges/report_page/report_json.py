@@ -7,17 +7,17 @@ from typing import Any
 
 import msgspec
 
-from purgeengine.json_output.report import (
+from purgeengine.json_output.report_output import (
     Asked,
-    ClosedMailbox,
     FailedRow,
     FailureGroup,
     ReportedLedger,
     ReportOutput,
+    ShownClosedMailbox,
+    ShownTimeline,
     StartedRun,
-    Timeline,
 )
-from purgeengine.json_output.shared import NothingFound, Outcomes, WorstMailbox, next_steps
+from purgeengine.json_output.shared import NothingFound, Outcomes, ShownWorstMailbox, advised_steps
 
 
 def report_output(findings: Mapping[str, Any], command: str = "report") -> ReportOutput:
@@ -29,10 +29,10 @@ def report_output(findings: Mapping[str, Any], command: str = "report") -> Repor
         "failures": [_group(group) for group in findings["failures"]],
         "invalid_reasons": [_group(group) for group in findings["invalid"]],
         "invalid_reasons_in_all": findings["invalid_in_all"],
-        "worst_mailboxes": [WorstMailbox(**mailbox) for mailbox in findings["mailboxes"]],
+        "worst_mailboxes": [ShownWorstMailbox(**mailbox) for mailbox in findings["mailboxes"]],
         "worst_mailboxes_in_all": findings["mailboxes_in_all"],
         "nothing_found": NothingFound.of(findings["nothing_found"]),
-        "advice": next_steps((one["sentence"], one["commands"]) for one in findings["advice"]),
+        "advice": advised_steps((one["sentence"], one["commands"]) for one in findings["advice"]),
         "status_command": findings["together"],
     }
     replaced = {"invalid", "invalid_in_all", "mailboxes", "mailboxes_in_all", "together"}
@@ -69,8 +69,8 @@ def _ledger(ledger: Mapping[str, Any]) -> ReportedLedger:
         "refused_calls_by_status": calls["refused"],
         "slowest_call_s": calls["slowest_s"],
         "closed_mailboxes": ledger["closed_mailboxes_in_all"],
-        "closed_mailbox_list": [ClosedMailbox(**mailbox) for mailbox in ledger["closed_mailboxes"]],
-        "timeline": msgspec.convert(ledger["timeline"], Timeline),
+        "closed_mailbox_list": [ShownClosedMailbox(**mailbox) for mailbox in ledger["closed_mailboxes"]],
+        "timeline": msgspec.convert(ledger["timeline"], ShownTimeline),
     }
     return ReportedLedger(
         **_without(ledger, {*renamed, "folder", "last_word_on", "closed_mailboxes_in_all"}), **renamed

@@ -7,15 +7,15 @@ import msgspec
 from purgeengine.json_output.envelope import Output, Utc
 from purgeengine.json_output.shared import (
     ActionName,
+    AdvisedStep,
     ColumnChoice,
-    Failure,
-    LeftAlone,
-    NextStep,
     NothingFound,
     Outcomes,
     ReadingNote,
+    ShownFailure,
+    ShownLeftAlone,
+    ShownWorstMailbox,
     UnlikelyIds,
-    WorstMailbox,
 )
 
 
@@ -34,7 +34,7 @@ class FailedRow(msgspec.Struct, frozen=True, kw_only=True):
     """The id of its last call, with which Graph's own logs can be searched. Empty if it was never sent."""
 
 
-class FailureGroup(Failure, frozen=True, kw_only=True):
+class FailureGroup(ShownFailure, frozen=True, kw_only=True):
     """The same rows, with examples and what to do."""
 
     outcomes: Outcomes
@@ -72,7 +72,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What is done to the contacts: ``permanentDelete``, or ``delete``, which moves them to Deleted Items."""
     columns: list[ColumnChoice] | None
     """The columns that were taken, for each choice of columns that files have."""
-    left_alone: list[LeftAlone] | None
+    left_alone: list[ShownLeftAlone] | None
     """Entries of input folders that were not read."""
     notes: list[ReadingNote] | None
     """What was mended or passed over."""
@@ -99,7 +99,7 @@ class StartedRun(msgspec.Struct, frozen=True, kw_only=True):
     """Its options, and the version that ran."""
 
 
-class Bucket(msgspec.Struct, frozen=True, kw_only=True):
+class ShownBucket(msgspec.Struct, frozen=True, kw_only=True):
     """Rows settled in an interval."""
 
     at_utc: Utc
@@ -110,16 +110,16 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """Rows refused, exhausted or skipped."""
 
 
-class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+class ShownTimeline(msgspec.Struct, frozen=True, kw_only=True):
     """Rows settled over time. Intervals in which no row was settled are left out."""
 
     bucket_s: float
     """The length of an interval, in seconds."""
-    buckets: list[Bucket]
+    buckets: list[ShownBucket]
     """The intervals, in order."""
 
 
-class ClosedMailbox(msgspec.Struct, frozen=True, kw_only=True):
+class ShownClosedMailbox(msgspec.Struct, frozen=True, kw_only=True):
     """A mailbox that was given up."""
 
     user: str
@@ -181,9 +181,9 @@ class ReportedLedger(msgspec.Struct, frozen=True, kw_only=True):
     """The mailboxes that had to wait."""
     closed_mailboxes: int
     """Mailboxes that were given up, so that their other rows were skipped."""
-    closed_mailbox_list: list[ClosedMailbox]
+    closed_mailbox_list: list[ShownClosedMailbox]
     """Of these, the ones with the most skipped rows."""
-    timeline: Timeline
+    timeline: ShownTimeline
     """Rows settled over time."""
 
 
@@ -222,13 +222,13 @@ class ReportOutput(Output, frozen=True, kw_only=True):
     """The reasons why rows are invalid, most frequent first."""
     invalid_reasons_in_all: int
     """The number of all such reasons."""
-    worst_mailboxes: list[WorstMailbox]
+    worst_mailboxes: list[ShownWorstMailbox]
     """The mailboxes with the most failed or skipped rows, worst first."""
     worst_mailboxes_in_all: int
     """The number of all mailboxes with failed or skipped rows."""
     nothing_found: NothingFound | None
     """A warning that hardly any contact was found. Null if there is nothing to warn about."""
-    advice: list[NextStep]
+    advice: list[AdvisedStep]
     """What to do next."""
     status_command: str
     """The command that shows the status of these ledgers together, to copy."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from purgeengine.json_output.envelope import Output, Utc
-from purgeengine.json_output.shared import ActionName, Failure, NextStep, NothingFound, Outcomes, WorstMailbox
+from purgeengine.json_output.shared import (
+    ActionName,
+    AdvisedStep,
+    NothingFound,
+    Outcomes,
+    ShownFailure,
+    ShownWorstMailbox,
+)
 
 
 class LedgerShare(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +28,7 @@ class LedgerShare(msgspec.Struct, frozen=True, kw_only=True):
     """The sum of ``decided``."""
 
 
-class AppLimit(msgspec.Struct, frozen=True, kw_only=True):
+class ShownAppLimit(msgspec.Struct, frozen=True, kw_only=True):
     """A limit of the whole app, as it was told before."""
 
     per_s: float
@@ -81,13 +88,13 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     """Requests per second that Graph takes from the whole app, as found last. Null if no such limit is known."""
     app_limit_found_utc: Utc | None
     """When that limit was found. Null if there is none."""
-    app_limit: AppLimit | None
+    app_limit: ShownAppLimit | None
     """Deprecated: read ``app_limit_per_s`` and ``app_limit_found_utc``."""
-    worst_mailboxes: list[WorstMailbox]
+    worst_mailboxes: list[ShownWorstMailbox]
     """The mailboxes with the most failed or skipped rows, worst first."""
-    failures: list[Failure]
+    failures: list[ShownFailure]
     """The answers that failed rows got, most frequent first."""
     nothing_found: NothingFound | None
     """A warning that hardly any contact was found. Null if there is nothing to warn about."""
-    advice: list[NextStep]
+    advice: list[AdvisedStep]
     """What to do next."""
