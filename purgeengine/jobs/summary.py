@@ -16,7 +16,7 @@ from purgeengine.core.policy.advice import Advice
 from purgeengine.core.policy.input_words import plain
 from purgeengine.json_output.envelope import Error
 from purgeengine.json_output.run_output import RunOutput
-from purgeengine.json_output.shared import Outcomes, next_steps
+from purgeengine.json_output.shared import Outcomes, advised_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Summary:
             "latencies": None if closeness is None else "timed" if closeness.timed else "assumed",
             "fanout": self.fanout,
             "nothing_found": None if self.absence is None else self.absence.as_json(),
-            "advice": next_steps((one.sentence, one.commands) for one in self.advice),
+            "advice": advised_steps((one.sentence, one.commands) for one in self.advice),
             "stopped": self.stopped,
         }
 

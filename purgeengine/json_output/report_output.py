@@ -7,8 +7,8 @@ import msgspec
 from purgeengine.json_output.envelope import Output, Utc
 from purgeengine.json_output.shared import (
     ActionName,
+    AdvisedStep,
     ColumnChoice,
-    NextStep,
     NothingFound,
     Outcomes,
     ReadingNote,
@@ -228,7 +228,7 @@ class ReportOutput(Output, frozen=True, kw_only=True):
     """The number of all mailboxes with failed or skipped rows."""
     nothing_found: NothingFound | None
     """A warning that hardly any contact was found. Null if there is nothing to warn about."""
-    advice: list[NextStep]
+    advice: list[AdvisedStep]
     """What to do next."""
     status_command: str
     """The command that shows the status of these ledgers together, to copy."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from purgeengine.json_output.shared import ActionName, InputOutput, NextStep, NothingFound, Outcomes
+from purgeengine.json_output.shared import ActionName, AdvisedStep, InputOutput, NothingFound, Outcomes
 
 
 class RunOutput(InputOutput, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class RunOutput(InputOutput, frozen=True, kw_only=True):
     """How many rows of one mailbox share a batch: 4 or 20. Null if that was not decided."""
     nothing_found: NothingFound | None
     """A warning that hardly any contact was found. Null if there is nothing to warn about."""
-    advice: list[NextStep]
+    advice: list[AdvisedStep]
     """What to do next."""
     stopped: str | None
     """Deprecated: the same sentence as ``error.message``. Null if the run did not end early."""

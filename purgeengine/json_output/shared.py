@@ -37,7 +37,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
         return cls(**{name: by_name.get(name, 0) for name in cls.__struct_fields__})
 
 
-class NextStep(msgspec.Struct, frozen=True, kw_only=True):
+class AdvisedStep(msgspec.Struct, frozen=True, kw_only=True):
     """What to do next."""
 
     message: str
@@ -46,9 +46,9 @@ class NextStep(msgspec.Struct, frozen=True, kw_only=True):
     """The commands for it, to copy. Words in capitals are to be filled in."""
 
 
-def next_steps(advice: Iterable[tuple[str, Sequence[str]]]) -> list[NextStep]:
+def advised_steps(advice: Iterable[tuple[str, Sequence[str]]]) -> list[AdvisedStep]:
     """Return the steps for this advice: sentences, each with its commands."""
-    return [NextStep(message=sentence, commands=list(commands)) for sentence, commands in advice]
+    return [AdvisedStep(message=sentence, commands=list(commands)) for sentence, commands in advice]
 
 
 class SoughtMailbox(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import msgspec
 
 from purgeengine.json_output.envelope import Output, Utc
-from purgeengine.json_output.shared import ActionName, NextStep, NothingFound, Outcomes, ShownFailure, ShownWorstMailbox
+from purgeengine.json_output.shared import (
+    ActionName,
+    AdvisedStep,
+    NothingFound,
+    Outcomes,
+    ShownFailure,
+    ShownWorstMailbox,
+)
 
 
 class LedgerShare(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,5 +96,5 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     """The answers that failed rows got, most frequent first."""
     nothing_found: NothingFound | None
     """A warning that hardly any contact was found. Null if there is nothing to warn about."""
-    advice: list[NextStep]
+    advice: list[AdvisedStep]
     """What to do next."""

@@ -13,7 +13,7 @@ from purgeengine.core.model import WORTH_RETRYING
 from purgeengine.core.policy.absent_rows import Absence
 from purgeengine.core.policy.advice import Advice
 from purgeengine.edges.ledger import Chain, Counts, Failures, Final, LedgerReader, Review
-from purgeengine.json_output.shared import NothingFound, Outcomes, ShownFailure, ShownWorstMailbox, next_steps
+from purgeengine.json_output.shared import NothingFound, Outcomes, ShownFailure, ShownWorstMailbox, advised_steps
 from purgeengine.json_output.status_output import LedgerShare, ShownAppLimit, StatusOutput
 from purgeengine.words import utc_text
 
@@ -148,5 +148,5 @@ def _status(
         worst_mailboxes=mailboxes,
         failures=failures,
         nothing_found=NothingFound.of(None if absence is None else absence.as_json()),
-        advice=next_steps((one.sentence, one.commands) for one in advice),
+        advice=advised_steps((one.sentence, one.commands) for one in advice),
     )

@@ -17,7 +17,7 @@ from purgeengine.json_output.report_output import (
     ShownTimeline,
     StartedRun,
 )
-from purgeengine.json_output.shared import NothingFound, Outcomes, ShownWorstMailbox, next_steps
+from purgeengine.json_output.shared import NothingFound, Outcomes, ShownWorstMailbox, advised_steps
 
 
 def report_output(findings: Mapping[str, Any], command: str = "report") -> ReportOutput:
@@ -32,7 +32,7 @@ def report_output(findings: Mapping[str, Any], command: str = "report") -> Repor
         "worst_mailboxes": [ShownWorstMailbox(**mailbox) for mailbox in findings["mailboxes"]],
         "worst_mailboxes_in_all": findings["mailboxes_in_all"],
         "nothing_found": NothingFound.of(findings["nothing_found"]),
-        "advice": next_steps((one["sentence"], one["commands"]) for one in findings["advice"]),
+        "advice": advised_steps((one["sentence"], one["commands"]) for one in findings["advice"]),
         "status_command": findings["together"],
     }
     replaced = {"invalid", "invalid_in_all", "mailboxes", "mailboxes_in_all", "together"}
