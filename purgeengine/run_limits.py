@@ -60,7 +60,8 @@ class Limits:
     quarantine_s: float = 40.0
     """The longest cooldown: seconds after its sending in which a lost call may still be running and hold slots of its mailboxes.
 
-    The value is used until enough answers have been timed. After that the cooldown is learned, and never longer.
+    The value is used until enough answers have been timed. After that the cooldown is learned, and never longer. A call that was
+    given up holds its slots from then on for as long again as its answer was waited for, and for this many seconds at most.
     """
     quarantine_s_min: float = 5.0
     """Shortest cooldown in seconds, however fast the service has answered. ``quarantine_s`` counts if it is less."""

@@ -3,6 +3,7 @@
     python -m pip install -e '.[fast,peers]'            (the other clients, for this benchmark only)
     python -m benchmarks.peers                          (6,000 rows, with and without a few faults; about ten minutes)
     python -m benchmarks.peers --full                   (20,000 rows, every case; some four hours)
+    python -m benchmarks.peers --full --rows 4000 --no-serial --rounds 3 --jobs 4     (every case with 16 connections, half an hour)
     python -m benchmarks.peers --dispatch all --order shuffled --faults many --no-serial --json out.json
 
 With one connection every client purges a tenth of the rows, because its pace does not change. Each client is a
@@ -11,6 +12,10 @@ per second count the whole process, including its start. *Lost* are rows that st
 ended, and rows about which it cannot tell what became of them. *Refused* are the 429s that the tenant gave for a
 mailbox's limits (not those injected as faults). Faults are those of `benchmarks.fault_levels` without calls that hang,
 because some clients would wait for ever.
+
+Faults and latencies are drawn, so a single round says little where faults are: with ``--rounds`` the tables show the
+median. With ``--jobs`` several runs go on at once, each with a tenant of its own. A client waits most of its time, and so
+four of them take half of two cores.
 
 The last table has a line for each case: us against the best other client, both with 16 connections, beside us with
 the 64 of our defaults. Its *lost* and *refused* are those of both of our runs. Clients that are not installed are left
@@ -26,13 +31,16 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib.util import find_spec
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from benchmarks import processes
 from benchmarks.fault_levels import LEVELS, PROBABILITIES
-from benchmarks.peers.cells import CONNECTIONS, DEFAULT_CONNECTIONS, OURS, Case, Found, cells_of, table_of
+from benchmarks.peers.cells import CONNECTIONS, DEFAULT_CONNECTIONS, OURS, Case, Found, cells_of, median_of, table_of
 from benchmarks.peers.task import GONE
 from benchmarks.tenant import Row, Service, read_rows, rows_of, serving, write_rows
 
@@ -50,11 +58,11 @@ TIMEOUT_S = 1_800.0
 AIM_TIMES = 5.0
 
 
-def measure(case: Case, client: str, connections: int, source: Path) -> Found:
-    """Measure one client, on a tenant of its own."""
+def measure(case: Case, client: str, connections: int, source: Path, seed: int) -> Found:
+    """Measure one client, on a tenant of its own that draws its faults and latencies from ``seed``."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), source, case.dispatch, fault_p=PROBABILITIES[case.faults]) as service,
+        serving(Path(folder), source, case.dispatch, fault_p=PROBABILITIES[case.faults], seed=seed) as service,
     ):
         run = purge_with_ours if client == OURS else purge_with_other
         ended, told = run(client, connections, source, service, Path(folder))
@@ -145,20 +153,32 @@ def main() -> None:
     parser.add_argument("--order", action="append", choices=["sorted", "shuffled"], help="of the rows, by mailbox")
     parser.add_argument("--faults", action="append", choices=LEVELS, help="how often things fail; may be given again")
     parser.add_argument("--no-serial", action="store_true", help="leave out the runs with one connection")
+    parser.add_argument("--rounds", type=int, default=1, help="how often each client is measured; an odd number")
+    parser.add_argument("--jobs", type=int, default=1, help="how many runs go on at once")
     parser.add_argument("--json", type=Path, help="the figures as a file")
     arguments = parser.parse_args()
+    if arguments.rounds % 2 != 1:
+        parser.error("--rounds must be odd, so that one round is the median.")
     names, found = clients(), []
-    for case in cases(arguments):
-        of_case = []
-        print(f"\n{case.rows:,} rows, {case.order}; service: {case.dispatch}; faults: {case.faults}")
-        print(f"{'client':30} {'conns':>5} {'time':>8} {'rows/s':>7} {'lost':>6} {'refused':>7} {'calls':>6}  record")
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(arguments.jobs) as pool:
+        measured = []
+        for case in cases(arguments):
             for client, connections, rows in runs(names, case.rows, serial=not arguments.no_serial):
-                source = write_rows(Path(folder) / f"{rows}.csv", ordered(rows, case.order))
-                of_case.append(measure(case, client, connections, source))
+                source = write_rows(Path(folder) / f"{rows}-{case.order}.csv", ordered(rows, case.order))
+                seeds = range(arguments.rounds)
+                rounds = [pool.submit(measure, case, client, connections, source, seed) for seed in seeds]
+                measured.append((case, rounds))
+        for case, group in groupby(measured, key=itemgetter(0)):
+            print(f"\n{case.rows:,} rows, {case.order}; service: {case.dispatch}; faults: {case.faults}")
+            print(
+                f"{'client':30} {'conns':>5} {'time':>8} {'rows/s':>7} {'lost':>6} {'refused':>7} {'calls':>6}  record"
+            )
+            of_case = []
+            for _, rounds in group:
+                of_case.append(median_of([one.result() for one in rounds]))
                 show(of_case[-1])
-        compare(of_case)
-        found += of_case
+            compare(of_case)
+            found += of_case
     if cells := cells_of(found):
         print(f"\nAll cells, {CONNECTIONS} connections, rows/s:\n{table_of(cells)}")
     if arguments.json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.fault_levels import Level
 from purgeengine.core.forecast.latency import Dispatch
@@ -79,6 +79,19 @@ class Cell:
         missed = [f"{aim:g} times"] if self.ratio < aim else []
         missed += ["nothing lost"] if self.lost else []
         return missed + (["nothing refused"] if self.refused > refused_max else [])
+
+
+def median_of(rounds: list[Found]) -> Found:
+    """Return the round with the median rows a second. What was lost, wrongly called gone or refused is that of the worst round."""
+    median = sorted(rounds, key=lambda one: one.rows_per_s)[len(rounds) // 2]
+    return replace(
+        median,
+        lost=max(one.lost for one in rounds),
+        still_exist=max(one.still_exist for one in rounds),
+        untold=max(one.untold for one in rounds),
+        wrongly_gone=max(one.wrongly_gone for one in rounds),
+        refused=max(one.refused for one in rounds),
+    )
 
 
 def cells_of(found: Iterable[Found]) -> list[Cell]:

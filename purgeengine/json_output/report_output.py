@@ -24,6 +24,10 @@ class FailedRow(msgspec.Struct, frozen=True, kw_only=True):
 
     row: int
     """Its number in the input of the first ledger, from 0."""
+    line: int | None
+    """Its line in ``file``, from 1. Null if it is not known."""
+    file: str
+    """The name of its file. Empty if it is not known."""
     user: str
     """The mailbox, as the list names it."""
     contact: str
@@ -108,11 +112,21 @@ class ShownBucket(msgspec.Struct, frozen=True, kw_only=True):
     """Rows purged or absent."""
     badly: int
     """Rows refused, exhausted or skipped."""
+    calls: int
+    """Calls to Graph that were sent in it."""
+    lost_calls: int
+    """Those of these calls that got no usable answer."""
+    requests: int
+    """Requests for single rows in these calls."""
+    put_off: int
+    """Those of these requests whose rows were sent again."""
 
 
 class ShownTimeline(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows settled over time. Intervals in which no row was settled are left out."""
+    """Rows settled and calls sent over time. Intervals in which nothing happened are left out."""
 
+    from_utc: Utc | None
+    """When the first interval begins. Null if nothing happened."""
     bucket_s: float
     """The length of an interval, in seconds."""
     buckets: list[ShownBucket]
@@ -128,6 +142,29 @@ class ShownClosedMailbox(msgspec.Struct, frozen=True, kw_only=True):
     """Its rows that were never sent."""
     reason: str
     """Why it was closed."""
+
+
+class MailboxTimeline(msgspec.Struct, frozen=True, kw_only=True):
+    """The work of a mailbox over time. A list has a number for each interval, from ``from_utc`` of the timeline on."""
+
+    user: str
+    """The mailbox, as the list names it."""
+    rows: int
+    """Its rows."""
+    waits: int
+    """How often the whole mailbox had to wait."""
+    first_sent_utc: Utc | None
+    """When its first call was sent. Null if none was."""
+    last_settled_utc: Utc | None
+    """When a row of it was settled last. Null if none was."""
+    closed_utc: Utc | None
+    """When it was given up. Null if it was not."""
+    well_by_interval: list[int]
+    """Rows purged or absent."""
+    badly_by_interval: list[int]
+    """Rows refused, exhausted or skipped."""
+    sent_again_by_interval: list[int]
+    """Requests whose rows were sent again."""
 
 
 class ReportedLedger(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,6 +220,10 @@ class ReportedLedger(msgspec.Struct, frozen=True, kw_only=True):
     """Mailboxes that were given up, so that their other rows were skipped."""
     closed_mailbox_list: list[ShownClosedMailbox]
     """Of these, the ones with the most skipped rows."""
+    largest_mailboxes: list[MailboxTimeline]
+    """The mailboxes with the most rows, largest first, and their work over time."""
+    largest_mailboxes_in_all: int
+    """The number of all mailboxes with rows to send."""
     timeline: ShownTimeline
     """Rows settled over time."""
 
@@ -204,6 +245,8 @@ class ReportOutput(Output, frozen=True, kw_only=True):
     """Rows that were sent and whose answer is unknown. Resuming settles them."""
     complete: bool
     """True if every row has its outcome, so that there is nothing to resume. Some rows may have failed all the same."""
+    running: bool | None
+    """True if a run goes on over one of the ledgers now. Null if that cannot be known."""
     gone: int
     """Rows whose contact is gone: purged or absent."""
     adds_up: bool

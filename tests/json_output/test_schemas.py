@@ -29,6 +29,7 @@ DIFFERENT = {
     "failures": "a report adds examples and remedies to each answer",
     "folder": "the column that was taken for the role, beside a folder of the disk",
     "kind": "the kinds of errors are a contract; notes about an input may get new kinds",
+    "largest_mailboxes": "a report adds the work of each mailbox",
     "latencies": "always assumed before a run",
     "ledgers": "a report adds figures to each ledger",
     "level": "the level of a check, and that of a log line",

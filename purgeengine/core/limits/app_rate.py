@@ -1,17 +1,16 @@
-"""How many requests a second the service takes from the whole app, learned from the rows that it refuses as too fast (429).
+"""How many rows a second the service takes from the whole app, learned from the rows that it refuses as too fast (429).
 
 A refused row usually concerns its mailbox. Where rows of many mailboxes are refused at once, and these mailboxes are not at
-their own limits, the app as a whole is too fast. The rate has three states:
+their own limits, the app as a whole is too fast. Each row is one request for Graph. The rate has three states:
 
 1. *Open*: no limit is known, and nothing is held back.
 2. *Paused*: too much was refused. Nothing leaves but one row at a time, to see whether the service takes rows again. A service
    may count refused requests as well, so that it takes none until the run has been still for a while.
-3. *Limited*: rows leave at a rate. The first rate is what went through lately, waits included. Then it grows as TCP's CUBIC
-   does (RFC 9438): quickly towards the highest rate that held, slowly around it, and quickly beyond it. A refusal pauses the
-   run again, and each refusal near that rate makes the next attempt to exceed it later.
+3. *Limited*: rows leave at a rate. The first rate is what went through lately, waits included. Then it grows (`GrowingRate`)
+   until rows are refused again, which pauses the run again.
 
 Other causes must not slow a run down. If a lower rate does not lower the share of refused rows, the rate is not the cause: the
-limit is dropped, and nothing is concluded for a while.
+limit is dropped, and for a while no new one is learned.
 """
 
 from __future__ import annotations
@@ -21,60 +20,43 @@ from enum import Enum
 from math import inf
 from typing import NamedTuple
 
+from purgeengine.core.limits.growing_rate import PER_S_MIN, GrowingRate
 from purgeengine.core.limits.rate_limit import TokenBucket
+from purgeengine.core.limits.refusal_score import LIMIT_KNOWN, NO_LIMIT_KNOWN, RefusalScore
 from purgeengine.core.limits.throughput import Throughput
 
-MAILBOXES_MIN = 3
-"""Mailboxes that must have been refused lately. One or two may have a cause of their own, such as other software."""
-ROWS_TO_LIMIT = 20.0
-"""Refused rows, less the rows that went through, that show a limit while none is known: a full batch."""
-ROWS_TO_PAUSE = 4.0
-"""The same while a limit is known, so that an attempt at a higher rate costs few refusals."""
-PASSED_TO_LIMIT, PASSED_TO_PAUSE = 1.0, 1.0 / 3.0
-"""Refused rows that one row outweighs that went through, while no limit is known and while one is. So nothing is concluded from
-less than a half, or a quarter, of refused rows: the waits of single mailboxes cope with that."""
 HELPED_SHARE_MAX = 0.25
-"""Share of refused rows since the last pause up to which the lower rate has helped."""
+"""A lower rate has helped if at most this share of rows was refused between two pauses."""
 USELESS_MAX = 3
 """Lower rates in a row that did not help before the limit is dropped. Two may be needed after a limit that fell to a tenth."""
-PAUSE_S, PAUSE_S_MAX = 1.0, 10.0
-"""Seconds of the first pause if the service does not ask for a wait, and at most. Mailboxes keep longer waits themselves."""
+PAUSE_S = 1.0
+"""Seconds of a pause at first, if the service does not ask for a wait."""
+PAUSE_S_MAX = 10.0
+"""The most seconds of a pause at first. Mailboxes that must wait longer keep their own waits."""
 PROBE_GROWTH = 1.3
 """Growth of the pause with each refused row, so that a pause is at most a third longer than needed."""
 PROBE_S_MAX = 30.0
 """The longest pause between two single rows, in seconds."""
 PROBES_MAX = 20
 """Single rows that may be refused in one pause, in five to nine minutes. After that the mailboxes wait on their own."""
-RECENTLY_S = 4.0
-"""Seconds before a refusal that show at which rate rows went through then. They are fewer, because the rate grew meanwhile."""
-LEFT = 0.9
-"""The share of the highest rate that held with which a run goes on after a pause."""
-HELD = 0.95
-"""The share of a refused rate that is taken to hold."""
-USED_SHARE, USED_AFTER_S = 0.5, 2.0
-"""The share of the rate that must go through so that it grows, and the seconds after a pause from which this is asked."""
-HALVED = 0.5
-"""The least that is left of a rate that was refused although a higher one held before: the limit has fallen."""
-CUT, CUT_MAX = 0.7, 0.3
-"""The most and the least that is left of a rate that did not help."""
-PLATEAU_S, PLATEAU_S_MAX = 5.0, 20.0
-"""Seconds until the growing rate has reached the highest rate that held: at first, and after that was confirmed twice or more."""
-NEAR = 0.2
-"""Difference from the highest rate that held, as a share, up to which a refusal confirms it."""
-GONE = 8.0
-"""Multiple of the highest rate that held at which the limit is taken to be gone."""
+USED_SHARE_MIN = 0.5
+"""The rate grows only if at least this share of it went through lately: a rate that is not used has not been tried."""
+FIRST_GROWTH_S = 2.0
+"""In these seconds after a pause the rate grows in any case, because too few answers have come to know what is used."""
 BATCH_S = 0.25
 """Seconds' worth of rows that leave in one batch, so that a rate is not exceeded in bursts."""
-PER_S_MIN = 0.1
-"""The lowest rate, in rows per second: one row in ten seconds."""
-DROPPED_S, DROPPED_S_MAX = 60.0, 1_800.0
-"""Seconds in which nothing is concluded after a limit was dropped. They double each time."""
+DROPPED_S = 60.0
+"""Seconds in which no limit is learned after one was dropped. They double each time."""
+DROPPED_S_MAX = 1_800.0
+"""The most of these seconds."""
 TOLD_AGAIN = 0.1
 """Change of the rate, as a share, that is worth recording again."""
 TOLD_S_MIN = 10.0
 """Seconds between two records of a rate that grows."""
-TRUSTED_DOUBLES_S, TRUSTED_S_MAX = 600.0, 3_600.0
-"""Age in seconds at which a recorded rate counts as double, because the limit may have risen; and at which it is forgotten."""
+TRUSTED_DOUBLES_S = 600.0
+"""A recorded rate counts as double after so many seconds, because the limit may have risen."""
+TRUSTED_S_MAX = 3_600.0
+"""A recorded rate is forgotten after so many seconds."""
 
 
 class LearnedRate(NamedTuple):
@@ -104,25 +86,15 @@ class AppRate:
         self._state = _AppState.OPEN
         self._since = now
         """The beginning of this state. Batches that left before it say nothing about it."""
-        self._held = inf
-        """The highest rate that held, as far as is known."""
-        self._held_min = 0.0
-        """The least that it can be, whatever goes through until the end of the pause."""
-        self._measures = True
-        """True if what goes through until the end of the pause tells which rate holds."""
-        self._plateau_s = PLATEAU_S
-        self._grown_s = 0.0
-        """Seconds of growth. A rate that is not used does not grow."""
+        self._rate = GrowingRate()
         self._bucket = TokenBucket(1.0, 1.0, now)
         self._resumes_at = now
         self._pause_s = PAUSE_S
         self._probes = 0
-        self._score = 0.0
-        """Refused rows, less the rows that went through (a CUSUM chart)."""
-        self._refused_in: set[int] = set()
-        """Mailboxes behind the score, up to `MAILBOXES_MIN`."""
+        self._score = RefusalScore()
         self._throughput = Throughput(now)
         self._cycle_passed = self._cycle_refused = 0
+        """Rows since the last pause."""
         self._useless = 0
         self._ignores_until = -inf if learns else inf
         self._dropped_s = DROPPED_S
@@ -141,19 +113,18 @@ class AppRate:
             case _AppState.OPEN:
                 return None
             case _AppState.PAUSED:
-                return max(
-                    PER_S_MIN,
-                    min(self._held, self._throughput.per_s(self._bucket.at)) if self._measures else self._held,
-                )
+                held = self._rate.held
+                seen = self._throughput.per_s(self._bucket.at) if self._rate.measures else held
+                return max(PER_S_MIN, min(held, seen))
             case _AppState.LIMITED:
-                return self._rate
+                return self._rate.per_s
 
     @property
     def rows_max(self) -> int:
         """The most rows of the next batch."""
         if self._state is _AppState.OPEN:
             return self._rows_max
-        return 1 if self._state is _AppState.PAUSED else min(self._rows_max, max(1, int(self._rate * BATCH_S)))
+        return 1 if self._state is _AppState.PAUSED else min(self._rows_max, max(1, int(self._rate.per_s * BATCH_S)))
 
     @property
     def allowed(self) -> bool:
@@ -180,15 +151,15 @@ class AppRate:
     def refill(self, now: float) -> None:
         """Let time pass until ``now``: the rate grows if it is used."""
         if self._state is _AppState.LIMITED and (
-            now < self._since + USED_AFTER_S or self._throughput.per_s(now) > USED_SHARE * self._rate
+            now < self._since + FIRST_GROWTH_S or self._throughput.per_s(now) > USED_SHARE_MIN * self._rate.per_s
         ):
-            self._grown_s += max(0.0, now - self._bucket.at - self._bucket.idle_s(now))
+            self._rate.grow(max(0.0, now - self._bucket.at - self._bucket.idle_s(now)))
         self._bucket.refill(now)
         if self._state is _AppState.LIMITED:
-            if self._rate > GONE * self._held:
+            if self._rate.limit_is_gone:
                 self._open(now)
             else:
-                self._bucket.change(self._rate, self.rows_max)
+                self._bucket.change(self._rate.per_s, self.rows_max)
 
     def spend(self, rows: int) -> None:
         """Record that a batch of ``rows`` rows leaves at the last `refill`."""
@@ -201,7 +172,7 @@ class AppRate:
         """Return the rate to record for later runs, 0 if there is no limit any more; None if what was recorded still holds."""
         if self._state is _AppState.PAUSED:
             return None
-        rate = self._rate if self._state is _AppState.LIMITED else 0.0
+        rate = self._rate.per_s if self._state is _AppState.LIMITED else 0.0
         if abs(rate - self._told) <= TOLD_AGAIN * self._told or (
             rate > self._told > 0 and now < self._told_at + TOLD_S_MIN
         ):
@@ -214,10 +185,11 @@ class AppRate:
     def answered(
         self, passed: int, refused: Collection[tuple[int, int]], wait_s: float, sent_at: float, now: float
     ) -> bool:
-        """Take in the answer to a batch that left at ``sent_at``. Return True if the app's rate is to blame for its refusals.
+        """Take in the answer to a batch that left at ``sent_at``. Return True if its refusals are to be put down to the app's rate.
 
         ``passed`` rows were not refused as too fast. ``refused`` has the number of each mailbox that is not at its own limits,
-        and its refused rows. ``wait_s`` is the shortest wait that the service asked for with them, in seconds, or 0.
+        and its refused rows. ``wait_s`` is the shortest wait that the service asked for with them, in seconds, or 0. While the
+        run is paused, and for batches that left before, every refusal is put down to the rate.
         """
         if passed:
             self._throughput.count(passed, now)
@@ -226,23 +198,12 @@ class AppRate:
         if self._state is _AppState.PAUSED:
             self._probed(passed, refused, now)
             return True
-        rows = sum(count for _, count in refused)
         self._cycle_passed += passed
-        self._cycle_refused += rows
+        self._cycle_refused += sum(count for _, count in refused)
         if now < self._ignores_until:
             return False
-        is_open = self._state is _AppState.OPEN
-        enough, weight = (ROWS_TO_LIMIT, PASSED_TO_LIMIT) if is_open else (ROWS_TO_PAUSE, PASSED_TO_PAUSE)
-        self._score = max(0.0, self._score + rows - passed * weight)
-        if not self._score:
-            self._refused_in.clear()
-            return False
-        for mailbox, _ in refused:
-            if len(self._refused_in) < MAILBOXES_MIN:
-                self._refused_in.add(mailbox)
-        if self._score < enough or len(self._refused_in) < MAILBOXES_MIN:
-            return False
-        return self._pause(wait_s, now)
+        threshold = NO_LIMIT_KNOWN if self._state is _AppState.OPEN else LIMIT_KNOWN
+        return self._score.add(passed, refused, threshold) and self._pause(wait_s, now)
 
     def _probed(self, passed: int, refused: Collection[tuple[int, int]], now: float) -> None:
         """Take in the answer to a single row."""
@@ -257,16 +218,15 @@ class AppRate:
 
     # -------------------------------------------------------------------------------------------------------- the states
 
-    @property
-    def _rate(self) -> float:
-        """The rate now: at first `LEFT` of the highest rate that held, on the plateau all of it, and then more and more."""
-        grown = (self._grown_s - self._plateau_s) / self._plateau_s
-        return max(PER_S_MIN, self._held * (1.0 + (1.0 - LEFT) * grown**3))
-
     def _pause(self, wait_s: float, now: float) -> bool:
         """Let only single rows leave, because too many rows were refused. Return False if the limit is dropped instead."""
         if self._state is _AppState.LIMITED:
-            self._judge_rate(now)
+            if self._cycle_refused > HELPED_SHARE_MAX * (self._cycle_passed + self._cycle_refused):
+                self._useless += 1
+                self._rate.did_not_help()
+            else:
+                self._useless, self._dropped_s = 0, DROPPED_S
+                self._rate.refused(self._throughput, now)
             if self._useless >= USELESS_MAX:
                 self._drop(now)
                 return False
@@ -277,32 +237,15 @@ class AppRate:
         self._probes = 0
         return True
 
-    def _judge_rate(self, now: float) -> None:
-        """Conclude from a refusal which rate holds."""
-        rate = self._rate
-        if self._cycle_refused > HELPED_SHARE_MAX * (self._cycle_passed + self._cycle_refused):
-            self._useless += 1
-            self._held, self._held_min, self._measures = CUT * rate, CUT_MAX * rate, True
-            return
-        self._useless, self._dropped_s = 0, DROPPED_S
-        rate = min(rate, self._throughput.per_s(now, RECENTLY_S))
-        confirmed = abs(rate - self._held) <= NEAR * self._held
-        self._plateau_s = min(PLATEAU_S_MAX, 2.0 * self._plateau_s) if confirmed else PLATEAU_S
-        if rate < self._held:
-            self._measures, self._held_min = True, HALVED * rate
-        self._held = HELD * rate
-
     def _resume(self, now: float) -> None:
         """Let rows leave at a rate, because the service takes rows again."""
-        if self._measures:
-            self._plateau_s = PLATEAU_S
-            self._held = min(self._held, max(self._held_min, self._throughput.per_s(now)))
-        self._limit_to(self._held, now)
+        self._rate.measured(self._throughput.per_s(now))
+        self._limit_to(self._rate.held, now)
 
     def _limit_to(self, held: float, now: float) -> None:
         self._state, self._since = _AppState.LIMITED, now
-        self._held, self._measures, self._grown_s = max(PER_S_MIN, held), False, 0.0
-        self._bucket = TokenBucket(self._rate, self.rows_max, now)
+        self._rate.begin(held)
+        self._bucket = TokenBucket(self._rate.per_s, self.rows_max, now)
         self._begin_cycle(now)
 
     def _drop(self, now: float) -> None:
@@ -314,11 +257,11 @@ class AppRate:
     def _open(self, now: float) -> None:
         """Hold nothing back any more."""
         self._state, self._since = _AppState.OPEN, now
-        self._held, self._held_min, self._measures, self._useless = inf, 0.0, True, 0
+        self._rate.forget()
+        self._useless = 0
         self._begin_cycle(now)
 
     def _begin_cycle(self, now: float) -> None:
         self._throughput.go_on(now)
         self._cycle_passed = self._cycle_refused = 0
-        self._score = 0.0
-        self._refused_in.clear()
+        self._score.clear()

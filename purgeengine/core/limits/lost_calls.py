@@ -18,7 +18,7 @@ MARGIN = 2.0
 """Factor on the slowest of many answers. A lost call may run longer than the slowest answered one."""
 MARGIN_OF_FEW = 20.0
 """The factor grows by this number divided by the number of answers, because the slowest of few answers says little."""
-LANE_FACTOR = 2.0
+LANE_COOLDOWN_FACTOR = 2.0
 """Factor on the cooldown of a lost lane. Its rows run one after the other, so it may run longer than other calls."""
 WORTH_TELLING = 0.8
 """A cooldown is reported as shorter once it is at most this share of the length reported last."""
@@ -59,7 +59,7 @@ class LostCallCooldown:
         if self._answered >= ANSWERS_TO_TRUST:
             likely_s = self._slowest_s * (MARGIN + MARGIN_OF_FEW / self._answered)
             self.length_s = min(longest_s, max(self._limits.quarantine_s_min, likely_s))
-        self.lane_length_s = min(longest_s, LANE_FACTOR * self.length_s)
+        self.lane_length_s = min(longest_s, LANE_COOLDOWN_FACTOR * self.length_s)
         """Seconds from the sending of a lost lane in which it may hold its slot."""
 
 

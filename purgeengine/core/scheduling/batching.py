@@ -155,9 +155,8 @@ class Batching:
         """Return True if batches should take few rows each of many mailboxes, because answers are lost now and then.
 
         A lost batch that one mailbox filled keeps that mailbox from sending until its cooldown is over, which matters if the run
-        would end by then. Before that, a batch
-        that one mailbox filled is better, because a lost one holds four slots and not twenty. If the service runs a batch all at
-        once, each of its rows holds a slot anyway, and spreading is always better.
+        would end by then. Before that, such a batch is better: a lost one holds four slots, and a spread one holds twenty. If the
+        service runs a batch all at once, each of its rows holds a slot anyway, and spreading is always better.
         """
         if plan is None or self._lost_share <= LOST_TO_SPREAD:
             return False

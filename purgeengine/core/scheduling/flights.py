@@ -16,7 +16,7 @@ OWN_REFUSALS = 3
 """Refused answers in a row after which a mailbox has a cause of its own: other mailboxes went through meanwhile."""
 STALLED_S = 0.5
 """A call that is overdue by more than this many seconds was not looked at in time: the process or its machine slept."""
-LANE_FACTOR = 3.0
+LANE_WAIT_FACTOR = 3.0
 """Factor on the wait for batches. It gives the longest wait for a lane until enough lanes were answered."""
 GRACE_S = 2.0
 """After a sleep of the process, answers are read for this many seconds before calls are given up."""
@@ -140,7 +140,7 @@ class Flights:
         wait_s = timeout.idle_s if self.idle else timeout.current_s
         if lane and not timeout.known:  # lanes may be used at the end only, where a hang counts most
             batches = self._timeouts[False]
-            wait_s = min(wait_s, LANE_FACTOR * (batches.idle_s if self.idle else batches.current_s))
+            wait_s = min(wait_s, LANE_WAIT_FACTOR * (batches.idle_s if self.idle else batches.current_s))
         return wait_s
 
 

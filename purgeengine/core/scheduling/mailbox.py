@@ -6,7 +6,12 @@ Every change of a mailbox is a method of `Mailbox` or of its base classes: `Mail
 
 from __future__ import annotations
 
+from typing import Self
+
 from purgeengine.core.limits.backoff import Backoff
+from purgeengine.core.limits.lost_calls import LostCallCooldown
+from purgeengine.core.limits.window import Window
+from purgeengine.core.messages import MailboxOpened
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.policy.remedies import WAIT_TOO_LONG_SAYS
 from purgeengine.core.scheduling.experience import CONFIRM_S, PATIENT_ANSWERS_MAX, all_alike, all_trouble
@@ -22,6 +27,28 @@ class Mailbox(MailboxLimits):
     """
 
     __slots__ = ()
+
+    @classmethod
+    def from_ledger(cls, opened: MailboxOpened, limits: Limits, cooldown: LostCallCooldown, now: float) -> Self:
+        """Return the mailbox with its rows, and with what earlier runs left: requests, lost calls, and a wait of Graph's."""
+        window = Window(limits.mailbox_requests, limits.mailbox_window_s + limits.window_slack_s)
+        for age_s, requests in opened.recent:
+            window.restore(requests, now - age_s)
+        mailbox = cls(
+            opened.mailbox,
+            opened.next,
+            opened.end,
+            window,
+            cooldown,
+            limits.mailbox_concurrent_max,
+            opened.doubt_end,
+            opened.unsettled,
+            now,
+        )
+        mailbox.block(now + opened.blocked_for_s)
+        for for_s, slots in opened.lost_slots:
+            mailbox.lost_slots.restore(now + for_s, slots)
+        return mailbox
 
     @property
     def closes_now(self) -> bool:
@@ -89,9 +116,8 @@ class Mailbox(MailboxLimits):
     ) -> None:
         """Record that no answer came for a batch with ``rows`` of its rows, and that the service may still be running it.
 
-        The batch left at ``sent_at``. It holds its slots for ``cooldown_s`` seconds from ``sent_at`` on, a time that later
-        answers may change,
-        and for ``keep_s`` seconds from ``now`` on at least.
+        The batch left at ``sent_at``. It holds its slots for ``cooldown_s`` seconds from ``sent_at`` on, and for ``keep_s`` seconds
+        from ``now`` on at least. Later answers may change the cooldown.
         """
         self._land(rows, lane=lane)
         self.window.answered(rows, max(now + keep_s, sent_at + cooldown_s))

@@ -111,9 +111,8 @@ def choose(
             ready.push(mailbox)  # in a small batch it would wait and make the critical mailboxes wait
             break
         width = other_width if chosen.shares else first_width
-        spread_now = (
-            spread and not chosen.urgent and not mailbox.experience.cautious
-        )  # the rows of a cautious one test if it is back
+        # The rows of a cautious mailbox test whether it has recovered, so they stay together.
+        spread_now = spread and not chosen.urgent and not mailbox.experience.cautious
         if spread_now and plan is not None and (few or plan.may_be_spread(mailbox, now)):
             width = min(width, -(-room // (1 + len(ready))), -(-mailbox.remaining // mailbox.limit_max))
         elif mailbox.lanes and first_width > mailbox.limit_max:

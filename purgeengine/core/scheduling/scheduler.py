@@ -18,7 +18,6 @@ from purgeengine.core.limits.backoff import Backoff
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.limits.lost_calls import LostCallCooldown
-from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import (
     Abandon,
     AppLimited,
@@ -264,29 +263,12 @@ class Scheduler:
             self._out.append(Abandon(batch))
 
     def _open(self, event: MailboxOpened) -> None:
-        limits = self._limits
-        window = Window(limits.mailbox_requests, limits.mailbox_window_s + limits.window_slack_s)
-        for age_s, requests in event.recent:
-            window.restore(requests, self._now - age_s)
-        mailbox = Mailbox(
-            event.mailbox,
-            event.next,
-            event.end,
-            window,
-            self._cooldown,
-            limits.mailbox_concurrent_max,
-            event.doubt_end,
-            event.unsettled,
-            self._now,
-        )
+        mailbox = Mailbox.from_ledger(event, self._limits, self._cooldown, self._now)
         self._batching.unread = max(0, self._batching.unread - mailbox.remaining)
-        if event.blocked_for_s > limits.retry_after_s_max:
+        if event.blocked_for_s > self._limits.retry_after_s_max:
             self._out.append(Record(self._settler.give_up(mailbox).entries))
-            return
-        mailbox.block(self._now + event.blocked_for_s)
-        for for_s, slots in event.lost_slots:
-            mailbox.lost_slots.restore(self._now + for_s, slots)
-        self._open_mailboxes.open(mailbox, self._now)
+        else:
+            self._open_mailboxes.open(mailbox, self._now)
 
     def _give(self, commands: list[Command]) -> None:
         """Add commands to those that are returned. A run halts only once, for the first reason."""

@@ -24,6 +24,13 @@ from purgeengine.edges.ledger.views import counts as status
 from purgeengine.edges.ledger.views.history import ClosedMailbox, History, closed_mailboxes, history_of
 from purgeengine.edges.ledger.views.preview import Preview, preview
 from purgeengine.edges.ledger.views.sought import Review, review_of
+from purgeengine.edges.ledger.views.work_over_time import (
+    CallsInInterval,
+    MailboxWork,
+    TimeGrid,
+    calls_over_time,
+    work_of_largest,
+)
 from purgeengine.errors import LedgerError, LedgerMismatch
 
 if TYPE_CHECKING:
@@ -95,6 +102,13 @@ class LedgerReader:
         with self._readable():
             return status.left_in_doubt(self._connection)
 
+    @property
+    def in_use(self) -> bool | None:
+        """True if a process runs over this ledger now, False if none does. None if that cannot be known, as on a read-only disk."""
+        from purgeengine.edges.ledger.store.lock import is_in_use
+
+        return is_in_use(self.folder)
+
     def pace(self, now_utc_ms: int | None = None) -> status.SettlingRate:
         """Return how fast rows are being settled, at ``now_utc_ms`` (milliseconds since 1970) or now."""
         with self._readable():
@@ -157,6 +171,16 @@ class LedgerReader:
         """Return when the work was done, and how. ``buckets_max`` limits, roughly, the intervals of its course."""
         with self._readable():
             return history_of(self._connection, buckets_max)
+
+    def calls_over_time(self, grid: TimeGrid) -> dict[int, CallsInInterval]:
+        """Return how the calls fared that ended in each interval. Intervals without such a call are left out."""
+        with self._readable():
+            return calls_over_time(self._connection, grid)
+
+    def work_of_largest(self, grid: TimeGrid, most: int) -> list[MailboxWork]:
+        """Return when the rows of the ``most`` largest mailboxes were settled, largest first."""
+        with self._readable():
+            return work_of_largest(self._connection, grid, most)
 
     def app_limit(self) -> AppLimit | None:
         """Return the limit of the whole app that the runs found last, or None."""

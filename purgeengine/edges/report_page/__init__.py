@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from purgeengine.edges.report_page.findings import findings_of
+from purgeengine.edges.report_page.refreshing import follow
 from purgeengine.edges.report_page.render import render, write_page
 
-__all__ = ["findings_of", "render", "write_page"]
+__all__ = ["findings_of", "follow", "render", "write_page"]

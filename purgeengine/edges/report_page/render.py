@@ -6,6 +6,8 @@ The template engine escapes every text. The page also contains the findings as J
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,56 +16,97 @@ import jinja2
 import msgspec
 from markupsafe import Markup
 
+from purgeengine.core.graph.operations import Action
 from purgeengine.edges.ledger.outputs.exporting import appearing
 from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.edges.report_page import charts
+from purgeengine.edges.report_page.headline import headline_of, rows_that_ended_badly
 from purgeengine.edges.report_page.report_json import report_output
-from purgeengine.words import duration
+from purgeengine.edges.report_page.time_axis import MONTHS
+from purgeengine.words import counted, duration, number
 
-TEMPLATE = "report.html.j2"
+TEMPLATES = "templates"
+PAGE = "page.html.j2"
+MEANINGS = {
+    "purged": "confirmed by Graph, or gone after an attempt of ours without an answer",
+    "absent": "not found when first asked for: already gone, or its id has changed",
+    "refused": "Graph said no for good",
+    "exhausted": "still failing after every attempt",
+    "skipped": "never sent: its mailbox was closed, or a filter left it out",
+    "invalid": "never sent: the row itself is wrong",
+    "duplicate": "never sent: the same contact stands in an earlier row",
+    "waiting": "not yet sent, or to be sent again",
+    "in_doubt": "sent, and the answer is not known yet",
+}
+_MOVED = "moved to Deleted Items, or gone after an attempt of ours without an answer"
 
 
-def write_page(findings: dict[str, Any], out: Path) -> None:
-    """Write the page to a file, which appears when it is whole. Raises `LedgerError` if that fails."""
+def write_page(findings: dict[str, Any], out: Path, refresh_s: int | None = None) -> None:
+    """Write the page to a file, which appears when it is whole. Raises `LedgerError` if that fails.
+
+    With ``refresh_s`` a browser loads the file again every so many seconds.
+    """
     refuse_unspellable(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with appearing(temporary, out):
-        temporary.write_text(render(findings), encoding="utf-8", newline="\n")
+        temporary.write_text(render(findings, refresh_s), encoding="utf-8", newline="\n")
 
 
-def render(findings: dict[str, Any]) -> str:
+def render(findings: dict[str, Any], refresh_s: int | None = None) -> str:
     """Return the page as HTML."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(lambda name: (files(__package__) / TEMPLATES / name).read_text("utf-8")),
     )
-    environment.filters.update(number=_number, duration=_duration, moment=_moment)
-    template = environment.from_string((files(__package__) / TEMPLATE).read_text("utf-8"))
-    outcomes = {**findings["outcomes"], "waiting": findings["waiting"], "in_doubt": findings["in_doubt"]}
-    return template.render(
+    environment.filters.update(
+        number=number, counted=counted, verb=_verb, share=_share, duration=_duration, moment=_moment, days=_days
+    )
+    states = {**findings["outcomes"], "waiting": findings["waiting"], "in_doubt": findings["in_doubt"]}
+    moved = {"purged": _MOVED} if findings["asked"]["action"] == Action.DELETE else {}
+    return environment.get_template(PAGE).render(
         f=findings,
-        states=outcomes,
-        bar=charts.segments(outcomes),
-        courses=[charts.course(ledger["timeline"]) for ledger in findings["ledgers"]],
+        headline=headline_of(findings),
+        badly=rows_that_ended_badly(findings),
+        states=states,
+        meanings={**MEANINGS, **moved},
+        bar=charts.segments(states),
         bar_width=charts.BAR_WIDTH,
-        width=charts.COURSE_WIDTH,
-        height=charts.COURSE_HEIGHT,
+        pictures=[_picture(ledger) for ledger in findings["ledgers"]],
+        refresh_s=refresh_s,
         as_json=_embedded(findings),
     )
 
 
+def _picture(ledger: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the curves of a ledger, and its largest mailboxes, each with its strip."""
+    course = charts.course(ledger["timeline"], ledger["runs"])
+    largest = ledger["largest_mailboxes"] if course else []
+    strips = charts.strips(largest, course.intervals) if course else []
+    return {"course": course, "strips": list(zip(largest, strips, strict=True))}
+
+
 def _embedded(findings: dict[str, Any]) -> Markup:
     """Return what ``report --json`` prints, as JSON that cannot end the element around it."""
-    text = msgspec.json.format(msgspec.json.encode(report_output(findings)), indent=1).decode()
+    text = msgspec.json.encode(report_output(findings)).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 - nothing in it can be markup any more
 
 
-def _number(value: float) -> str:
-    return f"{value:,}"
+def _verb(count: int, one: str, several: str) -> str:
+    """Return the form of a verb that fits the number."""
+    return one if count == 1 else several
+
+
+def _share(count: int, rows: int) -> str:
+    """Return a share of all rows in percent. It is never rounded to nothing or to all."""
+    if not 0 < count < rows:
+        return f"{100 if count else 0} %"
+    share = f"{100 * count / rows:.1f}"
+    return f"{'< 0.1' if share == '0.0' else '> 99.9' if share == '100.0' else share} %"
 
 
 def _duration(seconds: float | None) -> str:
@@ -74,3 +117,11 @@ def _duration(seconds: float | None) -> str:
 def _moment(text: str | None) -> str:
     """Return a time like 2026-01-31 12:00:00 UTC."""
     return "–" if text is None else f"{text[:19].replace('T', ' ')} UTC"
+
+
+def _days(ledger: Mapping[str, Any]) -> str:
+    """Return the day or the days on which a ledger's rows were sent and settled."""
+    texts = (ledger["first_sent_utc"], ledger["last_settled_utc"] or ledger["first_sent_utc"])
+    first, last = (datetime.fromisoformat(text) for text in texts)
+    written = [f"{at.day} {MONTHS[at.month - 1]} {at.year}" for at in (first, last)]
+    return written[0] if written[0] == written[1] else " to ".join(written)

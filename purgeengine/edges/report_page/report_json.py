@@ -11,6 +11,7 @@ from purgeengine.json_output.report_output import (
     Asked,
     FailedRow,
     FailureGroup,
+    MailboxTimeline,
     ReportedLedger,
     ReportOutput,
     ShownClosedMailbox,
@@ -51,7 +52,7 @@ def _group(group: Mapping[str, Any]) -> FailureGroup:
     return FailureGroup(
         **_without(group, {"outcomes", "examples"}),
         outcomes=Outcomes.of(group["outcomes"]),
-        examples=[FailedRow(**example) for example in group["examples"]],
+        examples=[FailedRow(**{**example, "line": example["line"] or None}) for example in group["examples"]],
     )
 
 
@@ -70,8 +71,16 @@ def _ledger(ledger: Mapping[str, Any]) -> ReportedLedger:
         "slowest_call_s": calls["slowest_s"],
         "closed_mailboxes": ledger["closed_mailboxes_in_all"],
         "closed_mailbox_list": [ShownClosedMailbox(**mailbox) for mailbox in ledger["closed_mailboxes"]],
+        "largest_mailboxes": [_mailbox(mailbox) for mailbox in ledger["largest_mailboxes"]],
         "timeline": msgspec.convert(ledger["timeline"], ShownTimeline),
     }
     return ReportedLedger(
         **_without(ledger, {*renamed, "folder", "last_word_on", "closed_mailboxes_in_all"}), **renamed
+    )
+
+
+def _mailbox(mailbox: Mapping[str, Any]) -> MailboxTimeline:
+    by_interval = ("well", "badly", "sent_again")
+    return MailboxTimeline(
+        **_without(mailbox, set(by_interval)), **{f"{name}_by_interval": mailbox[name] for name in by_interval}
     )

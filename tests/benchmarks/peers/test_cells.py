@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.fault_levels import Level
-from benchmarks.peers.cells import OURS, Case, Found, cells_of, table_of
+from benchmarks.peers.cells import OURS, Case, Found, cells_of, median_of, table_of
 from purgeengine.core.forecast.latency import Dispatch
 
 
@@ -32,6 +32,12 @@ def test_we_are_compared_with_the_best_other_client_with_as_many_connections() -
     )
     assert (cell.best, cell.ratio, cell.default_rows_per_s) == ("b", 1.25, 300)
     assert cell.missed == []
+
+
+def test_of_several_rounds_the_median_counts_and_the_worst_of_what_was_lost() -> None:
+    """A lucky or unlucky draw does not decide, but a lost row is never averaged away."""
+    shown = median_of([found(OURS, 300, lost=2), found(OURS, 100, refused=3), found(OURS, 200)])
+    assert (shown.rows_per_s, shown.lost, shown.refused) == (200, 2, 3)
 
 
 def test_the_aim_depends_on_faults() -> None:

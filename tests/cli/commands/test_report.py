@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -16,41 +15,10 @@ from purgeengine.core.messages import MailboxBlocked, MailboxClosed
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.core.policy.remedies import remedy_for
 from purgeengine.edges.ledger import Ledger
-from purgeengine.edges.report_page import charts
-from purgeengine.edges.report_page.render import _duration
 from tests.cli.commands.test_retry import DENIED, ending
 from tests.edges.ledger.outputs.test_chain import chain  # noqa: F401 - a fixture
 from tests.support.ledger_fixtures import NOW, FakeSource, a_source, ended, open_ledger, rows_of, sent, settled
-
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{ 7*7 }}\x1b[31m\u202e\u0000"
-VOID = {"meta", "line", "br", "rect"}
-
-
-class Page(HTMLParser):
-    """Parses a page as a browser would, and keeps its elements, attributes and text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag, f"</{tag}> closes another element"
-
-    def handle_data(self, data: str) -> None:
-        if "script" not in self.open and "style" not in self.open:
-            self.text += data
+from tests.support.report_fixtures import HOSTILE, Page, a_busy_ledger
 
 
 def reported(
@@ -116,8 +84,9 @@ def test_the_page_tells_what_became_of_every_row(tmp_path: Path, capsys: pytest.
     ]
     shown = text_of(tmp_path / "r.html")
     for words in (
-        "12 rows did not end well", "11 of 24 contacts are gone", "Test-ServicePrincipalAuthorization", "a@contoso.example",
-        "The counts add up to the 24 rows", "1 row without success is in doubt", "2 × the user is neither",
+        "12 of 24 rows did not end well", "10 contacts were purged, and 1 was not found", "line 13 of contacts.csv",
+        "Test-ServicePrincipalAuthorization", "a@contoso.example",
+        "The counts add up to the 24 rows", "1 row without success is in doubt", "2 rows: the user is neither",
         "1 row repeats the contact of an earlier row", "1 mailbox had to wait", "purgeengine retry",
     ):  # fmt: skip
         assert words in shown, words
@@ -181,14 +150,15 @@ def test_unfinished_and_new_ledgers_have_a_page(tmp_path: Path, capsys: pytest.C
         ledger.write([sent(1, (0, [0, 1]))], NOW)
         found = reported(capsys, tmp_path / "r.html", tmp_path / "new")
         assert (found["waiting"], found["in_doubt"], found["complete"]) == (1, 2, False)
-        assert "Not finished" in text_of(tmp_path / "r.html")
+        assert "Running: 0 of 3 rows have an outcome" in text_of(tmp_path / "r.html")
+        assert "To resume" not in text_of(tmp_path / "r.html")  # somebody would start a second run
         ledger.write([ended(1), settled(0, 1), settled(1, 1), sent(2, (0, [2]))], NOW)
         ledger.write([ended(2), settled(2, 2)], NOW)
     reported(capsys, tmp_path / "r.html", tmp_path / "new")
-    assert "every row ended well" in text_of(tmp_path / "r.html")
+    assert "Every row of the list ended well" in text_of(tmp_path / "r.html")
     open_ledger(tmp_path / "empty", FakeSource([])).close()
     reported(capsys, tmp_path / "r.html", tmp_path / "empty")
-    assert "The list was empty" in text_of(tmp_path / "r.html")
+    assert "the list was empty" in text_of(tmp_path / "r.html")
 
 
 def test_a_chain_is_one_report(chain: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: F811
@@ -210,6 +180,8 @@ def test_a_chain_is_one_report(chain: list[Path], tmp_path: Path, capsys: pytest
         (["{L}", "-o", "{T}/nowhere/report.html"], 5, "there is no folder"),
         (["{T}", "-o", "{T}/r.html"], 5, "ledger"),
         (["{L}", "{L}", "-o", "{T}/r.html"], 2, "named twice"),
+        (["{L}", "--json", "--refresh", "5"], 2, "without --json"),
+        (["{L}", "-o", "{T}/r.html", "--refresh", "1"], 2, "2<=x<=3600"),
     ],
 )
 def test_what_cannot_be_is_a_sentence(
@@ -235,47 +207,73 @@ def test_every_code_that_closes_a_mailbox_has_a_remedy_of_its_own() -> None:
                     assert remedy_for(status, code) not in general, (status, code)
 
 
-def test_a_bar_is_filled_and_shows_what_is_rare() -> None:
-    """The segments of a bar fill its whole width, and the smallest is wide enough to be seen."""
-    bar = charts.segments({"purged": 10_000_000, "refused": 1, "skipped": 0, "invalid": 3})
-    assert [segment.name for segment in bar] == ["purged", "refused", "invalid"]
-    assert min(segment.width for segment in bar) >= charts.SLIVER
-    assert bar[-1].x + bar[-1].width == pytest.approx(charts.BAR_WIDTH)
-    assert charts.segments({"purged": 0}) == []
+def test_a_report_of_a_run_renews_itself_until_the_run_has_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ``--refresh`` a page is written after every pause. The last one, of the ended run, does not renew itself."""
+    pages: list[str] = []
+    with open_ledger(tmp_path / "L", a_source(2)) as ledger:
+
+        def pause(seconds: float) -> None:
+            pages.append((tmp_path / "r.html").read_text(encoding="utf-8"))
+            assert seconds >= 5
+            ending(ledger, 0, *[(Outcome.PURGED, Reply(204), False)] * 2)
+
+        monkeypatch.setattr("time.sleep", pause)
+        assert main.run(["report", str(tmp_path / "L"), "-o", str(tmp_path / "r.html"), "--refresh", "5"]) == 0
+    assert len(pages) == 1
+    assert '<meta http-equiv="refresh" content="5">' in pages[0]
+    assert "Running: 0 of 2 rows" in pages[0]
+    last = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "refresh" not in re.findall(r'http-equiv="([\w-]+)"', last)
+    assert "Every row of the list ended well" in last
+    assert "the run has ended" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("rows", "bucket_s", "labels"),
-    [
-        (510, 1.0, ["300", "600"]),
-        (1_000, 1.0, ["500", "1,000"]),
-        (12_345, 1.0, ["7,500", "15,000"]),
-        (13, 1.0, ["7.5", "15"]),
-        (1, 1.0, ["0.5", "1"]),
-        (7, 60.0, ["0.075", "0.15"]),
-    ],
-)
-def test_a_course_is_measured_in_numbers_as_people_write_them(rows: int, bucket_s: float, labels: list[str]) -> None:
-    """The scale of the chart has two round numbers: one above the highest rate and its half."""
-    bucket = {"at_utc": "2026-11-25T23:15:29+00:00", "well": rows, "badly": 0}
-    course = charts.course({"buckets": [bucket], "bucket_s": bucket_s})
-    assert course is not None
-    assert [label for _, label in course.scale] == labels
-    assert course.columns[0].well_height <= charts.COURSE_HEIGHT
+def test_ctrl_c_ends_the_renewing_and_leaves_a_page_that_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt is the usual way to stop watching: exit code 0, and the page refreshes itself no more."""
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", interrupt)
+    with open_ledger(tmp_path / "L", a_source(2)):
+        assert main.run(["report", str(tmp_path / "L"), "-o", str(tmp_path / "r.html"), "--refresh", "5"]) == 0
+    html = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "refresh" not in re.findall(r'http-equiv="([\w-]+)"', html)
+    assert "interrupted" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"L", "r.html"}
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "–"),
-        (0.64, "0.6 s"),
-        (1.0, "1 s"),
-        (12.4, "12 s"),
-        (60, "1 min"),
-        (3_725, "1 h 2 min"),
-        (90_000, "1 d 1 h"),
-    ],
-)
-def test_a_duration_on_the_page_is_told_in_two_units_at_most(seconds: float | None, text: str) -> None:
-    """A duration on the page has at most two units, joined by spaces that do not break."""
-    assert _duration(seconds) == text.replace(" ", "\u00a0")
+def test_a_busy_ledger_has_a_light_page_with_its_work_over_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Throttling, lost calls and the largest mailboxes are on the page and in the JSON, with the numbers that were written."""
+    told = a_busy_ledger(tmp_path / "L")
+    found = reported(capsys, tmp_path / "r.html", tmp_path / "L")
+    buckets = found["ledgers"][0]["timeline"]["buckets"]
+    assert sum(bucket["put_off"] for bucket in buckets) == told.put_off
+    assert sum(bucket["lost_calls"] for bucket in buckets) == told.lost == found["ledgers"][0]["lost_calls"]
+    assert len(found["ledgers"][0]["largest_mailboxes"]) == 10
+    shown = text_of(tmp_path / "r.html")
+    for words in (
+        f"Requests put off by Graph: {told.put_off}", f"Calls without an answer: {told.lost}",
+        "The work of the largest mailboxes, 10 of 12", "┆ resumed",
+    ):  # fmt: skip
+        assert words in shown, words
+    assert (tmp_path / "r.html").stat().st_size < 120_000
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PURGED, Outcome.REFUSED, Outcome.ABSENT])
+def test_one_is_told_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixture[str], outcome: Outcome) -> None:
+    """The page of a list with one row has no "1 rows", whatever became of the row."""
+    with open_ledger(tmp_path / "L", a_source(1)) as ledger:
+        ledger.begin(NOW, {})
+        ending(ledger, 0, (outcome, DENIED, outcome is Outcome.REFUSED))
+        ledger.write([MailboxBlocked(0, 5.0)], NOW)
+    reported(capsys, tmp_path / "r.html", tmp_path / "L")
+    shown = text_of(tmp_path / "r.html")
+    assert re.findall(r"\b1 (?:[a-z]+ )?(?:rows|contacts|mailboxes|calls|requests|times|kinds|files)\b", shown) == []
+    assert re.findall(r"\b1 (?:row|contact|mailbox|call|time)\b", shown)

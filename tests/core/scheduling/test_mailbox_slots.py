@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from purgeengine.core.limits.lost_calls import LANE_FACTOR, LostCallCooldown
+from purgeengine.core.limits.lost_calls import LANE_COOLDOWN_FACTOR, LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Attempt
 from purgeengine.core.scheduling.mailbox import Mailbox
@@ -24,7 +24,7 @@ from tests.support.properties import examples
 
 SLOTS = 4
 COOLDOWN_S = 10.0
-LIMITS = Limits(quarantine_s=LANE_FACTOR * COOLDOWN_S, quarantine_s_min=COOLDOWN_S)
+LIMITS = Limits(quarantine_s=LANE_COOLDOWN_FACTOR * COOLDOWN_S, quarantine_s_min=COOLDOWN_S)
 
 
 @dataclass
@@ -118,7 +118,7 @@ class MailboxOnAService(RuleBasedStateMachine):
     @rule(data=st.data())
     def an_answer_is_lost(self, data: st.DataObject) -> None:
         call = self.flying.pop(data.draw(st.sampled_from(sorted(self.flying))))
-        cooldown_s = LANE_FACTOR * COOLDOWN_S if call.lane else COOLDOWN_S
+        cooldown_s = LANE_COOLDOWN_FACTOR * COOLDOWN_S if call.lane else COOLDOWN_S
         rows = len(call.attempts)
         self.mailbox.lost_while_running(call.batch, rows, call.sent_at, self.now, lane=call.lane, cooldown_s=cooldown_s)
         for attempt in call.attempts:

@@ -7,7 +7,7 @@ mailboxes that have failed rows, not with the rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from purgeengine.core.model import Outcome
 from purgeengine.core.policy import advice
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
 from purgeengine.edges.ledger.outputs.chain import Chain, Final
+from purgeengine.edges.ledger.reader import LedgerReader
 
 ENDED_BADLY = tuple(outcome for outcome in Outcome if outcome.ended_badly)
 GROUPS_MAX = 2_000
@@ -40,13 +41,16 @@ class FailureReply(NamedTuple):
 
 
 class Example(NamedTuple):
-    """One row of a group: its number in the first ledger, and the call id with which Graph's own logs can be searched."""
+    """One row of a group: its number and place in the first list, and the call id with which Graph's own logs can be searched."""
 
     row: int
     user: str
     contact: str
     settled_utc: Any
     client_request_id: str
+    line: int = 0
+    """Its line in ``file``, as `plan` counts lines. 0 until it is known."""
+    file: str = ""
 
 
 @dataclass(slots=True)
@@ -102,6 +106,10 @@ class Failures:
         wanted = [group for group in self._groups.values() if group.told.invalid is invalid]
         return nlargest(most, wanted, key=lambda group: group.rows)
 
+    def all_groups(self) -> Iterable[Group]:
+        """Return all groups, in no order."""
+        return self._groups.values()
+
     def count(self, *, invalid: bool = False) -> int:
         """Count the groups."""
         return sum(group.told.invalid is invalid for group in self._groups.values())
@@ -149,20 +157,48 @@ def failures_of(chain: Chain, final: Final) -> Failures:
         if not any(final.shares[number].holds[outcome] for outcome in ENDED_BADLY):
             continue
         origin = "row" if number == 0 else ORIGIN_COLUMN
-        columns = (*_COLUMNS, *([] if number == 0 else [ORIGIN_COLUMN]))
+        columns = (*_COLUMNS, *(_PLACE if number == 0 else [ORIGIN_COLUMN]))
+        files = ledger.about["files"]
         for batch in ledger.rows(ENDED_BADLY, columns=columns):
-            for index, row, outcome, told, user in _rows(batch, origin, ledger.about["files"]):
+            for index, row, outcome, told, user in _rows(batch, origin, files):
                 state = final.of(row)
                 if final.holders[row] != number or state.outcome is not outcome:
                     continue
                 group = endings.take(told, outcome, user, state.in_doubt, number)
                 if len(group.examples) < EXAMPLES_MAX:
                     contact, at, call = (batch.column(n)[index].as_py() for n in _SHOWN)
-                    group.examples.append(Example(row, user, contact, at, call))
+                    line, file = _place(batch, index, files) if number == 0 else (0, "")
+                    group.examples.append(Example(row, user, contact, at, call, line, file))
+    if len(chain.ledgers) > 1:
+        _find_places(chain.ledgers[0], endings)
     return endings
 
 
 _SHOWN = ("contact", "settled_utc", "client_request_id")
+_PLACE = ("line", "source")
+
+
+def _place(batch: Any, index: int, files: Sequence[str]) -> tuple[int, str]:
+    """Return the line and the file of a row of a batch."""
+    line, source = (batch.column(name)[index].as_py() for name in _PLACE)
+    return line, files[source]
+
+
+def _find_places(first: LedgerReader, endings: Failures) -> None:
+    """Fill in where the examples of later ledgers stand in the first list. This takes one more pass over its rows."""
+    unplaced = [group for group in endings.all_groups() if any(not example.line for example in group.examples)]
+    wanted = {example.row for group in unplaced for example in group.examples if not example.line}
+    places: dict[int, tuple[int, str]] = {}
+    begin = 0
+    for batch in first.rows(columns=("row", *_PLACE)) if wanted else ():
+        for row in wanted.intersection(range(begin, begin + batch.num_rows)):
+            places[row] = _place(batch, row - begin, first.about["files"])
+        begin += batch.num_rows
+    for group in unplaced:
+        group.examples[:] = [
+            example if example.line else example._replace(line=places[example.row][0], file=places[example.row][1])
+            for example in group.examples
+        ]
 
 
 def _rows(batch: Any, origin: str, files: Sequence[str]) -> Iterator[tuple[int, int, Outcome, FailureReply, str]]:

@@ -10,6 +10,25 @@ import filelock
 from purgeengine.edges.ledger.store.storage import LOCK, cause_of
 from purgeengine.errors import LedgerError
 
+TRIES_MAX = 20
+"""How often a lock is tried, in a few milliseconds. `is_in_use` holds it for an instant, and that must not refuse a run."""
+
+
+def is_in_use(folder: Path) -> bool | None:
+    """True if a process uses the ledger now, False if none does. None if that cannot be known: the lock cannot be tried."""
+    if not (folder / LOCK).exists():
+        return False
+    lock = filelock.FileLock(folder / LOCK, timeout=0, thread_local=False)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            lock.acquire()
+    except filelock.Timeout:
+        return None if isinstance(lock, filelock.SoftFileLock) else True  # a plain file may be left by a dead process
+    except (NotImplementedError, OSError):
+        return None
+    lock.release()
+    return False
+
 
 class FolderLock:
     """The lock of a ledger's folder, held from `acquire` to `release`."""
@@ -20,10 +39,13 @@ class FolderLock:
         self._lock = filelock.FileLock(folder / LOCK, timeout=0, thread_local=False)
 
     def acquire(self) -> None:
-        """Take the lock at once. Raises `LedgerError` if another process holds it, or if the folder cannot be locked."""
+        """Take the lock, without waiting for its holder.
+
+        Raises `LedgerError` if another process holds it, or if the folder cannot be locked.
+        """
         try:
             with warnings.catch_warnings(action="ignore"):  # the errors below say the same and more
-                self._lock.acquire()
+                self._acquire()
         except filelock.Timeout as error:
             raise LedgerError(
                 f"The ledger in {self._folder} is in use by another process. Wait until it has ended, or use another folder."
@@ -37,6 +59,15 @@ class FolderLock:
         ):  # newer versions of filelock fall back to a plain file, which a dead process leaves behind
             self._lock.release()
             raise self._no_locks()
+
+    def _acquire(self) -> None:
+        for left in reversed(range(TRIES_MAX)):
+            try:
+                self._lock.acquire()
+                return
+            except filelock.Timeout:
+                if not left:
+                    raise
 
     def release(self) -> None:
         """Give the lock back. Safe to call twice."""

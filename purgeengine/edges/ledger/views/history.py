@@ -95,8 +95,13 @@ def span(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
 
 
 def timeline(connection: sqlite3.Connection, buckets_max: int) -> Timeline:
-    """Return the rows settled over time, in at most about ``buckets_max`` intervals of equal length (whole seconds)."""
-    first, last = span(connection)
+    """Return the rows settled over time, in at most about ``buckets_max`` intervals of equal length (whole seconds).
+
+    The intervals reach to the last outcome or to the end of the last call: a service may be out of order for hours.
+    """
+    first, last_settled = span(connection)
+    (last_ended,) = connection.execute("SELECT max(ended_ms) FROM batch").fetchone()
+    last = max((at_ms for at_ms in (last_settled, last_ended) if at_ms is not None), default=None)
     if first is None or last is None:
         return Timeline(1_000, [])
     bucket_ms = max(1, -((first - last) // (buckets_max * 1_000))) * 1_000

@@ -40,6 +40,8 @@ _TOLD = {
 """For each field of a row's state, the columns of an export that are made from it."""
 _NEEDED = ("line", "source", "reason")
 """Columns of the staged input that tell what is wrong with an invalid row."""
+PLACE = (pa.field("line", pa.int64()), pa.field("source", pa.int32()))
+"""Columns that no export has: the line of a row, and the number of its file. `rows_of` yields them where they are asked for."""
 
 
 def schema_of(extra_columns: Sequence[str]) -> pa.Schema:
@@ -66,7 +68,8 @@ def rows_of(
     """Yield the rows as `LedgerReader.rows` describes. One read transaction is held until the end."""
     schema = schema_of(about["extra_columns"])
     if columns is not None:
-        schema = pa.schema([schema.field(name) for name in columns])
+        known = {field.name: field for field in (*schema, *PLACE)}
+        schema = pa.schema([known[name] for name in columns])
     needed = [*_NEEDED, *(name for name in schema.names if name in (*_AS_STAGED, *about["extra_columns"]))]
     wanted = None if only is None else pa.array([outcome.value for outcome in only], pa.string())
     with snapshot(connection), ExitStack() as opened:

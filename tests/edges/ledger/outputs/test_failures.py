@@ -34,7 +34,7 @@ def test_rows_that_were_told_the_same_are_one_group_with_examples(tmp_path: Path
         Counter({R: 3, E: 1}),
         Counter({(0, R): 3, (0, E): 1}),
         4,
-        [Example(row, user, f"a-{row}", at, ID.format(1)) for row in (1, 2, 3)],
+        [Example(row, user, f"a-{row}", at, ID.format(1), row + 2, "contacts.csv") for row in (1, 2, 3)],
     )
     assert found.groups(1) == [denied]
     assert [(group.rows, group.told) for group in found.groups(3)] == [
@@ -56,6 +56,8 @@ def test_a_ledger_that_has_the_last_word_on_none_of_them_is_passed_over(tmp_path
         found = failures_of(chain, chain.final())
     assert [(group.told.status, group.outcomes) for group in found.groups(9)] == [(0, {E: 1}), (400, {R: 1})]
     assert [group.examples[0].row for group in found.groups(9)] == [0, 1]
+    assert [group.examples[0].line for group in found.groups(9)] == [2, 3]  # of the first list, not of the retry's
+    assert {group.examples[0].file for group in found.groups(9)} == {"contacts.csv"}
 
 
 def test_invalid_rows_with_the_same_mistake_are_one_group_whatever_their_file(tmp_path: Path) -> None:
