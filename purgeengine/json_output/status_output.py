@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from purgeengine.json_output.envelope import Output, Utc
@@ -80,10 +82,14 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     """When the first call was sent. Null if none was."""
     last_settled_utc: Utc | None
     """When a row was settled last. Null if none was."""
-    time_left_s: float | None
-    """The time that is probably left, in seconds. Null if it is not known, or if there is nothing left."""
-    waiting_for: str | None
-    """What the run waits for if the time left cannot be told, in a few words. Null otherwise."""
+    left_s: float | None
+    """The time that is probably left, in seconds. Null if it is not known."""
+    waiting_for: Literal["first_answers", "answers", "graph", "token", "mailboxes", "until"] | None
+    """What the run waits for, so that the time left cannot be told. Null if it can be, or if no run goes on."""
+    waiting_count: int | None
+    """How many answers or mailboxes it waits for. Null if they are not counted."""
+    waiting_s: float | None
+    """For how long at most, or until the next try, in seconds. Null if that is not known."""
     app_limit_per_s: float | None
     """Requests per second that Graph takes from the whole app, as found last. Null if no such limit is known."""
     app_limit_found_utc: Utc | None

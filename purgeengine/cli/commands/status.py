@@ -54,9 +54,10 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         complete = counts.waiting + counts.in_doubt == 0
         left_s = counts.waiting / pace.per_s if not complete and pace.per_s else None
         if as_json:
-            from purgeengine.cli.output.status_json import LeftToDo, status_of_ledger
+            from purgeengine.cli.output.status_json import NOT_KNOWN, status_of_ledger
 
-            print_output(status_of_ledger(reader, folder, review, worst, advice, LeftToDo(left_s)))
+            left = {**NOT_KNOWN, "left_s": None if left_s is None else round(left_s, 1)}
+            print_output(status_of_ledger(reader, folder, review, worst, advice, left))
             return 0
     click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from purgeengine.cli.output.json_printing import running_command
 from purgeengine.core.graph.text import well_formed
@@ -17,18 +17,17 @@ from purgeengine.json_output.shared import NothingFound, Outcomes, ShownFailure,
 from purgeengine.json_output.status_output import LedgerShare, ShownAppLimit, StatusOutput
 from purgeengine.words import utc_text
 
-
-class LeftToDo(NamedTuple):
-    """The time that is probably left, in seconds, or what the run waits for if that cannot be told. Both may be None."""
-
-    time_left_s: float | None = None
-    waiting_for: str | None = None
+NOT_KNOWN: Mapping[str, Any] = {"left_s": None, "waiting_for": None, "waiting_count": None, "waiting_s": None}
+"""The keys about the time left, if nothing is known of it."""
 
 
 def status_of_ledger(
-    reader: LedgerReader, folder: str, review: Review, worst: int, advice: Sequence[Advice], left: LeftToDo
+    reader: LedgerReader, folder: str, review: Review, worst: int, advice: Sequence[Advice], left: Mapping[str, Any]
 ) -> StatusOutput:
-    """Return the object for one ledger. ``worst`` limits the mailboxes and the answers listed."""
+    """Return the object for one ledger. ``worst`` limits the mailboxes and the answers listed.
+
+    ``left`` has the keys of `NOT_KNOWN`.
+    """
     counts = review.counts
     share = LedgerShare(
         ledger=well_formed(folder),
@@ -91,7 +90,7 @@ def status_of_chain(
         failures,
         absence,
         advice,
-        LeftToDo(),
+        NOT_KNOWN,
     )
 
 
@@ -109,7 +108,7 @@ def _status(
     failures: list[ShownFailure],
     absence: Absence | None,
     advice: Sequence[Advice],
-    left: LeftToDo,
+    left: Mapping[str, Any],
 ) -> StatusOutput:
     paces, calls = [ledger.pace() for ledger in ledgers], [ledger.batches() for ledger in ledgers]
     limits = [limit for ledger in ledgers if (limit := ledger.app_limit()) is not None]
@@ -140,8 +139,7 @@ def _status(
         settled_last_10_minutes=sum(pace.last_10_minutes for pace in paces),
         first_sent_utc=utc_text(min(first_sent).timestamp()) if first_sent else None,
         last_settled_utc=utc_text(max(last_settled).timestamp()) if last_settled else None,
-        time_left_s=None if left.time_left_s is None else round(left.time_left_s, 1),
-        waiting_for=left.waiting_for,
+        **left,
         app_limit_per_s=None if limit is None else round(limit.per_s, 1),
         app_limit_found_utc=None if limit is None else utc_text(limit.at_ms / 1000),
         app_limit=None if limit is None else ShownAppLimit(per_s=limit.per_s, at_ms=limit.at_ms),
