@@ -78,17 +78,19 @@ def next_step(summary: Summary, request: PurgeRequest) -> NextStep:
             sentence = "Next, to resume this run:"
         else:
             sentence = "Next, when the cause is mended, to resume this run:"
-        return NextStep(sentence, _again(context, folder), report)
+        return NextStep(sentence, _again(context, folder), report, program())
     retry = next(
         (command for advice in summary.advice for command in advice.commands if NEW_NAME in command.split()), None
     )
     if summary.exit_code == 1 and retry is not None:
         new = _shown(free_name(folder))
         words = [program(), retry.removeprefix("purgeengine ").replace(NEW_NAME, new), *carried(context, CARRIED)]
-        return NextStep("Next, when the causes are mended, to run these rows again:", " ".join(words), report)
+        return NextStep(
+            "Next, when the causes are mended, to run these rows again:", " ".join(words), report, program()
+        )
     if summary.exit_code == 1:
-        return NextStep("Next, to see what became of every row, and why:", report, report)
-    return NextStep("Next, to keep the proof of what was done:", report, report)
+        return NextStep("Next, to see what became of every row, and why:", report, report, program())
+    return NextStep("Next, to keep the proof of what was done:", report, report, program())
 
 
 def program() -> str:

@@ -42,7 +42,7 @@ child, controller = pty.fork()  # the child's own session, with this as its cont
 if child == 0:
     os.execv(sys.executable, [sys.executable, "-c", {inner!r}, *sys.argv[1:]])
 shown = b""
-while b"go on: " not in shown:
+while b"to stop: " not in shown:
     try:
         piece = os.read(controller, 1024)
     except OSError:
@@ -70,7 +70,7 @@ sys.exit(subprocess.run(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals in the standard library")
-@pytest.mark.parametrize(("typed", "code", "purged"), [("10", 0, 10), ("11", 4, 0)])
+@pytest.mark.parametrize(("typed", "code", "purged"), [("10", 0, 10), ("11\n11\n11", 2, 0), ("no", 4, 0)])
 def test_the_terminal_is_asked_although_the_input_comes_from_a_pipe(
     bench: Bench, tmp_path: Path, typed: str, code: int, purged: int
 ) -> None:
@@ -94,7 +94,7 @@ def test_the_terminal_is_asked_although_the_input_comes_from_a_pipe(
         env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_S,
     )  # fmt: skip
     assert ended.returncode == code, (ended, out.read_text())
-    assert f"deletes 10 contacts in 3 mailboxes of tenant {app.tenant_id}" in ended.stdout
+    assert f"deletes 10 contacts in 3 mailboxes of tenant Simulated tenant ({app.tenant_id})" in ended.stdout
     assert bench.server.tenant.counters.purged == purged
 
 

@@ -23,6 +23,8 @@ def fitted(text: str, stream: TextIO, indent: int = 0) -> str:
         columns = os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
         return text
+    if not columns:  # a terminal that does not say how wide it is
+        return text
     width = max(COLUMNS_MIN, min(columns, COLUMNS_MAX))
     return "\n".join(
         textwrap.fill(

@@ -61,6 +61,8 @@ class NextStep:
     sentence: str
     command: str
     report: str
+    program: str = "purgeengine"
+    """How the shell calls this program, for the commands of the advice."""
 
 
 def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: NextStep | None = None) -> None:
@@ -96,7 +98,8 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: Ne
     for one in summary.advice if step is None else _without_repeats(summary.advice):
         _say(one.sentence)
         for command in one.commands:
-            click.echo(f"  {command}")
+            named = command if step is None else step.program + command.removeprefix("purgeengine")
+            click.echo(f"  {named}")
     if step is not None:
         _say(step.sentence)
         click.echo(f"  {step.command}")

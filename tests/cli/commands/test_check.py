@@ -116,7 +116,7 @@ def test_a_login_that_nobody_answers_fails_at_once_with_the_cause(
     first, last = said.out.splitlines()
     assert first.startswith("ok         cloud: ")
     assert last.startswith(
-        "failed     token: No token was to be had: the login at 127.0.0.1 could not be reached (the connection was "
+        "failed     token: No token was to be had: the login at 127.0.0.1 could not be reached (the "
     )
 
 

@@ -47,6 +47,8 @@ def test_a_word_is_never_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_terminal_that_has_gone_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the width cannot be had, the text stays as it is."""
+    """Where the width cannot be had, or the terminal says that it is zero, the text stays as it is."""
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((0, 0)))
+    assert fitted(SENTENCE, Terminal()) == SENTENCE
     monkeypatch.setattr(os, "get_terminal_size", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
     assert fitted(SENTENCE, Terminal()) == SENTENCE
