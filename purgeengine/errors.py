@@ -7,41 +7,54 @@ exit codes are a contract (see the README).
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
+ErrorKind = Literal["usage", "input", "ledger_mismatch", "sign_in", "stopped", "ledger", "failed"]
+"""The names of the kinds of errors, as ``--json`` tells them."""
+
 
 class PurgeEngineError(Exception):
     """A command or a call of the API cannot continue. All other errors that a caller meets derive from this one.
 
     ``str(error)`` is a sentence for an administrator: what happened, and what to do next. ``exit_code`` is the exit code with which
-    the command line ends for this error.
+    the command line ends for this error, and ``kind`` the name that ``--json`` gives it.
     """
 
     exit_code = 1
+    kind: ClassVar[ErrorKind] = "failed"
 
 
 class UsageProblem(PurgeEngineError):
     """A field of the request, an option, the environment or their combination cannot be used. Nothing was sent. Change it."""
 
     exit_code = 2
+    kind: ClassVar[ErrorKind] = "usage"
 
 
 class InputError(UsageProblem):
     """An input file cannot be used at all: it is missing, unreadable, or lacks a column. Nothing was sent. Correct the file."""
 
+    kind = "input"
+
 
 class LedgerMismatch(UsageProblem):
     """The ledger folder belongs to another input, tenant or action. Nothing was sent. Use another folder, or the first input."""
+
+    kind = "ledger_mismatch"
 
 
 class TokenError(PurgeEngineError):
     """No token could be obtained, or Graph refused the token or the app. Correct the sign-in, then resume the ledger."""
 
     exit_code = 3
+    kind = "sign_in"
 
 
 class RunStopped(PurgeEngineError):
     """A threshold, the user or a lasting outage stopped the run. Give the same command or request again to resume it."""
 
     exit_code = 4
+    kind = "stopped"
 
 
 class LedgerError(PurgeEngineError):
@@ -51,6 +64,7 @@ class LedgerError(PurgeEngineError):
     """
 
     exit_code = 5
+    kind = "ledger"
 
 
 class NotSent(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TextIO, cast
 
@@ -30,6 +31,7 @@ from purgeengine.log_outputs import DEBUG as _DEBUG
 from purgeengine.log_outputs import INFO as _INFO
 from purgeengine.log_outputs import WARNING as _WARNING
 from purgeengine.log_outputs import EventDict, Outputs, Sentences
+from purgeengine.words import utc_text
 
 with hidden_import("rich"):  # rich would take a sixth of a second of every start
     import structlog
@@ -173,7 +175,7 @@ def configure_logs(
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            stamped,
             without_secrets,
             _outputs,
         ],
@@ -181,6 +183,12 @@ def configure_logs(
         logger_factory=structlog.PrintLoggerFactory(out),
         cache_logger_on_first_use=False,
     )
+
+
+def stamped(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Add the time, in the form that all our JSON has: 2026-01-31T12:00:00.000Z."""
+    event["timestamp"] = utc_text(time.time())
+    return event
 
 
 def close_file() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from reprlib import Repr
 
 _BRIEF = Repr()
@@ -45,6 +46,11 @@ def duration(seconds: float, *, tenths: bool = False) -> str:
             rest = whole % size // smaller
             return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
     raise AssertionError("unreachable: the last size is a minute")
+
+
+def utc_text(at_s: float) -> str:
+    """Return a time (seconds since 1970) as RFC 3339 in UTC with milliseconds: 2026-01-31T12:00:00.000Z."""
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def counted(count: int, noun: str) -> str:

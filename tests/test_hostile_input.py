@@ -469,7 +469,7 @@ def test_all_hostile_rows_together_are_judged_as_each_alone(tmp_path: Path, caps
     found = {row["line"]: row["reason"] for row in records(open_source([path]))}
     assert found == expected
     assert run(["plan", str(path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["invalid"] == Counter(filter(None, expected.values()))
+    assert json.loads(capsys.readouterr().out)["invalid_by_reason"] == Counter(filter(None, expected.values()))
 
 
 # --------------------------------------------------------------------------------------------------------- headers and whole files

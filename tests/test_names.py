@@ -21,6 +21,7 @@ CLASSES_TWICE: Mapping[str, str] = {}
 """Class names that stand for two things, each with the reason."""
 FILES_TWICE: Mapping[str, str] = {
     "version.py": "the number, and the command that shows it, because a command's module has the name of the command",
+    "schema.py": "a command's module has its name; in the ledger it is the schema of the database",
 }
 """Names of module files that stand in two folders, each with the reason."""
 TESTS_OF_NO_MODULE = {
@@ -32,6 +33,8 @@ TESTS_OF_NO_MODULE = {
     "cli/test_processes.py": "whole commands in processes of their own, with signals and lost streams",
     "cli/test_start.py": "what all commands import when they start",
     "clients/test_clients.py": "other people's clients against the simulated tenant",
+    "json_output/test_outputs.py": "what all commands really print with --json",
+    "json_output/test_schemas.py": "the schemas and the page that are made of all types",
     "ledgers/test_earlier_ledgers.py": "ledgers of earlier versions, through four commands",
     "pages/test_blocks.py": "the commands in the blocks of the pages",
     "pages/test_generated.py": "the generated parts of the pages",
@@ -39,6 +42,7 @@ TESTS_OF_NO_MODULE = {
     "test_architecture.py": "the map, docs/architecture.md",
     "test_fuzz_corpus.py": "what fuzzing has found, for all its targets",
     "test_hostile_input.py": "a table of hostile inputs, for all readers of input",
+    "test_json_docs.py": "the commands of docs/json.md",
     "test_names.py": "names and places in the whole package",
     "test_packaging.py": "the wheel and what pyproject.toml asks for",
     "test_pages.py": "the pages of docs/",

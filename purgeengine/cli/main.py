@@ -17,12 +17,13 @@ from typing import NoReturn
 import click
 from click.core import ParameterSource
 
+from purgeengine.cli.output import json_printing
 from purgeengine.cli.output.transient_line import clear_transient
-from purgeengine.cli.setting_names import WITHOUT_SETTINGS
+from purgeengine.cli.setting_names import SELF_CONTAINED, WITHOUT_SETTINGS
 from purgeengine.cli.settings import attach
 from purgeengine.cli.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.cli.standard_streams import prepare_streams, reader_has_gone, silence_output
-from purgeengine.errors import LedgerError, PurgeEngineError, UsageProblem
+from purgeengine.errors import ErrorKind, LedgerError, PurgeEngineError, RunStopped, UsageProblem
 from purgeengine.memory import lean_memory, require_room
 from purgeengine.shortages import shortage
 from purgeengine.version import __version__
@@ -38,11 +39,14 @@ COMMANDS = {
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
     "config": "Show every setting in effect, and where it comes from.",
     "demo": "Purge a sample list from a simulated tenant. Needs no account.",
+    "schema": "Print the JSON Schema of what a command prints with --json.",
     "completion": "Print the script that completes commands and options in a shell.",
     "version": "Show the version, Python, the platform and the extras that are installed.",
 }
 RESUMING = frozenset({"run", "retry"})
 """Commands that write a ledger and can resume it."""
+UNSET = frozenset({*SELF_CONTAINED, *WITHOUT_SETTINGS, "config show", None})
+"""Commands whose options have no variables."""
 STOPPED = 4
 EPILOG = """\b
 Examples:
@@ -154,32 +158,41 @@ def run(arguments: Sequence[str] | None = None) -> int:
                 signal.signal(number, handler)
 
 
-def _after_stop(arguments: Sequence[str]) -> str:
+def _named_in(arguments: Sequence[str]) -> str | None:
+    """Return the name of the command that the arguments call, as far as it can be told before they are read."""
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    named = words[0] if words and words[0] in COMMANDS else None
+    return "config show" if named == "config" and "show" in words else named
+
+
+def _after_stop(command: str | None) -> str:
     """Return a sentence on how to go on after a stop. A command that writes no ledger has nothing to resume."""
-    named = next((argument for argument in arguments if argument in COMMANDS), "")
-    return "To resume, give the same command again." if named in RESUMING else "The same command begins again."
+    return "To resume, give the same command again." if command in RESUMING else "The same command begins again."
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     code: int | None = None
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    command = _named_in(given)
+    json_printing.begin(given, command, reads_settings=command not in UNSET)
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
         answered = cli.main(args=given, prog_name="purgeengine", standalone_mode=False, obj=given)
         code = answered if isinstance(answered, int) else 0
         sys.stdout.flush()
         return code
     except PurgeEngineError as error:
-        _say(str(error))
-        return error.exit_code
+        return _end(error.kind, str(error), error.exit_code)
     except click.ClickException as error:
         _name_variable(error)
+        if _asks_for_json(error):
+            json_printing.ask()
         error.show()
-        return 2
+        json_printing.print_error(UsageProblem.kind, error.format_message(), UsageProblem.exit_code)
+        return UsageProblem.exit_code
     except (click.Abort, KeyboardInterrupt):
         if code is not None:  # it had ended
             return code
-        _say(f"Stopped. {_after_stop(sys.argv[1:] if arguments is None else arguments)}")
-        return STOPPED
+        return _end(RunStopped.kind, f"Stopped. {_after_stop(command)}", STOPPED)
     except SystemExit as end:
         # Click marks in this way that the reader of our output has closed the pipe (``| head``). That is no error.
         if "PacifyFlushWrapper" in sys.stdout.__class__.__name__:
@@ -188,13 +201,11 @@ def _run(arguments: Sequence[str] | None) -> int:
         raise end
     except Exception as error:
         if (sentence := shortage(error)) is not None:
-            _say(sentence)
-            return STOPPED
+            return _end(RunStopped.kind, sentence, STOPPED)
         if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding().startswith(error.encoding):
             from purgeengine.edges.paths import unspellable  # a name out of a file of settings
 
-            _say(str(unspellable(error.object)))
-            return UsageProblem.exit_code
+            return _end(UsageProblem.kind, str(unspellable(error.object)), UsageProblem.exit_code)
         if not isinstance(error, OSError):
             raise
         # The result cannot be written. What the command did is done, and the ledger keeps it.
@@ -216,6 +227,19 @@ def _name_variable(error: click.ClickException) -> None:
         return
     if error.ctx.get_parameter_source(error.param.name) is ParameterSource.ENVIRONMENT:
         error.param_hint = f"{error.param.envvar} in the environment"
+
+
+def _asks_for_json(error: click.ClickException) -> bool:
+    """True if the file of settings asks for JSON. It has been read if the error is about an option."""
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    return bool(ctx is not None and ctx.default_map and ctx.default_map.get("as_json"))
+
+
+def _end(kind: ErrorKind, message: str, exit_code: int) -> int:
+    """Tell the error on standard error, and as JSON on standard output if that was asked for. Return the exit code."""
+    _say(message)
+    json_printing.print_error(kind, message, exit_code)
+    return exit_code
 
 
 def _say(message: str) -> None:

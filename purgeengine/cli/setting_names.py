@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 
 PREFIX = "PURGEENGINE_"
-SELF_CONTAINED = ("completion", "demo", "simulate", "version")
+SELF_CONTAINED = ("completion", "demo", "schema", "simulate", "version")
 """Commands that need no tenant. Settings for the real tenant (its ledger, its limits) do not apply to them."""
 NEVER_PRESET = {
     "yes": "What confirms a purge is said with each purge: give --yes on the command line.",
     "config": "Name the file with --config or PURGEENGINE_CONFIG.",
 }
-WITHOUT_SETTINGS = frozenset({"completion", "version"})
+WITHOUT_SETTINGS = frozenset({"completion", "schema", "version"})
 """Commands that read no file of settings: they must work whatever stands in it."""
 PROTECTED_NAMES = "protected_users"
 """Key of the protected list: names in the file itself."""

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from purgeengine.cli.output import json_printing
+
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
@@ -159,6 +161,8 @@ def _leave_at_once(sentence: str, leave: Callable[[], None] = lambda: None, code
         _thread.start_new_thread(_end_after, (TELLING_S_MAX, code))
         leave()
         tell(sentence)
+        if code == LEFT_AT_ONCE:  # otherwise the run is over, and its result is being printed
+            json_printing.print_error_at_once(sentence, code)
     finally:
         os._exit(code)
 

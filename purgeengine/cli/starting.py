@@ -56,6 +56,9 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
     with to_whoever_reads():
         step = None if output.as_json else next_step(summary, request)
         show_summary(summary, as_json=output.as_json, step=step)
+    if summary.stopped and output.as_json and output.quiet and output.log_format == "console":
+        # A log that is not quiet has said so, and one of JSON holds only JSON.
+        tell_aside(f"purgeengine: {summary.stopped}")
     return summary.exit_code
 
 

@@ -40,6 +40,9 @@ from purgeengine.words import AGAIN, Spelling, as_fields, duration
 MAILBOXES_TOLD = 20
 """Most mailboxes that a summary names as ones in which nothing was found."""
 
+NOT_LOGGED = frozenset({"schema", "command", "version", "error", "dry_run", "ledger"})
+"""Keys of the summary that the log leaves out, because they tell of the command and not of the run."""
+
 HALTS: dict[HaltReason, Callable[[str, Spelling], PurgeEngineError]] = {
     HaltReason.REFUSED_APP: lambda said, spell: TokenError(
         f"Graph refused the app: {said}. Check its permission (Contacts.ReadWrite with admin consent) and the tenant, "
@@ -262,4 +265,5 @@ def log_doubt(summary: Summary) -> None:
 def log_end(summary: Summary) -> None:
     """Log one event that says how the run ended, for automation that reads logs."""
     event = logs.RUN_ENDED if summary.complete else logs.RUN_STOPPED
-    logs.get_logger().info(event, **{key: value for key, value in summary.as_json().items() if key != "ledger"})
+    told = {key: value for key, value in summary.as_json().items() if key not in NOT_LOGGED}
+    logs.get_logger().info(event, **told)

@@ -128,10 +128,9 @@ def _planned(
     return replace(found, refused=unusable or refusal(found.preview, request, user_filter), warnings=tuple(warnings))
 
 
-def refuse_planned(found: PurgePreview) -> None:
-    """Raise `UsageProblem` if the run would be refused."""
-    if found.refused is not None:
-        raise found.unusable or UsageProblem(found.refused)
+def refusal_of(found: PurgePreview) -> UsageProblem | None:
+    """Return the error with which the run would be refused. None if it would not be."""
+    return None if found.refused is None else found.unusable or UsageProblem(found.refused)
 
 
 def preview_of_input(

@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from purgeengine.core.forecast.eta import Closeness
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import Absence
 from purgeengine.core.policy.advice import Advice
 from purgeengine.core.policy.input_words import plain
+from purgeengine.json_output.envelope import Error
+from purgeengine.json_output.run_output import RunOutput
+from purgeengine.json_output.shared import Outcomes, advised_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +78,28 @@ class Summary:
             return None
         return (self.duration_s - self.held_s) / self.closeness.least_s
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the object that ``--json`` prints. Its keys are stable. Every outcome is present, also with 0 rows."""
+    def as_json(self, command: str = "run") -> dict[str, Any]:
+        """Return the object that ``--json`` prints for a command (see docs/json.md). Its keys are stable."""
+        found: dict[str, Any] = msgspec.to_builtins(self.output(command))
+        return found
+
+    def output(self, command: str) -> RunOutput:
+        """Return the same object, typed."""
+        return RunOutput(**self.output_fields(command))
+
+    def output_fields(self, command: str) -> dict[str, Any]:
+        """Return the fields of that object, for an object that has more."""
+        times = self.times_the_least
+        closeness = None if times is None else self.closeness
         return {
+            "command": command,
+            "exit_code": self.exit_code,
+            "error": None if self.stopped is None else Error.by_exit_code(self.exit_code, self.stopped),
+            **plain(self.reading),
             "ledger": self.ledger,
             "action": self.action.value,
             "rows": self.rows,
-            "outcomes": {outcome.value: self.outcomes.get(outcome, 0) for outcome in Outcome},
+            "outcomes": Outcomes.of(self.outcomes),
             "waiting": self.waiting,
             "in_doubt": self.in_doubt,
             "complete": self.complete,
@@ -93,23 +113,13 @@ class Summary:
             "duration_s": round(self.duration_s, 3),
             "items_per_s": round(self.settled_now / self.duration_s, 1) if self.duration_s > 0 else 0.0,
             "held_s": round(self.held_s, 3),
-            **self._closeness_as_json(),
+            "least_s": None if closeness is None else round(closeness.least_s, 3),
+            "times_the_least": None if times is None else round(times, 2),
+            "latencies": None if closeness is None else "timed" if closeness.timed else "assumed",
             "fanout": self.fanout,
             "nothing_found": None if self.absence is None else self.absence.as_json(),
-            "advice": [advice.as_json() for advice in self.advice],
-            **plain(self.reading),
+            "advice": advised_steps((one.sentence, one.commands) for one in self.advice),
             "stopped": self.stopped,
-            "exit_code": self.exit_code,
-        }
-
-    def _closeness_as_json(self) -> dict[str, Any]:
-        closeness, times = self.closeness, self.times_the_least
-        if closeness is None or times is None:
-            return {"least_s": None, "times_the_least": None, "latencies": None}
-        return {
-            "least_s": round(closeness.least_s, 3),
-            "times_the_least": round(times, 2),
-            "latencies": "timed" if closeness.timed else "assumed",
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,8 @@ def test_status_and_report_read_it_from_the_ledger(tmp_path: Path) -> None:
     assert "Graph limits the app to about 18 requests/s (found 1 min" in told
     found = json.loads(runner.invoke(status, [str(folder), "--json"], standalone_mode=False).output)
     assert found["app_limit"] == {"per_s": 18.04, "at_ms": now_ms - 60_000}
+    assert found["app_limit_per_s"] == 18.0
+    assert datetime.fromisoformat(found["app_limit_found_utc"]).timestamp() == (now_ms - 60_000) / 1000
     page = tmp_path / "report.html"
     runner.invoke(report, [str(folder), "-o", str(page)], standalone_mode=False)
     assert "it took about 18.0 requests per second" in page.read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from purgeengine.cli.main import _after_stop, run
+from purgeengine.cli.main import _after_stop, _named_in, run
 from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hours_from
 from purgeengine.core.graph.claims_challenge import in_words
@@ -262,8 +262,8 @@ def test_a_ledger_in_a_place_of_the_systems_own_cannot_be_made_there() -> None:
 
 def test_a_stop_of_a_command_without_a_ledger_does_not_promise_to_resume() -> None:
     """The message after a stop promises to resume only for commands with a ledger."""
-    assert _after_stop(["check", "run.csv"]) == "The same command begins again."
-    assert _after_stop(["run", "list.csv"]) == "To resume, give the same command again."
+    assert _after_stop(_named_in(["check", "run.csv"])) == "The same command begins again."
+    assert _after_stop(_named_in(["run", "list.csv"])) == "To resume, give the same command again."
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,7 @@ def test_a_run_of_one_mailbox_resumes_with_the_same_options(bench: Bench, tmp_pa
     assert (ended.code, "--user" in ended.err) == (2, True)
     assert [row["outcome"] for row in bench.exported()] == ["purged"]
     ended = replace(bench, input=tmp_path / "ledger.csv").here("plan", str(tmp_path / "ledger.csv"), "--json")
-    assert (ended.code, ended.json["to_send"]) == (0, 1)
+    assert (ended.code, ended.json["to_purge"]) == (0, 1)
 
 
 def test_a_list_without_a_usable_row_is_no_list(bench: Bench, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_a_dry_run_needs_no_ledger(bench: Bench, tmp_path: Path) -> None:
     path = str(a_file(tmp_path, f"user,contact\n{USER},{REAL}\n", "one.csv"))
     without = bench.here("run", path, "--dry-run", "--json")
     with_one = bench.here("run", path, "--dry-run", "--json", "--ledger", str(bench.ledger))
-    assert (without.code, without.json["to_send"]) == (0, 1)
+    assert (without.code, without.json["to_purge"]) == (0, 1)
     assert without.json == with_one.json
     assert not bench.ledger.exists()
     for arguments, said in ((["run", path], "--ledger"), (["run", "--dry-run"], "Name an INPUT")):

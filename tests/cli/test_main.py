@@ -150,7 +150,8 @@ def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed:
     assert process.returncode == code, err
     assert "10 contacts in 2 mailboxes of tenant Simulated tenant (5157a1ed-0000-4000-8000-000000000001)." in err
     assert bench.server.tenant.counters.purged == purged
-    assert (json.loads(out)["outcomes"]["purged"] if out else 0) == purged
+    found = json.loads(out)
+    assert (found["exit_code"], found.get("outcomes", {"purged": 0})["purged"]) == (code, purged)
 
 
 def test_a_larger_input_than_allowed_is_refused(bench: Bench) -> None:
@@ -164,7 +165,7 @@ def test_dry_run_sends_nothing(bench: Bench) -> None:
     """A dry run counts the rows without credentials, and makes no ledger."""
     ended = bench.run_here("--dry-run", AZURE_CLIENT_SECRET="")
     assert ended.code == 0, ended.err
-    assert ended.json["to_send"] == 10
+    assert ended.json["to_purge"] == 10
     assert not bench.ledger.exists()
     assert bench.server.tenant.counters.calls == 0
 
@@ -296,7 +297,7 @@ def test_every_kind_of_bad_row_is_told_and_none_is_sent(bench: Bench) -> None:
     arguments[1] = str(sample)
     ended = bench.here(*arguments)
     assert ended.code == 1
-    assert ended.json["outcomes"]["invalid"] == sum(plan.json["invalid"].values()) > 5
+    assert ended.json["outcomes"]["invalid"] == sum(plan.json["invalid_by_reason"].values()) > 5
     assert bench.server.tenant.violations == []
 
 
@@ -326,7 +327,7 @@ def test_output_that_cannot_be_written_is_a_sentence(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "plan", "check", "run", "status", "export", "retry", "report", "simulate", "config show", "demo"],
+    ["", "plan", "check", "run", "status", "export", "retry", "report", "simulate", "config show", "demo", "schema"],
 )
 def test_help_has_examples(bench: Bench, command: str) -> None:
     """Every command's help has examples of its own, each on its own line, and no control marks."""

@@ -137,7 +137,7 @@ def test_a_second_run_is_refused_and_onlookers_see_a_ledger_that_adds_up(tmp_pat
         with running(bench) as first:
             tenant.set_faults(Faults(call_throttled=1.0, retry_after_s_max=1))  # so that it does not end yet
             second = bench.run()
-            assert (second.code, second.out) == (5, "")
+            assert (second.code, second.json["error"]["kind"]) == (5, "ledger")
             assert "in use by another process" in second.err
             _look(bench, tenant)
             assert first.poll() is None
@@ -197,7 +197,7 @@ def test_another_input_tenant_or_action_changes_no_byte_of_a_ledger(tmp_path: Pa
         arguments = bench.run_arguments()
         arguments[1] = str(write_csv(tmp_path / "other.csv", rows_of([3])))
         refused = bench.command(*arguments)
-        assert (refused.code, refused.out) == (2, ""), refused.err
+        assert (refused.code, refused.json["error"]["kind"]) == (2, "ledger_mismatch"), refused.err
         assert "was made from another input" in refused.err
         assert files_of(bench.ledger) == before
         for about, word, its in (
@@ -211,7 +211,7 @@ def test_another_input_tenant_or_action_changes_no_byte_of_a_ledger(tmp_path: Pa
             arguments = bench.run_arguments()
             arguments[3] = str(made)
             refused = bench.command(*arguments)
-            assert (refused.code, refused.out) == (2, ""), refused.err
+            assert (refused.code, refused.json["error"]["kind"]) == (2, "ledger_mismatch"), refused.err
             assert f"belongs to the {word} {its}" in refused.err
             assert files_of(made) == before_that
         assert bench.server.tenant.counters.calls == calls
@@ -275,7 +275,7 @@ def test_a_second_signal_leaves_at_once(tmp_path: Path, number: signal.Signals) 
             assert "Stopping" in process.stderr.readline()
             process.send_signal(number)
             code, out, err = ended(process)
-        assert (code, out) == (4, "")
+        assert (code, json.loads(out)["error"]["kind"]) == (4, "stopped")
         assert "Ended at once" in err
         with LedgerReader.open(bench.ledger) as reader:
             assert reader.counts().in_doubt > 0

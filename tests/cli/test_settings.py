@@ -44,7 +44,7 @@ def show(file: Path, capsys: pytest.CaptureFixture[str]) -> Show:
         said = capsys.readouterr()
         assert code == 0, said.err
         found = json.loads(said.out)
-        assert found["command"] == command
+        assert (found["command"], found["of_command"]) == ("config show", command)
         return {setting["key"]: (setting["value"], setting["source"]) for setting in found["settings"]}
 
     return shown

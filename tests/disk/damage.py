@@ -142,8 +142,8 @@ def play_damage(name: str, damage: Damage, *, resumes: bool = True) -> Counter[s
 
 
 def without_advice(status: dict[str, object]) -> dict[str, object]:
-    """Return the figures alone: the advised commands name the folder, which differs each time."""
-    return {key: value for key, value in status.items() if key != "advice"}
+    """Return the figures alone: the advised commands and the list of ledgers name the folder, which differs each time."""
+    return {key: value for key, value in status.items() if key not in ("advice", "ledgers")}
 
 
 def _look(base: Base, damage: Damage, folder: Path) -> int:

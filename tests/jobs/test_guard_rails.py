@@ -244,11 +244,16 @@ def test_a_dry_run_tells_what_would_become_of_every_row(bench: Bench, tmp_path: 
     ended = bench.run_here("--dry-run", "--exclude-users", listed(tmp_path, BOB), AZURE_CLIENT_SECRET="")
     assert ended.code == 0, ended.err
     found = ended.json
-    assert (found["rows"], found["to_send"], found["duplicates"], sum(found["invalid"].values())) == (12, 7, 1, 1)
+    assert (
+        found["rows"],
+        found["to_purge"],
+        found["outcomes"]["duplicate"],
+        sum(found["invalid_by_reason"].values()),
+    ) == (12, 7, 1, 1)
     assert found["left_out"] == [
         {"code": "Filtered", "message": "--exclude-users names the mailbox.", "rows": 3, "mailboxes": 1}
     ]
-    assert found["refused"] is None
+    assert found["error"] is None
     assert not bench.ledger.exists()
     assert bench.server.tenant.counters.calls == 0
 
@@ -257,7 +262,7 @@ def test_a_dry_run_of_a_run_that_would_be_refused_is_refused(bench: Bench) -> No
     """The preview is printed all the same, and the code is that of the run."""
     for limit in (["--max-items", "9"], ["--max-items-per-mailbox", "5"]):
         ended = bench.run_here("--dry-run", *limit)
-        assert (ended.code, ended.json["to_send"], limit[0] in ended.json["refused"]) == (2, 10, True)
+        assert (ended.code, ended.json["to_purge"], limit[0] in ended.json["error"]["message"]) == (2, 10, True)
 
 
 def test_a_dry_run_on_a_ledger_tells_what_resuming_would_send(bench: Bench, tmp_path: Path) -> None:
@@ -265,7 +270,7 @@ def test_a_dry_run_on_a_ledger_tells_what_resuming_would_send(bench: Bench, tmp_
     assert bench.run_here("--only-users", listed(tmp_path, ANN)).code == 1
     before = {path: path.read_bytes() for path in bench.ledger.rglob("*.parquet")}
     ended = bench.run_here("--dry-run")
-    assert (ended.code, ended.json["to_send"]) == (0, 0), ended.err
+    assert (ended.code, ended.json["to_purge"]) == (0, 0), ended.err
     assert (ended.json["outcomes"]["purged"], ended.json["outcomes"]["skipped"]) == (6, 4)
     assert any("stay left out" in warning for warning in ended.json["warnings"])
     assert before == {path: path.read_bytes() for path in bench.ledger.rglob("*.parquet")}

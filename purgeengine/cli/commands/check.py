@@ -6,19 +6,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
 from purgeengine.cli.options.connection_options import connection_options
+from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import deletion_options, input_arguments
 from purgeengine.cli.options.request_options import request_from
 from purgeengine.cli.output.fitted_text import fitted
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.core.graph.operations import Action, IdType
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
@@ -26,6 +26,9 @@ from purgeengine.errors import PurgeEngineError, UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.purge_request import PROBES_MAX, PurgeRequest
 from purgeengine.jobs.reads.preflight import Finding, Level
+from purgeengine.json_output.check_output import CheckFinding, CheckOutput, ProbedMailbox
+from purgeengine.json_output.envelope import Error
+from purgeengine.words import utc_text
 
 if TYPE_CHECKING:
     from purgeengine.core.policy.probing import Probed
@@ -58,7 +61,7 @@ none of the mailboxes looked at; 3 no token, or Graph refused the app; 4 Graph c
 @deletion_options
 @connection_options
 @click.option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option()
 def check(**options: Any) -> int:
     """Obtain a token, say what it permits, and reach Graph. With INPUT, look at a few of its mailboxes. Deletes nothing."""
     from purgeengine import logs
@@ -83,7 +86,9 @@ def check(**options: Any) -> int:
             raise
         report.failed(error)
     if options["as_json"]:
-        click.echo(msgspec.json.encode(report.as_json(strict=options["strict"])).decode())
+        print_output(report.output(strict=options["strict"]))
+        if report.error is not None:
+            click.echo(f"purgeengine: {report.error}", err=True)
     return report.exit_code(strict=options["strict"])
 
 
@@ -238,42 +243,47 @@ class Report:
             if said:
                 self.tell(f"{title:<9}  {printable(said, 2_000)}")
 
-    def as_json(self, *, strict: bool) -> dict[str, Any]:
+    def output(self, *, strict: bool) -> CheckOutput:
         """Return the object for ``--json``. What was not found out is null or empty."""
-        identity = self.identity
+        identity, error = self.identity, self.error
         expires_utc = identity.expires_utc if identity else None
-        return {
-            "exit_code": self.exit_code(strict=strict),
-            "cloud": self.endpoint.cloud,
-            "graph_url": self.endpoint.graph_url,
-            "authority_url": self.endpoint.authority_url,
-            "tenant_id": identity.tenant_id if identity else None,
-            "tenant_name": self.tenant_name or None,
-            "client_id": identity.client_id if identity else None,
-            "app_name": self.app_name or None,
-            "method": identity.method if identity else None,
-            "chosen_because": (identity.chosen_because or None) if identity else None,
-            "credential": (identity.credential or None) if identity else None,
-            "user": (identity.user or None) if identity else None,
-            "login_skew_s": _rounded(identity.clock_skew_s) if identity else None,
-            "roles": list(identity.roles) if identity else [],
-            "expires_utc": datetime.fromtimestamp(expires_utc, UTC) if expires_utc is not None else None,
+        return CheckOutput(
+            command=running_command(),
+            exit_code=self.exit_code(strict=strict),
+            error=None if error is None else Error.of(error.kind, str(error)),
             **plain(self.reading),
-            "proxy": self.proxy,
-            "latency_s": _rounded(self.latency_s),
-            "skew_s": _rounded(self.skew_s),
-            "findings": [finding._asdict() for finding in self.findings],
-            "probed": [
-                {
-                    "user": mailbox.user,
-                    "standing": mailbox.standing.title,
-                    "status": mailbox.reply.status or None,
-                    "code": mailbox.reply.code,
-                    "message": mailbox.reply.message,
-                }
+            cloud=self.endpoint.cloud,
+            graph_url=self.endpoint.graph_url,
+            authority_url=self.endpoint.authority_url,
+            tenant_id=identity.tenant_id if identity else None,
+            tenant_name=self.tenant_name or None,
+            client_id=identity.client_id if identity else None,
+            app_name=self.app_name or None,
+            method=identity.method if identity else None,
+            chosen_because=(identity.chosen_because or None) if identity else None,
+            credential=(identity.credential or None) if identity else None,
+            signed_in_as=(identity.user or None) if identity else None,
+            login_skew_s=_rounded(identity.clock_skew_s) if identity else None,
+            roles=list(identity.roles) if identity else [],
+            expires_utc=None if expires_utc is None else utc_text(expires_utc),
+            proxy=self.proxy,
+            latency_s=_rounded(self.latency_s),
+            skew_s=_rounded(self.skew_s),
+            findings=[
+                CheckFinding(level=finding.level.value, topic=finding.topic, message=finding.text)
+                for finding in self.findings
+            ],
+            probed=[
+                ProbedMailbox(
+                    user=mailbox.user,
+                    standing=mailbox.standing.title,
+                    status=mailbox.reply.status or None,
+                    code=mailbox.reply.code,
+                    message=mailbox.reply.message,
+                )
                 for mailbox in self.probed
             ],
-        }
+        )
 
 
 def _rounded(seconds: float | None) -> float | None:

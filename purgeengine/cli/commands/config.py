@@ -10,11 +10,14 @@ import msgspec
 from click.core import ParameterSource
 
 from purgeengine.cli.help_groups import GroupedCommand
+from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.setting_names import PROTECTED_NAMES, key_of, variable_of
 from purgeengine.cli.settings import loaded
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.guard_rails import protected_by_environment
+from purgeengine.json_output.settings_output import SettingsOutput, ShownSetting
 from purgeengine.logs import without_secrets
 
 EPILOG = """\b
@@ -31,7 +34,7 @@ def config() -> None:
 
 @config.command(cls=GroupedCommand, epilog=EPILOG, context_settings={"ignore_unknown_options": True})
 @click.option("--config", "file", metavar="FILE", help="Read this file instead of the usual one.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option()
 @click.argument("command_name", metavar="[COMMAND]", default="run")
 @click.argument("arguments", metavar="[OPTION]...", nargs=-1, type=click.UNPROCESSED)
 def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[str, ...]) -> int:
@@ -50,10 +53,14 @@ def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[st
         settings = [*_settings(ctx), *_protected(ctx)]
         path = loaded().path
     if as_json:
-        click.echo(
-            msgspec.json.encode(
-                {"command": command_name, "file": path and well_formed(str(path)), "settings": settings}
-            ).decode()
+        print_output(
+            SettingsOutput(
+                command=running_command(),
+                exit_code=0,
+                of_command=command_name,
+                file=None if path is None else well_formed(str(path)),
+                settings=[ShownSetting(**setting) for setting in settings],
+            )
         )
         return 0
     click.echo(f"Settings of {command_name}" + (f", with {path}" if path else ", without a file"))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
+from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.request_options import OutputOptions
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.signals import keep_outcome, stop_on_signal
 from purgeengine.cli.starting import a_display_of_a_run
@@ -40,22 +42,25 @@ Examples:
 @click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.option("--ledger", "ledger_folder", type=click.Path(), metavar="DIR", help="Keep the ledger in this folder.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Seed of the faults. Another seed gives others.")
+@json_option("Print the summary as one JSON object on stdout; see docs/json.md.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def demo(ledger_folder: str | None, seed: int, quiet: bool) -> int:
+def demo(ledger_folder: str | None, seed: int, as_json: bool, quiet: bool) -> int:
     """Purge a sample list from a simulated tenant on this machine, with throttling, faults, gone contacts and closed mailboxes.
 
     The demo runs the code of a real run, over real HTTP and TLS. At the end it compares every row of the ledger with the tenant.
     """
     with tempfile.TemporaryDirectory(prefix="purgeengine-demo-", ignore_cleanup_errors=True) as scratch:
         folder = Path(ledger_folder) if ledger_folder else Path(scratch) / "ledger"
-        return _demonstrate(folder, Path(scratch), seed, kept=ledger_folder is not None, quiet=quiet)
+        kept = ledger_folder is not None
+        return _demonstrate(folder, Path(scratch), seed, kept=kept, as_json=as_json, quiet=quiet)
 
 
-def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, quiet: bool) -> int:
+def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, as_json: bool, quiet: bool) -> int:
     from purgeengine import logs
     from purgeengine.cli.output.summary_text import show_summary
     from purgeengine.edges.source import open_source
     from purgeengine.jobs.purge_steps import purge
+    from purgeengine.json_output.run_output import DemoOutput
     from purgeengine.sim.server.background_server import in_background
     from purgeengine.sim.server.http_server import SimulatedTenant
 
@@ -89,10 +94,17 @@ def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, quiet: b
             "AZURE_CLIENT_SECRET": app.client_secret,
         }
         summary = purge(request, callbacks, environment=environment)
+    if as_json:
+        compared = _compared(folder, tenant, scratch) if summary.complete else None
+        exit_code = 0 if summary.complete else summary.exit_code
+        fields = {**summary.output_fields(running_command()), "exit_code": exit_code}
+        print_output(DemoOutput(**fields, compared_rows=compared))
+        return exit_code
     show_summary(summary, as_json=False, kept=kept)
     if not summary.complete:
         return summary.exit_code
-    _compare(folder, tenant, scratch)
+    compared = _compared(folder, tenant, scratch)
+    click.echo(f"Compared with the tenant's own record: all {counted(compared, 'row')} of the ledger are true.")
     return 0
 
 
@@ -126,8 +138,11 @@ def _tenant(rows: list[tuple[str, str, str]], seed: int) -> Tenant:
     return tenant
 
 
-def _compare(folder: Path, tenant: Tenant, scratch: Path) -> None:
-    """Compare every row of the export with the tenant. Raises if the ledger says that a contact is gone and it still exists."""
+def _compared(folder: Path, tenant: Tenant, scratch: Path) -> int:
+    """Compare every row of the export with the tenant, and return the number of rows.
+
+    Raises `PurgeEngineError` if the ledger says that a contact is gone and it still exists.
+    """
     import pyarrow.parquet as pq
 
     from purgeengine.edges.ledger import LedgerReader, export
@@ -147,7 +162,7 @@ def _compare(folder: Path, tenant: Tenant, scratch: Path) -> None:
         raise PurgeEngineError(
             f"{counted(len(wrong), 'row')} of the ledger {are} wrong. Please report this, with the seed."
         )
-    click.echo(f"Compared with the tenant's own record: all {counted(table.num_rows, 'row')} of the ledger are true.")
+    return int(table.num_rows)
 
 
 def _rows(batch: Any) -> Iterator[tuple[str, str, str]]:

@@ -6,16 +6,17 @@ import time
 from typing import Any
 
 import click
-import msgspec
 
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
+from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import input_arguments, limit_options
 from purgeengine.cli.options.request_options import request_from
-from purgeengine.cli.output.preview_text import as_json, show
+from purgeengine.cli.output.json_printing import print_output
+from purgeengine.cli.output.preview_text import output_of, show
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.transient_line import clear_transient
-from purgeengine.jobs.purge_preview import preview_of, refuse_planned
+from purgeengine.jobs.purge_preview import preview_of, refusal_of
 
 EPILOG = """\b
 Examples:
@@ -27,18 +28,20 @@ Examples:
 @click.command(cls=GroupedCommand, epilog=EPILOG)
 @input_arguments
 @limit_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option()
 def plan(**options: Any) -> int:
     """Read INPUT and show what a run would do: rows, mailboxes, invalid rows, duplicates, calls, time. Sends nothing."""
     request = request_from(options, time.time())
     with opening(request) as open_input:
         found = preview_of(request, reading_progress(quiet=False), open_input)
+    error = refusal_of(found)
     clear_transient()
     if options["as_json"]:
-        click.echo(msgspec.json.encode({**as_json(found, request.limits), "warnings": found.warnings}).decode())
+        print_output(output_of(found, request.limits, dry_run=False, error=error))
     else:
         show(found, request.limits)
         for line in found.warnings:
             click.echo(f"Warning: {line}", err=True)
-    refuse_planned(found)
+    if error is not None:
+        raise error
     return 0

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from purgeengine.cli.help_groups import GroupedCommand
+from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.errors import UsageProblem
 
 ENDINGS = (".html", ".htm")
@@ -41,7 +42,7 @@ Examples:
     type=click.IntRange(REFRESH_S_MIN, REFRESH_S_MAX),
     help="Write the page anew every so many seconds until the run has ended or Ctrl-C comes. A browser that shows it follows.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object on stdout.")
+@json_option()
 @click.option("--most", type=click.IntRange(1, 1000), default=20, show_default=True, help="Most entries of each list.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def report(
@@ -72,7 +73,9 @@ def report(
         write_page(findings, Path(output))
         click.echo(f"Report written to {output}", err=True)
     if as_json:
-        click.echo(msgspec.json.encode(findings).decode())
+        from purgeengine.edges.report_page.report_json import report_output
+
+        print_output(report_output(findings, running_command()))
     return 0
 
 

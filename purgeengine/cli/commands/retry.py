@@ -15,6 +15,7 @@ from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.purge_options import limit_options, purge_options
 from purgeengine.cli.options.request_options import OutputOptions, request_from
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.core.model import WORTH_RETRYING, Outcome
 from purgeengine.core.policy.absent_rows import MAILBOXES_SHOWN
 from purgeengine.words import counted, number
@@ -72,10 +73,9 @@ def retry(**options: Any) -> int:
         if options["dry_run"]:
             if not output.as_json:
                 _tell(retry)
-            code = show_dry_run(retry.request, output, retry.rows)
-            if retry.begins and not retry.found.total():
-                retry.refuse_wrong_choice()
-            return code
+            chosen = bool(retry.found.total()) or not retry.begins
+            refuse = (lambda: None) if chosen else retry.refuse_wrong_choice
+            return show_dry_run(retry.request, output, retry.rows, refuse)
         if not retry.has_work():
             return _nothing_to_retry(retry, as_json=output.as_json)
         if retry.begins:
@@ -115,9 +115,7 @@ def _tell(retry: Retry) -> None:
 def _nothing_to_retry(retry: Retry, *, as_json: bool) -> int:
     """Say that every row ended well, and return 0."""
     if as_json:
-        import msgspec
-
-        click.echo(msgspec.json.encode(retry.nothing().as_json()).decode())
+        print_output(retry.nothing().output(running_command()))
     reader = retry.reader
     counts = reader.counts()
     absence = reader.review(MAILBOXES_SHOWN).absence

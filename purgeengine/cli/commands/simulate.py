@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
+from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.errors import UsageProblem
+from purgeengine.json_output.simulate_output import SimulateOutput
 
 if TYPE_CHECKING:
     from purgeengine.sim.login.credential_files import CredentialFiles
@@ -85,9 +87,7 @@ only. Ctrl-C ends it."""
 )
 @click.option("--ca-file", type=click.Path(), metavar="OUT", help="Write the certificate to trust to this file.")
 @click.option("--duration-s", type=float, metavar="S", help="Stop after S seconds. If left out, at Ctrl-C.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print the environment and options for it as one JSON object on stdout."
-)
+@json_option("Print the environment and options for it as one JSON object on stdout; see docs/json.md.")
 def simulate(**options: Any) -> int:
     """Serve a simulated tenant on this machine, to try everything without harm.
 
@@ -171,8 +171,10 @@ async def _serve(
     stopped = asyncio.Event()
     async with server:
         with stop_on_signal(lambda _: stopped.set(), lambda: None, "Stopping the simulated tenant."):
-            click.echo(_as_json(server, files) if as_json else _as_shell(server, files))
-            if not as_json:
+            if as_json:
+                print_output(_output(server, files))
+            else:
+                click.echo(_as_shell(server, files))
                 click.echo(f"Listening on {server.graph_url} until Ctrl-C.", err=True)
             try:
                 async with asyncio.timeout(duration_s):
@@ -218,19 +220,18 @@ def _other_ways(server: SimulatedTenant, files: CredentialFiles | None) -> dict[
     return ways
 
 
-def _as_json(server: SimulatedTenant, files: CredentialFiles | None) -> str:
+def _output(server: SimulatedTenant, files: CredentialFiles | None) -> SimulateOutput:
     app = server.login.app
-    return msgspec.json.encode(
-        {
-            "graph_url": server.graph_url,
-            "authority_url": server.authority_url,
-            "ca_file": str(server.ca_file) if server.ca_file else None,
-            "tenant_id": app.tenant_id,
-            "client_id": app.client_id,
-            "client_secret": app.client_secret,
-            "other_ways": _other_ways(server, files),
-        }
-    ).decode("utf-8")
+    return SimulateOutput(
+        command=running_command(),
+        graph_url=server.graph_url,
+        authority_url=server.authority_url,
+        ca_file=str(server.ca_file) if server.ca_file else None,
+        tenant_id=app.tenant_id,
+        client_id=app.client_id,
+        client_secret=app.client_secret,
+        other_ways=_other_ways(server, files),
+    )
 
 
 def _as_shell(server: SimulatedTenant, files: CredentialFiles | None) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 
 from purgeengine.cli.help_groups import GroupedCommand
+from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.words import counted, duration, limits_the_app, number, rate
@@ -25,7 +24,7 @@ Examples:
 
 @click.command(cls=GroupedCommand, epilog=EPILOG)
 @click.argument("folders", metavar="DIR...", nargs=-1, required=True, type=click.Path())
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option()
 @click.option(
     "--worst",
     type=click.IntRange(0, 1000),
@@ -53,24 +52,12 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
         limit = reader.app_limit()
         complete = counts.waiting + counts.in_doubt == 0
+        left_s = counts.waiting / pace.per_s if not complete and pace.per_s else None
         if as_json:
-            found: dict[str, Any] = {
-                "action": reader.deletion.action.value,
-                "rows": counts.rows,
-                "outcomes": {outcome.value: count for outcome, count in counts.outcomes.items()},
-                "waiting": counts.waiting,
-                "in_doubt": counts.in_doubt,
-                "complete": complete,
-                "pace": pace,
-                "batches": calls,
-                "app_limit": None if limit is None else {"per_s": limit.per_s, "at_ms": limit.at_ms},
-                "worst_mailboxes": mailboxes,
-                "failures": failures,
-                "nothing_found": None if review.absence is None else review.absence.as_json(),
-                "advice": [one.as_json() for one in advice],
-            }
-            # ASCII steers no terminal, whatever stands in the ledger.
-            click.echo(json.dumps(msgspec.to_builtins(found)))
+            from purgeengine.cli.output.status_json import NOT_KNOWN, status_of_ledger
+
+            left = {**NOT_KNOWN, "left_s": None if left_s is None else round(left_s, 1)}
+            print_output(status_of_ledger(reader, folder, review, worst, advice, left))
             return 0
     click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):
@@ -78,8 +65,8 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
     if limit is not None:
         click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
-    if not complete and pace.per_s:
-        click.echo(f"{rate(pace.per_s)}, about {duration(counts.waiting / pace.per_s)} left")
+    if left_s is not None:
+        click.echo(f"{rate(pace.per_s)}, about {duration(left_s)} left")
     for failure in failures:
         said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")

@@ -7,11 +7,12 @@ import re
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
+from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.version import __version__
 
 DISTRIBUTION = "purgeengine"
@@ -30,23 +31,25 @@ _EXTRA = re.compile(r"""extra\s*==\s*['"]([A-Za-z0-9._-]+)['"]""")
 
 
 @click.command(cls=GroupedCommand, epilog=EPILOG)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option()
 def version(as_json: bool) -> int:
     """Show the version, Python, the platform and the extras that are installed. A report about a fault should begin with it."""
     extras = extras_found()
     libraries = {name: installed for name in TOLD if (installed := _version_of(name)) is not None}
     if as_json:
-        import msgspec
+        from purgeengine.json_output.version_output import VersionOutput
 
-        found: dict[str, Any] = {
-            "version": __version__,
-            "python": platform.python_version(),
-            "implementation": platform.python_implementation(),
-            "platform": platform.platform(),
-            "extras": extras,
-            "libraries": libraries,
-        }
-        click.echo(msgspec.json.encode(found).decode())
+        print_output(
+            VersionOutput(
+                command=running_command(),
+                exit_code=0,
+                python=platform.python_version(),
+                implementation=platform.python_implementation(),
+                platform=platform.platform(),
+                extras=extras,
+                libraries=libraries,
+            )
+        )
         return 0
     click.echo(f"purgeengine {__version__}")
     click.echo(f"Python      {platform.python_version()} ({platform.python_implementation()}, {Path(sys.executable)})")

@@ -10,6 +10,7 @@ import click
 from purgeengine.cli.options.filter_options import filter_options
 from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hour_options
+from purgeengine.cli.options.json_option import json_option
 from purgeengine.core.graph.operations import PERMANENT, Action, IdType
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
@@ -136,7 +137,7 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
             ),
             hour_options,
             click.option("--seed", type=int, help="Make the random choices repeatable."),
-            click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object on stdout."),
+            json_option("Print the summary as one JSON object on stdout; see docs/json.md."),
             click.option(
                 "--log-format",
                 type=click.Choice(["console", "json"]),

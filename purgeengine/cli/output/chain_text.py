@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-import msgspec
 
+from purgeengine.cli.output.json_printing import print_output
 from purgeengine.cli.output.reading_progress import reading_progress
+from purgeengine.cli.output.status_json import status_of_chain
 from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
 from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.graph.operations import Action
-from purgeengine.core.graph.text import printable, well_formed
+from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.edges.ledger import Chain, Failures, Final, absence_over, failures_of, situations_of
@@ -35,51 +35,12 @@ def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
         absence = absence_over(chain, final, worst)
         advice = advice_for(situations_of(chain, final, endings), windows=os.name == "nt")
         if as_json:
-            plain = as_plain(chain, final, endings, worst)
-            plain["nothing_found"] = None if absence is None else absence.as_json()
-            plain["advice"] = [one.as_json() for one in advice]
-            click.echo(msgspec.json.encode(plain).decode())
+            print_output(status_of_chain(chain, final, endings, worst, absence, advice))
         else:
             _print(final, endings, worst, chain.ledgers[0].deletion.action)
             for line in (*absence_lines(absence), *advice_lines(advice)):
                 click.echo(line)
     return 0
-
-
-def as_plain(chain: Chain, final: Final, endings: Failures, worst: int) -> dict[str, Any]:
-    """Return the object for ``--json``, with the keys that the status of a single ledger has."""
-    counts = final.counts()
-    return {
-        "rows": counts.rows,
-        "outcomes": {outcome.value: count for outcome, count in counts.outcomes.items()},
-        "waiting": counts.waiting,
-        "in_doubt": counts.in_doubt,
-        "complete": counts.waiting + counts.in_doubt == 0,
-        "left_in_doubt": final.left_in_doubt(),
-        "ledgers": [
-            {
-                "folder": well_formed(str(share.folder)),
-                "rows": share.rows,
-                "settled": share.holds.total(),
-                "outcomes": {outcome.value: share.holds[outcome] for outcome in Outcome},
-            }
-            for share in final.shares
-        ],
-        "unnamed_before": [well_formed(str(folder)) for folder in chain.unnamed],
-        "worst_mailboxes": [
-            {
-                "user": mailbox.user,
-                **{outcome.value: mailbox.outcomes[outcome] for outcome in Outcome if outcome.worth_retrying},
-                "reason": " ".join(str(word) for word in mailbox.reason[:3] if word),
-            }
-            for mailbox in endings.worst(worst)
-        ],
-        "failures": [
-            {"status": told.status, "code": told.code, "message": told.message, "count": group.rows}
-            for group in endings.groups(worst)
-            for told in (group.told,)
-        ],
-    }
 
 
 def _print(final: Final, endings: Failures, worst: int, action: Action) -> None:

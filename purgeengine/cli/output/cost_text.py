@@ -10,17 +10,16 @@ import click
 from purgeengine.core.forecast.estimate import Decider, Estimate
 from purgeengine.core.forecast.latency import Latency
 from purgeengine.core.graph.text import printable
+from purgeengine.json_output.plan_output import DecidingMailbox
 from purgeengine.words import counted, duration, number
 
 DECIDING_SHOWN = 5
 WORTH_EXPLAINING_S = 60.0
 """The reason for the duration is shown for runs of at least this many seconds."""
-ASSUMED, TIMED = "assumed", "timed"
-"""Where the latencies come from: the values of ``latencies`` in JSON."""
 
 
-def cost_as_json(cost: Estimate, largest: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """Return the part of ``plan --json`` about calls and time. ``largest`` are the largest mailboxes, largest first."""
+def cost_fields(cost: Estimate, largest: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """Return the fields of `PlanOutput` about calls and time. ``largest`` are the largest mailboxes, largest first."""
     bound = cost.bound
     return {
         "calls_min": cost.calls,
@@ -37,14 +36,13 @@ def cost_as_json(cost: Estimate, largest: Sequence[tuple[str, int]]) -> dict[str
             Decider.RATE.value: round(bound.app_s, 1),
             Decider.SLOTS_AND_CONNECTIONS.value: round(bound.coupled_s, 1),
         },
-        "latencies": ASSUMED,
         "item_median_s": cost.latency.item_median_s,
         "call_overhead_s": cost.latency.overhead_s,
     }
 
 
-def _mailbox(cost: Estimate, user: str, rows: int) -> dict[str, Any]:
-    return {"user": user, "rows": rows, "least_s": round(cost.of_a_mailbox_s(rows), 1)}
+def _mailbox(cost: Estimate, user: str, rows: int) -> DecidingMailbox:
+    return DecidingMailbox(user=user, rows=rows, least_s=round(cost.of_a_mailbox_s(rows), 1))
 
 
 def show_cost(cost: Estimate, largest: Sequence[tuple[str, int]]) -> None:

@@ -7,42 +7,56 @@ from typing import Any
 
 import click
 
-from purgeengine.cli.output.cost_text import cost_as_json, show_cost
+from purgeengine.cli.output.cost_text import cost_fields, show_cost
+from purgeengine.cli.output.json_printing import running_command
 from purgeengine.core.forecast.estimate import estimate
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.input_words import lines_of, plain
+from purgeengine.errors import PurgeEngineError
 from purgeengine.jobs.purge_preview import PurgePreview
+from purgeengine.json_output.envelope import Error
+from purgeengine.json_output.plan_output import InvalidRow, LeftOut, PlanOutput
+from purgeengine.json_output.shared import Outcomes, ShownMailbox
 from purgeengine.run_limits import Limits
 from purgeengine.words import counted, number
 
 LARGEST_SHOWN = 10
 
 
-def as_json(purge_preview: PurgePreview, limits: Limits) -> dict[str, Any]:
-    """Return the object that ``plan --json`` and ``run --dry-run --json`` print. Its keys are stable."""
+def output_of(
+    purge_preview: PurgePreview, limits: Limits, *, dry_run: bool, error: PurgeEngineError | None
+) -> PlanOutput:
+    """Return the object that ``plan --json`` and ``run --dry-run --json`` print. ``error`` says why the run would be refused."""
     preview = purge_preview.preview
-    cost = estimate(preview.rows_by_mailbox, limits)
-    return {
-        "rows": purge_preview.rows,
-        "to_send": preview.rows,
-        "in_doubt": purge_preview.in_doubt,
-        "mailboxes": purge_preview.mailboxes,
-        "mailboxes_to_purge": preview.mailboxes,
-        "outcomes": {outcome.value: purge_preview.outcomes.get(outcome, 0) for outcome in Outcome},
-        "invalid": dict(purge_preview.invalid_by_reason),
-        "invalid_examples": [
-            {**e._asdict(), "file": printable(Path(e.file).name)} for e in purge_preview.invalid_examples
+    fields: dict[str, Any] = {
+        **plain(purge_preview.reading),
+        **cost_fields(estimate(preview.rows_by_mailbox, limits), preview.largest_mailboxes),
+    }
+    return PlanOutput(
+        command=running_command(),
+        exit_code=0 if error is None else error.exit_code,
+        error=None if error is None else Error.of(error.kind, str(error)),
+        dry_run=dry_run,
+        rows=purge_preview.rows,
+        to_purge=preview.rows,
+        in_doubt=purge_preview.in_doubt,
+        mailboxes=purge_preview.mailboxes,
+        mailboxes_to_purge=preview.mailboxes,
+        outcomes=Outcomes.of(purge_preview.outcomes),
+        invalid_by_reason=dict(purge_preview.invalid_by_reason),
+        invalid_examples=[
+            InvalidRow(row=e.row, line=e.line, file=printable(Path(e.file).name), reason=e.reason, value=e.value)
+            for e in purge_preview.invalid_examples
         ],
-        "duplicates": purge_preview.outcomes.get(Outcome.DUPLICATE, 0),
-        "left_out": [
-            {"code": said.code, "message": said.message, "rows": rows, "mailboxes": preview.mailboxes_left_out[said]}
+        left_out=[
+            LeftOut(code=said.code, message=said.message, rows=rows, mailboxes=preview.mailboxes_left_out[said])
             for said, rows in preview.left_out.items()
         ],
-        "largest_mailboxes": [{"user": user, "rows": rows} for user, rows in preview.largest_mailboxes],
-        **plain(purge_preview.reading),
-        **cost_as_json(cost, preview.largest_mailboxes),
-    }
+        largest_mailboxes=[ShownMailbox(user=user, rows=rows) for user, rows in preview.largest_mailboxes],
+        warnings=list(purge_preview.warnings),
+        **fields,
+    )
 
 
 def show(purge_preview: PurgePreview, limits: Limits) -> None:

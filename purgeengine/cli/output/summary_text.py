@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
-import msgspec
 
 from purgeengine.cli.output.fitted_text import fitted
+from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.command_words import resume_command
 from purgeengine.core.forecast.eta import Closeness
@@ -72,7 +72,7 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: Ne
     """
     clear_transient()
     if as_json:
-        click.echo(msgspec.json.encode(summary.as_json()).decode())
+        print_output(summary.output(running_command()))
         return
     for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt, summary.action):
         click.echo(line)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from purgeengine.edges.ledger.ledger import Ledger
     from purgeengine.edges.ledger.outputs.chain import Chain, Final, Share
     from purgeengine.edges.ledger.outputs.chain_review import absence_over, situations_of
-    from purgeengine.edges.ledger.outputs.exporting import export
+    from purgeengine.edges.ledger.outputs.exporting import export, export_file, export_stream
     from purgeengine.edges.ledger.outputs.failures import Failures, failures_of
     from purgeengine.edges.ledger.outputs.retrying import LedgerRows
     from purgeengine.edges.ledger.reader import LedgerReader
@@ -46,6 +46,8 @@ __all__ = [
     "WorstMailbox",
     "absence_over",
     "export",
+    "export_file",
+    "export_stream",
     "failures_of",
     "situations_of",
     "survey_input",
@@ -62,7 +64,11 @@ _MODULES = {
         "absence_over",
         "situations_of",
     ),
-    "outputs.exporting": ("export",),
+    "outputs.exporting": (
+        "export",
+        "export_file",
+        "export_stream",
+    ),
     "outputs.failures": (
         "Failures",
         "failures_of",

@@ -97,6 +97,11 @@ class LedgerReader:
         counts = self.counts()
         return counts.waiting + counts.in_doubt == 0
 
+    def left_in_doubt(self) -> int:
+        """Count the rows with an outcome that is no success, whose contacts may be gone all the same."""
+        with self._readable():
+            return status.left_in_doubt(self._connection)
+
     @property
     def in_use(self) -> bool | None:
         """True if a process runs over this ledger now, False if none does. None if that cannot be known, as on a read-only disk."""

@@ -111,7 +111,7 @@ def _group(group: Group) -> dict[str, Any]:
                 "file": printable(example.file),
                 "user": shown_id(example.user),
                 "contact": shown_id(example.contact),
-                "settled_utc": example.settled_utc.isoformat(timespec="seconds") if example.settled_utc else None,
+                "settled_utc": utc(example.settled_utc.timestamp() * 1000) if example.settled_utc else None,
                 "client_request_id": shown_id(example.client_request_id),
             }
             for example in group.examples

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from purgeengine.core.graph.identifiers import ID_LENGTH_MAX
@@ -16,6 +15,7 @@ from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger import LedgerReader
 from purgeengine.edges.ledger.views.history import ClosedMailbox, Timeline
 from purgeengine.edges.ledger.views.work_over_time import CallsInInterval, MailboxWork, TimeGrid
+from purgeengine.words import utc_text
 
 INTERVALS_MAX = 120
 """Intervals in the picture of a ledger's work: as many as one can tell apart."""
@@ -58,7 +58,7 @@ def ledger_findings(ledger: LedgerReader, rows: int, holds: Counter[Outcome], mo
         "duration_s": (last - first) / 1000 if first is not None and last is not None else None,
         "runs": [{"at_utc": utc(run.at_ms), **_plain(run.options)} for run in history.runs[-RUNS_MAX:]],
         "runs_in_all": len(history.runs),
-        "app_limit_per_s": None if limit is None else limit.per_s,
+        "app_limit_per_s": None if limit is None else round(limit.per_s, 1),
         "calls": {
             "all": calls.calls,
             "lost": calls.lost,
@@ -89,8 +89,8 @@ def said(status: int, code: str, message: str) -> str:
 
 
 def utc(ms: float | None) -> str | None:
-    """Return a time (milliseconds since 1970) in ISO 8601, in whole seconds."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+    """Return a time (milliseconds since 1970) as `utc_text` writes it."""
+    return None if ms is None else utc_text(ms / 1000)
 
 
 def _timeline(timeline: Timeline, grid: TimeGrid, calls: Mapping[int, CallsInInterval]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from purgeengine.edges.ledger.outputs.exporting import appearing
 from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.edges.report_page import charts
 from purgeengine.edges.report_page.headline import headline_of, rows_that_ended_badly
+from purgeengine.edges.report_page.report_json import report_output
 from purgeengine.edges.report_page.time_axis import MONTHS
 from purgeengine.words import counted, duration, number
 
@@ -88,8 +89,8 @@ def _picture(ledger: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _embedded(findings: dict[str, Any]) -> Markup:
-    """Return the findings as JSON that cannot end the element around it."""
-    text = msgspec.json.encode(findings).decode()
+    """Return what ``report --json`` prints, as JSON that cannot end the element around it."""
+    text = msgspec.json.encode(report_output(findings)).decode()
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 - nothing in it can be markup any more

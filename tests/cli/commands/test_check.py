@@ -71,7 +71,7 @@ def test_check_tells_who_asks_and_that_graph_answers(bench: Bench) -> None:
     assert abs(told["skew_s"]) < 5
     assert abs(told["login_skew_s"]) < 5
     assert told["chosen_because"] == "AZURE_CLIENT_SECRET is set"
-    assert (told["credential"], told["user"]) == (None, None)
+    assert (told["credential"], told["signed_in_as"]) == (None, None)
     text = bench.here("check", *way_of(bench)).out
     assert "Simulated tenant" in text
     assert "client secret, because AZURE_CLIENT_SECRET is set" in text

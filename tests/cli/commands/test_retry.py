@@ -159,11 +159,11 @@ def test_dry_run_heeds_the_filters_and_what_would_be_refused(bench: Bench) -> No
     everybody = bench.folder / "everybody.txt"
     everybody.write_text("*@contoso.example\n")
     told = retry(bench, "old", "new", "--dry-run", "--exclude-users", str(everybody))
-    assert (told.json["rows"], told.json["to_send"]) == (4, 0)
+    assert (told.json["rows"], told.json["to_purge"]) == (4, 0)
     assert [left["rows"] for left in told.json["left_out"]] == [4]
     refused = retry(bench, "old", "new", "--dry-run", "--max-items", "3")
-    assert (refused.code, refused.json["to_send"]) == (2, 4)
-    assert "--max-items" in refused.json["refused"]
+    assert (refused.code, refused.json["to_purge"]) == (2, 4)
+    assert "--max-items" in refused.json["error"]["message"]
     assert not (bench.folder / "new").exists()
 
 

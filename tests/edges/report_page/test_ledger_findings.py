@@ -40,7 +40,7 @@ def test_an_outage_of_hours_is_in_the_picture_and_does_not_make_it_larger(tmp_pa
     assert timeline["bucket_s"] >= 8 * 3_600 / INTERVALS_MAX
     assert sum(bucket["lost_calls"] for bucket in timeline["buckets"]) == 8
     assert timeline["buckets"][0] == {
-        "at_utc": "2026-01-01T00:00:00+00:00", "well": 1, "badly": 0, "calls": 1, "lost_calls": 0, "requests": 1, "put_off": 0,
+        "at_utc": "2026-01-01T00:00:00.000Z", "well": 1, "badly": 0, "calls": 1, "lost_calls": 0, "requests": 1, "put_off": 0,
     }  # fmt: skip
 
 

@@ -5,11 +5,14 @@ This module knows file formats. What the rows contain comes from `LedgerReader.r
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,12 +21,17 @@ from pyarrow import csv
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.reader import LedgerReader
 from purgeengine.edges.ledger.store.new_file import NewFile
+from purgeengine.edges.ledger.store.open_stream import OpenStream
 from purgeengine.edges.ledger.store.storage import cause_of
 from purgeengine.edges.ledger.views.rows import schema_of
 from purgeengine.edges.paths import refuse_unspellable
 from purgeengine.errors import LedgerError, UsageProblem
 
-ENDINGS = (".csv", ".csv.gz", ".parquet")
+Format = Literal["csv", "csv.gz", "parquet"]
+"""The formats of an export."""
+FORMATS: dict[str, Format] = {".csv": "csv", ".csv.gz": "csv.gz", ".parquet": "parquet"}
+"""The format that each ending of a name chooses."""
+ENDINGS = tuple(FORMATS)
 FORMULA = r"^[=+\-@\t\r']"
 """Cells that a spreadsheet would run as a formula (OWASP's list), and cells that begin like a neutralised one."""
 GROUP_ROWS = 32_768
@@ -39,37 +47,121 @@ class _Writer(Protocol):
     def give_up(self) -> None: ...
 
 
+@dataclass(slots=True)
+class Exported:
+    """What an export wrote."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    """Rows written, by outcome."""
+    without_outcome: int = 0
+    """Rows written that have no outcome yet."""
+    bytes: int = 0
+    """The size of what was written, in bytes."""
+    sha256: str | None = None
+    """The SHA-256 of the file, in hexadecimal. None if it was not asked for."""
+
+    @property
+    def rows(self) -> int:
+        """All rows written."""
+        return self.outcomes.total() + self.without_outcome
+
+    def count(self, batch: pa.RecordBatch) -> None:
+        """Count the rows of a batch."""
+        counts: Any = pc.value_counts(batch.column("outcome"))
+        for found in counts.to_pylist():
+            if found["values"] is None:
+                self.without_outcome += found["counts"]
+            else:
+                self.outcomes[Outcome(found["values"])] += found["counts"]
+
+
 def export(
     reader: LedgerReader,
     out: Path,
     only: Collection[Outcome] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write the rows (those with an outcome in ``only``, or all) to ``out``. Return how many were written.
+    """Do what `export_file` does, and return how many rows were written."""
+    return export_file(reader, out, only, on_progress).rows
+
+
+def export_file(
+    reader: LedgerReader,
+    out: Path,
+    only: Collection[Outcome] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+    *,
+    digest: bool = False,
+) -> Exported:
+    """Write the rows (those with an outcome in ``only``, or all) to ``out``. Return what was written, with its digest if asked.
 
     The ending of the name chooses the format: .csv, .csv.gz or .parquet. The file appears when it is whole.
     ``on_progress`` is called with the number of input rows read so far. Raises `UsageProblem` for another ending or a
     name that cannot be used, and `LedgerError` if the file cannot be written.
     """
     out = Path(out)
-    if not out.name.lower().endswith(ENDINGS):
-        raise UsageProblem(f"{out} ends in none of {', '.join(ENDINGS)}, which say the format. Name it accordingly.")
+    kind = format_of(out)
     if "\0" in str(out):
         raise UsageProblem(f"{str(out)!r} holds a NUL character, which no file has in its name. Name another.")
     refuse_unspellable(out)
-    written = 0
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with appearing(temporary, out):
-        writer = _open(temporary, out.name.lower(), schema_of(reader.about["extra_columns"]))
-        try:
-            for batch in reader.rows(only, on_progress, scratch=out.parent):
-                writer.write(batch)
-                written += batch.num_rows
-            writer.close()
-        except BaseException:
-            writer.give_up()
-            raise
-    return written
+        found = _written(reader, NewFile(temporary), kind, only, on_progress, scratch=out.parent)
+        found.bytes = temporary.stat().st_size
+        if digest:
+            with temporary.open("rb") as file:
+                found.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def export_stream(
+    reader: LedgerReader,
+    stream: BinaryIO,
+    kind: Format,
+    only: Collection[Outcome] | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Exported:
+    """Write the rows to a stream, such as standard output, and leave it open. Otherwise it does what `export_file` does.
+
+    Raises OSError if the stream cannot be written.
+    """
+    target = OpenStream(stream)
+    found = _written(reader, target, kind, only, on_progress, scratch=None)
+    found.bytes = target.tell()
+    return found
+
+
+def format_of(out: Path) -> Format:
+    """Return the format that the ending of a name chooses. Raises `UsageProblem` for another ending."""
+    name = out.name.lower()
+    for ending in ENDINGS:
+        if name.endswith(ending):
+            return FORMATS[ending]
+    raise UsageProblem(f"{out} ends in none of {', '.join(ENDINGS)}, which say the format. Name it accordingly.")
+
+
+def _written(
+    reader: LedgerReader,
+    target: NewFile | OpenStream,
+    kind: Format,
+    only: Collection[Outcome] | None,
+    on_progress: Callable[[int], None] | None,
+    scratch: Path | None,
+) -> Exported:
+    found = Exported()
+    schema = schema_of(reader.about["extra_columns"])
+    writer: _Writer = (
+        _ParquetFile(target, schema) if kind == "parquet" else _CsvFile(target, schema, compressed=kind == "csv.gz")
+    )
+    try:
+        for batch in reader.rows(only, on_progress, scratch=scratch):
+            writer.write(batch)
+            found.count(batch)
+        writer.close()
+    except BaseException:
+        writer.give_up()
+        raise
+    return found
 
 
 @contextmanager
@@ -91,18 +183,13 @@ def _cause(error: Exception, out: Path) -> str:
     return cause_of(error).replace("give the same command again", "export again")
 
 
-def _open(path: Path, name: str, schema: pa.Schema) -> _Writer:
-    if name.endswith(".parquet"):
-        return _ParquetFile(path, schema)
-    return _CsvFile(path, schema, compressed=name.endswith(".gz"))
-
-
 class _ParquetFile:
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, target: NewFile | OpenStream, schema: pa.Schema) -> None:
         import pyarrow.parquet as pq
 
-        self._file = NewFile(path)
-        self._writer = self._file.hold(lambda: pq.ParquetWriter(self._file, schema, compression="zstd"))
+        self._file = target
+        sink: Any = target  # its type stubs know only some of the files that it takes
+        self._writer = self._file.hold(lambda: pq.ParquetWriter(sink, schema, compression="zstd"))
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
 
@@ -129,12 +216,12 @@ class _ParquetFile:
 class _CsvFile:
     """A CSV file in UTF-8. Every text is quoted, so that any reader takes it. Times look like 2026-01-31T12:00:00.000Z."""
 
-    def __init__(self, path: Path, schema: pa.Schema, *, compressed: bool) -> None:
+    def __init__(self, target: NewFile | OpenStream, schema: pa.Schema, *, compressed: bool) -> None:
         names = [_neutral_name(name) for name in schema.names]
         self._schema = pa.schema(
             [(name, pa.string() if _is_time(field) else field.type) for name, field in zip(names, schema, strict=True)]
         )
-        self._file = NewFile(path)
+        self._file = target
         self._stream: Any = self._file
         if compressed:
             self._stream = self._file.hold(lambda: pa.CompressedOutputStream(self._file, "gzip"))

@@ -119,6 +119,14 @@ def _in_doubt(connection: sqlite3.Connection) -> int:
     return int(doubtful + fresh + inherited)
 
 
+def left_in_doubt(connection: sqlite3.Connection) -> int:
+    """Count the rows with an outcome that is no success, whose contacts may be gone all the same."""
+    with snapshot(connection):
+        (settled,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM outcome WHERE in_doubt").fetchone()
+        every, open_ones = (inherited_doubts(connection, of_closed_mailboxes=also) for also in (True, False))
+    return int(settled) + sum(end - first for first, end in every) - sum(end - first for first, end in open_ones)
+
+
 def inherited_doubts(connection: sqlite3.Connection, *, of_closed_mailboxes: bool) -> list[tuple[int, int]]:
     """Rows that an earlier ledger left in doubt and this one never sent, in order: first position, end.
 

@@ -347,7 +347,7 @@ def test_status_of_several_ledgers(chain: list[Path], capsys: pytest.CaptureFixt
     assert main.run(["status", *named[:2], "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["rows"], found["complete"], found["left_in_doubt"]) == (11, True, 0)
-    assert sum(found["outcomes"].values()) == sum(ledger["settled"] for ledger in found["ledgers"]) == 11
+    assert sum(found["outcomes"].values()) == sum(ledger["rows_decided"] for ledger in found["ledgers"]) == 11
     assert main.run(["status", *named[1:]]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
@@ -390,7 +390,7 @@ def test_three_ledgers_together_equal_the_truth(tmp_path: Path, capsys: pytest.C
             user,
             contact,
         )
-    assert [ledger["settled"] for ledger in found["ledgers"]] == [50, 60, 40]
+    assert [ledger["rows_decided"] for ledger in found["ledgers"]] == [50, 60, 40]
 
 
 def test_retries_of_a_chain_keep_the_first_row_numbers(tmp_path: Path) -> None:

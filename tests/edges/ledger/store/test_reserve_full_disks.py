@@ -131,12 +131,12 @@ def test_a_run_on_a_disk_that_can_not_be_written_sends_nothing_and_resumes(bench
     """
     filler = fill(disk)
     ended = bench.run()
-    assert (ended.code, ended.out) == (5, "")
+    assert (ended.code, ended.json["error"]["kind"]) == (5, "ledger")
     assert "the disk is full. Free some space and give the same command again." in ended.err
     filler.unlink()
     make_read_only(disk)
     ended = bench.run()
-    assert (ended.code, ended.out) == (5, "")
+    assert (ended.code, ended.json["error"]["kind"]) == (5, "ledger")
     assert "it may not be written by this user" in ended.err
     assert "Traceback" not in ended.err
     assert mounted("-o", "remount,rw", str(disk)) == 0
