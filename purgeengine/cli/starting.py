@@ -15,6 +15,7 @@ from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.progress import Display
 from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.request_input import Opener
+from purgeengine.jobs.run_telemetry import Telemetry
 
 
 def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener) -> int:
@@ -23,13 +24,19 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
     If ``open_input`` returns None, the ledger is resumed without its input.
     """
     from purgeengine import logs
+
+    logs.configure_logs(output.log_format, quiet=output.quiet, verbose=output.verbose)
+    forbid_core_dumps()
+    with output.telemetry.watching() as telemetry:
+        return _purge(request, output, open_input, telemetry)
+
+
+def _purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, telemetry: Telemetry) -> int:
     from purgeengine.cli.output.summary_text import show_summary
     from purgeengine.cli.standard_streams import to_whoever_reads
     from purgeengine.jobs.purge import log_doubt, log_end
     from purgeengine.jobs.purge_steps import purge
 
-    logs.configure_logs(output.log_format, quiet=output.quiet, verbose=output.verbose)
-    forbid_core_dumps()
     callbacks = Callbacks(
         confirm=confirm,
         tell=None if output.quiet else tell_aside,
@@ -40,6 +47,7 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
         signing_in=leave_on_signal,
         stopping=stop_on_signal,
         on_outcome=keep_outcome,
+        telemetry=telemetry,
     )
     summary = purge(request, callbacks, open_input)
     if not _is_told_on_screen(output):

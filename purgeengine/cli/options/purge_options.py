@@ -10,6 +10,7 @@ import click
 from purgeengine.cli.options.filter_options import filter_options
 from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hour_options
+from purgeengine.cli.options.telemetry_options import telemetry_options
 from purgeengine.core.graph.operations import PERMANENT, Action, IdType
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
@@ -144,6 +145,7 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
                 show_default=True,
                 help="Form of the log on stderr.",
             ),
+            telemetry_options,
             click.option("--verbose", is_flag=True, help="Log every batch and row."),
             click.option("--quiet", is_flag=True, help="Show no progress, and log only warnings."),
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from purgeengine.cli.options.filter_options import excluded_users, only_users, protected_users
 from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hours_from
 from purgeengine.cli.options.purge_options import column_map, limits_from
+from purgeengine.cli.options.telemetry_options import TelemetryOptions
 from purgeengine.jobs.purge_request import PurgeRequest
 
 AS_THEY_ARE = (
@@ -41,11 +42,19 @@ class OutputOptions:
     log_format: Literal["console", "json"] = "console"
     quiet: bool = False
     verbose: bool = False
+    telemetry: TelemetryOptions = field(default_factory=TelemetryOptions)
+    """How the run is watched from outside."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> OutputOptions:
         """Make them from the options of `purge_options`."""
-        return cls(options["as_json"], options["log_format"], options["quiet"], options["verbose"])
+        return cls(
+            options["as_json"],
+            options["log_format"],
+            options["quiet"],
+            options["verbose"],
+            TelemetryOptions.of(options),
+        )
 
 
 def request_from(options: Mapping[str, Any], now_utc: float) -> PurgeRequest:
