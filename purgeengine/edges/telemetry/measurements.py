@@ -33,6 +33,7 @@ OTHER = "_OTHER"
 
 Labels = tuple[str | int | None, ...]
 """The values of a metric's attributes, in the order of the table. None where there is none."""
+_MAILBOX, _APP = ("mailbox",), ("app",)
 
 
 class EndedCall(NamedTuple):
@@ -78,15 +79,25 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def copy(self) -> Histogram:
+        """Return the histogram as it is now."""
+        copied = Histogram(self.bounds)
+        copied.counts, copied.total = list(self.counts), self.total
+        return copied
+
+    def since(self, before: Histogram) -> Histogram:
+        """Return the values that came after ``before`` was copied from this histogram."""
+        later = Histogram(self.bounds)
+        later.counts = [now - then for now, then in zip(self.counts, before.counts, strict=True)]
+        later.total = self.total - before.total
+        return later
+
 
 Value = float | Histogram
 
 
 class Listener(Protocol):
-    """Is told of single events, for systems that want more than counts."""
-
-    def observed(self, metric: Metric, labels: Labels, value: float) -> None:
-        """A value was added to a histogram."""
+    """Is told of single calls, for systems that want more than counts."""
 
     def call_ended(self, call: EndedCall) -> None:
         """A call to Graph has ended just now."""
@@ -108,7 +119,7 @@ class Measurements:
         self._subrequests: dict[Labels, float] = {}
         self._calls: dict[Labels, Histogram] = {}
         self._waits: dict[Labels, Histogram] = {
-            (scope,): Histogram(table.WAIT_DURATION.bounds) for scope in ("mailbox", "app")
+            scope: Histogram(table.WAIT_DURATION.bounds) for scope in (_MAILBOX, _APP)
         }
         self._commits = Histogram(table.COMMIT_DURATION.bounds)
         self._calls_lost = 0
@@ -120,7 +131,7 @@ class Measurements:
         """How the run stood when it was last looked at; None before it has begun to send."""
 
     def listen(self, listener: Listener) -> None:
-        """Tell this listener of single events from now on."""
+        """Tell this listener of single calls from now on."""
         self._listeners.append(listener)
 
     def begins(self, batch_url: str) -> None:
@@ -194,7 +205,6 @@ class Measurements:
                 labels = ("POST", self._host, self._port, None, OTHER)
             spread = self._calls.setdefault(labels, Histogram(table.CALL_DURATION.bounds))
         spread.add(duration_s)
-        self._tell(table.CALL_DURATION, labels, duration_s)
         if self._listeners:
             call = EndedCall(batch, duration_s, status, error, request_id)
             for listener in self._listeners:
@@ -210,34 +220,19 @@ class Measurements:
         self._subrequests[labels] = self._subrequests.get(labels, 0) + count
 
     def _count_entries(self, entries: Sequence[Entry], took_s: float) -> None:
-        self._add(table.COMMIT_DURATION, (), self._commits, took_s)
+        self._commits.add(took_s)
         for entry in entries:
             if type(entry) is Settled:
                 self._rows[(entry.outcome.value,)] += entry.rows
             elif type(entry) is BatchEnded:
                 self._calls_lost += entry.status is None
             elif type(entry) is MailboxBlocked:
-                self._wait("mailbox", entry.for_s)
+                self._waits[_MAILBOX].add(entry.for_s)
             elif type(entry) is RunBlocked:
-                self._wait("app", entry.for_s)
+                self._waits[_APP].add(entry.for_s)
             elif type(entry) is MailboxClosed:
                 self._mailboxes_closed += 1
                 self._rows[(Outcome.SKIPPED.value,)] += entry.skipped
-
-    def _wait(self, scope: str, for_s: float) -> None:
-        labels: Labels = (scope,)
-        self._add(table.WAIT_DURATION, labels, self._waits[labels], for_s)
-
-    def _add(self, metric: Metric, labels: Labels, spread: Histogram, value: float) -> None:
-        spread.add(value)
-        self._tell(metric, labels, value)
-
-    def _tell(self, metric: Metric, labels: Labels, value: float) -> None:
-        for listener in self._listeners:
-            try:
-                listener.observed(metric, labels, value)
-            except Exception as mistake:
-                self._drop(listener, mistake)
 
     def _drop(self, listener: Listener, mistake: Exception) -> None:
         self._listeners = [one for one in self._listeners if one is not listener]

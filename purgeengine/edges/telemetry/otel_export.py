@@ -121,11 +121,11 @@ def _start_metrics(measurements: Measurements, resource: Any, exporters: list[An
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-    from purgeengine.edges.telemetry.otel_metrics import RunInstruments
+    from purgeengine.edges.telemetry.otel_metrics import WithHistograms, make_instruments
 
-    readers = [PeriodicExportingMetricReader(exporter) for exporter in exporters]
+    readers = [PeriodicExportingMetricReader(WithHistograms(exporter, measurements)) for exporter in exporters]
     provider = MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
-    measurements.listen(RunInstruments(provider.get_meter(SERVICE, __version__), measurements))
+    make_instruments(provider.get_meter(SERVICE, __version__), measurements)
     return provider.shutdown
 
 

@@ -13,8 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from purgeengine.edges.telemetry import metric_table as table
-from purgeengine.edges.telemetry.measurements import EndedCall, Labels, Measurements
-from purgeengine.edges.telemetry.metric_table import Metric
+from purgeengine.edges.telemetry.measurements import EndedCall, Measurements
 from purgeengine.version import __version__
 
 RUN_SPAN = "purgeengine run"
@@ -47,9 +46,6 @@ class RunSpans:
     def sampled(self) -> bool:
         """True if the sampler wants the spans of this run."""
         return self._root.is_recording() and self._run.trace_flags.sampled
-
-    def observed(self, metric: Metric, labels: Labels, value: float) -> None:
-        """Do nothing: spans are no metrics."""
 
     def call_ended(self, call: EndedCall) -> None:
         """Hand over a span for the call."""

@@ -24,7 +24,6 @@ from purgeengine.edges.telemetry.measurements import (
     STATUSES_MAX,
     EndedCall,
     Histogram,
-    Labels,
     Measurements,
     RunGauges,
     known_labels,
@@ -211,10 +210,6 @@ class Broken:
     def __init__(self) -> None:
         self.told = 0
 
-    def observed(self, metric: Metric, labels: Labels, value: float) -> None:
-        self.told += 1
-        raise ZeroDivisionError("a mistake")
-
     def call_ended(self, call: EndedCall) -> None:
         self.told += 1
         raise ZeroDivisionError("a mistake")
@@ -224,11 +219,7 @@ class Listening:
     """A listener that remembers."""
 
     def __init__(self) -> None:
-        self.values: list[tuple[str, dict[str, str | int], float]] = []
         self.calls: list[EndedCall] = []
-
-    def observed(self, metric: Metric, labels: Labels, value: float) -> None:
-        self.values.append((metric.name, dict(known_labels(metric, labels)), value))
 
     def call_ended(self, call: EndedCall) -> None:
         self.calls.append(call)
@@ -245,15 +236,13 @@ def test_a_mistake_of_a_listener_reaches_neither_the_run_nor_the_others(counts: 
     assert broken.told == 1
     assert [ended.batch.number for ended in listening.calls] == [1, 2]
     assert listening.calls[0].request_id == "graph-1"
-    assert listening.values[0][:2] == (
-        "http.client.request.duration",
-        {
-            "http.request.method": "POST",
-            "server.address": "graph.microsoft.com",
-            "server.port": 443,
-            "http.response.status_code": 200,
-        },
-    )
+    (labels,) = counts.read(table.CALL_DURATION)
+    assert dict(known_labels(table.CALL_DURATION, labels)) == {
+        "http.request.method": "POST",
+        "server.address": "graph.microsoft.com",
+        "server.port": 443,
+        "http.response.status_code": 200,
+    }
     assert counts.read(table.SUBREQUESTS) == {(204, None): 2}
 
 
@@ -294,3 +283,15 @@ def test_attempts_of_later_sendings_count_as_well(counts: Measurements) -> None:
     batch = Batch(1, "c", (MailboxShare(1, (Attempt(4, 2), Attempt(9, 3))), MailboxShare(2, (Attempt(11, 2),))))
     call(counts, batch, BatchLost(1, sent=True, reason="cut"))
     assert counts.read(table.SUBREQUESTS) == {(None, "no_answer"): 3}
+
+
+def test_what_came_since_a_copy_of_a_histogram_is_the_difference() -> None:
+    """A copy stays as it was, and what came after it has its own counts and sum."""
+    spread = Histogram((1.0, 2.0))
+    spread.add(0.5)
+    before = spread.copy()
+    spread.add(1.5)
+    spread.add(0.25)
+    assert (before.counts, before.total) == ([1, 0, 0], 0.5)
+    since = spread.since(before)
+    assert (since.counts, since.total) == ([1, 1, 0], 1.75)

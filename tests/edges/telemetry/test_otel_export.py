@@ -19,6 +19,7 @@ from purgeengine.core.model import Outcome, Reply
 from purgeengine.edges.telemetry.measurements import Measurements, RunGauges
 from purgeengine.edges.telemetry.metric_table import APP_LIMIT, METRICS
 from purgeengine.edges.telemetry.otel_export import OtelExport, started
+from purgeengine.edges.telemetry.otel_log import SdkComplaints
 from purgeengine.edges.telemetry.otel_variables import wanted_signals
 from tests.edges.telemetry.test_measurements import GONE, URL, a_batch, answered, call
 from tests.support.otlp_collector import Collected, attributes_of, collecting_grpc, collecting_http
@@ -183,6 +184,38 @@ def test_metrics_are_sent_at_the_interval_of_the_variables(monkeypatch: pytest.M
             assert arrived.wait(30)
 
 
+@pytest.mark.parametrize(("preference", "rows", "waits"), [("cumulative", [1, 2], [1, 2]), ("delta", [1, 1], [1, 1])])
+def test_the_temporality_of_the_variables_holds_for_every_metric(
+    preference: str, rows: list[int], waits: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With deltas, counters and histograms hold what came since the last export, and otherwise all."""
+    counts, exported = Measurements(), []
+    with collecting_http() as collected:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collected.endpoint)
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+        from opentelemetry.sdk.metrics import MeterProvider
+        from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+        from purgeengine.edges.telemetry.otel_metrics import WithHistograms, make_instruments
+
+        reader = PeriodicExportingMetricReader(WithHistograms(OTLPMetricExporter(), counts), 3_600_000)
+        provider = MeterProvider([reader], shutdown_on_exit=False)
+        make_instruments(provider.get_meter("purgeengine"), counts)
+        for _ in range(2):
+            counts.recorded([Settled(0, Outcome.PURGED, 1, False, 1, GONE), MailboxBlocked(1, 7.0)], 0.004)
+            assert provider.force_flush()
+            exported.append(
+                (
+                    collected.points("purgeengine.rows.settled")[(("purgeengine.outcome", "purged"),)],
+                    collected.points("purgeengine.wait.duration")[(("purgeengine.wait.scope", "mailbox"),)],
+                )
+            )
+        provider.shutdown()
+    assert [row for row, _ in exported] == rows
+    assert [wait for _, wait in exported] == [(count, 7.0 * count) for count in waits]
+
+
 def test_headers_for_the_collector_are_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """The headers of the variables, which may hold a key, reach the collector."""
     with collecting_http() as collected:
@@ -232,9 +265,12 @@ def test_a_collector_that_cannot_be_reached_is_told_in_one_sentence(
         "OTEL_METRIC_EXPORT_INTERVAL": "10",
         "OTEL_BSP_SCHEDULE_DELAY": "10",
     }
+    complained, tell = threading.Event(), SdkComplaints.tell
+    monkeypatch.setattr(SdkComplaints, "tell", lambda self, said: (tell(self, said), complained.set()))
     with exporting(counts, monkeypatch, **variables):
         for _ in range(50):
             let_happen(counts)
+        assert complained.wait(30)
     (sentence,) = told(logs.TELEMETRY_FAILED)
     assert sentence.startswith(f"Telemetry to {endpoint} may not be complete: ")
     assert ("Connection refused" if protocol != "grpc" else "UNAVAILABLE") in sentence
