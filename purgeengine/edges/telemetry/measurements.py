@@ -21,7 +21,7 @@ from purgeengine.core.messages import (
     RunBlocked,
     Settled,
 )
-from purgeengine.core.model import Batch, Outcome
+from purgeengine.core.model import PURGED_REPLY, Batch, Outcome, Reply
 from purgeengine.edges.telemetry import metric_table as table
 from purgeengine.edges.telemetry.metric_table import Metric
 
@@ -33,7 +33,11 @@ OTHER = "_OTHER"
 
 Labels = tuple[str | int | None, ...]
 """The values of a metric's attributes, in the order of the table. None where there is none."""
+CallEnd = tuple[int | None, str | None]
+"""How a call or a sub-request ended: its status, and what went wrong."""
 _MAILBOX, _APP = ("mailbox",), ("app",)
+_PURGED: CallEnd = (PURGED_REPLY.status, None)
+_OTHERS: CallEnd = (None, OTHER)
 
 
 class EndedCall(NamedTuple):
@@ -115,9 +119,9 @@ class Measurements:
         self._url: str | None = None
         self._host: str | None = None
         self._port: int | None = None
-        self._rows: dict[Labels, float] = {(outcome.value,): 0 for outcome in Outcome}
-        self._subrequests: dict[Labels, float] = {}
-        self._calls: dict[Labels, Histogram] = {}
+        self._rows = dict.fromkeys(Outcome, 0)
+        self._subrequests: dict[CallEnd, int] = {_PURGED: 0}
+        self._calls: dict[CallEnd, Histogram] = {}
         self._waits: dict[Labels, Histogram] = {
             scope: Histogram(table.WAIT_DURATION.bounds) for scope in (_MAILBOX, _APP)
         }
@@ -179,51 +183,58 @@ class Measurements:
                 self.give_up(error)
 
     def _count_call(self, batch: Batch, end: BatchAnswered | BatchLost | None, duration_s: float) -> None:
-        request_id = ""
         if isinstance(end, BatchAnswered):
             answer = end.answer
-            outer = answer.outer
-            status, request_id = outer.status, answer.request_id
-            error = None if status < 400 else str(status)
-            if not outer.from_graph:
-                error = "intercepted"
+            status: int | None = answer.outer.status
+            error = _error_of(answer.outer)
             if answer.replies is None:
-                self._count_subrequests(status, error, batch.size)
+                self._count_subrequests((status, error), batch.size)
             else:
-                found = Counter([reply.status for reply in answer.replies.values() if reply is not None])
-                for reply_status, count in found.items():
-                    self._count_subrequests(reply_status, None, count)
-                if silent := batch.size - found.total():
-                    self._count_subrequests(None, "no_answer", silent)
+                purged = list(answer.replies.values()).count(PURGED_REPLY)  # nearly always all of them
+                self._subrequests[_PURGED] += purged
+                if (size := batch.size) != purged:
+                    self._count_others(answer.replies, size)
         else:
             status, error = None, _why_lost(end)
-            self._count_subrequests(None, error, batch.size)
-        labels: Labels = ("POST", self._host, self._port, status, error)
-        spread = self._calls.get(labels)
+            self._count_subrequests((status, error), batch.size)
+        spread = self._calls.get((status, error))
         if spread is None:
-            if len(self._calls) >= STATUSES_MAX:
-                labels = ("POST", self._host, self._port, None, OTHER)
-            spread = self._calls.setdefault(labels, Histogram(table.CALL_DURATION.bounds))
+            spread = self._new_spread((status, error))
         spread.add(duration_s)
         if self._listeners:
-            call = EndedCall(batch, duration_s, status, error, request_id)
-            for listener in self._listeners:
-                try:
-                    listener.call_ended(call)
-                except Exception as mistake:
-                    self._drop(listener, mistake)
+            self._tell(EndedCall(batch, duration_s, status, error, answer.request_id if status else ""))
 
-    def _count_subrequests(self, status: int | None, error: str | None, count: int) -> None:
-        labels: Labels = (status, error)
-        if labels not in self._subrequests and len(self._subrequests) >= STATUSES_MAX:
-            labels = (None, OTHER)
-        self._subrequests[labels] = self._subrequests.get(labels, 0) + count
+    def _count_others(self, replies: Mapping[int, Reply | None], size: int) -> None:
+        """Count the sub-requests of an answered call that were not purged. A missing reply is None or left out."""
+        came = [reply for reply in replies.values() if reply is not None]
+        for status, count in Counter([reply.status for reply in came if reply != PURGED_REPLY]).items():
+            self._count_subrequests((status, None), count)
+        if silent := size - len(came):
+            self._count_subrequests((None, "no_answer"), silent)
+
+    def _count_subrequests(self, end: CallEnd, count: int) -> None:
+        if end not in self._subrequests and len(self._subrequests) >= STATUSES_MAX:
+            end = _OTHERS
+        self._subrequests[end] = self._subrequests.get(end, 0) + count
+
+    def _new_spread(self, end: CallEnd) -> Histogram:
+        if len(self._calls) >= STATUSES_MAX:
+            end = _OTHERS
+        return self._calls.setdefault(end, Histogram(table.CALL_DURATION.bounds))
+
+    def _tell(self, call: EndedCall) -> None:
+        for listener in self._listeners:
+            try:
+                listener.call_ended(call)
+            except Exception as mistake:
+                self._listeners = [one for one in self._listeners if one is not listener]
+                _log_mistake(f"{type(listener).__name__} is told no more", mistake)
 
     def _count_entries(self, entries: Sequence[Entry], took_s: float) -> None:
         self._commits.add(took_s)
         for entry in entries:
             if type(entry) is Settled:
-                self._rows[(entry.outcome.value,)] += entry.rows
+                self._rows[entry.outcome] += entry.rows
             elif type(entry) is BatchEnded:
                 self._calls_lost += entry.status is None
             elif type(entry) is MailboxBlocked:
@@ -232,11 +243,7 @@ class Measurements:
                 self._waits[_APP].add(entry.for_s)
             elif type(entry) is MailboxClosed:
                 self._mailboxes_closed += 1
-                self._rows[(Outcome.SKIPPED.value,)] += entry.skipped
-
-    def _drop(self, listener: Listener, mistake: Exception) -> None:
-        self._listeners = [one for one in self._listeners if one is not listener]
-        _log_mistake(f"{type(listener).__name__} is told no more", mistake)
+                self._rows[Outcome.SKIPPED] += entry.skipped
 
     def give_up(self, mistake: Exception) -> None:
         """Count no more. The run is worth more than its figures."""
@@ -268,6 +275,12 @@ def _log_mistake(consequence: str, mistake: Exception) -> None:
     )
 
 
+def _error_of(outer: Reply) -> str | None:
+    if not outer.from_graph:
+        return "intercepted"
+    return None if outer.status < 400 else str(outer.status)
+
+
 def _why_lost(end: BatchLost | None) -> str:
     if end is None:
         return "abandoned"
@@ -283,9 +296,11 @@ def _one(value: float | None) -> Mapping[Labels, Value]:
 
 
 _READERS: Mapping[Metric, Callable[[Measurements], Mapping[Labels, Value]]] = {
-    table.ROWS_SETTLED: lambda its: dict(its._rows),
-    table.SUBREQUESTS: lambda its: dict(its._subrequests),
-    table.CALL_DURATION: lambda its: dict(its._calls),
+    table.ROWS_SETTLED: lambda its: {(outcome.value,): rows for outcome, rows in its._rows.items()},
+    table.SUBREQUESTS: lambda its: {**its._subrequests},
+    table.CALL_DURATION: lambda its: {
+        ("POST", its._host, its._port, *end): spread for end, spread in its._calls.copy().items()
+    },
     table.CALLS_LOST: lambda its: _one(its._calls_lost),
     table.CALLS_IN_FLIGHT: lambda its: _one(len(its._left_at)),
     table.WAIT_DURATION: lambda its: dict(its._waits),
