@@ -100,10 +100,11 @@ def _start_traces(measurements: Measurements, resource: Any, exporters: list[Any
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from purgeengine.edges.telemetry.otel_encoding import CallSpanExporter
     from purgeengine.edges.telemetry.otel_spans import RunSpans
 
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    processors = [BatchSpanProcessor(exporter) for exporter in exporters]
+    processors = [BatchSpanProcessor(CallSpanExporter(exporter)) for exporter in exporters]
     for processor in processors:
         provider.add_span_processor(processor)
     spans = RunSpans(provider, processors, measurements)

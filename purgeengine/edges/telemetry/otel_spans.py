@@ -7,9 +7,11 @@ person, a mailbox, a folder or a contact.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from purgeengine.edges.telemetry import metric_table as table
@@ -23,57 +25,96 @@ RUN_FAILED_FROM = 2
 _OK, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 
 
+class CallSpan:
+    """The span of a call that has ended. It becomes a span of the SDK, or a message of OTLP, when it is exported."""
+
+    __slots__ = ("_run", "call", "context", "end_ns", "span_id")
+
+    def __init__(self, run: RunSpans, call: EndedCall, span_id: int) -> None:
+        self._run = run
+        self.context = run.context
+        """The context of the run, by which the SDK sees that it is sampled."""
+        self.call = call
+        self.span_id = span_id
+        self.end_ns = time.time_ns()
+
+    @property
+    def start_ns(self) -> int:
+        """When the call left, in nanoseconds since 1970."""
+        return self.end_ns - round(self.call.duration_s * 1e9)
+
+    @property
+    def kind(self) -> object:
+        """What calls have in common whose attributes are the same ones."""
+        call = self.call
+        return call.status is None, call.error is None, not call.request_id
+
+    def varying(self) -> dict[str, Any]:
+        """Return the attributes that differ from call to call."""
+        call, batch = self.call, self.call.batch
+        found: dict[str, Any] = {
+            "purgeengine.batch.rows": batch.size,
+            "purgeengine.batch.mailboxes": len(batch.shares),
+            "purgeengine.client_request_id": batch.client_request_id,
+        }
+        if call.status is not None:
+            found[table.STATUS] = call.status
+        if call.error is not None:
+            found[table.ERROR] = call.error
+        if call.request_id:
+            found["purgeengine.request_id"] = call.request_id
+        return found
+
+    def readable(self) -> ReadableSpan:
+        """Return it as a span of the SDK."""
+        run = self._run
+        parent = run.context
+        return ReadableSpan(
+            CALL_SPAN,
+            SpanContext(parent.trace_id, self.span_id, is_remote=False, trace_flags=parent.trace_flags),
+            parent,
+            run.resource,
+            {**run.fixed, **self.varying()},
+            kind=SpanKind.CLIENT,
+            status=_OK if self.call.error is None else _ERROR,
+            start_time=self.start_ns,
+            end_time=self.end_ns,
+            instrumentation_scope=run.scope,
+        )
+
+
 class RunSpans:
-    """Begins the span of the run, and adds a span below it whenever a call has ended.
+    """Begins the span of the run, and queues a span below it whenever a call has ended.
 
     The spans of calls are made at once from what is known at their end, because that takes a fraction of the time of the SDK's
     start and end. The sampler decides about the run, and its calls follow it.
     """
 
     def __init__(
-        self, provider: TracerProvider, processors: Sequence[SpanProcessor], measurements: Measurements
+        self, provider: TracerProvider, processors: Sequence[BatchSpanProcessor], measurements: Measurements
     ) -> None:
         self._measurements = measurements
         self._processors = processors
         self._new_id = provider.id_generator.generate_span_id
         self._root = provider.get_tracer("purgeengine", __version__).start_span(RUN_SPAN)
-        self._run = self._root.get_span_context()
-        self._scope = getattr(self._root, "instrumentation_scope", None)
-        self._resource = provider.resource
-        self._always: dict[str, str | int] = {}
+        self.context = self._root.get_span_context()
+        self.resource = provider.resource
+        self.scope = self._root.instrumentation_scope if isinstance(self._root, ReadableSpan) else None
 
     @property
     def sampled(self) -> bool:
         """True if the sampler wants the spans of this run."""
-        return self._root.is_recording() and self._run.trace_flags.sampled
+        return self._root.is_recording() and self.context.trace_flags.sampled
+
+    @property
+    def fixed(self) -> Mapping[str, Any]:
+        """The attributes that all calls share."""
+        known = {table.METHOD: "POST", **self._measurements.address}
+        return {name: value for name, value in known.items() if value is not None}
 
     def call_ended(self, call: EndedCall) -> None:
-        """Hand over a span for the call."""
-        batch, run, ended_ns = call.batch, self._run, time.time_ns()
-        attributes: dict[str, str | int] = {
-            **(self._always or self._fixed()),
-            "purgeengine.batch.rows": batch.size,
-            "purgeengine.batch.mailboxes": len(batch.shares),
-            "purgeengine.client_request_id": batch.client_request_id,
-        }
-        if call.status is not None:
-            attributes[table.STATUS] = call.status
-        if call.error is not None:
-            attributes[table.ERROR] = call.error
-        if call.request_id:
-            attributes["purgeengine.request_id"] = call.request_id
-        span = ReadableSpan(
-            CALL_SPAN,
-            SpanContext(run.trace_id, self._new_id(), is_remote=False, trace_flags=run.trace_flags),
-            run,
-            self._resource,
-            attributes,
-            kind=SpanKind.CLIENT,
-            status=_OK if call.error is None else _ERROR,
-            start_time=ended_ns - round(call.duration_s * 1e9),
-            end_time=ended_ns,
-            instrumentation_scope=self._scope,
-        )
+        """Queue a span for the call."""
+        span: Any = CallSpan(self, call, self._new_id())
         for processor in self._processors:
             processor.on_end(span)
 
@@ -86,9 +127,3 @@ class RunSpans:
                 self._root.set_attribute(table.ERROR, f"exit_code_{exit_code}")
                 self._root.set_status(StatusCode.ERROR)
         self._root.end()
-
-    def _fixed(self) -> dict[str, str | int]:
-        """Return the attributes that all calls share. They are known once the run has begun to send."""
-        known = {table.METHOD: "POST", **self._measurements.address}
-        self._always = {name: value for name, value in known.items() if value is not None}
-        return self._always
