@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 LOOK_AT_GAUGES_EVERY_S = 5.0
 """Seconds between two looks at a run's gauges. A look takes about 1 ms, and 40 ms with 10,000 mailboxes open."""
-CLOSING_S_MAX = 5.0
-"""Seconds for which the end of a run waits until its last figures have been handed over. A collector that can be reached takes them
-within a fraction of a second."""
 CUT_SHORT = 4
 """The exit code of a run that Ctrl-C or a mistake of the program cuts short."""
 
 
 class Exporter(Protocol):
     """Hands figures to a system that watches."""
+
+    @property
+    def closing_s(self) -> float:
+        """The most seconds that the end of a run waits for `close`."""
 
     def close(self) -> None:
         """Hand over the last figures, and stop. It may take long, and must not raise."""
@@ -121,9 +122,10 @@ def watched(
 ) -> Iterator[Telemetry]:
     """Watch a run from outside while inside the context, as the options and the variables of OpenTelemetry ask.
 
-    If nothing asks, nothing is imported. At the end the last figures are handed over, for at most `CLOSING_S_MAX` seconds. A
-    `PurgeEngineError` that leaves the context tells the exit code. Raises `UsageProblem` if an option cannot be used or lacks its
-    package; nothing has been sent then.
+    If nothing asks, nothing is imported. At the end the last figures are handed over, within the seconds that each exporter has for
+    that. A `PurgeEngineError` that leaves the context tells the exit code.
+
+    Raises `UsageProblem` if an option cannot be used or lacks its package; nothing has been sent then.
     """
     signals = _signals_in(environment)
     if metrics_port is None and metrics_file is None and not signals:
@@ -154,17 +156,17 @@ def watched(
         raise
     finally:
         telemetry.ended(CUT_SHORT)
-        close_all(exporters, CLOSING_S_MAX)
+        close_all(exporters)
 
 
-def close_all(exporters: Sequence[Exporter], within_s: float) -> None:
-    """Close the exporters side by side, and wait at most ``within_s`` seconds for them. What takes longer is left behind."""
-    until = time.monotonic() + within_s
+def close_all(exporters: Sequence[Exporter]) -> None:
+    """Close the exporters side by side. One that takes longer than its ``closing_s`` is left behind."""
+    began = time.monotonic()
     threads = [threading.Thread(target=one.close, name="telemetry", daemon=True) for one in exporters]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+    for exporter, thread in zip(exporters, threads, strict=True):
+        thread.join(max(0.0, began + exporter.closing_s - time.monotonic()))
 
 
 def _signals_in(environment: Mapping[str, str]) -> Signals | None:

@@ -291,13 +291,17 @@ def _why_lost(end: BatchLost | None) -> str:
     return "no_answer" if end.running else "unreadable_answer"
 
 
+def _all(values: Mapping[CallEnd, int]) -> Mapping[Labels, Value]:
+    return {end: count for end, count in list(values.items())}  # noqa: C416 - other types
+
+
 def _one(value: float | None) -> Mapping[Labels, Value]:
     return {} if value is None else {(): int(value) if isinstance(value, bool) else value}
 
 
 _READERS: Mapping[Metric, Callable[[Measurements], Mapping[Labels, Value]]] = {
     table.ROWS_SETTLED: lambda its: {(outcome.value,): rows for outcome, rows in its._rows.items()},
-    table.SUBREQUESTS: lambda its: {**its._subrequests},
+    table.SUBREQUESTS: lambda its: _all(its._subrequests),
     table.CALL_DURATION: lambda its: {
         ("POST", its._host, its._port, *end): spread for end, spread in its._calls.copy().items()
     },

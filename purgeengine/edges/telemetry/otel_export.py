@@ -29,6 +29,10 @@ from purgeengine.version import __version__
 
 SERVICE = "purgeengine"
 """The name of the service, unless a variable gives another."""
+CLOSING_S_MAX = 5.0
+"""Seconds that the end of a run waits for a collector. One that can be reached takes the last figures in less than a second."""
+CLOSING_FAILED_S_MAX = 1.0
+"""The same for a collector that has failed before in this run."""
 OWN_EXPORTERS = {
     ("TRACES", "otlp_proto_http"): "opentelemetry.exporter.otlp.proto.http.trace_exporter:OTLPSpanExporter",
     ("TRACES", "otlp_proto_grpc"): "opentelemetry.exporter.otlp.proto.grpc.trace_exporter:OTLPSpanExporter",
@@ -50,6 +54,11 @@ class OtelExport:
     def __init__(self, closings: list[Callable[[], object]], complaints: SdkComplaints) -> None:
         self._closings = closings
         self._complaints = complaints
+
+    @property
+    def closing_s(self) -> float:
+        """Seconds that the last figures are worth waiting for: hardly any if the collector has failed before."""
+        return CLOSING_FAILED_S_MAX if self._complaints.is_failing else CLOSING_S_MAX
 
     def close(self) -> None:
         """Hand over what is left. It may take as long as the time-outs of the exporters allow."""

@@ -30,6 +30,7 @@ class SdkComplaints(logging.Handler):
         super().__init__(logging.WARNING)
         self._endpoint = endpoint
         self._told = False
+        self._started = False
         self._logger = logging.getLogger(SDK_LOGGER)
         self._propagated = self._logger.propagate
         self._installed = not self._logger.hasHandlers()
@@ -51,7 +52,12 @@ class SdkComplaints(logging.Handler):
 
     def started(self) -> None:
         """Tell one more: until now, complaints were about variables, and from now on they are about the collector."""
-        self._told = False
+        self._told, self._started = False, True
+
+    @property
+    def is_failing(self) -> bool:
+        """True if the SDK has complained since the export began."""
+        return self._started and self._told
 
     def tell(self, sentence: str) -> None:
         """Log a sentence, unless one was logged. ``sentence`` has no full stop at its end."""

@@ -28,6 +28,9 @@ class PrometheusFile:
     cannot be written later, the log says so once, and the run goes on.
     """
 
+    closing_s = 5.0
+    """Seconds that the last writing is waited for. A disk that takes longer is out of order."""
+
     def __init__(
         self, measurements: Measurements, path: Path, spelling: Spelling, every_s: float = WRITE_EVERY_S
     ) -> None:

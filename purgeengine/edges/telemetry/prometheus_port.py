@@ -20,6 +20,9 @@ class PrometheusPort:
     ``port`` 0 takes a free one; ``url`` tells it. Raises `UsageProblem` if the port cannot be had.
     """
 
+    closing_s = 1.0
+    """Seconds that the server has to end. Its thread looks twice a second whether it should."""
+
     def __init__(self, measurements: Measurements, port: int, spelling: Spelling) -> None:
         with needs_extra("prometheus", f"{spelling('metrics_port')} needs the package prometheus-client"):
             from prometheus_client import start_http_server
