@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
@@ -19,7 +20,7 @@ import purgeengine
 from purgeengine.edges.telemetry.metric_table import APP_LIMIT, METRICS
 from purgeengine.errors import TokenError, UsageProblem
 from purgeengine.jobs.run_telemetry import UNWATCHED, close_all, watched
-from purgeengine.sim.graph.faults import Faults
+from purgeengine.sim.graph.faults import CallFault, Chance, Faults
 from purgeengine.sim.wire.answers import Trouble
 from tests.cli.test_main import a_tenant
 from tests.support.cli_fixtures import Bench, Ended, a_bench, rows_of
@@ -71,10 +72,15 @@ class Watched(NamedTuple):
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """Return a run in which many calls were lost and mailboxes were throttled."""
+    """Return a run in which the first two answers were cut, and mailboxes were throttled."""
     folder = tmp_path_factory.mktemp("faulty")
-    faults = Faults(item_throttled_before=0.2, reset_after=0.5, retry_after_s_max=1)
-    with a_bench_that_denies(folder, faults) as opened, collecting_http() as collected:
+    faults = Faults(item_throttled_before=0.05, retry_after_s_max=1)
+    first = iter((CallFault.TRUNCATED, CallFault.TRUNCATED))
+    with (
+        patch.object(Chance, "call_fault", lambda self, may_expire=True: next(first, None)),
+        a_bench_that_denies(folder, faults) as opened,
+        collecting_http() as collected,
+    ):
         path = folder / "purge.prom"
         ended = run(opened, folder, "--metrics-file", str(path), OTEL_EXPORTER_OTLP_ENDPOINT=collected.endpoint)
         app = opened.server.login.app
@@ -105,7 +111,7 @@ def test_a_file_and_a_collector_tell_what_the_summary_tells(faulty: Watched) -> 
     outcomes = {labels[0][1]: value for labels, value in samples["purgeengine_rows_settled_total"].items()}
     assert outcomes == summary["outcomes"]
     assert samples["purgeengine_ledger_rows"] == samples["purgeengine_rows_settled_total"]
-    assert samples["purgeengine_calls_lost_total"][()] == summary["lost_calls"] > 0
+    assert samples["purgeengine_calls_lost_total"][()] == summary["lost_calls"] == 2
     assert samples["purgeengine_mailboxes_closed_total"][()] == summary["closed_mailboxes"] == 1
     assert samples["purgeengine_run_exit_code"][()] == 1
     assert samples["purgeengine_rows_left"][()] == samples["purgeengine_run_active"][()] == 0
