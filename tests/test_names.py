@@ -34,6 +34,7 @@ TESTS_OF_NO_MODULE = {
     "test_architecture.py": "the map, docs/architecture.md",
     "test_fuzz_corpus.py": "what fuzzing has found, for all its targets",
     "test_hostile_input.py": "a table of hostile inputs, for all readers of input",
+    "test_monitoring.py": "the page about monitoring, its dashboard and its alerts",
     "test_names.py": "names and places in the whole package",
     "test_pages.py": "the pages of docs/",
     "test_secrets.py": "secrets in whatever the program writes",
