@@ -17,9 +17,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 import purgeengine
-from purgeengine.edges.telemetry.metric_table import APP_LIMIT, METRICS
+from purgeengine.core.messages import BatchEnded
+from purgeengine.edges.telemetry.measurements import Measurements
+from purgeengine.edges.telemetry.metric_table import APP_LIMIT, CALLS_LOST, METRICS
 from purgeengine.errors import TokenError, UsageProblem
-from purgeengine.jobs.run_telemetry import UNWATCHED, close_all, watched
+from purgeengine.jobs.run_telemetry import UNWATCHED, GaugeReader, close_all, watched
 from purgeengine.sim.graph.faults import CallFault, Chance, Faults
 from purgeengine.sim.wire.answers import Trouble
 from tests.cli.test_main import a_tenant
@@ -234,6 +236,16 @@ def test_a_run_that_nobody_watches_is_handed_nothing() -> None:
     """Without options and variables the context is empty; variables that only describe the service count as none."""
     with watched({"OTEL_SERVICE_NAME": "purge"}, as_flags) as telemetry:
         assert telemetry is UNWATCHED
+
+
+def test_a_gauge_that_cannot_be_read_ends_the_counting_and_not_the_run() -> None:
+    """If a look at the gauges fails, nothing is raised into the run, and nothing more is counted."""
+    counts = Measurements()
+    reader = GaugeReader(counts, object())  # type: ignore[arg-type]
+    reader.show(object())  # type: ignore[arg-type]
+    counts.recorded([BatchEnded(1, None, "")], 0.1)
+    assert counts.read(CALLS_LOST) == {(): 0}
+    assert counts.gauges is None
 
 
 def test_an_exporter_that_hangs_is_left_behind() -> None:
