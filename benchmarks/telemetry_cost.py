@@ -26,7 +26,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from statistics import median
 
 from benchmarks.throughput import cost_of, write_input
 
@@ -55,7 +54,7 @@ WAYS = (
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a way of watching costs. Seconds of CPU, medians over the rounds."""
+    """What a way of watching costs. Seconds of CPU, the least of the rounds: what else the machine does only adds to them."""
 
     way: str
     unwatched_s: float
@@ -134,27 +133,20 @@ class Bench:
 
 
 def measure(bench: Bench, ways: Sequence[Watching], rows: int, rounds: int) -> list[Price]:
-    """Measure in turn: unwatched, then each way, small and large. Return the medians of the differences, pair by pair."""
+    """Measure in turn: unwatched, then each way, small and large. Return the differences between the least of each."""
     small = write_input(bench.scratch / "small.csv", SMALL_ROWS)
     large = write_input(bench.scratch / "large.csv", rows)
     bench.cpu_s(small, None)  # compiles what was never imported
     for way in ways:
         bench.cpu_s(small, way)
-    plain: list[tuple[float, float]] = []
-    watched: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
+    found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
-        plain.append((bench.cpu_s(small, None), bench.cpu_s(large, None)))
-        for way in ways:
-            watched[way.name].append((bench.cpu_s(small, way), bench.cpu_s(large, way)))
-    return [
-        Price(
-            name,
-            median(whole for _, whole in plain),
-            median(more - whole for (_, more), (_, whole) in zip(costs, plain, strict=True)),
-            median(more - start for (more, _), (start, _) in zip(costs, plain, strict=True)),
-        )
-        for name, costs in watched.items()
-    ]
+        for way in (None, *ways):
+            name = "" if way is None else way.name
+            found.setdefault(name, []).append((bench.cpu_s(small, way), bench.cpu_s(large, way)))
+    least = {name: tuple(map(min, zip(*costs, strict=True))) for name, costs in found.items()}
+    start_s, whole_s = least.pop("")
+    return [Price(name, whole_s, whole - whole_s, start - start_s) for name, (start, whole) in least.items()]
 
 
 @contextlib.contextmanager
