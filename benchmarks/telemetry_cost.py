@@ -141,9 +141,9 @@ def measure(bench: Bench, ways: Sequence[Watching], rows: int, rounds: int) -> l
         bench.cpu_s(small, way)
     found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(rounds):
-        for way in (None, *ways):
-            name = "" if way is None else way.name
-            found.setdefault(name, []).append((bench.cpu_s(small, way), bench.cpu_s(large, way)))
+        found.setdefault("", []).append((bench.cpu_s(small, None), bench.cpu_s(large, None)))
+        for way in ways:
+            found.setdefault(way.name, []).append((bench.cpu_s(small, way), bench.cpu_s(large, way)))
     least = {name: tuple(map(min, zip(*costs, strict=True))) for name, costs in found.items()}
     start_s, whole_s = least.pop("")
     return [Price(name, whole_s, whole - whole_s, start - start_s) for name, (start, whole) in least.items()]
