@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from purgeengine import logs
@@ -23,34 +22,18 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import PURGED_REPLY, Batch, Outcome, Reply
 from purgeengine.edges.telemetry import metric_table as table
+from purgeengine.edges.telemetry.ended_call import OTHER, CallEnd, EndedCall, error_of, why_lost
+from purgeengine.edges.telemetry.histogram import Histogram
 from purgeengine.edges.telemetry.metric_table import Metric
 
 STATUSES_MAX = 40
 """The most different ends of calls, and of sub-requests, that are counted apart. Graph has about fifteen statuses; a proxy may make
 up hundreds, and each would be a time series of its own."""
-OTHER = "_OTHER"
-"""The error type of all ends beyond that, as the semantic conventions name it."""
-
 Labels = tuple[str | int | None, ...]
 """The values of a metric's attributes, in the order of the table. None where there is none."""
-CallEnd = tuple[int | None, str | None]
-"""How a call or a sub-request ended: its status, and what went wrong."""
 _MAILBOX, _APP = ("mailbox",), ("app",)
 _PURGED: CallEnd = (PURGED_REPLY.status, None)
 _OTHERS: CallEnd = (None, OTHER)
-
-
-class EndedCall(NamedTuple):
-    """A call to Graph that has ended."""
-
-    batch: Batch
-    duration_s: float
-    status: int | None
-    """The status of the whole call; None without an answer."""
-    error: str | None
-    """What went wrong, as one of a few words or as the status; None if nothing did."""
-    request_id: str
-    """Graph's id of the call; empty without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +49,6 @@ class RunGauges:
     is_held: bool = False
     token_issued_utc: float | None = None
     token_expires_utc: float | None = None
-
-
-class Histogram:
-    """Values by bucket. The last bucket has no upper bound."""
-
-    __slots__ = ("bounds", "counts", "total")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total = 0.0
-
-    def add(self, value: float) -> None:
-        """Count a value. A value on a bound belongs to the bucket below it."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
-
-    def copy(self) -> Histogram:
-        """Return the histogram as it is now."""
-        copied = Histogram(self.bounds)
-        copied.counts, copied.total = list(self.counts), self.total
-        return copied
-
-    def since(self, before: Histogram) -> Histogram:
-        """Return the values that came after ``before`` was copied from this histogram."""
-        later = Histogram(self.bounds)
-        later.counts = [now - then for now, then in zip(self.counts, before.counts, strict=True)]
-        later.total = self.total - before.total
-        return later
 
 
 Value = float | Histogram
@@ -186,7 +140,7 @@ class Measurements:
         if isinstance(end, BatchAnswered):
             answer = end.answer
             status: int | None = answer.outer.status
-            error = _error_of(answer.outer)
+            error = error_of(answer.outer)
             if answer.replies is None:
                 self._count_subrequests((status, error), batch.size)
             else:
@@ -195,7 +149,7 @@ class Measurements:
                 if (size := batch.size) != purged:
                     self._count_others(answer.replies, size)
         else:
-            status, error = None, _why_lost(end)
+            status, error = None, why_lost(end)
             self._count_subrequests((status, error), batch.size)
         spread = self._calls.get((status, error))
         if spread is None:
@@ -273,22 +227,6 @@ def _log_mistake(consequence: str, mistake: Exception) -> None:
         because=f"{consequence}, after a mistake of the program ({type(mistake).__name__}: {mistake}). The run goes on. Please "
         "report this.",
     )
-
-
-def _error_of(outer: Reply) -> str | None:
-    if not outer.from_graph:
-        return "intercepted"
-    return None if outer.status < 400 else str(outer.status)
-
-
-def _why_lost(end: BatchLost | None) -> str:
-    if end is None:
-        return "abandoned"
-    if end.intercepted:
-        return "intercepted"
-    if not end.sent:
-        return "not_sent"
-    return "no_answer" if end.running else "unreadable_answer"
 
 
 def _all(values: Mapping[CallEnd, int]) -> Mapping[Labels, Value]:

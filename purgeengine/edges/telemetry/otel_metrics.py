@@ -23,7 +23,8 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.metrics.export import Histogram as ExportedHistogram
 from opentelemetry.sdk.metrics.export import Metric as ExportedMetric
 
-from purgeengine.edges.telemetry.measurements import Histogram, Labels, Measurements, known_labels
+from purgeengine.edges.telemetry.histogram import Histogram
+from purgeengine.edges.telemetry.measurements import Labels, Measurements, known_labels
 from purgeengine.edges.telemetry.metric_table import METRICS, Metric, MetricKind
 
 HISTOGRAMS = tuple(metric for metric in METRICS if metric.kind is MetricKind.HISTOGRAM)

@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode
 
 from purgeengine.edges.telemetry import metric_table as table
-from purgeengine.edges.telemetry.measurements import EndedCall, Measurements
+from purgeengine.edges.telemetry.ended_call import EndedCall
+from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.version import __version__
 
 RUN_SPAN = "purgeengine run"

@@ -11,7 +11,8 @@ from prometheus_client.metrics_core import Metric as MetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from purgeengine.edges.telemetry.measurements import Histogram, Measurements
+from purgeengine.edges.telemetry.histogram import Histogram
+from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.edges.telemetry.metric_table import METRICS, MetricKind
 
 

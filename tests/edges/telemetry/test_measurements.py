@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from purgeengine.core.messages import (
@@ -19,16 +17,9 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Attempt, Batch, FirstAttempts, MailboxShare, Outcome, Reply
 from purgeengine.edges.telemetry import metric_table as table
-from purgeengine.edges.telemetry.measurements import (
-    OTHER,
-    STATUSES_MAX,
-    EndedCall,
-    Histogram,
-    Labels,
-    Measurements,
-    RunGauges,
-    known_labels,
-)
+from purgeengine.edges.telemetry.ended_call import OTHER, EndedCall
+from purgeengine.edges.telemetry.histogram import Histogram
+from purgeengine.edges.telemetry.measurements import STATUSES_MAX, Labels, Measurements, RunGauges, known_labels
 from purgeengine.edges.telemetry.metric_table import METRICS, Metric
 from purgeengine.engine.ports import Observer
 
@@ -266,14 +257,6 @@ def test_a_mistake_of_its_own_ends_the_counting_and_not_the_run(counts: Measurem
     assert subrequests(counts) == {}
 
 
-def test_values_on_a_bound_belong_to_the_bucket_below_it() -> None:
-    """A histogram counts a value on a bound as at most that bound, and values above all bounds in the last bucket."""
-    spread = Histogram((1.0, 2.0))
-    for value in (0.5, 1.0, 1.5, 2.0, 2.5, math.inf):
-        spread.add(value)
-    assert spread.counts == [2, 2, 2]
-
-
 def test_every_metric_can_be_read_at_any_time(counts: Measurements) -> None:
     """Every metric of the table can be read before, during and after a run, with as many labels as it has attributes."""
     batch = a_batch()
@@ -293,15 +276,3 @@ def test_attempts_of_later_sendings_count_as_well(counts: Measurements) -> None:
     batch = Batch(1, "c", (MailboxShare(1, (Attempt(4, 2), Attempt(9, 3))), MailboxShare(2, (Attempt(11, 2),))))
     call(counts, batch, BatchLost(1, sent=True, reason="cut"))
     assert subrequests(counts) == {(None, "no_answer"): 3}
-
-
-def test_what_came_since_a_copy_of_a_histogram_is_the_difference() -> None:
-    """A copy stays as it was, and what came after it has its own counts and sum."""
-    spread = Histogram((1.0, 2.0))
-    spread.add(0.5)
-    before = spread.copy()
-    spread.add(1.5)
-    spread.add(0.25)
-    assert (before.counts, before.total) == ([1, 0, 0], 0.5)
-    since = spread.since(before)
-    assert (since.counts, since.total) == ([1, 1, 0], 1.75)

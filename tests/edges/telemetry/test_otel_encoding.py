@@ -12,7 +12,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from purgeengine.edges.telemetry.measurements import EndedCall, Measurements
+from purgeengine.edges.telemetry.ended_call import EndedCall
+from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.edges.telemetry.otel_encoding import CallSpanExporter, SpanEncoder
 from purgeengine.edges.telemetry.otel_spans import CallSpan, RunSpans
 from tests.edges.telemetry.test_measurements import URL, a_batch
