@@ -1,13 +1,18 @@
-"""What it costs in CPU to watch a run from outside: pairs of runs in turn, the same but for being watched.
+"""What it costs in CPU to watch a run from outside.
 
-    python -m benchmarks.telemetry_cost                           (20,000 rows at 1 s a call and 64 connections; about 4 minutes)
-    python -m benchmarks.telemetry_cost --latency-s 0 --rows 1000000   (a service that answers at once: the worst case)
+    python -m benchmarks.telemetry_cost                           (40,000 rows at 1 s a call and 64 connections; about 8 minutes)
+    python -m benchmarks.telemetry_cost --latency-s 0 --rows 500000    (a service that answers at once: the worst case)
     python -m benchmarks.telemetry_cost --way "metrics file"      (only this way; may be given again)
+    python -m benchmarks.telemetry_cost --pairs                   (compares watched runs with unwatched ones instead)
 
 Each run is ``purgeengine run`` as a process of its own against the service of `benchmarks.null_graph`. The collector is a process
-of its own as well, and takes all that it is sent. The system accounts for the CPU of each process when it ends. *Start* is the CPU
-that a run of 20 rows takes more; it is paid once in a run. *Rows* is what is left of the difference, as a share of the unwatched
-run. Needs a POSIX system, and the extras ``otel`` and ``prometheus``.
+of its own as well, and takes all that it is sent.
+
+The run itself tells what telemetry takes of its CPU: the time of each of telemetry's threads, and the time in each of its functions
+that the run calls. *Start* is what is paid once, at the start: imports and set-up. *Rows* is all the rest, as a share of the CPU
+that the run takes after its start without telemetry. Because both are taken from one run, a busy machine changes the share little.
+With ``--pairs``, the CPU of whole processes is compared, off and on in turn, which needs a quiet machine.
+Needs a POSIX system, and the extras ``otel`` and ``prometheus``.
 """
 
 from __future__ import annotations
@@ -26,10 +31,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from statistics import median
+from typing import Any
 
 from benchmarks.throughput import cost_of, write_input
 
-ROUNDS = 5
+ROUNDS = 3
 SMALL_ROWS = 20
 
 
@@ -43,12 +50,11 @@ class Watching:
 
 
 _ENDPOINT = ("OTEL_EXPORTER_OTLP_ENDPOINT", "{collector}")
-_OFTEN = ("OTEL_METRIC_EXPORT_INTERVAL", "5000")
 WAYS = (
     Watching("metrics file", ("--metrics-file", "{scratch}/purge.prom")),
     Watching("metrics port", ("--metrics-port", "0")),
-    Watching("OpenTelemetry metrics", (), (_ENDPOINT, _OFTEN, ("OTEL_TRACES_EXPORTER", "none"))),
-    Watching("OpenTelemetry metrics and spans", (), (_ENDPOINT, _OFTEN)),
+    Watching("OpenTelemetry metrics", (), (_ENDPOINT, ("OTEL_TRACES_EXPORTER", "none"))),
+    Watching("OpenTelemetry metrics and spans", (), (_ENDPOINT,)),
 )
 
 
@@ -77,17 +83,21 @@ class Price:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rows", type=int, default=40_000)
     parser.add_argument("--latency-s", type=float, default=1.0)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--way", action="append", choices=[way.name for way in WAYS])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--pairs", action="store_true")
     parser.add_argument("--collect", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--inside", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.collect:
         collect()
         return
+    if arguments.inside:
+        run_inside(arguments.inside)
     ways = [way for way in WAYS if arguments.way is None or way.name in arguments.way]
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -95,8 +105,11 @@ def main() -> None:
         collector() as address,
     ):
         bench = Bench(Path(scratch), url, ca_file, arguments.connections, {"collector": address, "scratch": scratch})
+        print(f"{arguments.rows:,} rows, {arguments.latency_s:g} s a call, {arguments.connections} connections")
+        if not arguments.pairs:
+            show_shares(bench, ways, arguments.rows, arguments.rounds)
+            return
         found = measure(bench, ways, arguments.rows, arguments.rounds)
-    print(f"{arguments.rows:,} rows, {arguments.latency_s:g} s a call, {arguments.connections} connections")
     print(f"{'way':<34}{'unwatched':>11}{'more':>9}{'start':>9}{'whole':>8}{'rows':>8}")
     for price in found:
         print(
@@ -119,17 +132,97 @@ class Bench:
 
     def cpu_s(self, source: Path, way: Watching | None) -> float:
         """Return the CPU of one run with a new ledger, in seconds."""
+        with changed(self._variables(way)):
+            return cost_of(["-m", "purgeengine", *self._arguments(source, way)]).cpu_s
+
+    def shares(self, source: Path, way: Watching) -> dict[str, float]:
+        """Return what a run says of its own CPU, in seconds."""
+        command = [sys.executable, "-m", "benchmarks.telemetry_cost", "--inside", *self._arguments(source, way)]
+        with changed({**self._variables(way), "PURGEENGINE_ACCESS_TOKEN": "benchmark"}):
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def _arguments(self, source: Path, way: Watching | None) -> list[str]:
         ledger = self.scratch / "ledger"
         shutil.rmtree(ledger, ignore_errors=True)
-        command = ["-m", "purgeengine", "run", str(source), "--ledger", str(ledger), "--yes", "--quiet", "--json"]
-        command += ["--rate", "1000000", "--connections", str(self.connections)]
-        command += ["--graph-url", self.url, "--ca-file", str(self.ca_file)]
-        variables: dict[str, str] = {}
-        if way is not None:
-            command += [option.format(**self.names) for option in way.options]
-            variables = {name: value.format(**self.names) for name, value in way.variables}
-        with changed(variables):
-            return cost_of(command).cpu_s
+        arguments = ["run", str(source), "--ledger", str(ledger), "--yes", "--quiet", "--json", "--rate", "1000000"]
+        arguments += ["--connections", str(self.connections), "--graph-url", self.url, "--ca-file", str(self.ca_file)]
+        return arguments + ([] if way is None else [option.format(**self.names) for option in way.options])
+
+    def _variables(self, way: Watching | None) -> dict[str, str]:
+        return {} if way is None else {name: value.format(**self.names) for name, value in way.variables}
+
+
+def show_shares(bench: Bench, ways: Sequence[Watching], rows: int, rounds: int) -> None:
+    """Print for each way what telemetry takes of a run's CPU, by medians."""
+    source = write_input(bench.scratch / "rows.csv", rows)
+    print(f"{'way':<34}{'CPU of the run':>16}{'start':>9}{'rows':>9}{'a call':>11}")
+    for way in ways:
+        found = [bench.shares(source, way) for _ in range(rounds)]
+        middle = {name: median(one[name] for one in found) for name in found[0]}
+        share = median(one["telemetry_s"] / one["others_s"] for one in found)
+        a_call = middle["telemetry_s"] / middle["calls"] * 1e6
+        print(f"{way.name:<34}{middle['others_s']:>14.2f} s{middle['start_s']:>7.2f} s{share:>9.1%}{a_call:>8.1f} µs")
+
+
+def run_inside(arguments: Sequence[str]) -> None:
+    """Run the command line in this process, and print at its end what telemetry took of its CPU."""
+    import atexit
+    import time
+
+    from purgeengine.cli.main import main as command_line
+    from purgeengine.edges.telemetry.measurements import Measurements
+    from purgeengine.jobs import run_telemetry
+
+    spent = {"telemetry_s": 0.0, "start_s": 0.0, "calls": 0.0}
+
+    def timed(function: Any, name: str = "telemetry_s") -> Any:
+        def call(*given: Any, **named: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return function(*given, **named)
+            finally:
+                spent[name] += time.thread_time() - began
+
+        return call
+
+    def run(thread: threading.Thread) -> None:
+        plain_run(thread)
+        if thread.name.startswith(("Otel", "otel", "telemetry", "metrics file")):
+            spent["telemetry_s"] += time.thread_time()
+
+    def call_left(self: Measurements, *given: Any) -> None:
+        spent["calls"] += 1
+        counted_left(self, *given)
+
+    plain_run = threading.Thread.run
+    setattr(threading.Thread, "run", run)  # noqa: B010 - mypy forbids the assignment
+    counted_left = Measurements.call_left
+    for kind, names in (
+        (Measurements, ("call_left", "call_ended", "recorded")),
+        (run_telemetry.GaugeReader, ("show",)),
+    ):
+        for name in names:
+            setattr(kind, name, timed(call_left if name == "call_left" else getattr(kind, name)))
+    context = run_telemetry.watched
+
+    @contextlib.contextmanager
+    def watched(*given: Any, **named: Any) -> Iterator[Any]:
+        entered = context(*given, **named)
+        began = time.process_time()
+        telemetry = entered.__enter__()
+        spent["start_s"] = time.process_time() - began
+        spent["others_s"] = -time.process_time()
+        try:
+            yield telemetry
+        finally:
+            entered.__exit__(None, None, None)
+            spent["others_s"] += time.process_time() - spent["telemetry_s"]
+
+    run_telemetry.watched = watched
+    atexit.register(lambda: print(json.dumps(spent), flush=True))
+    command_line(arguments)
 
 
 def measure(bench: Bench, ways: Sequence[Watching], rows: int, rounds: int) -> list[Price]:
