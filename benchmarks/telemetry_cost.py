@@ -221,7 +221,17 @@ def run_inside(arguments: Sequence[str]) -> None:
             spent["others_s"] += time.process_time() - spent["telemetry_s"]
 
     run_telemetry.watched = watched
-    atexit.register(lambda: print(json.dumps(spent), flush=True))
+    empty = timed(lambda: None, "empty_s")
+    spent["empty_s"] = 0.0
+    for _ in range(10_000):
+        empty()
+    a_look_s = spent.pop("empty_s") / 10_000  # at the clock, twice: it is not telemetry's
+
+    def show() -> None:
+        spent["telemetry_s"] -= 3 * spent["calls"] * a_look_s
+        print(json.dumps(spent), flush=True)
+
+    atexit.register(show)
     command_line(arguments)
 
 

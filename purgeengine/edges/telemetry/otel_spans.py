@@ -21,6 +21,8 @@ from purgeengine.version import __version__
 
 RUN_SPAN = "purgeengine run"
 CALL_SPAN = "POST /v1.0/$batch"
+CLIENT_REQUEST_ID = "purgeengine.client_request_id"
+REQUEST_ID = "purgeengine.request_id"
 RUN_FAILED_FROM = 2
 """The lowest exit code of a run that did not come to its end."""
 _OK, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
@@ -46,25 +48,23 @@ class CallSpan:
 
     @property
     def kind(self) -> object:
-        """What calls have in common whose attributes are the same ones."""
-        call = self.call
-        return call.status is None, call.error is None, not call.request_id
-
-    def varying(self) -> dict[str, Any]:
-        """Return the attributes that differ from call to call."""
+        """What calls have in common that differ in their times and ids only."""
         call, batch = self.call, self.call.batch
-        found: dict[str, Any] = {
+        return batch.size, len(batch.shares), call.status, call.error, not call.request_id
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the attributes of the span. An id that is not known is left out."""
+        call, batch = self.call, self.call.batch
+        known = {
+            **self._run.fixed,
             "purgeengine.batch.rows": batch.size,
             "purgeengine.batch.mailboxes": len(batch.shares),
-            "purgeengine.client_request_id": batch.client_request_id,
+            table.STATUS: call.status,
+            table.ERROR: call.error,
+            CLIENT_REQUEST_ID: batch.client_request_id,
+            REQUEST_ID: call.request_id or None,
         }
-        if call.status is not None:
-            found[table.STATUS] = call.status
-        if call.error is not None:
-            found[table.ERROR] = call.error
-        if call.request_id:
-            found["purgeengine.request_id"] = call.request_id
-        return found
+        return {name: value for name, value in known.items() if value is not None}
 
     def readable(self) -> ReadableSpan:
         """Return it as a span of the SDK."""
@@ -75,7 +75,7 @@ class CallSpan:
             SpanContext(parent.trace_id, self.span_id, is_remote=False, trace_flags=parent.trace_flags),
             parent,
             run.resource,
-            {**run.fixed, **self.varying()},
+            self.attributes(),
             kind=SpanKind.CLIENT,
             status=_OK if self.call.error is None else _ERROR,
             start_time=self.start_ns,
@@ -109,9 +109,8 @@ class RunSpans:
 
     @property
     def fixed(self) -> Mapping[str, Any]:
-        """The attributes that all calls share."""
-        known = {table.METHOD: "POST", **self._measurements.address}
-        return {name: value for name, value in known.items() if value is not None}
+        """The attributes that all calls share; None where one is not known."""
+        return {table.METHOD: "POST", **self._measurements.address}
 
     def call_ended(self, call: EndedCall) -> None:
         """Queue a span for the call."""
