@@ -43,6 +43,7 @@ TESTS_OF_NO_MODULE = {
     "test_fuzz_corpus.py": "what fuzzing has found, for all its targets",
     "test_hostile_input.py": "a table of hostile inputs, for all readers of input",
     "test_json_docs.py": "the commands of docs/json.md",
+    "test_monitoring.py": "the page about monitoring, its dashboard and its alerts",
     "test_names.py": "names and places in the whole package",
     "test_packaging.py": "the wheel and what pyproject.toml asks for",
     "test_pages.py": "the pages of docs/",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
@@ -201,16 +202,15 @@ def _purged(
     """Do the whole purge. This runs in its own thread."""
     from purgeengine.jobs.purge import log_doubt, log_end
     from purgeengine.jobs.purge_steps import purge as carried_out
+    from purgeengine.jobs.run_telemetry import watched
 
     display = None
     if on_progress is not None:
         display = partial(ProgressDisplay, of_caller.progress(on_progress))
-    summary = carried_out(
-        request,
-        Callbacks(
-            confirm=None if confirm is None else of_caller.confirmation(confirm, start), display=display, stop=stop
-        ),
-    )
+    asked = None if confirm is None else of_caller.confirmation(confirm, start)
+    with watched(os.environ, request.spelling) as telemetry:
+        callbacks = Callbacks(confirm=asked, display=display, stop=stop, telemetry=telemetry)
+        summary = carried_out(request, callbacks)
     log_doubt(summary)
     log_end(summary)
     return summary

@@ -17,6 +17,7 @@ from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.progress import Display
 from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.request_input import Opener, paths_of
+from purgeengine.jobs.run_telemetry import Telemetry
 
 
 def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener) -> int:
@@ -24,6 +25,13 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
 
     If ``open_input`` returns None, the ledger is resumed without its input.
     """
+    set_up_logs(request, output)
+    forbid_core_dumps()
+    with output.telemetry.watching() as telemetry:
+        return _purge(request, output, open_input, telemetry)
+
+
+def _purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, telemetry: Telemetry) -> int:
     from purgeengine import logs
     from purgeengine.cli.next_command import next_step
     from purgeengine.cli.output.summary_text import show_summary
@@ -31,8 +39,6 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
     from purgeengine.jobs.purge import log_doubt, log_end
     from purgeengine.jobs.purge_steps import purge
 
-    set_up_logs(request, output)
-    forbid_core_dumps()
     callbacks = Callbacks(
         confirm=confirm,
         wants_tenant_name=can_ask,
@@ -44,6 +50,7 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
         signing_in=leave_on_signal,
         stopping=stop_on_signal,
         on_outcome=keep_outcome,
+        telemetry=telemetry,
     )
     try:
         summary = purge(request, callbacks, open_input)

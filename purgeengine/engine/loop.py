@@ -34,7 +34,7 @@ from purgeengine.core.model import Batch
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.errands import Errands
 from purgeengine.engine.hours_watch import HoursWatch
-from purgeengine.engine.ports import Clock, Hours, LedgerPort, Tokens, Transport, Watcher
+from purgeengine.engine.ports import UNOBSERVED, Clock, Hours, LedgerPort, Observer, Tokens, Transport, Watcher
 from purgeengine.engine.sending import BatchSender
 from purgeengine.errors import PurgeEngineError
 
@@ -63,6 +63,7 @@ class Engine:
         watcher: Watcher,
         hours: Hours | None = None,
         operation: Operation = PERMANENT,
+        observer: Observer = UNOBSERVED,
         log: Any = None,
     ) -> None:
         """``log`` gets the log events; without it, the log of the process gets them."""
@@ -73,6 +74,7 @@ class Engine:
         self._tokens = tokens
         self._clock = clock
         self._watcher = watcher
+        self._observer = observer
         self._hours = HoursWatch(hours, clock, self.stop)
         self._errands = Errands(self._fail_at_once)
         self._sender = BatchSender(
@@ -85,6 +87,7 @@ class Engine:
             operation=operation,
             on_leave=self._call_left,
             log=log,
+            observer=observer,
         )
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
@@ -226,29 +229,39 @@ class Engine:
                     self._log.warning(logs.RUN_STOPPED, reason=command.reason.value, **_logged(command.reply))
         if not entries:
             return
-        writing = asyncio.ensure_future(self._ledger.write(entries, round(self._clock.utc() * 1000)))
+        writing = asyncio.ensure_future(self._write(entries))
         try:
             bodies = [self._sender.encode(batch) for batch in batches]
         finally:
-            await writing
+            took_s = await writing
         for batch, body in zip(batches, bodies, strict=True):
             self._errands.start_call(batch.number, self._send(batch, body))
         if self._ledger.trouble is not None:
             self._fail(self._ledger.trouble)
+        self._observer.recorded(entries, took_s)
         if self._traced:
             logs.trace(self._log, entries, self._ledger.user_of)
         reason = self._watcher.seen(entries)
         if reason is not None:
             self.stop(reason)
 
+    async def _write(self, entries: Sequence[Entry]) -> float:
+        """Write the entries, and return how many seconds that took."""
+        began = self._clock.monotonic()
+        await self._ledger.write(entries, round(self._clock.utc() * 1000))
+        return self._clock.monotonic() - began
+
     async def _send(self, batch: Batch, body: bytes) -> None:
+        end: BatchAnswered | BatchLost | None = None
         try:
-            ended = await self._sender.send(batch, body)
+            end = await self._sender.send(batch, body)
+            self._report(end)
         except PurgeEngineError as error:
-            self._report(self._sender.lost(batch, error, sent=False))
+            end = self._sender.lost(batch, error, sent=False)
+            self._report(end)
             self._fail(error)
-        else:
-            self._report(ended)
+        finally:  # also where nobody waits for the answer any more
+            self._observer.call_ended(batch, end, self._clock.monotonic())
 
     async def _renew_token(self, stale: str, claims: str) -> None:
         try:

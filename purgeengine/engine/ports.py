@@ -7,8 +7,8 @@ from typing import Protocol
 
 from purgeengine.core.graph.operations import Operation
 from purgeengine.core.limits.app_rate import LearnedRate
-from purgeengine.core.messages import Entry, MailboxOpened, SendWindow
-from purgeengine.core.model import FolderRows
+from purgeengine.core.messages import BatchAnswered, BatchLost, Entry, MailboxOpened, SendWindow
+from purgeengine.core.model import Batch, FolderRows
 from purgeengine.errors import PurgeEngineError
 
 
@@ -131,3 +131,35 @@ class Watcher(Protocol):
     """Is shown every turn's entries once they are durable. It returns a reason if the run must stop, else None."""
 
     def seen(self, entries: Sequence[Entry]) -> str | None: ...  # noqa: D102
+
+
+class Observer(Protocol):
+    """Is told what a run does, for those who watch it from outside. It decides nothing.
+
+    No method may raise or wait, because the engine goes on only when it has returned. ``now`` is in monotonic seconds.
+    """
+
+    def call_left(self, batch: Batch, now: float) -> None:
+        """The call of this batch leaves now."""
+
+    def call_ended(self, batch: Batch, end: BatchAnswered | BatchLost | None, now: float) -> None:
+        """The call was answered or lost, or nobody waits for its answer any more (None). It may never have left."""
+
+    def recorded(self, entries: Sequence[Entry], took_s: float) -> None:
+        """The entries of a turn are durable. Writing them took ``took_s`` seconds."""
+
+
+class Unobserved:
+    """The `Observer` of a run that nobody watches."""
+
+    def call_left(self, batch: Batch, now: float) -> None:
+        """Do nothing."""
+
+    def call_ended(self, batch: Batch, end: BatchAnswered | BatchLost | None, now: float) -> None:
+        """Do nothing."""
+
+    def recorded(self, entries: Sequence[Entry], took_s: float) -> None:
+        """Do nothing."""
+
+
+UNOBSERVED = Unobserved()

@@ -14,7 +14,7 @@ from purgeengine.core.model import Batch
 from purgeengine.core.scheduling.flights import ranges_of
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.errands import Errands
-from purgeengine.engine.ports import Clock, LedgerPort, RawAnswer, Tokens, Transport
+from purgeengine.engine.ports import UNOBSERVED, Clock, LedgerPort, Observer, RawAnswer, Tokens, Transport
 from purgeengine.errors import Intercepted, NoAnswer, NotSent
 
 INTERCEPTORS_LOGGED_MAX = 20
@@ -36,6 +36,7 @@ class BatchSender:
         operation: Operation,
         on_leave: Callable[[], None],
         log: Any,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         """``on_leave`` is called whenever a batch leaves, because its time runs from then on."""
         self._scheduler = scheduler
@@ -46,6 +47,7 @@ class BatchSender:
         self._clock = clock
         self._operation = operation
         self._on_leave = on_leave
+        self._observer = observer
         self._left_with: dict[int, str] = {}
         self._given_up: set[int] = set()
         self._interceptors: set[str] = set()
@@ -62,10 +64,12 @@ class BatchSender:
         """
         try:
             token = await self._errands.before_sending(self._tokens.token())
-            if not self._scheduler.may_leave(batch.number, self._clock.monotonic()):
+            now = self._clock.monotonic()
+            if not self._scheduler.may_leave(batch.number, now):
                 return BatchLost(batch.number, sent=False, reason="The wait came before it left.", held=True)
             self._left_with[batch.number] = token
             self._on_leave()
+            self._observer.call_left(batch, now)
             raw = await self._transport.post(body, batch.client_request_id, token)
         except NotSent as error:
             return self.lost(batch, error, sent=False)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from purgeengine.errors import RunStopped
+from purgeengine.jobs.run_telemetry import UNWATCHED, Telemetry
 from purgeengine.words import AGAIN, shown
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class Callbacks:
     """The handle that stops the purge in any of its steps."""
     on_outcome: Callable[[int], object] = lambda exit_code: None
     """Called with the exit code as soon as the run is over. Nothing changes the code after that."""
+    telemetry: Telemetry = UNWATCHED
+    """What watches the run from outside."""
 
     def check_stop(self) -> None:
         """Raise `RunStopped` if a stop was asked for."""

@@ -32,6 +32,7 @@ from purgeengine.jobs.callbacks import Stopping, never_stopping
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.progress import Display, RunProgress, shown
 from purgeengine.jobs.resume import take_up
+from purgeengine.jobs.run_telemetry import UNWATCHED, Telemetry
 from purgeengine.jobs.summary import Summary, exit_code_of
 from purgeengine.run_limits import Limits
 from purgeengine.version import __version__
@@ -101,6 +102,8 @@ class Purge:
     """What may stop the run from outside. On the command line: signals."""
     on_outcome: Callable[[int], object] = lambda exit_code: None
     """Called with the exit code as soon as the run is over. Nothing changes the code after that."""
+    telemetry: Telemetry = UNWATCHED
+    """What watches the run from outside."""
 
     def run(self) -> Summary:
         """Purge the rows that the ledger has left, and return the summary.
@@ -115,12 +118,14 @@ class Purge:
         scheduler: Scheduler | None = None
         if self.ledger.has_work():
             self.ledger.hold_reserve(self.limits.connections)
+            self.telemetry.begins(self.endpoint.graph_url)
             try:
                 scheduler, error = run_loop(self._purge(tally))
             finally:
                 self.display.close()
         summary = self._summary(tally, scheduler, error, time.monotonic() - started)
         self.on_outcome(summary.exit_code)
+        self.telemetry.ended(summary.exit_code)
         return summary
 
     async def _purge(self, tally: Tally) -> tuple[Scheduler | None, PurgeEngineError | None]:
@@ -153,6 +158,7 @@ class Purge:
                     watcher=tally,
                     hours=self.hours,
                     operation=self.ledger.deletion,
+                    observer=self.telemetry.observer,
                 )
                 return scheduler, await self._watched(engine, tally)
         finally:
@@ -177,10 +183,9 @@ class Purge:
         """Run the engine with the display and what may stop it. Return the error that ended it early, or None."""
         try:
             with self.stopping(engine.stop, self.display.close):
-                async with shown(
-                    self.display,
-                    RunProgress(tally, engine.scheduler, self.hours, drain_left_s=lambda: engine.drain_left_s),
-                ):
+                progress = RunProgress(tally, engine.scheduler, self.hours, drain_left_s=lambda: engine.drain_left_s)
+                gauges = self.telemetry.gauges(self.tokens)
+                async with shown(gauges, progress), shown(self.display, progress):
                     await engine.run()
         except PurgeEngineError as error:
             return error

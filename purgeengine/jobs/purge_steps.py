@@ -120,6 +120,7 @@ class _Steps:
                 request.spelling,
                 stopping=callbacks.stoppable,
                 on_outcome=callbacks.on_outcome,
+                telemetry=callbacks.telemetry,
             )
             return replace(run.run(), reading=ledger.reading)
 

@@ -12,10 +12,11 @@ from structlog.testing import capture_logs
 
 from purgeengine import logs
 from purgeengine.core.limits.adaptive_timeout import FIRST_S
-from purgeengine.core.messages import BatchEnded, BatchSent, Entry, Returned, Settled
+from purgeengine.core.messages import BatchAnswered, BatchEnded, BatchLost, BatchSent, Entry, Returned, Settled
+from purgeengine.core.model import Batch
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.loop import DRAIN_S_MAX, Engine
-from purgeengine.engine.ports import Hours
+from purgeengine.engine.ports import UNOBSERVED, Hours, Observer
 from purgeengine.engine.tally import Tally
 from purgeengine.errors import LedgerError, NoAnswer, NotSent, TokenError
 from purgeengine.run_limits import Limits
@@ -42,6 +43,7 @@ class Scene:
     token_error: Exception | None = None
     before_token: Callable[[], Awaitable[None]] | None = None
     hours: Hours | None = None
+    observer: Observer = UNOBSERVED
     limits: Limits = field(default_factory=lambda: Limits(fanout=4, lanes=False))
     token_s: float = 0.0
     """Seconds that the login takes."""
@@ -98,6 +100,7 @@ class Scene:
             clock=VirtualClock(asyncio.get_running_loop()),
             watcher=Tally(self.rows, {}),
             hours=self.hours,
+            observer=self.observer,
         )
         errand = asyncio.ensure_future(meanwhile(self.engine)) if meanwhile else None
         try:
@@ -353,3 +356,63 @@ def test_an_answer_that_cannot_be_read_needs_no_cooldown() -> None:
     scene = Scene(rows=4, post=garbled).run()
     assert scene.settled == 4
     assert scene.ended_at < 30
+
+
+# --------------------------------------------------------------------------------------------------- who watches the run
+
+
+class Watching:
+    """An observer that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.left: dict[int, float] = {}
+        self.ends: dict[int, BatchAnswered | BatchLost | None] = {}
+        self.took_s: dict[int, float] = {}
+        self.entries: list[Entry] = []
+
+    def call_left(self, batch: Batch, now: float) -> None:
+        assert batch.number not in self.left
+        self.left[batch.number] = now
+
+    def call_ended(self, batch: Batch, end: BatchAnswered | BatchLost | None, now: float) -> None:
+        assert batch.number not in self.ends
+        self.ends[batch.number] = end
+        if batch.number in self.left:
+            self.took_s[batch.number] = now - self.left[batch.number]
+
+    def recorded(self, entries: Sequence[Entry], took_s: float) -> None:
+        assert took_s >= 0.0
+        self.entries += entries
+
+
+def test_an_observer_is_told_of_every_call_and_of_every_entry_once() -> None:
+    """An observer is told when each call leaves and ends, with its answer and time, and of each entry that is durable."""
+    watching = Watching()
+    scene = Scene(observer=watching).run()
+    assert set(watching.left) == set(watching.ends) == set(range(1, 11))
+    assert all(isinstance(end, BatchAnswered) for end in watching.ends.values())
+    assert list(watching.took_s.values()) == pytest.approx([0.1] * 10)
+    assert watching.entries == scene.entries
+
+
+def test_an_observer_is_told_of_calls_that_nobody_waits_for_any_more() -> None:
+    """A call that is cancelled at the end of a run ends for the observer as well, without an answer."""
+    watching = Watching()
+
+    async def stop(engine: Engine) -> None:
+        await asyncio.sleep(0.15)
+        engine.stop("SIGTERM was received")
+
+    Scene(observer=watching, post=Hanging(1)).run(stop)
+    assert set(watching.ends) == set(watching.left)
+    assert [number for number, end in watching.ends.items() if end is None] == [1]
+
+
+def test_an_observer_sees_that_a_batch_did_not_leave() -> None:
+    """A batch for which no token can be had ends without having left."""
+    watching = Watching()
+    with pytest.raises(TokenError):
+        Scene(observer=watching, token_error=TokenError("no token")).run()
+    assert watching.left == {}
+    assert watching.ends
+    assert all(isinstance(end, BatchLost) and not end.sent for end in watching.ends.values())

@@ -11,6 +11,7 @@ from purgeengine.cli.options.filter_options import filter_options
 from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hour_options
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.options.telemetry_options import telemetry_options
 from purgeengine.core.graph.operations import PERMANENT, Action, IdType
 from purgeengine.core.model import Outcome
 from purgeengine.errors import UsageProblem
@@ -151,6 +152,7 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
                 metavar="FILE",
                 help="Write every event to FILE as well, as lines of JSON. At 10 MiB it becomes FILE.1, up to FILE.5.",
             ),
+            telemetry_options,
             click.option("--verbose", is_flag=True, help="Log every event, batch and row."),
             click.option("--quiet", is_flag=True, help="Show no progress, and log only warnings."),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from purgeengine.cli.options.filter_options import excluded_users, only_users, p
 from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hours_from
 from purgeengine.cli.options.purge_options import column_map, limits_from
+from purgeengine.cli.options.telemetry_options import TelemetryOptions
 from purgeengine.jobs.purge_request import PurgeRequest
 
 AS_THEY_ARE = (
@@ -43,12 +44,20 @@ class OutputOptions:
     quiet: bool = False
     verbose: bool = False
     log_file: Path | None = None
+    telemetry: TelemetryOptions = field(default_factory=TelemetryOptions)
+    """How the run is watched from outside."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> OutputOptions:
         """Make them from the options of `purge_options`."""
-        log_file = Path(options["log_file"]) if options["log_file"] else None
-        return cls(options["as_json"], options["log_format"], options["quiet"], options["verbose"], log_file)
+        return cls(
+            options["as_json"],
+            options["log_format"],
+            options["quiet"],
+            options["verbose"],
+            Path(options["log_file"]) if options["log_file"] else None,
+            TelemetryOptions.of(options),
+        )
 
 
 def request_from(options: Mapping[str, Any], now_utc: float) -> PurgeRequest:

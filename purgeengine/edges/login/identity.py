@@ -38,6 +38,8 @@ class Identity:
     """What may be shown of the credential, for example a certificate's subject, thumbprint and end."""
     clock_skew_s: float | None = None
     """Seconds that this machine's clock is ahead of the login's. Negative if it is behind. None if unknown."""
+    issued_utc: float | None = None
+    """When the token was obtained, or else what it says of that itself, in seconds since 1970. None if unknown."""
 
 
 class AccessTokens(Tokens, Protocol):
@@ -90,12 +92,17 @@ def described(token: str, method: str, tenant_id: str = "", client_id: str = "")
     claims = claims_of(token)
     scopes = claims.get("scp")
     roles = claims.get("roles") or (scopes.split() if isinstance(scopes, str) else [])
-    expires = claims.get("exp")
+    expires, issued = claims.get("exp"), claims.get("iat")
     return Identity(
         tenant_id=printable(claims.get("tid"), 100) or tenant_id,
         client_id=printable(claims.get("appid") or claims.get("azp"), 100) or client_id,
         method=method,
         roles=tuple(printable(role, 100) for role in roles[:100]) if isinstance(roles, list) else (),
-        expires_utc=float(expires) if isinstance(expires, int | float) and 0 < expires < 1e11 else None,
+        expires_utc=_as_utc(expires),
+        issued_utc=_as_utc(issued),
         user=printable(claims.get("upn") or claims.get("preferred_username"), 200),
     )
+
+
+def _as_utc(seconds: object) -> float | None:
+    return float(seconds) if isinstance(seconds, int | float) and 0 < seconds < 1e11 else None

@@ -194,7 +194,7 @@ class RenewingTokens:
         identity = Identity(login.tenant_id, login.client_id, login.method)
         if held is not None:
             identity = described(held.issued.token, login.method, login.tenant_id, login.client_id)
-            identity = replace(identity, expires_utc=held.at_utc + held.issued.life_s)
+            identity = replace(identity, expires_utc=held.at_utc + held.issued.life_s, issued_utc=held.at_utc)
         return replace(
             identity, chosen_because=self._chosen_because, credential=login.credential, clock_skew_s=login.skew_s
         )
