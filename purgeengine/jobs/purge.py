@@ -151,7 +151,7 @@ class Purge:
                     hours=self.hours,
                     operation=self.ledger.deletion,
                 )
-                return scheduler, await self._watched(engine, tally)
+                return scheduler, await self._watched(engine, tally, recorder)
         finally:
             recorder.close()
 
@@ -170,11 +170,15 @@ class Purge:
             "requests_per_s": self.limits.requests_per_s,
         }
 
-    async def _watched(self, engine: Engine, tally: Tally) -> PurgeEngineError | None:
+    async def _watched(self, engine: Engine, tally: Tally, recorder: Recorder) -> PurgeEngineError | None:
         """Run the engine with the display and what may stop it. Return the error that ended it early, or None."""
+
+        async def tell(standing: RunProgress) -> None:
+            await recorder.tell(standing.live)
+
         try:
             with self.stopping(engine.stop, self.display.close):
-                async with shown(self.display, RunProgress(tally, engine.scheduler, self.hours)):
+                async with shown(self.display, RunProgress(tally, engine.scheduler, self.hours), tell):
                     await engine.run()
         except PurgeEngineError as error:
             return error

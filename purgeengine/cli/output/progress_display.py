@@ -7,6 +7,7 @@ import sys
 from typing import TextIO
 
 from purgeengine import logs
+from purgeengine.core.forecast.time_left import in_words
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.words import duration, limits_the_app, number, rate
@@ -51,7 +52,7 @@ class Events:
 
     def show(self, standing: RunProgress) -> None:
         """Log the event."""
-        tally, scheduler, left_s = standing.tally, standing.scheduler, standing.left_s
+        tally, scheduler = standing.tally, standing.scheduler
         logs.get_logger().info(
             logs.RUN_PROGRESSED,
             settled=tally.settled,
@@ -65,7 +66,7 @@ class Events:
             else round(scheduler.view.app_limit_per_s, 1),
             held_for_s=None if scheduler.view.held_for_s is None else round(scheduler.view.held_for_s),
             elapsed_s=round(standing.elapsed_s, 1),
-            left_s=None if left_s is None else round(left_s, 1),
+            **standing.time_left.as_json(),
         )
 
     def close(self) -> None:
@@ -120,6 +121,5 @@ def figures(standing: RunProgress) -> str:
     if scheduler.view.held_for_s is not None:
         parts.append(f"waiting {duration(scheduler.view.held_for_s)} for the time to send")
     if tally.left:
-        left_s = standing.left_s
-        parts.append("--until comes before the end" if left_s is None else f"left about {duration(left_s)}")
+        parts.append(in_words(standing.time_left))
     return " · ".join(parts)
