@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from purgeengine.core.forecast.time_left import in_words
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.words import counted, duration, limits_the_app, number, rate
@@ -43,6 +44,7 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         return show_chain([Path(folder) for folder in folders], as_json=as_json, worst=worst)
     from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
     from purgeengine.edges.ledger import LedgerReader
+    from purgeengine.edges.ledger.running.live_figures import as_json as live_as_json
 
     (folder,) = folders
     with LedgerReader.open(Path(folder)) as reader:
@@ -50,7 +52,7 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         counts, pace, calls = review.counts, reader.pace(), reader.batches()
         advice = advice_for([review.situation(folder)], windows=os.name == "nt")
         mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
-        limit = reader.app_limit()
+        limit, live = reader.app_limit(), reader.live()
         complete = counts.waiting + counts.in_doubt == 0
         if as_json:
             found: dict[str, Any] = {
@@ -61,6 +63,7 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
                 "in_doubt": counts.in_doubt,
                 "complete": complete,
                 "pace": pace,
+                **live_as_json(live, complete=complete),
                 "batches": calls,
                 "app_limit": None if limit is None else {"per_s": limit.per_s, "at_ms": limit.at_ms},
                 "worst_mailboxes": mailboxes,
@@ -77,8 +80,8 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
     if limit is not None:
         click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
-    if not complete and pace.per_s:
-        click.echo(f"{rate(pace.per_s)}, about {duration(counts.waiting / pace.per_s)} left")
+    if live is not None:
+        click.echo(f"{rate(live.items_per_s)}, {in_words(live.time_left)}")
     for failure in failures:
         said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")
