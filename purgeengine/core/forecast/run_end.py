@@ -46,9 +46,9 @@ ROWS_IF_PACED = 1_000.0
 they must, so that what they needed says little about what they can."""
 ROWS_TO_COUNT = 10.0
 """Settled rows of a mailbox after which half of its time counts. Before, one lost call looks like a slow mailbox."""
-OWN_WAITS, TIMES_USUAL = 3, 3.0
+OWN_WAITS, TIMES_USUAL = 2, 3.0
 """A mailbox has a cause of its own if Graph made it wait more often than this, and more often than this many times the usual."""
-OWN_ROWS = 3.0
+OWN_ROWS = 5.0
 """Settled rows after which the pace of a mailbox with a cause of its own counts as much as that of all mailboxes."""
 WAITED_SHARE_MAX = 0.9
 """The largest share of waits of the whole app that is believed, because a forecast divides by the rest."""

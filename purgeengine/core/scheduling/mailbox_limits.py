@@ -29,7 +29,7 @@ LANE_ROWS_WORTH = 6
 carries less than a batch."""
 LANE_FADE = 0.8
 """Weight of all lanes before the latest one in that average."""
-STUCK_ANSWERS = 4
+STUCK_ANSWERS = 2
 """Answers in a row without progress after which nobody knows when a mailbox lets rows through again."""
 
 
