@@ -23,6 +23,7 @@ ONLY_USERS = "--only-users"
 PROTECTED_USERS = "--protected-users"
 RATE = "--rate"
 RESOLVE_USERS = "--resolve-users"
+UNTIL = "--until"
 
 
 def resume_command(folder: str) -> str:

@@ -160,7 +160,7 @@ class Purge:
                     operation=self.ledger.deletion,
                     observer=self.telemetry.observer,
                 )
-                return scheduler, await self._watched(engine, tally)
+                return scheduler, await self._watched(engine, tally, recorder)
         finally:
             recorder.close()
 
@@ -179,13 +179,17 @@ class Purge:
             "requests_per_s": self.limits.requests_per_s,
         }
 
-    async def _watched(self, engine: Engine, tally: Tally) -> PurgeEngineError | None:
+    async def _watched(self, engine: Engine, tally: Tally, recorder: Recorder) -> PurgeEngineError | None:
         """Run the engine with the display and what may stop it. Return the error that ended it early, or None."""
+
+        async def tell(standing: RunProgress) -> None:
+            await recorder.tell(standing.live)
+
         try:
             with self.stopping(engine.stop, self.display.close):
                 progress = RunProgress(tally, engine.scheduler, self.hours, drain_left_s=lambda: engine.drain_left_s)
                 gauges = self.telemetry.gauges(self.tokens)
-                async with shown(gauges, progress), shown(self.display, progress):
+                async with shown(gauges, progress), shown(self.display, progress, tell):
                     await engine.run()
         except PurgeEngineError as error:
             return error

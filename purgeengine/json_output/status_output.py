@@ -82,6 +82,8 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     """When the first call was sent. Null if none was."""
     last_settled_utc: Utc | None
     """When a row was settled last. Null if none was."""
+    running: bool
+    """Whether a run over one of the ledgers is going on."""
     left_s: float | None
     """The time that is probably left, in seconds. Null if it is not known."""
     waiting_for: Literal["first_answers", "answers", "graph", "token", "mailboxes", "until"] | None

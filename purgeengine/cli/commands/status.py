@@ -11,6 +11,7 @@ import click
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.output.json_printing import print_output
+from purgeengine.core.forecast.time_left import in_words
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.words import counted, duration, limits_the_app, number, rate
@@ -47,16 +48,16 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     (folder,) = folders
     with LedgerReader.open(Path(folder)) as reader:
         review = reader.review(worst)
-        counts, pace, calls = review.counts, reader.pace(), reader.batches()
+        counts, calls = review.counts, reader.batches()
         advice = advice_for([review.situation(folder)], windows=os.name == "nt")
         mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
-        limit = reader.app_limit()
+        limit, live = reader.app_limit(), reader.live()
         complete = counts.waiting + counts.in_doubt == 0
-        left_s = counts.waiting / pace.per_s if not complete and pace.per_s else None
         if as_json:
-            from purgeengine.cli.output.status_json import NOT_KNOWN, status_of_ledger
+            from purgeengine.cli.output.status_json import status_of_ledger
+            from purgeengine.edges.ledger.running.live_figures import as_json as live_as_json
 
-            left = {**NOT_KNOWN, "left_s": None if left_s is None else round(left_s, 1)}
+            left = live_as_json(live, complete=complete)
             print_output(status_of_ledger(reader, folder, review, worst, advice, left))
             return 0
     click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
@@ -65,8 +66,8 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
     if limit is not None:
         click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
-    if left_s is not None:
-        click.echo(f"{rate(pace.per_s)}, about {duration(left_s)} left")
+    if live is not None:
+        click.echo(f"{rate(live.items_per_s)}, {in_words(live.time_left)}")
     for failure in failures:
         said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")

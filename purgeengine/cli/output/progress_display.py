@@ -16,6 +16,7 @@ from purgeengine.cli.output.run_block import (
     stopping_words,
 )
 from purgeengine.cli.output.transient_line import clear_transient
+from purgeengine.core.forecast.time_left import in_words
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.log_outputs import FILE_ONLY
@@ -216,9 +217,8 @@ def waits_of(standing: RunProgress) -> list[str]:
 
 
 def left_words(standing: RunProgress) -> str:
-    """Return the time left in words: the one place where a display says it."""
-    left_s = standing.left_s
-    return "--until comes before the end" if left_s is None else f"left about {duration(left_s)}"
+    """Return the time left in words, or what is waited for: the one place where a display says it."""
+    return in_words(standing.time_left)
 
 
 def stopping_of(standing: RunProgress) -> str | None:
@@ -242,7 +242,7 @@ def figures(standing: RunProgress, separator: str = " · ") -> str:
 
 def log_progress(standing: RunProgress, *, file_only: bool) -> None:
     """Log how the run stands, for programs."""
-    tally, view, left_s = standing.tally, standing.scheduler.view, standing.left_s
+    tally, view = standing.tally, standing.scheduler.view
     logs.get_logger().info(
         logs.RUN_PROGRESSED,
         settled=tally.settled,
@@ -254,6 +254,6 @@ def log_progress(standing: RunProgress, *, file_only: bool) -> None:
         app_limit_per_s=None if view.app_limit_per_s is None else round(view.app_limit_per_s, 1),
         held_for_s=None if view.held_for_s is None else round(view.held_for_s),
         elapsed_s=round(standing.elapsed_s, 1),
-        left_s=None if left_s is None else round(left_s, 1),
+        **standing.time_left.as_json(),
         **({FILE_ONLY: True} if file_only else {}),
     )

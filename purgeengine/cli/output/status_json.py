@@ -26,7 +26,7 @@ def status_of_ledger(
 ) -> StatusOutput:
     """Return the object for one ledger. ``worst`` limits the mailboxes and the answers listed.
 
-    ``left`` has the keys of `NOT_KNOWN`.
+    ``left`` has the keys of `NOT_KNOWN`, and ``running``.
     """
     counts = review.counts
     share = LedgerShare(
@@ -90,7 +90,7 @@ def status_of_chain(
         failures,
         absence,
         advice,
-        NOT_KNOWN,
+        {"running": any(ledger.live() is not None for ledger in chain.ledgers), **NOT_KNOWN},
     )
 
 

@@ -1,27 +1,22 @@
-"""During a run: when it is likely to end, and how close it came to the least possible time."""
+"""During a run: how long it will still take, and how close it came to the least possible time. All times are in seconds."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
 
 from purgeengine.core.forecast.bound import bound_in
 from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.pace import Mark, Pace
+from purgeengine.core.forecast.run_end import RunEnd
 from purgeengine.core.forecast.shapes import CallKinds, shape_menu
-from purgeengine.core.limits.window import Window
+from purgeengine.core.forecast.situation import OpenRows, PastRows, Situation, added, rows_left
+from purgeengine.core.forecast.time_left import NOTHING_LEFT, Awaited, TimeLeft
 from purgeengine.run_limits import Limits
 
-SENDS_OF_A_ROW_MAX = 4.0
-"""The most sendings of a row that a forecast assumes, however much was refused: a bad start is no forecast."""
-PACED_FROM_S = 60.0
-"""Seconds after which the pace so far counts. Before, it is only the pace of the start."""
-AGAIN_SHARE = 0.01
-"""The share of settled rows that must have been refused or lost before the pace so far counts. Below it the model is better."""
-SETTLED_BEFORE = 100
-"""Rows that are assumed to have gone through at once before the first row was sent."""
+LONGER = 2.0
+"""Times the known wait of mailboxes that let nothing through from which the other mailboxes decide when the run ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +31,8 @@ class Closeness:
     timed: bool
 
 
-class OpenRows(Protocol):
-    """What the end of a run depends on in an open mailbox: its rows, its limits and its waits."""
-
-    @property
-    def rows_in_flight(self) -> int: ...  # noqa: D102
-    @property
-    def remaining(self) -> int: ...  # noqa: D102
-    @property
-    def closing(self) -> object | None: ...  # noqa: D102
-    @property
-    def limit(self) -> int: ...  # noqa: D102
-    @property
-    def window(self) -> Window: ...  # noqa: D102
-    def ready_at(self, now: float) -> float: ...  # noqa: D102
-
-
 class Eta:
-    """Forecasts the end by the times of recent calls, and counts the time in which nothing may be sent.
+    """Forecasts the end by how the run went so far, and counts the time in which nothing may be sent.
 
     The owner of ``recent`` and ``all_calls`` tells both of each answer. All instants are monotonic seconds.
     """
@@ -62,7 +41,8 @@ class Eta:
         self._limits = limits
         self._recent = recent
         self._all_calls = all_calls
-        self._started_at = now
+        self.pace = Pace(now)
+        """How fast rows were settled of late."""
         self._held_s = 0.0
         self._held_since: float | None = None
 
@@ -79,6 +59,14 @@ class Eta:
         """Return the seconds in which sending was not allowed until ``now``."""
         return self._held_s + (0.0 if self._held_since is None else now - self._held_since)
 
+    def usual_s(self, kinds: CallKinds) -> dict[bool, float]:
+        """Return the usual seconds of a full batch, and of a full lane (True), by the times of recent calls."""
+        items_max = self._limits.batch_items_max
+        return {
+            False: self._recent.batch_s(items_max, kinds.dispatch),
+            True: self._recent.lane_row_s(kinds.dispatch) * items_max,
+        }
+
     def closeness(self, settled: Mapping[int, int], kinds: CallKinds) -> Closeness:
         """Return the closeness for a run that settled the rows in ``settled``, with calls of these ``kinds``.
 
@@ -87,60 +75,62 @@ class Eta:
         menu = shape_menu(self._all_calls, kinds, self._limits)
         return Closeness(bound_in(settled, self._limits, menu).least_s, self._all_calls.timed)
 
-    def ends_at(
-        self,
-        mailboxes: Iterable[OpenRows],
-        unread: int,
-        settled: int,
-        again: int,
-        calls_again_at: float,
-        now: float,
-        kinds: CallKinds,
-    ) -> float:
-        """Return when the run is likely to end, in monotonic seconds, if Graph asks for no more waits.
+    def time_left(self, mailboxes: Iterable[OpenRows], situation: Situation, now: float) -> TimeLeft:
+        """Return the time left at ``now``. Hours in which nothing may be sent are not included."""
+        open_rows = [(mailbox, left) for mailbox in mailboxes if (left := rows_left(mailbox))]
+        if not open_rows and not situation.unread:
+            return NOTHING_LEFT
+        all_rows = added(situation.past, open_rows, now)
+        here = self._mark(situation, all_rows, now)
+        unknown = _unknown(situation, now)
+        if unknown is not None:
+            if unknown.awaited is Awaited.GRAPH:
+                self.pace.begin_anew(here)
+            return unknown
+        stuck = [(mailbox, left) for mailbox, left in open_rows if mailbox.stuck]
+        if stuck:
+            open_rows = [(mailbox, left) for mailbox, left in open_rows if not mailbox.stuck]
+        menu = shape_menu(self._recent, situation.kinds, self._limits)
+        end = RunEnd(self._limits, menu, open_rows, situation, all_rows, self.pace.lately(here), here, now)
+        left_s = end.seconds() if open_rows or situation.unread else 0.0
+        if stuck:
+            ready_at = min(at if (at := mailbox.ready_at(situation.handled_at)) < inf else now for mailbox, _ in stuck)
+            wait_s = max(0.0, ready_at - now)
+            stuck_s = wait_s + end.call_s + max(left for _, left in stuck) * menu.quickest.slot_s
+            return (
+                TimeLeft(left_s) if left_s > LONGER * stuck_s else TimeLeft(None, Awaited.MAILBOXES, len(stuck), wait_s)
+            )
+        in_flight = situation.in_flight
+        if in_flight.slow and not situation.unread and all(not mailbox.remaining for mailbox, _ in open_rows):
+            return TimeLeft(None, Awaited.ANSWERS, in_flight.calls, max(0.0, in_flight.overdue_at - now))
+        return TimeLeft(left_s)
 
-        The end follows from the latency model. Where Graph throttles or loses calls, the end is no sooner than at the pace so
-        far, because that pace includes waits like those still to come. Hours in which nothing may be sent are not included.
-
-        ``unread`` counts rows in mailboxes that are not open yet; those mailboxes are small. Beside the ``settled`` rows,
-        ``again`` rows were refused as too fast or had no answer, and other rows will fare likewise. Nothing leaves before
-        ``calls_again_at``. ``kinds`` are the calls that the run may send.
-        """
-        limits = self._limits
-        found = [(mailbox, left) for mailbox in mailboxes if (left := _left(mailbox))]
-        sizes = Counter(left for _, left in found)
-        if not sizes and not unread:
-            return now
-        sends = min(SENDS_OF_A_ROW_MAX, 1.0 + again / (SETTLED_BEFORE + settled))
-        menu = shape_menu(self._recent, kinds, limits)
-        if unread:
-            smallest = min(sizes, default=unread)
-            sizes[smallest] += unread // smallest
-            if rest := unread % smallest:
-                sizes[rest] += 1
-        least = bound_in(sizes, limits, menu)
-        calls_again_at, row_s = max(now, calls_again_at), menu.quickest.slot_s
-        last_at = max(
-            (_ends_at(mailbox, left, row_s, sends, calls_again_at, now) for mailbox, left in found), default=now
+    def _mark(self, situation: Situation, all_rows: PastRows, now: float) -> Mark:
+        """Return how the run stands, for its pace."""
+        waited_s = situation.waited_s - max(0.0, situation.calls_again_at - now)
+        return Mark(
+            self.pace.worked_s(now),
+            all_rows.settled,
+            all_rows.returned,
+            *situation.calls,
+            max(0.0, waited_s),
+            all_rows.paused_s,
+            all_rows.pauses_squared,
         )
-        paced_at = now + (self._at_the_pace_so_far_s(sizes, settled, now) if again > AGAIN_SHARE * settled else 0.0)
-        return max(last_at, paced_at, calls_again_at + sends * max(least.coupled_s, least.app_s))
-
-    def _at_the_pace_so_far_s(self, sizes: Mapping[int, int], settled: int, now: float) -> float:
-        spent_s = now - self._started_at - self.held_s(now)
-        if spent_s < PACED_FROM_S or not settled:
-            return 0.0
-        return spent_s * sum(rows * mailboxes for rows, mailboxes in sizes.items()) / settled
 
 
-def _left(mailbox: OpenRows) -> int:
-    """Return the rows of a mailbox that still need an answer. A mailbox that is closing needs answers for rows in flight only."""
-    return mailbox.rows_in_flight + (mailbox.remaining if mailbox.closing is None else 0)
-
-
-def _ends_at(mailbox: OpenRows, left: int, row_s: float, sends: float, calls_again_at: float, now: float) -> float:
-    """Return when a mailbox may be done at the earliest, by its waits, its slots and its request window."""
-    ready_at = mailbox.ready_at(now)
-    starts_at = max(calls_again_at, ready_at) if ready_at < inf else calls_again_at
-    by_slots = starts_at + sends * left * row_s / mailbox.limit
-    return max(by_slots, mailbox.window.carries_at(round(sends * mailbox.remaining), now) + row_s)
+def _unknown(situation: Situation, now: float) -> TimeLeft | None:
+    """Return what is waited for, if the whole run waits for something that has no known end."""
+    in_flight = situation.in_flight
+    overdue_s = max(0.0, in_flight.overdue_at - now) if in_flight.calls else None
+    if situation.stopping:
+        return TimeLeft(None, Awaited.ANSWERS, in_flight.calls, overdue_s)
+    if situation.held:
+        return None
+    if situation.token_awaited:
+        return TimeLeft(None, Awaited.TOKEN)
+    if situation.failing:
+        return TimeLeft(None, Awaited.GRAPH, for_s=max(0.0, situation.calls_again_at - now))
+    if not situation.calls.answered and situation.calls_again_at <= now:
+        return TimeLeft(None, Awaited.FIRST_ANSWERS, for_s=overdue_s)
+    return None

@@ -54,6 +54,11 @@ class AdaptiveTimeout:
         """True once enough calls were answered."""
         return self._answers >= ANSWERS_TO_TRUST
 
+    @property
+    def slowest_s(self) -> float:
+        """The slowest of the latest answers, in seconds; 0 if there was none."""
+        return max(self._slowest_s, self._slowest_before_s)
+
     def ran_out(self, sent_at: float, now: float) -> None:
         """Record that the call sent at ``sent_at`` got no answer in time.
 
@@ -86,7 +91,7 @@ class AdaptiveTimeout:
         """Compute both waits. This happens once for each answer, because they are read in every turn."""
         current_s = idle_s = FIRST_S
         if self.known:
-            slowest_s = max(self._slowest_s, self._slowest_before_s)
+            slowest_s = self.slowest_s
             of_few = MARGIN_OF_FEW / self._answers
             current_s = min(FIRST_S, max(SHORTEST_S, slowest_s * (MARGIN + of_few)))
             idle_s = min(FIRST_S, max(SHORTEST_IDLE_S, slowest_s * (IDLE_MARGIN + of_few)))

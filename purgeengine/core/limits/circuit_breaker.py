@@ -33,6 +33,7 @@ class CircuitBreaker:
         self._connections = connections
         self._failures = 0
         self._asked_until = -inf
+        self._asked_s = 0.0
         self._backoff_until = -inf
         self._throttled_at = -inf
         self._failed_at: float | None = None
@@ -51,6 +52,25 @@ class CircuitBreaker:
     def calls_again_at(self) -> float:
         """The instant before which no batch may leave, in monotonic seconds; `-inf` if nothing holds calls back."""
         return max(self._asked_until, self._backoff_until)
+
+    @property
+    def failures(self) -> int:
+        """Failed calls in a row, without a success between them."""
+        return self._failures
+
+    @property
+    def asked_until(self) -> float:
+        """The end of the last wait that Graph asked of the whole run; `-inf` if there was none."""
+        return self._asked_until
+
+    @property
+    def asked_s(self) -> float:
+        """Seconds of the waits that Graph asked of the whole run so far, including what is left of the last one."""
+        return self._asked_s
+
+    def asks_to_wait(self, now: float) -> bool:
+        """Return True while a wait that Graph asked of the whole run is not over."""
+        return now < self._asked_until
 
     @property
     def probing(self) -> bool:
@@ -139,4 +159,7 @@ class CircuitBreaker:
 
         A shorter wait never replaces a longer one.
         """
-        self._asked_until = max(self._asked_until, now + for_s)
+        until = now + for_s
+        if until > self._asked_until:
+            self._asked_s += until - max(now, self._asked_until)
+            self._asked_until = until

@@ -6,9 +6,11 @@ returns commands and keeps none of them for later.
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple
 
 from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.situation import CallCounts
 from purgeengine.core.graph.verdicts import Verdict, judge_batch
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
@@ -86,6 +88,15 @@ class BatchResults:
         """Sub-requests that were refused as too fast (429), over the whole run."""
         self.unanswered = 0
         """Sub-requests whose call got no answer, over the whole run."""
+        self._calls_answered = self._calls_lost = 0
+        self._lost_after_s = 0.0
+        self.answered_at = -inf
+        """When a call was answered last, in monotonic seconds."""
+
+    @property
+    def calls(self) -> CallCounts:
+        """How the calls of the run ended so far. A call that never left does not count."""
+        return CallCounts(self._calls_answered, self._calls_lost, self._lost_after_s)
 
     def answered(self, flight: Flight, answer: Answer, now: float, in_flight: int) -> list[Command]:
         """Take in Graph's answer to a batch. ``in_flight`` counts the other batches in flight."""
@@ -146,6 +157,12 @@ class BatchResults:
         news = result.settlement.news
         self.throttled += sum(news.throttled)
         self.unanswered += news.unanswered
+        if news.unanswered:
+            self._calls_lost += 1
+            self._lost_after_s += now - flight.sent_at
+        elif ended.status is not None:
+            self._calls_answered += 1
+            self.answered_at = now
         entries = (ended, *result.waits, *result.settlement.entries, *self._closed(flight))
         self._batching.landed(flight, lost=news.unanswered > 0)
         for mailbox, _ in flight.shares:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from purgeengine.core.forecast.situation import InFlight, SlowCall
 from purgeengine.core.limits.adaptive_timeout import AdaptiveTimeout
 from purgeengine.core.model import Attempt, Batch, FirstAttempts
 from purgeengine.core.scheduling.mailbox import Mailbox
@@ -16,6 +17,8 @@ LANE_WAIT_FACTOR = 3.0
 """Factor on the wait for batches. It gives the longest wait for a lane until enough lanes were answered."""
 FIRST_LANE_S_MIN = 10.0
 """The shortest of these waits in seconds. A lane is planned for six seconds at most, by what is known of the service by then."""
+LATE = 3.0
+"""Times the usual length after which an answer counts as late in the forecast. Few answers take so long that still come."""
 GRACE_S = 2.0
 """After a sleep of the process, answers are read for this many seconds before calls are given up."""
 
@@ -129,6 +132,23 @@ class Flights:
             if left:
                 at = min(at, next(iter(left.values())).sent_at + self._wait_s(lane))
         return max(at, self._grace_until)
+
+    def awaited(self, usual_s: Mapping[bool, float], now: float) -> InFlight:
+        """Return how the calls in flight stand, for the forecast.
+
+        ``usual_s`` is the usual time of a batch in seconds, and of a lane (True).
+        """
+        overdue_at, slow = -inf, []
+        for lane, left in self._left.items():
+            if not left:
+                continue
+            wait_s, late_s = self._wait_s(lane), LATE * usual_s[lane]
+            overdue_at = max(overdue_at, next(reversed(left.values())).sent_at + wait_s)
+            for flight in left.values():  # the oldest first
+                if flight.sent_at + late_s > now:
+                    break
+                slow.append(SlowCall(flight.size, max(now, flight.sent_at + wait_s)))
+        return InFlight(len(self._all), overdue_at, slow, self._timeouts[False].slowest_s)
 
     def _wait_s(self, lane: bool) -> float:
         timeout = self._timeouts[lane]

@@ -79,10 +79,12 @@ class Mailbox(MailboxLimits):
         if lane:
             self.window.never_arrived(news.unsent)
             self.lane_carried(news.tried, news.rows)
+        # Rows whose lane broke before them cost no call, and those that were too fast show in the waits of the mailbox.
+        self.returned -= news.unsent + news.throttled
         self.held_back += news.held_back
         self._learn(news, sent_at, now, limits, backoff)
         if news.wait_s:
-            self.block(now + news.wait_s, throttled=True)
+            self.told_to_wait(now, news.wait_s)
         self._close_if_told(news, limits)
         for at, attempt in news.returned:
             self.put_back(attempt, at)
@@ -127,12 +129,13 @@ class Mailbox(MailboxLimits):
         if gone:
             self.experience.went_well()
         if wait_s:
-            self.block(now + wait_s, throttled=True)
+            self.told_to_wait(now, wait_s)
 
     def never_sent(self, rows: int, *, lane: bool) -> None:
         """Record that a batch with ``rows`` of its rows did not reach Graph."""
         self._land(rows, lane=lane)
         self.window.never_arrived(rows)
+        self.returned -= rows
 
     def _learn(self, news: MailboxNews, sent_at: float, now: float, limits: Limits, backoff: Backoff) -> None:
         """Add an answer to the experience. That may make the whole mailbox wait, or close it."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from purgeengine.core.forecast.busy_time import BusyTime
 from purgeengine.core.limits.experience import Experience
 from purgeengine.core.limits.lost_calls import LostCallCooldown, LostSlots
 from purgeengine.core.limits.window import Window
@@ -28,6 +29,8 @@ LANE_ROWS_WORTH = 6
 carries less than a batch."""
 LANE_FADE = 0.8
 """Weight of all lanes before the latest one in that average."""
+STUCK_ANSWERS = 2
+"""Answers in a row without progress after which nobody knows when a mailbox lets rows through again."""
 
 
 class MailboxLimits(MailboxRows):
@@ -41,6 +44,7 @@ class MailboxLimits(MailboxRows):
         "_good",
         "_lane_yield",
         "blocked_until",
+        "busy",
         "closing",
         "experience",
         "held_back",
@@ -93,6 +97,8 @@ class MailboxLimits(MailboxRows):
         self.held_back = 0
         """Answers in a row that asked the mailbox to wait for minutes."""
         self.experience = Experience()
+        self.busy = BusyTime()
+        """For how long it was busy and had to wait, for the forecast."""
         self.refusal = Reply(401)
         """The latest 401."""
         self.parked = False
@@ -117,6 +123,11 @@ class MailboxLimits(MailboxRows):
     def lanes_pay(self) -> bool:
         """True if lanes of this mailbox carry enough rows on average before a row breaks them."""
         return self._lane_yield >= LANE_ROWS_WORTH and self.experience.at_full_speed
+
+    @property
+    def stuck(self) -> bool:
+        """True while the mailbox lets nothing through, or asks for waits of minutes, so that nobody knows when it will end."""
+        return self.held_back > 0 or self.experience.fruitless >= STUCK_ANSWERS
 
     def ready_at(self, now: float) -> float:
         """Return when the mailbox may send next; `inf` if only an event can change that.
@@ -203,6 +214,7 @@ class MailboxLimits(MailboxRows):
         return 1 if lane else min(rows, self.limit_max)
 
     def _take_off(self, count: int, now: float, *, lane: bool) -> None:
+        self.busy.begins(now)
         self.window.sent(count)
         self.rows_in_flight += count
         self.lanes += lane
@@ -251,3 +263,8 @@ class MailboxLimits(MailboxRows):
         self.blocked_until = max(self.blocked_until, until)
         if throttled:
             self.throttled_until = max(self.throttled_until, until)
+
+    def told_to_wait(self, now: float, for_s: float) -> None:
+        """Send nothing for ``for_s`` seconds, because Graph asked for it."""
+        self.busy.told_to_wait(now, now + for_s)
+        self.block(now + for_s, throttled=True)

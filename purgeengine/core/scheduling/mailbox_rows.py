@@ -11,7 +11,7 @@ from purgeengine.core.model import Attempt, FirstAttempts
 class MailboxRows:
     """Rows by position. Rows never sent are a range; rows to be sent again are a heap, ordered by when they may be sent."""
 
-    __slots__ = ("_retries", "alone", "doubt_end", "end", "next", "rows")
+    __slots__ = ("_retries", "alone", "doubt_end", "end", "next", "returned", "rows")
 
     def __init__(self, first: int, end: int, unsettled: Sequence[Attempt], doubt_end: int, now: float) -> None:
         self.next = first
@@ -25,6 +25,8 @@ class MailboxRows:
         """Rows to be sent in batches of one row, because a batch with them was refused as a whole."""
         self.rows = self.remaining
         """Rows that the mailbox was opened with, without the rows that were given up."""
+        self.returned = 0
+        """Sendings after which a row had to be sent again, other than for a wait of the mailbox."""
 
     @property
     def remaining(self) -> int:
@@ -33,6 +35,7 @@ class MailboxRows:
 
     def put_back(self, attempt: Attempt, at: float) -> None:
         """Take back a row that was not settled. It may be sent again from ``at`` on (monotonic seconds)."""
+        self.returned += 1
         heappush(self._retries, (at, attempt))
 
     def take_back(self, position: int) -> Attempt | None:
@@ -50,6 +53,7 @@ class MailboxRows:
 
     def send_alone(self, attempts: Sequence[Attempt]) -> None:
         """Take back these rows. From now on each of them travels in a batch of its own."""
+        self.returned += len(attempts)
         self.alone.extend(attempts)
 
     def give_up(self) -> list[Attempt]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from math import inf
 
+from purgeengine.core.forecast.situation import PastRows
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.packing import ReadyQueue
 from purgeengine.run_limits import Limits
@@ -29,6 +30,8 @@ class OpenMailboxes:
         self._waiting: dict[int, float] = {}
         self._alone: deque[Mailbox] = deque()
         self._settled: Counter[int] = Counter()
+        self.past = PastRows()
+        """What became of the rows of the mailboxes that have left."""
         self._wanted = limits.open_per_connection * limits.connections
         self._open_max = limits.open_mailboxes_max
 
@@ -86,15 +89,23 @@ class OpenMailboxes:
             if mailbox.in_flight:  # its rows may still be sent again
                 return
             if self._open.pop(mailbox.number, None) is not None:
-                self._settled[mailbox.rows] += 1
+                self._leaves(mailbox, now)
             self._waiting.pop(mailbox.number, None)
             return
         at = mailbox.ready_at(now)
         if at <= now:
             self._waiting.pop(mailbox.number, None)
+            if not mailbox.slots_taken:
+                mailbox.busy.rests(now)
             self.ready.push(mailbox)
         else:  # never `inf` because of the window: requests in it have an end
+            if not mailbox.slots_taken:
+                mailbox.busy.pauses(now)
             self._wait(mailbox.number, at)
+
+    def _leaves(self, mailbox: Mailbox, now: float) -> None:
+        self._settled[mailbox.rows] += 1
+        self.past = self.past.plus(mailbox, mailbox.rows, now)
 
     def wake(self, now: float) -> None:
         """Place the mailboxes whose instant has come."""

@@ -133,6 +133,7 @@ class Scheduler:
         self._fill()
         if (per_s := self._batching.app_rate.worth_recording(self._now)) is not None:
             self._out.append(Record((AppLimited(per_s),)))
+        self._eta.pace.turned(self._now, works=self._works())
         commands, self._out = self._out, []
         return commands
 
@@ -196,8 +197,11 @@ class Scheduler:
             self._eta,
             self._open_mailboxes,
             self._batching,
-            self._results.throttled,
-            self._results.unanswered,
+            self._results,
+            self._flights,
+            self._connections.expected,
+            self._token.awaited,
+            self._stopping,
         )
 
     def wake_at(self) -> float | None:
@@ -325,6 +329,13 @@ class Scheduler:
             self._out.append(Record((BatchSent(batch.number, batch.client_request_id, batch.shares),)))
             self._out.append(Send(batch))
         self._flights.idle = self._may_send() and not self._open_mailboxes.has_ready and not self._batching.unread
+
+    def _works(self) -> bool:
+        """Return True while calls are in flight, or all of them are held back for a while, so that time counts for the pace."""
+        return bool(self._flights) or (
+            self._held_until is None
+            and (self._breaker.asks_to_wait(self._now) or self._batching.app_rate.per_s is not None)
+        )
 
     def _may_send(self) -> bool:
         return (

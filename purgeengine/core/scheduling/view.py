@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from purgeengine.core.forecast.eta import Closeness, Eta
+from purgeengine.core.forecast.situation import Situation
+from purgeengine.core.forecast.time_left import TimeLeft
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
+from purgeengine.core.scheduling.batch_results import BatchResults
 from purgeengine.core.scheduling.batching import Batching
+from purgeengine.core.scheduling.flights import Flights
 from purgeengine.core.scheduling.open_mailboxes import OpenMailboxes
+
+FAILING_S = 3.0
+"""Seconds without an answer, while calls fail, from which nobody knows how long the outage lasts."""
+FAILURES_MIN = 2
+"""Failed calls in a row that an outage has shown by then. One may be a call that hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +32,19 @@ class View:
     eta: Eta
     open_mailboxes: OpenMailboxes
     batching: Batching
-    throttled: int
-    """Sub-requests that Graph has refused as too fast so far."""
-    rows_unanswered: int
-    """Sub-requests whose call got no answer so far."""
+    results: BatchResults
+    flights: Flights
+    connections: int
+    """Batches that may be in flight at once, as far as is known."""
+    token_awaited: bool = False
+    """True while another token is being fetched."""
+    stopping: bool = False
+    """True if nothing is sent any more."""
+
+    @property
+    def throttled(self) -> int:
+        """Sub-requests that Graph has refused as too fast so far."""
+        return self.results.throttled
 
     @property
     def blocked_for_s(self) -> float:
@@ -54,22 +72,42 @@ class View:
         return self.eta.held_s(self.now)
 
     @property
-    def ends_at(self) -> float:
-        """When the run is likely to end, in monotonic seconds. Hours in which it may not send are not included."""
-        settled = sum(rows * mailboxes for rows, mailboxes in self.open_mailboxes.settled().items())
-        ends_at = self.eta.ends_at(
-            self.open_mailboxes,
-            self.batching.unread,
-            settled,
-            self.throttled + self.rows_unanswered,
-            self.breaker.calls_again_at,
-            self.now,
-            self.batching.kinds,
+    def rows_unanswered(self) -> int:
+        """Sub-requests whose call got no answer so far."""
+        return self.results.unanswered
+
+    def time_left(self, now: float | None = None) -> TimeLeft:
+        """Return the time that the run will still take from ``now`` on, or what is waited for.
+
+        Hours in which it may not send are not included. Without ``now``, it is the time of this view.
+        """
+        now = self.now if now is None else max(self.now, now)
+        batching, breaker, results = self.batching, self.breaker, self.results
+        situation = Situation(
+            handled_at=self.now,
+            unread=batching.unread,
+            past=self.open_mailboxes.past,
+            calls=results.calls,
+            in_flight=self.flights.awaited(self.eta.usual_s(batching.kinds), now),
+            kinds=batching.kinds,
+            connections=self.connections,
+            calls_again_at=breaker.calls_again_at,
+            waited_s=breaker.asked_s,
+            app_limit_per_s=self.app_limit_per_s,
+            failing=self._is_failing(now),
+            token_awaited=self.token_awaited,
+            held=self.held_until is not None,
+            stopping=self.stopping,
         )
-        if self.app_limit_per_s is None:
-            return ends_at
-        left = self.batching.unread + sum(mailbox.remaining for mailbox in self.open_mailboxes)
-        return max(ends_at, self.now + left / self.app_limit_per_s)
+        return self.eta.time_left(self.open_mailboxes, situation, now)
+
+    def _is_failing(self, now: float) -> bool:
+        """Return True while one call after another fails. A wait that Graph asked for is no outage."""
+        breaker = self.breaker
+        if breaker.probing and breaker.opened_by_failures:
+            return True
+        silent_s = now - max(self.results.answered_at, breaker.asked_until)
+        return breaker.failures >= FAILURES_MIN and silent_s >= FAILING_S
 
     @property
     def closeness(self) -> Closeness:

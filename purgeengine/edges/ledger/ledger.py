@@ -17,6 +17,7 @@ from purgeengine.core.model import FolderRows, Item
 from purgeengine.core.policy.filters import UserFilter
 from purgeengine.edges.ledger.running.app_limit import app_limit
 from purgeengine.edges.ledger.running.journal import Journal
+from purgeengine.edges.ledger.running.live_figures import remove_live
 from purgeengine.edges.ledger.running.unfinished import QUARANTINE_S, rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.running.work_rows import WorkRows
 from purgeengine.edges.ledger.staging.background import ThreadedCall
@@ -147,6 +148,7 @@ class Ledger:
             return
         self._closed = True
         self._journal.reserve.release()
+        remove_live(self.folder)
         try:
             self._work.close()
             self._reading.close()

@@ -5,6 +5,7 @@ Reading changes nothing in the ledger and locks nothing.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.filters import UserFilter
 from purgeengine.edges.ledger.running.app_limit import AppLimit, app_limit
+from purgeengine.edges.ledger.running.live_figures import LiveFigures, read_live
 from purgeengine.edges.ledger.staging import takeover
 from purgeengine.edges.ledger.staging.folder import FolderState, state_of
 from purgeengine.edges.ledger.store import database
@@ -186,6 +188,10 @@ class LedgerReader:
         """Return the limit of the whole app that the runs found last, or None."""
         with self._readable():
             return app_limit(self._connection)
+
+    def live(self, now_utc_ms: int | None = None) -> LiveFigures | None:
+        """Return what the run that is going on says about itself, at ``now_utc_ms`` or now. None if no run is going on."""
+        return read_live(self.folder, round(time.time() * 1000) if now_utc_ms is None else now_utc_ms)
 
     def closed_mailboxes(self, most: int) -> tuple[int, list[ClosedMailbox]]:
         """Return the number of closed mailboxes, and the ``most`` of them with the most skipped rows."""

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from purgeengine.core.messages import Entry
 from purgeengine.core.model import FolderRows
 from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.running.live_figures import LiveFigures, write_live
 from purgeengine.errors import LedgerError
 
 
@@ -28,6 +29,10 @@ class Recorder:
         Raises `LedgerError` if they cannot be written; the caller must send nothing then.
         """
         await asyncio.get_running_loop().run_in_executor(self._thread, self._ledger.write, entries, at_utc_ms)
+
+    async def tell(self, figures: LiveFigures) -> None:
+        """Write what the run says about itself, for other processes. This never fails."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, write_live, self._ledger.folder, figures)
 
     @property
     def trouble(self) -> LedgerError | None:

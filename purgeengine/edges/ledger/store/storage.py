@@ -25,6 +25,7 @@ DATABASE = "ledger.sqlite"
 DATABASE_NEW = f"{DATABASE}.new"
 LOCK = "lock"
 RESERVE = "reserve"
+LIVE = "live.json"
 README = "README.txt"
 UNFINISHED = "staging"
 """Folder of scratch space that exists from the first moment of staging to the last. It marks a ledger that is not whole yet."""
@@ -43,6 +44,7 @@ It records which contacts were asked to be deleted and what became of each. Keep
   order           where each row of the input stands in work (Parquet)
   lock            held by the process that is using the ledger
   reserve         room for answers in flight, while a run is going on
+  live.json       what the run that is going on says about its time left
 
 To look at it:            purgeengine status FOLDER
 To have it as a table:    purgeengine export FOLDER result.csv

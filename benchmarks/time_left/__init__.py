@@ -1,0 +1,1 @@
+"""How true the time left is that a run shows."""
