@@ -8,10 +8,10 @@ from math import inf
 
 from purgeengine.core.forecast.bound import bound_in
 from purgeengine.core.forecast.call_times import CallTimes
-from purgeengine.core.forecast.pace import Mark, Pace
+from purgeengine.core.forecast.pace import Pace, PaceMark
 from purgeengine.core.forecast.run_end import RunEnd
 from purgeengine.core.forecast.shapes import CallKinds, shape_menu
-from purgeengine.core.forecast.situation import OpenRows, PastRows, Situation, added, rows_left
+from purgeengine.core.forecast.situation import OpenRows, PastRows, RunSituation, added, rows_left
 from purgeengine.core.forecast.time_left import NOTHING_LEFT, Awaited, TimeLeft
 from purgeengine.run_limits import Limits
 
@@ -75,7 +75,7 @@ class Eta:
         menu = shape_menu(self._all_calls, kinds, self._limits)
         return Closeness(bound_in(settled, self._limits, menu).least_s, self._all_calls.timed)
 
-    def time_left(self, mailboxes: Iterable[OpenRows], situation: Situation, now: float) -> TimeLeft:
+    def time_left(self, mailboxes: Iterable[OpenRows], situation: RunSituation, now: float) -> TimeLeft:
         """Return the time left at ``now``. Hours in which nothing may be sent are not included."""
         open_rows = [(mailbox, left) for mailbox in mailboxes if (left := rows_left(mailbox))]
         if not open_rows and not situation.unread:
@@ -105,10 +105,10 @@ class Eta:
             return TimeLeft(None, Awaited.ANSWERS, in_flight.calls, max(0.0, in_flight.overdue_at - now))
         return TimeLeft(left_s)
 
-    def _mark(self, situation: Situation, all_rows: PastRows, now: float) -> Mark:
+    def _mark(self, situation: RunSituation, all_rows: PastRows, now: float) -> PaceMark:
         """Return how the run stands, for its pace."""
         waited_s = situation.waited_s - max(0.0, situation.calls_again_at - now)
-        return Mark(
+        return PaceMark(
             self.pace.worked_s(now),
             all_rows.settled,
             all_rows.returned,
@@ -119,7 +119,7 @@ class Eta:
         )
 
 
-def _unknown(situation: Situation, now: float) -> TimeLeft | None:
+def _unknown(situation: RunSituation, now: float) -> TimeLeft | None:
     """Return what is waited for, if the whole run waits for something that has no known end."""
     in_flight = situation.in_flight
     overdue_s = max(0.0, in_flight.overdue_at - now) if in_flight.calls else None

@@ -19,7 +19,7 @@ MARK_EVERY_S = 1.0
 """Seconds of working time between two marks, which bounds their number."""
 
 
-class Mark(NamedTuple):
+class PaceMark(NamedTuple):
     """What had happened at one moment since the run began, or what happened between two moments."""
 
     worked_s: float = 0.0
@@ -38,9 +38,9 @@ class Mark(NamedTuple):
     pauses_squared: float = 0.0
     """Seconds in which mailboxes had to wait with nothing in flight, and the sum of the squares of these pauses."""
 
-    def since(self, earlier: Mark) -> Mark:
+    def since(self, earlier: PaceMark) -> PaceMark:
         """Return what happened since then."""
-        return Mark._make(after - before for after, before in zip(self, earlier, strict=True))
+        return PaceMark._make(after - before for after, before in zip(self, earlier, strict=True))
 
 
 class Pace:
@@ -50,7 +50,7 @@ class Pace:
         self._started_at = now
         self._rested_s = 0.0
         self._rests_since: float | None = None
-        self._marks = [Mark()]
+        self._marks = [PaceMark()]
         self._begun_s = 0.0
 
     def turned(self, now: float, *, works: bool) -> None:
@@ -67,7 +67,7 @@ class Pace:
         resting_s = 0.0 if self._rests_since is None else now - self._rests_since
         return max(0.0, now - self._started_at - self._rested_s - resting_s)
 
-    def lately(self, here: Mark) -> Mark:
+    def lately(self, here: PaceMark) -> PaceMark:
         """Return what happened within the last part of the run, and remember how things stand: ``here``."""
         if self._begun_s and here.worked_s < self._begun_s + RECOVERS_S:
             self._marks = [here]
@@ -81,7 +81,7 @@ class Pace:
             marks.append(here)
         return here.since(since)
 
-    def begin_anew(self, here: Mark) -> None:
+    def begin_anew(self, here: PaceMark) -> None:
         """Forget what was before, because an outage says nothing about the rows after it."""
         self._marks = [here]
         self._begun_s = here.worked_s

@@ -18,10 +18,10 @@ from math import inf, log
 from typing import NamedTuple
 
 from purgeengine.core.forecast.bound import coupled_s
-from purgeengine.core.forecast.pace import Mark
+from purgeengine.core.forecast.pace import PaceMark
 from purgeengine.core.forecast.shapes import ShapeMenu
-from purgeengine.core.forecast.situation import OpenRows, PastRows, Situation
-from purgeengine.core.forecast.stragglers import HALF, NEARLY_ALL, Repeats, SlowAnswers, tail_s, unlucky_s
+from purgeengine.core.forecast.situation import OpenRows, PastRows, RunSituation
+from purgeengine.core.forecast.stragglers import HALF, NEARLY_ALL, RowRepeats, SlowAnswers, tail_s, unlucky_s
 from purgeengine.core.limits.concurrency_limit import START
 from purgeengine.run_limits import Limits
 
@@ -82,10 +82,10 @@ class RunEnd:
         limits: Limits,
         menu: ShapeMenu,
         open_rows: Sequence[tuple[OpenRows, int]],
-        situation: Situation,
+        situation: RunSituation,
         all_rows: PastRows,
-        lately: Mark,
-        so_far: Mark,
+        lately: PaceMark,
+        so_far: PaceMark,
         now: float,
     ) -> None:
         self._limits = limits
@@ -206,8 +206,8 @@ class RunEnd:
     def _tail_s(self, chance: float, rows: int, within_s: float) -> float:
         """Return the seconds of the stragglers among the last ``rows`` rows, which take ``within_s`` seconds without them."""
         calls = rows / self._rows_per_call
-        again = Repeats(rows, self._again_share, self.call_s + AGAIN_S)
-        lost = Repeats(calls, self._lost_share, self._lost_after_s + AGAIN_S + self.call_s)
+        again = RowRepeats(rows, self._again_share, self.call_s + AGAIN_S)
+        lost = RowRepeats(calls, self._lost_share, self._lost_after_s + AGAIN_S + self.call_s)
         excess_s = max(0.0, self._situation.in_flight.slowest_s - self.call_s) / log(ANSWERS_OF_SLOWEST)
         late_s = tail_s(chance, max(within_s, self.call_s), (again, lost), SlowAnswers(calls, excess_s))
         return late_s / self._slowed

@@ -80,7 +80,7 @@ class InFlight(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class RunSituation:
     """What the time left depends on, besides the open mailboxes. Instants are monotonic seconds."""
 
     handled_at: float

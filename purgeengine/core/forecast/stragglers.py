@@ -23,7 +23,7 @@ MEAN_MAX = 30.0
 """The largest mean for which the terms of a Poisson law are added up."""
 
 
-class Repeats(NamedTuple):
+class RowRepeats(NamedTuple):
     """Things of which some fail and are done again.
 
     ``things`` are left, ``share`` of them fails, and ``again_s`` seconds pass until each next try.
@@ -41,7 +41,7 @@ class SlowAnswers(NamedTuple):
     excess_s: float
 
 
-def tail_s(chance: float, within_s: float, repeats: Sequence[Repeats], slow: SlowAnswers) -> float:
+def tail_s(chance: float, within_s: float, repeats: Sequence[RowRepeats], slow: SlowAnswers) -> float:
     """Return by how many seconds the end comes later than the bulk of the work, with this ``chance`` to end sooner.
 
     The things that are left are spread evenly over the last ``within_s`` seconds of the bulk.
@@ -101,7 +101,7 @@ def _more_than(events: float, mean: float) -> float:
     return max(0.0, 1.0 - found - (events - whole) * (following - found))
 
 
-def _unfinished(after_s: float, within_s: float, repeats: Sequence[Repeats], slow: SlowAnswers) -> float:
+def _unfinished(after_s: float, within_s: float, repeats: Sequence[RowRepeats], slow: SlowAnswers) -> float:
     """Return the expected number of things that end later than ``after_s`` seconds after the bulk."""
     found = 0.0
     if slow.excess_s > 0.0 and slow.calls > 0.0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from purgeengine.core.forecast.eta import Closeness, Eta
-from purgeengine.core.forecast.situation import Situation
+from purgeengine.core.forecast.situation import RunSituation
 from purgeengine.core.forecast.time_left import TimeLeft
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
 from purgeengine.core.scheduling.batch_results import BatchResults
@@ -83,7 +83,7 @@ class View:
         """
         now = self.now if now is None else max(self.now, now)
         batching, breaker, results = self.batching, self.breaker, self.results
-        situation = Situation(
+        situation = RunSituation(
             handled_at=self.now,
             unread=batching.unread,
             past=self.open_mailboxes.past,

@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 
-from purgeengine.core.forecast.stragglers import Repeats, SlowAnswers, tail_s
+from purgeengine.core.forecast.stragglers import RowRepeats, SlowAnswers, tail_s
 
 NONE = SlowAnswers(0.0, 0.0)
 
 
-def drawn_tail_s(chance: float, within_s: float, repeats: Repeats, slow: SlowAnswers, draws: int = 4_000) -> float:
+def drawn_tail_s(chance: float, within_s: float, repeats: RowRepeats, slow: SlowAnswers, draws: int = 4_000) -> float:
     """Return by how much the last of the things comes late, as found by drawing: the quantile of many draws."""
     rng, ends = Random(1), []
     for _ in range(draws):
@@ -33,13 +33,15 @@ def drawn_tail_s(chance: float, within_s: float, repeats: Repeats, slow: SlowAns
 @pytest.mark.parametrize(
     ("within_s", "repeats", "slow"),
     [
-        (2.0, Repeats(60, 0.1, 1.5), NONE),
-        (20.0, Repeats(100, 0.3, 1.0), NONE),
-        (1.0, Repeats(10, 0.4, 2.0), NONE),
-        (5.0, Repeats(0, 0.0, 0.0), SlowAnswers(40, 0.6)),
+        (2.0, RowRepeats(60, 0.1, 1.5), NONE),
+        (20.0, RowRepeats(100, 0.3, 1.0), NONE),
+        (1.0, RowRepeats(10, 0.4, 2.0), NONE),
+        (5.0, RowRepeats(0, 0.0, 0.0), SlowAnswers(40, 0.6)),
     ],
 )
-def test_the_formula_finds_what_draws_find(chance: float, within_s: float, repeats: Repeats, slow: SlowAnswers) -> None:
+def test_the_formula_finds_what_draws_find(
+    chance: float, within_s: float, repeats: RowRepeats, slow: SlowAnswers
+) -> None:
     """The quantiles of the formula agree with those of 4,000 draws, to a tenth of the longest delay."""
     longest_s = max(repeats.again_s, slow.excess_s)
     found = tail_s(chance, within_s, (repeats,), slow)
@@ -48,7 +50,7 @@ def test_the_formula_finds_what_draws_find(chance: float, within_s: float, repea
 
 def test_without_failures_nothing_comes_late() -> None:
     """Nothing that fails and no slow answer: the end is the end of the bulk."""
-    assert tail_s(0.95, 10.0, (Repeats(1_000, 0.0, 5.0),), NONE) == 0.0
+    assert tail_s(0.95, 10.0, (RowRepeats(1_000, 0.0, 5.0),), NONE) == 0.0
 
 
 def test_a_slow_answer_alone_follows_its_law() -> None:
