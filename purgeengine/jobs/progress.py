@@ -122,7 +122,7 @@ class Progress:
     """Seconds since the run began to send."""
     left_s: float | None
     """Seconds that the run will probably still take. None if nobody can know, or if ``hours.until_utc`` ends the run first."""
-    waiting_for: str | None
+    waiting_for: str | None = None
     """Where ``left_s`` is None: what is waited for, in words. Otherwise None."""
 
     @classmethod

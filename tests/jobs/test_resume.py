@@ -54,8 +54,10 @@ class Left:
     def answered_calls(self) -> int:
         return self.answered
 
-    def mailboxes(self, *, now_utc_ms: int, cooldown_s: float, window_s: float) -> Iterator[MailboxOpened]:
-        self.asked = {"cooldown_s": cooldown_s, "window_s": window_s}
+    def mailboxes(
+        self, *, now_utc_ms: int, cooldown_s: float, window_s: float, quarantine_s: float
+    ) -> Iterator[MailboxOpened]:
+        self.asked = {"cooldown_s": cooldown_s, "window_s": window_s, "quarantine_s": quarantine_s}
         return iter(self.opened)
 
 
@@ -94,8 +96,8 @@ def test_what_earlier_runs_learned_of_the_service_shortens_the_wait_for_lost_cal
     unknown, known = Left(), Left(slowest_s=1.0, answered=1_000)
     sent(unknown, lanes=False)
     sent(known, lanes=False)
-    assert unknown.asked == {"cooldown_s": 40.0, "window_s": 601.0}
-    assert known.asked == {"cooldown_s": 5.0, "window_s": 601.0}
+    assert unknown.asked == {"cooldown_s": 40.0, "window_s": 601.0, "quarantine_s": 40.0}
+    assert known.asked == {"cooldown_s": 5.0, "window_s": 601.0, "quarantine_s": 40.0}
 
 
 class MovingClock(Clock):

@@ -51,6 +51,8 @@ class Notices:
             logs.CLOCK_SKEWED: _skewed,
             logs.ANSWER_INTERCEPTED: lambda event: str(event["said"]),
             logs.MAILBOX_CLOSED: self._mailbox_closed,
+            logs.TELEMETRY_FAILED: lambda event: str(event["because"]),
+            logs.METRICS_SERVED: lambda event: f"Prometheus finds the figures of the run at {event['url']}",
         }
 
     def sentence(self, event: Event) -> str | None:

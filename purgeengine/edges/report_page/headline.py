@@ -33,7 +33,7 @@ class Headline(NamedTuple):
 def headline_of(findings: Mapping[str, Any]) -> Headline:
     """Return the headline of a report, from its findings."""
     rows, badly = findings["rows"], rows_that_ended_badly(findings)
-    purged, absent = (findings["outcomes"][outcome] for outcome in (Outcome.PURGED, Outcome.ABSENT))
+    purged, absent = findings["outcomes"][Outcome.PURGED], findings["outcomes"][Outcome.ABSENT]
     if not findings["complete"]:
         return _unfinished(findings, badly)
     if not rows:
@@ -76,9 +76,8 @@ def _unfinished(findings: Mapping[str, Any], badly: int) -> Headline:
 
 def _done(findings: Mapping[str, Any]) -> str:
     """Return what was purged, what was not found, and what was repeated. It claims of no contact that it exists nowhere."""
-    purged, absent, repeated = (
-        findings["outcomes"][outcome] for outcome in (Outcome.PURGED, Outcome.ABSENT, Outcome.DUPLICATE)
-    )
+    outcomes = findings["outcomes"]
+    purged, absent, repeated = outcomes[Outcome.PURGED], outcomes[Outcome.ABSENT], outcomes[Outcome.DUPLICATE]
     done = "moved to Deleted Items" if findings["asked"]["action"] == Action.DELETE else "purged"
     said = f"{counted(purged, 'contact')} {_were(purged)} {done}"
     if absent:

@@ -10,7 +10,7 @@ from purgeengine.cli.main import run
 from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.options.telemetry_options import TelemetryOptions
 
-PLAIN = {"as_json": False, "log_format": "console", "quiet": False, "verbose": False}
+PLAIN = {"as_json": False, "log_format": "console", "quiet": False, "verbose": False, "log_file": None}
 
 
 def test_the_options_are_made_of_those_of_a_command() -> None:

@@ -36,6 +36,8 @@ MUST_KNOW: dict[str, dict[str, Any]] = {
     logs.RUN_DOUBTED: {"because": "Nothing was found."},
     logs.RUN_PAUSED: {"for_s": 3_600},
     logs.RUN_RELEASED: {},
+    logs.METRICS_SERVED: {"url": "http://127.0.0.1:9464/metrics"},
+    logs.TELEMETRY_FAILED: {"because": "The collector cannot be reached. The run goes on."},
     logs.TOKEN_DELAYED: {"reason": "the login is busy"},
 }
 

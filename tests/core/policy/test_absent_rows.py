@@ -210,7 +210,7 @@ def test_a_run_that_found_nothing_says_so_everywhere(
             assert as_json == ran.json["nothing_found"] | {"mailboxes": (as_json or {})["mailboxes"]}
             assert said in text
         shown = text_of(bench.folder / "r.html")
-        assert "check the result before you rely on it" in shown
+        assert "Nothing was purged" in shown
         assert "ended well" not in shown.split("What became of the rows")[0]
         again = retry(bench, "ledger", "new")
         assert again.code == 0

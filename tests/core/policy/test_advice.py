@@ -309,7 +309,7 @@ def test_the_page_knows_no_success_of_an_empty_list(tmp_path: Path, capsys: pyte
     open_ledger(tmp_path / "empty", FakeSource([])).close()
     reported(capsys, tmp_path / "r.html", tmp_path / "empty")
     head = text_of(tmp_path / "r.html").split("What became of the rows")[0]
-    assert "nothing was purged" in head
+    assert "Nothing was purged" in head
     assert "ended well" not in head
     with open_ledger(tmp_path / "L", FakeSource(rows_of([1]))) as ledger:
         ledger.write([MailboxClosed(0, Reply(418, "NeverSeenBefore", "No."), 1)], NOW)

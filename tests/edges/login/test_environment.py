@@ -102,7 +102,7 @@ def test_a_login_that_refuses_ends_with_three(tmp_path: Path) -> None:
         server.login.refuse_next(7000222)
         bench = a_bench(tmp_path, server)
         ended = bench.run()
-        assert (ended.code, ended.out, bench.ledger.exists()) == (3, "", False)
+        assert (ended.code, ended.json["error"]["kind"], bench.ledger.exists()) == (3, "sign_in", False)
         assert "the client secret has expired. Make a new one" in ended.err
         assert ended.err.count("\n") == 1
 

@@ -20,7 +20,7 @@ from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from purgeengine.core.graph.identifier_causes import is_missing_word
@@ -196,6 +196,8 @@ def test_only_what_strict_quoting_reads_is_sent(
     text = "".join(lines[1:])
     if slip:
         place = slip[0] % (len(text) + 1)
+        # Behind a carriage return, a line feed would belong to the end of that line, and not be a line of its own.
+        assume(not (slip[1].startswith("\n") and (lines[0] + text[:place]).endswith("\r")))
         text = text[:place] + slip[1] + text[place:]
     oracle = oracle_of(text, delimiter, 2)
     expected = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from math import isfinite
 from typing import Any, NamedTuple
 
 from purgeengine.edges.ledger.store.database import read_meta
@@ -64,5 +65,7 @@ def app_limit(connection: sqlite3.Connection) -> AppLimit | None:
 def _limit_of(kept: Any) -> AppLimit | None:
     if KEPT[0] not in kept:
         return None
-    per_s, at_ms = (kept[name] for name in KEPT)
-    return AppLimit(float(per_s), int(at_ms))
+    per_s, at_ms = float(kept[KEPT[0]]), int(kept[KEPT[1]])
+    if not isfinite(per_s):
+        raise ValueError(f"a limit of {per_s} requests a second")
+    return AppLimit(per_s, at_ms)

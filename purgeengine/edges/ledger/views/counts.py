@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nlargest
+from operator import index
 
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.filters import FILTERED, PROTECTED
@@ -94,7 +95,7 @@ def counts(connection: sqlite3.Connection) -> Counts:
         meta = read_meta(connection)
         found = dict.fromkeys(Outcome, 0)
         for code, rows in connection.execute("SELECT outcome, sum(rows) FROM outcome GROUP BY outcome"):
-            found[OUTCOMES[code]] += rows
+            found[OUTCOMES[code]] += index(rows)  # a damaged cell may hold any value
         sent = sum(found.values())
         skipped = sum(end - first for first, end, _, _ in skipped_ranges(connection))
         in_doubt = _in_doubt(connection)
