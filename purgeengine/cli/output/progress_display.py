@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import Any, TextIO
 
@@ -104,11 +105,10 @@ class Live:
     every_s = REFRESH_S
 
     def __init__(self, stream: TextIO, console: Any = None) -> None:
-        from rich.console import Console
         from rich.live import Live as LiveDisplay
         from rich.text import Text
 
-        self._console = console or Console(file=stream, highlight=False)
+        self._console = console or _console_on(stream)
         self._glyphs = glyphs_for(stream, legacy_windows=self._console.legacy_windows)
         self._live = LiveDisplay(
             Text(""), console=self._console, auto_refresh=False, redirect_stdout=False, vertical_overflow="crop"
@@ -124,9 +124,7 @@ class Live:
     @classmethod
     def on(cls, stream: TextIO) -> Live | None:
         """Return a live display on this terminal. None if the terminal cannot move its cursor (``TERM=dumb``)."""
-        from rich.console import Console
-
-        console = Console(file=stream, highlight=False)
+        console = _console_on(stream)
         return cls(stream, console) if console.is_terminal and not console.is_dumb_terminal else None
 
     def show(self, standing: RunProgress) -> None:
@@ -167,6 +165,14 @@ class Live:
         steps = [(ControlType.ERASE_IN_LINE, 2), (ControlType.CURSOR_UP, 1)] * more
         if steps:
             self._console.control(Control(*steps))
+
+
+def _console_on(stream: TextIO) -> Any:
+    """Return a console that asks the terminal for its size. A variable COLUMNS may be old, and the block would be wrapped."""
+    from rich.console import Console
+
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    return Console(file=stream, highlight=False, _environ=environment)
 
 
 def facts_of(standing: RunProgress) -> RunFacts:
