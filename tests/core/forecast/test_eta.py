@@ -339,7 +339,7 @@ def test_the_line_says_when_the_run_will_be_ended_before() -> None:
     standing = RunProgress(Tally(60, {}), scheduler, SendingHours((), UTC, until_utc=71.0), Hand(10.0))
     assert figures(standing).endswith(" · --until comes before the end")
     standing = RunProgress(Tally(60, {}), scheduler, SendingHours((), UTC, until_utc=3_671.0), Hand(10.0))
-    assert standing.left_s == left_s(scheduler)
+    assert standing.left_s == pytest.approx(left_s(scheduler))
 
 
 class Terminal(io.TextIOWrapper):
