@@ -48,5 +48,5 @@ def outlook(
 
 def _next_try_s(mailboxes: Sequence[OpenRows], situation: RunSituation, now: float) -> float:
     """Return the seconds until the first of these mailboxes is tried again; 0 if one is being tried."""
-    ready_at = [mailbox.ready_at(situation.handled_at) for mailbox in mailboxes]
+    ready_at = [mailbox.ready_at(situation.handled_at, forget=False) for mailbox in mailboxes]
     return max(0.0, min(at if at < inf else now for at in ready_at) - now)

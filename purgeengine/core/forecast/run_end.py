@@ -20,7 +20,7 @@ from typing import NamedTuple
 from purgeengine.core.forecast.bound import coupled_s
 from purgeengine.core.forecast.pace import PaceMark
 from purgeengine.core.forecast.shapes import ShapeMenu
-from purgeengine.core.forecast.situation import OpenRows, PastRows, RunSituation
+from purgeengine.core.forecast.situation import OpenRows, PastRows, RunSituation, rows_left
 from purgeengine.core.forecast.stragglers import HALF, NEARLY_ALL, RowRepeats, SlowAnswers, tail_s, unlucky_s
 from purgeengine.core.limits.concurrency_limit import START
 from purgeengine.run_limits import Limits
@@ -119,8 +119,9 @@ class RunEnd:
         self._rows = situation.unread + sum(left for _, left in open_rows)
         self._begins_s = max(0.0, situation.calls_again_at - now)
         fellows = [Fellow(mailbox, left, *self._row_s(mailbox)) for mailbox, left in open_rows]
-        self._fellows = [fellow for fellow in fellows if not self._is_held_up(fellow.mailbox)]
         self._held_up = [fellow for fellow in fellows if self._is_held_up(fellow.mailbox)]
+        held_up = {id(fellow.mailbox) for fellow in self._held_up}
+        self._fellows = [fellow for fellow in fellows if id(fellow.mailbox) not in held_up] if held_up else fellows
         self._sizes = self._rows_by_size(fellows)
 
     def seconds(self) -> float:
@@ -169,13 +170,11 @@ class RunEnd:
 
     def _is_held_up(self, mailbox: OpenRows) -> bool:
         """Return True if waits that other mailboxes do not have take up much of its time."""
-        others_settled = self._settled - (mailbox.rows - mailbox.remaining - mailbox.rows_in_flight)
         busy = mailbox.busy
-        return (
-            others_settled >= SETTLED_TO_COMPARE
-            and self._has_own_cause(mailbox)
-            and busy.paused_s(self._now) > PAUSED_SHARE * busy.busy_s(self._now)
-        )
+        if busy.waits <= OWN_WAITS or not self._has_own_cause(mailbox):
+            return False
+        others_settled = self._settled - (mailbox.rows - rows_left(mailbox))
+        return others_settled >= SETTLED_TO_COMPARE and busy.paused_s(self._now) > PAUSED_SHARE * busy.busy_s(self._now)
 
     def _row_s(self, mailbox: OpenRows) -> tuple[float, float]:
         """Return the seconds of each row of a mailbox in flight, and in pauses."""
@@ -186,7 +185,7 @@ class RunEnd:
         quickest, cheapest = self._menu.quickest.slot_s, self._menu.cheapest.slot_s
         slot_s = quickest if mailbox.rows > SMALL_ROWS else (quickest + cheapest) / 2
         flight_row_s, pause_row_s = slot_s * self._sends / mailbox.limit, self._pause_row_s
-        if self._has_own_cause(mailbox):
+        if busy.waits > OWN_WAITS and self._has_own_cause(mailbox):
             trust = pauses_trust = OWN_ROWS
         else:
             trust = ROWS_IF_PACED if self._situation.kinds.dispatch == "all" else ROWS_TO_TRUST
@@ -231,7 +230,7 @@ class RunEnd:
         mailbox, left, flight_row_s, pause_row_s = fellow
         now, handled_at = self._now, self._situation.handled_at
         rows_s = left * (flight_row_s + pause_row_s) / self._slowed
-        ready_at = mailbox.ready_at(handled_at)
+        ready_at = mailbox.ready_at(handled_at, forget=False)
         begins_s = max(self._begins_s, ready_at - now if ready_at < inf else 0.0)
         window_at = mailbox.window.carries_at(round(self._sends * mailbox.remaining), handled_at)
         return max(begins_s + rows_s, window_at - now + self._menu.item_s), left, rows_s
