@@ -29,7 +29,7 @@ def outlook(
 ) -> TimeLeft:
     """Return the time left at ``now`` (monotonic seconds). The parameters are those of `RunEnd`."""
     stuck = [(mailbox, left) for mailbox, left in open_rows if mailbox.stuck]
-    others = [(mailbox, left) for mailbox, left in open_rows if not mailbox.stuck]
+    others = [(mailbox, left) for mailbox, left in open_rows if not mailbox.stuck] if stuck else open_rows
     end = RunEnd(limits, menu, others, situation, all_rows, lately, so_far, now)
     left_s = end.seconds() if others or situation.unread else 0.0
     awaited = end.held_up(left_s)
