@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import inf
 
 from purgeengine.core.forecast.bound import bound_in
 from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.outlook import outlook
 from purgeengine.core.forecast.pace import Pace, PaceMark
-from purgeengine.core.forecast.run_end import RunEnd
 from purgeengine.core.forecast.shapes import CallKinds, shape_menu
 from purgeengine.core.forecast.situation import OpenRows, PastRows, RunSituation, added, rows_left
 from purgeengine.core.forecast.time_left import NOTHING_LEFT, Awaited, TimeLeft
 from purgeengine.run_limits import Limits
-
-LONGER = 2.0
-"""Times the known wait of mailboxes that let nothing through from which the other mailboxes decide when the run ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +83,8 @@ class Eta:
             if unknown.awaited is Awaited.GRAPH:
                 self.pace.begin_anew(here)
             return unknown
-        stuck = [(mailbox, left) for mailbox, left in open_rows if mailbox.stuck]
-        if stuck:
-            open_rows = [(mailbox, left) for mailbox, left in open_rows if not mailbox.stuck]
         menu = shape_menu(self._recent, situation.kinds, self._limits)
-        end = RunEnd(self._limits, menu, open_rows, situation, all_rows, self.pace.lately(here), here, now)
-        left_s = end.seconds() if open_rows or situation.unread else 0.0
-        if stuck:
-            ready_at = min(at if (at := mailbox.ready_at(situation.handled_at)) < inf else now for mailbox, _ in stuck)
-            wait_s = max(0.0, ready_at - now)
-            stuck_s = wait_s + end.call_s + max(left for _, left in stuck) * menu.quickest.slot_s
-            return (
-                TimeLeft(left_s) if left_s > LONGER * stuck_s else TimeLeft(None, Awaited.MAILBOXES, len(stuck), wait_s)
-            )
-        in_flight = situation.in_flight
-        if in_flight.slow and not situation.unread and all(not mailbox.remaining for mailbox, _ in open_rows):
-            return TimeLeft(None, Awaited.ANSWERS, in_flight.calls, max(0.0, in_flight.overdue_at - now))
-        return TimeLeft(left_s)
+        return outlook(self._limits, menu, open_rows, situation, all_rows, self.pace.lately(here), here, now)
 
     def _mark(self, situation: RunSituation, all_rows: PastRows, now: float) -> PaceMark:
         """Return how the run stands, for its pace."""

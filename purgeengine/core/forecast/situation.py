@@ -32,7 +32,7 @@ class OpenRows(Protocol):
     def busy(self) -> BusyTime: ...  # noqa: D102
     @property
     def stuck(self) -> bool: ...  # noqa: D102
-    def ready_at(self, now: float) -> float: ...  # noqa: D102
+    def ready_at(self, now: float, *, forget: bool = True) -> float: ...  # noqa: D102
 
 
 class PastRows(NamedTuple):

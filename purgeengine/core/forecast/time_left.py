@@ -23,7 +23,8 @@ class Awaited(StrEnum):
     TOKEN = "token"  # noqa: S105 - no secret
     """Another token is being fetched."""
     MAILBOXES = "mailboxes"
-    """The rows that are left are in mailboxes that let nothing through or wait for minutes. They are tried again."""
+    """Mailboxes decide the end that let nothing through, that wait for minutes, or that Graph makes wait again and again, much more
+    than others. They are tried again."""
     UNTIL = "until"
     """The time that was set for the end of the run comes first."""
 
@@ -90,8 +91,7 @@ def in_words(left: TimeLeft) -> str:
         case Awaited.TOKEN:
             return "waiting for another token"
         case Awaited.MAILBOXES:
-            lets = "lets" if left.count == 1 else "let"
-            return f"waiting for {counted(left.count, 'mailbox')} that {lets} nothing through" + _next_try(left.for_s)
+            return f"waiting for {counted(left.count, 'mailbox')} that Graph keeps waiting" + _next_try(left.for_s)
         case _:
             return "time left not known"
 

@@ -112,12 +112,18 @@ class LostSlots:
         """Record that the service has ended its work on this batch."""
         self._calls = [call for call in self._calls if call.batch != batch]
 
-    def held(self, now: float) -> int:
-        """Return how many slots are held now."""
+    def held(self, now: float, *, forget: bool = True) -> int:
+        """Return how many slots are held now.
+
+        Calls whose cooldown is over are forgotten, because a cooldown that becomes longer later does not bring them back. Without
+        ``forget`` they stay, so that who only looks changes nothing.
+        """
         if not self._calls:
             return 0
-        self._calls = [call for call in self._calls if self._ends_at(call) > now]
-        return sum(call.slots for call in self._calls)
+        held = [call for call in self._calls if self._ends_at(call) > now]
+        if forget:
+            self._calls = held
+        return sum(call.slots for call in held)
 
     def frees_at(self, most: int) -> float:
         """Return when at most ``most`` slots are held; `-inf` if that is so already."""

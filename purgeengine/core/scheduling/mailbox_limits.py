@@ -129,15 +129,15 @@ class MailboxLimits(MailboxRows):
         """True while the mailbox lets nothing through, or asks for waits of minutes, so that nobody knows when it will end."""
         return self.held_back > 0 or self.experience.fruitless >= STUCK_ANSWERS
 
-    def ready_at(self, now: float) -> float:
+    def ready_at(self, now: float, *, forget: bool = True) -> float:
         """Return when the mailbox may send next; `inf` if only an event can change that.
 
-        An instant that is not later than ``now`` means that it may send now.
+        An instant that is not later than ``now`` means that it may send now. Who only looks says not to ``forget`` lost calls.
         """
         if self.slots_taken >= self.limit or self.closing is not None or self.parked:
             return inf
         slot_at = -inf
-        if self.lost_slots and self.free_slots(now) <= 0:
+        if self.lost_slots and self.limit - self.slots_taken - self.lost_slots.held(now, forget=forget) <= 0:
             slot_at = self.lost_slots.frees_at(self.limit - self.slots_taken - 1)
         if self.slots_taken and self.experience.rows_max is not None:
             return inf  # the answer that is awaited decides what may be sent

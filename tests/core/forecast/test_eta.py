@@ -247,6 +247,49 @@ def test_a_mailbox_that_lets_nothing_through_is_named_once_the_others_would_be_d
     assert (told.awaited, told.count) == (Awaited.MAILBOXES, 1)
 
 
+def held_up(*mailboxes: int, seconds: int) -> TimeLeft:
+    """Return what a run tells after so many seconds. Of each answer of the first mailbox, one row goes through, and the rest waits.
+
+    The other mailboxes purge all their rows.
+    """
+    scheduler = full_batches(*mailboxes, connections=2)
+    now, sent = 0.0, batches(scheduler.handle(now=0.0))
+    refused = THROTTLED._replace(retry_after_s=4.0)
+    while now < seconds:
+        now += 1.0
+        events = []
+        for one in sent:
+            said = [
+                refused if share.mailbox == 0 and row else Reply(204)
+                for share in one.shares
+                for row in range(len(share.attempts))
+            ]
+            events.append(answer(one, *said))
+        sent = batches(scheduler.handle(*events, now=now))
+    return scheduler.view.time_left()
+
+
+def test_a_mailbox_that_is_throttled_again_and_again_is_named_if_it_decides() -> None:
+    """The other mailbox purged 400 rows without a wait, and has none left. Nobody knows when the first one will be done."""
+    told = held_up(300, 400, seconds=40)
+    assert (told.awaited, told.count) == (Awaited.MAILBOXES, 1)
+    assert told.for_s is not None
+    assert 0.0 <= told.for_s <= 4.0
+
+
+def test_such_a_mailbox_does_not_hide_the_end_of_others_that_take_longer() -> None:
+    """The other mailbox has rows for an hour, so that the end is told."""
+    told = held_up(60, 60_000, seconds=40)
+    assert told.seconds is not None
+    assert told.seconds > 2_000.0
+
+
+def test_a_mailbox_on_its_own_is_compared_with_no_other() -> None:
+    """If all rows are in one mailbox, its own waits are the best guess of what is to come."""
+    told = held_up(300, seconds=40)
+    assert told.seconds is not None
+
+
 def test_the_last_moments_of_a_quick_run_are_told() -> None:
     """With calls of a tenth of a second, the last rows are expected to take less than a second."""
     scheduler = full_batches(40)
@@ -339,7 +382,7 @@ def test_the_line_says_when_the_run_will_be_ended_before() -> None:
     standing = RunProgress(Tally(60, {}), scheduler, SendingHours((), UTC, until_utc=71.0), Hand(10.0))
     assert figures(standing).endswith(" · --until comes before the end")
     standing = RunProgress(Tally(60, {}), scheduler, SendingHours((), UTC, until_utc=3_671.0), Hand(10.0))
-    assert standing.left_s == left_s(scheduler)
+    assert standing.left_s == pytest.approx(left_s(scheduler))
 
 
 class Terminal(io.TextIOWrapper):

@@ -20,8 +20,8 @@ SENTENCES = {
     TimeLeft(None, Awaited.TOKEN): "waiting for another token",
     TimeLeft(
         None, Awaited.MAILBOXES, 1, 250.0
-    ): "waiting for 1 mailbox that lets nothing through, next try in 4 min 10 s",
-    TimeLeft(None, Awaited.MAILBOXES, 2, 0.0): "waiting for 2 mailboxes that let nothing through",
+    ): "waiting for 1 mailbox that Graph keeps waiting, next try in 4 min 10 s",
+    TimeLeft(None, Awaited.MAILBOXES, 2, 0.0): "waiting for 2 mailboxes that Graph keeps waiting",
     TimeLeft(None, Awaited.UNTIL): "--until comes before the end",
 }
 

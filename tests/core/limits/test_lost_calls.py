@@ -88,6 +88,21 @@ def test_a_lost_call_holds_its_slots_until_its_cooldown_from_the_sending_is_over
     assert not slots
 
 
+def test_a_look_forgets_no_call() -> None:
+    """A call whose cooldown is over still counts when the cooldown becomes longer, if somebody only looked meanwhile."""
+    cooldown = LostCallCooldown(Limits(quarantine_s=40.0))
+    slots = LostSlots(cooldown)
+    slots.add(1, 0.0, 3, lane=False)
+    cooldown.length_s = 5.0
+    assert slots.held(10.0, forget=False) == 0
+    cooldown.length_s = 40.0
+    assert slots.held(10.0) == 3
+    cooldown.length_s = 5.0
+    assert slots.held(10.0) == 0
+    cooldown.length_s = 40.0
+    assert slots.held(10.0) == 0
+
+
 def test_slots_of_an_earlier_run_keep_their_end() -> None:
     """What an earlier run left has an end that later answers do not change, and no release of a batch ends it."""
     cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=5.0))
