@@ -33,7 +33,7 @@ class Verdict(Enum):
     GONE = ("there is nothing at this address: absent, or purged when an earlier attempt is in doubt", Scope.ITEM)
     REFUSED = ("no for good, for this row", Scope.ITEM)
     UNKNOWN = (
-        "no for good, for a reason that is not in the table: perhaps the mailbox's, see `core.experience`",
+        "no for good, for a reason that is not in the table: perhaps the mailbox's, see `core.limits.experience`",
         Scope.ITEM,
     )
     UNCLEAR = ("in use, or no without a reason: a few more attempts, then refused", Scope.ITEM)

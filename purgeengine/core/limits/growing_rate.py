@@ -26,7 +26,7 @@ CUT_MIN = 0.3
 PLATEAU_S = 5.0
 """Seconds until the growing rate has reached the highest rate that held."""
 PLATEAU_S_MAX = 20.0
-"""The same after refusals have confirmed that rate twice or more, so that a higher one is tried less often."""
+"""The most of these seconds, once refusals have confirmed that rate twice, so that a higher one is tried less often."""
 NEAR = 0.2
 """A refusal confirms the highest rate that held if the refused rate differs from it by this share at most."""
 LIMIT_IS_GONE = 8.0

@@ -1,4 +1,4 @@
-"""What a call whose answer was lost may still hold: slots of its mailboxes, until its *cooldown* is over.
+"""How long a call without an answer is taken to occupy slots of its mailboxes: its *cooldown*.
 
 Nothing says when the service ends such a call. But a service that has answered every call within two seconds rarely runs a call for
 forty. Therefore the cooldown is the slowest answer so far, times a margin that shrinks as answers add up. Before the first answers
