@@ -123,6 +123,8 @@ class Retry:
         """Return the choice in words."""
         only, codes = self.request.only, self.request.codes
         outcomes = "refused, exhausted or skipped" if only is None else printable(",".join(only))
+        if codes is None:
+            outcomes += ", apart from rows that a filter left out"
         return outcomes if codes is None else f"{outcomes} and was told {printable(','.join(map(str, codes)))}"
 
     def _what_there_is(self) -> str:

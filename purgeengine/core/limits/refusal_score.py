@@ -15,8 +15,11 @@ class Threshold(NamedTuple):
     rows: float
     """The score from which on the app is too fast."""
     passed_weight: float
-    """How much one row that went through lowers the score. A refused row raises it by 1. If it is 1, nothing is concluded from less than a half of
-    refused rows; if it is a third, from less than a quarter. The waits of single mailboxes cope with fewer."""
+    """How much one row that went through lowers the score. A refused row raises it by 1.
+
+    If it is 1, nothing is concluded from less than a half of refused rows; if it is a third, from less than a quarter. The waits of
+    single mailboxes cope with fewer.
+    """
 
 
 NO_LIMIT_KNOWN = Threshold(rows=20.0, passed_weight=1.0)

@@ -186,7 +186,7 @@ def selection_for(told: Sequence[FailedRows]) -> tuple[str, int]:
     best: tuple[tuple[int, int, int], str, int] | None = None
     for outcomes in choices:
         for codes in (None, _codes([kind for kind in told if kind.outcome in outcomes])):
-            taken = [kind for kind in told if kind.outcome in outcomes and (codes is None or _fits(kind, codes))]
+            taken = [kind for kind in told if kind.outcome in outcomes and _takes(codes, kind)]
             left_out = sum(kind.rows for kind in taken if kind.left_out)
             others = sum(kind.rows for kind in taken if not _worth_retrying(kind))
             rank = (-left_out, _worth(taken), -others)
@@ -209,13 +209,18 @@ def _codes(told: Sequence[FailedRows]) -> tuple[str, ...] | None:
     return tuple(words) if 0 < len(words) <= CODES_MAX else None
 
 
+def _takes(codes: Sequence[str] | None, kind: FailedRows) -> bool:
+    """Whether a retry with these codes and statuses, or without any, takes such rows. A filter's rows are taken by code only."""
+    return not kind.left_out if codes is None else _fits(kind, codes)
+
+
 def _fits(kind: FailedRows, words: Sequence[str]) -> bool:
     """Whether a retry of these codes and statuses takes such rows."""
     lowered = {word.lower() for word in words}
     return (
         kind.code.lower() in lowered - {"none"}
         or str(kind.status) in lowered
-        or (kind.status == 0 and "none" in lowered)
+        or (kind.status == 0 and "none" in lowered and not kind.left_out)
     )
 
 

@@ -75,9 +75,9 @@ def test_what_a_filter_left_out_is_not_retried() -> None:
     """Rows that a filter left out are not in an advised retry, because it would purge users whom the filter keeps."""
     assert advised(failed(S, EXCLUDED, 5), failed(S, IS_PROTECTED, 2)) == []
     (command,) = advised(failed(S, EXCLUDED, 5), failed(S, DENIED, 5), failed(R, DENIED))
-    assert command.endswith(" --codes ErrorAccessDenied")
+    assert command.endswith(" NEW-FOLDER")  # a retry leaves them out by itself
     (command,) = advised(failed(S, EXCLUDED, 5), failed(E, Reply(0), 3))
-    assert command.endswith(" --only exhausted")
+    assert command.endswith(" NEW-FOLDER")
     sentences = [one.sentence for one in advice_for([Situation("L", 0, 0, [failed(S, EXCLUDED, 5)])], windows=False)]
     assert len(sentences) == 1
     assert (
@@ -107,7 +107,8 @@ def test_what_a_retry_would_take_is_what_the_command_itself_takes() -> None:
         taken = [
             kind
             for kind in told
-            if kind.outcome.value in outcomes and (said is None or said.fits(kind.status, kind.code))
+            if kind.outcome.value in outcomes
+            and (not kind.left_out if said is None else said.fits(kind.status, kind.code))
         ]
         worth = [kind for kind in told if kind.remedy.worth_retrying and not kind.left_out]
         if not worth:
@@ -292,6 +293,15 @@ def test_a_protected_mailbox_is_no_reason_to_retry(bench: Bench) -> None:
         "3 rows (left out): A filter (--only-users, --exclude-users, --protected-users) left these rows out." in ran.out
     )
     assert "purgeengine retry" not in ran.out
+    refused = retry(bench, "L", "L2")
+    assert (refused.code, (bench.folder / "L2").exists()) == (2, False)
+    assert "apart from rows that a filter left out" in refused.err
+    assert retry(bench, "L", "L3", "--only", "skipped").code == 2
+    assert retry(bench, "L", "L3", "--codes", "none").code == 2
+    mine = [row for row in rows_of([1]) if bench.server.tenant.truth.exists(row[0], row[2])]
+    assert len(mine) == 1
+    assert retry(bench, "L", "L4", "--codes", "Filtered").code == 0
+    assert not bench.server.tenant.truth.exists(mine[0][0], mine[0][2])
 
 
 def test_an_export_of_no_rows_says_which_there_are_none_of(bench: Bench) -> None:

@@ -17,6 +17,7 @@ import pyarrow.compute
 
 from purgeengine.core.graph.text import CODE_LENGTH_MAX, printable
 from purgeengine.core.model import WORTH_RETRYING, Outcome
+from purgeengine.core.policy.filters import FILTERED, PROTECTED
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
 from purgeengine.edges.ledger.store.schema import OUTCOMES
 from purgeengine.edges.ledger.views.counts import skipped_ranges
@@ -25,6 +26,8 @@ from purgeengine.words import Spelling, as_fields
 
 pc: Any = pyarrow.compute
 NO_ANSWER = "none"
+LEFT_OUT_BY_FILTER = (FILTERED, PROTECTED)
+"""Codes of rows that a filter kept from being sent."""
 _CLASS = re.compile("[1-5]xx")
 _STATUS = re.compile("[1-5][0-9][0-9]")
 
@@ -33,7 +36,7 @@ _STATUS = re.compile("[1-5][0-9][0-9]")
 class AnswerFilter:
     """Answers of Graph: codes in lower case, statuses, whole classes of statuses (4 for 4xx), and the lack of an answer.
 
-    A row is chosen if any one of these fits its answer.
+    A row is chosen if any one of these fits its answer. A row that a filter left out is chosen only by its code.
     """
 
     codes: frozenset[str]
@@ -70,7 +73,7 @@ class AnswerFilter:
             code.lower() in self.codes
             or status in self.statuses
             or status // 100 in self.classes
-            or (self.no_answer and status == 0)
+            or (self.no_answer and status == 0 and code not in LEFT_OUT_BY_FILTER)
         )
 
     def mask(self, rows: pa.RecordBatch) -> Any:
@@ -79,12 +82,16 @@ class AnswerFilter:
         found = pc.is_in(pc.utf8_lower(rows.column("code").fill_null("")), pa.array(sorted(self.codes), pa.string()))
         found = pc.or_(found, pc.is_in(status, pa.array(sorted(self.statuses), pa.int32())))
         found = pc.or_(found, pc.is_in(pc.divide(status, 100), pa.array(sorted(self.classes), pa.int32())))
-        return pc.or_(found, pc.equal(status, 0)) if self.no_answer else found
+        return pc.or_(found, pc.and_not(pc.equal(status, 0), _left_out(rows))) if self.no_answer else found
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Rows with one of these outcomes and, if ``said`` is given, one of these answers."""
+    """Rows with one of these outcomes and, if ``said`` is given, one of these answers.
+
+    Without ``said``, rows that a filter left out (`--only-users`, `--exclude-users`, `--protected-users`) are not chosen, whatever
+    the outcomes: somebody has decided that they stay. Naming the code Filtered or Protected chooses them.
+    """
 
     outcomes: frozenset[Outcome]
     said: AnswerFilter | None = None
@@ -104,20 +111,33 @@ class Selection:
 
     def keep(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return those of the rows that got one of the answers. The rows must have the outcomes already."""
-        return rows if self.said is None else rows.filter(self.said.mask(rows))
+        if self.said is not None:
+            return rows.filter(self.said.mask(rows))
+        return rows.filter(pc.invert(_left_out(rows)))
 
     def count(self, connection: sqlite3.Connection) -> Counter[Outcome]:
         """Count the rows of a ledger that it chooses, by outcome, without reading the rows."""
         found: Counter[Outcome] = Counter()
         with snapshot(connection):
             for outcome, status, code, rows in _settled(connection):
-                if outcome in self.outcomes and (self.said is None or self.said.fits(status, code)):
+                if outcome in self.outcomes and self._fits(status, code):
                     found[outcome] += rows
             meta = read_meta(connection)
         for outcome, rows in ((Outcome.INVALID, meta["invalid"]), (Outcome.DUPLICATE, meta["duplicates"])):
-            if outcome in self.outcomes and (self.said is None or self.said.fits(0, "")):
+            if outcome in self.outcomes and self._fits(0, ""):
                 found[outcome] += rows
         return found
+
+    def _fits(self, status: int, code: str) -> bool:
+        if self.said is not None:
+            return self.said.fits(status, code)
+        return status != 0 or code not in LEFT_OUT_BY_FILTER
+
+
+def _left_out(rows: pa.RecordBatch) -> Any:
+    """Return, for rows of an export, an array of booleans that is true where a filter kept the row from being sent."""
+    unsent = pc.equal(rows.column("status").fill_null(0), 0)
+    return pc.and_(unsent, pc.is_in(rows.column("code").fill_null(""), pa.array(LEFT_OUT_BY_FILTER, pa.string())))
 
 
 def outcomes_named(text: str, spelling: Spelling = as_fields) -> frozenset[Outcome]:
