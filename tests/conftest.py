@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,10 +17,10 @@ from purgeengine.cli.signals import NAMES
 
 # A shell's background job and nohup start their children with some signals ignored, and so would be every process under
 # test.
-for name in NAMES:
-    number = getattr(signal, name, None)
-    if number is not None and signal.getsignal(number) is signal.SIG_IGN:
-        signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
+SIGNALS = [signal.Signals[name] for name in NAMES if name in signal.Signals.__members__]
+for number in SIGNALS:
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # Hundreds of processes are started, and each would compile the program again if compiled files could not be kept.
 sys.dont_write_bytecode = False
@@ -42,3 +43,19 @@ def pytest_collection_finish() -> None:
 def _quiet_log() -> None:
     """Silences the log; tests of the log set it up themselves."""
     logs.configure_logs("console", quiet=True, stream=io.StringIO())
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """Restores the signal handlers.
+
+    A command that is called in this process leaves the handler of a finished run behind: the next SIGINT would raise nothing, and
+    would end the whole test process five seconds later.
+    """
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    hook = sys.unraisablehook
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+    sys.unraisablehook = hook
