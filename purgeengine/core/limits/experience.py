@@ -52,6 +52,7 @@ class Experience:
         "_unauthorized_at",
         "alike",
         "faults",
+        "faulty_rows",
         "fruitless",
         "signature",
         "troubled",
@@ -73,6 +74,8 @@ class Experience:
         """Later answers in a row that held only trouble: service errors, unclear refusals, 429 or 424."""
         self.faults = 0
         """The fruitless answers that held a service error or an unclear refusal."""
+        self.faulty_rows = 0
+        """Rows of all such answers, later or not, since the last progress. A row counts once for each answer."""
         self.troubled = False
         """True while the whole mailbox waits and only a few rows are sent after each wait."""
         self._fruitless_at = -inf
@@ -111,7 +114,7 @@ class Experience:
 
     def answered(self) -> None:
         """Record that a row of the mailbox got its outcome: the mailbox is not fruitless now."""
-        self.fruitless = self.faults = 0
+        self.fruitless = self.faults = self.faulty_rows = 0
         self.troubled = False
 
     def was_unknown(self, reply: Reply, rows: int, sent_at: float, now: float) -> None:
@@ -139,6 +142,8 @@ class Experience:
 
         ``fault`` is true for a service error or an unclear refusal, and false for 429 or 424. Only a later answer is counted.
         """
+        if fault:
+            self.faulty_rows += rows
         if sent_at < self._fruitless_at:
             return False
         self._fruitless_at = now
@@ -146,6 +151,15 @@ class Experience:
         self.faults += fault
         self.troubled = self.troubled or rows > 1 or self.fruitless > 1  # the trouble may be that of a single row
         return True
+
+    def fails_always(self, attempts_max: int) -> bool:
+        """True if the mailbox must be closed for its answers.
+
+        Answers that hold one row each say less than answers to three rows: of rows that fail by chance, several in a row are not
+        rare. So the rows must be as many as ``attempts_max`` answers to `PROBE_ROWS` rows have.
+        """
+        faulty = self.faults >= attempts_max and self.faulty_rows >= attempts_max * PROBE_ROWS
+        return faulty or self.fruitless >= PATIENT_ANSWERS_MAX
 
     def was_too_fast(self, sent_at: float, now: float) -> bool:
         """Record that rows were refused as too fast. Returns True if it is a later answer, so that a longer wait is due."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Self
 
 from purgeengine.core.limits.backoff import Backoff
-from purgeengine.core.limits.experience import CONFIRM_S, PATIENT_ANSWERS_MAX, all_alike, all_trouble
+from purgeengine.core.limits.experience import CONFIRM_S, all_alike, all_trouble
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import MailboxOpened
@@ -176,7 +176,7 @@ class Mailbox(MailboxLimits):
         The mailbox is closed after a bounded number of such answers.
         """
         experience = self.experience
-        if experience.faults >= limits.attempts_max or experience.fruitless >= PATIENT_ANSWERS_MAX:
+        if experience.fails_always(limits.attempts_max):
             outcome = Outcome.REFUSED if news.unclear and not news.faulty else Outcome.EXHAUSTED
             self.close_with(outcome, all_trouble(experience.fruitless, reply))
         elif (
