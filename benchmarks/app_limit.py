@@ -126,7 +126,7 @@ def play(case: Case, *, learns: bool) -> Figures:
     limits = Limits()
     service = LimitedService(case, limits)
     job = [case.rows // case.mailboxes] * case.mailboxes
-    with nullcontext() if learns else patch.object(AppRate, "answered", return_value=False):
+    with nullcontext() if learns else patch.object(AppRate, "answered", return_value=None):
         makespan_s = engine.run(job, limits, service)
     return Figures(case.least_s, makespan_s, service.counters.refused_app / case.rows)
 
