@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from purgeengine import logs
+from purgeengine import log_trace, logs
 from purgeengine.cli.main import run
 from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.model import Outcome
@@ -1104,7 +1104,7 @@ def test_a_hostile_answer_is_shown_and_does_nothing(
         ledger.write(entries, NOW)
         stream = io.StringIO()
         logs.configure_logs(log_format, verbose=True, stream=stream)
-        logs.trace(logs.get_logger(), entries, ledger.user_of)
+        log_trace.trace(logs.get_logger(), entries, ledger.user_of)
     assert is_quiet(stream.getvalue())
     for arguments in (["status", str(tmp_path / "L")], ["status", str(tmp_path / "L"), "--json"]):
         assert run(arguments) == 0

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.core.messages import (
     BatchAnswered,
     BatchEnded,
@@ -245,7 +245,7 @@ class Measurements:
 
 def _log_mistake(consequence: str, mistake: Exception) -> None:
     logs.get_logger().warning(
-        logs.TELEMETRY_FAILED,
+        log_events.TELEMETRY_FAILED,
         because=f"{consequence}, after a mistake of the program ({type(mistake).__name__}: {mistake}). The run goes on. Please "
         "report this.",
     )

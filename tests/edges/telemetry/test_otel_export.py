@@ -15,7 +15,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from purgeengine import logs
+from purgeengine import log_events
 from purgeengine.core.messages import BatchLost, MailboxBlocked, Settled
 from purgeengine.core.model import Outcome, Reply
 from purgeengine.edges.telemetry.measurements import Measurements
@@ -274,7 +274,7 @@ def test_a_collector_that_cannot_be_reached_is_told_in_one_sentence(
         for _ in range(50):
             let_happen(counts)
         assert complained.wait(30)
-    (sentence,) = told(logs.TELEMETRY_FAILED)
+    (sentence,) = told(log_events.TELEMETRY_FAILED)
     assert sentence.startswith(f"Telemetry to {endpoint} may not be complete: ")
     assert sentence.endswith(". The run goes on. This is said once.")
     assert capfd.readouterr() == ("", "")
@@ -289,7 +289,7 @@ def test_a_collector_that_refuses_is_told_in_one_sentence(monkeypatch: pytest.Mo
         exporting(counts, monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=collected.endpoint),
     ):
         let_happen(counts)
-    (sentence,) = told(logs.TELEMETRY_FAILED)
+    (sentence,) = told(log_events.TELEMETRY_FAILED)
     assert "401" in sentence
 
 
@@ -337,7 +337,7 @@ def test_missing_packages_are_told_with_what_to_install(
         signals = wanted_signals({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
         assert signals is not None
         assert otel_export.started(Measurements(), signals, {}) is None
-    (sentence,) = told(logs.TELEMETRY_FAILED)
+    (sentence,) = told(log_events.TELEMETRY_FAILED)
     assert "pip install 'purgeengine[otel]'" in sentence
 
 
@@ -369,7 +369,7 @@ def test_a_variable_that_cannot_be_used_is_told_and_the_run_goes_on(
         exporting(Measurements(), monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=collected.endpoint, **variables),
     ):
         pass
-    assert said in told(logs.TELEMETRY_FAILED)[0]
+    assert said in told(log_events.TELEMETRY_FAILED)[0]
 
 
 def test_a_program_that_handles_the_logs_of_the_sdk_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
