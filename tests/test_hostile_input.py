@@ -33,13 +33,6 @@ from tests.support.ledger_fixtures import NOW, ended, open_ledger, sent, settled
 from tests.support.oracles import check_export, is_quiet, the_whole_way
 from tests.support.source_fixtures import CONTACT, FOLDER, USER, a_file, records
 
-
-@pytest.fixture(autouse=True)
-def _nothing_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes no test wait for the disk: no power is lost here, and some hundred ledgers are made."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
 HEADER = b"user,folder,contact,note\n"
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
