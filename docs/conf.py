@@ -33,3 +33,5 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#7ab8f5", "color-brand-content": "#7ab8f5"},
 }
 # Nothing is fetched from elsewhere: furo has fonts of the system only, and Sphinx searches in the browser.
+html_static_path = ["_static"]
+html_css_files = ["site.css"]

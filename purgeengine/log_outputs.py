@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import Any, Literal, TextIO
 
+from purgeengine import log_events
 from purgeengine.hidden_import import hidden_import
 from purgeengine.log_file import LogFile
 from purgeengine.log_flood import FloodGuard
@@ -43,7 +44,7 @@ OF_AN_END = frozenset(
     }
 )
 """The values of the events that end a run which a line for people has. Its JSON has many more."""
-ENDS = frozenset({"run.ended", "run.stopped"})
+ENDS = frozenset({log_events.RUN_ENDED, log_events.RUN_STOPPED})
 _SIMPLE = (bool, int, float, str)
 
 

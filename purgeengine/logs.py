@@ -1,7 +1,6 @@
-"""The log: set-up of structlog, the names of all events, and the one place that keeps secrets out of the log.
+"""The log: set-up of structlog, and the one place that keeps secrets out of the log.
 
-An event is named ``noun.past_participle`` (the constants below); named values tell the rest. Batches and purged rows
-are logged at debug level only, because a long run has millions of them. This module does not know who logs or why.
+`purgeengine.log_events` has the names of all events. This module does not know who logs or why.
 """
 
 from __future__ import annotations
@@ -10,21 +9,11 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, TextIO, cast
 
+from purgeengine import log_events
 from purgeengine.core.graph.text import printable
-from purgeengine.core.messages import (
-    AppLimited,
-    BatchEnded,
-    BatchSent,
-    Entry,
-    MailboxBlocked,
-    MailboxClosed,
-    Returned,
-    RunBlocked,
-    Settled,
-)
 from purgeengine.hidden_import import hidden_import
 from purgeengine.log_file import LogFile
 from purgeengine.log_outputs import DEBUG as _DEBUG
@@ -35,92 +24,6 @@ from purgeengine.words import utc_text
 
 with hidden_import("rich"):  # rich would take a sixth of a second of every start
     import structlog
-
-LEDGER_OPENED = "ledger.opened"
-"""A ledger is open: its rows, those that have their outcome, what is left to do, and whether an earlier run is ``resumed``."""
-FILTER_APPLIED = "filter.applied"
-"""A filter keeps rows from being sent, or does less than it was meant to. ``because`` explains it as a sentence."""
-INPUT_OPENED = "input.opened"
-"""Which ``columns`` of the input are used, and what was mended or skipped, as sentences."""
-INPUT_PROGRESSED = "input.progressed"
-"""How many ``rows`` of the input have been read so far, if nobody watches a terminal."""
-TOKEN_OBTAINED = "token.obtained"  # noqa: S105 - the name of an event
-"""There is a token: for which app and tenant, and what it may do."""
-PREFLIGHT_WARNED = "preflight.warned"
-"""Something makes failures likely, and is known before the first deletion. ``said`` is a sentence."""
-RUN_STARTED = "run.started"
-"""Sending begins."""
-RUN_PROGRESSED = "run.progressed"
-"""The state of the run, logged every few seconds if nobody watches a display.
-
-It has the rows ``settled`` of ``rows``, the rate, and ``left_s``, the seconds that are probably left (null if
-``--until`` ends the run before).
-"""
-RUN_BLOCKED = "run.blocked"
-"""Graph asked the whole app to wait, or the service is down. Nothing is sent for ``for_s`` seconds."""
-APP_LIMITED = "app.limited"
-"""Graph limits the app: it takes about ``per_s`` requests a second over all mailboxes. 0 if that limit is gone."""
-RUN_PAUSED = "run.paused"
-"""Sending is not allowed at this time. Nothing is sent for about ``for_s`` seconds; batches in flight are waited for."""
-RUN_RELEASED = "run.released"
-"""Sending is allowed again."""
-RUN_DOUBTED = "run.doubted"
-"""Something is unusual; ``because`` explains it as a sentence. The run continues."""
-RUN_STOPPED = "run.stopped"
-"""The run ends before its input does, and can be resumed. ``reason`` tells why."""
-RUN_ENDED = "run.ended"
-"""Every row has its outcome."""
-TOKEN_RENEWED = "token.renewed"  # noqa: S105 - the name of an event
-"""A fresh token is in use."""
-TOKEN_DELAYED = "token.delayed"  # noqa: S105 - the name of an event
-"""The login is down or refuses. It is asked again for a limited time; a token that is still valid stays in use."""
-CLOCK_SKEWED = "clock.skewed"
-"""This machine's clock is ``skew_s`` seconds ahead of the service's (negative: behind). It should be set right."""
-FANOUT_DECIDED = "fanout.decided"
-"""How many rows of one mailbox a batch may hold from now on."""
-CONNECTIONS_LOWERED = "connections.lowered"
-"""Graph refused whole calls, or answers more slowly. At most ``connections`` batches are in flight from now on."""
-TELEMETRY_FAILED = "telemetry.failed"
-"""Figures of the run do not reach who watches it from outside. ``because`` explains it as a sentence. The run continues."""
-METRICS_SERVED = "metrics.served"
-"""Prometheus finds the figures of the run at ``url``."""
-BATCH_SENT = "batch.sent"
-"""Debug: a batch is about to leave, with its rows."""
-BATCH_ANSWERED = "batch.answered"
-"""Debug: Graph answered with the call's ``status``."""
-BATCH_LOST = "batch.lost"
-"""No usable answer came, or the batch never left."""
-ANSWER_INTERCEPTED = "answer.intercepted"
-"""Somebody between here and Graph answered instead of Graph. Logged once for each kind of such an answer."""
-MAILBOX_BLOCKED = "mailbox.blocked"
-"""A mailbox waits for ``for_s`` seconds."""
-MAILBOX_CLOSED = "mailbox.closed"
-"""A mailbox cannot be served. ``skipped`` of its rows were never sent."""
-ITEM_RETURNED = "item.returned"
-"""Debug: a row will be sent again."""
-ITEM_SETTLED = "item.settled"
-"""A row has its outcome. Debug for rows that are purged or absent, information for the others."""
-EVENTS_COUNTED = "events.counted"
-"""How many events of each kind were counted and not logged, because there were too many of them."""
-
-NUMEROUS = frozenset(
-    {
-        ANSWER_INTERCEPTED,
-        APP_LIMITED,
-        BATCH_ANSWERED,
-        BATCH_LOST,
-        BATCH_SENT,
-        CONNECTIONS_LOWERED,
-        ITEM_RETURNED,
-        ITEM_SETTLED,
-        MAILBOX_BLOCKED,
-        MAILBOX_CLOSED,
-        RUN_BLOCKED,
-        TOKEN_DELAYED,
-        TOKEN_RENEWED,
-    }
-)
-"""Events of which a run may have thousands. On standard error they are limited (`purgeengine.log_flood`)."""
 
 REDACTED = "(redacted)"
 VALUE_LENGTH_MAX = 2_000
@@ -173,7 +76,7 @@ def configure_logs(
         level=screen,
         file=file,
         file_level=file_level,
-        numerous=() if verbose else NUMEROUS,
+        numerous=() if verbose else log_events.NUMEROUS,
         sentences=sentences,
     )
     structlog.configure(
@@ -211,7 +114,7 @@ def tell_counts() -> None:
     """Log how many events were not logged because there were too many. Nothing if all were."""
     counts = _outputs.counts() if _outputs is not None else {}
     if counts:
-        get_logger().info(EVENTS_COUNTED, unlogged=counts)
+        get_logger().info(log_events.EVENTS_COUNTED, unlogged=counts)
 
 
 class _CurrentStderr:
@@ -241,11 +144,11 @@ def _library_logger() -> Any:
     return structlog.wrap_logger(
         logger,
         processors=[without_secrets, structlog.processors.KeyValueRenderer(key_order=["event"])],
-        wrapper_class=structlog.make_filtering_bound_logger(_level_now()),
+        wrapper_class=structlog.make_filtering_bound_logger(level_now()),
     )
 
 
-def _level_now() -> int:
+def level_now() -> int:
     """What the log shows: as it was set up here, or as the other program has set up the library's logger."""
     if structlog.is_configured():
         return _level
@@ -291,108 +194,3 @@ def _escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-# ---------------------------------------------------------------------------------------------------------------- trace
-
-
-def tracing() -> bool:
-    """True if `trace` may write anything at the present level. At every level it may: even a quiet log has warnings."""
-    return bool(_tellers_at(_level_now()))
-
-
-def trace(log: Any, entries: Iterable[Entry], user_of: Callable[[int], str]) -> None:
-    """Log what a turn of the engine recorded, one event for each entry. An entry below the present level costs one look-up.
-
-    ``user_of`` returns the name of a mailbox.
-    """
-    tellers = _tellers_at(_level_now())
-    for entry in entries:
-        tell = tellers.get(type(entry))
-        if tell is not None:
-            tell(log, entry, user_of)
-
-
-_NameOf = Callable[[int], str]
-
-
-def _batch_ended(log: Any, entry: BatchEnded, _: _NameOf) -> None:
-    if entry.status is not None:  # the engine has logged why no answer came
-        log.debug(BATCH_ANSWERED, batch=entry.batch, status=entry.status, request_id=entry.request_id)
-
-
-def _settled(log: Any, entry: Settled, _: _NameOf) -> None:
-    if entry.outcome.is_gone and _level_now() > _DEBUG:
-        return
-    tell = log.debug if entry.outcome.is_gone else log.info
-    reply = entry.reply
-    for row in entry.each():
-        tell(
-            ITEM_SETTLED,
-            position=row.position,
-            outcome=entry.outcome.value,
-            status=reply.status,
-            code=reply.code,
-            message=reply.message,
-            attempts=entry.attempts,
-            in_doubt=entry.in_doubt,
-            batch=entry.batch,
-        )
-
-
-def _mailbox_blocked(log: Any, entry: MailboxBlocked, user_of: _NameOf) -> None:
-    log.info(MAILBOX_BLOCKED, mailbox=user_of(entry.mailbox), for_s=round(entry.for_s, 3))
-
-
-def _run_blocked(log: Any, entry: RunBlocked, _: _NameOf) -> None:
-    log.warning(RUN_BLOCKED, for_s=round(entry.for_s, 3))
-
-
-def _app_limited(log: Any, entry: AppLimited, _: _NameOf) -> None:
-    log.info(APP_LIMITED, per_s=round(entry.per_s, 1))
-
-
-def _mailbox_closed(log: Any, entry: MailboxClosed, user_of: _NameOf) -> None:
-    reply = entry.reply
-    log.warning(
-        MAILBOX_CLOSED,
-        mailbox=user_of(entry.mailbox),
-        status=reply.status,
-        code=reply.code,
-        message=reply.message,
-        skipped=entry.skipped,
-    )
-
-
-def _batch_sent(log: Any, entry: BatchSent, _: _NameOf) -> None:
-    rows = sum(len(share.attempts) for share in entry.shares)
-    log.debug(BATCH_SENT, batch=entry.batch, rows=rows, client_request_id=entry.client_request_id)
-
-
-def _returned(log: Any, entry: Returned, _: _NameOf) -> None:
-    log.debug(ITEM_RETURNED, position=entry.position, sent=entry.number, in_doubt=entry.in_doubt)
-
-
-_Teller = Callable[[Any, Any, _NameOf], None]
-_WARNING_TELLERS: dict[type, _Teller] = {
-    RunBlocked: _run_blocked,
-    MailboxClosed: _mailbox_closed,
-}
-_INFO_TELLERS: dict[type, _Teller] = {
-    **_WARNING_TELLERS,
-    AppLimited: _app_limited,
-    Settled: _settled,
-    MailboxBlocked: _mailbox_blocked,
-}
-_DEBUG_TELLERS: dict[type, _Teller] = {
-    **_INFO_TELLERS,
-    BatchSent: _batch_sent,
-    BatchEnded: _batch_ended,
-    Returned: _returned,
-}
-
-
-def _tellers_at(level: int) -> dict[type, _Teller]:
-    if level >= _WARNING:
-        return _WARNING_TELLERS
-    return _INFO_TELLERS if level >= _INFO else _DEBUG_TELLERS

@@ -1,4 +1,4 @@
-"""Settings for every test: a silent log, reproducible property tests, and processes that start quickly."""
+"""Settings for every test: a silent log, reproducible property tests, processes that start quickly, and no wait for the disk."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ for number in SIGNALS:
 # Hundreds of processes are started, and each would compile the program again if compiled files could not be kept.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+# Half of the time of a test with a ledger would be spent waiting until the disk has it. No test cuts the power: those about its
+# loss (tests/disk) play it from what the program asked for. Processes that tests start sync as always.
+os.fsync = lambda _: None
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from purgeengine import logs
+from purgeengine import log_trace, logs
 from purgeengine.cli.main import run
 from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.model import Outcome
@@ -32,13 +32,6 @@ from purgeengine.errors import InputError, LedgerError, UsageProblem
 from tests.support.ledger_fixtures import NOW, ended, open_ledger, sent, settled
 from tests.support.oracles import check_export, is_quiet, the_whole_way
 from tests.support.source_fixtures import CONTACT, FOLDER, USER, a_file, records
-
-
-@pytest.fixture(autouse=True)
-def _nothing_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes no test wait for the disk: no power is lost here, and some hundred ledgers are made."""
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-
 
 HEADER = b"user,folder,contact,note\n"
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
@@ -1104,7 +1097,7 @@ def test_a_hostile_answer_is_shown_and_does_nothing(
         ledger.write(entries, NOW)
         stream = io.StringIO()
         logs.configure_logs(log_format, verbose=True, stream=stream)
-        logs.trace(logs.get_logger(), entries, ledger.user_of)
+        log_trace.trace(logs.get_logger(), entries, ledger.user_of)
     assert is_quiet(stream.getvalue())
     for arguments in (["status", str(tmp_path / "L")], ["status", str(tmp_path / "L"), "--json"]):
         assert run(arguments) == 0

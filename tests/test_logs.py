@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from purgeengine import logs
+from purgeengine import log_events, log_trace, logs
 from purgeengine.core.messages import (
     AppLimited,
     BatchEnded,
@@ -63,7 +63,7 @@ def events(out: io.StringIO) -> list[dict[str, Any]]:
 def test_an_event_is_one_line_of_json_with_the_time() -> None:
     """An event is one line of JSON with level, values and a UTC time in ISO 8601."""
     log, out = logged()
-    log.info(logs.RUN_STARTED, rows=5)
+    log.info(log_events.RUN_STARTED, rows=5)
     (event,) = events(out)
     assert (event["event"], event["level"], event["rows"]) == ("run.started", "info", 5)
     assert event["timestamp"].endswith("Z")
@@ -110,15 +110,15 @@ def test_how_much_is_told(options: dict[str, bool], levels: list[str]) -> None:
 def test_what_is_told_of_a_turn(options: dict[str, bool], told: list[str]) -> None:
     """Batches and rows that ended well are logged only with --verbose, because there are millions."""
     log, out = logged(**options)
-    logs.trace(log, ENTRIES, "user{}@contoso.example".format)
+    log_trace.trace(log, ENTRIES, "user{}@contoso.example".format)
     assert [event["event"] for event in events(out)] == told
-    assert logs.tracing()
+    assert log_trace.tracing()
 
 
 def test_a_failed_row_is_told_with_its_reason() -> None:
     """A failed row is logged with enough details to find it in the ledger."""
     log, out = logged()
-    logs.trace(log, [ENTRIES[4]], str)
+    log_trace.trace(log, [ENTRIES[4]], str)
     (event,) = events(out)
     del event["timestamp"]
     assert event == {
@@ -170,7 +170,7 @@ def test_secrets_do_not_reach_the_log(format_: str, name: str, value: object, se
 def test_what_is_no_secret_is_told() -> None:
     """Numbers, short texts and words that only resemble a secret are not redacted."""
     log, out = logged()
-    log.info(logs.TOKEN_RENEWED, tokens=3, reason="The bearer of this.", ratio=0.5, none=None, ok=True)
+    log.info(log_events.TOKEN_RENEWED, tokens=3, reason="The bearer of this.", ratio=0.5, none=None, ok=True)
     (event,) = events(out)
     assert event["event"] == "token.renewed"
     assert (event["tokens"], event["reason"], event["ratio"]) == (3, "The bearer of this.", 0.5)

@@ -14,7 +14,7 @@ from benchmarks.tenant import rows_of, serving, write_rows
 from benchmarks.time_left.figures import Sample, samples_of
 from benchmarks.time_left.watched import Look
 from benchmarks.wall_clock import CONNECTIONS, jobs
-from purgeengine import logs
+from purgeengine import log_events
 from purgeengine.core.forecast.latency import DISPATCHES, Dispatch
 from purgeengine.core.forecast.time_left import TimeLeft
 
@@ -47,10 +47,10 @@ def measure(job: str, rows_by_mailbox: list[int], dispatch: Dispatch, scratch: P
     looks = [
         Look(_at_s(event), event["settled"], TimeLeft.of_json(event))
         for event in events
-        if event["event"] == logs.RUN_PROGRESSED
+        if event["event"] == log_events.RUN_PROGRESSED
     ]
-    ended_s = next(_at_s(event) for event in events if event["event"] == logs.RUN_ENDED)
-    began_s = next(_at_s(event) for event in events if event["event"] == logs.RUN_STARTED)
+    ended_s = next(_at_s(event) for event in events if event["event"] == log_events.RUN_ENDED)
+    began_s = next(_at_s(event) for event in events if event["event"] == log_events.RUN_STARTED)
     looks = [Look(look.at_s - began_s, look.settled, look.shown) for look in looks]
     return samples_of(job, dispatch, seed, looks, ended_s - began_s, sum(rows_by_mailbox))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.core.messages import Event, Held, Released, StopRequested
 from purgeengine.engine.ports import Clock, Hours
 
@@ -41,12 +41,12 @@ class HoursWatch:
             return self._release()
         if not self._held:
             self._held = True
-            self._log.warning(logs.RUN_PAUSED, for_s=round(window.for_s))
+            self._log.warning(log_events.RUN_PAUSED, for_s=round(window.for_s))
         return [Held(window.for_s)]
 
     def _release(self) -> list[Event]:
         if not self._held:
             return []
         self._held = False
-        self._log.warning(logs.RUN_RELEASED)
+        self._log.warning(log_events.RUN_RELEASED)
         return [Released()]

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from purgeengine import logs
+from purgeengine import log_events, log_trace, logs
 from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.messages import (
     Abandon,
@@ -102,7 +102,7 @@ class Engine:
         self.stop_reason: str | None = None
         """Why somebody asked the run to stop; None if nobody did."""
         self._log = log
-        self._traced = logs.tracing()
+        self._traced = log_trace.tracing()
 
     async def run(self) -> None:
         """Return when the run has ended or stopped.
@@ -118,9 +118,9 @@ class Engine:
                     if type(event) is BatchAnswered or type(event) is BatchLost:
                         self._sender.forget(event.batch)
                 if self.scheduler.fanout != fanout:
-                    self._log.info(logs.FANOUT_DECIDED, rows=self.scheduler.fanout)
+                    self._log.info(log_events.FANOUT_DECIDED, rows=self.scheduler.fanout)
                 if self.scheduler.connections < connections:
-                    self._log.info(logs.CONNECTIONS_LOWERED, connections=self.scheduler.connections)
+                    self._log.info(log_events.CONNECTIONS_LOWERED, connections=self.scheduler.connections)
                 if self._drain_is_over():
                     break
         finally:
@@ -226,7 +226,7 @@ class Engine:
                 case Halt():
                     self.halted = command
                     self._begin_to_drain()
-                    self._log.warning(logs.RUN_STOPPED, reason=command.reason.value, **_logged(command.reply))
+                    self._log.warning(log_events.RUN_STOPPED, reason=command.reason.value, **_logged(command.reply))
         if not entries:
             return
         writing = asyncio.ensure_future(self._write(entries))
@@ -240,7 +240,7 @@ class Engine:
             self._fail(self._ledger.trouble)
         self._observer.recorded(entries, took_s)
         if self._traced:
-            logs.trace(self._log, entries, self._ledger.user_of)
+            log_trace.trace(self._log, entries, self._ledger.user_of)
         reason = self._watcher.seen(entries)
         if reason is not None:
             self.stop(reason)
@@ -269,7 +269,7 @@ class Engine:
         except PurgeEngineError as error:
             self._fail(error)
             return
-        self._log.info(logs.TOKEN_RENEWED)
+        self._log.info(log_events.TOKEN_RENEWED)
         self._report(TokenRenewed())
 
     # --------------------------------------------------------------------------------------------------- how a run ends

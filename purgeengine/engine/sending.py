@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from purgeengine import logs
+from purgeengine import log_events
 from purgeengine.core.graph.decode import decode_answer
 from purgeengine.core.graph.encode import encode_batch
 from purgeengine.core.graph.operations import Operation
@@ -80,12 +80,12 @@ class BatchSender:
     def lost(self, batch: Batch, error: Exception, *, sent: bool, running: bool = True) -> BatchLost:
         """Log the reason now, because the ledger records only that no answer arrived, and return the event."""
         if batch.number not in self._given_up:
-            self._log.warning(logs.BATCH_LOST, batch=batch.number, reason=str(error))
+            self._log.warning(log_events.BATCH_LOST, batch=batch.number, reason=str(error))
         return BatchLost(batch.number, sent=sent, reason=str(error), running=running)
 
     def given_up(self, batch: int, reason: str) -> None:
         """Log why the batch was given up. What else goes wrong with its call is not logged."""
-        self._log.warning(logs.BATCH_LOST, batch=batch, reason=reason)
+        self._log.warning(log_events.BATCH_LOST, batch=batch, reason=reason)
         self._given_up.add(batch)
 
     def token_of(self, batch: int) -> str:
@@ -114,4 +114,4 @@ class BatchSender:
         """Log each different answer once, because every call may get it."""
         if message not in self._interceptors and len(self._interceptors) < INTERCEPTORS_LOGGED_MAX:
             self._interceptors.add(message)
-            self._log.warning(logs.ANSWER_INTERCEPTED, said=message)
+            self._log.warning(log_events.ANSWER_INTERCEPTED, said=message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.auto_stop import AbsenceWatch, AutoStop, FailureThreshold
@@ -54,7 +54,7 @@ class Tally:
         self.outcomes.update(settled)
         self.settled_now.update(settled)
         if (warning := self._absence.warning()) is not None:
-            logs.get_logger().warning(logs.RUN_DOUBTED, because=warning)
+            logs.get_logger().warning(log_events.RUN_DOUBTED, because=warning)
         return self._crossed() or (None if self._auto_stop is None else self._auto_stop.seen(entries, settled))
 
     def _crossed(self) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.core.graph.claims_challenge import in_words
 from purgeengine.core.graph.text import well_formed
 from purgeengine.core.graph.verdicts import Verdict, judge, unwrapped
@@ -142,7 +142,7 @@ class Purge:
             )
         except RunStopped as error:
             return None, error
-        logs.get_logger().info(logs.RUN_STARTED, rows_left=tally.left, connections=self.limits.connections)
+        logs.get_logger().info(log_events.RUN_STARTED, rows_left=tally.left, connections=self.limits.connections)
         recorder = Recorder(self.ledger)
         try:
             async with HttpTransport.open(
@@ -268,11 +268,11 @@ def halted(halt: Halt, claims: str = "", spelling: Spelling = as_fields) -> Purg
 def log_doubt(summary: Summary) -> None:
     """Log a warning if hardly any contact was found under its id."""
     if summary.absence is not None:
-        logs.get_logger().warning(logs.RUN_DOUBTED, because=summary.absence.sentence)
+        logs.get_logger().warning(log_events.RUN_DOUBTED, because=summary.absence.sentence)
 
 
 def log_end(summary: Summary) -> None:
     """Log one event that says how the run ended, for automation that reads logs."""
-    event = logs.RUN_ENDED if summary.complete else logs.RUN_STOPPED
+    event = log_events.RUN_ENDED if summary.complete else log_events.RUN_STOPPED
     told = {key: value for key, value in summary.as_json().items() if key not in NOT_LOGGED}
     logs.get_logger().info(event, **told)

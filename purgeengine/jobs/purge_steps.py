@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.core.policy.input_words import lines_of, warnings_of
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.ledger.staging.folder import FolderState, state_of
@@ -149,7 +149,7 @@ class _Steps:
         ) as ledger:
             counts, took_s = ledger.counts(), time.monotonic() - started
             logs.get_logger().info(
-                logs.LEDGER_OPENED,
+                log_events.LEDGER_OPENED,
                 rows=counts.rows,
                 settled=sum(counts.outcomes.values()),
                 waiting=counts.waiting,
@@ -165,7 +165,7 @@ class _Steps:
         """
         preview = preview_of_open_ledger(ledger, self.user_filter, identity.tenant_id)
         for line in left_out_lines(preview.preview, self.request, self.user_filter):
-            logs.get_logger().warning(logs.FILTER_APPLIED, because=line)
+            logs.get_logger().warning(log_events.FILTER_APPLIED, because=line)
         if (sentence := refusal(preview.preview, self.request, self.user_filter)) is not None:
             raise UsageProblem(sentence)
         return preview
@@ -174,7 +174,7 @@ class _Steps:
         """Say how the input was read, before the confirmation. If nobody is asked, it goes to the log."""
         lines, tell = lines_of(ledger.reading), self.callbacks.tell_reading
         if self.request.yes or tell is None:
-            logs.get_logger().info(logs.INPUT_OPENED, columns=lines)
+            logs.get_logger().info(log_events.INPUT_OPENED, columns=lines)
         else:
             for line in lines:
                 tell(line)

@@ -100,15 +100,15 @@ def test_a_service_that_runs_batches_at_once_is_adapted_to(tmp_path: Path) -> No
 
 
 def test_tokens_that_expire_and_an_outage_cost_no_row(tmp_path: Path) -> None:
-    """Tokens that live for 2 s and an outage of 3 s cost no row, and the run ends with exit code 0."""
-    rows = rows_of([40] * 60)
-    outage = Faults(outage=(1.5, 4.5))
+    """Tokens that live for 1 s and an outage of 2 s cost no row, and the run ends with exit code 0."""
+    rows = rows_of([40] * 40)
+    outage = Faults(outage=(0.5, 2.5))
     tenant = a_tenant(rows, faults=outage, settings=TenantSettings(latency_median_s=0.05, overhead_s=0.02))
-    login = LoginEndpoint(lifetime_s=2.0)
+    login = LoginEndpoint(lifetime_s=1.0)
     with a_bench(tmp_path, tenant, rows, login) as bench:
-        ended = bench.run("--connections", "8")
+        ended = bench.run("--connections", "8", "--quarantine-s", "1")
     assert ended.code == 0, ended.err
-    assert ended.json["outcomes"]["purged"] == 2_400
+    assert ended.json["outcomes"]["purged"] == 1_600
     assert login.issued > 1
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from purgeengine import logs
+from purgeengine import log_events
 from purgeengine.core.limits.adaptive_timeout import FIRST_S
 from purgeengine.core.messages import BatchAnswered, BatchEnded, BatchLost, BatchSent, Entry, Returned, Settled
 from purgeengine.core.model import Batch
@@ -240,7 +240,7 @@ def test_a_call_that_hangs_is_given_up_once_and_its_late_answer_is_read() -> Non
     post = Hanging(16, for_s=3.0)
     with capture_logs() as seen:
         scene = Scene(rows=80, post=post).run()
-    told = [(line["batch"], line["reason"]) for line in seen if line["event"] == logs.BATCH_LOST]
+    told = [(line["batch"], line["reason"]) for line in seen if line["event"] == log_events.BATCH_LOST]
     assert told == [(16, "No answer came within 0.5 s.")]
     assert ends_of(scene, 16) == [None, 200]
     assert (post.posted, post.answered, scene.settled) == (20, 1, 80)
@@ -261,7 +261,7 @@ def test_a_call_that_fails_after_it_was_given_up_is_logged_and_recorded_once() -
 
     with capture_logs() as seen:
         scene = Scene(rows=80, post=breaking).run()
-    assert [line["batch"] for line in seen if line["event"] == logs.BATCH_LOST] == [16]
+    assert [line["batch"] for line in seen if line["event"] == log_events.BATCH_LOST] == [16]
     assert ends_of(scene, 16) == [None]
     assert (post.posted, scene.settled) == (21, 80)
 
@@ -339,7 +339,7 @@ def test_a_lost_batch_is_told_with_the_reason() -> None:
 
     with capture_logs() as told:
         Scene(rows=4, post=unlucky).run()
-    reasons = [event["reason"] for event in told if event["event"] == logs.BATCH_LOST]
+    reasons = [event["reason"] for event in told if event["event"] == log_events.BATCH_LOST]
     assert reasons[:2] == ["no way out", "cut off"]
     assert reasons[2].startswith("Graph answered 200, and its body was cut short")
     assert len(reasons) == 3

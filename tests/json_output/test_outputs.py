@@ -16,7 +16,7 @@ import pytest
 from purgeengine.cli import main
 from purgeengine.cli.commands import demo
 from purgeengine.edges.ledger import Chain, LedgerReader
-from purgeengine.logs import RUN_ENDED
+from purgeengine.log_events import RUN_ENDED
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.login.login_endpoint import App, LoginEndpoint
 from purgeengine.sim.wire.answers import Trouble

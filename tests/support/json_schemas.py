@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from purgeengine import errors, logs
+from purgeengine import errors, log_events
 from purgeengine.errors import PurgeEngineError
 from purgeengine.json_output import catalog
 from purgeengine.json_output.envelope import WHAT_TO_DO, Failed, Output
@@ -109,7 +109,7 @@ def schema_of(name: str) -> dict[str, Any]:
 def events() -> dict[str, str]:
     """Return the meaning of each event of the log, by its name."""
     found = {}
-    body = ast.parse(inspect.getsource(logs)).body
+    body = ast.parse(inspect.getsource(log_events)).body
     for node, after in pairwise(body):
         match node, after:
             case (

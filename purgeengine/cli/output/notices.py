@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from purgeengine import logs
+from purgeengine import log_events
 from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.graph.text import printable
 from purgeengine.words import counted, duration, limits_the_app, number
@@ -39,20 +39,20 @@ class Notices:
         self._app_limited = False
         self._told: set[str] = set()
         self._tellers: dict[str, Callable[[Event], str | None]] = {
-            logs.LEDGER_OPENED: _resumed,
-            logs.FILTER_APPLIED: lambda event: str(event["because"]),
-            logs.PREFLIGHT_WARNED: lambda event: str(event["said"]),
-            logs.RUN_DOUBTED: lambda event: str(event["because"]),
-            logs.RUN_BLOCKED: self._blocked,
-            logs.APP_LIMITED: self._limited,
-            logs.RUN_PAUSED: _paused,
-            logs.RUN_RELEASED: lambda _: "Sending is allowed again.",
-            logs.TOKEN_DELAYED: self._delayed,
-            logs.CLOCK_SKEWED: _skewed,
-            logs.ANSWER_INTERCEPTED: lambda event: str(event["said"]),
-            logs.MAILBOX_CLOSED: self._mailbox_closed,
-            logs.TELEMETRY_FAILED: lambda event: str(event["because"]),
-            logs.METRICS_SERVED: lambda event: f"Prometheus finds the figures of the run at {event['url']}",
+            log_events.LEDGER_OPENED: _resumed,
+            log_events.FILTER_APPLIED: lambda event: str(event["because"]),
+            log_events.PREFLIGHT_WARNED: lambda event: str(event["said"]),
+            log_events.RUN_DOUBTED: lambda event: str(event["because"]),
+            log_events.RUN_BLOCKED: self._blocked,
+            log_events.APP_LIMITED: self._limited,
+            log_events.RUN_PAUSED: _paused,
+            log_events.RUN_RELEASED: lambda _: "Sending is allowed again.",
+            log_events.TOKEN_DELAYED: self._delayed,
+            log_events.CLOCK_SKEWED: _skewed,
+            log_events.ANSWER_INTERCEPTED: lambda event: str(event["said"]),
+            log_events.MAILBOX_CLOSED: self._mailbox_closed,
+            log_events.TELEMETRY_FAILED: lambda event: str(event["because"]),
+            log_events.METRICS_SERVED: lambda event: f"Prometheus finds the figures of the run at {event['url']}",
         }
 
     def sentence(self, event: Event) -> str | None:
@@ -109,27 +109,35 @@ class Notices:
 
 _COUNTED = frozenset(
     {
-        logs.BATCH_ANSWERED,
-        logs.BATCH_LOST,
-        logs.BATCH_SENT,
-        logs.CONNECTIONS_LOWERED,
-        logs.EVENTS_COUNTED,
-        logs.FANOUT_DECIDED,
-        logs.INPUT_OPENED,
-        logs.INPUT_PROGRESSED,
-        logs.ITEM_RETURNED,
-        logs.ITEM_SETTLED,
-        logs.MAILBOX_BLOCKED,
-        logs.RUN_ENDED,
-        logs.RUN_PROGRESSED,
-        logs.RUN_STARTED,
-        logs.RUN_STOPPED,
-        logs.TOKEN_OBTAINED,
-        logs.TOKEN_RENEWED,
+        log_events.BATCH_ANSWERED,
+        log_events.BATCH_LOST,
+        log_events.BATCH_SENT,
+        log_events.CONNECTIONS_LOWERED,
+        log_events.EVENTS_COUNTED,
+        log_events.FANOUT_DECIDED,
+        log_events.INPUT_OPENED,
+        log_events.INPUT_PROGRESSED,
+        log_events.ITEM_RETURNED,
+        log_events.ITEM_SETTLED,
+        log_events.MAILBOX_BLOCKED,
+        log_events.RUN_ENDED,
+        log_events.RUN_PROGRESSED,
+        log_events.RUN_STARTED,
+        log_events.RUN_STOPPED,
+        log_events.TOKEN_OBTAINED,
+        log_events.TOKEN_RENEWED,
     }
 )
 """Events that the display counts, or that the question and the summary tell."""
-_AGAIN = frozenset({logs.APP_LIMITED, logs.RUN_BLOCKED, logs.RUN_PAUSED, logs.RUN_RELEASED, logs.TOKEN_DELAYED})
+_AGAIN = frozenset(
+    {
+        log_events.APP_LIMITED,
+        log_events.RUN_BLOCKED,
+        log_events.RUN_PAUSED,
+        log_events.RUN_RELEASED,
+        log_events.TOKEN_DELAYED,
+    }
+)
 """Events whose sentence may be told again, because what it says happened again."""
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.cli.output.glyphs import glyphs_for
 from purgeengine.cli.output.run_block import (
     Mood,
@@ -250,7 +250,7 @@ def log_progress(standing: RunProgress, *, file_only: bool) -> None:
     """Log how the run stands, for programs."""
     tally, view = standing.tally, standing.scheduler.view
     logs.get_logger().info(
-        logs.RUN_PROGRESSED,
+        log_events.RUN_PROGRESSED,
         settled=tally.settled,
         rows=tally.rows,
         outcomes={outcome.value: tally.outcomes[outcome] for outcome in Outcome},

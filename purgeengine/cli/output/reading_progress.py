@@ -35,9 +35,9 @@ def reading_progress(*, quiet: bool, what: str = "the input", as_events: bool = 
         if live and not as_events:
             show_transient(line, stream)
         elif as_events:
-            from purgeengine import logs
+            from purgeengine import log_events, logs
 
-            logs.get_logger().info(logs.INPUT_PROGRESSED, rows=rows)
+            logs.get_logger().info(log_events.INPUT_PROGRESSED, rows=rows)
         else:
             print(line, file=stream, flush=True)
 

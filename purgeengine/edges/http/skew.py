@@ -6,7 +6,7 @@ signs carries our time, and people compare times in the ledger with the service'
 
 from __future__ import annotations
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.core.graph.retry_after import http_date_utc
 from purgeengine.words import duration
 
@@ -31,7 +31,7 @@ class SkewWatch:
         self.skew_s = round(now_utc - date_utc - 0.5, 1)
         if abs(self.skew_s) > SKEW_S_MAX and not self._told:
             self._told = True
-            logs.get_logger().warning(logs.CLOCK_SKEWED, skew_s=round(self.skew_s), of=self._of)
+            logs.get_logger().warning(log_events.CLOCK_SKEWED, skew_s=round(self.skew_s), of=self._of)
 
 
 def skew_in_words(skew_s: float | None) -> str:

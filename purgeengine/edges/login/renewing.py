@@ -19,7 +19,7 @@ from tenacity import (
     wait_exponential,
 )
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.login.identity import Identity, described
 from purgeengine.edges.threads import beside_the_loop
@@ -217,7 +217,7 @@ class RenewingTokens:
             return
         self._pause_until = self._clock.monotonic() + PAUSE_S
         if self._held is not None:
-            logs.get_logger().warning(logs.TOKEN_DELAYED, reason=str(error))
+            logs.get_logger().warning(log_events.TOKEN_DELAYED, reason=str(error))
 
     async def _fetch(self) -> str:
         patience_s = self._start_patience_s if self._held is None else self._run_patience_s
@@ -272,4 +272,4 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 def _tell(state: RetryCallState, patience_s: float) -> None:
     """Log once in a renewal that it has to wait."""
     if state.attempt_number == 1:
-        logs.get_logger().warning(logs.TOKEN_DELAYED, reason=str(_error_of(state)), patience_s=patience_s)
+        logs.get_logger().warning(log_events.TOKEN_DELAYED, reason=str(_error_of(state)), patience_s=patience_s)

@@ -39,6 +39,11 @@ def headline_of(findings: Mapping[str, Any]) -> Headline:
     if not rows:
         return Headline(Tone.DOUBT, "Nothing was purged: the list was empty.", "Check that it is the right list.")
     if badly:
+        if badly == rows:
+            title = (
+                "The row of the list did not end well." if rows == 1 else f"None of the {number(rows)} rows ended well."
+            )
+            return Headline(Tone.BADLY, title, f"{_done(findings)} Below is why, and what to do about it.")
         whose = "the other one" if badly == 1 else "the others"
         told = f"{_done(findings)} Below is what happened to {whose}, and what to do about it."
         return Headline(Tone.BADLY, f"{number(badly)} of {counted(rows, 'row')} did not end well.", told)
@@ -47,7 +52,7 @@ def headline_of(findings: Mapping[str, Any]) -> Headline:
             none = "the one contact" if absent == 1 else f"none of the {number(absent)} contacts"
             verb = "was not found" if absent == 1 else "was found"
             return Headline(Tone.DOUBT, f"Nothing was purged: {none} of the list {verb}.", "")
-        return Headline(Tone.DOUBT, "Nothing was purged: all contacts of the list were gone already.", LOOK)
+        return Headline(Tone.DOUBT, "Nothing was purged: no contact of the list was found.", LOOK)
     if findings["nothing_found"]:
         title = f"Check this result: {number(absent)} of {counted(rows, 'contact')} {_were(absent)} not found."
         return Headline(Tone.DOUBT, title, _done(findings))
@@ -79,7 +84,7 @@ def _done(findings: Mapping[str, Any]) -> str:
     outcomes = findings["outcomes"]
     purged, absent, repeated = outcomes[Outcome.PURGED], outcomes[Outcome.ABSENT], outcomes[Outcome.DUPLICATE]
     done = "moved to Deleted Items" if findings["asked"]["action"] == Action.DELETE else "purged"
-    said = f"{counted(purged, 'contact')} {_were(purged)} {done}"
+    said = f"{counted(purged, 'contact') if purged else 'No contact'} {_were(purged or 1)} {done}"
     if absent:
         said += f", and {number(absent)} {_were(absent)} not found when first asked for"
     if repeated:

@@ -62,7 +62,14 @@ def render(findings: dict[str, Any], refresh_s: int | None = None) -> str:
         loader=jinja2.FunctionLoader(lambda name: (files(__package__) / TEMPLATES / name).read_text("utf-8")),
     )
     environment.filters.update(
-        number=number, counted=counted, verb=_verb, share=_share, duration=_duration, moment=_moment, days=_days
+        number=number,
+        counted=counted,
+        verb=_verb,
+        share=_share,
+        duration=_duration,
+        moment=_moment,
+        days=_days,
+        period=_period,
     )
     states = {**findings["outcomes"], "waiting": findings["waiting"], "in_doubt": findings["in_doubt"]}
     moved = {"purged": _MOVED} if findings["asked"]["action"] == Action.DELETE else {}
@@ -117,6 +124,15 @@ def _duration(seconds: float | None) -> str:
 def _moment(text: str | None) -> str:
     """Return a time like 2026-01-31 12:00:00 UTC."""
     return "–" if text is None else f"{text[:19].replace('T', ' ')} UTC"
+
+
+def _period(ledger: Mapping[str, Any]) -> str:
+    """Return when a ledger's rows were sent and settled. A day that is the same is written once, and so is an instant."""
+    first, last = (_moment(ledger[key]) for key in ("first_sent_utc", "last_settled_utc"))
+    if first == last:
+        return first
+    day, time_of_first = first.split(" ")[:2]
+    return f"{day} {time_of_first} to {last.removeprefix(f'{day} ')}"
 
 
 def _days(ledger: Mapping[str, Any]) -> str:

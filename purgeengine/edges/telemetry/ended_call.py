@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from purgeengine.core.messages import BatchLost
-from purgeengine.core.model import Batch, Reply
+from purgeengine.core.model import Reply
 
 CallEnd = tuple[int | None, str | None]
 """How a call or a sub-request ended: its status, and what went wrong."""
@@ -14,9 +14,11 @@ OTHER = "_OTHER"
 
 
 class EndedCall(NamedTuple):
-    """A call to Graph that has ended."""
+    """A call to Graph that has ended. It holds no row, so that a queue of ended calls stays small."""
 
-    batch: Batch
+    rows: int
+    mailboxes: int
+    client_request_id: str
     duration_s: float
     status: int | None
     """The status of the whole call; None without an answer."""
@@ -24,6 +26,8 @@ class EndedCall(NamedTuple):
     """What went wrong, as one of a few words or as the status; None if nothing did."""
     request_id: str
     """Graph's id of the call; empty without an answer."""
+    ended_ns: int
+    """When it ended, in nanoseconds since 1970."""
 
 
 def error_of(outer: Reply) -> str | None:

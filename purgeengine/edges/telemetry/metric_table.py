@@ -67,136 +67,98 @@ _COMMIT_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 _WAIT_BOUNDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 21_600.0)
 """From a pause to the longest wait that a run accepts."""
 
-ROWS_SETTLED = Metric(
-    "purgeengine.rows.settled",
-    MetricKind.COUNTER,
-    "{row}",
-    "Rows that got their outcome in this run.",
-    (OUTCOME,),
-)
-SUBREQUESTS = Metric(
+_table: list[Metric] = []
+
+
+def _in_table(metric: Metric) -> Metric:
+    _table.append(metric)
+    return metric
+
+
+def _counter(name: str, unit: str, description: str, *attributes: str) -> Metric:
+    return _in_table(Metric(name, MetricKind.COUNTER, unit, description, attributes))
+
+
+def _gauge(name: str, unit: str, description: str, *attributes: str) -> Metric:
+    return _in_table(Metric(name, MetricKind.GAUGE, unit, description, attributes))
+
+
+def _histogram(name: str, unit: str, description: str, bounds: tuple[float, ...], *attributes: str) -> Metric:
+    return _in_table(Metric(name, MetricKind.HISTOGRAM, unit, description, attributes, bounds))
+
+
+ROWS_SETTLED = _counter("purgeengine.rows.settled", "{row}", "Rows that got their outcome in this run.", OUTCOME)
+SUBREQUESTS = _counter(
     "purgeengine.subrequests",
-    MetricKind.COUNTER,
     "{request}",
     "Sub-requests whose call has ended, by the status of their answer. One without an answer has an error type instead.",
-    (STATUS, ERROR),
+    STATUS,
+    ERROR,
 )
-CALL_DURATION = Metric(
+CALL_DURATION = _histogram(
     "http.client.request.duration",
-    MetricKind.HISTOGRAM,
     "s",
     "Duration of HTTP client requests.",
-    (METHOD, HOST, PORT, STATUS, ERROR),
     _CALL_BOUNDS,
+    METHOD,
+    HOST,
+    PORT,
+    STATUS,
+    ERROR,
 )
-CALLS_LOST = Metric(
-    "purgeengine.calls.lost", MetricKind.COUNTER, "{call}", "Calls to Graph that ended without a usable answer."
+CALLS_LOST = _counter("purgeengine.calls.lost", "{call}", "Calls to Graph that ended without a usable answer.")
+CALLS_IN_FLIGHT = _gauge(
+    "purgeengine.calls.in_flight", "{call}", "Batches that have left and whose call has not ended."
 )
-CALLS_IN_FLIGHT = Metric(
-    "purgeengine.calls.in_flight", MetricKind.GAUGE, "{call}", "Batches that have left and whose call has not ended."
-)
-WAIT_DURATION = Metric(
+WAIT_DURATION = _histogram(
     "purgeengine.wait.duration",
-    MetricKind.HISTOGRAM,
     "s",
     "Waits that began, by what they hold back: one mailbox, or the whole app. Most are what Graph asked for.",
-    (SCOPE,),
     _WAIT_BOUNDS,
+    SCOPE,
 )
-APP_WAIT_LEFT = Metric(
-    "purgeengine.app.wait_left",
-    MetricKind.GAUGE,
-    "s",
-    "Time for which nothing may be sent at all. 0 while calls may leave.",
+APP_WAIT_LEFT = _gauge(
+    "purgeengine.app.wait_left", "s", "Time for which nothing may be sent at all. 0 while calls may leave."
 )
-APP_LIMIT = Metric(
+APP_LIMIT = _gauge(
     "purgeengine.app.limit",
-    MetricKind.GAUGE,
     "{request}/s",
     "Requests that Graph takes from the whole app, as the run has found out. Missing if it has met no such limit.",
 )
-MAILBOXES_BLOCKED = Metric(
-    "purgeengine.mailboxes.blocked", MetricKind.GAUGE, "{mailbox}", "Mailboxes that wait because Graph throttled them."
+MAILBOXES_BLOCKED = _gauge(
+    "purgeengine.mailboxes.blocked", "{mailbox}", "Mailboxes that wait because Graph throttled them."
 )
-MAILBOXES_CLOSED = Metric(
-    "purgeengine.mailboxes.closed", MetricKind.COUNTER, "{mailbox}", "Mailboxes that the run gave up."
+MAILBOXES_CLOSED = _counter("purgeengine.mailboxes.closed", "{mailbox}", "Mailboxes that the run gave up.")
+COMMIT_DURATION = _histogram(
+    "purgeengine.ledger.commit.duration", "s", "Time until a turn of the run was durable in the ledger.", _COMMIT_BOUNDS
 )
-COMMIT_DURATION = Metric(
-    "purgeengine.ledger.commit.duration",
-    MetricKind.HISTOGRAM,
-    "s",
-    "Time until a turn of the run was durable in the ledger.",
-    (),
-    _COMMIT_BOUNDS,
-)
-LEDGER_ROWS = Metric(
+LEDGER_ROWS = _gauge(
     "purgeengine.ledger.rows",
-    MetricKind.GAUGE,
     "{row}",
     "Rows of the whole ledger that have their outcome, earlier runs included.",
-    (OUTCOME,),
+    OUTCOME,
 )
-ROWS_LEFT = Metric("purgeengine.rows.left", MetricKind.GAUGE, "{row}", "Rows of the ledger without an outcome.")
-TIME_LEFT = Metric(
-    "purgeengine.time_left",
-    MetricKind.GAUGE,
-    "s",
-    "Time that the run will probably still take. Missing if it is not known.",
+ROWS_LEFT = _gauge("purgeengine.rows.left", "{row}", "Rows of the ledger without an outcome.")
+TIME_LEFT = _gauge(
+    "purgeengine.time_left", "s", "Time that the run will probably still take. Missing if it is not known."
 )
-TOKEN_AGE = Metric("purgeengine.token.age", MetricKind.GAUGE, "s", "Age of the access token in use.")
-TOKEN_TIME_LEFT = Metric(
-    "purgeengine.token.time_left", MetricKind.GAUGE, "s", "Time until the access token in use expires."
+TOKEN_AGE = _gauge("purgeengine.token.age", "s", "Age of the access token in use.")
+TOKEN_TIME_LEFT = _gauge("purgeengine.token.time_left", "s", "Time until the access token in use expires.")
+RUN_ACTIVE = _gauge("purgeengine.run.active", "{run}", "1 while the run goes on, and 0 once it has ended.")
+RUN_HELD = _gauge(
+    "purgeengine.run.held", "{run}", "1 while the hours of sending (`--window`) hold the run back, and 0 otherwise."
 )
-RUN_ACTIVE = Metric(
-    "purgeengine.run.active", MetricKind.GAUGE, "{run}", "1 while the run goes on, and 0 once it has ended."
-)
-RUN_START_TIME = Metric(
-    "purgeengine.run.start_time", MetricKind.GAUGE, "s", "When the run began, in seconds since 1970."
-)
-RUN_HELD = Metric(
-    "purgeengine.run.held",
-    MetricKind.GAUGE,
-    "{run}",
-    "1 while the hours of sending (`--window`) hold the run back, and 0 otherwise.",
-)
-RUN_SEEN_TIME = Metric(
+RUN_START_TIME = _gauge("purgeengine.run.start_time", "s", "When the run began, in seconds since 1970.")
+RUN_SEEN_TIME = _gauge(
     "purgeengine.run.seen_time",
-    MetricKind.GAUGE,
     "s",
     "When these figures were read, in seconds since 1970. In a file of a run that was killed it stands still.",
 )
-RUN_END_TIME = Metric(
-    "purgeengine.run.end_time", MetricKind.GAUGE, "s", "When the run ended, in seconds since 1970. Missing until then."
-)
-RUN_EXIT_CODE = Metric(
-    "purgeengine.run.exit_code", MetricKind.GAUGE, "{code}", "The exit code of the run. Missing until it has ended."
-)
+RUN_END_TIME = _gauge("purgeengine.run.end_time", "s", "When the run ended, in seconds since 1970. Missing until then.")
+RUN_EXIT_CODE = _gauge("purgeengine.run.exit_code", "{code}", "The exit code of the run. Missing until it has ended.")
 
-METRICS = (
-    ROWS_SETTLED,
-    SUBREQUESTS,
-    CALL_DURATION,
-    CALLS_LOST,
-    CALLS_IN_FLIGHT,
-    WAIT_DURATION,
-    APP_WAIT_LEFT,
-    APP_LIMIT,
-    MAILBOXES_BLOCKED,
-    MAILBOXES_CLOSED,
-    COMMIT_DURATION,
-    LEDGER_ROWS,
-    ROWS_LEFT,
-    TIME_LEFT,
-    TOKEN_AGE,
-    TOKEN_TIME_LEFT,
-    RUN_ACTIVE,
-    RUN_HELD,
-    RUN_START_TIME,
-    RUN_SEEN_TIME,
-    RUN_END_TIME,
-    RUN_EXIT_CODE,
-)
-"""All metrics, in the order in which the documentation lists them."""
+METRICS = tuple(_table)
+"""All metrics, in the order in which the documentation lists them: that of their definition."""
 
 
 def label_of(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.core.graph.text import printable
 
 SDK_LOGGER = "opentelemetry"
@@ -63,7 +63,9 @@ class SdkComplaints(logging.Handler):
         """Log a sentence, unless one was logged. ``sentence`` has no full stop at its end."""
         if not self._told:
             self._told = True
-            logs.get_logger().warning(logs.TELEMETRY_FAILED, because=f"{sentence}. The run goes on. This is said once.")
+            logs.get_logger().warning(
+                log_events.TELEMETRY_FAILED, because=f"{sentence}. The run goes on. This is said once."
+            )
 
     def close(self) -> None:
         """Leave the SDK's loggers as they were."""

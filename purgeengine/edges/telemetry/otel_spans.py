@@ -6,8 +6,8 @@ person, a mailbox, a folder or a contact.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -25,13 +25,15 @@ CLIENT_REQUEST_ID = "purgeengine.client_request_id"
 REQUEST_ID = "purgeengine.request_id"
 RUN_FAILED_FROM = 2
 """The lowest exit code of a run that did not come to its end."""
+SPAN_ID_MAX = 2**64 - 1
+"""The protocol's largest id of a span. 0 stands for no id."""
 _OK, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 
 
 class CallSpan:
     """The span of a call that has ended. It becomes a span of the SDK, or a message of OTLP, when it is exported."""
 
-    __slots__ = ("_run", "call", "context", "end_ns", "span_id")
+    __slots__ = ("_run", "call", "context", "span_id")
 
     def __init__(self, run: RunSpans, call: EndedCall, span_id: int) -> None:
         self._run = run
@@ -39,29 +41,28 @@ class CallSpan:
         """The context of the run, by which the SDK sees that it is sampled."""
         self.call = call
         self.span_id = span_id
-        self.end_ns = time.time_ns()
 
     @property
     def start_ns(self) -> int:
         """When the call left, in nanoseconds since 1970."""
-        return self.end_ns - round(self.call.duration_s * 1e9)
+        return self.call.ended_ns - round(self.call.duration_s * 1e9)
 
     @property
     def kind(self) -> object:
         """What calls have in common that differ in their times and ids only."""
-        call, batch = self.call, self.call.batch
-        return batch.size, len(batch.shares), call.status, call.error, not call.request_id
+        call = self.call
+        return call.rows, call.mailboxes, call.status, call.error, not call.request_id
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of the span. An id that is not known is left out."""
-        call, batch = self.call, self.call.batch
+        call = self.call
         known = {
             **self._run.fixed,
-            "purgeengine.batch.rows": batch.size,
-            "purgeengine.batch.mailboxes": len(batch.shares),
+            "purgeengine.batch.rows": call.rows,
+            "purgeengine.batch.mailboxes": call.mailboxes,
             table.STATUS: call.status,
             table.ERROR: call.error,
-            CLIENT_REQUEST_ID: batch.client_request_id,
+            CLIENT_REQUEST_ID: call.client_request_id,
             REQUEST_ID: call.request_id or None,
         }
         return {name: value for name, value in known.items() if value is not None}
@@ -79,7 +80,7 @@ class CallSpan:
             kind=SpanKind.CLIENT,
             status=_OK if self.call.error is None else _ERROR,
             start_time=self.start_ns,
-            end_time=self.end_ns,
+            end_time=self.call.ended_ns,
             instrumentation_scope=run.scope,
         )
 
@@ -96,7 +97,8 @@ class RunSpans:
     ) -> None:
         self._measurements = measurements
         self._processors = processors
-        self._new_id = provider.id_generator.generate_span_id
+        self._ids = count(provider.id_generator.generate_span_id())
+        """The ids of calls follow each other from a random one on: a random id for each took longer than all else here."""
         self._root = provider.get_tracer("purgeengine", __version__).start_span(RUN_SPAN)
         self.context = self._root.get_span_context()
         self.resource = provider.resource
@@ -114,12 +116,13 @@ class RunSpans:
 
     def call_ended(self, call: EndedCall) -> None:
         """Queue a span for the call."""
-        span: Any = CallSpan(self, call, self._new_id())
+        span: Any = CallSpan(self, call, next(self._ids) & SPAN_ID_MAX or 1)
         for processor in self._processors:
             processor.on_end(span)
 
     def end(self) -> None:
-        """End the span of the run. Its exit code is known by then."""
+        """Queue the last calls, and end the span of the run. Its exit code is known by then."""
+        self._measurements.count()
         exit_code = self._measurements.exit_code
         if exit_code is not None:
             self._root.set_attribute("purgeengine.exit_code", exit_code)

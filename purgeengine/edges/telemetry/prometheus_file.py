@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.edges.telemetry.extras import needs_extra
 from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.errors import UsageProblem
@@ -72,7 +72,7 @@ class PrometheusFile:
     def _tell(self, error: OSError) -> None:
         self._failed = True
         logs.get_logger().warning(
-            logs.TELEMETRY_FAILED,
+            log_events.TELEMETRY_FAILED,
             because=f"The metrics file {self._path} could not be written: {error.strerror or error}. The run goes on.",
         )
 

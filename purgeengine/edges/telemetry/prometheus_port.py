@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.edges.telemetry.extras import needs_extra
 from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.errors import UsageProblem
@@ -37,7 +37,7 @@ class PrometheusPort:
             ) from error
         self._server, self._thread = started
         self.url = f"http://{LOOPBACK}:{self._server.server_port}/metrics"
-        logs.get_logger().info(logs.METRICS_SERVED, url=self.url)
+        logs.get_logger().info(log_events.METRICS_SERVED, url=self.url)
 
     def close(self) -> None:
         """Serve nothing more."""

@@ -160,13 +160,13 @@ def about_clock(skew_s: float | None, whose: str = "Graph") -> Finding:
 
 def tell_of_token(tokens: AccessTokens, identity: Identity, endpoint: GraphEndpoint) -> None:
     """Log which app is about to purge, and warn of everything in its token that could make the run fail."""
-    from purgeengine import logs
+    from purgeengine import log_events, logs
     from purgeengine.edges.clock import SystemClock
     from purgeengine.edges.login.identity import claims_of
     from purgeengine.engine.event_loop import run_loop
 
     logs.get_logger().info(
-        logs.TOKEN_OBTAINED,
+        log_events.TOKEN_OBTAINED,
         tenant=identity.tenant_id,
         app=identity.client_id,
         method=identity.method,
@@ -177,11 +177,11 @@ def tell_of_token(tokens: AccessTokens, identity: Identity, endpoint: GraphEndpo
 
 def warn(findings: Iterable[Finding]) -> None:
     """Log those findings that are warnings."""
-    from purgeengine import logs
+    from purgeengine import log_events, logs
 
     for finding in findings:
         if finding.level is Level.WARNING:
-            logs.get_logger().warning(logs.PREFLIGHT_WARNED, topic=finding.topic, said=finding.text)
+            logs.get_logger().warning(log_events.PREFLIGHT_WARNED, topic=finding.topic, said=finding.text)
 
 
 async def organization(session: ReadSession) -> str:

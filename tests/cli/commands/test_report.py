@@ -92,6 +92,17 @@ def test_the_page_tells_what_became_of_every_row(tmp_path: Path, capsys: pytest.
         assert words in shown, words
 
 
+def test_a_remedy_of_several_kinds_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What to do about a kind of failure stands with the first kind that it is for. The next ones name that kind."""
+    with open_ledger(tmp_path / "L", a_source(3)) as ledger:
+        codes = ("ErrorAccessDenied", "ErrorAccessDenied", "Forbidden")
+        ending(ledger, 0, *[(Outcome.REFUSED, Reply(403, code), False) for code in codes])
+    reported(capsys, tmp_path / "r.html", tmp_path / "L")
+    shown = text_of(tmp_path / "r.html")
+    assert shown.count("The app may not touch this mailbox.") == 1
+    assert "What to do: the same as for 403 ErrorAccessDenied, above." in shown
+
+
 def test_the_page_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The page loads nothing and has no link, form or running script, and its content policy says so."""
     with open_ledger(tmp_path / "L", a_source(20)) as ledger:

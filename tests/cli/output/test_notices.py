@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.cli.output.notices import CLOSED_SHOWN, SAME_WAIT_S, Notices
 
 
@@ -25,20 +25,20 @@ class Told:
 
 ALL_EVENTS = [value for name, value in vars(logs).items() if name.isupper() and isinstance(value, str) and "." in value]
 MUST_KNOW: dict[str, dict[str, Any]] = {
-    logs.ANSWER_INTERCEPTED: {"said": "A proxy answered."},
-    logs.APP_LIMITED: {"per_s": 18.0},
-    logs.CLOCK_SKEWED: {"skew_s": 70.0},
-    logs.FILTER_APPLIED: {"because": "A filter leaves rows out."},
-    logs.LEDGER_OPENED: {"rows": 1_200, "settled": 620, "waiting": 580, "resumed": True},
-    logs.MAILBOX_CLOSED: {"mailbox": "ann@x.example", "status": 403, "code": "C", "message": "No.", "skipped": 7},
-    logs.PREFLIGHT_WARNED: {"topic": "roles", "said": "A role is missing."},
-    logs.RUN_BLOCKED: {"for_s": 30.0},
-    logs.RUN_DOUBTED: {"because": "Nothing was found."},
-    logs.RUN_PAUSED: {"for_s": 3_600},
-    logs.RUN_RELEASED: {},
-    logs.METRICS_SERVED: {"url": "http://127.0.0.1:9464/metrics"},
-    logs.TELEMETRY_FAILED: {"because": "The collector cannot be reached. The run goes on."},
-    logs.TOKEN_DELAYED: {"reason": "the login is busy"},
+    log_events.ANSWER_INTERCEPTED: {"said": "A proxy answered."},
+    log_events.APP_LIMITED: {"per_s": 18.0},
+    log_events.CLOCK_SKEWED: {"skew_s": 70.0},
+    log_events.FILTER_APPLIED: {"because": "A filter leaves rows out."},
+    log_events.LEDGER_OPENED: {"rows": 1_200, "settled": 620, "waiting": 580, "resumed": True},
+    log_events.MAILBOX_CLOSED: {"mailbox": "ann@x.example", "status": 403, "code": "C", "message": "No.", "skipped": 7},
+    log_events.PREFLIGHT_WARNED: {"topic": "roles", "said": "A role is missing."},
+    log_events.RUN_BLOCKED: {"for_s": 30.0},
+    log_events.RUN_DOUBTED: {"because": "Nothing was found."},
+    log_events.RUN_PAUSED: {"for_s": 3_600},
+    log_events.RUN_RELEASED: {},
+    log_events.METRICS_SERVED: {"url": "http://127.0.0.1:9464/metrics"},
+    log_events.TELEMETRY_FAILED: {"because": "The collector cannot be reached. The run goes on."},
+    log_events.TOKEN_DELAYED: {"reason": "the login is busy"},
 }
 
 
@@ -56,20 +56,23 @@ def test_each_event_is_told_or_counted_and_never_shown_as_names_and_values(name:
 def test_a_wait_of_the_whole_app_is_told_once() -> None:
     """A wait that is asked for again and again is told once, a much longer one again, and one after a quiet time again."""
     told = Told()
-    assert told.of(logs.RUN_BLOCKED, for_s=30.0) == "Graph asks the whole app to wait 30 s. Nothing is sent meanwhile."
+    assert (
+        told.of(log_events.RUN_BLOCKED, for_s=30.0)
+        == "Graph asks the whole app to wait 30 s. Nothing is sent meanwhile."
+    )
     told.now += 31
-    assert told.of(logs.RUN_BLOCKED, for_s=30.0) is None
-    assert told.of(logs.RUN_BLOCKED, for_s=120.0) is not None
+    assert told.of(log_events.RUN_BLOCKED, for_s=30.0) is None
+    assert told.of(log_events.RUN_BLOCKED, for_s=120.0) is not None
     told.now += 120 + SAME_WAIT_S + 1
-    assert told.of(logs.RUN_BLOCKED, for_s=30.0) is not None
-    assert Told().of(logs.RUN_BLOCKED, for_s=2.0) is None
+    assert told.of(log_events.RUN_BLOCKED, for_s=30.0) is not None
+    assert Told().of(log_events.RUN_BLOCKED, for_s=2.0) is None
 
 
 def test_closed_mailboxes_are_named_up_to_a_bound() -> None:
     """The first five closed mailboxes are named with the reason, then one sentence stands for all others."""
     told = Told()
     said = [
-        told.of(logs.MAILBOX_CLOSED, mailbox=f"u{number}@x", status=404, code="C", message="No.", skipped=number)
+        told.of(log_events.MAILBOX_CLOSED, mailbox=f"u{number}@x", status=404, code="C", message="No.", skipped=number)
         for number in range(100)
     ]
     shown = [sentence for sentence in said if sentence is not None]
@@ -82,7 +85,7 @@ def test_closed_mailboxes_are_named_up_to_a_bound() -> None:
 def test_a_limit_of_the_app_is_told_when_it_begins_and_when_it_ends() -> None:
     """A limit that is learned more and more exactly is told once, and its end is told."""
     told = Told()
-    said = [told.of(logs.APP_LIMITED, "info", per_s=per_s) for per_s in (18.0, 17.2, 16.9, 0.0, 0.0)]
+    said = [told.of(log_events.APP_LIMITED, "info", per_s=per_s) for per_s in (18.0, 17.2, 16.9, 0.0, 0.0)]
     assert said == [
         "Graph limits the app to about 18 requests/s. The run slows down to that.",
         None,
@@ -95,17 +98,17 @@ def test_a_limit_of_the_app_is_told_when_it_begins_and_when_it_ends() -> None:
 def test_a_resumed_run_says_how_many_rows_are_done() -> None:
     """A resumed ledger tells what is done and what is left. A new one tells nothing."""
     told = Told()
-    assert told.of(logs.LEDGER_OPENED, "info", rows=1_200, settled=620, resumed=True) == (
+    assert told.of(log_events.LEDGER_OPENED, "info", rows=1_200, settled=620, resumed=True) == (
         "Resuming: 620 of 1,200 rows are done, 580 left."
     )
-    assert told.of(logs.LEDGER_OPENED, "info", rows=1_200, settled=3, resumed=False) is None
+    assert told.of(log_events.LEDGER_OPENED, "info", rows=1_200, settled=3, resumed=False) is None
 
 
 def test_the_same_sentence_is_told_once() -> None:
     """A warning that comes twice is told once."""
     told = Told()
-    assert told.of(logs.PREFLIGHT_WARNED, said="Look out.") == "Look out."
-    assert told.of(logs.PREFLIGHT_WARNED, said="Look out.") is None
+    assert told.of(log_events.PREFLIGHT_WARNED, said="Look out.") == "Look out."
+    assert told.of(log_events.PREFLIGHT_WARNED, said="Look out.") is None
 
 
 def test_a_warning_without_a_sentence_is_not_lost() -> None:
@@ -116,6 +119,6 @@ def test_a_warning_without_a_sentence_is_not_lost() -> None:
 
 def test_text_of_others_steers_no_terminal() -> None:
     """Control characters in Graph's words do not reach the terminal."""
-    said = Told().of(logs.MAILBOX_CLOSED, mailbox="a\x1b[2J", status=403, code="C", message="x\ny", skipped=0)
+    said = Told().of(log_events.MAILBOX_CLOSED, mailbox="a\x1b[2J", status=403, code="C", message="x\ny", skipped=0)
     assert said is not None
     assert said.isprintable()

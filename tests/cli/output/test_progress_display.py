@@ -11,7 +11,7 @@ from pathlib import Path
 import pyte
 import pytest
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.cli.output.progress_display import (
     FileEvents,
     Lines,
@@ -254,7 +254,7 @@ def test_a_quiet_run_with_a_log_file_logs_its_progress(tmp_path: Path) -> None:
     display.show(standing_of())
     assert out.getvalue() == ""
     event = json.loads((tmp_path / "run.log").read_text(encoding="utf-8"))
-    assert (event["event"], event["settled"], event["rows"]) == (logs.RUN_PROGRESSED, 30, 60)
+    assert (event["event"], event["settled"], event["rows"]) == (log_events.RUN_PROGRESSED, 30, 60)
 
 
 def test_a_live_run_with_a_log_file_logs_its_progress_now_and_then(tmp_path: Path) -> None:
@@ -268,4 +268,4 @@ def test_a_live_run_with_a_log_file_logs_its_progress_now_and_then(tmp_path: Pat
     live.close()
     events = (tmp_path / "run.log").read_text(encoding="utf-8").splitlines()
     assert 4 <= len(events) <= 5
-    assert logs.RUN_PROGRESSED not in screen.raw
+    assert log_events.RUN_PROGRESSED not in screen.raw

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from purgeengine import logs
+from purgeengine import log_events, logs
 from purgeengine.cli.output.progress_display import Events, Lines, Live, Silence, a_display, figures
 from purgeengine.cli.output.summary_text import show_summary
 from purgeengine.cli.signals import tell
@@ -432,7 +432,7 @@ def test_an_event_tells_programs_how_the_run_stands() -> None:
     logs.configure_logs("json", stream=log)
     Events().show(standing)
     told = json.loads(log.getvalue())
-    assert told["event"] == logs.RUN_PROGRESSED
+    assert told["event"] == log_events.RUN_PROGRESSED
     assert (told["settled"], told["rows"], told["elapsed_s"]) == (1, 60, 2.0)
     assert (told["left_s"], told["waiting_for"]) == (round(left_s(scheduler), 1), None)
     assert told["outcomes"]["invalid"] == 1
@@ -552,8 +552,8 @@ def test_a_run_over_http_tells_how_close_it_came_and_programs_how_it_stands(tmp_
     assert found["times_the_least"] == pytest.approx(found["duration_s"] / found["least_s"], abs=0.01)
     assert (again.json["least_s"], again.json["times_the_least"], again.json["latencies"]) == (None, None, None)
     events = [json.loads(line) for line in first.err.splitlines()]
-    ended = next(event for event in events if event["event"] == logs.RUN_ENDED)
+    ended = next(event for event in events if event["event"] == log_events.RUN_ENDED)
     assert ended["times_the_least"] == found["times_the_least"]
-    progressed = [event for event in events if event["event"] == logs.RUN_PROGRESSED]
+    progressed = [event for event in events if event["event"] == log_events.RUN_PROGRESSED]
     assert progressed[-1]["settled"] == 400
     assert progressed[-1]["left_s"] == 0.0

@@ -325,4 +325,4 @@ def test_the_page_knows_no_success_of_an_empty_list(tmp_path: Path, capsys: pyte
         ledger.write([MailboxClosed(0, Reply(418, "NeverSeenBefore", "No."), 1)], NOW)
     found = reported(capsys, tmp_path / "r.html", tmp_path / "L")
     assert found["failures"][0]["what_to_do"]
-    assert "1 row did not end well" in text_of(tmp_path / "r.html")
+    assert "The row of the list did not end well" in text_of(tmp_path / "r.html")

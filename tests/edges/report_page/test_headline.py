@@ -51,7 +51,7 @@ WRONG_IDS = {"overall": True, "message": "Not one was found."}
             "Nothing was purged: none of the 1,200 contacts of the list was found.", "",
         ),
         (
-            {"absent": 3}, Tone.DOUBT, "Nothing was purged: all contacts of the list were gone already.",
+            {"absent": 3}, Tone.DOUBT, "Nothing was purged: no contact of the list was found.",
             "Look at a few of these contacts before you take this for done.",
         ),
         (
@@ -66,8 +66,16 @@ WRONG_IDS = {"overall": True, "message": "Not one was found."}
         (
             {"refused": 1, "exhausted": 1, "skipped": 1, "invalid": 1, "absent": 1}, Tone.BADLY,
             "4 of 5 rows did not end well.",
-            "0 contacts were purged, and 1 was not found when first asked for. Below is what happened to the others, and what to "
+            "No contact was purged, and 1 was not found when first asked for. Below is what happened to the others, and what to "
             "do about it.",
+        ),
+        (
+            {"refused": 4, "skipped": 46}, Tone.BADLY, "None of the 50 rows ended well.",
+            "No contact was purged. Below is why, and what to do about it.",
+        ),
+        (
+            {"invalid": 1}, Tone.BADLY, "The row of the list did not end well.",
+            "No contact was purged. Below is why, and what to do about it.",
         ),
         (
             {"purged": 7, "waiting": 1, "in_doubt": 1, "running": True, "refused": 1}, Tone.OPEN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from purgeengine.edges.report_page.render import _days, _duration, _share
+from purgeengine.edges.report_page.render import _days, _duration, _period, _share
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,17 @@ def test_a_share_is_never_rounded_to_nothing_or_to_all(count: int, rows: int, te
 def test_the_days_of_the_work_are_named(last: str | None, text: str) -> None:
     """The picture says on which days the work was done."""
     assert _days({"first_sent_utc": "2026-11-28T23:00:00+00:00", "last_settled_utc": last}) == text
+
+
+@pytest.mark.parametrize(
+    ("last", "text"),
+    [
+        ("2026-11-28T23:00:00+00:00", "2026-11-28 23:00:00 UTC"),
+        ("2026-11-28T23:59:59+00:00", "2026-11-28 23:00:00 to 23:59:59 UTC"),
+        ("2026-11-29T00:00:00+00:00", "2026-11-28 23:00:00 to 2026-11-29 00:00:00 UTC"),
+        (None, "2026-11-28 23:00:00 to –"),
+    ],
+)
+def test_the_time_of_the_work_names_a_day_once(last: str | None, text: str) -> None:
+    """The day of the last outcome is left out if it is that of the first call, and so is a time that is the same."""
+    assert _period({"first_sent_utc": "2026-11-28T23:00:00+00:00", "last_settled_utc": last}) == text

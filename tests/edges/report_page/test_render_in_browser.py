@@ -152,6 +152,37 @@ def test_the_work_over_time_is_drawn(busy: Path, opened: Opened) -> None:
     assert page.get_by_text("Calls without an answer:").is_visible()
 
 
+def test_a_command_never_breaks_inside_a_word(busy: Path, opened: Opened) -> None:
+    """On a telephone a command goes on in the next line, and every word of it that fits into a line stays whole."""
+    page = opened(busy, TELEPHONE)
+    heights = page.evaluate(
+        "() => [...document.querySelectorAll('pre .whole')].map(e => [e.innerText, e.getBoundingClientRect().height])"
+    )
+    line = min(height for _, height in heights)
+    assert {"retry", "--ledger", "--only", "CORRECTED-FOLDER"} <= {word for word, _ in heights}
+    assert [word for word, height in heights if height > line and len(word) < 30] == []
+    assert max(box["height"] for box in (pre.bounding_box() for pre in page.locator("pre").all())) > 2 * line
+
+
+@pytest.mark.parametrize("size", [DESK, TELEPHONE], ids=["desk", "telephone"])
+def test_lines_of_later_runs_cross_no_text(busy: Path, opened: Opened, size: tuple[int, int]) -> None:
+    """The line that tells where a run was resumed stands in the curves only: it strikes through no text."""
+    page = opened(busy, size)
+    lines = [line.bounding_box() for line in page.locator(".resumed line").all()]
+    assert len(lines) == 3
+    for text in page.locator(".plot text").all():
+        if (box := text.bounding_box()) is not None:
+            for line in lines:
+                beside = line["x"] < box["x"] or line["x"] > box["x"] + box["width"]
+                above_or_below = line["y"] + line["height"] <= box["y"] or line["y"] >= box["y"] + box["height"]
+                assert beside or above_or_below, text.inner_text()
+
+
+def test_what_holds_for_many_kinds_is_said_once(busy: Path, opened: Opened) -> None:
+    """What to do about invalid rows stands above their kinds, once."""
+    assert opened(busy).get_by_text("These rows were never sent.").count() == 1
+
+
 def test_other_endings_have_a_sentence_and_no_finding(opened: Opened, tmp_path: Path) -> None:
     """An empty list, one of which nothing was found, and a new ledger are told by a headline. Axe has no finding."""
     with open_ledger(tmp_path / "absent", a_source(12)) as ledger:

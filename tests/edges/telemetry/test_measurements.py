@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from purgeengine.core.messages import (
@@ -19,7 +21,14 @@ from purgeengine.core.model import NOT_FROM_GRAPH, Answer, Attempt, Batch, First
 from purgeengine.edges.telemetry import metric_table as table
 from purgeengine.edges.telemetry.ended_call import OTHER, EndedCall
 from purgeengine.edges.telemetry.histogram import Histogram
-from purgeengine.edges.telemetry.measurements import STATUSES_MAX, Labels, Measurements, RunGauges, known_labels
+from purgeengine.edges.telemetry.measurements import (
+    NOTED_MAX,
+    STATUSES_MAX,
+    Labels,
+    Measurements,
+    RunGauges,
+    known_labels,
+)
 from purgeengine.edges.telemetry.metric_table import METRICS, Metric
 from purgeengine.engine.ports import Observer
 
@@ -234,8 +243,9 @@ def test_a_mistake_of_a_listener_reaches_neither_the_run_nor_the_others(counts: 
     for number in (1, 2):
         batch = a_batch(number, rows=1)
         call(counts, batch, answered(batch, GONE))
+    counts.count()
     assert broken.told == 1
-    assert [ended.batch.number for ended in listening.calls] == [1, 2]
+    assert [ended.client_request_id for ended in listening.calls] == ["client-1", "client-2"]
     assert listening.calls[0].request_id == "graph-1"
     (labels,) = counts.read(table.CALL_DURATION)
     assert dict(known_labels(table.CALL_DURATION, labels)) == {
@@ -250,11 +260,49 @@ def test_a_mistake_of_a_listener_reaches_neither_the_run_nor_the_others(counts: 
 def test_a_mistake_of_its_own_ends_the_counting_and_not_the_run(counts: Measurements) -> None:
     """Entries that the counts cannot understand end the counting, and nothing is raised, then or later."""
     counts.recorded([Settled(0, "melted", 1, False, 1, GONE)], 0.1)  # type: ignore[arg-type]
+    counts.count()
     batch = a_batch()
     call(counts, batch, answered(batch, GONE, GONE, GONE))
     counts.recorded([BatchEnded(1, None, "")], 0.1)
     assert counts.read(table.CALLS_LOST) == {(): 0}
     assert subrequests(counts) == {}
+
+
+def test_calls_are_told_soon_also_if_nobody_reads(counts: Measurements) -> None:
+    """Of a hundred calls that nobody asks for, all but the last few have been counted and told."""
+    listening = Listening()
+    counts.listen(listening)
+    for number in range(NOTED_MAX + 1):
+        assert len(listening.calls) == (NOTED_MAX if number >= NOTED_MAX else 0)
+        batch = a_batch(number, rows=1)
+        call(counts, batch, answered(batch, GONE))
+    counts.ended(0)
+    assert [ended.client_request_id for ended in listening.calls] == [f"client-{n}" for n in range(NOTED_MAX + 1)]
+
+
+def test_threads_that_read_lose_no_call_and_count_none_twice(counts: Measurements) -> None:
+    """While other threads read all the time, every call is counted once, and the listener is told of each once."""
+    calls, done = 3_000, threading.Event()
+    listening = Listening()
+    counts.listen(listening)
+
+    def read() -> None:
+        while not done.is_set():
+            counts.read(table.SUBREQUESTS)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(calls):
+        batch = a_batch(number, rows=2)
+        call(counts, batch, answered(batch, GONE, Reply(404)))
+        counts.recorded([BatchEnded(number, None, "")], 0.1)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert subrequests(counts) == {(204, None): calls, (404, None): calls}
+    assert counts.read(table.CALLS_LOST) == {(): calls}
+    assert [ended.client_request_id for ended in listening.calls] == [f"client-{n}" for n in range(calls)]
 
 
 def test_every_metric_can_be_read_at_any_time(counts: Measurements) -> None:

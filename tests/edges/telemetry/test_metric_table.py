@@ -13,10 +13,11 @@ from prometheus_client import REGISTRY
 
 from purgeengine.core.model import Outcome
 from purgeengine.edges.telemetry import metric_table as table
-from purgeengine.edges.telemetry.measurements import Measurements, RunGauges, known_labels
+from purgeengine.edges.telemetry.measurements import Measurements, known_labels
 from purgeengine.edges.telemetry.metric_table import METRICS, Metric, MetricKind
 from purgeengine.edges.telemetry.otel_metrics import HISTOGRAMS, make_instruments
 from purgeengine.edges.telemetry.prometheus_metrics import MeasurementsCollector
+from purgeengine.edges.telemetry.run_gauges import RunGauges
 from tests.edges.telemetry.test_measurements import GONE, URL, a_batch, answered, call
 
 Samples = dict[str, set[tuple[tuple[str, str], ...]]]

@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -16,7 +17,7 @@ from purgeengine.edges.telemetry.ended_call import EndedCall
 from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.edges.telemetry.otel_encoding import CallSpanExporter, SpanEncoder
 from purgeengine.edges.telemetry.otel_spans import CallSpan, RunSpans
-from tests.edges.telemetry.test_measurements import URL, a_batch
+from tests.edges.telemetry.test_measurements import URL
 from tests.support.otlp_collector import collecting_http
 
 ENDS = [
@@ -27,6 +28,9 @@ ENDS = [
     (None, "no_answer", ""),
     (None, "abandoned", ""),
     (200, None, ""),
+    (200, None, "g" * 100),
+    (200, None, "ü" * 127),
+    (200, None, "g" * 20_000),
 ]
 
 
@@ -41,13 +45,15 @@ def run() -> RunSpans:
 def calls_of(run: RunSpans) -> list[CallSpan]:
     """Return a span for each kind of end, and several of the usual kind."""
     return [
-        CallSpan(run, EndedCall(a_batch(number, 1 + number), 0.1 * number, *end), 1_000 + number)
+        CallSpan(run, EndedCall(1 + number, 1, f"client-{number}", 0.1 * number, *end, 10**18 + number), 1_000 + number)
         for number, end in enumerate(ENDS)
     ]
 
 
 def spans_in(request: Any) -> list[bytes]:
-    """Return the spans of a message with their resource and scope, sorted and each by itself."""
+    """Return the spans of a message with their resource and scope, sorted and each by itself. Bytes are read by the library."""
+    if isinstance(request, bytes):
+        request = ExportTraceServiceRequest.FromString(request)
     return sorted(
         b"|".join(
             (

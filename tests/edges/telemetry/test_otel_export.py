@@ -8,19 +8,22 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from purgeengine import logs
+from purgeengine import log_events
 from purgeengine.core.messages import BatchLost, MailboxBlocked, Settled
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.edges.telemetry.measurements import Measurements, RunGauges
+from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.edges.telemetry.metric_table import APP_LIMIT, METRICS
-from purgeengine.edges.telemetry.otel_export import OtelExport, started
+from purgeengine.edges.telemetry.otel_export import SPANS_MAX, SPANS_QUEUED_MAX, OtelExport, started
 from purgeengine.edges.telemetry.otel_log import SdkComplaints
 from purgeengine.edges.telemetry.otel_variables import wanted_signals
+from purgeengine.edges.telemetry.run_gauges import RunGauges
 from tests.edges.telemetry.test_measurements import GONE, URL, a_batch, answered, call
 from tests.support.otlp_collector import Collected, attributes_of, collecting_grpc, collecting_http
 from tests.support.telemetry_fixtures import Told, missing, told  # noqa: F401 - a fixture
@@ -271,7 +274,7 @@ def test_a_collector_that_cannot_be_reached_is_told_in_one_sentence(
         for _ in range(50):
             let_happen(counts)
         assert complained.wait(30)
-    (sentence,) = told(logs.TELEMETRY_FAILED)
+    (sentence,) = told(log_events.TELEMETRY_FAILED)
     assert sentence.startswith(f"Telemetry to {endpoint} may not be complete: ")
     assert sentence.endswith(". The run goes on. This is said once.")
     assert capfd.readouterr() == ("", "")
@@ -286,7 +289,7 @@ def test_a_collector_that_refuses_is_told_in_one_sentence(monkeypatch: pytest.Mo
         exporting(counts, monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=collected.endpoint),
     ):
         let_happen(counts)
-    (sentence,) = told(logs.TELEMETRY_FAILED)
+    (sentence,) = told(log_events.TELEMETRY_FAILED)
     assert "401" in sentence
 
 
@@ -334,7 +337,7 @@ def test_missing_packages_are_told_with_what_to_install(
         signals = wanted_signals({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"})
         assert signals is not None
         assert otel_export.started(Measurements(), signals, {}) is None
-    (sentence,) = told(logs.TELEMETRY_FAILED)
+    (sentence,) = told(log_events.TELEMETRY_FAILED)
     assert "pip install 'purgeengine[otel]'" in sentence
 
 
@@ -366,7 +369,7 @@ def test_a_variable_that_cannot_be_used_is_told_and_the_run_goes_on(
         exporting(Measurements(), monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=collected.endpoint, **variables),
     ):
         pass
-    assert said in told(logs.TELEMETRY_FAILED)[0]
+    assert said in told(log_events.TELEMETRY_FAILED)[0]
 
 
 def test_a_program_that_handles_the_logs_of_the_sdk_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,3 +382,28 @@ def test_a_program_that_handles_the_logs_of_the_sdk_keeps_them(monkeypatch: pyte
             assert not logger.propagate
     finally:
         logger.removeHandler(own)
+
+
+@pytest.mark.parametrize(
+    ("variables", "sizes"),
+    [
+        ({}, (SPANS_QUEUED_MAX, SPANS_MAX)),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "3000"}, (3_000, 512)),
+        ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "7"}, (2_048, 7)),
+    ],
+)
+def test_the_sizes_of_the_variables_hold_for_spans(
+    variables: dict[str, str], sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a variable gives a size, the SDK's own processor has that size, and its own default for the other."""
+    made: list[BatchSpanProcessor] = []
+    initialize = BatchSpanProcessor.__init__
+
+    def initialized(self: BatchSpanProcessor, *given: Any, **named: Any) -> None:
+        initialize(self, *given, **named)
+        made.append(self)
+
+    monkeypatch.setattr(BatchSpanProcessor, "__init__", initialized)
+    with exporting(Measurements(), monkeypatch, OTEL_TRACES_EXPORTER="console", **variables):
+        inner: Any = made[0]._batch_processor  # type: ignore[attr-defined]
+        assert (inner._max_queue_size, inner._max_export_batch_size) == sizes

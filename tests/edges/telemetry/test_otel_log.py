@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from purgeengine import logs
+from purgeengine import log_events
 from purgeengine.edges.telemetry.otel_log import SdkComplaints
 from tests.support.telemetry_fixtures import Told, told  # noqa: F401 - a fixture
 
@@ -33,7 +33,7 @@ def complaints(monkeypatch: pytest.MonkeyPatch) -> Iterator[SdkComplaints]:
 def test_the_cause_is_what_the_system_said(told: Told) -> None:  # noqa: F811
     """Of what three libraries made of a failure, the sentence keeps what the system said."""
     logging.getLogger("opentelemetry.exporter.x").warning(REFUSED)
-    assert told(logs.TELEMETRY_FAILED) == [
+    assert told(log_events.TELEMETRY_FAILED) == [
         "Telemetry to http://127.0.0.1:9 may not be complete: Connection refused. The run goes on. This is said once."
     ]
 
@@ -43,10 +43,10 @@ def test_only_the_first_complaint_is_told(told: Told) -> None:  # noqa: F811
     """A thousand complaints are one sentence, and what is no complaint is none."""
     log = logging.getLogger("opentelemetry.sdk.x")
     log.info("all is well")
-    assert told(logs.TELEMETRY_FAILED) == []
+    assert told(log_events.TELEMETRY_FAILED) == []
     for number in range(1_000):
         log.error("Failed to export %s, and again.", number)
-    (sentence,) = told(logs.TELEMETRY_FAILED)
+    (sentence,) = told(log_events.TELEMETRY_FAILED)
     assert "may not be complete: Failed to export 0, and again. The run" in sentence
 
 
@@ -58,7 +58,7 @@ def test_one_more_is_told_once_the_export_has_started(complaints: SdkComplaints,
     complaints.started()
     log.error("Failed to export spans batch code: 401, reason: Unauthorized")
     log.error("Failed to export spans batch code: 401, reason: Unauthorized")
-    assert [("401" in one) for one in told(logs.TELEMETRY_FAILED)] == [False, True]
+    assert [("401" in one) for one in told(log_events.TELEMETRY_FAILED)] == [False, True]
     assert complaints.is_failing
 
 
@@ -69,7 +69,7 @@ def test_an_exception_is_told_with_its_own_words(told: Told) -> None:  # noqa: F
         raise ValueError("bad\nthings " * 100)
     except ValueError:
         logging.getLogger("opentelemetry.sdk.x").exception("Exception while exporting Span.")
-    (sentence,) = told(logs.TELEMETRY_FAILED)
+    (sentence,) = told(log_events.TELEMETRY_FAILED)
     assert "Exception while exporting Span: bad" in sentence
     assert "\n" not in sentence
     assert len(sentence) < 400

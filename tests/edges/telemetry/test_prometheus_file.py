@@ -11,7 +11,7 @@ from unittest.mock import patch
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from purgeengine import logs
+from purgeengine import log_events
 from purgeengine.edges.telemetry import prometheus_file
 from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.edges.telemetry.prometheus_file import PrometheusFile, replace_file
@@ -109,6 +109,6 @@ def test_a_disk_that_fills_up_is_told_once(tmp_path: Path, told: Told) -> None: 
         assert all(failed.acquire(timeout=30) for _ in range(5))
         file._every_s = NEVER_S
         file.close()
-    sentences = told(logs.TELEMETRY_FAILED)
+    sentences = told(log_events.TELEMETRY_FAILED)
     assert len(sentences) <= 2  # and once more at the end, because the file is wrong then
     assert "purge.prom could not be written: No space left on device. The run goes on." in sentences[0]

@@ -13,9 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from purgeengine.core.messages import MailboxBlocked, Settled
 from purgeengine.core.model import Outcome, Reply
-from purgeengine.edges.telemetry.measurements import Measurements, RunGauges
+from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.edges.telemetry.metric_table import METRICS
 from purgeengine.edges.telemetry.prometheus_metrics import registry_of
+from purgeengine.edges.telemetry.run_gauges import RunGauges
 from tests.edges.telemetry.test_measurements import GONE, URL, a_batch, answered, call
 
 needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is missing")
