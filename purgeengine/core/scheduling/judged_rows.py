@@ -135,7 +135,7 @@ def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
 
     ``asked_s`` is the longest wait in seconds that the batch's answer asked of the mailbox.
     """
-    good = known = throttled = unsent = 0
+    good = done = known = throttled = unsent = 0
     unknown: list[Reply] = []
     closed = trouble = unauthorized = None
     concurrency = held_back = faulty = unclear = False
@@ -148,6 +148,7 @@ def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
                 unsent += 1
             case Verdict.DONE | Verdict.GONE:
                 good += 1
+                done += row.verdict is Verdict.DONE
             case Verdict.REFUSED:
                 known += 1
             case Verdict.UNKNOWN:
@@ -172,6 +173,7 @@ def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
         rows=len(rows),
         unsent=unsent,
         good=good,
+        done=done,
         known=known,
         unknown=tuple(unknown),
         closed=closed,

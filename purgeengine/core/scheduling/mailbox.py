@@ -61,8 +61,7 @@ class Mailbox(MailboxLimits):
         """Record that all of its ``rows`` in a batch were purged."""
         self._land(rows, lane=lane)
         self.window.answered(rows, now)
-        if lane:
-            self.lane_carried(rows, rows)
+        self.broke(0, rows, lane_rows=rows if lane else 0)
         self.experience.went_well()
         if self.closing is None:
             self.went_well(rows)
@@ -76,9 +75,12 @@ class Mailbox(MailboxLimits):
         """
         self._land(news.rows, lane=lane)
         self.window.answered(news.tried, now)
-        if lane:
-            self.window.never_arrived(news.unsent)
-            self.lane_carried(news.tried, news.rows)
+        self.window.never_arrived(news.unsent)
+        # With more than four rows, refusals come from the fanout. With four or fewer, others use the mailbox too.
+        within_four = lane or news.rows <= self.limit_max
+        own = within_four and not news.app_too_fast
+        breaks = news.tried - news.done - (0 if own else news.throttled)
+        self.broke(breaks, news.tried, lane_rows=news.rows if lane else 0)
         # Rows whose lane broke before them cost no call, and those that were too fast show in the waits of the mailbox.
         self.returned -= news.unsent + news.throttled
         self.held_back += news.held_back
@@ -95,10 +97,8 @@ class Mailbox(MailboxLimits):
             return
         if news.app_too_fast:
             return
-        # With more than four rows, refusals come from the fanout. With four or fewer, others use the mailbox too.
-        within_four = lane or news.rows <= self.limit_max
         again = self.experience.was_too_fast(sent_at, now)
-        self.was_refused(some_went_through=news.good > 0, concurrency=news.concurrency and within_four, again=again)
+        self.was_refused(good=news.good, concurrency=news.concurrency and within_four, again=again)
 
     def landed(self, rows: int, now: float, *, lane: bool) -> None:
         """Record the end of a batch with ``rows`` of its rows that was refused as a whole, or whose answer cannot be read.

@@ -19,16 +19,21 @@ from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.scheduling.mailbox_rows import MailboxRows, next_attempt
 
 GOOD_REPLIES_TO_RAISE = 40
-"""Replies without a refusal after which a lowered limit is raised by one."""
-CROWDED_TO_LOWER = 2
-"""Answers in a row with a concurrency refusal that lower the limit. A single one may be chance, and a wait cures it."""
-LANE_ROWS_EXPECTED = 20
-"""Rows of a full lane, and the average that a mailbox starts with."""
-LANE_ROWS_WORTH = 6
-"""Rows that a lane must carry on average to be worth using. A row that is gone ends a lane early, and a lane of fewer rows
-carries less than a batch."""
-LANE_FADE = 0.8
-"""Weight of all lanes before the latest one in that average."""
+"""Good replies after which a lowered limit is raised by one."""
+GOOD_FOR_A_REFUSAL = 10
+"""Good replies that outweigh one concurrency refusal. Who shares a mailbox with one other request at a time is refused at least one
+row of five; fewer than one of ten are chance, and a wait cures them."""
+CROWDED_TO_LOWER = 1.5
+"""Answers with a concurrency refusal, less what good replies outweigh, that lower the limit."""
+LANE_BREAKS_MAX = 1 / 6
+"""The share of rows that break a lane from which on lanes are not worth using. A lane then carries six rows on average, which is
+less than a batch."""
+LANE_ROWS_BEFORE = 60.0
+"""Rows that a mailbox is taken to have had without a break before its first answer."""
+BREAKS_FADE = 0.8
+"""Weight of what is known about breaks after one more lane, or after one more full batch."""
+FULL_ROWS = 20
+"""Rows of a full lane or batch."""
 STUCK_ANSWERS = 2
 """Answers in a row without progress after which nobody knows when a mailbox lets rows through again."""
 
@@ -40,9 +45,10 @@ class MailboxLimits(MailboxRows):
     """
 
     __slots__ = (
+        "_breaks",
         "_crowded",
         "_good",
-        "_lane_yield",
+        "_rows_tried",
         "blocked_until",
         "busy",
         "closing",
@@ -88,7 +94,7 @@ class MailboxLimits(MailboxRows):
         self.closing: tuple[Outcome, Reply] | None = None
         """The outcome and reply that its rows get once nothing is in flight; until then nothing is sent. None while it is not
         closing."""
-        self._lane_yield = float(LANE_ROWS_EXPECTED)
+        self._rows_tried, self._breaks = LANE_ROWS_BEFORE, 0.0
         self.blocked_until = -inf
         self.throttled_until = -inf
         """Like `blocked_until`, but only for the waits that Graph asked for. For display."""
@@ -104,7 +110,7 @@ class MailboxLimits(MailboxRows):
         self.parked = False
         """True while nothing is sent because it is not known whether a 401 is about the token or about this mailbox."""
         self._good = 0
-        self._crowded = 0
+        self._crowded = 0.0
 
     def __repr__(self) -> str:
         return (
@@ -122,7 +128,7 @@ class MailboxLimits(MailboxRows):
     @property
     def lanes_pay(self) -> bool:
         """True if lanes of this mailbox carry enough rows on average before a row breaks them."""
-        return self._lane_yield >= LANE_ROWS_WORTH and self.experience.at_full_speed
+        return self._breaks <= LANE_BREAKS_MAX * self._rows_tried and self.experience.at_full_speed
 
     @property
     def stuck(self) -> bool:
@@ -232,28 +238,37 @@ class MailboxLimits(MailboxRows):
         """Record an answer without a refusal and with ``replies`` good replies. A lowered limit recovers slowly."""
         self.refusals = 0
         self.held_back = 0 if replies else self.held_back
-        self._crowded = 0
-        self._good += replies
+        self._count_good(replies, 0)
+
+    def was_refused(self, *, good: int, concurrency: bool, again: bool = True) -> None:
+        """Record an answer with a refusal and with ``good`` good replies.
+
+        Many refusals for concurrency within our own limit mean that others use the mailbox too. ``again`` is False if the rows left
+        before the last refusal was known, so that no wait was ignored.
+        """
+        self.refusals = 0 if good else self.refusals + again
+        self._count_good(good, GOOD_FOR_A_REFUSAL)
+        self._crowded += concurrency
+        if self._crowded >= CROWDED_TO_LOWER and self.limit > 1:
+            self.limit -= 1
+            self._good = 0
+            self._crowded = 0.0
+
+    def _count_good(self, replies: int, outweighed: int) -> None:
+        self._crowded = max(0.0, self._crowded - replies / GOOD_FOR_A_REFUSAL)
+        self._good = max(0, self._good + replies - outweighed)
         if self.limit < self.limit_max and self._good >= GOOD_REPLIES_TO_RAISE:
             self.limit += 1
             self._good = 0
 
-    def was_refused(self, *, some_went_through: bool, concurrency: bool, again: bool = True) -> None:
-        """Record an answer with a refusal. A refusal for concurrency within our own limit means that others use the mailbox too.
+    def broke(self, rows: int, tried: int, *, lane_rows: int = 0) -> None:
+        """Record that of ``tried`` rows some broke their lane, or would have broken one.
 
-        ``again`` is False if the rows left before the last refusal was known, so that no wait was ignored.
+        ``lane_rows`` counts the rows of the lane, 0 stands for a batch. Half of a short lane counts like half of a full one.
         """
-        self.refusals = 0 if some_went_through else self.refusals + again
-        self._good = 0
-        self._crowded = self._crowded + 1 if concurrency else 0
-        if self._crowded >= CROWDED_TO_LOWER and self.limit > 1:
-            self.limit -= 1
-            self._crowded = 0
-
-    def lane_carried(self, rows: int, of: int) -> None:
-        """Record that ``rows`` rows of a lane with ``of`` rows ran before a row broke it."""
-        carried = LANE_ROWS_EXPECTED * rows / of
-        self._lane_yield = LANE_FADE * self._lane_yield + (1 - LANE_FADE) * carried
+        kept: float = BREAKS_FADE if lane_rows else BREAKS_FADE ** (tried / FULL_ROWS)
+        self._rows_tried = self._rows_tried * kept + (tried * FULL_ROWS / lane_rows if lane_rows else tried)
+        self._breaks = self._breaks * kept + rows
 
     def block(self, until: float, *, throttled: bool = False) -> None:
         """Send nothing before ``until``. A shorter wait never replaces a longer one.

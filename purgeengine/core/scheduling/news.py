@@ -47,6 +47,8 @@ class MailboxNews(NamedTuple):
     """The rows among them that were not tried, because their lane broke."""
     good: int = 0
     """Rows that were purged or found gone."""
+    done: int = 0
+    """The rows among them that were purged. Any other row breaks a lane."""
     known: int = 0
     """Rows that were refused for a reason that is known to be about the row."""
     unknown: tuple[Reply, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from math import inf
 
@@ -12,7 +13,6 @@ from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Attempt, FirstAttempts
 from purgeengine.core.scheduling.flights import neighbours
 from purgeengine.core.scheduling.mailbox import Mailbox
-from purgeengine.core.scheduling.mailbox_limits import LANE_ROWS_WORTH
 from purgeengine.run_limits import Limits
 
 
@@ -148,7 +148,7 @@ def test_how_many_rows_may_share_a_batch() -> None:
     assert mailbox.sendable(5.0, 20) == 3
     mailbox.landed(1, 0.0, lane=False)
     for _ in range(2):
-        mailbox.was_refused(some_went_through=True, concurrency=True)
+        mailbox.was_refused(good=0, concurrency=True)
     assert mailbox.sendable(5.0, 20) == 3  # its limit is three now, and no slot is taken
     mailbox.window.sent(9)
     assert mailbox.sendable(5.0, 20) == 2
@@ -208,14 +208,12 @@ def test_the_window_bounds_lanes_of_rows_sent_before_too() -> None:
 
 
 def test_lanes_pay_until_they_break_early_for_a_while() -> None:
-    """Six lanes that break at their first row end the use of lanes, and a few that run to their end bring it back."""
+    """Six lanes that break at their first row end the use of lanes, and a full one that runs to its end brings it back."""
     mailbox = a_mailbox()
     paid = []
-    for carried in (*[1] * 7, *[20] * 2):
-        mailbox.lane_carried(carried, 20)
+    for tried, broken in (*[(1, 1)] * 7, (20, 0), (20, 0)):
+        mailbox.broke(broken, tried, lane_rows=20)
         paid.append(mailbox.lanes_pay)
-    # after n lanes of one row the average is 20 · 0.8ⁿ + (1 - 0.8ⁿ); lanes need six
-    assert LANE_ROWS_WORTH == 6
     assert paid == [*[True] * 5, *[False] * 2, *[True] * 2]
 
 
@@ -223,11 +221,30 @@ def test_a_short_lane_is_judged_by_its_share() -> None:
     """Two rows of four count like ten of twenty, and lanes that run to their end pay, however short they are."""
     mailbox = a_mailbox()
     for _ in range(50):
-        mailbox.lane_carried(2, 4)
+        mailbox.broke(1, 2, lane_rows=4)
     assert mailbox.lanes_pay
     for _ in range(50):
-        mailbox.lane_carried(1, 4)
+        mailbox.broke(1, 1, lane_rows=4)
     assert not mailbox.lanes_pay
+
+
+@pytest.mark.parametrize("size", [1, 4, 20])
+def test_rows_of_batches_tell_whether_lanes_would_pay(size: int) -> None:
+    """Where lanes were given up, batches bring them back once fewer than one row of six would break one, and end them beyond."""
+    mailbox, rng = a_mailbox(), random.Random(14)
+    for _ in range(20):
+        mailbox.broke(1, 1, lane_rows=20)
+    assert not mailbox.lanes_pay
+
+    def share_paid(breaks_p: float) -> float:
+        paid = 0
+        for _ in range(4_000 // size):
+            mailbox.broke(sum(rng.random() < breaks_p for _ in range(size)), size)
+            paid += mailbox.lanes_pay
+        return paid * size / 4_000
+
+    assert share_paid(0.06) > 0.9
+    assert share_paid(0.4) < 0.1
 
 
 # ----------------------------------------------------------------------------------------------------------------- waits

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from math import inf
 
+import pytest
+
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.model import Attempt, Reply
 from purgeengine.core.scheduling.mailbox import Mailbox
-from purgeengine.core.scheduling.mailbox_limits import GOOD_REPLIES_TO_RAISE
+from purgeengine.core.scheduling.mailbox_limits import GOOD_FOR_A_REFUSAL, GOOD_REPLIES_TO_RAISE
 from purgeengine.run_limits import Limits
 from tests.support.fixtures import a_scheduler, answer, batches
 
@@ -17,33 +19,54 @@ def a_mailbox(rows: int = 100, requests: int = 10_000) -> Mailbox:
     return Mailbox(7, 0, rows, Window(requests, 600.0), LostCallCooldown(Limits()), limit_max=4)
 
 
-def test_two_crowded_answers_in_a_row_lower_the_limit_by_one_each_time() -> None:
-    """Two answers one after the other with concurrency refusals lower a mailbox's limit by one, down to one."""
+def refused(mailbox: Mailbox, good: int = 0, *, concurrency: bool = True) -> int:
+    """Record an answer with a refusal. Return the limit."""
+    mailbox.was_refused(good=good, concurrency=concurrency)
+    return mailbox.limit
+
+
+def test_two_crowded_answers_without_a_good_reply_lower_the_limit() -> None:
+    """It falls by one each time, down to one."""
     mailbox = a_mailbox()
-    limits = []
-    for _ in range(10):
-        mailbox.was_refused(some_went_through=True, concurrency=True)
-        limits.append(mailbox.limit)
-    assert limits == [4, 3, 3, 2, 2, 1, 1, 1, 1, 1]
+    assert [refused(mailbox) for _ in range(10)] == [4, 3, 3, 2, 2, 1, 1, 1, 1, 1]
 
 
-def test_a_refusal_for_another_reason_ends_the_row_of_crowded_answers() -> None:
-    """A refusal for another reason interrupts a series of concurrency refusals."""
+def test_a_refusal_for_another_reason_does_not_lower_the_limit() -> None:
+    """It says nothing about others who use the mailbox."""
     mailbox = a_mailbox()
-    for concurrency in (True, False, True):
-        mailbox.was_refused(some_went_through=True, concurrency=concurrency)
-    assert mailbox.limit == 4
-    mailbox.was_refused(some_went_through=True, concurrency=True)
-    assert mailbox.limit == 3
+    assert [refused(mailbox, concurrency=concurrency) for concurrency in (True, False, False, True)] == [4, 4, 4, 3]
 
 
-def test_a_good_answer_ends_the_row_of_crowded_ones() -> None:
-    """A good answer interrupts a series of concurrency refusals."""
+def test_one_refused_row_of_five_lowers_the_limit() -> None:
+    """Another program with one request at a time takes the fifth place: each answer has four good rows and a refused one."""
     mailbox = a_mailbox()
-    mailbox.was_refused(some_went_through=True, concurrency=True)
-    mailbox.went_well(1)
-    mailbox.was_refused(some_went_through=True, concurrency=True)
-    assert mailbox.limit == 4
+    assert [refused(mailbox, good=4) for _ in range(4)] == [4, 3, 3, 2]
+
+
+@pytest.mark.parametrize("good", [10, 17])
+def test_one_refused_row_of_eleven_or_more_is_chance(good: int) -> None:
+    """A lane runs until its first refused row. Chance refuses one of thirty rows, and the limit stays."""
+    mailbox = a_mailbox()
+    assert {refused(mailbox, good=good) for _ in range(1_000)} == {4}
+
+
+def test_a_lowered_limit_recovers_under_refusals_by_chance() -> None:
+    """It does not wait for forty good replies in a row, which hardly ever come if one row of thirty is refused."""
+    mailbox = a_mailbox()
+    for _ in range(4):
+        refused(mailbox)
+    assert mailbox.limit == 2
+    assert [refused(mailbox, good=29) for _ in range(6)] == [2, 2, 3, 3, 3, 4]
+
+
+def test_a_lowered_limit_stays_where_one_row_of_five_is_refused() -> None:
+    """Good replies between the refusals do not raise it."""
+    mailbox = a_mailbox()
+    for _ in range(4):
+        refused(mailbox)
+    for _ in range(100):
+        refused(mailbox, good=4, concurrency=False)
+    assert mailbox.limit == 2
 
 
 def test_refusals_are_counted_until_something_goes_through() -> None:
@@ -51,22 +74,22 @@ def test_refusals_are_counted_until_something_goes_through() -> None:
     mailbox = a_mailbox()
     counts = []
     for went_through in (False, False, True, False):
-        mailbox.was_refused(some_went_through=went_through, concurrency=False)
+        mailbox.was_refused(good=int(went_through), concurrency=False)
         counts.append(mailbox.refusals)
     assert counts == [1, 2, 0, 1]
     mailbox.went_well(1)
     assert mailbox.refusals == 0
 
 
-def test_a_lowered_limit_recovers_after_forty_good_replies_in_a_row() -> None:
-    """A lowered limit rises by one after forty good replies in a row, up to its first value; a refusal resets the count."""
+def test_a_lowered_limit_recovers_after_forty_good_replies() -> None:
+    """A lowered limit rises by one after forty good replies, up to its first value. A refusal outweighs ten of them."""
     mailbox = a_mailbox()
     for _ in range(4):
-        mailbox.was_refused(some_went_through=True, concurrency=True)
+        refused(mailbox)
     assert mailbox.limit == 2
     mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
-    mailbox.was_refused(some_went_through=True, concurrency=False)
-    mailbox.went_well(GOOD_REPLIES_TO_RAISE - 1)
+    refused(mailbox, concurrency=False)
+    mailbox.went_well(GOOD_FOR_A_REFUSAL)
     assert mailbox.limit == 2
     mailbox.went_well(1)
     assert mailbox.limit == 3

@@ -136,7 +136,7 @@ class MailboxOnAService(RuleBasedStateMachine):
 
     @rule(concurrency=st.booleans())
     def others_use_the_mailbox(self, concurrency: bool) -> None:
-        self.mailbox.was_refused(some_went_through=True, concurrency=concurrency)
+        self.mailbox.was_refused(good=0, concurrency=concurrency)
 
     @rule(replies=st.integers(1, 60))
     def it_goes_well(self, replies: int) -> None:

@@ -83,7 +83,7 @@ def test_where_no_lane_may_run_a_critical_mailbox_shares_a_full_batch_with_its_l
         queue, mailboxes = queue_of(300, 290, 280, 270, 260, 250)
         if lanes_allowed:
             for _ in range(20):
-                mailboxes[0].lane_carried(0, 20)
+                mailboxes[0].broke(1, 1, lane_rows=20)
         chosen = choose(queue, 0.0, 20, 4, 4, Told(200, size=0, lanes_allowed=lanes_allowed), 0, spread=False)
         assert (chosen.rows, chosen.urgent, chosen.lane) == (20, True, None)
 
