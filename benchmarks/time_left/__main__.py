@@ -27,29 +27,29 @@ from pathlib import Path
 import structlog
 
 from benchmarks.time_left import wall_clock
-from benchmarks.time_left.figures import AIM_ERROR, HEAD, PARTS, Figures, Sample, samples_of
+from benchmarks.time_left.figures import AIM_ERROR, HEAD, Figures, Sample, samples_of
 from benchmarks.time_left.shapes import KEPT_BACK, SHAPES
-from benchmarks.time_left.watched import watch
+from benchmarks.time_left.watched import PARTS, watch
 from purgeengine.core.forecast.latency import DISPATCHES, Dispatch
 
 SEEDS = 3
 
 
-def play(case: tuple[str, Dispatch, int]) -> list[Sample]:
+def play(case: tuple[str, Dispatch, int, int]) -> list[Sample]:
     """Play one job once."""
-    job, dispatch, seed = case
+    job, dispatch, seed, plays = case
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     shape = {**SHAPES, **KEPT_BACK}[job]
-    looks, ended_s = watch(shape, dispatch, seed)
+    looks, ended_s = watch(shape, dispatch, seed, plays)
     return samples_of(job, dispatch, seed, looks, ended_s, sum(shape.rows_by_mailbox))
 
 
-def simulated(jobs: list[str], seeds: range) -> Iterator[list[Sample]]:
+def simulated(jobs: list[str], seeds: range, plays: int) -> Iterator[list[Sample]]:
     """Play all jobs. Yield the samples of one job and dispatch after the other."""
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for job in jobs:
             for dispatch in DISPATCHES:
-                found = list(pool.map(play, [(job, dispatch, seed) for seed in seeds]))
+                found = list(pool.map(play, [(job, dispatch, seed, plays) for seed in seeds]))
                 yield [sample for samples in found for sample in samples]
 
 
@@ -63,19 +63,23 @@ def main() -> None:
     parser.add_argument(
         "--job", action="append", choices=[*SHAPES, *KEPT_BACK], help="only this job; may be given again"
     )
+    parser.add_argument("--plays", type=int, default=0, help="plays of the rest at each part of the rows")
     parser.add_argument("--json", type=Path, help="the figures as a file")
     arguments = parser.parse_args()
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     jobs = arguments.job or list(KEPT_BACK if arguments.kept_back else SHAPES)
     everything: list[Sample] = []
     print(HEAD)
-    for samples in wall_clock.runs(seeds) if arguments.wall_clock else simulated(jobs, seeds):
+    for samples in wall_clock.runs(seeds) if arguments.wall_clock else simulated(jobs, seeds, arguments.plays):
         everything += samples
         median_s = sorted(sample.run_s for sample in samples)[len(samples) // 2]
         print(Figures.of(samples).line(f"{samples[0].job} ({samples[0].dispatch}), {median_s:.0f} s"))
         sys.stdout.flush()
     total = Figures.of(everything)
     print(total.line("all"))
+    if arguments.plays:
+        print(Figures.of(filter(None, (sample.foreseen for sample in everything))).line("median of the plays"))
+        print(Figures.of(filter(None, (sample.without_chance for sample in everything))).line("against that median"))
     reached = all(error is not None and error <= AIM_ERROR for error in total.errors)
     told = ", ".join(f"{part:.0%}" for part in PARTS)
     print(f"Median error at {told} of the rows: {'within' if reached else 'NOT within'} {AIM_ERROR:.0%}.")
