@@ -12,11 +12,23 @@ from math import inf
 class BusyTotals:
     """What all mailboxes together were busy. It is kept up to date change by change, so that nobody has to ask each mailbox."""
 
-    __slots__ = ("_held_at", "_paused", "_paused_s", "_paused_since", "holds", "pauses_squared", "waits")
+    __slots__ = (
+        "_held_at",
+        "_paused",
+        "_paused_s",
+        "_paused_since",
+        "asked_s",
+        "asked_squared",
+        "holds",
+        "pauses_squared",
+        "waits",
+    )
 
     def __init__(self) -> None:
         self.waits = 0
         """How often Graph made mailboxes wait."""
+        self.asked_s = self.asked_squared = 0.0
+        """Seconds of these waits, known as soon as Graph asked for them, and the sum of their squares."""
         self.holds = 0
         """How often lost calls left a mailbox no slot. Several mailboxes of one call count once."""
         self.pauses_squared = 0.0
@@ -26,6 +38,12 @@ class BusyTotals:
         self._paused_since = 0.0
         """The mailboxes that pause now, and the sum of the instants at which these pauses began."""
         self._held_at = -inf
+
+    def told_to_wait(self, for_s: float, instead_of_s: float, *, new: bool) -> None:
+        """Record a wait that Graph asked for, or that a wait lasts ``for_s`` seconds from now on and not ``instead_of_s``."""
+        self.waits += new
+        self.asked_s += for_s - instead_of_s
+        self.asked_squared += for_s * for_s - instead_of_s * instead_of_s
 
     def paused_s(self, now: float) -> float:
         """Return the seconds of all pauses until ``now``."""
@@ -86,10 +104,10 @@ class BusyTime:
         """Record that Graph made the mailbox wait from ``now`` until ``until``."""
         if until <= self._waits_until:
             return
-        if now >= self._waits_until:
-            self.waits += 1
-            if self.totals is not None:
-                self.totals.waits += 1
+        new = now >= self._waits_until
+        self.waits += new
+        if self.totals is not None:
+            self.totals.told_to_wait(until - now, 0.0 if new else self._waits_until - now, new=new)
         self._waits_until = until
 
     def busy_s(self, now: float) -> float:

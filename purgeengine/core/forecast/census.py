@@ -56,9 +56,16 @@ class Census:
     def past(self, now: float) -> PastRows:
         """Return what became of the rows of all mailboxes so far."""
         totals = self.totals
-        settled = self._opened - self._left
-        paused_s = totals.paused_s(now)
-        return PastRows(settled, self._returned, paused_s, totals.pauses_squared, totals.waits, totals.holds)
+        return PastRows(
+            settled=self._opened - self._left,
+            returned=self._returned,
+            paused_s=totals.paused_s(now),
+            pauses_squared=totals.pauses_squared,
+            waits=totals.waits,
+            asked_s=totals.asked_s,
+            asked_squared=totals.asked_squared,
+            holds=totals.holds,
+        )
 
     def largest(self) -> Iterator[tuple[OpenRows, int]]:
         """Yield at most `LARGEST_MAX` of the mailboxes with most rows left that are not stuck, and what they have left."""

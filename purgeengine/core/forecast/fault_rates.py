@@ -36,6 +36,9 @@ class FaultRates:
     """Seconds of pauses for each row of a mailbox."""
     pause_s: float
     """Seconds of one pause. Long ones weigh more, because they decide."""
+    waits_row: float
+    wait_s: float
+    """How often Graph makes a mailbox wait, for each row, and for how many seconds. Long waits weigh more, and there are fewer."""
     holds_row: float
     """How many lost calls leave a mailbox no slot, for each row."""
 
@@ -49,15 +52,21 @@ class FaultRates:
         """Return the rates of late, or of the whole run for what happens seldom."""
         again = lately.returned / (SETTLED_BEFORE + lately.settled + lately.returned)
         waited = (WAITED_BEFORE_S + so_far.waited_s) / (WORKED_BEFORE_S + so_far.worked_s)
+        paused_row_s = max(0.0, lately.paused_s) / (SETTLED_BEFORE + lately.settled)
+        # A pause shows its length when it is over, and a wait that Graph asked for at once.
+        asked_row_s = all_rows.asked_s / (SETTLED_BEFORE + all_rows.settled)
+        asked_each_s = all_rows.asked_squared / all_rows.asked_s if all_rows.asked_s > 0.0 else 0.0
         return cls(
             again_share=min(1.0 - 1.0 / SENDS_OF_A_ROW_MAX, again),
             lost_share=lately.lost / (CALLS_BEFORE + lately.answered + lately.lost),
             lost_after_s=lately.lost_after_s / lately.lost if lately.lost else 0.0,
             works_share=1.0 - min(WAITED_SHARE_MAX, waited),
-            pause_row_s=max(0.0, lately.paused_s) / (SETTLED_BEFORE + lately.settled),
+            pause_row_s=max(paused_row_s, asked_row_s),
             # A pause that began before the last part of the run counts there with few seconds and its whole square, so that
             # the whole run sets a bound.
-            pause_s=min(_pause_s(lately), _pause_s(so_far)),
+            pause_s=max(asked_each_s, min(_pause_s(lately), _pause_s(so_far))),
+            waits_row=asked_row_s / asked_each_s if asked_each_s > 0.0 else 0.0,
+            wait_s=asked_each_s,
             holds_row=all_rows.holds / (SETTLED_BEFORE + all_rows.settled),
         )
 

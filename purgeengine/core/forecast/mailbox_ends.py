@@ -24,6 +24,9 @@ LARGE_SHARE = 0.5
 """Mailboxes with this share of the rows that the largest has left travel as it does."""
 ROWS_TO_TRUST = 60.0
 """Settled rows of large mailboxes after which their pace counts as much as that of the model."""
+PACED_FROM = 4.0
+"""Slots of large mailboxes, as times the connections, from which these cannot all be used. Where the service runs a batch all at
+once, the schedule then lets mailboxes travel no faster than they must, and what they needed says little."""
 ROWS_OF_LARGE = 300.0
 """Settled rows of large mailboxes after which their pauses count as much as those of all mailboxes."""
 OWN_ROWS_TO_TRUST = 300.0
@@ -35,7 +38,7 @@ ROWS_OF_PAUSES = 2_000.0
 """The same for its pauses. They are few and long, so that nearly all of the difference is chance."""
 ROWS_TO_COUNT = 10.0
 """Settled rows of a mailbox after which half of its time counts. Before, one lost call looks like a slow mailbox."""
-CHANCE_OF_WAITS = 1e-4
+CHANCE_OF_WAITS = 2e-3
 """A mailbox has a cause of its own if others would be made to wait so often with this probability. There may be thousands."""
 WAITS_BEFORE, ROWS_BEFORE = 1.0, 50.0
 """Waits, and settled rows of other mailboxes, that are assumed before the run."""
@@ -144,17 +147,18 @@ class MailboxEnds:
 
         They travel in lanes for much of the run, so that a lost call leaves them slots. They pause less than others.
         """
-        now = self._now
+        now, large = self._now, 0
         done = flown_s = paused_s = 0.0
         least = LARGE_SHARE * max([left for _, left in largest], default=0)
         for mailbox, left in largest:
             if mailbox.rows > SMALL_ROWS and left >= least and mailbox.number not in self._own_cause:
+                large += 1
                 done += _done(mailbox)
                 paused_s += mailbox.busy.paused_s(now)
                 flown_s += mailbox.busy.busy_s(now) - mailbox.busy.paused_s(now)
         pause_row_s = (ROWS_OF_LARGE * self._rates.pause_row_s + paused_s) / (ROWS_OF_LARGE + done)
         model_row_s = self._model_row_s(small=False) + self._held_row_s()
-        if self._situation.kinds.dispatch == "all":
+        if large * self._slots > PACED_FROM * self._situation.connections and self._situation.kinds.dispatch == "all":
             return model_row_s, pause_row_s
         return max(model_row_s, (ROWS_TO_TRUST * model_row_s + flown_s) / (ROWS_TO_TRUST + done)), pause_row_s
 

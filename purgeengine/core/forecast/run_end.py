@@ -34,7 +34,7 @@ AGAIN_S = 0.6
 """Seconds before a row is sent again after a fault, as a rule."""
 LAST_SHARE = 0.7
 """Mailboxes that need this share of the time of the last one have stragglers when it ends."""
-HOLDING_SHARE = 0.4
+HOLDING_SHARE = 0.3
 """The share of lost calls of the last seconds that leave a mailbox no slot. Most rows travel in lanes or in mixed batches then,
 which hold one slot of a mailbox."""
 LEAST_CERTAIN = 0.5
@@ -104,10 +104,9 @@ class RunEnd:
         rates, call_s = self._rates, self.call_s
         bulk_s = self._bulk_s()
         calls = self.rows / self._rows_per_call
-        holds = Delays(
-            HOLDING_SHARE * min(calls * rates.lost_share, self.rows * rates.holds_row), self._situation.cooldown_s
-        )
-        ends = [self._begins_s + bulk_s + self._tail_s(chance, self.rows, calls, bulk_s, (holds,))]
+        holds = HOLDING_SHARE * min(calls * rates.lost_share, self.rows * rates.holds_row)
+        delays = Delays(holds, self._situation.cooldown_s), Delays(self.rows * rates.waits_row, rates.wait_s)
+        ends = [self._begins_s + bulk_s + self._tail_s(chance, self.rows, calls, bulk_s, delays)]
         if self._mailboxes.ends:
             mailboxes = self._mailboxes.ends
             last_s = unlucky_s(chance, [(end.needs_s, end.pauses, end.mailboxes) for end in mailboxes], rates.pause_s)

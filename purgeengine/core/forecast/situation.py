@@ -50,6 +50,9 @@ class PastRows(NamedTuple):
     """Seconds in which mailboxes were busy and had nothing in flight, and the sum of the squares of these pauses."""
     waits: int = 0
     """How often Graph made mailboxes wait."""
+    asked_s: float = 0.0
+    asked_squared: float = 0.0
+    """Seconds of these waits, of which some may lie ahead, and the sum of their squares."""
     holds: int = 0
     """How often lost calls left a mailbox no slot."""
 
