@@ -29,7 +29,7 @@ import structlog
 
 from benchmarks.time_left import wall_clock
 from benchmarks.time_left.figures import AIM_ERROR, HEAD, Figures, Sample, samples_of
-from benchmarks.time_left.shapes import KEPT_BACK, SHAPES
+from benchmarks.time_left.shapes import KEPT_BACK, LONG, SHAPES
 from benchmarks.time_left.watched import PARTS, watch
 from purgeengine.core.forecast.latency import DISPATCHES, Dispatch
 
@@ -40,7 +40,7 @@ def play(case: tuple[str, Dispatch, int, int]) -> list[Sample]:
     """Play one job once."""
     job, dispatch, seed, plays = case
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    shape = {**SHAPES, **KEPT_BACK}[job]
+    shape = {**SHAPES, **KEPT_BACK, **LONG}[job]
     looks, ended_s = watch(shape, dispatch, seed, plays)
     return samples_of(job, dispatch, seed, looks, ended_s, sum(shape.rows_by_mailbox))
 
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1, help="the first seed")
     parser.add_argument("--kept-back", action="store_true", help="the jobs that the estimate was not developed with")
     parser.add_argument("--wall-clock", action="store_true", help="real runs instead of simulated ones")
-    names = [*SHAPES, *KEPT_BACK, *wall_clock.JOBS]
+    names = [*SHAPES, *KEPT_BACK, *LONG, *wall_clock.JOBS]
     parser.add_argument("--job", action="append", choices=names, help="only this job; may be given again")
     parser.add_argument("--plays", type=int, default=0, help="plays of the rest at each part of the rows")
     parser.add_argument("--json", type=Path, help="the figures as a file")
