@@ -53,7 +53,8 @@ def samples_of(job: str, dispatch: str, seed: int, looks: Sequence[Look], ended_
     """Return one sample for each part of the rows."""
     found = []
     for part in PARTS:
-        look = next((look for look in looks if look.settled >= part * rows and look.at_s < ended_s), None)
+        # When all rows have their outcome, nothing is left to tell: a run logs its last line then.
+        look = next((look for look in looks if part * rows <= look.settled < rows and look.at_s < ended_s), None)
         if look is not None:
             left_s = ended_s - look.at_s
             found.append(Sample(job, dispatch, seed, part, ended_s, left_s, look.shown.seconds, look.replays_s))
