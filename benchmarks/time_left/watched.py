@@ -13,6 +13,7 @@ from benchmarks.time_left.replays import Replay, replays
 from benchmarks.time_left.shapes import Shape
 from purgeengine.core.forecast.latency import Dispatch
 from purgeengine.core.forecast.time_left import TimeLeft
+from purgeengine.edges.ledger import Ledger
 from purgeengine.jobs.progress import RunProgress
 from purgeengine.run_limits import Limits
 from purgeengine.sim.tenant_settings import TenantSettings
@@ -102,6 +103,7 @@ class WatchedWorld(World):
         self.tenant._chance.rng = Random(f"replay {replay.number} of {self.scenario.seed}")
         self._others_rng = Random(f"replay {replay.number} of others {self.scenario.seed}")
         MortalLedger.write = _forgotten  # type: ignore[assignment]
+        Ledger.write = _not_written  # type: ignore[assignment]
 
     def _let_others_work(self) -> None:
         """Let the other program take and give back its slots for as long as the job runs."""
@@ -120,6 +122,10 @@ class WatchedWorld(World):
 
 def _seen(_: str) -> None:
     """Ask nothing of the ledger, which this process does not write."""
+
+
+def _not_written(*_: Any) -> None:
+    """Write nothing. A write may have begun before the fork."""
 
 
 async def _forgotten(*_: Any) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from purgeengine.core.forecast.census import LARGEST_MAX, rounded
+from purgeengine.core.forecast.census import LARGEST_MAX, WATCHED_MAX, rounded
 from purgeengine.core.forecast.situation import rows_left
 from purgeengine.core.model import Reply
+from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.run_limits import Limits
 from purgeengine.sim.graph.faults import Faults
@@ -79,3 +80,26 @@ def test_rows_that_a_closed_mailbox_gives_up_are_not_settled() -> None:
     scheduler.handle(answer(batch), now=2.0)
     census = scheduler.view.open_mailboxes.census
     assert (census.left, census.past(2.0).settled) == (0, 40)
+
+
+@pytest.mark.parametrize("mailboxes", [300, 3_000])
+def test_a_look_asks_no_more_mailboxes_the_more_are_open(mailboxes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hundreds or thousands of open mailboxes, of which many wait, a look asks only a bounded number of them."""
+    scheduler = a_scheduler(*[30] * mailboxes, connections=16, open_per_connection=1_000)
+    sent = batches(scheduler.handle(now=0.0))
+    refused = Reply(429, "TooManyRequests", retry_after_s=50.0)
+    for second in range(1, 20):
+        events = [answer(batch, Reply(204), rest=refused) for batch in sent]
+        sent = batches(scheduler.handle(*events, now=float(second)))
+    asked = 0
+    ready_at = Mailbox.ready_at
+
+    def counted(self: Mailbox, now: float, *, forget: bool = True) -> float:
+        nonlocal asked
+        asked += 1
+        assert not forget, "a look changes a mailbox"
+        return ready_at(self, now, forget=forget)
+
+    monkeypatch.setattr(Mailbox, "ready_at", counted)
+    assert scheduler.view.time_left(20.0).seconds is not None
+    assert 0 < asked <= LARGEST_MAX + 2 * WATCHED_MAX
