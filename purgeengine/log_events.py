@@ -23,7 +23,7 @@ RUN_PROGRESSED = "run.progressed"
 """The state of the run, logged every few seconds if nobody watches a display.
 
 It has the rows ``settled`` of ``rows``, the rate, and ``left_s``, the seconds that are probably left (null if
-``--until`` ends the run before).
+nobody can know it, or if ``--until`` ends the run before), and what it waits for.
 """
 RUN_BLOCKED = "run.blocked"
 """Graph asked the whole app to wait, or the service is down. Nothing is sent for ``for_s`` seconds."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
-from benchmarks.time_left.watched import Look
+from benchmarks.time_left.watched import PARTS, Look
 
-PARTS = (0.25, 0.5, 0.75, 0.9)
 AIM_ERROR = 0.15
 AIM_SHORT = 0.5
 """The share of the truth that no figure should fall below."""
@@ -26,11 +25,23 @@ class Sample:
     run_s: float
     true_s: float
     shown_s: float | None
+    replays_s: tuple[float, ...] = ()
+    """What plays of the rest took."""
 
     @property
     def error(self) -> float | None:
         """The difference from the truth as a share of it."""
         return None if self.shown_s is None else abs(self.shown_s - self.true_s) / self.true_s
+
+    @property
+    def foreseen(self) -> Sample | None:
+        """The same sample if the median of the plays had been shown. None without plays."""
+        return replace(self, shown_s=median(self.replays_s)) if self.replays_s else None
+
+    @property
+    def without_chance(self) -> Sample | None:
+        """The same sample if the median of the plays were the truth. None without plays."""
+        return replace(self, true_s=median(self.replays_s)) if self.replays_s else None
 
     @property
     def is_short(self) -> bool:
@@ -42,9 +53,11 @@ def samples_of(job: str, dispatch: str, seed: int, looks: Sequence[Look], ended_
     """Return one sample for each part of the rows."""
     found = []
     for part in PARTS:
-        look = next((look for look in looks if look.settled >= part * rows and look.at_s < ended_s), None)
+        # When all rows have their outcome, nothing is left to tell: a run logs its last line then.
+        look = next((look for look in looks if part * rows <= look.settled < rows and look.at_s < ended_s), None)
         if look is not None:
-            found.append(Sample(job, dispatch, seed, part, ended_s, ended_s - look.at_s, look.shown.seconds))
+            left_s = ended_s - look.at_s
+            found.append(Sample(job, dispatch, seed, part, ended_s, left_s, look.shown.seconds, look.replays_s))
     return found
 
 

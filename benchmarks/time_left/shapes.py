@@ -75,3 +75,9 @@ KEPT_BACK: dict[str, Shape] = {
     "long waits": Shape((60,) * 60, Faults(item_throttled_before=0.01, retry_after_s_max=40)),
 }
 """Jobs that the estimate was not developed with."""
+
+LONG: dict[str, Shape] = {
+    "900 x 200": Shape((200,) * 900, FEW),
+    "zipf 120,000": Shape(tuple(zipf(120_000, 600, 0.8)), FEW),
+}
+"""Jobs of ten minutes, as users have them. They are played only if they are named."""

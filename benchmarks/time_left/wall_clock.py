@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -19,14 +19,16 @@ from purgeengine.core.forecast.latency import DISPATCHES, Dispatch
 from purgeengine.core.forecast.time_left import TimeLeft
 
 RUN_S_MAX = 900.0
+JOBS = jobs(1)
+"""The jobs of `benchmarks.wall_clock`, of about a minute each."""
 
 
-def runs(seeds: range) -> Iterator[list[Sample]]:
-    """Run every job of `benchmarks.wall_clock`, with few faults. Yield the samples of each run."""
+def runs(seeds: range, names: Collection[str]) -> Iterator[list[Sample]]:
+    """Run the jobs with these names, with few faults. Yield the samples of each run."""
     with tempfile.TemporaryDirectory() as scratch:
         for seed in seeds:
-            for job, rows_by_mailbox in jobs(1).items():
-                for dispatch in DISPATCHES:
+            for job, rows_by_mailbox in JOBS.items():
+                for dispatch in DISPATCHES if job in names else ():
                     yield measure(job, rows_by_mailbox, dispatch, Path(scratch), seed)
 
 

@@ -86,8 +86,10 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     """Whether a run over one of the ledgers is going on."""
     left_s: float | None
     """The time that is probably left, in seconds. Null if it is not known."""
-    waiting_for: Literal["first_answers", "answers", "graph", "token", "mailboxes", "until"] | None
-    """What the run waits for, so that the time left cannot be told. Null if it can be, or if no run goes on."""
+    waiting_for: (
+        Literal["first_answers", "answers", "graph", "token", "mailboxes", "retry_after", "lost_calls", "until"] | None
+    )
+    """What the run waits for, if the time left cannot be told or if nothing is in flight. Null otherwise, or if no run goes on."""
     waiting_count: int | None
     """How many answers or mailboxes it waits for. Null if they are not counted."""
     waiting_s: float | None

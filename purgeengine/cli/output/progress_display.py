@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from dataclasses import replace
 from typing import Any, TextIO
 
 from purgeengine import log_events, logs
@@ -17,7 +18,7 @@ from purgeengine.cli.output.run_block import (
     stopping_words,
 )
 from purgeengine.cli.output.transient_line import clear_transient
-from purgeengine.core.forecast.time_left import in_words
+from purgeengine.core.forecast.time_left import Awaited, in_words
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.log_outputs import FILE_ONLY
@@ -223,8 +224,12 @@ def waits_of(standing: RunProgress) -> list[str]:
 
 
 def left_words(standing: RunProgress) -> str:
-    """Return the time left in words, or what is waited for: the one place where a display says it."""
-    return in_words(standing.time_left)
+    """Return the time left in words, or what is waited for: the one place where a display says it.
+
+    A wait that Graph asked for stands in the line already, see `waits_of`.
+    """
+    left = standing.time_left
+    return in_words(replace(left, awaited=None) if left.awaited is Awaited.RETRY_AFTER else left)
 
 
 def stopping_of(standing: RunProgress) -> str | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from purgeengine.core.forecast.bound import bound_in
 from purgeengine.core.forecast.call_times import CallTimes
+from purgeengine.core.forecast.census import Census
 from purgeengine.core.forecast.outlook import outlook
 from purgeengine.core.forecast.pace import Pace, PaceMark
+from purgeengine.core.forecast.run_end import RunEnd
 from purgeengine.core.forecast.shapes import CallKinds, shape_menu
-from purgeengine.core.forecast.situation import OpenRows, PastRows, RunSituation, added, rows_left
+from purgeengine.core.forecast.situation import PastRows, RunSituation
 from purgeengine.core.forecast.time_left import NOTHING_LEFT, Awaited, TimeLeft
 from purgeengine.run_limits import Limits
 
@@ -71,12 +73,11 @@ class Eta:
         menu = shape_menu(self._all_calls, kinds, self._limits)
         return Closeness(bound_in(settled, self._limits, menu).least_s, self._all_calls.timed)
 
-    def time_left(self, mailboxes: Iterable[OpenRows], situation: RunSituation, now: float) -> TimeLeft:
+    def time_left(self, census: Census, situation: RunSituation, now: float) -> TimeLeft:
         """Return the time left at ``now``. Hours in which nothing may be sent are not included."""
-        open_rows = [(mailbox, left) for mailbox in mailboxes if (left := rows_left(mailbox))]
-        if not open_rows and not situation.unread:
+        if not census.left and not situation.unread:
             return NOTHING_LEFT
-        all_rows = added(situation.past, open_rows, now)
+        all_rows = census.past(now)
         here = self._mark(situation, all_rows, now)
         unknown = _unknown(situation, now)
         if unknown is not None:
@@ -84,7 +85,8 @@ class Eta:
                 self.pace.begin_anew(here)
             return unknown
         menu = shape_menu(self._recent, situation.kinds, self._limits)
-        return outlook(self._limits, menu, open_rows, situation, all_rows, self.pace.lately(here), here, now)
+        end = RunEnd(self._limits, menu, census, situation, all_rows, self.pace.lately(here), here, now)
+        return outlook(end, census, situation, menu.quickest.slot_s, now)
 
     def _mark(self, situation: RunSituation, all_rows: PastRows, now: float) -> PaceMark:
         """Return how the run stands, for its pace."""

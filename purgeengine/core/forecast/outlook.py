@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 from math import inf
 
-from purgeengine.core.forecast.pace import PaceMark
+from purgeengine.core.forecast.census import WATCHED_MAX, Census
 from purgeengine.core.forecast.run_end import RunEnd
-from purgeengine.core.forecast.shapes import ShapeMenu
-from purgeengine.core.forecast.situation import OpenRows, PastRows, RunSituation
+from purgeengine.core.forecast.situation import OpenRows, RunSituation, rows_left
 from purgeengine.core.forecast.time_left import Awaited, TimeLeft
-from purgeengine.run_limits import Limits
 
 LONGER = 4.0
 """Times the least time of mailboxes that let nothing through from which the other mailboxes decide when the run ends. Such a
 mailbox may need much longer than the least time."""
 
 
-def outlook(
-    limits: Limits,
-    menu: ShapeMenu,
-    open_rows: Sequence[tuple[OpenRows, int]],
-    situation: RunSituation,
-    all_rows: PastRows,
-    lately: PaceMark,
-    so_far: PaceMark,
-    now: float,
-) -> TimeLeft:
-    """Return the time left at ``now`` (monotonic seconds). The parameters are those of `RunEnd`."""
-    stuck = [(mailbox, left) for mailbox, left in open_rows if mailbox.stuck]
-    others = [(mailbox, left) for mailbox, left in open_rows if not mailbox.stuck] if stuck else open_rows
-    end = RunEnd(limits, menu, others, situation, all_rows, lately, so_far, now)
-    left_s = end.seconds() if others or situation.unread else 0.0
-    awaited = end.held_up(left_s)
-    if stuck:
-        tried_s = _next_try_s([mailbox for mailbox, _ in stuck], situation, now)
-        least_s = tried_s + end.call_s + max(left for _, left in stuck) * menu.quickest.slot_s
+def outlook(end: RunEnd, census: Census, situation: RunSituation, quickest_row_s: float, now: float) -> TimeLeft:
+    """Return the time left at ``now`` (monotonic seconds). ``quickest_row_s``: the fewest seconds of a row of one mailbox."""
+    left_s = end.seconds()
+    awaited, count = end.held_up(left_s), 0
+    if census.stuck:
+        stuck = list(islice(census.stuck.values(), WATCHED_MAX))
+        most = max(rows_left(mailbox) for mailbox in stuck)
+        least_s = _next_try_s(stuck, situation, now) + end.call_s + most * quickest_row_s
         if left_s <= LONGER * least_s:
-            awaited += [mailbox for mailbox, _ in stuck]
+            awaited += stuck
+            count = len(census.stuck) - len(stuck)
     if awaited:
-        return TimeLeft(None, Awaited.MAILBOXES, len(awaited), _next_try_s(awaited, situation, now))
+        return TimeLeft(None, Awaited.MAILBOXES, len(awaited) + count, _next_try_s(awaited, situation, now))
     in_flight = situation.in_flight
-    if in_flight.slow and not situation.unread and all(not mailbox.remaining for mailbox, _ in open_rows):
+    if in_flight.slow and not situation.unread and census.left <= situation.in_flight.rows:
         return TimeLeft(None, Awaited.ANSWERS, in_flight.calls, max(0.0, in_flight.overdue_at - now))
-    return TimeLeft(left_s)
+    return _idle(left_s, census, situation, now) or TimeLeft(left_s)
 
 
-def _next_try_s(mailboxes: Sequence[OpenRows], situation: RunSituation, now: float) -> float:
+def _idle(left_s: float, census: Census, situation: RunSituation, now: float) -> TimeLeft | None:
+    """Return the time left with what is waited for, if nothing is in flight and nothing can be sent now; else None."""
+    if situation.in_flight.calls or situation.held:
+        return None
+    if situation.calls_again_at > now:
+        return TimeLeft(left_s, Awaited.RETRY_AFTER, for_s=situation.calls_again_at - now)
+    if situation.ready or not situation.waiting:
+        return None
+    held = sum(mailbox.slots_held(now) >= mailbox.limit for mailbox in situation.waiting)
+    awaited = Awaited.LOST_CALLS if held else Awaited.MAILBOXES
+    return TimeLeft(left_s, awaited, held or situation.waits, _next_try_s(situation.waiting, situation, now))
+
+
+def _next_try_s(mailboxes: Iterable[OpenRows], situation: RunSituation, now: float) -> float:
     """Return the seconds until the first of these mailboxes is tried again; 0 if one is being tried."""
     ready_at = [mailbox.ready_at(situation.handled_at, forget=False) for mailbox in mailboxes]
     return max(0.0, min(at if at < inf else now for at in ready_at) - now)

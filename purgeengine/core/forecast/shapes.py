@@ -36,8 +36,8 @@ class ShapeMenu(NamedTuple):
     """The shapes that a run may use."""
 
     hull: tuple[Shape, ...]
-    """The shapes that no mixture of others beats, from the quickest for a mailbox to the one with the fewest connection-seconds.
-    """
+    """The shapes worth using: no mixture of others costs fewer slot-seconds and no more connection-seconds. The first has the
+    fewest slot-seconds, the last the fewest connection-seconds."""
     item_s: float
     """Seconds for which a row on its own holds a slot of its mailbox. No shape needs fewer."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple, Protocol
@@ -15,6 +15,7 @@ from purgeengine.core.limits.window import Window
 class OpenRows(Protocol):
     """What the end of a run depends on in an open mailbox: its rows, its limits, its waits, and how it fared."""
 
+    number: int
     rows: int
     returned: int
 
@@ -25,6 +26,8 @@ class OpenRows(Protocol):
     @property
     def closing(self) -> object | None: ...  # noqa: D102
     @property
+    def blocked_until(self) -> float: ...  # noqa: D102
+    @property
     def limit(self) -> int: ...  # noqa: D102
     @property
     def window(self) -> Window: ...  # noqa: D102
@@ -33,6 +36,7 @@ class OpenRows(Protocol):
     @property
     def stuck(self) -> bool: ...  # noqa: D102
     def ready_at(self, now: float, *, forget: bool = True) -> float: ...  # noqa: D102
+    def slots_held(self, now: float) -> int: ...  # noqa: D102
 
 
 class PastRows(NamedTuple):
@@ -46,10 +50,11 @@ class PastRows(NamedTuple):
     """Seconds in which mailboxes were busy and had nothing in flight, and the sum of the squares of these pauses."""
     waits: int = 0
     """How often Graph made mailboxes wait."""
-
-    def plus(self, mailbox: OpenRows, settled: int, now: float) -> PastRows:
-        """Add a mailbox that has ``settled`` rows settled."""
-        return added(self, [(mailbox, mailbox.rows - settled)], now)
+    asked_s: float = 0.0
+    asked_squared: float = 0.0
+    """Seconds of these waits, of which some may lie ahead, and the sum of their squares."""
+    holds: int = 0
+    """How often lost calls left a mailbox no slot."""
 
 
 class CallCounts(NamedTuple):
@@ -72,6 +77,7 @@ class InFlight(NamedTuple):
     """The calls in flight."""
 
     calls: int = 0
+    rows: int = 0
     overdue_at: float = -inf
     """When the last of them is answered or given up."""
     slow: Sequence[SlowCall] = ()
@@ -88,11 +94,20 @@ class RunSituation:
     changes what is sent."""
     unread: int
     """Rows in mailboxes that are not open yet; those mailboxes are small."""
-    past: PastRows
     calls: CallCounts
     in_flight: InFlight
     kinds: CallKinds
     """The kinds of calls that the run may send."""
+    cooldown_s: float
+    """Seconds from the sending of a lost call in which it may hold slots of its mailboxes."""
+    lane_cooldown_s: float
+    """The same for a lost lane."""
+    waiting: Sequence[OpenRows]
+    """Some of the mailboxes that wait for an instant before they may send more."""
+    waits: int
+    """How many mailboxes wait for an instant."""
+    ready: bool
+    """True if some mailboxes may send now."""
     connections: int
     """Calls that may be in flight at once."""
     calls_again_at: float = -inf
@@ -108,20 +123,6 @@ class RunSituation:
     """True while it is not the time to send."""
     stopping: bool = False
     """True if nothing is sent any more."""
-
-
-def added(past: PastRows, open_rows: Iterable[tuple[OpenRows, int]], now: float) -> PastRows:
-    """Add what became of the rows of these mailboxes so far."""
-    settled, returned, paused_s, pauses_squared, waits = past
-    for mailbox, left in open_rows:
-        busy = mailbox.busy
-        pause_s = busy.paused_s(now)
-        settled += mailbox.rows - left
-        returned += mailbox.returned
-        paused_s += pause_s
-        pauses_squared += busy.pauses_squared
-        waits += busy.waits
-    return PastRows(settled, returned, paused_s, pauses_squared, waits)
 
 
 def rows_left(mailbox: OpenRows) -> int:

@@ -2,7 +2,8 @@
 
 Rows and calls of the last seconds may fail and be sent again, and answers may be slow. How many of them are still unfinished
 ``t`` seconds after the others follows a Poisson law with the mean ``n(t)``, so the run has ended by then with the probability
-``exp(-n(t))``. Three kinds of stragglers add up to ``n(t)``: rows that are sent again, calls that are lost, and slow answers.
+``exp(-n(t))``. Four kinds of stragglers add up to ``n(t)``: rows that are sent again, calls that are lost, slow answers, and
+mailboxes of which lost calls hold all slots.
 """
 
 from __future__ import annotations
@@ -41,20 +42,30 @@ class SlowAnswers(NamedTuple):
     excess_s: float
 
 
-def tail_s(chance: float, within_s: float, repeats: Sequence[RowRepeats], slow: SlowAnswers) -> float:
+class Delays(NamedTuple):
+    """Things that happen ``events`` times, and each delays its rows by ``delay_s`` seconds."""
+
+    events: float
+    delay_s: float
+
+
+def tail_s(
+    chance: float, within_s: float, repeats: Sequence[RowRepeats], slow: SlowAnswers, delays: Sequence[Delays] = ()
+) -> float:
     """Return by how many seconds the end comes later than the bulk of the work, with this ``chance`` to end sooner.
 
     The things that are left are spread evenly over the last ``within_s`` seconds of the bulk.
     """
     expected = -log(chance)
     repeats = [one for one in repeats if one.share > 0.0 and one.things > 0.0]
-    if _unfinished(0.0, within_s, repeats, slow) <= expected:
+    if _unfinished(0.0, within_s, repeats, slow, delays) <= expected:
         return 0.0
-    longest_s = max([ROUNDS_MAX * one.again_s for one in repeats], default=0.0) + 16.0 * slow.excess_s
+    longest_s = max([ROUNDS_MAX * one.again_s for one in repeats] + [one.delay_s for one in delays], default=0.0)
+    longest_s += 16.0 * slow.excess_s
     low, high = 0.0, longest_s
     for _ in range(STEPS):
         middle = (low + high) / 2
-        if _unfinished(middle, within_s, repeats, slow) > expected:
+        if _unfinished(middle, within_s, repeats, slow, delays) > expected:
             low = middle
         else:
             high = middle
@@ -76,7 +87,7 @@ def unlucky_s(chance: float, mailboxes: Sequence[tuple[float, float, int]], paus
     for _ in range(STEPS):
         middle = (low + high) / 2
         late = sum(
-            count * _more_than((middle - needs_s) / pauses_each_s, pauses) for needs_s, pauses, count in mailboxes
+            count * more_than((middle - needs_s) / pauses_each_s, pauses) for needs_s, pauses, count in mailboxes
         )
         if late > expected:
             low = middle
@@ -85,7 +96,7 @@ def unlucky_s(chance: float, mailboxes: Sequence[tuple[float, float, int]], paus
     return high
 
 
-def _more_than(events: float, mean: float) -> float:
+def more_than(events: float, mean: float) -> float:
     """Return the probability of more than so many events of a Poisson law, with a straight line between whole numbers."""
     if events < 0.0:
         return 1.0
@@ -101,9 +112,11 @@ def _more_than(events: float, mean: float) -> float:
     return max(0.0, 1.0 - found - (events - whole) * (following - found))
 
 
-def _unfinished(after_s: float, within_s: float, repeats: Sequence[RowRepeats], slow: SlowAnswers) -> float:
+def _unfinished(
+    after_s: float, within_s: float, repeats: Sequence[RowRepeats], slow: SlowAnswers, delays: Sequence[Delays]
+) -> float:
     """Return the expected number of things that end later than ``after_s`` seconds after the bulk."""
-    found = 0.0
+    found = sum(events / within_s * min(delay_s - after_s, within_s) for events, delay_s in delays if delay_s > after_s)
     if slow.excess_s > 0.0 and slow.calls > 0.0:
         ratio = within_s / slow.excess_s
         found += slow.calls * exp(-after_s / slow.excess_s) * (1.0 - exp(-ratio)) / ratio

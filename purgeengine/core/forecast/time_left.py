@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from purgeengine.core.command_words import UNTIL
-from purgeengine.words import counted, duration, number
+from purgeengine.words import counted, duration
 
 
 class Awaited(StrEnum):
@@ -25,23 +25,27 @@ class Awaited(StrEnum):
     MAILBOXES = "mailboxes"
     """Mailboxes decide the end that let nothing through, that wait for minutes, or that Graph makes wait again and again, much more
     than others. They are tried again."""
+    RETRY_AFTER = "retry_after"
+    """Graph asked the whole app to wait, and nothing is in flight. The time left is known as well."""
+    LOST_CALLS = "lost_calls"
+    """Nothing is in flight, and lost calls hold the slots of the mailboxes that are left. The time left is known as well."""
     UNTIL = "until"
     """The time that was set for the end of the run comes first."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """The time that a run will probably still take, or why it is not known."""
+    """The time that a run will probably still take, or why it is not known. If nothing is in flight, also what it waits for."""
 
     seconds: float | None
     """Seconds until the end. None if they cannot be known."""
     awaited: Awaited | None = None
-    """What is waited for. None if the seconds are known."""
+    """What is waited for. None if the run works and the seconds are known."""
     count: int = 0
     """How many answers or mailboxes are waited for; 0 for what is not counted."""
     for_s: float | None = None
-    """For answers: the most seconds until they are there or are given up. For Graph and mailboxes: the seconds until the next
-    try. None if that is not known."""
+    """For answers: the most seconds until they are there or are given up. For Graph, mailboxes and lost calls: the seconds until
+    the next try. For a wait that Graph asked for: the seconds until its end. None if that is not known."""
 
     def later(self, by_s: float) -> Self:
         """Return what is left of it ``by_s`` seconds later, if nothing else is learned meanwhile."""
@@ -77,8 +81,14 @@ NOTHING_LEFT = TimeLeft(0.0)
 
 def in_words(left: TimeLeft) -> str:
     """Return what people read about the time left: left about 3 min 20 s; waiting for 38 answers, 21 s at most."""
-    if left.seconds is not None:
-        return f"left about {duration(max(1.0, left.seconds))}"
+    parts = [] if left.seconds is None else [f"left about {duration(max(1.0, left.seconds))}"]
+    if left.awaited is not None:
+        parts.append(awaited_words(left))
+    return ", ".join(parts) or "time left not known"
+
+
+def awaited_words(left: TimeLeft) -> str:
+    """Return what people read about what a run waits for. Empty if it waits for nothing."""
     match left.awaited:
         case Awaited.UNTIL:
             return f"{UNTIL} comes before the end"
@@ -92,17 +102,12 @@ def in_words(left: TimeLeft) -> str:
             return "waiting for another token"
         case Awaited.MAILBOXES:
             return f"waiting for {counted(left.count, 'mailbox')} that Graph keeps waiting" + _next_try(left.for_s)
+        case Awaited.RETRY_AFTER:
+            return f"waiting {duration(max(1.0, left.for_s or 0.0))} as Graph asked"
+        case Awaited.LOST_CALLS:
+            return f"waiting for {counted(left.count, 'mailbox')} after lost calls" + _next_try(left.for_s)
         case _:
-            return "time left not known"
-
-
-def in_short(left: TimeLeft) -> str:
-    """Return it for a narrow place: 3 min 20 s; 38 answers, 21 s at most."""
-    if left.seconds is not None:
-        return duration(left.seconds)
-    if left.awaited is Awaited.ANSWERS:
-        return f"{number(left.count)} answers{_at_most(left.for_s)}"
-    return in_words(left)
+            return ""
 
 
 def _at_most(for_s: float | None) -> str:

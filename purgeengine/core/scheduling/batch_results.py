@@ -101,6 +101,10 @@ class BatchResults:
         """How the calls of the run ended so far. A call that never left does not count."""
         return CallCounts(self._calls_answered, self._calls_lost, self._lost_after_s)
 
+    def cooldown_s(self, *, lane: bool) -> float:
+        """Return the seconds from the sending of a lost batch, or lane, in which it may hold slots of its mailboxes."""
+        return self._cooldown.length_of_s(lane=lane)
+
     def answered(self, flight: Flight, answer: Answer, now: float, in_flight: int) -> list[Command]:
         """Take in Graph's answer to a batch. ``in_flight`` counts the other batches in flight."""
         if answer.replies is None:

@@ -148,7 +148,8 @@ class Flights:
                 if flight.sent_at + late_s > now:
                     break
                 slow.append(SlowCall(flight.size, max(now, flight.sent_at + wait_s)))
-        return InFlight(len(self._all), overdue_at, slow, self._timeouts[False].slowest_s)
+        rows = sum(flight.size for flight in self._all.values())
+        return InFlight(len(self._all), rows, overdue_at, slow, self._timeouts[False].slowest_s)
 
     def _wait_s(self, lane: bool) -> float:
         timeout = self._timeouts[lane]

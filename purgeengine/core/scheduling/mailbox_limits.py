@@ -159,6 +159,10 @@ class MailboxLimits(MailboxRows):
         """Return how many slots are neither taken by batches in flight nor held by lost ones. The number may be negative."""
         return self.limit - self.slots_taken - self.lost_slots.held(now)
 
+    def slots_held(self, now: float) -> int:
+        """Return how many slots lost calls hold. For who only looks: it changes nothing."""
+        return self.lost_slots.held(now, forget=False)
+
     @property
     def _unsent(self) -> int:
         """Rows that may be sent for the first time.

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
+from itertools import islice
 from math import inf
 
-from purgeengine.core.forecast.situation import PastRows
+from purgeengine.core.forecast.census import Census
 from purgeengine.core.scheduling.mailbox import Mailbox
 from purgeengine.core.scheduling.packing import ReadyQueue
 from purgeengine.run_limits import Limits
@@ -30,8 +31,8 @@ class OpenMailboxes:
         self._waiting: dict[int, float] = {}
         self._alone: deque[Mailbox] = deque()
         self._settled: Counter[int] = Counter()
-        self.past = PastRows()
-        """What became of the rows of the mailboxes that have left."""
+        self.census = Census()
+        """The rows left, for the forecast."""
         self._wanted = limits.open_per_connection * limits.connections
         self._open_max = limits.open_mailboxes_max
 
@@ -58,6 +59,15 @@ class OpenMailboxes:
         """Iterate over all open mailboxes."""
         return iter(self._open.values())
 
+    @property
+    def waits(self) -> int:
+        """How many mailboxes wait for an instant."""
+        return len(self._waiting)
+
+    def some_waiting(self, most: int) -> list[Mailbox]:
+        """Return at most so many of the mailboxes that wait for an instant."""
+        return [self._open[number] for number in islice(self._waiting, most)]
+
     def throttled(self, now: float) -> int:
         """Return how many mailboxes wait because Graph throttled them."""
         return sum(1 for number in self._waiting if self._open[number].throttled_until > now)
@@ -73,6 +83,7 @@ class OpenMailboxes:
         """Take in a mailbox that was opened."""
         assert mailbox.number not in self._open, f"mailbox {mailbox.number} was opened twice"
         self._open[mailbox.number] = mailbox
+        mailbox.busy.totals = self.census.totals
         self.place(mailbox, now)
 
     def place_all(self, mailboxes: Iterable[Mailbox], now: float) -> None:
@@ -85,6 +96,7 @@ class OpenMailboxes:
 
         It is ready if it may send now. It gets a timer if only time is missing. It leaves if none of its rows is left.
         """
+        self.census.counts(mailbox)
         if not mailbox.remaining:
             if mailbox.in_flight:  # its rows may still be sent again
                 return
@@ -100,12 +112,13 @@ class OpenMailboxes:
             self.ready.push(mailbox)
         else:  # never `inf` because of the window: requests in it have an end
             if not mailbox.slots_taken:
-                mailbox.busy.pauses(now)
+                mailbox.busy.pauses(now, held=bool(mailbox.lost_slots))
             self._wait(mailbox.number, at)
 
     def _leaves(self, mailbox: Mailbox, now: float) -> None:
         self._settled[mailbox.rows] += 1
-        self.past = self.past.plus(mailbox, mailbox.rows, now)
+        mailbox.busy.rests(now)
+        self.census.leaves(mailbox)
 
     def wake(self, now: float) -> None:
         """Place the mailboxes whose instant has come."""

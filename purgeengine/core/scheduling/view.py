@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from purgeengine.core.forecast.census import WATCHED_MAX
 from purgeengine.core.forecast.eta import Closeness, Eta
 from purgeengine.core.forecast.situation import RunSituation
 from purgeengine.core.forecast.time_left import TimeLeft
@@ -86,10 +87,14 @@ class View:
         situation = RunSituation(
             handled_at=self.now,
             unread=batching.unread,
-            past=self.open_mailboxes.past,
             calls=results.calls,
             in_flight=self.flights.awaited(self.eta.usual_s(batching.kinds), now),
             kinds=batching.kinds,
+            cooldown_s=results.cooldown_s(lane=False),
+            lane_cooldown_s=results.cooldown_s(lane=True),
+            waiting=self.open_mailboxes.some_waiting(WATCHED_MAX),
+            waits=self.open_mailboxes.waits,
+            ready=self.open_mailboxes.has_ready,
             connections=self.connections,
             calls_again_at=breaker.calls_again_at,
             waited_s=breaker.asked_s,
@@ -99,7 +104,7 @@ class View:
             held=self.held_until is not None,
             stopping=self.stopping,
         )
-        return self.eta.time_left(self.open_mailboxes, situation, now)
+        return self.eta.time_left(self.open_mailboxes.census, situation, now)
 
     def _is_failing(self, now: float) -> bool:
         """Return True while one call after another fails. A wait that Graph asked for is no outage."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from purgeengine.core.forecast.busy_time import BusyTime
+from purgeengine.core.forecast.busy_time import BusyTime, BusyTotals
 
 
 def test_a_mailbox_is_busy_until_it_could_send_and_is_not_chosen() -> None:
@@ -18,15 +18,29 @@ def test_a_mailbox_is_busy_until_it_could_send_and_is_not_chosen() -> None:
 
 def test_a_pause_is_busy_time_without_rows_in_flight() -> None:
     """Three seconds in flight, then a wait of four, in flight for one, and a wait that lasts for two so far."""
-    busy = BusyTime()
+    busy, totals = BusyTime(), BusyTotals()
+    busy.totals = totals
     busy.begins(0.0)
     busy.pauses(3.0)
     busy.pauses(5.0)
     busy.begins(7.0)
     busy.pauses(8.0)
-    assert (busy.busy_s(10.0), busy.paused_s(10.0)) == (10.0, 6.0)
+    assert (busy.busy_s(10.0), busy.paused_s(10.0), totals.paused_s(10.0)) == (10.0, 6.0, 6.0)
     busy.rests(12.0)
-    assert (busy.busy_s(50.0), busy.paused_s(50.0), busy.pauses_squared) == (12.0, 8.0, 4.0**2 + 4.0**2)
+    assert (busy.busy_s(50.0), busy.paused_s(50.0)) == (12.0, 8.0)
+    assert (totals.paused_s(50.0), totals.pauses_squared) == (8.0, 4.0**2 + 4.0**2)
+
+
+def test_mailboxes_of_one_lost_call_count_once() -> None:
+    """Two mailboxes that pause at once after a lost call count as one, a third one later as another. A wait does not count."""
+    totals = BusyTotals()
+    for at, held in ((3.0, True), (3.0, True), (4.0, False), (5.0, True)):
+        busy = BusyTime()
+        busy.totals = totals
+        busy.begins(0.0)
+        busy.pauses(at, held=held)
+    assert totals.holds == 2
+    assert totals.paused_s(10.0) == 7.0 + 7.0 + 6.0 + 5.0
 
 
 def test_a_mailbox_that_waits_before_its_first_row_is_not_busy() -> None:

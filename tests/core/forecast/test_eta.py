@@ -206,6 +206,55 @@ def test_a_call_that_is_late_is_waited_for_with_its_time_limit() -> None:
         assert scheduler.view.time_left(late) == expected
 
 
+def test_a_run_with_nothing_in_flight_says_that_graph_asked_for_the_wait() -> None:
+    """During a wait of 30 s for the whole app, the figure is told with the reason, and the line says it once."""
+    scheduler = full_batches(60)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (batch,) = batches(scheduler.handle(answer(batch), now=1.0))
+    scheduler.handle(refusal(batch, 429, wait=30.0), now=2.0)
+    told = scheduler.view.time_left(12.0)
+    assert (told.awaited, told.for_s) == (Awaited.RETRY_AFTER, 20.0)
+    assert told.seconds is not None
+    assert told.seconds > 20.0
+    line = figures(RunProgress(Tally(60, {}), scheduler, clock=Hand(2.0)))
+    assert line.count("as Graph asked") == 1
+
+
+def test_a_run_with_nothing_in_flight_says_that_it_waits_after_lost_calls() -> None:
+    """The only mailbox has no free slot after a lost call: the figure is told with the reason, and with the next try."""
+    scheduler = full_batches(60, quarantine_s=40.0)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    (batch,) = batches(scheduler.handle(answer(batch), now=1.0))
+    assert not batches(scheduler.handle(lost(batch), now=2.0))
+    told = scheduler.view.time_left(5.0)
+    assert (told.awaited, told.count) == (Awaited.LOST_CALLS, 1)
+    again_at = scheduler.wake_at()
+    assert again_at is not None
+    assert told.for_s == pytest.approx(again_at - 5.0)
+    assert told.seconds is not None
+    assert told.seconds > told.for_s
+    (batch,) = batches(scheduler.handle(now=again_at))
+    assert scheduler.view.time_left(again_at).awaited is None
+
+
+def test_slots_that_lost_calls_hold_do_not_stop_a_mailbox_whose_other_slots_work() -> None:
+    """One of four lanes is lost and holds its slot for 40 s; the other three carry 60 rows in a second each. It is no pause."""
+    scheduler = a_scheduler(2_000, lanes=True, connections=4, fanout=20, quarantine_s=40.0)
+    now, sent = 0.0, batches(scheduler.handle(now=0.0))
+    lanes = 0
+    for _ in range(12):
+        now += 1.0
+        lane = next((one for one in sent if one.lane), None) if lanes == 0 and now > 5.0 else None
+        lanes += lane is not None
+        events = [lost(one) if one is lane else answer(one) for one in sent]
+        sent = batches(scheduler.handle(*events, now=now))
+    assert lanes == 1
+    (mailbox,) = scheduler.view.open_mailboxes
+    assert mailbox.slots_held(now) == 1
+    left = mailbox.remaining + mailbox.rows_in_flight
+    assert left_s(scheduler) < 20.0 + 2.0 * left / 60.0
+
+
 def test_an_outage_has_no_known_end() -> None:
     """After five failed calls in a row the run waits for Graph, until the next try."""
     scheduler = full_batches(400)

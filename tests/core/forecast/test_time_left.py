@@ -22,6 +22,10 @@ SENTENCES = {
         None, Awaited.MAILBOXES, 1, 250.0
     ): "waiting for 1 mailbox that Graph keeps waiting, next try in 4 min 10 s",
     TimeLeft(None, Awaited.MAILBOXES, 2, 0.0): "waiting for 2 mailboxes that Graph keeps waiting",
+    TimeLeft(45.0, Awaited.RETRY_AFTER, for_s=30.0): "left about 45 s, waiting 30 s as Graph asked",
+    TimeLeft(
+        20.0, Awaited.LOST_CALLS, 3, 8.0
+    ): "left about 20 s, waiting for 3 mailboxes after lost calls, next try in 8 s",
     TimeLeft(None, Awaited.UNTIL): "--until comes before the end",
 }
 
