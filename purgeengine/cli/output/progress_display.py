@@ -21,7 +21,7 @@ from purgeengine.core.forecast.time_left import in_words
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.log_outputs import FILE_ONLY
-from purgeengine.words import counted, duration, limits_the_app, number, rate
+from purgeengine.words import clock_time, counted, duration, limits_the_app, number, rate
 
 REFRESH_S = 0.25
 """Seconds between two redraws of a terminal: short enough to look live, at a fraction of a per cent of a core."""
@@ -217,9 +217,14 @@ def waits_of(standing: RunProgress) -> list[str]:
     if view.blocked_for_s >= 1:
         why = "before Graph is tried again" if view.unanswered else "as Graph asked"
         parts.append(f"waiting {duration(view.blocked_for_s)} {why}")
-    if view.held_for_s is not None:
-        parts.append(f"waiting {duration(view.held_for_s)} for the time to send")
+    if (until_s := standing.held_until_s) is not None and view.held_for_s is not None:
+        parts.append(held_words(until_s, view.held_for_s))
     return parts
+
+
+def held_words(until_s: float, for_s: float) -> str:
+    """Return what people read of a run that may not send until ``until_s`` (seconds since 1970), in ``for_s`` seconds."""
+    return f"waiting for the hours of --window until {clock_time(until_s)}, in {duration(for_s)}"
 
 
 def left_words(standing: RunProgress) -> str:

@@ -49,6 +49,18 @@ LEAST_TOLD_S = 1.0
 """The summary shows no lower bound under this many seconds, because starting and ending take most of so short a run."""
 
 
+_GOING_ON = {
+    True: "a run is going on",
+    False: "no run is going on",
+    None: "whether a run is going on is not known, because the lock of the ledger cannot be tried",
+}
+
+
+def standing(*, complete: bool, running: bool | None) -> str:
+    """Return in words whether every row has its outcome and, if not, whether a run is going on (None if that is not known)."""
+    return "complete" if complete else f"not complete; {_GOING_ON[running]}"
+
+
 def meaning_of(outcome: Outcome, action: Action) -> str:
     """Return the meaning of an outcome in a ledger with this action."""
     return PURGED_BY[action] if outcome is Outcome.PURGED else MEANINGS[outcome]

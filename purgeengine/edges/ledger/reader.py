@@ -190,8 +190,22 @@ class LedgerReader:
             return app_limit(self._connection)
 
     def live(self, now_utc_ms: int | None = None) -> LiveFigures | None:
-        """Return what the run that is going on says about itself, at ``now_utc_ms`` or now. None if no run is going on."""
+        """Return what the run that is going on says about itself, at ``now_utc_ms`` or now.
+
+        None if no run is going on, or if it has not told anything in the last seconds.
+        """
+        if self.in_use is False:
+            return None  # a process that died has left its figures
         return read_live(self.folder, round(time.time() * 1000) if now_utc_ms is None else now_utc_ms)
+
+    @property
+    def running(self) -> bool | None:
+        """True if a run goes on over this ledger, False if none does. None if that cannot be known.
+
+        The lock tells it. Where the lock cannot be tried, young figures of a run do.
+        """
+        in_use = self.in_use
+        return in_use if in_use is not None else True if self.live() is not None else None
 
     def closed_mailboxes(self, most: int) -> tuple[int, list[ClosedMailbox]]:
         """Return the number of closed mailboxes, and the ``most`` of them with the most skipped rows."""

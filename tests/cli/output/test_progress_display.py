@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import pyte
@@ -20,6 +21,7 @@ from purgeengine.cli.output.progress_display import (
     facts_of,
     figures,
 )
+from purgeengine.core.messages import Held, Released
 from purgeengine.core.model import Outcome
 from purgeengine.engine.tally import Tally
 from purgeengine.jobs.progress import RunProgress, Silence
@@ -225,6 +227,20 @@ def test_trouble_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         (batch,) = batches(scheduler.handle(now=clock.at))
         scheduler.handle(lost(batch, sent=False), now=clock.at)
     assert facts_of(standing).mood.value == "red"
+
+
+def test_a_run_outside_its_hours_says_until_when_it_waits() -> None:
+    """The block, the plain line and the figures for other processes name the time at which the run goes on."""
+    scheduler, clock = a_scheduler(8), Hand()
+    batches(scheduler.handle(Held(5_400.0), now=0.0))
+    standing = RunProgress(Tally(8, {}), scheduler, clock=clock)
+    at = datetime.fromtimestamp(5_400.0)
+    words = f"waiting for the hours of --window until {at:%Y-%m-%d %H:%M}, in 1 h 30 min"
+    assert words in facts_of(standing).notes
+    assert words in figures(standing)
+    assert standing.live.held_until_ms == 5_400_000
+    scheduler.handle(Released(), now=10.0)
+    assert standing.live.held_until_ms is None
 
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
