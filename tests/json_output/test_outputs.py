@@ -106,7 +106,7 @@ ILL = {
     "a duration of nothing": (["simulate", "--duration-s", "0"], 2, "usage", "--duration-s"),
     "a file that is missing": (["plan", "{input}", "--config", "{folder}/none.toml"], 2, "usage", "none.toml"),
     "no credential": (["run", "{input}", "--ledger", "{new}", "--yes", "--auth", "device-code"], 3, "sign_in", ""),
-    "a Graph that cannot be reached": (["check", "{endpoint}", "--graph-url", "{nowhere}"], 4, "stopped", "127.0.0.1"),
+    "a Graph that cannot be reached": (["check", "{endpoint}", "--graph-url", "{nowhere}"], 4, "unreachable", "127.0.0.1"),
 }  # fmt: skip
 """Commands that cannot do what was asked, each with exit code, kind of error and a part of the message."""
 
