@@ -25,7 +25,7 @@ from purgeengine.words import counted, duration, limits_the_app, number, rate, t
 
 MEANINGS = {
     Outcome.PURGED: "permanently deleted",
-    Outcome.ABSENT: "not found when first asked: already gone, or its id has changed",
+    Outcome.ABSENT: "not found: already gone, or its id has changed",
     Outcome.REFUSED: "Graph said no for good",
     Outcome.EXHAUSTED: "still failing after every attempt",
     Outcome.INVALID: "never sent: the row is wrong",

@@ -29,7 +29,7 @@ TEMPLATES = "templates"
 PAGE = "page.html.j2"
 MEANINGS = {
     "purged": "confirmed by Graph, or gone after an attempt of ours without an answer",
-    "absent": "not found when first asked for: already gone, or its id has changed",
+    "absent": "not found: already gone, or its id has changed",
     "refused": "Graph said no for good",
     "exhausted": "still failing after every attempt",
     "skipped": "never sent: its mailbox was closed, or a filter left it out",
