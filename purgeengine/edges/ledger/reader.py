@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -33,7 +33,7 @@ from purgeengine.edges.ledger.views.work_over_time import (
     calls_over_time,
     work_of_largest,
 )
-from purgeengine.errors import LedgerError, LedgerMismatch
+from purgeengine.errors import LedgerError, LedgerMismatch, UsageProblem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,13 +44,14 @@ if TYPE_CHECKING:
 class LedgerReader:
     """Tells what became of the rows of a ledger. Close it, or use it as a context manager.
 
-    Every method raises `LedgerError` if the ledger cannot be read.
+    Every method raises `LedgerError` if the ledger cannot be read, and `UsageProblem` once it is closed.
     """
 
     def __init__(self, folder: Path) -> None:
         """Connect to a staged ledger. Only `open` calls this."""
         self.folder = folder
         """The ledger's folder."""
+        self._closed = False
         with self._readable():
             check(folder)
             self._connection = database.connect_to_read(folder)
@@ -86,6 +87,7 @@ class LedgerReader:
 
     def close(self) -> None:
         """Close the connection. Safe to call twice."""
+        self._closed = True
         self._connection.close()
 
     def counts(self) -> status.Counts:
@@ -239,5 +241,30 @@ class LedgerReader:
         with self._readable():
             yield from rows_of(self.folder, self._connection, self.about, only, on_progress, columns, scratch)
 
-    def _readable(self) -> AbstractContextManager[None]:
-        return reading_records(self.folder)
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        self._refuse_closed()
+        try:
+            with reading_records(self.folder):
+                yield
+        except LedgerError as error:
+            if self._closed and _was_abandoned(error):
+                return  # rows that nobody reads any more, after the ledger was closed
+            self._refuse_closed()  # the ledger is sound: the program closed it meanwhile
+            raise
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise UsageProblem(
+                f"The ledger in {self.folder} was read after this program had closed it. Open it again to read it."
+            )
+
+
+def _was_abandoned(error: BaseException) -> bool:
+    """Return whether the error came while Python ended a generator that nobody reads any more."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, GeneratorExit):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
