@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pty
 import select
 import sys
 from types import SimpleNamespace
@@ -14,8 +13,11 @@ import pytest
 from purgeengine.cli.terminal import drop_typed_ahead
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals of this kind")
 def test_keys_typed_ahead_at_a_terminal_are_dropped() -> None:
     """A line that was typed before is gone, and one that is typed afterwards is read."""
+    import pty
+
     master, slave = pty.openpty()
     try:
         with open(slave, encoding="utf-8") as keyboard:  # noqa: PTH123 - a descriptor
