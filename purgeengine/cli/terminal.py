@@ -25,8 +25,10 @@ def tell_aside(sentence: str) -> None:
     click.echo(fitted(sentence, sys.stderr), err=True)
 
 
-def ask(text: str, question: str) -> str | None:
+def ask(text: str, question: str, *, again: bool = False) -> str | None:
     """Show ``text``, ask the question, and return the line typed then. None if nobody can be asked.
+
+    ``again`` is true if the question has stood there before, so that keys typed since then may answer it.
 
     It uses the controlling terminal, even if standard input, output and error all go elsewhere. A process in the background cannot
     ask either, because reading from the terminal would stop it.
@@ -36,7 +38,8 @@ def ask(text: str, question: str) -> str | None:
         if terminal is None:
             return None
         keyboard, screen = terminal
-        drop_typed_ahead(keyboard)
+        if not again:
+            drop_typed_ahead(keyboard)
         screen.write(fitted(f"{text}\n{question}: ", screen))
         screen.flush()
         typed = keyboard.readline(LINE_LENGTH_MAX)
