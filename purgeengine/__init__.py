@@ -34,9 +34,11 @@ if TYPE_CHECKING:
     from purgeengine.core.policy.advice import Advice
     from purgeengine.edges.ledger.views.counts import Counts, Failure
     from purgeengine.errors import (
+        GraphUnreachable,
         InputError,
         LedgerError,
         LedgerMismatch,
+        LoginUnreachable,
         PurgeEngineError,
         RunStopped,
         TokenError,
@@ -56,11 +58,13 @@ __all__ = [
     "Advice",
     "Counts",
     "Failure",
+    "GraphUnreachable",
     "IdType",
     "InputError",
     "LedgerError",
     "LedgerMismatch",
     "Limits",
+    "LoginUnreachable",
     "OpenedLedger",
     "Outcome",
     "Progress",
@@ -89,9 +93,11 @@ _MODULES = {
     "core.policy.advice": ("Advice",),
     "edges.ledger.views.counts": ("Counts", "Failure"),
     "errors": (
+        "GraphUnreachable",
         "InputError",
         "LedgerError",
         "LedgerMismatch",
+        "LoginUnreachable",
         "PurgeEngineError",
         "RunStopped",
         "TokenError",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-ErrorKind = Literal["usage", "input", "ledger_mismatch", "sign_in", "stopped", "ledger", "failed"]
+ErrorKind = Literal["usage", "input", "ledger_mismatch", "sign_in", "unreachable", "stopped", "ledger", "failed"]
 """The names of the kinds of errors, as ``--json`` tells them."""
 
 
@@ -47,14 +47,32 @@ class TokenError(PurgeEngineError):
     """No token could be obtained, or Graph refused the token or the app. Correct the sign-in, then resume the ledger."""
 
     exit_code = 3
-    kind = "sign_in"
+    kind: ClassVar[ErrorKind] = "sign_in"
+
+
+class LoginUnreachable(TokenError):
+    """The login could not be reached, or did not answer properly: name, connection, proxy or certificate.
+
+    The credential is not the cause. Mend what the message names, then resume the ledger.
+    """
+
+    kind = "unreachable"
 
 
 class RunStopped(PurgeEngineError):
     """A threshold, the user or a lasting outage stopped the run. Give the same command or request again to resume it."""
 
     exit_code = 4
-    kind = "stopped"
+    kind: ClassVar[ErrorKind] = "stopped"
+
+
+class GraphUnreachable(RunStopped):
+    """Graph could not be reached, or did not answer properly: name, connection, proxy, certificate or an outage.
+
+    Mend what the message names, or wait. Then give the same command or request again to resume.
+    """
+
+    kind = "unreachable"
 
 
 class LedgerError(PurgeEngineError):

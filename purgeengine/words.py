@@ -53,6 +53,12 @@ def utc_text(at_s: float) -> str:
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def clock_time(at_s: float) -> str:
+    """Return a time (seconds since 1970) as the clock of this machine shows it: 22:00, or 2026-01-31 22:00 if it is not today."""
+    at, now = datetime.fromtimestamp(at_s), datetime.now()
+    return f"{at:%H:%M}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M}"
+
+
 def counted(count: int, noun: str) -> str:
     """Return a number with its noun: 1 row, 2 rows; mailbox becomes mailboxes."""
     plural = noun + ("es" if noun.endswith(("x", "s", "ch")) else "s")

@@ -42,7 +42,7 @@ class OpenedLedger:
 
     ``counts``, ``complete`` and ``failures`` are read from the disk each time, so they follow a run that is going on. From the
     first batch of `rows` until its last one, they show the moment that `rows` shows. Each may raise `LedgerError`, if the ledger
-    cannot be read.
+    cannot be read, and raises `UsageProblem` once the ledger was closed.
     """
 
     def __init__(self, reader: LedgerReader) -> None:

@@ -38,8 +38,8 @@ def confirm(found: PurgePreview) -> bool:
     """
     contacts = counted(found.preview.rows, "contact")
     text = text_of(found)
-    for _ in range(TRIES_MAX):
-        typed = ask(text, QUESTION)
+    for number_of_try in range(TRIES_MAX):
+        typed = ask(text, QUESTION, again=number_of_try > 0)
         if typed is None:
             raise UsageProblem(
                 f"This run {DELETES[found.deletion.action]} {contacts} and nobody can be asked, because there is no terminal. Add "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from purgeengine.cli.output.fitted_text import fitted
@@ -13,6 +13,8 @@ from purgeengine.cli.output.transient_line import clear_transient
 
 LINE_LENGTH_MAX = 100
 """Most characters read of an answer: more than any number of rows has."""
+KEYS_MAX = 10_000
+"""Most keys dropped that were typed ahead, on Windows: more than its console keeps."""
 
 
 def tell_aside(sentence: str) -> None:
@@ -23,8 +25,10 @@ def tell_aside(sentence: str) -> None:
     click.echo(fitted(sentence, sys.stderr), err=True)
 
 
-def ask(text: str, question: str) -> str | None:
-    """Show ``text``, ask the question, and return the line typed. None if nobody can be asked.
+def ask(text: str, question: str, *, again: bool = False) -> str | None:
+    """Show ``text``, ask the question, and return the line typed then. None if nobody can be asked.
+
+    ``again`` is true if the question has stood there before, so that keys typed since then may answer it.
 
     It uses the controlling terminal, even if standard input, output and error all go elsewhere. A process in the background cannot
     ask either, because reading from the terminal would stop it.
@@ -34,6 +38,8 @@ def ask(text: str, question: str) -> str | None:
         if terminal is None:
             return None
         keyboard, screen = terminal
+        if not again:
+            drop_typed_ahead(keyboard)
         screen.write(fitted(f"{text}\n{question}: ", screen))
         screen.flush()
         typed = keyboard.readline(LINE_LENGTH_MAX)
@@ -41,6 +47,27 @@ def ask(text: str, question: str) -> str | None:
             screen.write("\n")
             screen.flush()
         return typed.strip()
+
+
+def drop_typed_ahead(keyboard: TextIO) -> None:
+    """Drop the keys that were typed before the question stood there: they cannot have meant it.
+
+    What is no terminal keeps its data.
+    """
+    if not keyboard.isatty():
+        return
+    if sys.platform == "win32":
+        import msvcrt
+
+        for _ in range(KEYS_MAX):
+            if not msvcrt.kbhit():
+                return
+            msvcrt.getwch()
+        return
+    import termios
+
+    with suppress(termios.error, OSError):  # a terminal that has gone answers nothing either
+        termios.tcflush(keyboard.fileno(), termios.TCIFLUSH)
 
 
 def can_ask() -> bool:

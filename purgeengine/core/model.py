@@ -14,7 +14,7 @@ class Outcome(StrEnum):
     PURGED = "purged"
     """Graph answered 204; or the contact was gone after an attempt of ours whose answer was lost."""
     ABSENT = "absent"
-    """The contact was already gone when we first asked."""
+    """The contact was not found, and no earlier attempt can have deleted it: it was gone already, or its id has changed."""
     REFUSED = "refused"
     """Graph refused the row for good."""
     EXHAUSTED = "exhausted"

@@ -46,3 +46,15 @@ def unspellable(path: object) -> UsageProblem:
         f"The name {str(path)!a} cannot be spelt in this locale, whose encoding is {sys.getfilesystemencoding()}. Nothing was "
         "made. Use a name of ASCII letters, or set LC_ALL to a locale with UTF-8, such as C.UTF-8."
     )
+
+
+def refuse_missing_folder(out: Path) -> None:
+    """Raise `UsageProblem` if the folder in which a file is to appear does not exist."""
+    try:
+        there = out.parent.is_dir()
+    except (OSError, ValueError):
+        return  # writing tells what is wrong with it
+    if not there:
+        raise UsageProblem(
+            f"{out} cannot be written: there is no folder {out.parent}. Make it, or name another file. Nothing was written."
+        )

@@ -88,7 +88,14 @@ class RunProgress:
     @property
     def live(self) -> LiveFigures:
         """What other processes are told of the run."""
-        return LiveFigures(round(self._clock.utc() * 1000), self.rate, self.time_left)
+        held_until_ms = None if (at_s := self.held_until_s) is None else round(at_s * 1000)
+        return LiveFigures(round(self._clock.utc() * 1000), self.rate, self.time_left, held_until_ms)
+
+    @property
+    def held_until_s(self) -> float | None:
+        """When the run may send again, in seconds since 1970, if it waits for its hours. None if it may send."""
+        held_for_s = self.scheduler.view.held_for_s
+        return None if held_for_s is None else self._clock.utc() + held_for_s
 
     def _look(self, now: float) -> TimeLeft:
         found = self.scheduler.view.time_left(now)

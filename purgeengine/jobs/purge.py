@@ -27,7 +27,7 @@ from purgeengine.engine.event_loop import run_loop
 from purgeengine.engine.loop import Engine
 from purgeengine.engine.ports import Hours
 from purgeengine.engine.tally import Tally
-from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
+from purgeengine.errors import GraphUnreachable, PurgeEngineError, RunStopped, TokenError
 from purgeengine.jobs.callbacks import Stopping, never_stopping
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.progress import Display, RunProgress, shown
@@ -69,7 +69,7 @@ HALTS: dict[HaltReason, Callable[[str, Spelling], PurgeEngineError]] = {
         f"Graph refused every call as too fast ({said}), even after long waits, so the run was stopped. Another program may be "
         f"using up the app's limits. To resume, {spell(AGAIN)}."
     ),
-    HaltReason.OUTAGE: lambda said, spell: RunStopped(
+    HaltReason.OUTAGE: lambda said, spell: GraphUnreachable(
         f"Graph has not answered for a long time, so the run was stopped. {f'Last error: {said}. ' if said else ''}"
         f"To resume, {spell(AGAIN)}."
     ),
@@ -225,6 +225,7 @@ class Purge:
             duration_s=duration_s,
             exit_code=error.exit_code if error else exit_code_of(counts.outcomes, unfinished),
             stopped=str(error) if error else None,
+            stopped_kind=error.kind if error else None,
             fanout=scheduler.fanout if scheduler else None,
             action=self.ledger.deletion.action,
             absence=review.absence,
@@ -259,7 +260,7 @@ def halted(halt: Halt, claims: str = "", spelling: Spelling = as_fields) -> Purg
             + f", then {spelling(AGAIN)}."
         )
     if halt.reason is HaltReason.OUTAGE and not reply.from_graph:
-        return RunStopped(
+        return GraphUnreachable(
             f"The run was stopped because Graph itself did not answer. {said}. To resume, {spelling(AGAIN)}."
         )
     return HALTS[halt.reason](said, spelling)

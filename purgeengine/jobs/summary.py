@@ -14,6 +14,7 @@ from purgeengine.core.model import Outcome
 from purgeengine.core.policy.absent_rows import Absence
 from purgeengine.core.policy.advice import Advice
 from purgeengine.core.policy.input_words import plain
+from purgeengine.errors import ErrorKind
 from purgeengine.json_output.envelope import Error
 from purgeengine.json_output.run_output import RunOutput
 from purgeengine.json_output.shared import Outcomes, advised_steps
@@ -53,6 +54,8 @@ class Summary:
     """What the command line would exit with: 0 if all rows ended well, 1 if some did not, 3 to 5 if the run ended early."""
     stopped: str | None = None
     """Why the run ended early and what to do, in sentences. None if it did not."""
+    stopped_kind: ErrorKind | None = None
+    """The kind of the error that ended the run early, as ``--json`` names it. None if none did."""
     fanout: int | None = None
     """How many rows of one mailbox share a batch: 4 or 20. None if that was not decided or nothing was sent."""
     action: Action = Action.PERMANENT_DELETE
@@ -94,7 +97,7 @@ class Summary:
         return {
             "command": command,
             "exit_code": self.exit_code,
-            "error": None if self.stopped is None else Error.by_exit_code(self.exit_code, self.stopped),
+            "error": None if self.stopped is None else Error.of(self.stopped_kind or "failed", self.stopped),
             **plain(self.reading),
             "ledger": self.ledger,
             "action": self.action.value,

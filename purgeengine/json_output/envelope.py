@@ -27,12 +27,13 @@ WHAT_TO_DO: dict[ErrorKind, str] = {
     "input": "Do not repeat the command: correct the list.",
     "ledger_mismatch": "Do not repeat the command: name another ledger folder, or the list that the ledger was made from.",
     "sign_in": "Correct the credential, the consent or the scope. Then give the same command again.",
+    "unreachable": "Mend what the message names (name, connection, proxy, certificate), or wait for the service. The credential is "
+    "not the cause. Then give the same command again.",
     "stopped": "Read the message. After a threshold, look at the failed rows first. Otherwise give the same command again.",
     "ledger": "Check the name of the folder, make room, mend the permission or end the other process. Then repeat the command.",
     "failed": "Keep the ledger and the message, and report them.",
 }
 """What to do after an error of each kind."""
-_KIND_BY_EXIT_CODE: dict[int, ErrorKind] = {2: "usage", 3: "sign_in", 4: "stopped", 5: "ledger"}
 
 
 class Error(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +41,7 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: ErrorKind
     """The kind of the error. Each kind has one exit code: ``usage``, ``input`` and ``ledger_mismatch`` 2, ``sign_in`` 3,
-    ``stopped`` 4, ``ledger`` 5, ``failed`` 1."""
+    ``stopped`` 4, ``ledger`` 5, ``failed`` 1. Only ``unreachable`` has two: 3 if the login is meant, 4 if Graph is."""
     message: str
     """What happened and what to do next, in sentences. Standard error has the same sentences."""
     what_to_do: str
@@ -50,11 +51,6 @@ class Error(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, kind: ErrorKind, message: str) -> Error:
         """Make an error, with the sentence that belongs to its kind."""
         return cls(kind=kind, message=message, what_to_do=WHAT_TO_DO[kind])
-
-    @classmethod
-    def by_exit_code(cls, exit_code: int, message: str) -> Error:
-        """Make an error of which only the exit code and the message are known."""
-        return cls.of(_KIND_BY_EXIT_CODE.get(exit_code, "failed"), message)
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ class Outcomes(msgspec.Struct, frozen=True, kw_only=True):
     purged: int
     """Graph confirmed the deletion, or the contact was gone after an attempt of ours whose answer was lost."""
     absent: int
-    """Nothing was found under the id when it was first asked for."""
+    """Nothing was found under the id, and no earlier attempt can have deleted it."""
     refused: int
     """Graph said no for good."""
     exhausted: int

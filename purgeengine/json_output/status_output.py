@@ -83,7 +83,7 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     last_settled_utc: Utc | None
     """When a row was settled last. Null if none was."""
     running: bool
-    """Whether a run over one of the ledgers is going on."""
+    """Whether a run over one of the ledgers is going on. The lock of the ledger tells it; false if that cannot be known."""
     left_s: float | None
     """The time that is probably left, in seconds. Null if it is not known."""
     waiting_for: (
@@ -94,6 +94,8 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     """How many answers or mailboxes it waits for. Null if they are not counted."""
     waiting_s: float | None
     """For how long at most, or until the next try, in seconds. Null if that is not known."""
+    held_until_utc: Utc | None
+    """When the run may send again, if it waits for its hours (``--window``). Null if it may send, or if no run goes on."""
     app_limit_per_s: float | None
     """Requests per second that Graph takes from the whole app, as found last. Null if no such limit is known."""
     app_limit_found_utc: Utc | None

@@ -30,8 +30,9 @@ class Person:
         self._answers = list(answers)
         self.read: list[str] = []
 
-    def ask(self, text: str, question: str) -> str | None:
-        """Answer a question."""
+    def ask(self, text: str, question: str, *, again: bool) -> str | None:
+        """Answer a question, which has stood there before if it was asked again."""
+        assert again == bool(self.read)
         self.read.append(f"{text}\n{question}")
         return self._answers.pop(0)
 

@@ -185,3 +185,14 @@ def test_a_log_in_the_place_of_something_else_is_refused(bench: Bench) -> None:
     assert (run.code, "--log-file" in run.err) == (2, True)
     assert bench.input.read_bytes() == before
     assert not bench.ledger.exists()
+
+
+def test_keys_typed_ahead_do_not_confirm_a_purge(bench: Bench) -> None:
+    """The right number was typed before the question stood there: it is dropped, and what is typed then decides."""
+    with at_a_terminal(bench, without=("--yes",)) as terminal:
+        terminal.type("200\n")
+        terminal.until(lambda: "Type the number of contacts" in terminal.text)
+        terminal.type("\n")
+        assert terminal.ended() == 4, terminal.lines
+        assert "nothing was sent" in terminal.text
+    assert bench.server.tenant.counters.purged == 0

@@ -15,7 +15,7 @@ PACKAGE = Path(purgeengine.__file__).parent
 
 MEANINGS = {  # product contract: what each outcome says of its row
     Outcome.PURGED: {"is_gone"},  # 204; or gone after an attempt of ours whose answer was lost
-    Outcome.ABSENT: {"is_gone"},  # it was already gone when we first asked
+    Outcome.ABSENT: {"is_gone"},  # it was gone already, by no attempt of ours
     Outcome.REFUSED: {"failed", "worth_retrying", "ended_badly", "may_leave_doubt"},  # Graph said no for good
     Outcome.EXHAUSTED: {"failed", "worth_retrying", "ended_badly", "may_leave_doubt"},  # the delete may have happened
     Outcome.INVALID: {"ended_badly", "never_sent"},  # never sent: the row itself is wrong

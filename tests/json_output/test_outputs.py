@@ -98,7 +98,7 @@ ILL = {
     "ledgers of two purges": (["status", "{ledger}", "{other}"], 2, "ledger_mismatch", "do not belong together"),
     "export to - with --json": (["export", "{ledger}", "-"], 2, "usage", "standard output"),
     "export to an unknown format": (["export", "{ledger}", "x.doc"], 2, "usage", ".csv"),
-    "export to no folder": (["export", "{ledger}", "{folder}/none/x.csv"], 5, "ledger", "there is no folder"),
+    "export to no folder": (["export", "{ledger}", "{folder}/none/x.csv"], 2, "usage", "there is no folder"),
     "report with another name": (["report", "{ledger}", "-o", "x.pdf"], 2, "usage", ".html"),
     "report of no ledger": (["report", "{folder}/none"], 5, "ledger", "no ledger"),
     "status of no ledger": (["status", "{folder}/none"], 5, "ledger", "no ledger"),
@@ -106,7 +106,7 @@ ILL = {
     "a duration of nothing": (["simulate", "--duration-s", "0"], 2, "usage", "--duration-s"),
     "a file that is missing": (["plan", "{input}", "--config", "{folder}/none.toml"], 2, "usage", "none.toml"),
     "no credential": (["run", "{input}", "--ledger", "{new}", "--yes", "--auth", "device-code"], 3, "sign_in", ""),
-    "a Graph that cannot be reached": (["check", "{endpoint}", "--graph-url", "{nowhere}"], 4, "stopped", "127.0.0.1"),
+    "a Graph that cannot be reached": (["check", "{endpoint}", "--graph-url", "{nowhere}"], 4, "unreachable", "127.0.0.1"),
 }  # fmt: skip
 """Commands that cannot do what was asked, each with exit code, kind of error and a part of the message."""
 
@@ -294,7 +294,9 @@ def test_an_export_is_what_was_told(finished: Bench, tmp_path: Path) -> None:
         assert found["only"] == (["invalid", "purged"] if more else None)
     with (tmp_path / "all.csv").open(encoding="utf-8", newline="") as lines:
         outcomes = Counter(row["outcome"] for row in csv.DictReader(lines))
-    found = told(finished.here("export", str(finished.ledger), str(tmp_path / "all.csv"), "--json"), "export")
+    found = told(
+        finished.here("export", str(finished.ledger), str(tmp_path / "all.csv"), "--force", "--json"), "export"
+    )
     assert {name: rows for name, rows in found["outcomes"].items() if rows} == dict(outcomes)
     assert (found["rows"], found["without_outcome"]) == (outcomes.total(), 0)
 

@@ -172,11 +172,11 @@ def tables() -> str:
     return "\n".join(parts).rstrip() + "\n"
 
 
-def kinds_of_errors() -> dict[str, int]:
-    """Return the exit code of each kind of error, as the classes of the errors have them."""
+def kinds_of_errors() -> dict[str, str]:
+    """Return the exit codes of each kind of error, as the classes of the errors have them."""
     classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, PurgeEngineError)]
-    found = {one.kind: one.exit_code for one in classes}
-    return {kind: found[kind] for kind in WHAT_TO_DO}
+    found = {kind: sorted({one.exit_code for one in classes if one.kind == kind}) for kind in WHAT_TO_DO}
+    return {kind: ", ".join(map(str, codes)) for kind, codes in found.items()}
 
 
 def _objects() -> Iterator[tuple[type[Struct], list[str]]]:

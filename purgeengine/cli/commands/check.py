@@ -22,7 +22,7 @@ from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.core.graph.operations import Action, IdType
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
-from purgeengine.errors import PurgeEngineError, UsageProblem
+from purgeengine.errors import LoginUnreachable, PurgeEngineError, UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.purge_request import PROBES_MAX, PurgeRequest
 from purgeengine.jobs.reads.preflight import Finding, Level
@@ -218,9 +218,8 @@ class Report:
     def failed(self, error: PurgeEngineError) -> None:
         """Add the error that ended the checks."""
         self.error = error
-        self.add(
-            Finding(Level.FAILED, "probe" if self.probed else "token" if error.exit_code == 3 else "graph", str(error))
-        )
+        topic = "login" if isinstance(error, LoginUnreachable) else "token" if error.exit_code == 3 else "graph"
+        self.add(Finding(Level.FAILED, "probe" if self.probed else topic, str(error)))
 
     def exit_code(self, *, strict: bool) -> int:
         """Return the exit code: that of the error, or 1 for a warning if ``strict``, otherwise 0."""

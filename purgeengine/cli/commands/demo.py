@@ -57,6 +57,7 @@ def demo(ledger_folder: str | None, seed: int, as_json: bool, quiet: bool) -> in
 
 def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, as_json: bool, quiet: bool) -> int:
     from purgeengine import logs
+    from purgeengine.cli.output.notices import Notices
     from purgeengine.cli.output.summary_text import show_summary
     from purgeengine.edges.source import open_source
     from purgeengine.jobs.purge_steps import purge
@@ -64,7 +65,7 @@ def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, as_json:
     from purgeengine.sim.server.background_server import in_background
     from purgeengine.sim.server.http_server import SimulatedTenant
 
-    logs.configure_logs(quiet=True)
+    logs.configure_logs(quiet=True, sentences=Notices().sentence)
     source = sample_input()
     rows = [row for batch in open_source([source]).batches() for row in _rows(batch)]
     tenant = _tenant(rows, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,12 +42,16 @@ Examples:
 @click.option(
     "--format", "kind", type=click.Choice(get_args(ExportFormat)), help="Format on standard output; csv if left out."
 )
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @json_option("Print what was written as one JSON object on stdout; see docs/json.md.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
-def export(folder: str, out: str, only: str | None, kind: ExportFormat | None, as_json: bool, quiet: bool) -> int:
+def export(
+    folder: str, out: str, only: str | None, kind: ExportFormat | None, force: bool, as_json: bool, quiet: bool
+) -> int:
     """Write the ledger in DIR to OUT, one line for each row, in input order. OUT can be used as an INPUT.
 
-    The ending of OUT says the format: .csv, .csv.gz or .parquet. OUT may be - for standard output.
+    The ending of OUT says the format: .csv, .csv.gz or .parquet. OUT may be - for standard output. A file that exists is
+    replaced only with --force: it may be the list itself, or an export that somebody has corrected.
     """
     from purgeengine.edges.ledger import LedgerReader, export_file
 
@@ -59,6 +64,10 @@ def export(folder: str, out: str, only: str | None, kind: ExportFormat | None, a
     if kind is not None and not to_stream:
         raise UsageProblem(
             f"--format is for standard output (-). The ending of {out} says its format: leave --format out."
+        )
+    if not force and not to_stream and os.path.isfile(out):  # noqa: PTH113 - no name makes it raise
+        raise UsageProblem(
+            f"{out} exists already, and nothing was written. Name another file, or add --force to replace it."
         )
     tell = reading_progress(quiet=quiet, what="the ledger")
     with LedgerReader.open(Path(folder)) as reader:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.output.json_printing import print_output
-from purgeengine.core.forecast.time_left import in_words
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.advice import advice_for, advice_lines
 from purgeengine.words import counted, duration, limits_the_app, number, rate
+
+if TYPE_CHECKING:
+    from purgeengine.edges.ledger.running.live_figures import LiveFigures
 
 EPILOG = """\b
 Examples:
@@ -42,32 +45,34 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         from purgeengine.cli.output.chain_text import show_chain
 
         return show_chain([Path(folder) for folder in folders], as_json=as_json, worst=worst)
-    from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
+    from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines, standing
     from purgeengine.edges.ledger import LedgerReader
 
     (folder,) = folders
     with LedgerReader.open(Path(folder)) as reader:
+        running = reader.running  # first, so that the counts of a run that ends meanwhile are complete
         review = reader.review(worst)
         counts, calls = review.counts, reader.batches()
-        advice = advice_for([review.situation(folder)], windows=os.name == "nt")
-        mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
-        limit, live = reader.app_limit(), reader.live()
         complete = counts.waiting + counts.in_doubt == 0
+        advice = advice_for([review.situation(folder, running=running)], windows=os.name == "nt")
+        mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
+        limit, live = reader.app_limit(), reader.live() if running else None
         if as_json:
             from purgeengine.cli.output.status_json import status_of_ledger
             from purgeengine.edges.ledger.running.live_figures import as_json as live_as_json
 
-            left = live_as_json(live, complete=complete)
+            left = live_as_json(live, running=bool(running), complete=complete)
             print_output(status_of_ledger(reader, folder, review, worst, advice, left))
             return 0
-    click.echo(f"{counted(counts.rows, 'row')}, {'complete' if complete else 'not complete'}")
+        pace = reader.pace()
+    click.echo(f"{counted(counts.rows, 'row')}, {standing(complete=complete, running=running)}")
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):
         click.echo(line)
     click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
     if limit is not None:
         click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
-    if live is not None:
-        click.echo(f"{rate(live.items_per_s)}, {in_words(live.time_left)}")
+    if running and not complete:
+        click.echo(_pace_line(live, pace.per_s))
     for failure in failures:
         said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")
@@ -78,3 +83,15 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     for line in (*absence_lines(review.absence), *advice_lines(advice)):
         click.echo(line)
     return 0
+
+
+def _pace_line(live: LiveFigures | None, per_s: float) -> str:
+    """Return the pace and the time left of the run that is going on. ``per_s`` is the ledger's own pace, over the last minute."""
+    if live is None:
+        return f"{rate(per_s)}, time left not known: the run has not told it in the last seconds"
+    from purgeengine.cli.output.progress_display import held_words, time_left_words
+
+    if live.held_until_ms is None:
+        return f"{rate(live.items_per_s)}, {time_left_words(live.time_left)}"
+    held_until_s = live.held_until_ms / 1000
+    return f"{held_words(held_until_s, held_until_s - time.time())}; {time_left_words(live.time_left)}"

@@ -11,7 +11,7 @@ import click
 from purgeengine.cli.output.json_printing import print_output
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.status_json import status_of_chain
-from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines
+from purgeengine.cli.output.summary_text import LINE_LENGTH_MAX, absence_lines, outcome_lines, standing
 from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.graph.operations import Action
 from purgeengine.core.graph.text import printable
@@ -24,6 +24,7 @@ from purgeengine.words import counted, number
 def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
     """Print the sum of the ledgers. Raises `LedgerMismatch` if they do not belong to one chain."""
     with Chain.open(folders) as chain:
+        running = chain.running  # first, so that the counts of a run that ends meanwhile are complete
         final = chain.final(reading_progress(quiet=as_json, what="the ledgers"))
         clear_transient()
         endings = failures_of(chain, final)
@@ -35,20 +36,20 @@ def show_chain(folders: Sequence[Path], *, as_json: bool, worst: int) -> int:
         absence = absence_over(chain, final, worst)
         advice = advice_for(situations_of(chain, final, endings), windows=os.name == "nt")
         if as_json:
-            print_output(status_of_chain(chain, final, endings, worst, absence, advice))
+            print_output(status_of_chain(chain, final, endings, worst, absence, advice, running=bool(running)))
         else:
-            _print(final, endings, worst, chain.ledgers[0].deletion.action)
+            _print(final, endings, worst, chain.ledgers[0].deletion.action, running)
             for line in (*absence_lines(absence), *advice_lines(advice)):
                 click.echo(line)
     return 0
 
 
-def _print(final: Final, endings: Failures, worst: int, action: Action) -> None:
+def _print(final: Final, endings: Failures, worst: int, action: Action, running: bool | None) -> None:
     counts = final.counts()
     open_rows = counts.waiting + counts.in_doubt
     click.echo(
         f"{counted(counts.rows, 'row')} over {counted(len(final.shares), 'ledger')}, "
-        f"{'not complete' if open_rows else 'complete'}"
+        f"{standing(complete=not open_rows, running=running)}"
     )
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, action):
         click.echo(line)

@@ -18,15 +18,19 @@ from purgeengine.cli.output.run_block import (
     stopping_words,
 )
 from purgeengine.cli.output.transient_line import clear_transient
-from purgeengine.core.forecast.time_left import Awaited, in_words
+from purgeengine.core.forecast.time_left import Awaited, TimeLeft, in_words
+from purgeengine.core.graph.text import printable
+from purgeengine.core.graph.verdicts import one_line
 from purgeengine.core.model import Outcome
 from purgeengine.jobs.progress import Display, RunProgress, Silence
 from purgeengine.log_outputs import FILE_ONLY
-from purgeengine.words import counted, duration, limits_the_app, number, rate
+from purgeengine.words import clock_time, counted, duration, limits_the_app, number, rate
 
 REFRESH_S = 0.25
 """Seconds between two redraws of a terminal: short enough to look live, at a fraction of a per cent of a core."""
 STOPPED = "stopped"
+REASON_MAX = 200
+"""Most characters of the reason of an outage: two lines of the block."""
 LINE_EVERY_S = ((60.0, 5.0), (600.0, 15.0), (float("inf"), 60.0))
 """Seconds between two lines where there is no terminal, by the seconds that the run has taken: a run of ten hours has 650 lines."""
 
@@ -215,12 +219,28 @@ def waits_of(standing: RunProgress) -> list[str]:
     parts = []
     if (per_s := view.app_limit_per_s) is not None:
         parts.append(limits_the_app(per_s))
+    if (failing := outage_words(standing)) is not None:
+        parts.append(failing)
     if view.blocked_for_s >= 1:
         why = "before Graph is tried again" if view.unanswered else "as Graph asked"
         parts.append(f"waiting {duration(view.blocked_for_s)} {why}")
-    if view.held_for_s is not None:
-        parts.append(f"waiting {duration(view.held_for_s)} for the time to send")
+    if (until_s := standing.held_until_s) is not None and view.held_for_s is not None:
+        parts.append(held_words(until_s, view.held_for_s))
     return parts
+
+
+def outage_words(standing: RunProgress) -> str | None:
+    """Return why call after call fails, such as a refused connection or a 503. None if calls go through."""
+    reply = standing.scheduler.view.outage_reply
+    if reply is None:
+        return None
+    said = printable(one_line(reply), REASON_MAX).rstrip(".")
+    return f"calls fail: {said or 'Graph did not answer in time'}"
+
+
+def held_words(until_s: float, for_s: float) -> str:
+    """Return what people read of a run that may not send until ``until_s`` (seconds since 1970), in ``for_s`` seconds."""
+    return f"waiting for the hours of --window until {clock_time(until_s)}, in {duration(for_s)}"
 
 
 def left_words(standing: RunProgress) -> str:
@@ -229,7 +249,15 @@ def left_words(standing: RunProgress) -> str:
     A wait that Graph asked for stands in the line already, see `waits_of`.
     """
     left = standing.time_left
-    return in_words(replace(left, awaited=None) if left.awaited is Awaited.RETRY_AFTER else left)
+    return time_left_words(replace(left, awaited=None) if left.awaited is Awaited.RETRY_AFTER else left)
+
+
+def time_left_words(left: TimeLeft) -> str:
+    """Return the same as `in_words`, for people who see earlier runs' rows as well: the first answers are those of this run."""
+    if left.awaited is not Awaited.FIRST_ANSWERS:
+        return in_words(left)
+    at_most = "" if left.for_s is None else f", {duration(max(1.0, left.for_s))} at most"
+    return f"waiting for the first answers of this run{at_most}"
 
 
 def stopping_of(standing: RunProgress) -> str | None:

@@ -17,7 +17,13 @@ from purgeengine.json_output.shared import NothingFound, Outcomes, ShownFailure,
 from purgeengine.json_output.status_output import LedgerShare, ShownAppLimit, StatusOutput
 from purgeengine.words import utc_text
 
-NOT_KNOWN: Mapping[str, Any] = {"left_s": None, "waiting_for": None, "waiting_count": None, "waiting_s": None}
+NOT_KNOWN: Mapping[str, Any] = {
+    "left_s": None,
+    "waiting_for": None,
+    "waiting_count": None,
+    "waiting_s": None,
+    "held_until_utc": None,
+}
 """The keys about the time left, if nothing is known of it."""
 
 
@@ -57,7 +63,14 @@ def status_of_ledger(
 
 
 def status_of_chain(
-    chain: Chain, final: Final, endings: Failures, worst: int, absence: Absence | None, advice: Sequence[Advice]
+    chain: Chain,
+    final: Final,
+    endings: Failures,
+    worst: int,
+    absence: Absence | None,
+    advice: Sequence[Advice],
+    *,
+    running: bool,
 ) -> StatusOutput:
     """Return the object for a ledger and its retries. ``worst`` limits the mailboxes and the answers listed."""
     shares = [
@@ -90,7 +103,7 @@ def status_of_chain(
         failures,
         absence,
         advice,
-        {"running": any(ledger.live() is not None for ledger in chain.ledgers), **NOT_KNOWN},
+        {"running": running, **NOT_KNOWN},
     )
 
 

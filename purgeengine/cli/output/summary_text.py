@@ -25,7 +25,7 @@ from purgeengine.words import counted, duration, limits_the_app, number, rate, t
 
 MEANINGS = {
     Outcome.PURGED: "permanently deleted",
-    Outcome.ABSENT: "not found when first asked: already gone, or its id has changed",
+    Outcome.ABSENT: "not found: already gone, or its id has changed",
     Outcome.REFUSED: "Graph said no for good",
     Outcome.EXHAUSTED: "still failing after every attempt",
     Outcome.INVALID: "never sent: the row is wrong",
@@ -47,6 +47,18 @@ APP_LIMIT_MEANS = "More connections do not help; other programs that use the sam
 """What a limit of the whole app means for the next run."""
 LEAST_TOLD_S = 1.0
 """The summary shows no lower bound under this many seconds, because starting and ending take most of so short a run."""
+
+
+_GOING_ON = {
+    True: "a run is going on",
+    False: "no run is going on",
+    None: "whether a run is going on is not known, because the lock of the ledger cannot be tried",
+}
+
+
+def standing(*, complete: bool, running: bool | None) -> str:
+    """Return in words whether every row has its outcome and, if not, whether a run is going on (None if that is not known)."""
+    return "complete" if complete else f"not complete; {_GOING_ON[running]}"
 
 
 def meaning_of(outcome: Outcome, action: Action) -> str:

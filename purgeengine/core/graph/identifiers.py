@@ -30,6 +30,8 @@ USER_LENGTH_MAX = 320
 """Longest user principal name in characters: 64 + 1 + 255, the limits of a mail address."""
 
 _ID_CHARACTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_=+-"
+_NOT_IN_IDS = re.compile(f"[^{_ID_CHARACTERS.decode()}]")
+_NOT_IN_USERS = re.compile(r"[^A-Za-z0-9!#$&'*^_~+.@-]")
 _GUID = re.compile(GUID_PATTERN)
 _UPN = re.compile(UPN_PATTERN)
 
@@ -50,6 +52,12 @@ def is_id(value: str) -> bool:
 def of_id_characters(text: str) -> bool:
     """True if the text consists of characters of ids only, however long it is."""
     return text.isascii() and not text.encode().translate(None, _ID_CHARACTERS)
+
+
+def odd_place(text: str, *, is_user: bool) -> int | None:
+    """Return the index of the first character that no id has or, for a user, that no user principal name has. None if all fit."""
+    odd = (_NOT_IN_USERS if is_user else _NOT_IN_IDS).search(text)
+    return None if odd is None else odd.start()
 
 
 def is_object_id(text: str) -> bool:

@@ -32,6 +32,12 @@ def well_formed(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def escaped_around(text: str, place: int, length_max: int = EXAMPLE_CHARS_MAX) -> str:
+    """Do the same as `escaped`, but keep the part of the text in which the character at ``place`` and its neighbours stand."""
+    first = 0 if place < length_max * 7 // 8 else place - length_max * 3 // 4
+    return ("…" if first else "") + escaped(text[first:], length_max)
+
+
 def escaped(text: str, length_max: int = EXAMPLE_CHARS_MAX) -> str:
     """Return the text, cut and on one line. Invisible characters are written as Python escapes."""
     cut = f"{text[:length_max]}…" if len(text) > length_max else text

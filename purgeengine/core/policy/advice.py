@@ -79,6 +79,8 @@ class Situation:
     """Rows without an outcome."""
     invalid: int
     told: Sequence[FailedRows]
+    running: bool | None = False
+    """Whether a run goes on over the ledger. None if that cannot be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +111,15 @@ def advice_for(situations: Sequence[Situation], *, windows: bool) -> list[Advice
     Each ledger of a chain counts only the rows that it decides. ``windows`` tells for which shell to quote.
     """
     found: list[Advice] = []
-    unfinished = [situation for situation in situations if situation.unfinished][:LEDGERS_MAX]
-    if unfinished:
-        rows = sum(situation.unfinished for situation in unfinished)
+    unfinished = [situation for situation in situations if situation.unfinished]
+    if stopped := [situation for situation in unfinished if not situation.running][:LEDGERS_MAX]:
+        rows = sum(situation.unfinished for situation in stopped)
+        unless = ", unless a run is going on" if any(situation.running is None for situation in stopped) else ""
         found.append(
             Advice(
-                f"{_rows(rows)} {'has' if rows == 1 else 'have'} no outcome yet. To resume, give the same command again, or "
-                "this one with the options that were given before:",
-                [resume_command(_name(situation, windows)) for situation in unfinished],
+                f"{_rows(rows)} {'has' if rows == 1 else 'have'} no outcome yet. To resume, give the same command again{unless}, "
+                "or this one with the options that were given before:",
+                [resume_command(_name(situation, windows)) for situation in stopped],
             )
         )
     told = [kind for situation in situations for kind in situation.told]

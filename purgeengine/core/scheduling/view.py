@@ -9,6 +9,7 @@ from purgeengine.core.forecast.eta import Closeness, Eta
 from purgeengine.core.forecast.situation import RunSituation
 from purgeengine.core.forecast.time_left import TimeLeft
 from purgeengine.core.limits.circuit_breaker import CircuitBreaker
+from purgeengine.core.model import Reply
 from purgeengine.core.scheduling.batch_results import BatchResults
 from purgeengine.core.scheduling.batching import Batching
 from purgeengine.core.scheduling.flights import Flights
@@ -56,6 +57,11 @@ class View:
     def unanswered(self) -> bool:
         """True if nothing may leave because calls failed, and not because Graph asked for a wait."""
         return self.breaker.opened_by_failures
+
+    @property
+    def outage_reply(self) -> Reply | None:
+        """What the latest failed call was told, while one call after another fails. None if calls go through."""
+        return self.breaker.last_failure if self._is_failing(self.now) else None
 
     @property
     def app_limit_per_s(self) -> float | None:

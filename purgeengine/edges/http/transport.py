@@ -27,7 +27,7 @@ from purgeengine.edges.http.skew import SkewWatch
 from purgeengine.edges.http.time_limits import TimeLimits
 from purgeengine.edges.http.tls import tls_context
 from purgeengine.engine.ports import Clock
-from purgeengine.errors import NoAnswer, NotSent, RunStopped
+from purgeengine.errors import GraphUnreachable, NoAnswer, NotSent, RunStopped
 from purgeengine.version import __version__
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
@@ -221,7 +221,7 @@ class HttpTransport:
         """Return the error for a proxy that refuses. It will refuse again, unless a call went through it before."""
         if self._connected:
             return NotSent(said)
-        return RunStopped(f"{said} Nothing was sent. Mend that, then give the same command again.")
+        return GraphUnreachable(f"{said} Nothing was sent. Mend that, then give the same command again.")
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -174,6 +174,7 @@ class Ledger:
 
     def begin(self, at_utc_ms: int, options: Mapping[str, Any]) -> None:
         """Record that a run begins at ``at_utc_ms`` with these options. Raises `LedgerError` if that cannot be written."""
+        remove_live(self.folder)  # an earlier run that died may have left its figures
         with translated(f"The ledger in {self.folder} cannot be written"):
             said = json.dumps(options)
             self._writing.execute("INSERT INTO start VALUES (?, ?, ?)", (at_utc_ms, said, crc_of(said)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -33,7 +33,7 @@ from purgeengine.edges.ledger.views.work_over_time import (
     calls_over_time,
     work_of_largest,
 )
-from purgeengine.errors import LedgerError, LedgerMismatch
+from purgeengine.errors import LedgerError, LedgerMismatch, UsageProblem
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,13 +44,14 @@ if TYPE_CHECKING:
 class LedgerReader:
     """Tells what became of the rows of a ledger. Close it, or use it as a context manager.
 
-    Every method raises `LedgerError` if the ledger cannot be read.
+    Every method raises `LedgerError` if the ledger cannot be read, and `UsageProblem` once it is closed.
     """
 
     def __init__(self, folder: Path) -> None:
         """Connect to a staged ledger. Only `open` calls this."""
         self.folder = folder
         """The ledger's folder."""
+        self._closed = False
         with self._readable():
             check(folder)
             self._connection = database.connect_to_read(folder)
@@ -86,6 +87,7 @@ class LedgerReader:
 
     def close(self) -> None:
         """Close the connection. Safe to call twice."""
+        self._closed = True
         self._connection.close()
 
     def counts(self) -> status.Counts:
@@ -190,8 +192,22 @@ class LedgerReader:
             return app_limit(self._connection)
 
     def live(self, now_utc_ms: int | None = None) -> LiveFigures | None:
-        """Return what the run that is going on says about itself, at ``now_utc_ms`` or now. None if no run is going on."""
+        """Return what the run that is going on says about itself, at ``now_utc_ms`` or now.
+
+        None if no run is going on, or if it has not told anything in the last seconds.
+        """
+        if self.in_use is False:
+            return None  # a process that died has left its figures
         return read_live(self.folder, round(time.time() * 1000) if now_utc_ms is None else now_utc_ms)
+
+    @property
+    def running(self) -> bool | None:
+        """True if a run goes on over this ledger, False if none does. None if that cannot be known.
+
+        The lock tells it. Where the lock cannot be tried, young figures of a run do.
+        """
+        in_use = self.in_use
+        return in_use if in_use is not None else True if self.live() is not None else None
 
     def closed_mailboxes(self, most: int) -> tuple[int, list[ClosedMailbox]]:
         """Return the number of closed mailboxes, and the ``most`` of them with the most skipped rows."""
@@ -225,5 +241,30 @@ class LedgerReader:
         with self._readable():
             yield from rows_of(self.folder, self._connection, self.about, only, on_progress, columns, scratch)
 
-    def _readable(self) -> AbstractContextManager[None]:
-        return reading_records(self.folder)
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        self._refuse_closed()
+        try:
+            with reading_records(self.folder):
+                yield
+        except LedgerError as error:
+            if self._closed and _was_abandoned(error):
+                return  # rows that nobody reads any more, after the ledger was closed
+            self._refuse_closed()  # the ledger is sound: the program closed it meanwhile
+            raise
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise UsageProblem(
+                f"The ledger in {self.folder} was read after this program had closed it. Open it again to read it."
+            )
+
+
+def _was_abandoned(error: BaseException) -> bool:
+    """Return whether the error came while Python ended a generator that nobody reads any more."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, GeneratorExit):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False

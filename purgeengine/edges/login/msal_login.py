@@ -29,7 +29,7 @@ from purgeengine.edges.login.login_http import LoginHttp, https_only
 from purgeengine.edges.login.refusals import refusal_sentence, will_pass
 from purgeengine.edges.login.renewing import Issued, LoginPending, LoginUnavailable
 from purgeengine.engine.ports import Clock
-from purgeengine.errors import TokenError, UsageProblem
+from purgeengine.errors import LoginUnreachable, TokenError, UsageProblem
 
 TIMEOUT_S = (10.0, 20.0)
 """Seconds until the connection stands, and between pieces of the answer."""
@@ -146,10 +146,10 @@ class MsalLogin:
         if answer.get("error") and not (last is not None and _is_page(last)):
             raise TokenError(self._refusal(answer) + skew_in_words(self.skew_s))
         if last is None:
-            raise TokenError(self._nonsense("nothing and no token", failure))
+            raise LoginUnreachable(self._nonsense("nothing and no token", failure))
         status, *more = _marks_of(last)
         said = f"{status.removeprefix('status ')} and no token ({', '.join(more)})"
-        raise TokenError(self._nonsense(said, failure))
+        raise (LoginUnreachable if _is_page(last) else TokenError)(self._nonsense(said, failure))
 
     def _is_busy(self, status: int) -> bool:
         return status == 429 or status >= 500
@@ -169,14 +169,14 @@ class MsalLogin:
             return {}
         return {key: body[key] for key in body if key != "access_token"} if isinstance(body, dict) else {}
 
-    def _unreachable(self, error: requests.RequestException) -> LoginUnavailable | TokenError:
+    def _unreachable(self, error: requests.RequestException) -> LoginUnavailable | LoginUnreachable:
         """Return the error for a login that could not be reached.
 
         Certificates and refusing proxies need a person; the rest may pass.
         """
         text = str(error).lower()
         if "sslcertverificationerror" in text:  # the rest of it is the system's, in its own language
-            return TokenError(
+            return LoginUnreachable(
                 f"The certificate of {self._place} is not trusted. Where a proxy of your own inspects TLS, name its CA's "
                 "certificate with --ca-file." + skew_in_words(self.skew_s)
             )
@@ -191,20 +191,20 @@ class MsalLogin:
             and any(words in text for words in _NOT_HTTP)
             and not speaks_http(proxy, self._http.address, self._http.ca_file)
         ):
-            return TokenError(f"{not_http(proxy)} Nothing was sent.")
+            return LoginUnreachable(f"{not_http(proxy)} Nothing was sent.")
         if isinstance(error, requests.exceptions.Timeout):
             via = f", through the proxy {proxy.url}" if proxy else ""
             return LoginUnavailable(f"{place} did not answer in time{via}", unreached=True)
         return LoginUnavailable(f"{place} could not be reached{because}", unreached=True)
 
-    def _refused_by_proxy(self, proxy: Proxy, status: int) -> LoginUnavailable | TokenError:
+    def _refused_by_proxy(self, proxy: Proxy, status: int) -> LoginUnavailable | LoginUnreachable:
         address = self._http.address
         if not is_final(status):
             return LoginUnavailable(
                 f"the proxy {proxy.url} could not connect to {self._place} (status {status})", unreached=True
             )
         wants = what_it_wants(proxy, address, self._http.ca_file) if status == 407 else ()
-        return TokenError(f"{refusal(proxy, address.host, status, wants)} Nothing was sent.")
+        return LoginUnreachable(f"{refusal(proxy, address.host, status, wants)} Nothing was sent.")
 
 
 class EntraLogin(MsalLogin):

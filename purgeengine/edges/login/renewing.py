@@ -24,7 +24,7 @@ from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.login.identity import Identity, described
 from purgeengine.edges.threads import beside_the_loop
 from purgeengine.engine.ports import Clock
-from purgeengine.errors import TokenError
+from purgeengine.errors import LoginUnreachable
 
 RENEW_WITH_LEFT_S = 300.0
 """A token is renewed when fewer seconds than this are left.
@@ -240,7 +240,7 @@ class RenewingTokens:
         except LoginUnavailable as error:
             asked = f" and asks to wait {error.retry_after_s:g} s" if error.retry_after_s else ""
             within = "" if not self._may_pass(error) else f" within {patience_s:g} s"
-            raise TokenError(f"No token was to be had{within}: {error}{asked}. {self._login.remedy}") from error
+            raise LoginUnreachable(f"No token was to be had{within}: {error}{asked}. {self._login.remedy}") from error
         self._held = held
         self._login.claims = ""  # the login has answered them, and a later token is never older than this one
         return held.issued.token

@@ -6,8 +6,11 @@ The package is not needed: errors of Azure's core library are told by their name
 from __future__ import annotations
 
 import inspect
+import queue
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from purgeengine.core.graph.redaction import told
@@ -19,6 +22,9 @@ from purgeengine.errors import TokenError
 PASSING = frozenset({"ServiceRequestError", "ServiceResponseError"})
 """Errors of ``azure.core.exceptions`` for a login that could not be reached, which may pass."""
 
+ANSWER_S_MAX = 900.0
+"""The most seconds that a credential may take for a token: as long as Entra ID accepts a device code, so that a person has time."""
+
 
 class CredentialLogin:
     """Asks the credential for a token for Graph. Its text may not be trusted to hold no secret: it is redacted."""
@@ -29,10 +35,13 @@ class CredentialLogin:
     client_id = ""
     skew_s: float | None = None
 
-    def __init__(self, credential: Any, scope: str, utc: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, credential: Any, scope: str, utc: Callable[[], float] = time.time, answer_s_max: float = ANSWER_S_MAX
+    ) -> None:
         self._credential = credential
         self._scope = scope
         self._utc = utc
+        self._answer_s_max = answer_s_max
         self.claims = ""
         self.credential = type(credential).__name__
 
@@ -40,7 +49,9 @@ class CredentialLogin:
         """Ask the credential for a token. If Graph demanded something of the token, pass on its ``claims``."""
         wanted = {"claims": self.claims} if self.claims else {}
         try:
-            found = self._credential.get_token(self._scope, **wanted)
+            found = _within(self._answer_s_max, lambda: self._credential.get_token(self._scope, **wanted))
+        except LoginUnavailable:
+            raise
         except Exception as error:  # whatever a credential of the caller's raises
             said = told(str(error)) or type(error).__name__
             if isinstance(error, OSError) or PASSING & {kind.__name__ for kind in type(error).__mro__}:
@@ -56,6 +67,33 @@ class CredentialLogin:
         if not isinstance(token, str) or not is_token(token) or not isinstance(expires_on, int | float):
             raise TokenError(f"The credential {self.credential} gave something that is no token with its expiry.")
         return Issued(token, expires_on - self._utc())
+
+
+def _within(seconds: float, ask: Callable[[], Any]) -> Any:
+    """Return what ``ask`` returns, or raise what it raises. Raises `LoginUnavailable` if it takes longer than so many seconds.
+
+    The call that hangs stays behind in a thread that nobody has to wait for.
+    """
+    answers: queue.SimpleQueue[Callable[[], Any]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            found = ask()
+        except BaseException as error:
+            answers.put(partial(_raised, error))
+        else:
+            answers.put(lambda: found)
+
+    threading.Thread(target=work, name="credential", daemon=True).start()
+    try:
+        answer = answers.get(timeout=seconds)
+    except queue.Empty:
+        raise LoginUnavailable(f"the credential gave no answer within {seconds:g} s", unreached=True) from None
+    return answer()
+
+
+def _raised(error: BaseException) -> None:
+    raise error
 
 
 def tokens_of_credential(credential: Any, graph_url: str) -> RenewingTokens:

@@ -38,7 +38,7 @@ def findings_of(chain: Chain, final: Final, endings: Failures, most: int, now_s:
         "waiting": counts.waiting,
         "in_doubt": counts.in_doubt,
         "complete": left == 0,
-        "running": left > 0 and _running(chain),
+        "running": left > 0 and chain.running,
         "gone": sum(rows for outcome, rows in counts.outcomes.items() if outcome.is_gone),
         "adds_up": sum(counts.outcomes.values()) + left == counts.rows,
         "left_in_doubt": endings.in_doubt,
@@ -58,12 +58,6 @@ def findings_of(chain: Chain, final: Final, endings: Failures, most: int, now_s:
         "together": "purgeengine status "
         + " ".join(quoted(str(ledger.folder), windows=windows) or HIDDEN_NAME for ledger in chain.ledgers),
     }
-
-
-def _running(chain: Chain) -> bool | None:
-    """Tell whether a run goes on over one of the ledgers. None if that cannot be known of all of them."""
-    in_use = [ledger.in_use for ledger in chain.ledgers]
-    return True if True in in_use else None if None in in_use else False
 
 
 def _printable(absence: dict[str, Any]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _done(findings: Mapping[str, Any]) -> str:
     done = "moved to Deleted Items" if findings["asked"]["action"] == Action.DELETE else "purged"
     said = f"{counted(purged, 'contact') if purged else 'No contact'} {_were(purged or 1)} {done}"
     if absent:
-        said += f", and {number(absent)} {_were(absent)} not found when first asked for"
+        said += f", and {number(absent)} {_were(absent)} not found"
     if repeated:
         said += f". {counted(repeated, 'row')} {'repeats' if repeated == 1 else 'repeat'} an earlier row"
     return f"{said}."

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from purgeengine.core.graph.operations import Action
 from purgeengine.edges.ledger.outputs.exporting import appearing
-from purgeengine.edges.paths import refuse_unspellable
+from purgeengine.edges.paths import refuse_missing_folder, refuse_unspellable
 from purgeengine.edges.report_page import charts
 from purgeengine.edges.report_page.headline import headline_of, rows_that_ended_badly
 from purgeengine.edges.report_page.report_json import report_output
@@ -29,7 +29,7 @@ TEMPLATES = "templates"
 PAGE = "page.html.j2"
 MEANINGS = {
     "purged": "confirmed by Graph, or gone after an attempt of ours without an answer",
-    "absent": "not found when first asked for: already gone, or its id has changed",
+    "absent": "not found: already gone, or its id has changed",
     "refused": "Graph said no for good",
     "exhausted": "still failing after every attempt",
     "skipped": "never sent: its mailbox was closed, or a filter left it out",
@@ -42,11 +42,13 @@ _MOVED = "moved to Deleted Items, or gone after an attempt of ours without an an
 
 
 def write_page(findings: dict[str, Any], out: Path, refresh_s: int | None = None) -> None:
-    """Write the page to a file, which appears when it is whole. Raises `LedgerError` if that fails.
+    """Write the page to a file, which appears when it is whole.
 
-    With ``refresh_s`` a browser loads the file again every so many seconds.
+    With ``refresh_s`` a browser loads the file again every so many seconds. Raises `LedgerError` if it cannot be written, and
+    `UsageProblem` if there is no such folder.
     """
     refuse_unspellable(out)
+    refuse_missing_folder(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with appearing(temporary, out):
         temporary.write_text(render(findings, refresh_s), encoding="utf-8", newline="\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from purgeengine.core.graph.operations import GET_USER, LIST_ORGANIZATION, PERMANENT, Action
 from purgeengine.core.graph.text import printable
-from purgeengine.errors import RunStopped
+from purgeengine.errors import GraphUnreachable
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.run_limits import CLOUDS, UNKNOWN_CLOUD
 from purgeengine.words import Spelling, as_fields, duration
@@ -195,7 +195,7 @@ async def organization(session: ReadSession) -> str:
 
     (reply,) = await session.read(LIST_ORGANIZATION, [Item("", "", "")])
     if reply.status == 0 or reply.status >= 429:
-        raise RunStopped(
+        raise GraphUnreachable(
             f"Graph gives no proper answer ({one_line(reply)}). Nothing was deleted. Wait until it works again, "
             f"then {session.again}."
         )

@@ -29,7 +29,7 @@ from purgeengine.edges.login.ready import READY_METHOD
 from purgeengine.engine.answer_ledger import AnswerLedger, GraphWaits
 from purgeengine.engine.loop import Engine
 from purgeengine.engine.ports import Clock, RawAnswer, Tokens, Transport
-from purgeengine.errors import PurgeEngineError, RunStopped, TokenError
+from purgeengine.errors import GraphUnreachable, PurgeEngineError, RunStopped, TokenError
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.run_limits import Limits
 from purgeengine.words import AGAIN, Spelling, as_fields, duration
@@ -235,8 +235,8 @@ def _app_refused(reply: Reply) -> TokenError:
     return TokenError(f"Graph refused the app: {one_line(reply)}. Check its permissions and the tenant.")
 
 
-def _intercepted(reply: Reply, again: str) -> RunStopped:
-    return RunStopped(f"{reply.message}, then {again}. Nothing was deleted.")
+def _intercepted(reply: Reply, again: str) -> GraphUnreachable:
+    return GraphUnreachable(f"{reply.message}, then {again}. Nothing was deleted.")
 
 
 def _stopped(halt: Halt, claims: str, again: str) -> PurgeEngineError:
@@ -268,11 +268,11 @@ def _stopped(halt: Halt, claims: str, again: str) -> PurgeEngineError:
         case HaltReason.OUTAGE if not reply.from_graph:
             return _intercepted(reply, again)
         case HaltReason.OUTAGE if reply.status:
-            return RunStopped(
+            return GraphUnreachable(
                 f"Graph gives no proper answer ({said}). Nothing was deleted. Wait until it works again, then {again}."
             )
         case HaltReason.OUTAGE:
-            return RunStopped(
+            return GraphUnreachable(
                 f"Graph could not be reached: {said}. Nothing was deleted. Check the network and the proxy settings (HTTPS_PROXY), "
                 f"then {again}."
             )

@@ -116,8 +116,80 @@ def test_a_login_that_nobody_answers_fails_at_once_with_the_cause(
     first, last = said.out.splitlines()
     assert first.startswith("ok         cloud: ")
     assert last.startswith(
-        "failed     token: No token was to be had: the login at 127.0.0.1 could not be reached (the "
+        "failed     login: No token was to be had: the login at 127.0.0.1 could not be reached (the "
     )
+
+
+def closed_port() -> int:
+    """Return a port of this machine at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture
+def hardly_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the sign-in give up after one try, instead of after half a minute."""
+    made: Any = renewing.RenewingTokens.__init__
+    monkeypatch.setattr(made, "__kwdefaults__", {**made.__kwdefaults__, "start_patience_s": 0.01})
+
+
+@pytest.mark.parametrize("cause", ["refused", "name", "certificate", "proxy"])
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.usefixtures("hardly_patient")
+def test_a_login_out_of_reach_is_not_blamed_on_the_credential(bench: Bench, command: str, cause: str) -> None:
+    """Whatever the cause is, JSON says that the service is unreachable, with the cause, and gives no advice about credentials."""
+    server, port = bench.server, closed_port()
+    way = ["--graph-url", server.graph_url]
+    if cause != "certificate":
+        way += ["--ca-file", str(server.ca_file)]
+    environment = {"HTTPS_PROXY": f"http://127.0.0.1:{port}", "NO_PROXY": ""} if cause == "proxy" else {}
+    authority, said = {
+        "refused": (f"https://127.0.0.1:{port}", "the connection was refused"),
+        "name": ("https://login.invalid", "its name could not be resolved"),
+        "certificate": (server.authority_url, "The certificate of the login at 127.0.0.1 is not trusted"),
+        "proxy": ("https://login.invalid", f"the proxy http://127.0.0.1:{port} to the login at login.invalid"),
+    }[cause]
+    way += ["--authority", authority]
+    if command == "check":
+        result = bench.here("check", *way, "--json", **environment)
+    else:
+        result = bench.here(
+            "run", str(bench.input), "--ledger", str(bench.folder / "new"), "--yes", *way, "--json", **environment
+        )
+    error = result.json["error"]
+    assert (result.code, result.json["exit_code"], error["kind"]) == (3, 3, "unreachable"), result.err
+    assert said in error["message"]
+    assert "consent" not in error["what_to_do"]
+    assert not (bench.folder / "new").exists()
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_graph_out_of_reach_is_told_as_unreachable(bench: Bench, command: str) -> None:
+    """The login gives a token, and nobody listens where Graph should be: the kind is the same, with the exit code of a stop."""
+    server, port = bench.server, closed_port()
+    way = ["--authority", server.authority_url, "--ca-file", str(server.ca_file)]
+    way += ["--graph-url", f"https://127.0.0.1:{port}/v1.0"]
+    token = {"PURGEENGINE_ACCESS_TOKEN": server.login.issue(0.0, f"https://127.0.0.1:{port}")}
+    options = (
+        ["check"] if command == "check" else ["run", str(bench.input), "--ledger", str(bench.folder / "new"), "--yes"]
+    )
+    options += ["--probe", "1"] if command == "run" else []
+    result = bench.here(*options, *way, "--json", **token)
+    error = result.json["error"]
+    assert (result.code, error["kind"]) == (4, "unreachable"), result.err
+    assert "could not be reached (Connection refused)" in error["message"]
+
+
+@pytest.mark.usefixtures("hardly_patient")
+def test_a_login_that_is_busy_is_not_blamed_on_the_credential(bench: Bench) -> None:
+    """A login that answers 503 until the end of our patience is unreachable; one that refuses the secret is a matter of sign-in."""
+    refused = bench.here("check", *way_of(bench), "--json", AZURE_CLIENT_SECRET="wrong")
+    assert refused.json["error"]["kind"] == "sign_in"
+    bench.server.login.outage = (0.0, 1e9)
+    busy = bench.here("check", *way_of(bench), "--json")
+    error = busy.json["error"]
+    assert (busy.code, error["kind"]) == (3, "unreachable")
+    assert "the login at 127.0.0.1 answered 503" in error["message"]
 
 
 def test_check_with_an_input_looks_at_its_mailboxes_and_changes_nothing(bench: Bench) -> None:

@@ -16,6 +16,7 @@ from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger import LedgerReader, export
 from tests.cli.test_processes import posix
 from tests.support.ledger_fixtures import NOW, a_source, ended, open_ledger, sent, settled
+from tests.support.process_fixtures import command_here
 
 ROWS = 3_000
 """Rows whose CSV is longer than a pipe holds (64 KiB), so that a reader that has gone is noticed."""
@@ -109,3 +110,23 @@ def test_a_format_that_cannot_be_is_refused(ledger: Path, arguments: list[str], 
     done = subprocess.run(command, capture_output=True, timeout=60, text=True)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_file_that_exists_is_replaced_only_by_force(ledger: Path) -> None:
+    """The file may be the list itself. It stays as it was, the sentence names --force, and with that it is replaced."""
+    out = ledger.parent / "contacts.csv"
+    out.write_text("my list")
+    refused = command_here("export", str(ledger), str(out))
+    assert refused.code == 2
+    assert "exists already, and nothing was written" in refused.err
+    assert "--force" in refused.err
+    assert out.read_text() == "my list"
+    assert command_here("export", str(ledger), str(out), "--force").code == 0
+    assert out.read_text(encoding="utf-8-sig").startswith('"row","user"')
+
+
+def test_an_export_into_a_folder_that_is_missing_is_wrong_usage(ledger: Path) -> None:
+    """The name of the file is wrong, and nothing is wrong with the ledger: exit code 2, with the folder in the sentence."""
+    ended = command_here("export", str(ledger), str(ledger.parent / "none" / "out.csv"))
+    assert ended.code == 2
+    assert f"there is no folder {ledger.parent / 'none'}" in ended.err

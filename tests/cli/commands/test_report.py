@@ -188,7 +188,7 @@ def test_a_chain_is_one_report(chain: list[Path], tmp_path: Path, capsys: pytest
     [
         (["{L}"], 2, "-o report.html"),
         (["{L}", "-o", "report.pdf"], 2, ".html"),
-        (["{L}", "-o", "{T}/nowhere/report.html"], 5, "there is no folder"),
+        (["{L}", "-o", "{T}/nowhere/report.html"], 2, "there is no folder"),
         (["{T}", "-o", "{T}/r.html"], 5, "ledger"),
         (["{L}", "{L}", "-o", "{T}/r.html"], 2, "named twice"),
         (["{L}", "--json", "--refresh", "5"], 2, "without --json"),

@@ -6,7 +6,10 @@ import io
 import json
 import os
 import sys
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyte
 import pytest
@@ -20,11 +23,13 @@ from purgeengine.cli.output.progress_display import (
     facts_of,
     figures,
 )
+from purgeengine.core.messages import Batch, BatchLost, Held, Released
 from purgeengine.core.model import Outcome
+from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.tally import Tally
 from purgeengine.jobs.progress import RunProgress, Silence
 from purgeengine.log_file import LogFile
-from tests.support.fixtures import a_scheduler, batches, lost
+from tests.support.fixtures import a_scheduler, answer, batches, lost, refusal
 
 
 class Hand:
@@ -225,6 +230,63 @@ def test_trouble_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         (batch,) = batches(scheduler.handle(now=clock.at))
         scheduler.handle(lost(batch, sent=False), now=clock.at)
     assert facts_of(standing).mood.value == "red"
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (lambda batch: BatchLost(batch.number, False, "graph.example:443 could not be reached (Connection refused)"),
+         "calls fail: graph.example:443 could not be reached (Connection refused)"),
+        (lambda batch: BatchLost(batch.number, True, "graph.example did not answer in time"),
+         "calls fail: graph.example did not answer in time"),
+        (lambda batch: refusal(batch, 503, "serviceNotAvailable", "Try later."), "calls fail: 503 serviceNotAvailable Try later"),
+    ],
+)  # fmt: skip
+def test_an_outage_is_shown_with_its_reason_once(failure: Callable[[Any], Any], said: str) -> None:
+    """While call after call fails, the block and the line tell what the calls were told, once. After an answer it is gone."""
+    scheduler, now = a_scheduler(*[20] * 20, fanout=20, connections=1), 0.0
+    standing = RunProgress(Tally(400, {}), scheduler, clock=Hand())
+    sent = batches(scheduler.handle(now=now))
+    for _ in range(6):
+        now += 4.0
+        sent = batches(scheduler.handle(failure(sent[0]), now=now)) or next_batches(scheduler)
+        now = scheduler.view.now
+    assert facts_of(standing).notes.count(said) == 1
+    assert figures(standing).count(said) == 1
+    scheduler.handle(answer(sent[0]), now=now)
+    assert "calls fail" not in figures(standing)
+
+
+def next_batches(scheduler: Scheduler) -> list[Batch]:
+    """Return the batches that leave once the scheduler's next waits are over."""
+    for _ in range(50):
+        at = scheduler.wake_at()
+        assert at is not None
+        if sent := batches(scheduler.handle(now=at)):
+            return sent
+    raise AssertionError("the scheduler sends nothing more")
+
+
+def test_a_resumed_run_says_that_it_has_no_answers_yet() -> None:
+    """Rows of an earlier run are purged already, so that the first answers are those of this run."""
+    scheduler = a_scheduler(60)
+    batches(scheduler.handle(now=0.0))
+    standing = RunProgress(Tally(100, {Outcome.PURGED: 40}), scheduler, clock=Hand())
+    assert "waiting for the first answers of this run, " in figures(standing)
+
+
+def test_a_run_outside_its_hours_says_until_when_it_waits() -> None:
+    """The block, the plain line and the figures for other processes name the time at which the run goes on."""
+    scheduler, clock = a_scheduler(8), Hand()
+    batches(scheduler.handle(Held(5_400.0), now=0.0))
+    standing = RunProgress(Tally(8, {}), scheduler, clock=clock)
+    at = datetime.fromtimestamp(5_400.0)
+    words = f"waiting for the hours of --window until {at:%Y-%m-%d %H:%M}, in 1 h 30 min"
+    assert words in facts_of(standing).notes
+    assert words in figures(standing)
+    assert standing.live.held_until_ms == 5_400_000
+    scheduler.handle(Released(), now=10.0)
+    assert standing.live.held_until_ms is None
 
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:

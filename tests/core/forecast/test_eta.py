@@ -418,7 +418,7 @@ def test_the_line_says_what_is_waited_for() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.may_leave(batch.number, 0.0)
     standing = RunProgress(Tally(60, {}), scheduler, clock=clock)
-    assert figures(standing) == "0 of 60 · 0/s · waiting for the first answers, 30 s at most"
+    assert figures(standing) == "0 of 60 · 0/s · waiting for the first answers of this run, 30 s at most"
     told = Progress.of(standing)
     assert (told.left_s, told.waiting_for) == (None, "waiting for the first answers, 30 s at most")
 

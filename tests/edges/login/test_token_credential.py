@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from purgeengine.edges.login.renewing import LoginUnavailable
+from purgeengine.edges.login.renewing import LoginUnavailable, RenewingTokens
 from purgeengine.edges.login.token_credential import CredentialLogin, tokens_of_credential
-from purgeengine.errors import TokenError
+from purgeengine.errors import LoginUnreachable, TokenError
 from tests.support.process_fixtures import a_jwt
 
 SCOPE = "https://graph.microsoft.com/.default"
@@ -82,3 +83,14 @@ async def test_what_is_no_credential_is_refused() -> None:
     for answer in (None, a_token(""), a_token("a b"), SimpleNamespace(token="t"), a_token("t", "soon")):  # type: ignore[arg-type]
         with pytest.raises(TokenError, match="no token with its expiry"):
             CredentialLogin(Credential(answer), SCOPE).acquire()
+
+
+async def test_a_credential_that_never_answers_is_given_up() -> None:
+    """Its call hangs for good: the run is told so after a bounded time, as for a login that cannot be reached."""
+    hangs = threading.Event()
+    login = CredentialLogin(SimpleNamespace(get_token=lambda scope: hangs.wait()), SCOPE, answer_s_max=0.05)
+    try:
+        with pytest.raises(LoginUnreachable, match=r"the credential gave no answer within 0\.05 s"):
+            await RenewingTokens(login, start_patience_s=0.01).token()
+    finally:
+        hangs.set()

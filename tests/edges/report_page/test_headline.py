@@ -35,7 +35,7 @@ WRONG_IDS = {"overall": True, "message": "Not one was found."}
         ({"purged": 1}, Tone.WELL, "The contact of the list is gone.", "1 contact was purged."),
         (
             {"purged": 1_079, "absent": 1, "duplicate": 1}, Tone.WELL, "Every row of the list ended well.",
-            "1,079 contacts were purged, and 1 was not found when first asked for. 1 row repeats an earlier row.",
+            "1,079 contacts were purged, and 1 was not found. 1 row repeats an earlier row.",
         ),
         (
             {"purged": 2, "action": "delete"}, Tone.WELL, "Every row of the list ended well.",
@@ -57,7 +57,7 @@ WRONG_IDS = {"overall": True, "message": "Not one was found."}
         (
             {"purged": 1, "absent": 19, "nothing_found": WRONG_IDS}, Tone.DOUBT,
             "Check this result: 19 of 20 contacts were not found.",
-            "1 contact was purged, and 19 were not found when first asked for.",
+            "1 contact was purged, and 19 were not found.",
         ),
         (
             {"purged": 8, "refused": 1}, Tone.BADLY, "1 of 9 rows did not end well.",
@@ -66,7 +66,7 @@ WRONG_IDS = {"overall": True, "message": "Not one was found."}
         (
             {"refused": 1, "exhausted": 1, "skipped": 1, "invalid": 1, "absent": 1}, Tone.BADLY,
             "4 of 5 rows did not end well.",
-            "No contact was purged, and 1 was not found when first asked for. Below is what happened to the others, and what to "
+            "No contact was purged, and 1 was not found. Below is what happened to the others, and what to "
             "do about it.",
         ),
         (

@@ -117,6 +117,12 @@ class Chain:
         self._closing.close()
 
     @property
+    def running(self) -> bool | None:
+        """True if a run goes on over one of the ledgers, False if none does. None if that cannot be known of all of them."""
+        running = [ledger.running for ledger in self.ledgers]
+        return True if True in running else None if None in running else False
+
+    @property
     def unnamed(self) -> list[Path]:
         """Folders of ledgers that ran rows of a ledger which is not in the chain. What that one did is not known here."""
         known = {ledger.identity for ledger in self.ledgers}

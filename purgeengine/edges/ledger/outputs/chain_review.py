@@ -96,5 +96,6 @@ def situations_of(chain: Chain, final: Final, endings: Failures) -> list[Situati
     for number, (ledger, share) in enumerate(zip(chain.ledgers, final.shares, strict=True)):
         counts = ledger.counts()
         unfinished = counts.waiting + counts.in_doubt
-        found.append(Situation(str(ledger.folder), unfinished, share.holds[Outcome.INVALID], endings.told_of(number)))
+        invalid, told = share.holds[Outcome.INVALID], endings.told_of(number)
+        found.append(Situation(str(ledger.folder), unfinished, invalid, told, ledger.running if unfinished else False))
     return found

@@ -24,7 +24,7 @@ from purgeengine.edges.ledger.store.new_file import NewFile
 from purgeengine.edges.ledger.store.open_stream import OpenStream
 from purgeengine.edges.ledger.store.storage import cause_of
 from purgeengine.edges.ledger.views.rows import schema_of
-from purgeengine.edges.paths import refuse_unspellable
+from purgeengine.edges.paths import refuse_missing_folder, refuse_unspellable
 from purgeengine.errors import LedgerError, UsageProblem
 
 Format = Literal["csv", "csv.gz", "parquet"]
@@ -96,14 +96,15 @@ def export_file(
     """Write the rows (those with an outcome in ``only``, or all) to ``out``. Return what was written, with its digest if asked.
 
     The ending of the name chooses the format: .csv, .csv.gz or .parquet. The file appears when it is whole.
-    ``on_progress`` is called with the number of input rows read so far. Raises `UsageProblem` for another ending or a
-    name that cannot be used, and `LedgerError` if the file cannot be written.
+    ``on_progress`` is called with the number of input rows read so far. Raises `UsageProblem` for another ending, a
+    name that cannot be used or a folder that does not exist, and `LedgerError` if the file cannot be written.
     """
     out = Path(out)
     kind = format_of(out)
     if "\0" in str(out):
         raise UsageProblem(f"{str(out)!r} holds a NUL character, which no file has in its name. Name another.")
     refuse_unspellable(out)
+    refuse_missing_folder(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
     with appearing(temporary, out):
         found = _written(reader, NewFile(temporary), kind, only, on_progress, scratch=out.parent)

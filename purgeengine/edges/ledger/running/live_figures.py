@@ -1,7 +1,8 @@
 """What a run that is going on says about itself, for `status` in another process: a small file in the ledger's folder.
 
 It is written anew every few seconds, and removed when the run ends. It holds no row and decides nothing, so it is not synced, and a
-disk without room for it stops nothing. A file that a dead process left is too old to be believed after `LIVE_S` seconds.
+disk without room for it stops nothing. Whether a run is going on at all, the lock of the ledger tells. Figures that are older than
+`LIVE_S` seconds are not believed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from purgeengine.core.forecast.time_left import TimeLeft
 from purgeengine.edges.ledger.store.storage import LIVE
+from purgeengine.words import utc_text
 
 WRITE_EVERY_S = 3.0
 """Seconds between two writings."""
@@ -31,10 +33,17 @@ class LiveFigures(NamedTuple):
     """Rows settled per second, over the last half minute."""
     time_left: TimeLeft
     """The time that the run will probably still take, or what is waited for."""
+    held_until_ms: int | None = None
+    """When the run may send again, if it now waits for its hours; in milliseconds since 1970. None if it may send."""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as it is kept."""
-        return {"at_ms": self.at_ms, "items_per_s": round(self.items_per_s, 1), **self.time_left.as_json()}
+        return {
+            "at_ms": self.at_ms,
+            "items_per_s": round(self.items_per_s, 1),
+            "held_until_ms": self.held_until_ms,
+            **self.time_left.as_json(),
+        }
 
 
 def write_live(folder: Path, figures: LiveFigures) -> None:
@@ -58,14 +67,18 @@ def read_live(folder: Path, now_utc_ms: int) -> LiveFigures | None:
         with (folder / LIVE).open("rb") as file:
             found = json.loads(file.read(BYTES_MAX))
         at_ms, per_s = int(found["at_ms"]), float(found["items_per_s"])
-        left = TimeLeft.of_json(found)
+        left, held = TimeLeft.of_json(found), found.get("held_until_ms")
+        held_until_ms = None if held is None or int(held) <= now_utc_ms else int(held)
+        utc_text((now_utc_ms if held_until_ms is None else held_until_ms) / 1000)  # raises if there is no such time
     except (OSError, ValueError, TypeError, LookupError, OverflowError, RecursionError):
         return None
     age_s = (now_utc_ms - at_ms) / 1000
-    return LiveFigures(at_ms, per_s, left.later(max(0.0, age_s))) if abs(age_s) <= LIVE_S else None
+    return LiveFigures(at_ms, per_s, left.later(max(0.0, age_s)), held_until_ms) if abs(age_s) <= LIVE_S else None
 
 
-def as_json(live: LiveFigures | None, *, complete: bool) -> Mapping[str, Any]:
-    """Return the keys of `status --json` for it: whether a run is going on, and the time left."""
-    nothing = TimeLeft(0.0) if complete else TimeLeft(None)
-    return {"running": live is not None, **(nothing if live is None else live.time_left).as_json()}
+def as_json(live: LiveFigures | None, *, running: bool, complete: bool) -> Mapping[str, Any]:
+    """Return the keys of `status --json` for it: whether a run goes on, the time left, and until when it waits for its hours."""
+    left = TimeLeft(0.0) if complete else TimeLeft(None) if live is None else live.time_left
+    held_until_ms = None if live is None or complete else live.held_until_ms
+    held_until_utc = None if held_until_ms is None else utc_text(held_until_ms / 1000)
+    return {"running": running, **left.as_json(), "held_until_utc": held_until_utc}

@@ -54,8 +54,23 @@ def refuse_other_purpose(which: str, kept: Mapping[str, Any], about: Mapping[str
         ("id type", "id_type", "--id-type"),
     ):
         its = kept[name]
+        if name == "tenant_id" and its != about.get(name, its) and "" in (its, about[name]):
+            raise LedgerMismatch(f"{_tenant_not_told(which, its, about[name])} Nothing was sent. {advice}.")
         if name in about and its != about[name]:
             cure = f", or give {option} {its} to resume the old one" if option else ""
             raise LedgerMismatch(
                 f"{which} belongs to the {what} {printable(its)}, not {about[name]}. Nothing was sent. {advice}{cure}."
             )
+
+
+def _tenant_not_told(which: str, its: str, now: str) -> str:
+    """Return a sentence about two tenants of which one is not known, because an opaque token does not tell its tenant."""
+    if its:
+        return (
+            f"{which} belongs to the tenant {printable(its)}, and the token of now does not say of which tenant it is, so that "
+            "they cannot be compared. Sign in by another way, or give a token that can be read (a JWT)."
+        )
+    return (
+        f"{which} was made with a token that did not say of which tenant it was, and the token of now is one of the tenant {now}, "
+        "so that they cannot be compared. To resume, sign in as before."
+    )

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from purgeengine.core.graph.identifiers import mailbox_key
-from purgeengine.core.graph.text import escaped, printable
+from purgeengine.core.graph.identifiers import mailbox_key, odd_place
+from purgeengine.core.graph.text import escaped_around, printable
 from purgeengine.edges.ledger.staging.duplicates import Duplicate, Duplicates
 from purgeengine.edges.ledger.staging.names import Names
 from purgeengine.edges.ledger.staging.prior_doubts import PriorDoubts
@@ -231,9 +231,10 @@ class Surveyor:
 
 
 def _value_meant(reason: str, cells: Sequence[str | None]) -> str:
-    """Return the cell that a reason is about, made safe to print."""
-    meant = (cell for role, cell in zip(_ROLES, cells, strict=True) if cell and f"the {role} " in reason)
-    return escaped(next(meant, ""))
+    """Return the cell that a reason is about, made safe to print. A long one is cut around its first odd character."""
+    meant = ((role, cell) for role, cell in zip(_ROLES, cells, strict=True) if cell and f"the {role} " in reason)
+    role, cell = next(meant, ("", ""))
+    return escaped_around(cell, odd_place(cell, is_user=role == "user") or 0)
 
 
 def no_usable_row(survey: Survey) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from purgeengine.errors import LedgerError
 
 TRIES_MAX = 20
 """How often a lock is tried, in a few milliseconds. `is_in_use` holds it for an instant, and that must not refuse a run."""
+
+_held_here: dict[str, int] = {}
+"""The folders whose lock this process holds, with its process id: a fork inherits the entries, and not the locks."""
 
 
 def is_in_use(folder: Path) -> bool | None:
@@ -37,6 +41,7 @@ class FolderLock:
         self._folder = folder
         # The lock is not tied to a thread: whichever thread closes the ledger releases it.
         self._lock = filelock.FileLock(folder / LOCK, timeout=0, thread_local=False)
+        self._name = os.path.realpath(folder)
 
     def acquire(self) -> None:
         """Take the lock, without waiting for its holder.
@@ -46,10 +51,9 @@ class FolderLock:
         try:
             with warnings.catch_warnings(action="ignore"):  # the errors below say the same and more
                 self._acquire()
+            _held_here[self._name] = os.getpid()
         except filelock.Timeout as error:
-            raise LedgerError(
-                f"The ledger in {self._folder} is in use by another process. Wait until it has ended, or use another folder."
-            ) from error
+            raise LedgerError(self._in_use()) from error
         except NotImplementedError as error:
             raise self._no_locks() from error
         except OSError as error:
@@ -57,8 +61,17 @@ class FolderLock:
         if isinstance(
             self._lock, filelock.SoftFileLock
         ):  # newer versions of filelock fall back to a plain file, which a dead process leaves behind
-            self._lock.release()
+            self.release()
             raise self._no_locks()
+
+    def _in_use(self) -> str:
+        """Return a sentence on who uses the ledger: another process, or this one in another thread."""
+        if _held_here.get(self._name) == os.getpid():
+            return (
+                f"The ledger in {self._folder} is in use by this process already: another thread works with it, or has not closed "
+                "it. Wait until that has ended, or use another folder."
+            )
+        return f"The ledger in {self._folder} is in use by another process. Wait until it has ended, or use another folder."
 
     def _acquire(self) -> None:
         for left in reversed(range(TRIES_MAX)):
@@ -71,6 +84,8 @@ class FolderLock:
 
     def release(self) -> None:
         """Give the lock back. Safe to call twice."""
+        if self._lock.is_locked:
+            _held_here.pop(self._name, None)
         self._lock.release()
 
     def _no_locks(self) -> LedgerError:

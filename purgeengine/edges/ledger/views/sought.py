@@ -37,10 +37,10 @@ class Review(NamedTuple):
     told: Sequence[FailedRows]
     """The replies that refused, exhausted or skipped rows got, most frequent first."""
 
-    def situation(self, folder: str) -> Situation:
-        """Return what advice needs to know. ``folder`` is the ledger's folder."""
+    def situation(self, folder: str, *, running: bool | None = False) -> Situation:
+        """Return what advice needs to know. ``folder`` is the ledger's folder, ``running`` whether a run goes on over it."""
         unfinished = self.counts.waiting + self.counts.in_doubt
-        return Situation(folder, unfinished, self.counts.outcomes[Outcome.INVALID], self.told)
+        return Situation(folder, unfinished, self.counts.outcomes[Outcome.INVALID], self.told, running)
 
 
 def review_of(connection: sqlite3.Connection, most: int) -> Review:

@@ -334,7 +334,7 @@ def test_failed_export_leaves_nothing_behind(folder: Path, monkeypatch: pytest.M
 
 def test_missing_target_folder_is_a_sentence(folder: Path) -> None:
     """An export to a missing folder is refused with a sentence that says so."""
-    with pytest.raises(LedgerError, match="there is no folder"):
+    with pytest.raises(UsageProblem, match="there is no folder"):
         exported(folder, "missing/out.csv")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -39,13 +40,28 @@ def test_the_figures_of_a_dead_run_are_not_believed(tmp_path: Path) -> None:
     assert read_live(tmp_path, FIGURES.at_ms - limit_ms - 1) is None
 
 
+FAR = json.dumps({**FIGURES._replace(held_until_ms=10**30).as_json()}).encode()
+"""Figures of a run that waits until a time that no calendar has."""
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b'{"at_ms": "x"}', b"\xff\xfe", b'{"at_ms": 1e999}', b"[" * 5_000]
+    "content", [b"", b"{", b"[]", b"null", b'{"at_ms": "x"}', b"\xff\xfe", b'{"at_ms": 1e999}', b"[" * 5_000, FAR]
 )
 def test_a_file_that_says_something_else_is_as_good_as_none(tmp_path: Path, content: bytes) -> None:
     """No content of the file makes status fail."""
     (tmp_path / LIVE).write_bytes(content)
     assert read_live(tmp_path, 1_000_000) is None
+
+
+def test_hours_that_have_come_are_not_waited_for(tmp_path: Path) -> None:
+    """The instant until which a run waits is told as long as it lies ahead. A file of an older version has none."""
+    write_live(tmp_path, FIGURES._replace(held_until_ms=1_004_000))
+    told = [read_live(tmp_path, now_ms) for now_ms in (1_003_999, 1_004_000)]
+    assert [figures and figures.held_until_ms for figures in told] == [1_004_000, None]
+    older = FIGURES.as_json()
+    del older["held_until_ms"]
+    (tmp_path / LIVE).write_text(json.dumps(older))
+    assert read_live(tmp_path, 1_000_000) == FIGURES
 
 
 def test_a_run_ends_without_the_file_and_without_a_folder(tmp_path: Path) -> None:
@@ -60,12 +76,17 @@ def test_a_run_ends_without_the_file_and_without_a_folder(tmp_path: Path) -> Non
 
 def test_status_tells_programs_whether_a_run_is_going_on(tmp_path: Path) -> None:
     """With a run, its time left; without one, none, or zero if every row has its outcome."""
-    assert as_json(FIGURES, complete=False) == {
+    assert as_json(FIGURES, running=True, complete=False) == {
         "running": True,
         "left_s": 80.0,
         "waiting_for": None,
         "waiting_count": None,
         "waiting_s": None,
+        "held_until_utc": None,
     }
-    assert (as_json(None, complete=False)["running"], as_json(None, complete=False)["left_s"]) == (False, None)
-    assert as_json(None, complete=True)["left_s"] == 0.0
+    none = as_json(None, running=False, complete=False)
+    assert (none["running"], none["left_s"]) == (False, None)
+    assert as_json(None, running=False, complete=True)["left_s"] == 0.0
+    assert as_json(FIGURES, running=True, complete=True)["left_s"] == 0.0
+    held = FIGURES._replace(held_until_ms=1_767_225_600_000)
+    assert as_json(held, running=True, complete=False)["held_until_utc"] == "2026-01-01T00:00:00.000Z"

@@ -290,6 +290,14 @@ def test_another_input_tenant_or_action_is_refused(tmp_path: Path) -> None:
             "this purge."
         )
     with pytest.raises(
+        LedgerMismatch, match="belongs to the tenant contoso, and the token of now does not say of which tenant"
+    ):
+        open_ledger(tmp_path / "L", a_source(2), tenant_id="")
+    open_ledger(tmp_path / "opaque", a_source(2), tenant_id="").close()
+    with pytest.raises(LedgerMismatch, match="made with a token that did not say of which tenant it was"):
+        open_ledger(tmp_path / "opaque", a_source(2))
+    open_ledger(tmp_path / "opaque", a_source(2), tenant_id="").close()
+    with pytest.raises(
         LedgerMismatch, match=r"action permanentDelete, not delete\..*, or give --action permanentDelete to"
     ):
         open_ledger(tmp_path / "L", a_source(2), deletion=deletion_by(Action.DELETE))
@@ -427,7 +435,7 @@ def test_a_second_close_takes_nothing_from_whoever_has_opened_it_since(
         second.hold_reserve(1)
         first.close()
         assert (tmp_path / "L" / "reserve").exists()
-        with pytest.raises(LedgerError, match="in use by another process"):
+        with pytest.raises(LedgerError, match="in use by this process already"):
             open_ledger(tmp_path / "L", None)
 
 

@@ -48,6 +48,23 @@ def test_survey_tells_why_rows_are_invalid_and_where_they_stand() -> None:
     assert len([example for example in survey.invalid_examples if example.reason == "the user is empty"]) == 3
 
 
+@pytest.mark.parametrize("length", [10, 69, 70, 80, 160, 400])
+def test_an_example_shows_the_place_of_the_odd_character(length: int) -> None:
+    """However long an id is, the part that is shown holds the character that no id has, in 90 characters at most."""
+    contact = f"AAMk{'T' * (length - 4)}\x07{'U' * 100}="
+    (example,) = survey_input(FakeSource([("a@contoso.example", "", contact)])).invalid_examples
+    assert "the contact id holds a character" in example.reason
+    assert "T\\x07U" in example.value
+    assert len(example.value) <= 90
+    assert example.value.startswith("AAMk" if length < 70 else "…T")
+
+
+def test_an_example_of_a_long_user_shows_the_place_of_the_odd_character() -> None:
+    """The same goes for a user."""
+    (example,) = survey_input(FakeSource([(f"{'a' * 150}ä@contoso.example", "", "x")])).invalid_examples
+    assert "aä@contoso.example" in example.value
+
+
 def test_odd_reasons_without_end_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first reasons are counted each, and later ones in one sum, so that no input can fill the memory."""
     monkeypatch.setattr("purgeengine.edges.ledger.staging.survey.REASONS_MAX", 2)

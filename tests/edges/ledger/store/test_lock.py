@@ -59,8 +59,25 @@ def test_a_lock_that_another_holds_is_refused(tmp_path: Path) -> None:
     """A second holder is refused with a sentence."""
     first, second = FolderLock(tmp_path), FolderLock(tmp_path)
     first.acquire()
-    with pytest.raises(LedgerError, match="in use by another process"):
+    with pytest.raises(LedgerError, match="in use by this process already: another thread works with it"):
         second.acquire()
     first.release()
     second.acquire()
     second.release()
+
+
+def test_the_holder_is_told_as_this_process_only_while_it_is(tmp_path: Path) -> None:
+    """A lock that another process holds is told as such, also if this process held it before."""
+    first = FolderLock(tmp_path)
+    first.acquire()
+    first.release()
+    command = [sys.executable, "-c", HOLDING, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(LedgerError, match="in use by another process"):
+            first.acquire()
+        first.release()  # it holds nothing, and releases nothing
+        with pytest.raises(LedgerError, match="in use by another process"):
+            first.acquire()
+        process.kill()
