@@ -145,8 +145,15 @@ def test_on_a_terminal_the_number_of_contacts_must_be_typed(bench: Bench, typed:
         bench.start(*arguments, how={"stdin": terminal}) as process,
     ):
         os.close(terminal)
+        assert process.stderr is not None
+        asked = b""
+        while b"to stop: " not in asked:  # what is typed before the question does not answer it
+            piece = os.read(process.stderr.fileno(), 4_096)
+            assert piece, asked
+            asked += piece
         keyboard.write(f"{typed}\n".encode())
         out, err = process.communicate(timeout=60)
+        err = asked.decode() + err
     assert process.returncode == code, err
     assert "10 contacts in 2 mailboxes of tenant Simulated tenant (5157a1ed-0000-4000-8000-000000000001)." in err
     assert bench.server.tenant.counters.purged == purged
