@@ -41,6 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Speed": ("rate", "connections"),
     "Output": (
         "output",
+        "force",
         "refresh",
         "format",
         "json",

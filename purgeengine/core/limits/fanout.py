@@ -62,19 +62,24 @@ class FanoutProbe:
         if rows > self._narrow and self.decided is None:
             self._probes_in_flight += 1
 
-    def answered(self, rows: int, refused: int) -> None:
-        """Record the answer to ``rows`` rows of one mailbox in a batch, of which ``refused`` rows were too fast."""
-        excess = rows - self._narrow
-        if excess <= 0:
+    def answered(self, rows: int, refused: int, silent: int = 0) -> None:
+        """Record the answer to ``rows`` rows of one mailbox in a batch, of which ``refused`` rows were too fast.
+
+        ``silent`` rows say nothing: the answer left them out, or they failed for another reason and may not have run at all.
+        """
+        if rows <= self._narrow:
             return
         if self.decided is None:
             self._probes_in_flight = max(0, self._probes_in_flight - 1)
-        if refused >= excess >= FIRST_PROBE - self._narrow:
+        excess = rows - silent - self._narrow
+        telling = excess >= FIRST_PROBE - self._narrow
+        if telling and refused >= excess:
             self.decided = self._narrow
         elif self.decided is None:
-            self._probed(unclear=refused >= excess / 2)
+            if telling or refused or not silent:
+                self._probed(unclear=refused >= excess / 2)
         elif self.decided > self._narrow:
-            self._weigh(rows, refused)
+            self._weigh(rows - silent, refused)
 
     def _probed(self, *, unclear: bool) -> None:
         if unclear:

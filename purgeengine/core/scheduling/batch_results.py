@@ -182,17 +182,23 @@ class BatchResults:
         self._refused_alone = 0
         self._timed(flight, answer.replies or {}, now)
         waits, halts = self._asked_to_wait(answer.outer, now)
-        rate, fanout = self._batching.app_rate, self._batching.fanout
-        flight.app_wait_s = tell_app_rate(rate, flight, answer, now, fanout.decided)
+        flight.app_wait_s = tell_app_rate(self._batching.app_rate, flight, answer, now, self._batching.fanout.decided)
         settlement = self._settler.settle(flight, answer, now)
         if flight.app_wait_s is not None:
             self._forget_probes(flight)
         elif not flight.batch.lane:
-            throttled = settlement.news.throttled
-            for index, (_, attempts) in enumerate(flight.shares):
-                fanout.answered(len(attempts), throttled[index] if throttled else 0)
+            self._tell_fanout(flight, answer.replies or {}, settlement.news.throttled)
         self._time(flight, settlement, now, in_flight)
         return Result(settlement, waits, halts + self._heed(flight, settlement, answer.claims, now))
+
+    def _tell_fanout(self, flight: Flight, replies: Mapping[int, Reply | None], throttled: tuple[int, ...]) -> None:
+        """Tell the fanout what became of the rows of each mailbox."""
+        first = 0
+        for index, (_, attempts) in enumerate(flight.shares):
+            numbers = range(first, first + len(attempts))
+            first = numbers.stop
+            silent = sum(not _tells_of_fanout(replies.get(number)) for number in numbers)
+            self._batching.fanout.answered(len(attempts), throttled[index] if throttled else 0, silent)
 
     def _heed(self, flight: Flight, settlement: Settlement, claims: str, now: float) -> tuple[Halt, ...]:
         """Act on replies that say something about the app or the token, not only about their mailbox."""
@@ -323,3 +329,8 @@ class BatchResults:
     def _token_refused(self, flight: Flight, reply: Reply, claims: str) -> tuple[Halt, ...]:
         step = self._token.refused(flight.token_generation, flight.batch.number, claims)
         return (Halt(HaltReason.REFUSED_APP, reply),) if step is TokenStep.GIVE_UP else ()
+
+
+def _tells_of_fanout(reply: Reply | None) -> bool:
+    """Return True if the service ran the row, or refused it because it ran too many."""
+    return reply is not None and (reply.status < 300 or reply.status in (404, 429))

@@ -15,8 +15,8 @@ FEW_ROWS = 8
 """Rows: a mailbox with at most so many rows left shares its batches with others, even if it may end last. This holds only while
 answers are being lost. Each batch may be lost or refused, so the last rows of many mailboxes are safer in few batches.
 
-Eight is twice the four requests that a mailbox takes at once. In ``python -m benchmarks.makespan --faults few --faults many`` with
-the job 100 x 40, 4 and 8 do equally well. 16 and 32 lengthen a run with few faults and 64 connections by 4 and 23 %, because
+Eight is twice the four requests that a mailbox takes at once. In `benchmarks.makespan` with faults and the job 100 x 40, 4 and 8
+do equally well. 16 and 32 lengthen a run with few faults and 64 connections by 4 and 23 %, because
 mailboxes that end last then wait for others. With many faults, chance decides more than this number."""
 
 

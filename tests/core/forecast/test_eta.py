@@ -239,7 +239,7 @@ def test_a_run_with_nothing_in_flight_says_that_it_waits_after_lost_calls() -> N
 
 def test_slots_that_lost_calls_hold_do_not_stop_a_mailbox_whose_other_slots_work() -> None:
     """One of four lanes is lost and holds its slot for 40 s; the other three carry 60 rows in a second each. It is no pause."""
-    scheduler = a_scheduler(2_000, lanes=True, connections=4, fanout=20, quarantine_s=40.0)
+    scheduler = a_scheduler(2_000, lanes=True, connections=4, fanout=20, quarantine_s=40.0, quarantine_s_min=40.0)
     now, sent = 0.0, batches(scheduler.handle(now=0.0))
     lanes = 0
     for _ in range(12):

@@ -78,6 +78,28 @@ def test_three_unclear_probes_decide_and_two_do_not() -> None:
     assert decided == [None, None, 4]
 
 
+def test_rows_that_say_nothing_are_left_out_of_a_probe() -> None:
+    """Of twenty rows at once, four run and sixteen are refused. If one of them is left out of the answer, the rest still tells."""
+    probe = FanoutProbe("auto", 4, 20)
+    probe.sent(20)
+    probe.answered(20, 15)
+    assert probe.decided is None
+    probe.sent(20)
+    probe.answered(20, 15, silent=1)
+    assert probe.decided == 4
+
+
+def test_a_probe_of_which_too_few_rows_say_something_is_sent_again() -> None:
+    """Five rows that run at once could be the four that any service runs, and one more."""
+    probe = FanoutProbe("auto", 4, 20)
+    probe.sent(8)
+    probe.answered(8, 0, silent=3)
+    assert (probe.decided, probe.first_width) == (None, 8)
+    probe.sent(8)
+    probe.answered(8, 0, silent=0)
+    assert probe.first_width == 20
+
+
 def test_a_third_of_a_wide_probe_refused_is_no_reason_to_stay_narrow() -> None:
     """Six of twenty rows refused are no reason for a narrow fanout: a service that runs whole batches would refuse sixteen."""
     probe = FanoutProbe("auto", 4, 20)
