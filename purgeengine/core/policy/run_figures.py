@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from purgeengine.core.messages import Entry
@@ -118,6 +118,10 @@ class RunFigures:
             per_s=self.per_s + other.per_s,
             left_s=max(lefts, default=None),
         )
+
+    def ended(self) -> RunFigures:
+        """Return the figures of a run that settles no more rows."""
+        return replace(self, per_s=0.0, left_s=None)
 
     def crossed(self, threshold: FailureThreshold) -> str | None:
         """Return why too many rows have failed, as a sentence; None if they have not. Rows that were never sent do not count."""
