@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from purgeengine.core.messages import AskedToWait, SendWindow, ShareChanged
+from purgeengine.core.policy.run_figures import RunFigures, StopFigures
 from purgeengine.core.sharing.lease_clock import Instant
 from purgeengine.core.sharing.lease_holder import LeaseHolder
 from purgeengine.core.sharing.talk import Question, Said
@@ -62,17 +63,16 @@ class RunLease:
         ask: Ask,
         *,
         ask_s: float,
-        question: Callable[[LeaseHolder, Instant], Question] = LeaseHolder.ask,
         now: Callable[[], Instant] = instant,
     ) -> None:
-        """A question is sent every ``ask_s`` seconds. ``question`` makes it; it may add the figures of the run."""
+        """A question is sent every ``ask_s`` seconds, and at once if there is news."""
         self._holder = holder
         self._ask = ask
         self._ask_s = ask_s
-        self._question = question
         self._now = now
         self._changed = threading.Condition()
         self._closed = False
+        self._figures: tuple[RunFigures | None, StopFigures | None] = (None, None)
         self._tell: Callable[[ShareChanged | AskedToWait], None] | None = None
         self._untold: list[ShareChanged | AskedToWait] = []
 
@@ -101,6 +101,11 @@ class RunLease:
         with self._changed:
             self._holder.asked_to_wait(for_s, self._now(), cut=cut)
             self._changed.notify_all()
+
+    def take_figures(self, figures: RunFigures, stop: StopFigures) -> None:
+        """Send these figures with the next question."""
+        with self._changed:
+            self._figures = (figures, stop)
 
     def want(self, wants: bool) -> None:
         """Take in whether the run has something to send before long. If it has not, others may use its share."""
@@ -156,7 +161,7 @@ class RunLease:
             with self._changed:
                 if self._closed or self._holder.over is not None:
                     return
-                question = self._question(self._holder, self._now())
+                question = self._holder.ask(self._now(), *self._figures)
             self._ask(question)
             with self._changed:
                 self._changed.wait_for(lambda: self._closed or self._holder.asks_now, self._ask_s)

@@ -180,6 +180,15 @@ class Scheduler:
             self._flights.leaves(batch, now)
         return may_leave
 
+    def has_work_within(self, seconds: float, now: float) -> bool:
+        """Return True if a batch is in flight, or if a mailbox may send before ``seconds`` have passed after ``now``."""
+        return (
+            not self._input_ended
+            or bool(self._flights)
+            or self._open_mailboxes.has_ready
+            or self._open_mailboxes.next_timer_at() <= now + seconds
+        )
+
     @property
     def fanout(self) -> int | None:
         """Rows of one mailbox that may share a batch; None while that is not known."""
