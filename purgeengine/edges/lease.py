@@ -25,6 +25,8 @@ from purgeengine.errors import HeldBack, NoAnswer, NotSent
 
 LOOK_AGAIN_S = 0.2
 """Seconds after which a run without a lease looks for one again."""
+LOOK_S_MAX = 1.0
+"""The most seconds between two looks at a lease, so that a run that has nothing to send also stops soon when it is told to."""
 ENDED = "the lease of the shard had ended"
 
 
@@ -87,7 +89,7 @@ class RunLease:
         with self._changed:
             left_s, holder = self._holder.left_s(self._now()), self._holder
             over = holder.over or holder.stop
-        return SendWindow(left_s > 0.0, left_s if left_s > 0.0 else LOOK_AGAIN_S, over)
+        return SendWindow(left_s > 0.0, min(left_s, LOOK_S_MAX) if left_s > 0.0 else LOOK_AGAIN_S, over)
 
     def heard(self, said: Said) -> None:
         """Take in what the coordinator said."""

@@ -97,8 +97,10 @@ def test_a_lease_counts_from_before_it_was_asked_for_and_ends_by_itself() -> Non
         scene.lease.heard(Grant("run", 1, 1, AppShare(100, 4)))
         assert scene.lease.left_s == 20.0
         assert scene.lease.at(0.0).allowed
-        assert scene.lease.at(0.0).for_s == 20.0
-        scene.now.pass_s(20.0)
+        assert scene.lease.at(0.0).for_s == 1.0
+        scene.now.pass_s(19.5)
+        assert scene.lease.at(0.0).for_s == 0.5
+        scene.now.pass_s(0.5)
         window = scene.lease.at(0.0)
     assert (window.allowed, window.over) == (False, None)
     assert 0.0 < window.for_s < 1.0
@@ -140,6 +142,9 @@ def test_a_run_learns_that_it_has_the_lease_or_that_another_has_it() -> None:
     """Waiting for the lease ends with a grant, with the word that it is over, or in time."""
     assert Scene().granted().begins(10.0)
     assert not Scene().lease.begins(0.01)
+    told = Scene().granted()
+    told.heard(Notice("run", 1, stop="too many rows failed"))
+    assert (told.at(0.0).over, told.at(0.0).allowed) == ("too many rows failed", True)
     scene = Scene()
     scene.lease.heard(Over("run", 1, "shard 3 is not this run's any more"))
     assert not scene.lease.begins(10.0)
