@@ -92,6 +92,10 @@ class NotSent(Exception):
     """
 
 
+class HeldBack(NotSent):
+    """A batch certainly did not reach Graph, because we ourselves may not send any more: the lease of its shard has ended."""
+
+
 class NoAnswer(Exception):
     """A batch left, and no usable answer came back: time-out, reset, cut or oversized body. Its rows are in doubt."""
 

@@ -97,7 +97,43 @@ class Released:
     """Sending is allowed again."""
 
 
-Event = MailboxOpened | InputEnded | BatchAnswered | BatchLost | TokenRenewed | StopRequested | Held | Released
+@dataclass(frozen=True, slots=True)
+class ShareChanged:
+    """From now on this run may use so much of what the app may use. Several runs share the app.
+
+    - ``requests_per_s`` is its share of the app's rate, in sub-requests per second.
+    - ``connections`` is its share of the batches in flight.
+
+    Nothing leaves while either is 0.
+    """
+
+    requests_per_s: float
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskedToWait:
+    """Graph asked another run of the same app to wait, for ``for_s`` seconds from now on.
+
+    ``cut`` is true if that run has lowered its limit on batches in flight because of it.
+    """
+
+    for_s: float
+    cut: bool = False
+
+
+Event = (
+    MailboxOpened
+    | InputEnded
+    | BatchAnswered
+    | BatchLost
+    | TokenRenewed
+    | StopRequested
+    | Held
+    | Released
+    | ShareChanged
+    | AskedToWait
+)
 
 
 class SendWindow(NamedTuple):
@@ -177,9 +213,13 @@ class MailboxBlocked(NamedTuple):
 
 
 class RunBlocked(NamedTuple):
-    """Nothing may be sent at all for ``for_s`` seconds, even after a restart."""
+    """Nothing may be sent at all for ``for_s`` seconds, even after a restart.
+
+    ``passed_on`` is true if Graph asked another run of the same app, and this run was told.
+    """
 
     for_s: float
+    passed_on: bool = False
 
 
 class AppLimited(NamedTuple):

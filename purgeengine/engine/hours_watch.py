@@ -44,6 +44,18 @@ class HoursWatch:
             self._log.warning(log_events.RUN_PAUSED, for_s=round(window.for_s))
         return [Held(window.for_s)]
 
+    def allow_now(self) -> bool:
+        """Return True if a batch that was decided on may leave now."""
+        if self._hours is None:
+            return True
+        window = self._hours.at(self._clock.utc())
+        return window.allowed and window.over is None
+
+    def look_again(self) -> None:
+        """Look at the hours in the next turn, because a batch was held back."""
+        if self._hours is not None:
+            self.look_at = -inf
+
     def _release(self) -> list[Event]:
         if not self._held:
             return []

@@ -15,6 +15,7 @@ from purgeengine import log_events, log_trace, logs
 from purgeengine.core.graph.operations import PERMANENT, Operation
 from purgeengine.core.messages import (
     Abandon,
+    AskedToWait,
     BatchAnswered,
     BatchLost,
     Command,
@@ -27,6 +28,7 @@ from purgeengine.core.messages import (
     Record,
     RenewToken,
     Send,
+    ShareChanged,
     StopRequested,
     TokenRenewed,
 )
@@ -88,6 +90,7 @@ class Engine:
             on_leave=self._call_left,
             log=log,
             observer=observer,
+            allowed_now=self._hours.allow_now,
         )
         self._inbox: deque[Event] = deque()
         self._news = asyncio.Event()
@@ -119,7 +122,7 @@ class Engine:
                         self._sender.forget(event.batch)
                 if self.scheduler.fanout != fanout:
                     self._log.info(log_events.FANOUT_DECIDED, rows=self.scheduler.fanout)
-                if self.scheduler.connections < connections:
+                if self.scheduler.connections < min(connections, self.scheduler.connections_allowed):
                     self._log.info(log_events.CONNECTIONS_LOWERED, connections=self.scheduler.connections)
                 if self._drain_is_over():
                     break
@@ -134,6 +137,10 @@ class Engine:
             self.stop_reason = reason
             self._begin_to_drain()
             self._report(StopRequested())
+
+    def tell(self, event: ShareChanged | AskedToWait) -> None:
+        """Pass on what other runs of the same app make necessary. Call it in the thread of the running loop."""
+        self._report(event)
 
     @property
     def drain_left_s(self) -> float | None:
@@ -255,6 +262,8 @@ class Engine:
         end: BatchAnswered | BatchLost | None = None
         try:
             end = await self._sender.send(batch, body)
+            if type(end) is BatchLost and end.held:
+                self._hours.look_again()
             self._report(end)
         except PurgeEngineError as error:
             end = self._sender.lost(batch, error, sent=False)

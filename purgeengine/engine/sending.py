@@ -15,7 +15,7 @@ from purgeengine.core.scheduling.flights import ranges_of
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.errands import Errands
 from purgeengine.engine.ports import UNOBSERVED, Clock, LedgerPort, Observer, RawAnswer, Tokens, Transport
-from purgeengine.errors import Intercepted, NoAnswer, NotSent
+from purgeengine.errors import HeldBack, Intercepted, NoAnswer, NotSent
 
 INTERCEPTORS_LOGGED_MAX = 20
 """The most different answers that one run logs from something between here and Graph. They differ by status and page."""
@@ -36,9 +36,13 @@ class BatchSender:
         operation: Operation,
         on_leave: Callable[[], None],
         log: Any,
+        allowed_now: Callable[[], bool] = lambda: True,
         observer: Observer = UNOBSERVED,
     ) -> None:
-        """``on_leave`` is called whenever a batch leaves, because its time runs from then on."""
+        """``on_leave`` is called whenever a batch leaves, because its time runs from then on.
+
+        ``allowed_now`` is asked just before a batch would leave, because the hours may have ended since it was decided on.
+        """
         self._scheduler = scheduler
         self._errands = errands
         self._ledger = ledger
@@ -47,6 +51,7 @@ class BatchSender:
         self._clock = clock
         self._operation = operation
         self._on_leave = on_leave
+        self._allowed_now = allowed_now
         self._observer = observer
         self._left_with: dict[int, str] = {}
         self._given_up: set[int] = set()
@@ -65,12 +70,16 @@ class BatchSender:
         try:
             token = await self._errands.before_sending(self._tokens.token())
             now = self._clock.monotonic()
+            if not self._allowed_now():
+                return held_back(batch, "The hours for sending ended before it left.")
             if not self._scheduler.may_leave(batch.number, now):
-                return BatchLost(batch.number, sent=False, reason="The wait came before it left.", held=True)
+                return held_back(batch, "The wait came before it left.")
             self._left_with[batch.number] = token
             self._on_leave()
             self._observer.call_left(batch, now)
             raw = await self._transport.post(body, batch.client_request_id, token)
+        except HeldBack as error:
+            return held_back(batch, str(error))
         except NotSent as error:
             return self.lost(batch, error, sent=False)
         except NoAnswer as error:
@@ -115,3 +124,8 @@ class BatchSender:
         if message not in self._interceptors and len(self._interceptors) < INTERCEPTORS_LOGGED_MAX:
             self._interceptors.add(message)
             self._log.warning(log_events.ANSWER_INTERCEPTED, said=message)
+
+
+def held_back(batch: Batch, reason: str) -> BatchLost:
+    """Return the event of a batch that was decided on and that we kept. Its loss says nothing about the service."""
+    return BatchLost(batch.number, sent=False, reason=reason, held=True)

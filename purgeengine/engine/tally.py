@@ -9,6 +9,7 @@ from purgeengine import log_events, logs
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.auto_stop import AbsenceWatch, AutoStop, FailureThreshold
+from purgeengine.core.policy.run_figures import RunFigures, crossed
 
 PACE_S = 30.0
 """The seconds over which the shown rate is taken: steady enough to read, and quick enough to show that Graph throttles."""
@@ -62,10 +63,27 @@ class Tally:
 
         Skipped rows do not count, because they were never sent.
         """
-        if self._threshold is None:
-            return None
-        failed = sum(rows for outcome, rows in self.settled_now.items() if outcome.failed)
-        return self._threshold.crossed(failed, self.settled_now.total() - self.settled_now[Outcome.SKIPPED])
+        return None if self._threshold is None else crossed(self._threshold, self.settled_now)
+
+    def figures(self, *, throttled: int, per_s: float, left_s: float | None) -> RunFigures:
+        """Return what this run has done so far, to be added to the figures of other runs.
+
+        ``throttled`` are the sub-requests that Graph refused as too fast. ``per_s`` are the rows settled a second, and ``left_s``
+        the seconds that the run will still take, or None.
+        """
+        sought = self._absence.sought
+        return RunFigures(
+            settled=dict(self.settled_now),
+            calls=self.calls,
+            requests=self.requests,
+            lost_calls=self.lost_calls,
+            closed_mailboxes=self.closed_mailboxes,
+            throttled=throttled,
+            found=sought.found,
+            not_found=sought.not_found,
+            per_s=per_s,
+            left_s=left_s,
+        )
 
     @property
     def settled(self) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,13 +28,15 @@ from purgeengine.edges.login.ready import READY_METHOD
 from purgeengine.engine.event_loop import run_loop
 from purgeengine.engine.loop import Engine
 from purgeengine.engine.ports import Hours
+from purgeengine.engine.supervision import UNSUPERVISED, Supervisor
 from purgeengine.engine.tally import Tally
 from purgeengine.errors import GraphUnreachable, PurgeEngineError, RunStopped, TokenError
-from purgeengine.jobs.callbacks import Stopping, never_stopping
+from purgeengine.jobs.callbacks import Stopping, in_loop, never_stopping
 from purgeengine.jobs.graph_endpoint import GraphEndpoint
 from purgeengine.jobs.progress import Display, RunProgress, shown
 from purgeengine.jobs.resume import take_up
 from purgeengine.jobs.run_telemetry import UNWATCHED, Telemetry
+from purgeengine.jobs.sending_hours import combined
 from purgeengine.jobs.summary import Summary, exit_code_of
 from purgeengine.run_limits import Limits
 from purgeengine.version import __version__
@@ -104,6 +108,8 @@ class Purge:
     """Called with the exit code as soon as the run is over. Nothing changes the code after that."""
     telemetry: Telemetry = UNWATCHED
     """What watches the run from outside."""
+    supervisor: Supervisor = UNSUPERVISED
+    """What stands above the run, if it is one of several that share an app."""
 
     def run(self) -> Summary:
         """Purge the rows that the ledger has left, and return the summary.
@@ -152,11 +158,11 @@ class Purge:
                     scheduler,
                     mailboxes,
                     ledger=recorder,
-                    transport=transport,
+                    transport=self.supervisor.fence(transport),
                     tokens=self.tokens,
                     clock=clock,
-                    watcher=tally,
-                    hours=self.hours,
+                    watcher=self.supervisor.watching(tally, scheduler),
+                    hours=combined(self.hours, self.supervisor.lease),
                     operation=self.ledger.deletion,
                     observer=self.telemetry.observer,
                 )
@@ -177,6 +183,7 @@ class Purge:
             "mailbox_requests": self.limits.mailbox_requests,
             "mailbox_window_s": self.limits.mailbox_window_s,
             "requests_per_s": self.limits.requests_per_s,
+            **self.supervisor.noted,
         }
 
     async def _watched(self, engine: Engine, tally: Tally, recorder: Recorder) -> PurgeEngineError | None:
@@ -186,7 +193,8 @@ class Purge:
             await recorder.tell(standing.live)
 
         try:
-            with self.stopping(engine.stop, self.display.close):
+            told = partial(in_loop, asyncio.get_running_loop(), engine.tell)
+            with self.stopping(engine.stop, self.display.close), self.supervisor.telling(told):
                 progress = RunProgress(tally, engine.scheduler, self.hours, drain_left_s=lambda: engine.drain_left_s)
                 gauges = self.telemetry.gauges(self.tokens)
                 async with shown(gauges, progress), shown(self.display, progress, tell):

@@ -90,6 +90,29 @@ class SendingHours:
         return f"{datetime.fromtimestamp(utc, self.zone):%Y-%m-%d %H:%M}"
 
 
+class CombinedHours:
+    """Allows sending when all of several hours allow it: those that the user has set, and a lease."""
+
+    def __init__(self, *hours: Hours) -> None:
+        self._hours = hours
+
+    def at(self, utc: float) -> SendWindow:
+        """Return whether all allow sending at ``utc`` (seconds since 1970), and for how many seconds that stays so at least.
+
+        The run is over if one of them says so. The first of them gives the reason.
+        """
+        windows = [hours.at(utc) for hours in self._hours]
+        over = next((window.over for window in windows if window.over is not None), None)
+        closed = [window.for_s for window in windows if not window.allowed]
+        return SendWindow(not closed, max(closed) if closed else min(window.for_s for window in windows), over)
+
+
+def combined(*hours: Hours | None) -> Hours | None:
+    """Return hours that allow what all given ones allow. None stands for any time."""
+    given = [one for one in hours if one is not None]
+    return CombinedHours(*given) if len(given) > 1 else next(iter(given), None)
+
+
 def _next_minute(utc: float) -> float:
     """Return the next full minute. Windows begin and end on one, and clocks are set by whole minutes."""
     return (utc // 60 + 1) * 60

@@ -12,7 +12,19 @@ from structlog.testing import capture_logs
 
 from purgeengine import log_events
 from purgeengine.core.limits.adaptive_timeout import FIRST_S
-from purgeengine.core.messages import BatchAnswered, BatchEnded, BatchLost, BatchSent, Entry, Returned, Settled
+from purgeengine.core.messages import (
+    AskedToWait,
+    BatchAnswered,
+    BatchEnded,
+    BatchLost,
+    BatchSent,
+    Entry,
+    Returned,
+    RunBlocked,
+    SendWindow,
+    Settled,
+    ShareChanged,
+)
 from purgeengine.core.model import Batch
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.loop import DRAIN_S_MAX, Engine
@@ -416,3 +428,47 @@ def test_an_observer_sees_that_a_batch_did_not_leave() -> None:
     assert watching.left == {}
     assert watching.ends
     assert all(isinstance(end, BatchLost) and not end.sent for end in watching.ends.values())
+
+
+class LeaseUntil:
+    """Hours that end at an instant that nobody knows before, as a lease does."""
+
+    def __init__(self, clock: Callable[[], float], end: float, again: float) -> None:
+        self._clock, self._end, self._again = clock, end, again
+
+    def at(self, utc: float) -> SendWindow:
+        allowed = not self._end <= self._clock() < self._again
+        return SendWindow(allowed, 30.0 if allowed else 0.2, None)
+
+
+def test_the_hours_are_asked_again_just_before_a_batch_leaves() -> None:
+    """A batch whose token comes after a lease has ended does not leave, although the hours seemed to last. It goes later."""
+    waits = iter([5.0])
+
+    async def wait() -> None:
+        await asyncio.sleep(next(waits, 0.0))
+
+    scene = Scene(rows=4, before_token=wait, hours=LeaseUntil(lambda: asyncio.get_running_loop().time(), 4.0, 60.0))
+    scene.run()
+    assert [line.split()[0] for line in scene.history] == ["intent", "intent", "post"]
+    assert scene.ended_at == pytest.approx(60.0, abs=1.0)
+    assert not any(getattr(entry, "in_doubt", False) for entry in scene.entries)
+
+
+def test_what_other_runs_make_necessary_reaches_the_scheduler_and_is_recorded() -> None:
+    """A share of nothing stops the sending, a share starts it again, and a wait of the app is in the ledger."""
+    posted: list[int] = []
+
+    async def others(engine: Engine) -> None:
+        engine.tell(ShareChanged(0.0, 0))
+        await asyncio.sleep(50.0)
+        posted.append(sum(line.startswith("post") for line in scene.history))
+        engine.tell(AskedToWait(30.0))
+        engine.tell(ShareChanged(100.0, 4))
+
+    scene = Scene(rows=400, limits=Limits(fanout=4, lanes=False, connections=4))
+    scene.run(others)
+    assert posted[0] <= 4
+    assert scene.settled == 400
+    assert RunBlocked(30.0, passed_on=True) in scene.entries
+    assert scene.ended_at > 80.0

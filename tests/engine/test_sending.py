@@ -15,7 +15,7 @@ from purgeengine.core.model import Batch
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.errands import Errands
 from purgeengine.engine.sending import BatchSender
-from purgeengine.errors import NoAnswer, NotSent, RunStopped
+from purgeengine.errors import HeldBack, NoAnswer, NotSent, RunStopped
 from purgeengine.run_limits import Limits
 from purgeengine.sim.server.simulated_transport import Received
 from tests.simulation.memory_ledger import MemoryLedger
@@ -140,5 +140,24 @@ def test_the_token_that_a_batch_left_with_is_known_until_its_end_is_handled() ->
         pair.sender.forget(pair.first.number)
         with pytest.raises(KeyError):
             pair.sender.token_of(pair.first.number)
+
+    run_virtually(scene())
+
+
+def test_a_batch_that_we_hold_back_says_nothing_about_the_service() -> None:
+    """A transport that may not send any more is no failed call, and a batch stays when the hours have ended meanwhile."""
+
+    async def scene() -> None:
+        async def fail() -> Received:
+            raise HeldBack("the lease was over")
+
+        pair = TwoBatches(fail)
+        assert await pair.send(pair.first) == BatchLost(
+            pair.first.number, sent=False, reason="the lease was over", held=True
+        )
+        pair.sender._allowed_now = lambda: False
+        kept = await pair.send(pair.second)
+        assert isinstance(kept, BatchLost)
+        assert (kept.sent, kept.held, pair.posted) == (False, True, 1)
 
     run_virtually(scene())

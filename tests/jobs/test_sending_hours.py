@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pytest
 
 from purgeengine.cli.options.hour_options import hours_from
-from purgeengine.core.messages import Held, Released
+from purgeengine.core.messages import Held, Released, SendWindow
 from purgeengine.engine.loop import Engine
 from purgeengine.errors import UsageProblem
-from purgeengine.jobs.sending_hours import SendingHours
+from purgeengine.jobs.sending_hours import CombinedHours, SendingHours, combined
 from purgeengine.run_limits import Limits
 from purgeengine.sim.graph.faults import Faults
 from purgeengine.sim.tenant_settings import UTC_AT_ZERO_S, TenantSettings
@@ -298,3 +298,36 @@ def test_the_rate_holds_in_any_stretch_of_time() -> None:
         in_a_minute = bisect_left(asked, at + 60.0) - first
         assert in_a_minute <= 60 * 10 + 20
     assert asked[-1] - asked[0] == pytest.approx((1_200 - 20) / 10, rel=0.1)
+
+
+class Fixed:
+    """Hours that always say the same."""
+
+    def __init__(self, allowed: bool, for_s: float, over: str | None = None) -> None:
+        self._window = SendWindow(allowed, for_s, over)
+
+    def at(self, utc: float) -> SendWindow:
+        return self._window
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        (Fixed(True, 60.0), Fixed(True, 20.0), SendWindow(True, 20.0, None)),
+        (Fixed(True, 60.0), Fixed(False, 0.2), SendWindow(False, 0.2, None)),
+        (Fixed(False, 3_600.0), Fixed(False, 0.2), SendWindow(False, 3_600.0, None)),
+        (Fixed(True, 60.0), Fixed(False, 0.0, "fenced"), SendWindow(False, 0.0, "fenced")),
+    ],
+)
+def test_hours_of_two_sources_allow_what_both_allow(one: Fixed, other: Fixed, both: SendWindow) -> None:
+    """Both must allow it, in either order; what closes longest says when to look again, and either may end the run."""
+    assert CombinedHours(one, other).at(0.0) == both
+    assert CombinedHours(other, one).at(0.0) == both
+
+
+def test_hours_of_one_source_are_taken_as_they_are() -> None:
+    """Without a second source nothing stands between the run and its hours, and without any there are none."""
+    window = some_hours("20:00-06:00")
+    assert combined(None, window, None) is window
+    assert combined(None, None) is None
+    assert isinstance(combined(window, window), CombinedHours)

@@ -110,7 +110,7 @@ class CircuitBreaker:
         """
         if now < self.calls_again_at:
             return 0
-        return (1 if self.probing else self._connections.limit) - in_flight
+        return (min(1, self._connections.limit) if self.probing else self._connections.limit) - in_flight
 
     def answered(self) -> None:
         """Record a success: the breaker closes. A wait that Graph asked for still holds."""

@@ -56,14 +56,15 @@ def rounds_to_grow(most: int) -> float:
 
 
 class ConcurrencyLimit:
-    """The limit on batches in flight, between 1 and ``most``.
+    """The limit on batches in flight, between 1 and ``most``. It is 0 if `share` was given 0.
 
     A *round* is as many answers as the limit allows calls in flight.
     """
 
     def __init__(self, most: int) -> None:
         self.limit = min(START, most)
-        self._most = most
+        self.most = most
+        """The most that the limit may grow to."""
         self._doubling = True
         self._answers = 0
         """Answers in this round."""
@@ -80,7 +81,7 @@ class ConcurrencyLimit:
     @property
     def expected(self) -> int:
         """The limit to plan with: ``most`` until the service has shown that it is too many, then the present limit."""
-        return self._most if self._doubling else self.limit
+        return self.most if self._doubling else self.limit
 
     def answered(self, now: float, sent_at: float, *, expected_s: float, in_flight: int) -> None:
         """Record a call that was carried out. ``sent_at`` and ``now`` are monotonic seconds.
@@ -96,7 +97,7 @@ class ConcurrencyLimit:
             return
         slower = self._slower(now)
         if slower > SLOWER_TO_CUT:
-            self._cut(now, sent_at, CUT_SLOW, min(START, self._most))
+            self._cut(now, sent_at, CUT_SLOW, min(START, self.most))
         elif slower > SLOWER_TO_STAY:
             self._doubling = False
         elif self._reached:
@@ -117,7 +118,20 @@ class ConcurrencyLimit:
 
     def _grow(self) -> None:
         more = self.limit if self._doubling else max(1, self.limit // GROWTH_SHARE)
-        self.limit = min(self._most, self.limit + more)
+        self.limit = min(self.most, self.limit + more)
+
+    def share(self, most: int) -> None:
+        """Allow at most ``most`` batches in flight from now on, because several runs share the app. 0 allows none.
+
+        A limit that is lowered holds at once. A limit that is raised grows with the answers, as at the start of a run.
+        """
+        self.most = most
+        self.limit = min(self.limit or START, most)
+
+    def cut_with(self, now: float) -> None:
+        """Lower the limit, because Graph refused the calls of another run of the same app."""
+        if self.limit:
+            self._cut(now, now, CUT_REFUSED, 1)
 
     def compare_anew(self) -> None:
         """Forget how long calls took, because expected times are measured in another way from now on."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import inf
+
 ROUNDING = 1e-6
 """Share of a request that rounding may lose when many small gains are added up. Without it `covers_at` could give an instant that
 is too early."""
 
 
 class TokenBucket:
-    """A rate of ``per_s`` requests a second, of which at most ``burst`` may leave at once."""
+    """A rate of ``per_s`` requests a second, of which at most ``burst`` may leave at once. The rate may be 0."""
 
     def __init__(self, per_s: float, burst: float, now: float) -> None:
         self._per_s = per_s
@@ -34,6 +36,8 @@ class TokenBucket:
 
     def idle_s(self, now: float) -> float:
         """Return for how many of the seconds since the last `refill` the bucket was full, so that the rate held nothing back."""
+        if self._per_s <= 0.0:
+            return 0.0
         return max(0.0, now - self._at - (self._burst - self._left) / self._per_s)
 
     def covers(self, requests: int) -> bool:
@@ -45,5 +49,6 @@ class TokenBucket:
         self._left -= requests
 
     def covers_at(self, requests: int) -> float:
-        """Return when ``requests`` may leave, in monotonic seconds."""
-        return self._at + max(0.0, requests - self._left) / self._per_s
+        """Return when ``requests`` may leave, in monotonic seconds; `inf` if the rate is 0 and the bucket does not hold them."""
+        missing = max(0.0, requests - self._left)
+        return self._at + missing / self._per_s if self._per_s > 0.0 else (inf if missing else self._at)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from purgeengine.core.graph.verdicts import closes_by_name
 from purgeengine.core.messages import BatchEnded, BatchSent, Entry, MailboxClosed, Settled
@@ -72,14 +73,60 @@ class FailureThreshold:
         return None
 
 
+class TurnFigures(NamedTuple):
+    """What the automatic stop weighs of a turn, or of several turns of another process together."""
+
+    ended: int
+    """Rows that ended. Rows that were never sent do not count."""
+    failed: int
+    answered: tuple[tuple[Hashable, bool], ...]
+    """The mailboxes that were answered, in that order, and whether each denied the app."""
+    denied_in_a_row: int
+    """Mailboxes that denied the app, since a row was purged or absent if one was."""
+    went_well: bool
+    """True if a row was purged or absent."""
+    denial: Reply | None
+    """The last reply that denied the app, or None."""
+
+
+class TurnReader:
+    """Makes the figures of a turn of its entries."""
+
+    def __init__(self) -> None:
+        self._parts_of: dict[int, tuple[int, ...]] = {}
+
+    def turn(self, entries: Sequence[Entry], settled: Mapping[Outcome, int]) -> TurnFigures:
+        """Take a turn: its entries, and its rows by outcome, with skipped rows counted apart. Return its figures."""
+        landed: list[int] = []
+        denied: dict[int, Reply] = {}
+        for entry in entries:
+            if type(entry) is BatchSent:
+                self._parts_of[entry.batch] = tuple(share.mailbox for share in entry.shares)
+            elif type(entry) is BatchEnded:
+                mailboxes = self._parts_of.pop(entry.batch, ())
+                landed += mailboxes if entry.status is not None and entry.status < 300 else ()
+            elif type(entry) is MailboxClosed and _is_denial(entry.reply):
+                denied[entry.mailbox] = entry.reply
+        ended = sum(settled.values()) - settled.get(Outcome.SKIPPED, 0)
+        failed = sum(rows for outcome, rows in settled.items() if outcome.failed)
+        return TurnFigures(
+            ended=ended,
+            failed=failed,
+            answered=tuple((mailbox, mailbox in denied) for mailbox in landed),
+            denied_in_a_row=len(denied),
+            went_well=ended > failed,
+            denial=next(reversed(denied.values()), None),
+        )
+
+
 class AutoStop:
     """Watches a run, and stops it if the app, its scope or the list looks wrong."""
 
     def __init__(self, spelling: Spelling = as_fields) -> None:
         self._go_on = f"{_ROWS_STAY} {spelling('auto_stop=False')} goes on regardless"
+        self._reader = TurnReader()
         self._denials_in_a_row = 0
-        self._parts_of: dict[int, tuple[int, ...]] = {}
-        self._answered: OrderedDict[int, bool] = OrderedDict()
+        self._answered: OrderedDict[Hashable, bool] = OrderedDict()
         """The mailboxes answered last, and whether each denied the app."""
         self._turns: deque[tuple[int, int]] = deque()
         """(rows ended, rows failed) by turn, for the last `ROWS_WEIGHED` rows."""
@@ -91,32 +138,19 @@ class AutoStop:
 
         Return why the run must stop, or None.
         """
-        denied = self._take_mailboxes(entries)
-        ended = sum(settled.values()) - settled.get(Outcome.SKIPPED, 0)
-        failed = sum(rows for outcome, rows in settled.items() if outcome.failed)
-        self._denials_in_a_row = len(denied) + (0 if ended > failed else self._denials_in_a_row)
-        if ended:
-            self._take_rows(ended, failed)
-        return self._denials(denied) or self._failures()
+        return self.weigh(self._reader.turn(entries, settled))
 
-    def _take_mailboxes(self, entries: Sequence[Entry]) -> list[Reply]:
-        """Note the mailboxes that were answered. Return the replies that denied the app."""
-        landed: list[int] = []
-        denied: dict[int, Reply] = {}
-        for entry in entries:
-            if type(entry) is BatchSent:
-                self._parts_of[entry.batch] = tuple(share.mailbox for share in entry.shares)
-            elif type(entry) is BatchEnded:
-                mailboxes = self._parts_of.pop(entry.batch, ())
-                landed += mailboxes if entry.status is not None and entry.status < 300 else ()
-            elif type(entry) is MailboxClosed and _is_denial(entry.reply):
-                denied[entry.mailbox] = entry.reply
-        for mailbox in landed:
-            self._answered[mailbox] = mailbox in denied
+    def weigh(self, turn: TurnFigures) -> str | None:
+        """Take the figures of a turn, of this process or of another one. Return why the run must stop, or None."""
+        for mailbox, denied in turn.answered:
+            self._answered[mailbox] = denied
             self._answered.move_to_end(mailbox)
             if len(self._answered) > MAILBOXES_WEIGHED:
                 self._answered.popitem(last=False)
-        return list(denied.values())
+        self._denials_in_a_row = turn.denied_in_a_row + (0 if turn.went_well else self._denials_in_a_row)
+        if turn.ended:
+            self._take_rows(turn.ended, turn.failed)
+        return self._denials(turn.denial) or self._failures()
 
     def _take_rows(self, ended: int, failed: int) -> None:
         self._turns.append((ended, failed))
@@ -129,10 +163,10 @@ class AutoStop:
         self._rows += ended
         self._well += ended - failed
 
-    def _denials(self, denied: Sequence[Reply]) -> str | None:
-        if not denied:
+    def _denials(self, denial: Reply | None) -> str | None:
+        if denial is None:
             return None
-        why = " ".join(part for part in (str(denied[-1].status), denied[-1].code, denied[-1].message) if part)
+        why = " ".join(part for part in (str(denial.status), denial.code, denial.message) if part)
         if self._denials_in_a_row >= DENIALS_IN_A_ROW_MAX:
             seen = f"{self._denials_in_a_row} mailboxes in a row denied the app, and no row was purged in between"
         elif len(self._answered) >= MAILBOXES_WEIGHED and 2 * sum(self._answered.values()) >= MAILBOXES_WEIGHED:
@@ -168,12 +202,17 @@ class AbsenceWatch:
         self._found += sought.found
         self._not_found += sought.not_found
 
+    @property
+    def sought(self) -> Sought:
+        """How many contacts were found under their ids so far, and how many were not."""
+        return Sought(self._found, self._not_found)
+
     def warning(self) -> str | None:
         """Return a sentence that nothing, or nearly nothing, was found so far, the first time that this is certain.
 
         None otherwise.
         """
-        sought = Sought(self._found, self._not_found)
+        sought = self.sought
         if self._told or self._found + self._not_found < SOUGHT_BEFORE_WARNING or not sought.nothing:
             return None
         self._told = True

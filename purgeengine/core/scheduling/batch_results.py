@@ -18,6 +18,7 @@ from purgeengine.core.limits.concurrency_limit import ConcurrencyLimit
 from purgeengine.core.limits.experience import PATIENT_ANSWERS_MAX
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.messages import (
+    AskedToWait,
     BatchEnded,
     BatchLost,
     Command,
@@ -325,6 +326,13 @@ class BatchResults:
         self._breaker.asked_to_wait(now, for_s)
         too_long = for_s > self._limits.retry_after_s_max
         return (RunBlocked(for_s),), (Halt(HaltReason.WAIT_TOO_LONG, reported or outer),) if too_long else ()
+
+    def told_to_wait(self, event: AskedToWait, now: float) -> list[Command]:
+        """Obey a wait that Graph asked of another run of the same app, as if it had been asked of this one."""
+        if event.cut:
+            self._connections.cut_with(now)
+        waits, halts = self._asked_to_wait(Reply(429, retry_after_s=event.for_s), now)
+        return [*halts, Record(tuple(wait._replace(passed_on=True) for wait in waits))]
 
     def _token_refused(self, flight: Flight, reply: Reply, claims: str) -> tuple[Halt, ...]:
         step = self._token.refused(flight.token_generation, flight.batch.number, claims)

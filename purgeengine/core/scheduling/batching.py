@@ -64,8 +64,9 @@ class Batching:
         self._open_mailboxes = open_mailboxes
         self._connections = connections
         self._cooldown = cooldown
-        burst = max(limits.burst_s * limits.requests_per_s, limits.batch_items_max)
-        self._bucket = TokenBucket(limits.requests_per_s, burst, now)
+        self._bucket = TokenBucket(limits.requests_per_s, self._burst(limits.requests_per_s), now)
+        self.has_share = True
+        """False while the run's share of the app's rate is 0."""
         self._lost_share = 0.0
         """Share of the latest calls whose answer was lost."""
         self._in_lanes = 0
@@ -76,11 +77,13 @@ class Batching:
     @property
     def allowed(self) -> bool:
         """True if the app's rate allows another batch, as of the last `refill`."""
-        return self._bucket.covers(self._limits.batch_items_max) and self.app_rate.allowed
+        return self.has_share and self._bucket.covers(self._limits.batch_items_max) and self.app_rate.allowed
 
     @property
     def wakes_at(self) -> float:
         """The next time a batch could be sent, in monotonic seconds; `inf` if only an event can change that."""
+        if not self.has_share:
+            return inf
         if not self.allowed:
             return max(self._bucket.covers_at(self._limits.batch_items_max), self.app_rate.allowed_at)
         return inf if self._fill_until is None else self._fill_until
@@ -95,6 +98,16 @@ class Batching:
         """Add what the rate has gained until ``now`` (monotonic seconds)."""
         self._bucket.refill(now)
         self.app_rate.refill(now)
+
+    def share(self, requests_per_s: float, now: float) -> None:
+        """Send at this rate from ``now`` on, in sub-requests per second: the run's share of the app's. 0 sends nothing."""
+        self.has_share = requests_per_s > 0.0
+        self._bucket.refill(now)
+        self._bucket.change(requests_per_s, self._burst(requests_per_s))
+
+    def _burst(self, requests_per_s: float) -> float:
+        """Return how many sub-requests may leave at once at this rate."""
+        return max(self._limits.burst_s * requests_per_s, self._limits.batch_items_max)
 
     def landed(self, flight: Flight, *, lost: bool) -> None:
         """Record that a batch has ended, perhaps with its answer ``lost``. Its mailboxes have recorded it before."""

@@ -62,6 +62,10 @@ class Flights:
     def __len__(self) -> int:
         return len(self._all)
 
+    def share(self, late_max: int) -> None:
+        """Wait for at most ``late_max`` answers of calls that were given up. Each keeps a connection open."""
+        self._late_max = late_max
+
     def __getitem__(self, batch: int) -> Flight:
         return self._all[batch]
 

@@ -21,6 +21,7 @@ from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.messages import (
     Abandon,
     AppLimited,
+    AskedToWait,
     BatchAnswered,
     BatchLost,
     BatchSent,
@@ -35,6 +36,7 @@ from purgeengine.core.messages import (
     Record,
     Released,
     Send,
+    ShareChanged,
     StopRequested,
     TokenRenewed,
 )
@@ -163,12 +165,13 @@ class Scheduler:
     def may_leave(self, batch: int, now: float) -> bool:
         """Return True if a batch that was decided on may still be sent at ``now`` (monotonic seconds); it must leave then.
 
-        It may not if sending was suspended since then, if Graph asked the app or one of the batch's mailboxes to wait, or if the
-        app turned out to be too fast.
+        It may not if sending was suspended since then, if the run has no share of the app's rate any more, if Graph asked the app
+        or one of the batch's mailboxes to wait, or if the app turned out to be too fast.
         """
         flight = self._flights[batch]
         may_leave = (
             self._held_until is None
+            and self._batching.has_share
             and self._breaker.calls_again_at <= now
             and self._batching.app_rate.covers(flight.sent_at)
             and all(mailbox.blocked_until <= now for mailbox, _ in flight.shares)
@@ -176,6 +179,15 @@ class Scheduler:
         if may_leave:
             self._flights.leaves(batch, now)
         return may_leave
+
+    def has_work_within(self, seconds: float, now: float) -> bool:
+        """Return True if a batch is in flight, or if a mailbox may send before ``seconds`` have passed after ``now``."""
+        return (
+            not self._input_ended
+            or bool(self._flights)
+            or self._open_mailboxes.has_ready
+            or self._open_mailboxes.next_timer_at() <= now + seconds
+        )
 
     @property
     def fanout(self) -> int | None:
@@ -186,6 +198,11 @@ class Scheduler:
     def connections(self) -> int:
         """Batches that may be in flight at once now."""
         return self._connections.limit
+
+    @property
+    def connections_allowed(self) -> int:
+        """The most that `connections` may grow to: the limit of the run, or its share of the app's."""
+        return self._connections.most
 
     @property
     def view(self) -> View:
@@ -243,6 +260,12 @@ class Scheduler:
                 self._held_until = None
                 self._eta.released(self._now)
                 self._breaker.rested()
+            case ShareChanged():
+                self._batching.share(event.requests_per_s if event.connections else 0.0, self._now)
+                self._connections.share(event.connections)
+                self._flights.share(event.connections)
+            case AskedToWait():
+                self._give(self._results.told_to_wait(event, self._now))
             case _:
                 assert_never(event)
 

@@ -155,9 +155,10 @@ class HttpTransport:
             finally:
                 transport._time_limits.close()
 
-    async def post(self, body: bytes, client_request_id: str, token: str) -> HttpAnswer:
+    async def post(self, body: bytes | aiohttp.BytesPayload, client_request_id: str, token: str) -> HttpAnswer:
         """Post one batch and return its answer, whatever its status. A redirect is an answer and is not followed.
 
+        ``body`` may be a payload that looks once more whether it may leave when it is written.
         Raises `NotSent` if nothing can have reached Graph, because no connection came about. Raises `NoAnswer` if
         something may have reached it and no whole answer came back. Both carry a short reason for people, without
         secrets. Raises `RunStopped` if the proxy refuses before any call was answered, because it will refuse the

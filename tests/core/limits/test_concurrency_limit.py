@@ -331,3 +331,20 @@ def test_a_clock_that_stands_still_proves_nothing() -> None:
     for _ in range(4):
         service.round(slower=0.0)
     assert START <= service.round() <= 64
+
+
+def test_a_share_bounds_the_limit_and_zero_allows_none() -> None:
+    """A smaller share holds at once. None at all stays none, whatever is answered or cut, and a new share starts again."""
+    service = Service(64)
+    service.round()
+    service.connections.share(5)
+    assert service.connections.limit == 5
+    service.connections.share(0)
+    service.connections.cut_with(service.now)
+    service.connections.answered(service.now, service.now, expected_s=EXPECTED_S, in_flight=1)
+    assert service.connections.limit == 0
+    service.connections.share(40)
+    assert service.connections.limit == START
+    for _ in range(4):
+        service.round()
+    assert service.connections.limit == 40

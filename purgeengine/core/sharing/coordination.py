@@ -1,0 +1,124 @@
+"""Events and commands of the coordinator. As in the rest of the core, events come in with the time, and commands go out.
+
+*The order of the commands is the promise: a `Save` is durable before any command that follows it is carried out.* If it cannot be
+written, or the head has the record of a higher term, nothing that follows is carried out, and this coordinator is over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from purgeengine.core.sharing.lost_generation import LostGeneration
+from purgeengine.core.sharing.shard_record import HeadRecord
+from purgeengine.core.sharing.talk import Question, Said, Tenure
+
+# ---------------------------------------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker that is there now: where it can be reached, which disk it has, and with which app it signs in."""
+
+    worker: str
+    disk: str
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersSeen:
+    """All workers that are there now."""
+
+    workers: tuple[WorkerSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunReturned:
+    """The task of a run has ended, and what it returned has arrived. It sends no more.
+
+    - ``run`` is its id, or None if it never asked for a lease.
+    - ``complete`` is true if every row of the shard has its outcome.
+    - ``reason`` says why it did not end complete, as a sentence; None if only its lease or its fence stopped it.
+    """
+
+    tenure: Tenure
+    run: str | None
+    complete: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """The head has everything that this generation of the shard recorded, and the shard is complete."""
+
+    shard: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redone:
+    """The next generation of a lost one is staged, and can be given."""
+
+    shard: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Somebody wants the whole purge to stop in order. ``reason`` becomes part of a sentence."""
+
+    reason: str
+
+
+CoordinatorEvent = Question | WorkersSeen | RunReturned | Collected | Redone | StopAsked
+
+# -------------------------------------------------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Make the record durable, unless the head has one of a higher term."""
+
+    record: HeadRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """Start a run of the shard on this worker, with the ledger that its disk has, or else with the one that was staged."""
+
+    tenure: Tenure
+    worker: WorkerSeen
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Send this to its run. It may be lost."""
+
+    said: Said
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Merge what this generation of the shard recorded into the head, and report `Collected`."""
+
+    shard: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Redo:
+    """Merge the last copy of a lost generation into the head, stage the rows that are open in the head, and report `Redone`.
+
+    It may have been begun before a crash, and the head may already have all rows of that generation.
+    """
+
+    shard: int
+    generation: int
+    fenced_utc_ms: int
+
+
+CoordinatorCommand = Save | Give | Tell | Collect | Redo
+
+
+def lost(redo: Redo, quarantine_s: float, mailbox_requests: int) -> LostGeneration:
+    """Return what the next generation must take for granted."""
+    return LostGeneration(redo.fenced_utc_ms, quarantine_s, mailbox_requests)

@@ -1,0 +1,1 @@
+"""Runs that are part of a purge in several processes."""
