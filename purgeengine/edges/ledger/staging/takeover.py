@@ -78,10 +78,14 @@ class Takeover:
 def identity(connection: sqlite3.Connection) -> str:
     """Return a text that tells this ledger from every other one, except from its copies.
 
-    It is made from the digest of the input and the id of the first call, which is random.
+    It is drawn when the ledger is staged. A ledger of an earlier version has none; its identity is made from the digest of
+    the input and the id of the first call, which is random.
     """
+    about = read_meta(connection)
+    if "id" in about:
+        return about["id"]
     (first,) = connection.execute("SELECT (SELECT client_request_id FROM batch ORDER BY number LIMIT 1)").fetchone()
-    return hashlib.sha256(f"{read_meta(connection)['digest']} {first!r}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{about['digest']} {first!r}".encode()).hexdigest()[:32]
 
 
 def taken_over(
