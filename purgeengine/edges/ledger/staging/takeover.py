@@ -16,7 +16,7 @@ from typing import Any
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
 from purgeengine.edges.ledger.running.app_limit import AppLimit, app_limit
 from purgeengine.edges.ledger.running.unfinished import QUARANTINE_S, seen_lately
-from purgeengine.edges.ledger.staging.names import other_names
+from purgeengine.edges.ledger.staging.names import Names, other_names
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
 
 Statement = tuple[str, Iterable[tuple[Any, ...]]]
@@ -48,12 +48,17 @@ class Takeover:
     """What the earlier ledger recorded about itself."""
     app_limit: AppLimit | None = None
     """The limit of the whole app that was found, or None."""
+    names: Names | None = None
+    """The names that the earlier ledger looked up and the new one needs. None if nobody looked names up."""
+    shard: Mapping[str, Any] | None = None
+    """Which shard of the earlier ledger the new one is. None if it is no shard."""
 
     @property
     def origin(self) -> dict[str, Any]:
         """What the new ledger records about its origin."""
         limit = {} if self.app_limit is None else self.app_limit.as_json()
-        return {"parent": self.parent, **({"root": self.root} if self.root else {}), **limit}
+        shard = {} if self.shard is None else {"shard": dict(self.shard)}
+        return {"parent": self.parent, **({"root": self.root} if self.root else {}), **limit, **shard}
 
     def statements(self, mailboxes: Iterable[Collection[str]]) -> list[Statement]:
         """Return the statements that store these facts in a new ledger.

@@ -204,7 +204,7 @@ class About(TypedDict):
     (``user``, ``clean``). ``reading`` tells what was used of the input and what was ignored. A ledger of an earlier
     version may have none of them. ``parent`` and ``root`` are the identities of the ledger that was retried, and of the
     first ledger of the chain. ``app_limit_per_s`` is what Graph took from the whole app in the ledger that was retried,
-    as found at ``app_limit_at_ms``.
+    as found at ``app_limit_at_ms``. ``shard`` tells which shard of which ledger this one is, if it is one.
     """
 
     tenant_id: str | None
@@ -225,6 +225,7 @@ class About(TypedDict):
     root: NotRequired[str]
     app_limit_per_s: NotRequired[float]
     app_limit_at_ms: NotRequired[int]
+    shard: NotRequired[dict[str, Any]]
 
 
 def read_meta(connection: sqlite3.Connection) -> About:
