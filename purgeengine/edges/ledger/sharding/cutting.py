@@ -79,8 +79,9 @@ def cut(
     known = head.cut()
     if known is None or not known.made or not known.out:
         _refuse_taken(folder, shards)
-        known = _begun(head, known, shards, folder, limits, now_ms, spelling)
-        _make(head, known, folder, limits, now_ms, on_progress)
+        dealt = deal(head, shards, limits, spelling)
+        known = _begun(head, known, dealt, folder, limits, now_ms)
+        _make(head, known, dealt, folder, limits, now_ms, on_progress)
         with translated(f"The ledger in {head.folder} cannot be written"), transaction(head.connection):
             keep_made(head.connection, known, now_ms)
         known = replace(known, made=True)
@@ -106,14 +107,15 @@ def release(known: Cut, folder: Path) -> None:
         sync_folder(folder)
 
 
-def deal(head: HeadLedger, shards: int, limits: Limits) -> Deal:
-    """Deal out the mailboxes. ``limits`` are those of one shard."""
+def deal(head: HeadLedger, shards: int, limits: Limits, spelling: Spelling = as_fields) -> Deal:
+    """Deal out the mailboxes. ``limits`` are those of all shards. Raises `UsageProblem` if so many shards cannot be made."""
     with reading_records(head.folder):
         numbers, rows = array("q"), array("q")
         for mailbox in open_mailboxes(head.connection):
             numbers.append(mailbox.number)
             rows.append(mailbox.rows)
-        shard_of = balanced(rows, shards, limits)
+        refuse_wrong_number(shards, len(numbers), limits.connections, limits.requests_per_s, spelling)
+        shard_of = balanced(rows, shards, _limits_of_one(limits, shards))
         totals = [[0, 0, 0, 0] for _ in range(shards)]
         for mailbox, shard in zip(open_mailboxes(head.connection), shard_of, strict=True):
             total = totals[shard]
@@ -129,13 +131,8 @@ def places_crc(crc: int, number: int, pieces: Iterable[Piece]) -> int:
     return zlib.crc32(repr((number, *map(tuple, pieces))).encode(), crc)
 
 
-def _begun(
-    head: HeadLedger, known: Cut | None, shards: int, folder: Path, limits: Limits, now_ms: int, spelling: Spelling
-) -> Cut:
+def _begun(head: HeadLedger, known: Cut | None, dealt: Deal, folder: Path, limits: Limits, now_ms: int) -> Cut:
     """Record the cut, unless it is the one that was interrupted."""
-    mailboxes = sum(1 for _ in open_mailboxes(head.connection))
-    refuse_wrong_number(shards, mailboxes, limits.connections, limits.requests_per_s, spelling)
-    dealt = deal(head, shards, _limits_of_one(limits, shards))
     earlier = cuts_of(head.connection) - ({known.id} if known is not None else set())
     place = str(folder.absolute())
     what = (head.reader.identity, sorted(earlier), place, limits.connections, limits.requests_per_s, dealt.planned)
@@ -156,16 +153,12 @@ def _limits_of_one(limits: Limits, shards: int) -> Limits:
 def _make(
     head: HeadLedger,
     begun: Cut,
+    dealt: Deal,
     folder: Path,
     limits: Limits,
     now_ms: int,
     on_progress: Callable[[int, int], None],
 ) -> None:
-    dealt = deal(head, begun.shards, _limits_of_one(limits, begun.shards))
-    if dealt.planned != begun.planned:
-        raise UsageProblem(
-            f"The ledger in {head.folder} was changed while it was being cut. Give the same command again."
-        )
     staged = {number: folder / f"{shard_name(number, begun.shards)}{UNRELEASED}" for number in range(begun.shards)}
     missing = [number for number, place in staged.items() if not _is_made(place, begun, number)]
     takeover = takeover_of(head.reader, limits, now_ms)
