@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.inputs import opening
@@ -118,7 +119,13 @@ def _with_ledger(options: dict[str, Any]) -> dict[str, Any]:
     from purgeengine.edges.ledger.store.storage import DATABASE
 
     inputs, folder = options["inputs"], options["ledger_folder"]
-    if folder is None and len(inputs) == 1 and (Path(inputs[0]) / DATABASE).is_file():
+    if len(inputs) == 1 and (Path(inputs[0]) / DATABASE).is_file():
+        given = click.get_current_context().get_parameter_source("ledger_folder") is ParameterSource.COMMANDLINE
+        if given and Path(folder).absolute() != Path(inputs[0]).absolute():
+            raise UsageProblem(
+                f"{inputs[0]} is a ledger, and --ledger names another one. Leave --ledger out to cut what {inputs[0]} has left. "
+                "No shard was made."
+            )
         return {**options, "inputs": (), "ledger_folder": inputs[0]}
     if folder is None:
         raise UsageProblem("Name a folder for the ledger of the whole list with --ledger.")

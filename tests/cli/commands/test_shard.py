@@ -230,6 +230,18 @@ def test_what_a_stopped_run_has_left_is_cut(bench: Bench) -> None:
     assert bench.server.tenant.truth.remaining() == 7
 
 
+def test_a_ledger_in_the_place_of_an_input_is_never_read_as_a_list(bench: Bench) -> None:
+    """A ledger of the environment gives way to the one that is named; two ledgers on the command line are refused."""
+    assert bench.run_here("--max-items", "0").code == 2
+    other = str(bench.folder / "other")
+    refused = cut(bench, source=(str(bench.ledger), "--ledger", other), shards=2)
+    assert (refused.code, "is a ledger, and --ledger names another one" in refused.err) == (2, True)
+    where = ["-o", str(bench.folder / "shards"), "--shards", "2", "--yes", "--json"]
+    made = bench.here("shard", "cut", str(bench.ledger), *where, *way(bench), PURGEENGINE_LEDGER=other)
+    assert told(made, "shard cut")["ledger"] == str(bench.ledger)
+    assert not Path(other).exists()
+
+
 def test_guard_rails_and_filters_hold_for_the_whole_list(bench: Bench, tmp_path: Path) -> None:
     """A list that is too long is refused before a shard is made, and a protected mailbox is in no shard."""
     assert cut(bench, "--max-items", "31").code == 2
