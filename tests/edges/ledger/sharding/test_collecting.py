@@ -58,7 +58,8 @@ class Script:
         return "purged" if sending > 5 else fate
 
     def at_ms(self, *about: object) -> int:
-        return NOW + self.draw("time", *about).randrange(100_000)
+        """Return a time. Those after the cut are later than those before it, because no clock is turned back here."""
+        return NOW + self.draw("time", *about).randrange(100_000) + (200_000 if "after" in about else 0)
 
     def request_id(self, contact: str, sending: int) -> str:
         return str(UUID(int=self.draw("id", contact, sending).getrandbits(128)))
@@ -176,7 +177,7 @@ def told(folder: Path) -> list[dict[str, Any]]:
 def left(folder: Path) -> list[Any]:
     """Return what a later run would get: rows, waits, the requests in the window, held slots."""
     with open_ledger(folder, None) as ledger:
-        found = opened(ledger, NOW + 150_000, window_s=100_000.0)
+        found = opened(ledger, NOW + 400_000, window_s=100_000.0)
         waits = ledger.run_blocked_for_s(NOW + 1)
     return [*sorted(found, key=lambda mailbox: mailbox.mailbox), waits]
 
