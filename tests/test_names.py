@@ -38,6 +38,7 @@ TESTS_OF_NO_MODULE = {
     "ledgers/test_earlier_ledgers.py": "ledgers of earlier versions, through four commands",
     "pages/test_blocks.py": "the commands in the blocks of the pages",
     "pages/test_generated.py": "the generated parts of the pages",
+    "pages/test_several_machines.py": "the recipes of docs/several-machines.md",
     "pages/test_site.py": "the built site",
     "test_architecture.py": "the map, docs/architecture.md",
     "test_fuzz_corpus.py": "what fuzzing has found, for all its targets",

@@ -20,6 +20,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "only",
         "codes",
         "unfinished",
+        "shards",
         "only_users",
         "exclude_users",
         "resolve_users",

@@ -19,7 +19,7 @@ from click.core import ParameterSource
 
 from purgeengine.cli.output import json_printing
 from purgeengine.cli.output.transient_line import clear_transient
-from purgeengine.cli.setting_names import SELF_CONTAINED, WITHOUT_SETTINGS
+from purgeengine.cli.setting_names import GROUPED_COMMANDS, SELF_CONTAINED, WITHOUT_SETTINGS
 from purgeengine.cli.settings import attach
 from purgeengine.cli.signals import heeded_signals, interrupt_on_signal, keep_outcome
 from purgeengine.cli.standard_streams import prepare_streams, reader_has_gone, silence_output
@@ -35,6 +35,7 @@ COMMANDS = {
     "status": "Show what became of the rows of a ledger, also while a run is going on.",
     "export": "Write a ledger as CSV or Parquet, in input order. The file can be used as an input.",
     "retry": "Run the rows of a ledger that did not end well again, in a new ledger.",
+    "shard": "Cut a purge into ledgers for several machines, and collect them.",
     "report": "Write a page about a ledger: what was asked, what became of it, and what to do next.",
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
     "config": "Show every setting in effect, and where it comes from.",
@@ -43,7 +44,7 @@ COMMANDS = {
     "completion": "Print the script that completes commands and options in a shell.",
     "version": "Show the version, Python, the platform and the extras that are installed.",
 }
-RESUMING = frozenset({"run", "retry"})
+RESUMING = frozenset({"run", "retry", "shard cut", "shard collect"})
 """Commands that write a ledger and can resume it."""
 UNSET = frozenset({*SELF_CONTAINED, *WITHOUT_SETTINGS, "config show", None})
 """Commands whose options have no variables."""
@@ -81,6 +82,9 @@ class Commands(click.Group):
         require_room()
         module = importlib.import_module(f"purgeengine.cli.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        if cmd_name in GROUPED_COMMANDS and isinstance(command, click.Group):
+            for name, one in command.commands.items():
+                attach(f"{cmd_name} {name}", one)
         plain = isinstance(command, click.Group) or cmd_name in WITHOUT_SETTINGS
         return command if plain else attach(cmd_name, command)
 
@@ -162,6 +166,8 @@ def _named_in(arguments: Sequence[str]) -> str | None:
     """Return the name of the command that the arguments call, as far as it can be told before they are read."""
     words = [argument for argument in arguments if not argument.startswith("-")]
     named = words[0] if words and words[0] in COMMANDS else None
+    if named in GROUPED_COMMANDS and words[1:] and words[1] in GROUPED_COMMANDS[named]:
+        return f"{named} {words[1]}"
     return "config show" if named == "config" and "show" in words else named
 
 

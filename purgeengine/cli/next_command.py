@@ -18,6 +18,7 @@ from purgeengine.cli.output.summary_text import NextStep
 from purgeengine.cli.setting_names import key_of
 from purgeengine.core.policy.advice import HIDDEN_NAME, NEW_NAME
 from purgeengine.core.policy.shell import quoted
+from purgeengine.edges.ledger.running.shard_events import sharding_of
 from purgeengine.errors import RunStopped
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ def next_step(summary: Summary, request: PurgeRequest) -> NextStep:
         else:
             sentence = "Next, when the cause is mended, to resume this run:"
         return NextStep(sentence, _again(context, folder), report, program())
+    mark = sharding_of(folder).mark
+    if mark is not None:
+        collect = " ".join((program(), "shard", "collect", _shown(Path(mark.head_name)), _shown(folder)))
+        return NextStep("Next, where the ledger is that was cut, to collect this shard:", collect, report, program())
     retry = next(
         (command for advice in summary.advice for command in advice.commands if NEW_NAME in command.split()), None
     )

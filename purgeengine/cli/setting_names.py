@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import click
 
 PREFIX = "PURGEENGINE_"
+GROUPED_COMMANDS = {"shard": ("cut", "collect")}
+"""Commands that have commands of their own, with settings like the others: their table in the file is ``["shard cut"]``."""
 SELF_CONTAINED = ("completion", "demo", "schema", "simulate", "version")
 """Commands that need no tenant. Settings for the real tenant (its ledger, its limits) do not apply to them."""
 NEVER_PRESET = {
@@ -45,7 +47,10 @@ def all_commands() -> Iterator[tuple[str, click.Command]]:
     assert isinstance(root.command, click.Group)
     for name in root.command.list_commands(root):
         command = root.command.get_command(root, name)
-        if command is not None and not isinstance(command, click.Group):
+        if name in GROUPED_COMMANDS and isinstance(command, click.Group):
+            for part in GROUPED_COMMANDS[name]:
+                yield f"{name} {part}", command.commands[part]
+        elif command is not None and not isinstance(command, click.Group):
             yield name, command
 
 

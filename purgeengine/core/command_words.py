@@ -45,3 +45,8 @@ def correct_commands(folder: str) -> list[str]:
         f"purgeengine export {folder} bad.csv {ONLY} invalid",
         "purgeengine run bad.csv --ledger CORRECTED-FOLDER",
     ]
+
+
+def collect_command(head: str, folders: str) -> str:
+    """Return the command that collects the shards in ``folders`` into the ledger in ``head``. All are quoted for the shell."""
+    return f"purgeengine shard collect {head} {folders}"

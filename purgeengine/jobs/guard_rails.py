@@ -1,20 +1,28 @@
-"""Checks a purge before anything is sent: its size, and the mailboxes that it would touch."""
+"""Checks a purge before anything is sent: its size, the mailboxes that it would touch, and whether shards of it are out."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.filters import EXCLUDED, NOT_NAMED
-from purgeengine.words import counted, number
+from purgeengine.edges.ledger.running.shard_events import Cut, ShardMark, sharding_of
+from purgeengine.errors import UsageProblem
+from purgeengine.words import Spelling, counted, number
 
 if TYPE_CHECKING:
     from purgeengine.core.policy.filters import UserFilter
     from purgeengine.edges.ledger import Preview
     from purgeengine.jobs.purge_request import PurgeRequest
+    from purgeengine.run_limits import Limits
 
 OVER_SHOWN = 5
 """Most mailboxes with too many rows that a sentence names."""
+SHARDS_NAMED = 5
+"""Most shards that a sentence names."""
 PROTECTED_USERS_VARIABLE = "PURGEENGINE_PROTECTED_USERS"
 """Environment variable with files of users who are never touched, separated as in ``PATH``."""
 
@@ -79,3 +87,60 @@ def left_out_lines(preview: Preview, request: PurgeRequest, user_filter: UserFil
         elif users.patterns and name == exclude and not preview.left_out[EXCLUDED]:
             lines.append(f"{exclude} leaves nothing out.")
     return lines
+
+
+def has_shards_out(folder: Path) -> bool:
+    """Return True if rows of the ledger are a shard's to send, or went back to the ledger that the shard was cut from."""
+    found = sharding_of(folder)
+    return found.collected_into is not None or (found.cut is not None and bool(found.cut.out))
+
+
+def refuse_shards_out(folder: Path, spelling: Spelling) -> None:
+    """Raise `UsageProblem` if a run over this ledger would send rows that another ledger may send."""
+    found = sharding_of(folder)
+    if found.collected_into is not None:
+        raise UsageProblem(
+            f"The shard in {folder} was collected into the ledger {printable(found.collected_into)} before it was finished, and "
+            f"that ledger has its open rows now. Nothing was sent. Resume that ledger (purgeengine run {spelling('ledger')})."
+        )
+    if found.cut is not None and found.cut.out:
+        raise UsageProblem(out_sentence(folder, found.cut))
+
+
+def out_sentence(folder: Path, cut: Cut) -> str:
+    """Return why a run over a ledger whose shards are out is refused, and what to do."""
+    if not cut.made:
+        return (
+            f"The ledger in {folder} is being cut into {number(cut.shards)} shards, and that was interrupted. Nothing was sent. "
+            f"Give the same command again: purgeengine shard cut, with -o {printable(cut.folder)}."
+        )
+    return (
+        f"The ledger in {folder} was cut into {counted(cut.shards, 'shard')}, and {numbers_in_words(cut.out)} not collected. "
+        "Their rows are sent by runs over the shards, so nothing was sent. Run each shard to its end (purgeengine run --ledger), "
+        f"then collect them: purgeengine shard collect {folder} {printable(cut.folder)}"
+    )
+
+
+def numbers_in_words(shards: list[int]) -> str:
+    """Return which shards a sentence is about, with the verb: ``shard 3 is``, or ``shards 0, 1 and 7 are``."""
+    if len(shards) == 1:
+        return f"shard {shards[0]} is"
+    if len(shards) > SHARDS_NAMED:
+        return f"{number(len(shards))} of them ({', '.join(map(str, shards[:SHARDS_NAMED]))}, ...) are"
+    return f"shards {', '.join(map(str, shards[:-1]))} and {shards[-1]} are"
+
+
+def within_shares(limits: Limits, mark: ShardMark | None) -> Limits:
+    """Return the limits of a run over a shard: its shares of connections and rate, unless the request has values of its own.
+
+    A value that is the default counts as none of one's own.
+    """
+    if mark is None:
+        return limits
+    usual = type(limits)()
+    shares = {
+        name: getattr(mark, name)
+        for name in ("connections", "requests_per_s")
+        if getattr(limits, name) == getattr(usual, name)
+    }
+    return replace(limits, **shares)

@@ -13,7 +13,7 @@ from purgeengine.core.policy.filters import UserFilter
 from purgeengine.core.policy.input_words import warnings_of
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import refuse_missing_action
-from purgeengine.jobs.guard_rails import left_out_lines, refusal
+from purgeengine.jobs.guard_rails import left_out_lines, refusal, refuse_shards_out
 from purgeengine.jobs.request_input import Opener, opened_for, opening, refuse_reading_in_part
 from purgeengine.words import counted
 
@@ -113,6 +113,7 @@ def _planned(
     folder, user_filter = request.folder, request.user_filter()
     is_staged = folder is not None and state_of(folder) is FolderState.STAGED
     if folder is not None and is_staged:
+        refuse_shards_out(folder, request.spelling)
         found = preview_of_ledger(folder, source, user_filter)
     else:
         assert source is not None, "only a ledger that is there is resumed without an input"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from purgeengine.edges.source import Source
 from purgeengine.errors import RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.graph_endpoint import refuse_missing_action
-from purgeengine.jobs.guard_rails import left_out_lines, refusal
+from purgeengine.jobs.guard_rails import has_shards_out, left_out_lines, refusal, refuse_shards_out, within_shares
 from purgeengine.jobs.opened_retry import opened_retry
 from purgeengine.jobs.progress import Silence
 from purgeengine.jobs.purge import Purge
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from purgeengine.jobs.graph_endpoint import GraphEndpoint
     from purgeengine.jobs.purge_request import PurgeRequest
     from purgeengine.jobs.summary import Summary
+    from purgeengine.run_limits import Limits
 
 
 def purge(
@@ -53,6 +54,19 @@ def purge(
     so.
     """
     callbacks = callbacks or Callbacks()
+    refuse_incomplete(request, callbacks)
+    if request.retry_of is not None and open_input is None:
+        with opened_retry(request) as retry:
+            if not retry.has_work():
+                return retry.nothing()
+            with retry.nobody_else_running():
+                return purge(retry.request, callbacks, retry.rows, environment)
+    with _prepared(request, callbacks, open_input, environment) as prepared:
+        return prepared.run()
+
+
+def refuse_incomplete(request: PurgeRequest, callbacks: Callbacks) -> None:
+    """Raise `UsageProblem` if the request names no ledger, or if nobody can confirm the purge."""
     if request.folder is None:
         raise UsageProblem(f"Name a folder for the ledger with {request.spelling('ledger')}.")
     if not request.yes and callbacks.confirm is None:
@@ -60,19 +74,72 @@ def purge(
             "Nobody has confirmed this purge, so nothing was sent. Set yes=True in the request, or give purge a function as "
             "confirm; it gets the preview, and returns True to go on."
         )
-    if request.retry_of is not None and open_input is None:
-        with opened_retry(request) as retry:
-            if not retry.has_work():
-                return retry.nothing()
-            with retry.nobody_else_running():
-                return purge(retry.request, callbacks, retry.rows, environment)
-    steps = _Steps(request, callbacks, request.user_filter())
+
+
+@contextmanager
+def prepared_ledger(
+    request: PurgeRequest,
+    callbacks: Callbacks,
+    open_input: Opener | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Ledger]:
+    """Take every step before sending, and provide the ledger, locked, with what the filter leaves out recorded in it.
+
+    A ledger whose shards are out is provided as it is: its purge was confirmed before it was cut. Raises what `purge` raises.
+    """
+    refuse_incomplete(request, callbacks)
+    with _prepared(request, callbacks, open_input, environment, shards_may_be_out=True) as prepared:
+        yield prepared.ledger
+
+
+@contextmanager
+def _prepared(
+    request: PurgeRequest,
+    callbacks: Callbacks,
+    open_input: Opener | None,
+    environment: Mapping[str, str] | None,
+    *,
+    shards_may_be_out: bool = False,
+) -> Iterator[_Prepared]:
+    steps = _Steps(request, callbacks, request.user_filter(), shards_may_be_out)
     endpoint = request.endpoint()
     refuse_missing_action(request.deletion().action, endpoint, request.spelling)
-    if open_input is not None:
-        return steps.carried_out(endpoint, opened_for(request, open_input), environment)
-    with opening(request) as opener:
-        return steps.carried_out(endpoint, opened_for(request, opener), environment)
+    with ExitStack() as stack:
+        opener = open_input if open_input is not None else stack.enter_context(opening(request))
+        source = opened_for(request, opener)
+        yield stack.enter_context(steps.prepared(endpoint, source, environment))
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A purge that may begin to send: nothing is left to ask or to check."""
+
+    request: PurgeRequest
+    callbacks: Callbacks
+    ledger: Ledger
+    tokens: AccessTokens
+    endpoint: GraphEndpoint
+    limits: Limits
+
+    def run(self) -> Summary:
+        """Send, and return the summary."""
+        request, callbacks = self.request, self.callbacks
+        run = Purge(
+            self.ledger,
+            self.tokens,
+            self.endpoint,
+            self.limits,
+            callbacks.display() if callbacks.display is not None else Silence(),
+            request.threshold(),
+            request.seed,
+            request.auto_stop,
+            request.hours,
+            request.spelling,
+            stopping=callbacks.stoppable,
+            on_outcome=callbacks.on_outcome,
+            telemetry=callbacks.telemetry,
+        )
+        return replace(run.run(), reading=self.ledger.reading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +148,19 @@ class _Steps:
     callbacks: Callbacks
     user_filter: UserFilter
 
-    def carried_out(
+    shards_may_be_out: bool
+
+    @contextmanager
+    def prepared(
         self, endpoint: GraphEndpoint, source: Input | None, environment: Mapping[str, str] | None
-    ) -> Summary:
+    ) -> Iterator[_Prepared]:
+        """Sign in, open or stage the ledger, check and ask."""
         request, callbacks = self.request, self.callbacks
         assert request.folder is not None, "purge has checked it"
         if state_of(request.folder) is not FolderState.STAGED:  # the input of an existing ledger was accepted before
             refuse_reading_in_part(source if isinstance(source, Source) else None, request)
+        elif not self.shards_may_be_out:
+            refuse_shards_out(request.folder, request.spelling)
         callbacks.check_stop()
         tokens = tokens_of(request, endpoint, callbacks.tell_sign_in, environment)
         with callbacks.signing_in():
@@ -95,9 +168,14 @@ class _Steps:
         tell_of_token(tokens, identity, endpoint)
         warn([about_cloud(endpoint, request.deletion().action)])
         with self._staged(source, tokens, identity, endpoint) as ledger:
+            limits = within_shares(request.limits, ledger.mark)
+            if has_shards_out(request.folder):  # asked again, now under the lock
+                if not self.shards_may_be_out:
+                    refuse_shards_out(request.folder, request.spelling)
+                yield _Prepared(request, callbacks, ledger, tokens, endpoint, limits)
+                return
             warn(about_names(ledger.mixes_names(), request.spelling))
             callbacks.check_stop()
-            limits = request.limits
             preview = self._allowed(ledger, identity)
             if preview.preview.rows:
                 self._tell_of_reading(ledger)
@@ -107,22 +185,7 @@ class _Steps:
                 self._confirm(preview, ledger, tokens, endpoint)
             callbacks.check_stop()
             ledger.leave_out(self.user_filter, round(time.time() * 1000))
-            run = Purge(
-                ledger,
-                tokens,
-                endpoint,
-                limits,
-                callbacks.display() if callbacks.display is not None else Silence(),
-                request.threshold(),
-                request.seed,
-                request.auto_stop,
-                request.hours,
-                request.spelling,
-                stopping=callbacks.stoppable,
-                on_outcome=callbacks.on_outcome,
-                telemetry=callbacks.telemetry,
-            )
-            return replace(run.run(), reading=ledger.reading)
+            yield _Prepared(request, callbacks, ledger, tokens, endpoint, limits)
 
     @contextmanager
     def _staged(

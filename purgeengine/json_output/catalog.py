@@ -12,6 +12,7 @@ from purgeengine.json_output.plan_output import PlanOutput
 from purgeengine.json_output.report_output import ReportOutput
 from purgeengine.json_output.run_output import DemoOutput, RunOutput
 from purgeengine.json_output.settings_output import SettingsOutput
+from purgeengine.json_output.shard_output import ShardCollectOutput, ShardCutOutput
 from purgeengine.json_output.simulate_output import SimulateOutput
 from purgeengine.json_output.status_output import StatusOutput
 from purgeengine.json_output.version_output import VersionOutput
@@ -24,6 +25,8 @@ OUTPUTS: dict[str, tuple[type[Struct], ...]] = {
     "export": (ExportOutput, Failed),
     "retry": (RunOutput, PlanOutput, Failed),
     "report": (ReportOutput, Failed),
+    "shard cut": (ShardCutOutput, PlanOutput, Failed),
+    "shard collect": (ShardCollectOutput, Failed),
     "simulate": (SimulateOutput, Failed),
     "config show": (SettingsOutput, Failed),
     "demo": (DemoOutput, Failed),

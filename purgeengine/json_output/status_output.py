@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from purgeengine.json_output.envelope import Output, Utc
+from purgeengine.json_output.shard_output import ShownShard
 from purgeengine.json_output.shared import (
     ActionName,
     AdvisedStep,
@@ -58,6 +59,8 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     """Rows with an outcome that is no success, whose contacts may be gone all the same."""
     ledgers: list[LedgerShare]
     """The ledgers in the order in which they ran."""
+    shards: list[ShownShard]
+    """The shards of the ledger, if it was cut and not all of them are collected. Empty otherwise."""
     unnamed_before: list[str]
     """Folders of ledgers that ran rows of a ledger that was not named."""
     calls: int

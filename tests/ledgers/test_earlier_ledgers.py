@@ -11,12 +11,13 @@ import zipfile
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger import Ledger, LedgerReader
 from purgeengine.edges.ledger.store.database import connect_to_read
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.tenant_settings import TenantSettings
@@ -112,6 +113,16 @@ def test_what_an_earlier_run_had_in_flight_holds_its_slots(commit: str, tmp_path
         (after_1_s, after_41_s) = (opened(ledger, sent_ms + since_ms) for since_ms in (1_000, 41_000))
     assert [box.lost_slots for box in after_1_s if box.lost_slots] == [((39.0, 4),)]
     assert not any(box.lost_slots or box.blocked_for_s for box in after_41_s)
+
+
+@pytest.mark.parametrize("name", [*ENDED, "killed"])
+@pytest.mark.parametrize("commit", COMMITS)
+def test_an_earlier_ledger_keeps_its_identity(commit: str, name: str, tmp_path: Path) -> None:
+    """A ledger of an earlier version is told from others as before, by its input and its first call, so its retries know it."""
+    earlier = unpacked(commit, name, tmp_path)
+    with LedgerReader.open(earlier.folder) as reader, closing(connect_to_read(earlier.folder)) as its:
+        first = its.execute("SELECT client_request_id FROM batch ORDER BY number LIMIT 1").fetchone()[0]
+        assert reader.identity == sha256(f"{reader.about['digest']} {first!r}".encode()).hexdigest()[:32]
 
 
 @pytest.mark.parametrize("name", ENDED)

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.output.json_printing import print_output, running_command
-from purgeengine.cli.setting_names import PROTECTED_NAMES, key_of, variable_of
+from purgeengine.cli.setting_names import GROUPED_COMMANDS, PROTECTED_NAMES, key_of, variable_of
 from purgeengine.cli.settings import loaded
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.errors import UsageProblem
@@ -42,6 +42,9 @@ def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[st
     root = click.get_current_context().find_root()
     assert isinstance(root.command, click.Group)
     command = root.command.get_command(root, command_name)
+    if isinstance(command, click.Group) and arguments and arguments[0] in GROUPED_COMMANDS.get(command_name, ()):
+        command, command_name = command.commands[arguments[0]], f"{command_name} {arguments[0]}"
+        arguments = arguments[1:]
     if command is None or isinstance(command, click.Group):
         raise UsageProblem(
             f"There is no command {printable(command_name, 100)!r} with settings. purgeengine --help lists the commands."

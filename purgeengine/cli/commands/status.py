@@ -23,7 +23,8 @@ EPILOG = """\b
 Examples:
   purgeengine status ./cleanup
   purgeengine status ./cleanup --json
-  purgeengine status ./cleanup ./cleanup-2      (a ledger and its retry, together)"""
+  purgeengine status ./cleanup ./cleanup-2      (a ledger and its retry, together)
+  purgeengine status ./cleanup ./shards         (a ledger that was cut, and its shards)"""
 
 
 @click.command(cls=GroupedCommand, epilog=EPILOG)
@@ -39,8 +40,19 @@ Examples:
 def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     """Show the counts by outcome, the rows in doubt, the worst mailboxes and the pace of the ledger in DIR.
 
-    A ledger and its retries, given in any order, are summed up together: what finally became of every row of the first one.
+    A ledger and its retries, given in any order, are summed up together: what finally became of every row of the first one. So
+    are a ledger that was cut and its shards; DIR may also be the folder with all of them.
     """
+    from purgeengine.edges.ledger.sharding.overview import ShardedPurge
+    from purgeengine.jobs.sharding.shards import shards_below
+
+    named = [Path(folder) for folder in folders[:1]] + shards_below([Path(folder) for folder in folders[1:]])
+    sharded = ShardedPurge.open(named)
+    if sharded is not None:
+        from purgeengine.cli.output.shards_text import show_shards
+
+        with sharded:
+            return show_shards(sharded, as_json=as_json, worst=worst)
     if len(folders) > 1:
         from purgeengine.cli.output.chain_text import show_chain
 

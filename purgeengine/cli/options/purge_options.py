@@ -81,19 +81,10 @@ def deletion_options(command: Decorated) -> Decorated:
     return command
 
 
-def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decorated:
-    """Add the options of a purge: how to delete, the ledger, checks before sending, hours, and what is printed and logged."""
-    command = deletion_options(command)
+def staging_options(command: Decorated) -> Decorated:
+    """Add the options for what is checked, left out and asked before a purge."""
     for option in reversed(
         (
-            click.option(
-                "--ledger",
-                "ledger_folder",
-                required=ledger_required,
-                type=click.Path(),
-                help="Folder of the ledger. It is created, or resumed if it exists."
-                + ("" if ledger_required else " A dry run needs none."),
-            ),
             click.option("--yes", is_flag=True, help="Do not ask before purging."),
             click.option(
                 "--allow-unread",
@@ -125,6 +116,26 @@ def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decora
                 metavar="N",
                 help="Look at N mailboxes before anything is deleted.",
             ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def purge_options(command: Decorated, *, ledger_required: bool = True) -> Decorated:
+    """Add the options of a purge: how to delete, the ledger, checks before sending, hours, and what is printed and logged."""
+    command = deletion_options(command)
+    for option in reversed(
+        (
+            click.option(
+                "--ledger",
+                "ledger_folder",
+                required=ledger_required,
+                type=click.Path(),
+                help="Folder of the ledger. It is created, or resumed if it exists."
+                + ("" if ledger_required else " A dry run needs none."),
+            ),
+            staging_options,
             click.option(
                 "--max-failures",
                 metavar="N|P%",

@@ -12,7 +12,9 @@ from purgeengine.core.graph.text import well_formed
 from purgeengine.core.model import WORTH_RETRYING
 from purgeengine.core.policy.absent_rows import Absence
 from purgeengine.core.policy.advice import Advice
-from purgeengine.edges.ledger import Chain, Counts, Failures, Final, LedgerReader, Review
+from purgeengine.edges.ledger import Chain, Counts, Failures, Final, LedgerReader, Review, WorstMailbox
+from purgeengine.edges.ledger.sharding.overview import ShardedPurge, ShardStanding
+from purgeengine.json_output.shard_output import ShownShard
 from purgeengine.json_output.shared import NothingFound, Outcomes, ShownFailure, ShownWorstMailbox, advised_steps
 from purgeengine.json_output.status_output import LedgerShare, ShownAppLimit, StatusOutput
 from purgeengine.words import utc_text
@@ -107,6 +109,74 @@ def status_of_chain(
     )
 
 
+def status_of_shards(
+    purge: ShardedPurge,
+    standings: Sequence[ShardStanding],
+    reviews: Sequence[Review],
+    worst: int,
+    advice: Sequence[Advice],
+) -> StatusOutput:
+    """Return the object for a ledger that was cut and its shards. ``reviews`` are those of the head and of the open shards."""
+    ledgers = [purge.head, *purge.shards.values()]
+    shares = [
+        LedgerShare(
+            ledger=well_formed(str(ledger.folder)),
+            rows=review.counts.rows,
+            decided=Outcomes.of(review.counts.outcomes),
+            rows_decided=sum(review.counts.outcomes.values()),
+        )
+        for ledger, review in zip(ledgers, reviews, strict=True)
+    ]
+    told: Counter[tuple[int, str, str]] = Counter()
+    for review in reviews:
+        for one in review.told:
+            told[one.status, one.code, one.message] += one.rows
+    return _status(
+        ledgers,
+        purge.counts(standings),
+        sum(ledger.left_in_doubt() for ledger in ledgers),
+        shares,
+        [],
+        _worst_of_shards(ledgers, worst),
+        [_failure(*reply, count) for reply, count in told.most_common(worst)],
+        None,
+        advice,
+        {"running": any(ledger.live() is not None for ledger in ledgers), **NOT_KNOWN},
+        [
+            ShownShard(
+                number=one.number,
+                ledger=None if one.folder is None else well_formed(str(one.folder)),
+                rows=one.rows,
+                state=one.state,
+                waiting=None if one.counts is None else one.counts.waiting,
+                in_doubt=None if one.counts is None else one.counts.in_doubt,
+            )
+            for one in standings
+        ],
+    )
+
+
+def _worst_of_shards(ledgers: Sequence[LedgerReader], worst: int) -> list[ShownWorstMailbox]:
+    """Return the mailboxes with the most failed or skipped rows. A mailbox is in one shard, and perhaps in the head as well."""
+    found: dict[str, WorstMailbox] = {}
+    for one in (mailbox for ledger in ledgers for mailbox in ledger.worst_mailboxes(worst)):
+        same = found.get(one.user)
+        found[one.user] = one if same is None else same.joined(one)
+    order = sorted(found.values(), key=lambda one: (-one.failed - one.skipped, one.user))
+    return [
+        ShownWorstMailbox(
+            user=one.user,
+            refused=one.refused,
+            exhausted=one.exhausted,
+            skipped=one.skipped,
+            reason=one.reason,
+            rows=one.rows,
+            waits=one.waits,
+        )
+        for one in order[:worst]
+    ]
+
+
 def _failure(status: int, code: str, message: str, rows: int) -> ShownFailure:
     return ShownFailure(status=status or None, code=code, message=message, rows=rows)
 
@@ -122,6 +192,7 @@ def _status(
     absence: Absence | None,
     advice: Sequence[Advice],
     left: Mapping[str, Any],
+    shards: Sequence[ShownShard] = (),
 ) -> StatusOutput:
     paces, calls = [ledger.pace() for ledger in ledgers], [ledger.batches() for ledger in ledgers]
     limits = [limit for ledger in ledgers if (limit := ledger.app_limit()) is not None]
@@ -140,6 +211,7 @@ def _status(
         complete=counts.waiting + counts.in_doubt == 0,
         left_in_doubt=left_in_doubt,
         ledgers=shares,
+        shards=list(shards),
         unnamed_before=[well_formed(str(folder)) for folder in unnamed],
         calls=sum(one.calls for one in calls),
         answered_calls=sum(one.answered for one in calls),

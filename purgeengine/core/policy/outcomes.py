@@ -6,7 +6,8 @@ The cases, for the state of the same row in an earlier and in a later ledger:
 2. Absent in the later ledger means purged if the row was in doubt in the earlier one, and absent if it was not.
    Absent stays absent.
 3. A later run that did not send the row (its mailbox was closed, or the row is a duplicate there) has learned nothing:
-   the earlier state holds. If the earlier one skipped the row too, the later reason holds, because it is newer.
+   the earlier state holds. If the earlier one skipped the row too, the later reason holds, because it is newer. If the
+   earlier one has no outcome for it and left no doubt, the later outcome holds: nothing else will become of the row.
 4. Otherwise the later state holds. While it has no outcome for the row, the row has none.
 
 Doubt remains until the contact is known to be gone.
@@ -47,7 +48,7 @@ def folded(earlier: ChainState, later: ChainState) -> FoldedState:
     if earlier.outcome is Outcome.ABSENT:
         return FoldedState(earlier, False)
     in_doubt = earlier.in_doubt or later.in_doubt
-    skipped_again = earlier.outcome is later.outcome is Outcome.SKIPPED
-    if later.outcome is not None and later.outcome.never_sent and not skipped_again:
+    tells_more = earlier == ChainState(None) or earlier.outcome is later.outcome is Outcome.SKIPPED
+    if later.outcome is not None and later.outcome.never_sent and not tells_more:
         return FoldedState(ChainState(earlier.outcome, in_doubt), False)
     return FoldedState(ChainState(later.outcome, in_doubt), True)

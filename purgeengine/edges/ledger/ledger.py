@@ -18,6 +18,7 @@ from purgeengine.core.policy.filters import UserFilter
 from purgeengine.edges.ledger.running.app_limit import app_limit
 from purgeengine.edges.ledger.running.journal import Journal
 from purgeengine.edges.ledger.running.live_figures import remove_live
+from purgeengine.edges.ledger.running.shard_events import mark_of
 from purgeengine.edges.ledger.running.unfinished import QUARANTINE_S, rest_s, unfinished_mailboxes
 from purgeengine.edges.ledger.running.work_rows import WorkRows
 from purgeengine.edges.ledger.staging.background import ThreadedCall
@@ -70,6 +71,8 @@ class Ledger:
             """Which columns were used and what was ignored when the input was read. None if an earlier version made the ledger."""
             self.resolved_users = about["resolve_users"]
             """True if the users behind the names of the input were looked up."""
+            self.mark = mark_of(about)
+            """Which shard of which ledger this is. None if it is no shard."""
             self._journal = Journal(self._writing, folder)
             self._work = WorkRows(folder, Parts(folder, files_of(self._reading)), self._reading)
             opened.pop_all()  # no error can follow: from now on `close` closes them
@@ -329,7 +332,10 @@ def _stage(
         which = f"The ledger in {source.files[0]}, from which the rows are,"
         refuse_other_purpose(which, earlier.about, about, "A retry needs the same")
     about = {**about, "files": [path.name for path in source.files], "extra_columns": list(source.extra_columns)}
-    names = resolve(users_of(source)) if resolve is not None else None
+    names = earlier.names if earlier is not None else None
+    if names is None and resolve is not None:
+        names = resolve(users_of(source))
+    about["resolve_users"] = names is not None
     with translated(f"The input cannot be copied into the ledger in {folder}"):
         prepare(folder)
         stage(folder, source, about, earlier, on_progress, names, reading)

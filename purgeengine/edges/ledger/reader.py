@@ -17,6 +17,7 @@ from purgeengine.core.model import Outcome
 from purgeengine.core.policy.filters import UserFilter
 from purgeengine.edges.ledger.running.app_limit import AppLimit, app_limit
 from purgeengine.edges.ledger.running.live_figures import LiveFigures, read_live
+from purgeengine.edges.ledger.running.shard_events import Cut, ShardMark, cut_of, mark_of
 from purgeengine.edges.ledger.staging import takeover
 from purgeengine.edges.ledger.staging.folder import FolderState, state_of
 from purgeengine.edges.ledger.store import database
@@ -142,6 +143,17 @@ class LedgerReader:
         """Count what a run would send now, and what the filter would leave out."""
         with self._readable():
             return preview(self._connection, user_filter)
+
+    @property
+    def mark(self) -> ShardMark | None:
+        """Which shard of which ledger this is. None if it is no shard."""
+        with self._readable():
+            return mark_of(self.about)
+
+    def cut(self) -> Cut | None:
+        """Return the latest cut of this ledger into shards, or None."""
+        with self._readable():
+            return cut_of(self._connection)
 
     @property
     def identity(self) -> str:

@@ -61,12 +61,7 @@ class LedgerRows:
     @property
     def earlier(self) -> Takeover:
         """What the new ledger takes over from the earlier one, as of now."""
-        limits, reader = self.limits, self.reader
-        calls = reader.batches()
-        cooldown = LostCallCooldown(limits, calls.slowest_s or 0.0, calls.answered)
-        window_s = limits.mailbox_window_s + limits.window_slack_s
-        cooldown_s = cooldown.length_of_s(lane=limits.lanes)  # no record tells which kind a batch was
-        return reader.taken_over(round(self.utc() * 1000), cooldown_s, window_s, limits.quarantine_s)
+        return takeover_of(self.reader, self.limits, round(self.utc() * 1000))
 
     def digest(self) -> str:
         """Return a digest of the ledger's identity and the selection. It does not depend on where the ledger's folder lies."""
@@ -99,3 +94,15 @@ class LedgerRows:
             "in_doubt": rows.column("in_doubt"),
         }
         return pa.RecordBatch.from_pydict(columns)
+
+
+def takeover_of(reader: LedgerReader, limits: Limits, now_utc_ms: int) -> Takeover:
+    """Return what a new ledger takes over from an earlier one at ``now_utc_ms`` (since 1970).
+
+    ``limits`` tells how long the service counts what the earlier run sent.
+    """
+    calls = reader.batches()
+    cooldown = LostCallCooldown(limits, calls.slowest_s or 0.0, calls.answered)
+    window_s = limits.mailbox_window_s + limits.window_slack_s
+    cooldown_s = cooldown.length_of_s(lane=limits.lanes)  # no record tells which kind a batch was
+    return reader.taken_over(now_utc_ms, cooldown_s, window_s, limits.quarantine_s)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -94,6 +95,7 @@ def stage(
         folder,
         {
             **about,
+            "id": uuid4().hex,
             **(earlier.origin if earlier else {}),
             **({"reading": reading()} if reading is not None else {}),
             "digest": digest.result(),

@@ -16,7 +16,7 @@ from typing import Any
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
 from purgeengine.edges.ledger.running.app_limit import AppLimit, app_limit
 from purgeengine.edges.ledger.running.unfinished import QUARANTINE_S, seen_lately
-from purgeengine.edges.ledger.staging.names import other_names
+from purgeengine.edges.ledger.staging.names import Names, other_names
 from purgeengine.edges.ledger.store.database import read_meta, snapshot
 
 Statement = tuple[str, Iterable[tuple[Any, ...]]]
@@ -48,12 +48,17 @@ class Takeover:
     """What the earlier ledger recorded about itself."""
     app_limit: AppLimit | None = None
     """The limit of the whole app that was found, or None."""
+    names: Names | None = None
+    """The names that the earlier ledger looked up and the new one needs. None if nobody looked names up."""
+    shard: Mapping[str, Any] | None = None
+    """Which shard of the earlier ledger the new one is. None if it is no shard."""
 
     @property
     def origin(self) -> dict[str, Any]:
         """What the new ledger records about its origin."""
         limit = {} if self.app_limit is None else self.app_limit.as_json()
-        return {"parent": self.parent, **({"root": self.root} if self.root else {}), **limit}
+        shard = {} if self.shard is None else {"shard": dict(self.shard)}
+        return {"parent": self.parent, **({"root": self.root} if self.root else {}), **limit, **shard}
 
     def statements(self, mailboxes: Iterable[Collection[str]]) -> list[Statement]:
         """Return the statements that store these facts in a new ledger.
@@ -78,10 +83,14 @@ class Takeover:
 def identity(connection: sqlite3.Connection) -> str:
     """Return a text that tells this ledger from every other one, except from its copies.
 
-    It is made from the digest of the input and the id of the first call, which is random.
+    It is drawn when the ledger is staged. A ledger of an earlier version has none; its identity is made from the digest of
+    the input and the id of the first call, which is random.
     """
+    about = read_meta(connection)
+    if "id" in about:
+        return about["id"]
     (first,) = connection.execute("SELECT (SELECT client_request_id FROM batch ORDER BY number LIMIT 1)").fetchone()
-    return hashlib.sha256(f"{read_meta(connection)['digest']} {first!r}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{about['digest']} {first!r}".encode()).hexdigest()[:32]
 
 
 def taken_over(

@@ -200,10 +200,11 @@ def is_created(folder: Path) -> bool:
 class About(TypedDict):
     """What staging recorded about the purge: tenant, kind of deletion, input, and the number of rows of each kind.
 
-    ``given`` holds the options that changed the rows (``user``, ``clean``). ``reading`` tells what was used of the
-    input and what was ignored. A ledger of an earlier version has neither. ``parent`` and ``root`` are the identities
-    of the ledger that was retried, and of the first ledger of the chain. ``app_limit_per_s`` is what Graph took from the
-    whole app in the ledger that was retried, as found at ``app_limit_at_ms``.
+    ``id`` is a random text, by which other ledgers know this one. ``given`` holds the options that changed the rows
+    (``user``, ``clean``). ``reading`` tells what was used of the input and what was ignored. A ledger of an earlier
+    version may have none of them. ``parent`` and ``root`` are the identities of the ledger that was retried, and of the
+    first ledger of the chain. ``app_limit_per_s`` is what Graph took from the whole app in the ledger that was retried,
+    as found at ``app_limit_at_ms``. ``shard`` tells which shard of which ledger this one is, if it is one.
     """
 
     tenant_id: str | None
@@ -217,12 +218,14 @@ class About(TypedDict):
     work_rows: Annotated[int, msgspec.Meta(ge=0)]
     invalid: Annotated[int, msgspec.Meta(ge=0)]
     duplicates: Annotated[int, msgspec.Meta(ge=0)]
+    id: NotRequired[str]
     given: NotRequired[dict[str, Any]]
     reading: NotRequired[dict[str, Any]]
     parent: NotRequired[str]
     root: NotRequired[str]
     app_limit_per_s: NotRequired[float]
     app_limit_at_ms: NotRequired[int]
+    shard: NotRequired[dict[str, Any]]
 
 
 def read_meta(connection: sqlite3.Connection) -> About:

@@ -78,6 +78,18 @@ class WorstMailbox:
         """Rows refused or exhausted."""
         return self.refused + self.exhausted
 
+    def joined(self, other: WorstMailbox) -> WorstMailbox:
+        """Return the same mailbox over two ledgers that each have some of its rows. The first one's reason stays."""
+        return WorstMailbox(
+            self.user,
+            max(self.rows, other.rows),
+            self.refused + other.refused,
+            self.exhausted + other.exhausted,
+            self.skipped + other.skipped,
+            self.waits + other.waits,
+            self.reason,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

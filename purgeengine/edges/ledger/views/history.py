@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from purgeengine.core.model import Outcome
 from purgeengine.edges.ledger.running.app_limit import without_app_limit
+from purgeengine.edges.ledger.running.shard_events import without_events
 from purgeengine.edges.ledger.store.database import snapshot
 from purgeengine.edges.ledger.store.schema import OUTCOMES
 
@@ -73,8 +73,8 @@ def history_of(connection: sqlite3.Connection, buckets_max: int) -> History:
 
 def runs(connection: sqlite3.Connection) -> list[Run]:
     """Return every start of a run that had something to do, in order."""
-    found = connection.execute("SELECT at_ms, options FROM start ORDER BY rowid")
-    return [Run(at_ms, without_app_limit(json.loads(options))) for at_ms, options in found]
+    found = connection.execute("SELECT at_ms, options FROM start ORDER BY rowid").fetchall()
+    return [Run(at_ms, without_app_limit(options)) for at_ms, options in without_events(found)]
 
 
 def traffic(connection: sqlite3.Connection) -> Traffic:

@@ -60,7 +60,10 @@ BAD = frozenset([R, E, S])
         ((R, False), (None, False), None, False, True),
         ((R, True), (None, False), None, True, True),
         ((P, False), (None, True), P, False, False),
-        ((None, False), (S, False), None, False, False),
+        ((None, False), (S, False), S, False, True),
+        ((None, False), (D, False), D, False, True),
+        ((None, False), (S, True), S, True, True),
+        ((None, True), (S, False), None, True, False),
         ((None, True), (R, False), R, True, True),
     ],
 )
@@ -89,6 +92,19 @@ def test_the_state_of_three_does_not_depend_on_how_they_are_grouped_while_gone_s
                     assert end.in_doubt == any(state.in_doubt for state in seen)
                 if end.outcome is A:
                     assert not first.in_doubt or A is first.outcome
+
+
+def test_a_row_that_no_earlier_ledger_sent_is_skipped_where_a_later_one_skipped_it(tmp_path: Path) -> None:
+    """A first ledger that sent nothing, and a later one of all its rows that closed a mailbox, make a complete chain."""
+    rows = [*input_rows("a", 3), *input_rows("b", 2)]
+    open_ledger(tmp_path / "first", FakeSource(rows)).close()
+    later = FakeSource([(*row, str(number)) for number, row in enumerate(rows)], ("origin_row",))
+    with open_ledger(tmp_path / "later", later) as ledger:
+        ending(ledger, 0, *[(P, Reply(204), False)] * 3)
+        ledger.write([MailboxClosed(1, DENIED, 2)], NOW)
+    with Chain.open([tmp_path / "first", tmp_path / "later"]) as found:
+        counts = found.final().counts()
+    assert (counts.waiting, counts.in_doubt, counts.outcomes[P], counts.outcomes[S]) == (0, 0, 3, 2)
 
 
 # --------------------------------------------------------------------------------------------------- ledgers in a folder

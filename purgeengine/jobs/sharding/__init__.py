@@ -1,0 +1,1 @@
+"""Cut a purge into shards, and collect them."""
