@@ -218,7 +218,8 @@ class Judge:
             entry.status == 429 and not entry.answered for entry in world.tenant.log
         )  # the client learnt nothing from these
         probing = 72 * (1 + world.deaths) + unseen if deceived else 0
-        assert counters.refused_concurrency <= probing, f"{world}: {counters}"
+        allowed = probing + (self._refused_beside_endless_calls() if counters.refused_concurrency > probing else 0)
+        assert counters.refused_concurrency <= allowed, f"{world}: {counters}"
         refusals = self._app_refusals_allowed()
         assert counters.refused_app <= refusals, (
             f"{world}: {counters.refused_app} refused by the app's limit, not {refusals}"
@@ -229,6 +230,32 @@ class Judge:
                 f"{world}: a Retry-After was cut short: {counters}"
             )
         assert counters.violations == 0, f"{world}: {world.tenant.violations[:1]}"
+
+    def _refused_beside_endless_calls(self) -> int:
+        """Count the rows refused while the service ran another call of the mailbox for longer than any cooldown that could be learned.
+
+        That is twice as long as any call before, and as long as the shortest cooldown. docs/reliability.md names this case.
+        """
+        log, shortest_s = self._world.tenant.log, self._world.scenario.limits.quarantine_s_min
+        began: dict[str, float] = {}
+        ended: dict[str, float] = {}
+        for entry in log:
+            number = entry.client_request_id
+            began[number] = min(began.get(number, entry.started_at), entry.started_at)
+            ended[number] = max(ended.get(number, entry.ended_at), entry.ended_at)
+        count = 0
+        for refused in log:
+            if refused.status != 429:
+                continue
+            now = refused.started_at
+            slowest_s = max((ended[one] - began[one] for one in began if ended[one] <= now), default=0.0)
+            count += any(
+                entry.mailbox == refused.mailbox
+                and entry.started_at < now < entry.ended_at
+                and now - began[entry.client_request_id] >= max(shortest_s, 2.0 * slowest_s)
+                for entry in log
+            )
+        return count
 
     def _app_refusals_allowed(self) -> int:
         """Return how many rows the limit of the whole app may refuse: one for each row, and what no client can know before.
