@@ -232,7 +232,7 @@ class Judge:
         assert counters.violations == 0, f"{world}: {world.tenant.violations[:1]}"
 
     def _refused_beside_endless_calls(self) -> int:
-        """Count the rows refused while the service ran another call of the mailbox for longer than any cooldown that could be learned.
+        """Count the rows refused beside a call that ran for longer than any cooldown that could be learned.
 
         That is twice as long as any call before, and as long as the shortest cooldown. docs/reliability.md names this case.
         """
