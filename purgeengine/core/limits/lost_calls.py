@@ -19,8 +19,7 @@ MARGIN = 2.0
 MARGIN_OF_FEW = 20.0
 """The factor grows by this number divided by the number of answers, because the slowest of few answers says little."""
 LANE_COOLDOWN_FACTOR = 2.0
-"""Factor on the cooldown of a lost lane while few full lanes are answered. Its rows run one after the other, so it may run longer
-than other calls."""
+"""Factor on the cooldown of a lost lane. Its rows run one after the other, so it may run longer than other calls."""
 SLEPT_S = 120.0
 """No call is waited for so long. If one took longer, the process or its machine slept meanwhile, and the call shows nothing."""
 WORTH_TELLING = 0.8
@@ -30,39 +29,26 @@ WORTH_TELLING = 0.8
 class LostCallCooldown:
     """Learns the length of the cooldown from answered calls.
 
-    A lane runs its rows one after the other and takes longer than other calls. So full lanes are timed apart as soon as enough of
-    them are answered: neither kind makes the cooldown of the other longer. A shorter lane, or one that broke, says nothing of a
-    full one.
-
-    ``slowest_s`` (the slowest answer, in seconds) and ``answered`` (the number of answers) come from earlier runs of the ledger,
-    which do not record of which kind a call was.
+    ``slowest_s`` (the slowest answer, in seconds) and ``answered`` (the number of answers) come from earlier runs of the ledger.
     """
 
     def __init__(self, limits: Limits, slowest_s: float = 0.0, answered: int = 0) -> None:
         self._limits = limits
-        self._any = _Slowest(slowest_s, answered)
-        self._unordered = _Slowest(slowest_s, answered)
-        self._full_lanes = _Slowest()
+        self._slowest_s = slowest_s
+        self._answered = answered
         self._learn()
-        self._told_s = self.length_s, self.lane_length_s
+        self._told_s = self.length_s
 
-    def timed(self, duration_s: float, *, lane: bool = False, full: bool = True) -> bool:
-        """Record that a call was answered after ``duration_s`` seconds. Returns True if a cooldown is notably shorter now.
-
-        ``full`` says that a lane had as many rows as a batch can have and ran them all.
-        """
+    def timed(self, duration_s: float) -> bool:
+        """Record that a call was answered after ``duration_s`` seconds. Returns True if the cooldown is notably shorter now."""
         if duration_s > SLEPT_S:
             return False
-        self._any.add(duration_s)
-        if not lane:
-            self._unordered.add(duration_s)
-        elif full:
-            self._full_lanes.add(duration_s)
+        self._answered += 1
+        self._slowest_s = max(self._slowest_s, duration_s)
         self._learn()
-        now_s = self.length_s, self.lane_length_s
-        shorter = any(new < WORTH_TELLING * told for new, told in zip(now_s, self._told_s, strict=True))
-        if shorter or any(new > told for new, told in zip(now_s, self._told_s, strict=True)):
-            self._told_s = now_s
+        shorter = self.length_s < WORTH_TELLING * self._told_s
+        if shorter or self.length_s > self._told_s:
+            self._told_s = self.length_s
         return shorter
 
     def length_of_s(self, *, lane: bool) -> float:
@@ -71,39 +57,14 @@ class LostCallCooldown:
 
     def _learn(self) -> None:
         """Compute both lengths. This happens once for each answer, because they are read at every look at a mailbox."""
-        unordered = self._unordered if self._unordered.answers >= ANSWERS_TO_TRUST else self._any
-        self.length_s = self._within(unordered.likely_s)
+        longest_s = self._limits.quarantine_s
+        self.length_s = longest_s
         """Seconds from the sending of a lost batch in which it may hold slots of its mailboxes."""
-        if self._full_lanes.answers >= ANSWERS_TO_TRUST:
-            lane_s = max(self.length_s, self._within(self._full_lanes.likely_s))
-        else:
-            lane_s = min(self._limits.quarantine_s, LANE_COOLDOWN_FACTOR * self._within(self._any.likely_s))
-        self.lane_length_s = lane_s
+        if self._answered >= ANSWERS_TO_TRUST:
+            likely_s = self._slowest_s * (MARGIN + MARGIN_OF_FEW / self._answered)
+            self.length_s = min(longest_s, max(self._limits.quarantine_s_min, likely_s))
+        self.lane_length_s = min(longest_s, LANE_COOLDOWN_FACTOR * self.length_s)
         """Seconds from the sending of a lost lane in which it may hold its slot."""
-
-    def _within(self, likely_s: float) -> float:
-        return min(self._limits.quarantine_s, max(self._limits.quarantine_s_min, likely_s))
-
-
-class _Slowest:
-    """The slowest of some answers."""
-
-    __slots__ = ("_slowest_s", "answers")
-
-    def __init__(self, slowest_s: float = 0.0, answers: int = 0) -> None:
-        self._slowest_s = slowest_s
-        self.answers = answers
-
-    def add(self, duration_s: float) -> None:
-        self.answers += 1
-        self._slowest_s = max(self._slowest_s, duration_s)
-
-    @property
-    def likely_s(self) -> float:
-        """Seconds that hardly any call takes. `inf` while too few are answered."""
-        if self.answers < ANSWERS_TO_TRUST:
-            return inf
-        return self._slowest_s * (MARGIN + MARGIN_OF_FEW / self.answers)
 
 
 EARLIER_RUN = 0

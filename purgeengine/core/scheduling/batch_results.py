@@ -6,7 +6,6 @@ returns commands and keeps none of them for later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
 
@@ -39,8 +38,6 @@ from purgeengine.run_limits import Limits
 
 NOT_ATTEMPTED_WAIT_S = 1.0
 """Seconds before the rows of a call are sent again that Graph did not attempt as a whole (424)."""
-NOT_RUN = (424, 429)
-"""Statuses of rows that a service does not run."""
 REFUSED_ALONE_MAX = 20
 """Batches of one row that Graph may refuse as a whole, one after the other, without an answered batch between them. One full
 batch cannot hold more rows that spoil it. More refusals are not about the rows, and the run stops."""
@@ -134,7 +131,8 @@ class BatchResults:
         settlement = NOTHING
         if answer.replies is not None:
             self._breaker.answered()
-            self._timed(flight, answer.replies, now)
+            if self._cooldown.timed(now - flight.sent_at):
+                self._open_mailboxes.reconsider(now)
             settlement = self._settler.settle_late(flight, answer, now)
             if settlement.news.went_through:
                 self._token.proven(flight.token_generation)
@@ -181,7 +179,8 @@ class BatchResults:
     def _settled(self, flight: Flight, answer: Answer, now: float, in_flight: int) -> Result:
         self._breaker.answered()
         self._refused_alone = 0
-        self._timed(flight, answer.replies or {}, now)
+        if self._cooldown.timed(now - flight.sent_at):
+            self._open_mailboxes.reconsider(now)
         waits, halts = self._asked_to_wait(answer.outer, now)
         flight.app_wait_s = tell_app_rate(self._batching.app_rate, flight, answer, now, self._batching.fanout.decided)
         settlement = self._settler.settle(flight, answer, now)
@@ -216,13 +215,6 @@ class BatchResults:
         if news.went_through:
             self._token.went_through()
         return halts
-
-    def _timed(self, flight: Flight, replies: Mapping[int, Reply | None], now: float) -> None:
-        """Learn how long a lost call may run. Mailboxes whose slots are free earlier than was thought may send."""
-        ran_all = all(reply is not None and reply.status not in NOT_RUN for reply in replies.values())
-        full = ran_all and flight.size == self._limits.batch_items_max
-        if self._cooldown.timed(now - flight.sent_at, lane=flight.batch.lane, full=full):
-            self._open_mailboxes.reconsider(now)
 
     def _time(self, flight: Flight, settlement: Settlement, now: float, in_flight: int) -> None:
         """Learn how long calls take. An answer that refused rows came quickly for another reason, and is ignored."""

@@ -73,44 +73,6 @@ def test_a_lost_lane_is_given_longer() -> None:
     assert slow.length_of_s(lane=True) == 40.0
 
 
-def test_full_lanes_are_timed_apart_as_soon_as_three_are_answered() -> None:
-    """Until then a lost lane is given twice the cooldown of any call. Slow lanes do not make that of other calls longer."""
-    cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=0.1))
-    for _ in range(1_000):
-        cooldown.timed(1.0)
-    for _ in range(2):
-        cooldown.timed(4.0, lane=True)
-    assert (cooldown.length_s, cooldown.lane_length_s) == pytest.approx((2.02, 2 * 4.0 * (2 + 20 / 1_002)))
-    for answered in range(3, 500):
-        cooldown.timed(4.0, lane=True)
-        assert cooldown.lane_length_s == pytest.approx(min(40.0, 4.0 * (2 + 20 / answered)))
-    assert cooldown.length_s == pytest.approx(2.02)
-
-
-def test_a_short_or_broken_lane_says_nothing_of_a_full_one() -> None:
-    """Its rows took less time. It counts among all calls only."""
-    cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=0.1))
-    for _ in range(1_000):
-        cooldown.timed(1.0, lane=True, full=False)
-    assert cooldown.lane_length_s == 2 * cooldown.length_s == pytest.approx(2 * 2.02)
-
-
-def test_a_lost_lane_has_never_less_than_another_call() -> None:
-    """Also if lanes happened to be quick."""
-    cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=0.1))
-    for _ in range(1_000):
-        cooldown.timed(4.0)
-        cooldown.timed(0.2, lane=True)
-    assert cooldown.lane_length_s == cooldown.length_s
-
-
-def test_a_shorter_cooldown_of_lanes_is_reported_too() -> None:
-    """Mailboxes that wait for a lost lane may send earlier."""
-    cooldown = LostCallCooldown(Limits(quarantine_s=40.0, quarantine_s_min=5.0), slowest_s=10.0, answered=1_000)
-    assert [cooldown.timed(1.0, lane=True) for _ in range(3)] == [False, False, True]
-    assert cooldown.lane_length_s == cooldown.length_s == pytest.approx(20.2, abs=0.01)
-
-
 # ------------------------------------------------------------------------------------------------------- slots they hold
 
 
