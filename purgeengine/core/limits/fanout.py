@@ -18,6 +18,9 @@ WIDE_PROBES = 3
 UNCLEAR_PROBES_MAX = 3
 """Unclear probes after which the fanout stays 4. In an unclear probe many rows were refused, but fewer than a service refuses
 that runs all at once."""
+VOID_PROBES_MAX = 20
+"""Probes of which too few rows say something, after which the fanout stays 4: so it is decided at last, whatever the service
+answers."""
 TALLY_ROWS = 400
 """Rows over which refusals are counted once the fanout is 20. Older rows fade."""
 TALLY_REFUSED_MAX = 0.2
@@ -37,6 +40,7 @@ class FanoutProbe:
         self._wide = wide
         self._clean_probes = 0
         self._unclear_probes = 0
+        self._void_probes = 0
         self._probes_in_flight = 0
         self._tally_rows = 0.0
         self._tally_refused = 0.0
@@ -65,21 +69,30 @@ class FanoutProbe:
     def answered(self, rows: int, refused: int, silent: int = 0) -> None:
         """Record the answer to ``rows`` rows of one mailbox in a batch, of which ``refused`` rows were too fast.
 
-        ``silent`` rows say nothing: the answer left them out, or they failed for another reason and may not have run at all.
+        ``silent`` others say nothing: the answer left them out, or they may not have run at all.
         """
         if rows <= self._narrow:
             return
+        excess = rows - self._narrow
         if self.decided is None:
             self._probes_in_flight = max(0, self._probes_in_flight - 1)
-        excess = rows - silent - self._narrow
-        telling = excess >= FIRST_PROBE - self._narrow
-        if telling and refused >= excess:
+            if silent:
+                excess -= silent
+                if excess < FIRST_PROBE - self._narrow:
+                    self._void()
+                    return
+        if refused >= excess >= FIRST_PROBE - self._narrow:
             self.decided = self._narrow
         elif self.decided is None:
-            if telling or refused or not silent:
-                self._probed(unclear=refused >= excess / 2)
+            self._probed(unclear=refused >= excess / 2)
         elif self.decided > self._narrow:
             self._weigh(rows - silent, refused)
+
+    def _void(self) -> None:
+        """Count a probe of which too few rows say something."""
+        self._void_probes += 1
+        if self._void_probes >= VOID_PROBES_MAX:
+            self.decided = self._narrow
 
     def _probed(self, *, unclear: bool) -> None:
         if unclear:

@@ -6,6 +6,7 @@ returns commands and keeps none of them for later.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
 
@@ -195,10 +196,13 @@ class BatchResults:
         """Tell the fanout what became of the rows of each mailbox."""
         first = 0
         for index, (_, attempts) in enumerate(flight.shares):
-            numbers = range(first, first + len(attempts))
+            rows = len(attempts)
+            numbers = range(first, first + rows)
             first = numbers.stop
-            silent = sum(not _tells_of_fanout(replies.get(number)) for number in numbers)
-            self._batching.fanout.answered(len(attempts), throttled[index] if throttled else 0, silent)
+            if rows > self._limits.mailbox_concurrent_max:
+                refused = throttled[index] if throttled else 0
+                silent = sum(_is_silent(replies.get(number)) for number in numbers)
+                self._batching.fanout.answered(rows, refused, min(silent, rows - refused))
 
     def _heed(self, flight: Flight, settlement: Settlement, claims: str, now: float) -> tuple[Halt, ...]:
         """Act on replies that say something about the app or the token, not only about their mailbox."""
@@ -331,6 +335,6 @@ class BatchResults:
         return (Halt(HaltReason.REFUSED_APP, reply),) if step is TokenStep.GIVE_UP else ()
 
 
-def _tells_of_fanout(reply: Reply | None) -> bool:
-    """Return True if the service ran the row, or refused it because it ran too many."""
-    return reply is not None and (reply.status < 300 or reply.status in (404, 429))
+def _is_silent(reply: Reply | None) -> bool:
+    """Return True if the service may not have run the row, for a reason that has nothing to do with the others."""
+    return reply is None or reply.status >= 500 or reply.status in (401, 408, 424)

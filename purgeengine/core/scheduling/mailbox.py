@@ -98,7 +98,8 @@ class Mailbox(MailboxLimits):
         if news.app_too_fast:
             return
         again = self.experience.was_too_fast(sent_at, now)
-        self.was_refused(good=news.good, concurrency=news.concurrency and within_four, again=again)
+        concurrency = news.concurrency and within_four
+        self.was_refused(good=news.good, concurrency=concurrency, wait_s=news.wait_s, again=again)
 
     def landed(self, rows: int, now: float, *, lane: bool) -> None:
         """Record the end of a batch with ``rows`` of its rows that was refused as a whole, or whose answer cannot be read.

@@ -19,15 +19,16 @@ from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.scheduling.mailbox_rows import MailboxRows, next_attempt
 
 GOOD_REPLIES_TO_RAISE = 40
-"""Good replies after which a lowered limit is raised by one."""
+"""Good replies after which a lowered limit is raised by one, times the seconds of the last wait if that was longer than one."""
 GOOD_FOR_A_REFUSAL = 10
-"""Good replies that outweigh one concurrency refusal. Who shares a mailbox with one other request at a time is refused at least one
-row of five; fewer than one of ten are chance, and a wait cures them."""
+"""Good replies that outweigh one answer with a concurrency refusal, times the seconds of its wait if that is longer than one. Where
+other software uses the mailbox all the time, refusals come oftener or ask for longer waits. Fewer are chance, and a wait cures
+them."""
 CROWDED_TO_LOWER = 1.5
 """Answers with a concurrency refusal, less what good replies outweigh, that lower the limit."""
 LANE_BREAKS_MAX = 1 / 6
-"""The share of rows that break a lane from which on lanes are not worth using. A lane then carries six rows on average, which is
-less than a batch."""
+"""The share of rows that break a lane from which on lanes are not worth using. A full lane then carries six rows on average, which
+is less than a batch."""
 LANE_ROWS_BEFORE = 60.0
 """Rows that a mailbox is taken to have had without a break before its first answer."""
 BREAKS_FADE = 0.8
@@ -48,6 +49,7 @@ class MailboxLimits(MailboxRows):
         "_breaks",
         "_crowded",
         "_good",
+        "_refusal_weight",
         "_rows_tried",
         "blocked_until",
         "busy",
@@ -109,8 +111,9 @@ class MailboxLimits(MailboxRows):
         """The latest 401."""
         self.parked = False
         """True while nothing is sent because it is not known whether a 401 is about the token or about this mailbox."""
-        self._good = 0
+        self._good = 0.0
         self._crowded = 0.0
+        self._refusal_weight = 1.0
 
     def __repr__(self) -> str:
         return (
@@ -244,26 +247,29 @@ class MailboxLimits(MailboxRows):
         self.held_back = 0 if replies else self.held_back
         self._count_good(replies, 0)
 
-    def was_refused(self, *, good: int, concurrency: bool, again: bool = True) -> None:
-        """Record an answer with a refusal and with ``good`` good replies.
+    def was_refused(self, *, good: int, concurrency: bool, wait_s: float = 0.0, again: bool = True) -> None:
+        """Record an answer with a refusal and with ``good`` good replies, which asks the mailbox to wait for ``wait_s`` seconds.
 
         Many refusals for concurrency within our own limit mean that others use the mailbox too. ``again`` is False if the rows left
         before the last refusal was known, so that no wait was ignored.
         """
         self.refusals = 0 if good else self.refusals + again
         self._count_good(good, GOOD_FOR_A_REFUSAL)
-        self._crowded += concurrency
+        if not concurrency:
+            return
+        self._crowded = min(CROWDED_TO_LOWER, self._crowded + 1.0)
+        self._refusal_weight = max(1.0, wait_s)
         if self._crowded >= CROWDED_TO_LOWER and self.limit > 1:
             self.limit -= 1
-            self._good = 0
-            self._crowded = 0.0
+            self._good = self._crowded = 0.0
 
     def _count_good(self, replies: int, outweighed: int) -> None:
-        self._crowded = max(0.0, self._crowded - replies / GOOD_FOR_A_REFUSAL)
-        self._good = max(0, self._good + replies - outweighed)
+        good = replies / self._refusal_weight
+        self._crowded = max(0.0, self._crowded - good / GOOD_FOR_A_REFUSAL)
+        self._good = max(0.0, self._good + good - outweighed)
         if self.limit < self.limit_max and self._good >= GOOD_REPLIES_TO_RAISE:
             self.limit += 1
-            self._good = 0
+            self._good = self._crowded = 0.0
 
     def broke(self, rows: int, tried: int, *, lane_rows: int = 0) -> None:
         """Record that of ``tried`` rows some broke their lane, or would have broken one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from purgeengine.core.limits.fanout import TALLY_ROWS, WIDE_PROBES, FanoutProbe
+from purgeengine.core.limits.fanout import TALLY_ROWS, VOID_PROBES_MAX, WIDE_PROBES, FanoutProbe
 
 
 def a_wide_fanout() -> FanoutProbe:
@@ -98,6 +98,25 @@ def test_a_probe_of_which_too_few_rows_say_something_is_sent_again() -> None:
     probe.sent(8)
     probe.answered(8, 0, silent=0)
     assert probe.first_width == 20
+
+
+def test_probes_that_say_nothing_end() -> None:
+    """A service whose every fifth row fails would be probed for ever; after twenty such probes the fanout stays four."""
+    probe = FanoutProbe("auto", 4, 20)
+    decided = []
+    for _ in range(VOID_PROBES_MAX):
+        assert probe.first_width == 8
+        probe.sent(8)
+        probe.answered(8, 0, silent=1)
+        decided.append(probe.decided)
+    assert decided == [*[None] * (VOID_PROBES_MAX - 1), 4]
+
+
+def test_failures_beside_refusals_do_not_end_a_wide_fanout_at_once() -> None:
+    """Twelve of twenty rows fail and four are refused: a service that runs everything at once would refuse sixteen."""
+    probe = a_wide_fanout()
+    probe.answered(20, 4, silent=12)
+    assert probe.decided == 20
 
 
 def test_a_third_of_a_wide_probe_refused_is_no_reason_to_stay_narrow() -> None:

@@ -59,6 +59,32 @@ def test_a_lowered_limit_recovers_under_refusals_by_chance() -> None:
     assert [refused(mailbox, good=29) for _ in range(6)] == [2, 2, 3, 3, 3, 4]
 
 
+def test_refusals_with_long_waits_are_not_outweighed_by_as_many_good_replies() -> None:
+    """Three lanes run through between two refusals that cost 30 s each: a limit of three is quicker."""
+    mailbox = a_mailbox()
+    limits = []
+    for _ in range(3):
+        mailbox.was_refused(good=0, concurrency=True, wait_s=30.0)
+        limits.append(mailbox.limit)
+        mailbox.went_well(60)
+    assert limits == [4, 3, 3]
+    mailbox.was_refused(good=0, concurrency=True, wait_s=30.0)
+    mailbox.went_well(30 * GOOD_REPLIES_TO_RAISE - 1)
+    assert mailbox.limit == 2
+    mailbox.went_well(1)
+    assert mailbox.limit == 3
+
+
+def test_a_mailbox_that_was_refused_for_long_recovers_to_four() -> None:
+    """What came before the limit was raised is forgotten: one refusal by chance does not lower it again."""
+    mailbox = a_mailbox()
+    for _ in range(300):
+        refused(mailbox)
+    for _ in range(3):
+        mailbox.went_well(GOOD_REPLIES_TO_RAISE)
+    assert [mailbox.limit, refused(mailbox)] == [4, 4]
+
+
 def test_a_lowered_limit_stays_where_one_row_of_five_is_refused() -> None:
     """Good replies between the refusals do not raise it."""
     mailbox = a_mailbox()
