@@ -19,11 +19,12 @@ from purgeengine.core.model import Attempt, Outcome, Reply
 from purgeengine.core.scheduling.mailbox_rows import MailboxRows, next_attempt
 
 GOOD_REPLIES_TO_RAISE = 40
-"""Good replies after which a lowered limit is raised by one, times the seconds of the last wait if that was longer than one."""
+"""Good replies after which a lowered limit is raised by one. They are more after a refusal with a long wait."""
 GOOD_FOR_A_REFUSAL = 10
-"""Good replies that outweigh one answer with a concurrency refusal, times the seconds of its wait if that is longer than one. Where
-other software uses the mailbox all the time, refusals come oftener or ask for longer waits. Fewer are chance, and a wait cures
-them."""
+"""Good replies that outweigh one answer with a concurrency refusal. Where other software uses the mailbox all the time, refusals
+come oftener. Fewer are chance, and a wait cures them."""
+SHORT_WAIT_S = 3.0
+"""A refusal that asks for a longer wait costs more. Both numbers of good replies are multiplied by its wait divided by this one."""
 CROWDED_TO_LOWER = 1.5
 """Answers with a concurrency refusal, less what good replies outweigh, that lower the limit."""
 LANE_BREAKS_MAX = 1 / 6
@@ -258,7 +259,7 @@ class MailboxLimits(MailboxRows):
         if not concurrency:
             return
         self._crowded = min(CROWDED_TO_LOWER, self._crowded + 1.0)
-        self._refusal_weight = max(1.0, wait_s)
+        self._refusal_weight = max(1.0, wait_s / SHORT_WAIT_S)
         if self._crowded >= CROWDED_TO_LOWER and self.limit > 1:
             self.limit -= 1
             self._good = self._crowded = 0.0

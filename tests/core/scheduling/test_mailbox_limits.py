@@ -60,16 +60,16 @@ def test_a_lowered_limit_recovers_under_refusals_by_chance() -> None:
 
 
 def test_refusals_with_long_waits_are_not_outweighed_by_as_many_good_replies() -> None:
-    """Three lanes run through between two refusals that cost 30 s each: a limit of three is quicker."""
+    """Fifty rows go through between two refusals that cost 30 s each: a limit of three is quicker."""
     mailbox = a_mailbox()
     limits = []
     for _ in range(3):
         mailbox.was_refused(good=0, concurrency=True, wait_s=30.0)
         limits.append(mailbox.limit)
-        mailbox.went_well(60)
+        mailbox.went_well(50)
     assert limits == [4, 3, 3]
     mailbox.was_refused(good=0, concurrency=True, wait_s=30.0)
-    mailbox.went_well(30 * GOOD_REPLIES_TO_RAISE - 1)
+    mailbox.went_well(10 * GOOD_REPLIES_TO_RAISE - 1)
     assert mailbox.limit == 2
     mailbox.went_well(1)
     assert mailbox.limit == 3
