@@ -77,10 +77,13 @@ class FolderLock:
         for left in reversed(range(TRIES_MAX)):
             try:
                 self._lock.acquire()
-                return
             except filelock.Timeout:
                 if not left:
                     raise
+                continue
+            if (self._folder / LOCK).exists() or not left:
+                return
+            self._lock.release()  # its holder has removed the ledger meanwhile, and the file that is locked now with it
 
     def release(self) -> None:
         """Give the lock back. Safe to call twice."""
