@@ -98,6 +98,11 @@ def next_step(summary: Summary, request: PurgeRequest) -> NextStep:
     return NextStep("Next, to keep the proof of what was done:", report, report, program())
 
 
+def resuming_command(request: PurgeRequest) -> str | None:
+    """Return the command that resumes the run which is about to begin. None if it has no ledger."""
+    return None if request.folder is None else _again(click.get_current_context(), request.folder)
+
+
 def program() -> str:
     """Return how to call this program from the shell: its name if the shell finds it, otherwise what was called this time."""
     called = Path(sys.argv[0])
