@@ -15,6 +15,7 @@ from purgeengine import log_events, logs
 from purgeengine.core.policy.input_words import lines_of, warnings_of
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+from purgeengine.edges.ledger.store.lock import refuse_in_use
 from purgeengine.edges.source import Source
 from purgeengine.errors import PurgeEngineError, RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
@@ -161,6 +162,7 @@ class _Steps:
             refuse_reading_in_part(source if isinstance(source, Source) else None, request)
         elif not self.shards_may_be_out:
             refuse_shards_out(request.folder, request.spelling)
+        refuse_in_use(request.folder)  # before a person signs in
         callbacks.check_stop()
         tokens = tokens_of(request, endpoint, callbacks.tell_sign_in, environment)
         with callbacks.signing_in():

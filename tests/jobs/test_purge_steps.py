@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from purgeengine.errors import InputError, RunStopped, TokenError, UsageProblem
+from purgeengine.errors import InputError, LedgerError, RunStopped, TokenError, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks, StopHandle
 from purgeengine.jobs.purge_preview import PurgePreview, plan
 from purgeengine.jobs.purge_request import PurgeRequest
@@ -17,6 +17,7 @@ from purgeengine.jobs.purge_steps import purge
 from purgeengine.jobs.summary import Summary
 from tests.cli.test_main import a_tenant
 from tests.support.cli_fixtures import Bench, a_bench, rows_of
+from tests.support.ledger_fixtures import a_source, open_ledger
 
 
 @pytest.fixture
@@ -132,6 +133,13 @@ def test_a_refused_purge_leaves_an_earlier_ledger_as_it_is(bench: Bench) -> None
         with pytest.raises((UsageProblem, RunStopped)):
             purge(request_of(bench, **asked), Callbacks(confirm=lambda _: False), environment=environment_of(bench))
     assert purge(request_of(bench, inputs=()), environment=environment_of(bench)).exit_code == 0
+
+
+def test_a_ledger_in_use_is_refused_before_anybody_signs_in(bench: Bench) -> None:
+    """Another thread or process has it. Nobody is asked to sign in for a run that cannot begin."""
+    with open_ledger(bench.ledger, a_source(3)), pytest.raises(LedgerError, match="is in use by this process"):
+        purge(request_of(bench), environment=environment_of(bench))
+    assert bench.server.login.issued == 0
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TokenError("no more")])

@@ -34,6 +34,14 @@ def is_in_use(folder: Path) -> bool | None:
     return False
 
 
+def refuse_in_use(folder: Path) -> None:
+    """Raise `LedgerError` if a process uses the ledger now, or if its lock cannot be tried. The lock is not kept."""
+    if (folder / LOCK).exists():
+        lock = FolderLock(folder)
+        lock.acquire()
+        lock.release()
+
+
 class FolderLock:
     """The lock of a ledger's folder, held from `acquire` to `release`."""
 
