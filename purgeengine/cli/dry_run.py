@@ -11,6 +11,7 @@ from purgeengine.cli.output.json_printing import print_output
 from purgeengine.cli.output.preview_text import output_of, show
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.transient_line import clear_transient
+from purgeengine.cli.terminal import tell_aside
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.purge_preview import PurgePreview, plan, refusal_of
 from purgeengine.jobs.purge_request import PurgeRequest
@@ -34,7 +35,7 @@ def show_dry_run(
         click.echo("Dry run: nothing is sent, and nothing is written.")
         show(found, request.limits)
         for line in found.warnings:
-            click.echo(line, err=True)
+            tell_aside(line)
     if error is not None:
         raise error
     return 0

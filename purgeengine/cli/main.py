@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import io
 import os
 import signal
 import sys
@@ -192,7 +193,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         _name_variable(error)
         if _asks_for_json(error):
             json_printing.ask()
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        _print(said.getvalue().rstrip("\n"))
         json_printing.print_error(UsageProblem.kind, error.format_message(), UsageProblem.exit_code)
         return UsageProblem.exit_code
     except (click.Abort, KeyboardInterrupt):
@@ -249,5 +252,12 @@ def _end(kind: ErrorKind, message: str, exit_code: int) -> int:
 
 
 def _say(message: str) -> None:
+    _print(f"purgeengine: {message}")
+
+
+def _print(text: str) -> None:
+    """Print on standard error, with lines that fit if that is a terminal."""
+    from purgeengine.cli.output.fitted_text import fitted
+
     clear_transient()
-    click.echo(f"purgeengine: {message}", err=True)
+    click.echo(fitted(text, sys.stderr), err=True)

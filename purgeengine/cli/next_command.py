@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ from purgeengine.cli.setting_names import key_of
 from purgeengine.core.policy.advice import HIDDEN_NAME, NEW_NAME
 from purgeengine.core.policy.shell import quoted
 from purgeengine.edges.ledger.running.shard_events import sharding_of
-from purgeengine.errors import RunStopped
+from purgeengine.errors import PurgeEngineError, RunStopped
+from purgeengine.words import counted
 
 if TYPE_CHECKING:
     from purgeengine.jobs.purge_request import PurgeRequest
@@ -80,6 +82,12 @@ def next_step(summary: Summary, request: PurgeRequest) -> NextStep:
         else:
             sentence = "Next, when the cause is mended, to resume this run:"
         return NextStep(sentence, _again(context, folder), report, program())
+    if request.unfinished and request.retry_of is not None:
+        earlier = Path(request.retry_of)
+        if left := _rows_left(earlier):
+            resume = " ".join((program(), "run", "--ledger", _shown(earlier), *carried(context, CARRIED)))
+            sentence = f"Next, to resume the earlier ledger, which has {counted(left, 'row')} left:"
+            return NextStep(sentence, resume, report, program())
     mark = sharding_of(folder).mark
     if mark is not None:
         collect = " ".join((program(), "shard", "collect", _shown(Path(mark.head_name)), _shown(folder)))
@@ -96,6 +104,21 @@ def next_step(summary: Summary, request: PurgeRequest) -> NextStep:
     if summary.exit_code == 1:
         return NextStep("Next, to see what became of every row, and why:", report, report, program())
     return NextStep("Next, to keep the proof of what was done:", report, report, program())
+
+
+def resuming_command(request: PurgeRequest) -> str | None:
+    """Return the command that resumes the run which is about to begin. None if it has no ledger."""
+    return None if request.folder is None else _again(click.get_current_context(), request.folder)
+
+
+def _rows_left(folder: Path) -> int:
+    """Return how many rows of a ledger have no outcome. 0 if it cannot be read any more."""
+    from purgeengine.edges.ledger import LedgerReader
+
+    with suppress(PurgeEngineError), LedgerReader.open(folder) as reader:
+        counts = reader.counts()
+        return counts.waiting + counts.in_doubt
+    return 0
 
 
 def program() -> str:

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 """The signals of terminals, service managers and closed sessions. SIGBREAK is Ctrl-Break on Windows."""
 LEFT_AT_ONCE = 4
+NAMED = {"SIGINT": "Ctrl-C was pressed", "SIGBREAK": "Ctrl-Break was pressed"}
+"""What people call these signals, which a terminal sends when they press keys."""
 ENDING_S_MAX = 5.0
 """Seconds that a process has after a signal, once its run is over, to close files and print its summary. A dead disk never ends."""
 TELLING_S_MAX = 1.0
 """Seconds to restore the terminal and print a sentence. A pipe that nobody reads would block for ever."""
 STOPPING = "Stopping: waiting for the batches in flight, {most_s:g} s at most. Press Ctrl-C again to end at once."
+STOPPING_NOW = "Stopping now: no batch is in flight."
+ENDED = "Ended at once. To resume, give the same command again."
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -76,7 +80,7 @@ def interrupt_on_signal() -> None:
             received.append(number)
         swallowed.clear()
         if len(received) > 1:
-            _leave_at_once("Ended at once. To resume, give the same command again.")
+            _leave_at_once(ENDED)
         raise KeyboardInterrupt
 
     def again(swallowing: UnraisableHookArgs) -> None:
@@ -112,9 +116,17 @@ def keep_outcome(code: int, leave: Callable[[], None] = lambda: None, *, asked_b
 
 @contextmanager
 def stop_on_signal(
-    stop: Callable[[str], None], leave: Callable[[], None], sentence: str | None = None
+    stop: Callable[[str], int | None],
+    leave: Callable[[], None],
+    sentence: str | None = None,
+    *,
+    is_shown: Callable[[], bool] = lambda: False,
+    resume: str | None = None,
 ) -> Iterator[None]:
     """While inside, the first signal calls ``stop(reason)`` in the running loop. The second calls ``leave`` and ends the process.
+
+    ``stop`` returns the number of batches whose answers are awaited, or None if it does not know. ``is_shown`` returns True if a
+    display shows them, so that the first signal need not print a sentence. ``resume`` is the command that the second one prints.
 
     The ledger is durable at every moment, so ending at once loses nothing. Even if something hangs (a name look-up, a disk, a pipe
     that nobody reads), the process ends at most `ENDING_S_MAX` seconds after the longest drain. Afterwards signals do not change
@@ -128,8 +140,9 @@ def stop_on_signal(
     received: list[int] = []
 
     def stop_in_order(name: str) -> None:
-        tell(sentence or STOPPING.format(most_s=DRAIN_S_MAX))
-        stop(f"{name} was received")
+        awaited = stop(NAMED[name] if name in NAMED and _is_at_a_terminal() else f"{name} was received")
+        if sentence is not None or not is_shown():
+            tell(sentence or (STOPPING_NOW if awaited == 0 else STOPPING.format(most_s=DRAIN_S_MAX)))
 
     def on_signal(number: int, _: FrameType | None) -> None:
         received.append(number)
@@ -138,7 +151,7 @@ def stop_on_signal(
                 _thread.start_new_thread(_end_after, (DRAIN_S_MAX + ENDING_S_MAX, LEFT_AT_ONCE))
             loop.call_soon_threadsafe(stop_in_order, signal.Signals(number).name)
             return
-        _leave_at_once("Ended at once. To resume, give the same command again.", leave)
+        _leave_at_once(ENDED, leave, resume=resume)
 
     for number in heeded_signals():
         signal.signal(number, on_signal)
@@ -155,12 +168,19 @@ def leave_on_signal() -> Iterator[None]:
         yield
 
 
-def _leave_at_once(sentence: str, leave: Callable[[], None] = lambda: None, code: int = LEFT_AT_ONCE) -> NoReturn:
+def _is_at_a_terminal() -> bool:
+    """True if a person sits at the terminal from which the signal may have come."""
+    return any(stream is not None and not stream.closed and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _leave_at_once(
+    sentence: str, leave: Callable[[], None] = lambda: None, code: int = LEFT_AT_ONCE, resume: str | None = None
+) -> NoReturn:
     try:
         # Not a `threading.Thread`: the signal may have come while the main thread held the lock that starting one takes.
         _thread.start_new_thread(_end_after, (TELLING_S_MAX, code))
         leave()
-        tell(sentence)
+        tell(sentence if resume is None else f"Ended at once. Next, to resume this run:\n  {resume}")
         if code == LEFT_AT_ONCE:  # otherwise the run is over, and its result is being printed
             json_printing.print_error_at_once(sentence, code)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -33,12 +34,14 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
 
 def _purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, telemetry: Telemetry) -> int:
     from purgeengine import logs
-    from purgeengine.cli.next_command import next_step
+    from purgeengine.cli.next_command import next_step, resuming_command
     from purgeengine.cli.output.summary_text import show_summary
     from purgeengine.cli.standard_streams import to_whoever_reads
     from purgeengine.jobs.purge import log_doubt, log_end
     from purgeengine.jobs.purge_steps import purge
 
+    show, is_shown = display_and_whether_it_counts(output)
+    resume = None if output.as_json else resuming_command(request)
     callbacks = Callbacks(
         confirm=confirm,
         wants_tenant_name=can_ask,
@@ -46,9 +49,9 @@ def _purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, tel
         tell_sign_in=tell_aside,
         tell_reading=tell_aside,
         on_reading=reading_progress(quiet=output.quiet, as_events=output.log_format == "json"),
-        display=partial(a_display_of_a_run, output),
+        display=show,
         signing_in=leave_on_signal,
-        stopping=stop_on_signal,
+        stopping=partial(stop_on_signal, is_shown=is_shown, resume=resume),
         on_outcome=keep_outcome,
         telemetry=telemetry,
     )
@@ -92,6 +95,22 @@ def set_up_logs(request: PurgeRequest, output: OutputOptions) -> None:
         file=file,
         sentences=Notices().sentence if is_read_live else None,
     )
+
+
+def display_and_whether_it_counts(output: OutputOptions) -> tuple[Callable[[], Display], Callable[[], bool]]:
+    """Return what makes the display of a run, and what says whether it shows for how many answers a run that stops still waits."""
+    made: list[Display] = []
+
+    def show() -> Display:
+        made.append(a_display_of_a_run(output))
+        return made[-1]
+
+    def is_shown() -> bool:
+        from purgeengine.cli.output.progress_display import Live
+
+        return bool(made) and isinstance(made[-1], Live)
+
+    return show, is_shown
 
 
 def a_display_of_a_run(output: OutputOptions) -> Display:

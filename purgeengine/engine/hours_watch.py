@@ -18,7 +18,7 @@ LOOK_S_MIN = 0.001
 class HoursWatch:
     """Turns the hours into events; without hours there are none. ``stop`` is called with the reason when the hours are over."""
 
-    def __init__(self, hours: Hours | None, clock: Clock, stop: Callable[[str], None]) -> None:
+    def __init__(self, hours: Hours | None, clock: Clock, stop: Callable[[str], object]) -> None:
         self._hours = hours
         self._clock = clock
         self._stop = stop

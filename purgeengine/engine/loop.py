@@ -131,12 +131,16 @@ class Engine:
         if self._failure is not None:
             raise self._failure
 
-    def stop(self, reason: str) -> None:
-        """Send nothing more, wait at most `DRAIN_S_MAX` seconds for the batches in flight, and return from `run`."""
+    def stop(self, reason: str) -> int:
+        """Send nothing more, wait at most `DRAIN_S_MAX` seconds for the batches in flight, and return from `run`.
+
+        Returns the number of batches in flight.
+        """
         if self.stop_reason is None:
             self.stop_reason = reason
             self._begin_to_drain()
             self._report(StopRequested())
+        return self.scheduler.in_flight
 
     def tell(self, event: ShareChanged | AskedToWait) -> None:
         """Pass on what other runs of the same app make necessary. Call it in the thread of the running loop."""

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from purgeengine.jobs.purge_preview import PurgePreview
 
 NO_REASON = "the caller asked for it"
-Stopping = Callable[[Callable[[str], None], Callable[[], None]], AbstractContextManager[None]]
+Stop = Callable[[str], int | None]
+"""Stops a run in order for a reason. It returns the number of batches whose answers are awaited, or None if it does not know."""
+Stopping = Callable[[Stop, Callable[[], None]], AbstractContextManager[None]]
 """A context manager made from two functions. While inside, it may call the first with a reason, to stop the run in order, and the
 second just before the process ends at once."""
 
 
 @contextmanager
-def never_stopping(stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
+def never_stopping(stop: Stop, leave: Callable[[], None]) -> Iterator[None]:
     """Never stop the run."""
     yield
 
@@ -91,7 +93,7 @@ class StopHandle:
                 self._told.remove(tell)
 
     @contextmanager
-    def stopping(self, stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
+    def stopping(self, stop: Stop, leave: Callable[[], None]) -> Iterator[None]:
         """Stop the run when this handle is stopped. This is the handle's `Stopping`, to be used inside a running loop."""
         loop = asyncio.get_running_loop()
         with self.calling(lambda reason: in_loop(loop, stop, reason)):
@@ -144,7 +146,7 @@ class Callbacks:
             self.on_reading(rows)
 
     @contextmanager
-    def stoppable(self, stop: Callable[[str], None], leave: Callable[[], None]) -> Iterator[None]:
+    def stoppable(self, stop: Stop, leave: Callable[[], None]) -> Iterator[None]:
         """Let both ``stopping`` and ``stop`` stop the run while it sends."""
         with self.stopping(stop, leave):
             if self.stop is None:

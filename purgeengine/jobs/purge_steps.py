@@ -15,8 +15,9 @@ from purgeengine import log_events, logs
 from purgeengine.core.policy.input_words import lines_of, warnings_of
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+from purgeengine.edges.ledger.store.lock import refuse_in_use
 from purgeengine.edges.source import Source
-from purgeengine.errors import RunStopped, UsageProblem
+from purgeengine.errors import PurgeEngineError, RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.graph_endpoint import refuse_missing_action
 from purgeengine.jobs.guard_rails import has_shards_out, left_out_lines, refusal, refuse_shards_out, within_shares
@@ -161,6 +162,7 @@ class _Steps:
             refuse_reading_in_part(source if isinstance(source, Source) else None, request)
         elif not self.shards_may_be_out:
             refuse_shards_out(request.folder, request.spelling)
+        refuse_in_use(request.folder)  # before a person signs in
         callbacks.check_stop()
         tokens = tokens_of(request, endpoint, callbacks.tell_sign_in, environment)
         with callbacks.signing_in():
@@ -174,17 +176,18 @@ class _Steps:
                     refuse_shards_out(request.folder, request.spelling)
                 yield _Prepared(request, callbacks, ledger, tokens, endpoint, limits)
                 return
-            warn(about_names(ledger.mixes_names(), request.spelling))
-            callbacks.check_stop()
-            preview = self._allowed(ledger, identity)
-            if preview.preview.rows:
-                self._tell_of_reading(ledger)
-                if request.probe:
-                    self._look_first(ledger, tokens, endpoint)
-                    limits = replace(limits, mailbox_requests=max(1, limits.mailbox_requests - REQUESTS_MAX))
-                self._confirm(preview, ledger, tokens, endpoint)
-            callbacks.check_stop()
-            ledger.leave_out(self.user_filter, round(time.time() * 1000))
+            with _removed_if_refused(ledger):
+                warn(about_names(ledger.mixes_names(), request.spelling))
+                callbacks.check_stop()
+                preview = self._allowed(ledger, identity)
+                if preview.preview.rows:
+                    self._tell_of_reading(ledger)
+                    if request.probe:
+                        self._look_first(ledger, tokens, endpoint)
+                        limits = replace(limits, mailbox_requests=max(1, limits.mailbox_requests - REQUESTS_MAX))
+                    self._confirm(preview, ledger, tokens, endpoint)
+                callbacks.check_stop()
+                ledger.leave_out(self.user_filter, round(time.time() * 1000))
             yield _Prepared(request, callbacks, ledger, tokens, endpoint, limits)
 
     @contextmanager
@@ -256,6 +259,25 @@ class _Steps:
             preview = replace(preview, tenant_name=name_of_tenant(ledger, tokens, endpoint))
         if not confirm(preview):
             raise RunStopped(f"The purge was not confirmed, so nothing was sent. To be asked again, {AGAIN}.")
+
+
+@contextmanager
+def _removed_if_refused(ledger: Ledger) -> Iterator[None]:
+    """If the purge is refused, stopped or not confirmed while inside, remove the ledger, provided that this purge has made it.
+
+    It holds nothing that the input does not hold. If it stayed, a run without the input would send its rows without the limits that
+    refused them, and without filters, which are recorded last.
+    """
+    try:
+        yield
+    except BaseException as error:
+        still_there = ledger.remove_if_new()
+        if still_there is not None:
+            if isinstance(error, PurgeEngineError):
+                error.args = (f"{error} {still_there}",)
+            else:
+                warn([Finding(Level.WARNING, "ledger", still_there)])
+        raise
 
 
 def _nobody(sentence: str) -> None:

@@ -92,6 +92,29 @@ def test_a_stopped_run_ends_with_the_command_that_resumes_it(tmp_path: Path) -> 
         assert f"settled={800 - int(before)} " in again.err
 
 
+def test_after_a_retry_of_an_unfinished_ledger_that_ledger_is_resumed(tmp_path: Path) -> None:
+    """The retry took the rows that had failed so far. The command that is shown sends the others, and then the report is next."""
+    rows = rows_of([20] * 40)
+    tenant = a_tenant(rows)
+    for user, _, _ in rows:
+        tenant.truth.mailbox(user).trouble = Trouble.DENIED
+    with a_bench(tmp_path, tenant, rows) as bench:
+        assert bench.here(*arguments_for_people(bench, "--max-failures", "0", "--connections", "1")).code == 4
+        for user, _, _ in rows:
+            tenant.truth.mailbox(user).trouble = None
+        options = [word for word in bench.run_arguments()[5:] if word not in ("--json", "--quiet")]
+        where = ["--ledger", f"{bench.ledger}-2", "--connections", "8"]
+        retried = bench.here("retry", str(bench.ledger), *where, "--unfinished", *options, "--yes")
+        assert retried.code == 0, retried.err
+        words = words_of(retried)
+        assert words[:4] == ["purgeengine", "run", "--ledger", str(bench.ledger)]
+        assert "--connections" in words
+        assert "resume the earlier ledger, which has" in retried.out
+        before = tenant.counters.purged
+        assert bench.here(*words[1:], "--yes").code == 1  # the rows that had failed there
+        assert before < tenant.counters.purged == 800
+
+
 def test_a_list_from_a_pipe_is_resumed_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A list that came from standard input is gone, so the command resumes the ledger, with the options of the run."""
     rows = rows_of([20] * 40)

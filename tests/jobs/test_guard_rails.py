@@ -96,6 +96,7 @@ def test_the_terminal_is_asked_although_the_input_comes_from_a_pipe(
     assert ended.returncode == code, (ended, out.read_text())
     assert f"deletes 10 contacts in 3 mailboxes of tenant Simulated tenant ({app.tenant_id})" in ended.stdout
     assert bench.server.tenant.counters.purged == purged
+    assert bench.ledger.exists() == bool(purged)
 
 
 def test_standard_input_is_an_input_that_resumes(bench: Bench) -> None:
@@ -231,6 +232,8 @@ def test_a_mailbox_with_too_many_rows_is_refused_by_name(bench: Bench) -> None:
         in ended.err
     )
     assert bench.server.tenant.counters.calls == 0
+    unlimited = bench.here("run", "--ledger", str(bench.ledger), "--yes")
+    assert (unlimited.code, "There is no ledger in" in unlimited.err) == (2, True), unlimited.err
     assert bench.run_here("--max-items-per-mailbox", "6").code == 0
 
 

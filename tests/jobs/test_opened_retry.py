@@ -21,7 +21,7 @@ from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.purge_steps import purge
 from tests.cli.commands.test_retry import DENIED, MALFORMED, a_mixed_ledger, by_hand, contents, ending
 from tests.cli.test_main import a_tenant
-from tests.jobs.test_purge_steps import environment_of, request_of
+from tests.jobs.test_purge_steps import environment_of, request_of, stopping_at_once
 from tests.support.cli_fixtures import Bench, a_bench, rows_of
 from tests.support.ledger_fixtures import a_source, open_ledger
 
@@ -90,10 +90,12 @@ def test_a_plan_sends_nothing_and_makes_nothing(bench: Bench) -> None:
 
 
 def test_the_same_request_resumes_and_another_choice_is_refused(bench: Bench) -> None:
-    """A retry refused for its size is taken up by the same request, with doubt; the ledger alone does; another choice does not."""
+    """A retry refused for its size leaves no ledger. A stopped one is resumed by the same request, with doubt, or by its ledger."""
     environment = environment_of(bench)
     with pytest.raises(UsageProblem, match="max_items"):
         purge(retry_of(bench, max_items=3), environment=environment)
+    assert not (bench.folder / "new").exists()
+    assert purge(retry_of(bench), Callbacks(stopping=stopping_at_once), environment=environment).settled_now == 0
     assert plan(retry_of(bench)).to_purge == 4
     with LedgerReader.open(bench.folder / "new") as reader:
         assert (reader.counts().waiting, reader.counts().in_doubt) == (2, 2)

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from purgeengine.errors import InputError, RunStopped, TokenError, UsageProblem
+from purgeengine.errors import InputError, LedgerError, RunStopped, TokenError, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks, StopHandle
 from purgeengine.jobs.purge_preview import PurgePreview, plan
 from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.purge_steps import purge
+from purgeengine.jobs.summary import Summary
 from tests.cli.test_main import a_tenant
 from tests.support.cli_fixtures import Bench, a_bench, rows_of
+from tests.support.ledger_fixtures import a_source, open_ledger
 
 
 @pytest.fixture
@@ -41,6 +43,18 @@ def environment_of(bench: Bench) -> dict[str, str]:
         "AZURE_CLIENT_ID": app.client_id,
         "AZURE_CLIENT_SECRET": app.client_secret,
     }
+
+
+@contextmanager
+def stopping_at_once(stop: Any, leave: Any) -> Iterator[None]:
+    """Stop a run before its first batch."""
+    stop("enough")
+    yield
+
+
+def stopped_at_once(bench: Bench, **asked: Any) -> Summary:
+    """Make a ledger from which nothing was sent, as a run leaves it that is stopped when it begins."""
+    return purge(request_of(bench, **asked), Callbacks(stopping=stopping_at_once), environment=environment_of(bench))
 
 
 def test_callbacks_are_called_in_the_order_of_the_steps(bench: Bench) -> None:
@@ -108,7 +122,37 @@ def test_guard_rails_hold_and_a_plan_knows_them(bench: Bench, asked: dict[str, A
     with pytest.raises(UsageProblem, match=said) as refused:
         purge(request, environment=environment_of(bench))
     assert bench.server.tenant.counters.calls == 0
+    assert not bench.ledger.exists()  # a run without the input would send its rows, and not know what refused them
     assert plan(request).refused == str(refused.value)
+
+
+def test_a_refused_purge_leaves_an_earlier_ledger_as_it_is(bench: Bench) -> None:
+    """Only a ledger that the refused purge has made is removed. The one of an earlier run is resumed later."""
+    assert stopped_at_once(bench).waiting == 10
+    for asked in ({"max_items": 9}, {"yes": False}):
+        with pytest.raises((UsageProblem, RunStopped)):
+            purge(request_of(bench, **asked), Callbacks(confirm=lambda _: False), environment=environment_of(bench))
+    assert purge(request_of(bench, inputs=()), environment=environment_of(bench)).exit_code == 0
+
+
+def test_a_ledger_in_use_is_refused_before_anybody_signs_in(bench: Bench) -> None:
+    """Another thread or process has it. Nobody is asked to sign in for a run that cannot begin."""
+    with open_ledger(bench.ledger, a_source(3)), pytest.raises(LedgerError, match="is in use by this process"):
+        purge(request_of(bench), environment=environment_of(bench))
+    assert bench.server.login.issued == 0
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TokenError("no more")])
+def test_a_question_that_ends_in_an_error_leaves_no_ledger(bench: Bench, error: Any) -> None:
+    """Ctrl-C at the question is no confirmation."""
+
+    def confirm(preview: PurgePreview) -> bool:
+        raise error
+
+    excluded = {"exclude_users": ["user0000@contoso.example"], "yes": False}
+    with pytest.raises((KeyboardInterrupt, TokenError)):
+        purge(request_of(bench, **excluded), Callbacks(confirm=confirm), environment=environment_of(bench))
+    assert (bench.ledger.exists(), bench.server.tenant.counters.purged) == (False, 0)
 
 
 def test_a_stop_before_the_run_ends_the_purge_between_two_steps(bench: Bench) -> None:

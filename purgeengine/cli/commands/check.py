@@ -19,6 +19,7 @@ from purgeengine.cli.options.purge_options import deletion_options, input_argume
 from purgeengine.cli.options.request_options import request_from
 from purgeengine.cli.output.fitted_text import fitted
 from purgeengine.cli.output.json_printing import print_output, running_command
+from purgeengine.cli.terminal import tell_aside
 from purgeengine.core.graph.operations import Action, IdType
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
@@ -88,7 +89,7 @@ def check(**options: Any) -> int:
     if options["as_json"]:
         print_output(report.output(strict=options["strict"]))
         if report.error is not None:
-            click.echo(f"purgeengine: {report.error}", err=True)
+            tell_aside(f"purgeengine: {report.error}")
     return report.exit_code(strict=options["strict"])
 
 

@@ -17,7 +17,7 @@ from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.signals import keep_outcome, stop_on_signal
-from purgeengine.cli.starting import a_display_of_a_run
+from purgeengine.cli.starting import display_and_whether_it_counts
 from purgeengine.core.model import Outcome
 from purgeengine.errors import PurgeEngineError, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
@@ -82,10 +82,11 @@ def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, as_json:
             auto_stop=False,
             yes=True,
         )
+        show, is_shown = display_and_whether_it_counts(OutputOptions(quiet=quiet))
         callbacks = Callbacks(
             on_reading=reading_progress(quiet=quiet),
-            display=partial(a_display_of_a_run, OutputOptions(quiet=quiet)),
-            stopping=stop_on_signal,
+            display=show,
+            stopping=partial(stop_on_signal, is_shown=is_shown),
             on_outcome=keep_outcome,
         )
         app = server.login.app

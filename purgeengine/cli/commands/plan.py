@@ -16,6 +16,7 @@ from purgeengine.cli.output.json_printing import print_output
 from purgeengine.cli.output.preview_text import output_of, show
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.cli.output.transient_line import clear_transient
+from purgeengine.cli.terminal import tell_aside
 from purgeengine.jobs.purge_preview import preview_of, refusal_of
 
 EPILOG = """\b
@@ -41,7 +42,7 @@ def plan(**options: Any) -> int:
     else:
         show(found, request.limits)
         for line in found.warnings:
-            click.echo(f"Warning: {line}", err=True)
+            tell_aside(f"Warning: {line}")
     if error is not None:
         raise error
     return 0

@@ -16,6 +16,7 @@ from purgeengine.cli.options.connection_options import connection_options
 from purgeengine.cli.options.purge_options import limit_options, purge_options
 from purgeengine.cli.options.request_options import OutputOptions, request_from
 from purgeengine.cli.output.json_printing import print_output, running_command
+from purgeengine.cli.terminal import tell_aside
 from purgeengine.core.model import WORTH_RETRYING, Outcome
 from purgeengine.core.policy.absent_rows import MAILBOXES_SHOWN
 from purgeengine.words import counted, number
@@ -100,9 +101,9 @@ def _request_from(options: Mapping[str, Any]) -> PurgeRequest:
 def _tell_what_is_of_no_use(found: Counter[Outcome]) -> None:
     """Warn about rows that were named with ``--only`` although a retry will hardly change their outcome."""
     if invalid := found[Outcome.INVALID]:
-        click.echo(f"{counted(invalid, 'row')} will be invalid again: correct the list, or an export of it.", err=True)
+        tell_aside(f"{counted(invalid, 'row')} will be invalid again: correct the list, or an export of it.")
     if gone := sum(rows for outcome, rows in found.items() if outcome.is_gone):
-        click.echo(f"{counted(gone, 'contact')} should be gone already, and will be asked for once more.", err=True)
+        tell_aside(f"{counted(gone, 'contact')} should be gone already, and will be asked for once more.")
 
 
 def _tell(retry: Retry) -> None:
@@ -121,12 +122,9 @@ def _nothing_to_retry(retry: Retry, *, as_json: bool) -> int:
     absence = reader.review(MAILBOXES_SHOWN).absence
     how = "has its outcome, and none failed" if absence else "ended well"
     which = "Every row of the ledger" if counts.rows else "There is no row in the ledger"
-    click.echo(
-        f"{which} in {reader.folder}{f' {how}' if counts.rows else ''}: there is nothing to retry.",
-        err=True,
-    )
+    tell_aside(f"{which} in {reader.folder}{f' {how}' if counts.rows else ''}: there is nothing to retry.")
     from purgeengine.cli.output.summary_text import absence_lines
 
     for line in absence_lines(absence):
-        click.echo(line, err=True)
+        tell_aside(line)
     return 0

@@ -19,6 +19,7 @@ from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.purge_options import DEFAULTS, deletion_options, input_arguments, staging_options
 from purgeengine.cli.options.request_options import OutputOptions, request_from
 from purgeengine.cli.output.json_printing import print_output, running_command
+from purgeengine.cli.terminal import tell_aside
 from purgeengine.core.graph.text import printable, well_formed
 from purgeengine.errors import UsageProblem
 from purgeengine.words import counted, number
@@ -229,7 +230,7 @@ def collect(head: str, folders: tuple[str, ...], unfinished: bool, as_json: bool
     else:
         _show_collected(found)
     for problem in found.problems[1:]:
-        click.echo(f"purgeengine: {problem}", err=True)
+        tell_aside(f"purgeengine: {problem}")
     if found.problems:
         raise found.problems[0]
     return 1 if missing else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from typing import TextIO
 
@@ -10,6 +11,10 @@ COLUMNS_MAX = 120
 """Columns of a line at most. A longer one is hard to read, however wide the terminal is."""
 COLUMNS_MIN = 20
 """A narrower terminal breaks the lines itself."""
+_COMMAND = re.compile(r"(?<=: )purgeengine .*|^ +purgeengine .*")
+"""A command, at the end of a sentence or on a line of its own."""
+_HELD = "\x00"
+"""Stands for a space at which no line may be broken. No text for a terminal has this character."""
 
 
 def fitted(text: str, stream: TextIO, indent: int = 0) -> str:
@@ -28,13 +33,13 @@ def fitted(text: str, stream: TextIO, indent: int = 0) -> str:
     width = max(COLUMNS_MIN, min(columns, COLUMNS_MAX))
     return "\n".join(
         textwrap.fill(
-            line,
+            _COMMAND.sub(lambda command: command[0].replace(" ", _HELD), line),
             width,
             subsequent_indent=" " * indent,
             break_long_words=False,
             break_on_hyphens=False,
             drop_whitespace=True,
             replace_whitespace=False,
-        )
+        ).replace(_HELD, " ")
         for line in text.split("\n")
     )

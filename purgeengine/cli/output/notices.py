@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from purgeengine import log_events
+from purgeengine.cli.output.fitted_text import fitted
 from purgeengine.cli.output.transient_line import clear_transient
 from purgeengine.core.graph.text import printable
 from purgeengine.words import counted, duration, limits_the_app, number
@@ -56,7 +58,10 @@ class Notices:
         }
 
     def sentence(self, event: Event) -> str | None:
-        """Return the sentence with the time in front of it. None if the event is only counted, or was told before."""
+        """Return the sentence with the time in front of it, in lines that fit on a terminal.
+
+        None if the event is only counted, or was told before.
+        """
         name = str(event["event"])
         if name in _COUNTED:
             return None
@@ -68,7 +73,7 @@ class Notices:
             self._told.add(said)
         clear_transient()
         sentence = printable(said, 2_000)
-        return f"{self._stamp()}  {sentence}{'' if sentence.endswith('.') else '.'}"
+        return fitted(f"{self._stamp()}  {sentence}{'' if sentence.endswith('.') else '.'}", sys.stderr)
 
     def _blocked(self, event: Event) -> str | None:
         for_s, now = float(event["for_s"]), self._clock()

@@ -121,6 +121,7 @@ class Live:
         clear_transient()
         self._live.start()
         self._open = True
+        self._standing: RunProgress | None = None
         self._texts: list[str] = []
         self._width = self._console.width
         self._file_event_at = 0.0
@@ -138,13 +139,16 @@ class Live:
             self._paced.shown(standing)
             self._file_event_at = standing.elapsed_s + self._paced.every_s
             log_progress(standing, file_only=True)
+        self._standing = standing
         if self._open:
             self._draw(facts_of(standing))
 
     def close(self) -> None:
-        """Stop drawing and show the cursor again."""
+        """Stop drawing and show the cursor again. Nothing is awaited any more, and the block that stays does not say so."""
         if self._open:
             self._open = False
+            if self._standing is not None and self._standing.stops_within_s is not None:
+                self._draw(facts_of(self._standing, is_over=True))
             self._live.stop()
 
     def _draw(self, facts: RunFacts) -> None:
@@ -180,8 +184,8 @@ def _console_on(stream: TextIO) -> Any:
     return Console(file=stream, highlight=False, _environ=environment)
 
 
-def facts_of(standing: RunProgress) -> RunFacts:
-    """Return what the block shows of a run."""
+def facts_of(standing: RunProgress, *, is_over: bool = False) -> RunFacts:
+    """Return what the block shows of a run. If ``is_over`` is true, it waits for no answers any more."""
     tally, view = standing.tally, standing.scheduler.view
     shown = [f"{number(tally.settled)} of {counted(tally.rows, 'row')}", rate(standing.rate)]
     notes = waits_of(standing)
@@ -191,7 +195,7 @@ def facts_of(standing: RunProgress) -> RunFacts:
     elif tally.left and notes:
         mood = Mood.WAITING
     if tally.left and (stop := stopping_of(standing)) is not None:
-        notes, mood = [stop if stop == STOPPED else f"{stop}. Ctrl-C again ends at once"], Mood.WAITING
+        notes, mood = [STOPPED if is_over or stop == STOPPED else f"{stop}. Ctrl-C again ends at once"], Mood.WAITING
     elif tally.left:
         shown.append(left_words(standing))
     counts = [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]

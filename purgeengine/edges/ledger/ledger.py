@@ -30,6 +30,7 @@ from purgeengine.edges.ledger.staging.folder import (
 )
 from purgeengine.edges.ledger.staging.names import Resolve
 from purgeengine.edges.ledger.staging.purpose import refuse_other_purge, refuse_other_purpose
+from purgeengine.edges.ledger.staging.removal import missing_folders, remove_unsent
 from purgeengine.edges.ledger.staging.stage import stage
 from purgeengine.edges.ledger.staging.survey import Input, Progress, Reading, users_of
 from purgeengine.edges.ledger.store import database
@@ -41,7 +42,7 @@ from purgeengine.edges.ledger.store.storage import make_folder, reading_records,
 from purgeengine.edges.ledger.views import counts as status
 from purgeengine.edges.ledger.views.preview import Preview, closings, preview
 from purgeengine.edges.ledger.views.sought import Review, review_of
-from purgeengine.errors import LedgerError
+from purgeengine.errors import LedgerError, PurgeEngineError
 
 CLOSE_MS_MAX = 1_000
 """Milliseconds that `Ledger.close` waits for readers before it moves the write-ahead log into the database."""
@@ -60,6 +61,8 @@ class Ledger:
         """Connect to a ledger that is staged and locked. Only `open` calls this."""
         self.folder = folder
         """The ledger's folder."""
+        self._made: Sequence[Path] | None = None
+        # The folders that were made for it, while it may be removed again: this opening staged it, and no run has begun.
         self._lock = lock
         with reading_records(folder), ExitStack() as opened:
             self._writing = opened.enter_context(closing(database.connect_to_write(folder)))
@@ -103,11 +106,14 @@ class Ledger:
 
         Raises `LedgerError` if the ledger is in use, is damaged, or cannot be written. Raises `LedgerMismatch` if the
         ledger belongs to another input, tenant or kind of deletion. Raises `InputError` if the input cannot be read.
+        What staging had made so far is removed then.
         """
         folder = Path(folder)
         state = state_of(folder)
+        no_ledger = LedgerError(f"There is no ledger in {folder}. Check the name of the folder.")
         if source is None and state is not FolderState.STAGED:
-            raise LedgerError(f"There is no ledger in {folder}. Check the name of the folder.")
+            raise no_ledger
+        made, is_new = missing_folders(folder), False
         if state is not FolderState.STAGED:
             with translated(f"The folder {folder} cannot be made"):
                 make_folder(folder)
@@ -123,7 +129,9 @@ class Ledger:
             if (
                 state_of(folder) is not FolderState.STAGED
             ):  # asked again, now under the lock: another process may have staged it
-                assert source is not None
+                if source is None:  # another process has removed it, because its purge was refused
+                    raise no_ledger
+                is_new = True
                 _stage(folder, source, {**about, "given": dict(given or {})}, on_progress, resolve, reading)
             else:
                 digest = ThreadedCall(source.digest) if source is not None else None
@@ -132,8 +140,13 @@ class Ledger:
                 refuse_other_purge(folder, source, digest, about, given or {})
             with translated(f"The scratch space of the ledger in {folder} cannot be removed"):
                 finish(folder)  # also removes what is left if the last step of staging was cut short
-            return cls(folder, lock)
-        except BaseException:
+            ledger = cls(folder, lock)
+            ledger._made = made if is_new else None
+            return ledger
+        except BaseException as error:
+            still_there = remove_unsent(folder, made, lock) if is_new else None
+            if still_there is not None and isinstance(error, PurgeEngineError):
+                error.args = (f"{error} {still_there}",)
             lock.release()
             raise
 
@@ -145,10 +158,28 @@ class Ledger:
     ) -> None:
         self.close()
 
+    def remove_if_new(self) -> str | None:
+        """Close the ledger, and remove it if this opening has staged it. Call it only if nothing will be sent.
+
+        Once a run has begun, the ledger stays. Returns None, or a sentence that says why the new ledger is still there.
+        """
+        made = self._made
+        if made is None or self._closed:
+            self.close()
+            return None
+        self._close_files()
+        return remove_unsent(self.folder, made, self._lock)
+
     def close(self) -> None:
         """Move everything into the database file and release the lock. Safe to call twice, and after an error."""
         if self._closed:
             return
+        try:
+            self._close_files()
+        finally:
+            self._lock.release()
+
+    def _close_files(self) -> None:
         self._closed = True
         self._journal.reserve.release()
         remove_live(self.folder)
@@ -164,7 +195,6 @@ class Ledger:
             pass  # nothing is lost: commits stay in the write-ahead log, and the next connection reads them from there
         finally:
             self._writing.close()
-            self._lock.release()
 
     # -------------------------------------------------------------------------------------------------------- while running
 
@@ -177,6 +207,7 @@ class Ledger:
 
     def begin(self, at_utc_ms: int, options: Mapping[str, Any]) -> None:
         """Record that a run begins at ``at_utc_ms`` with these options. Raises `LedgerError` if that cannot be written."""
+        self._made = None
         remove_live(self.folder)  # an earlier run that died may have left its figures
         with translated(f"The ledger in {self.folder} cannot be written"):
             said = json.dumps(options)

@@ -15,6 +15,7 @@ from purgeengine.edges.ledger import LedgerReader
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.wire.answers import Trouble
 from tests.cli.test_main import a_tenant
+from tests.jobs.test_purge_steps import stopped_at_once
 from tests.support.cli_fixtures import Bench, Ended, Row, a_bench, rows_of
 from tests.support.json_judge import judged
 
@@ -178,7 +179,7 @@ def test_a_shard_is_collected_once_and_only_by_its_head(bench: Bench, tmp_path: 
     assert (stranger.code, "belongs to another ledger, ledger" in stranger.err) == (2, True)
     assert "no shard" in collect(bench, bench.folder / "other", more=()).err
     never = bench.folder / "never"
-    bench.here(*bench.run_arguments()[:2], "--ledger", str(never), "--yes", "--max-items", "0", *way(bench))
+    stopped_at_once(bench, ledger=never)
     assert "never cut" in collect(bench, shards / "shard-01", head="never", more=()).err
 
 
@@ -215,8 +216,7 @@ def test_a_shard_that_is_collected_unfinished_is_closed_and_its_rows_go_back(ben
 
 def test_what_a_stopped_run_has_left_is_cut(bench: Bench) -> None:
     """A ledger is named in the place of an input. Its finished rows are not sent again, and it can be cut again later."""
-    stopped = bench.run_here("--max-items", "0")
-    assert stopped.code == 2
+    assert stopped_at_once(bench).exit_code == 4
     made = told(cut(bench, source=(str(bench.ledger),), shards=2), "shard cut")
     assert made["rows"] == 32
     run_shard(bench, 0)
@@ -232,7 +232,7 @@ def test_what_a_stopped_run_has_left_is_cut(bench: Bench) -> None:
 
 def test_a_ledger_in_the_place_of_an_input_is_never_read_as_a_list(bench: Bench) -> None:
     """A ledger of the environment gives way to the one that is named; two ledgers on the command line are refused."""
-    assert bench.run_here("--max-items", "0").code == 2
+    assert stopped_at_once(bench).exit_code == 4
     other = str(bench.folder / "other")
     refused = cut(bench, source=(str(bench.ledger), "--ledger", other), shards=2)
     assert (refused.code, "is a ledger, and --ledger names another one" in refused.err) == (2, True)

@@ -52,3 +52,13 @@ def test_a_terminal_that_has_gone_changes_nothing(monkeypatch: pytest.MonkeyPatc
     assert fitted(SENTENCE, Terminal()) == SENTENCE
     monkeypatch.setattr(os, "get_terminal_size", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
     assert fitted(SENTENCE, Terminal()) == SENTENCE
+
+
+@pytest.mark.parametrize("before", ["Collect the shards of this ledger: ", "  "])
+def test_a_command_is_not_broken_and_what_stands_before_it_is(before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal may wrap a command, but a copy of it has no line break in it. The error's own prefix is no command."""
+    monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((30, 24)))
+    command = "purgeengine shard collect /srv/ledgers/cleanup /srv/ledgers/shards"
+    lines = fitted(f"purgeengine: {SENTENCE}\n{before}{command}", Terminal()).splitlines()
+    assert lines[-1] in (command, before + command)
+    assert max(map(len, lines[:-1])) <= 30

@@ -34,6 +34,14 @@ def is_in_use(folder: Path) -> bool | None:
     return False
 
 
+def refuse_in_use(folder: Path) -> None:
+    """Raise `LedgerError` if a process uses the ledger now, or if its lock cannot be tried. The lock is not kept."""
+    if (folder / LOCK).exists():
+        lock = FolderLock(folder)
+        lock.acquire()
+        lock.release()
+
+
 class FolderLock:
     """The lock of a ledger's folder, held from `acquire` to `release`."""
 
@@ -77,10 +85,13 @@ class FolderLock:
         for left in reversed(range(TRIES_MAX)):
             try:
                 self._lock.acquire()
-                return
             except filelock.Timeout:
                 if not left:
                     raise
+                continue
+            if (self._folder / LOCK).exists() or not left:
+                return
+            self._lock.release()  # its holder has removed the ledger meanwhile, and the file that is locked now with it
 
     def release(self) -> None:
         """Give the lock back. Safe to call twice."""

@@ -381,12 +381,12 @@ def test_rows_that_the_head_settled_itself_are_not_collected_over(tmp_path: Path
 
 
 def test_a_shard_that_is_running_is_refused(tmp_path: Path) -> None:
-    """A shard that another process has open is not collected, and the sentence says so."""
+    """A shard that is open is not collected, and the sentence says so."""
     sharded = a_sharded(tmp_path)
     with (
         open_ledger(sharded.shard(1), None),
         HeadLedger.open(sharded.head) as opened_head,
-        pytest.raises(LedgerError, match="in use by another process"),
+        pytest.raises(LedgerError, match="in use by this process"),
     ):
         collect(opened_head, sharded.shard(1))
 

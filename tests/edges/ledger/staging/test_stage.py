@@ -104,17 +104,72 @@ def test_staging_many_rows_keeps_arrow_memory_bounded(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------- interrupted staging
 
 
-def test_staging_cut_short_is_started_anew(tmp_path: Path) -> None:
-    """Staging that fails while it reads leaves a folder that readers call unstaged, and that the next run stages anew."""
+class Broken(FakeSource):
+    """Fails after its first batch."""
 
-    class Broken(FakeSource):
-        def batches(self) -> Iterator[pa.RecordBatch]:
-            yield next(super().batches())
-            raise InputError("contacts.csv is damaged.")
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        yield next(super().batches())
+        raise InputError("contacts.csv is damaged.")
 
-    folder = tmp_path / "L"
-    with pytest.raises(InputError):
+
+@pytest.mark.parametrize("there_before", [False, True])
+def test_staging_that_fails_leaves_nothing_behind(tmp_path: Path, there_before: bool) -> None:
+    """The folders that were made for the ledger go. A folder that was there before stays, and is empty again."""
+    folder = tmp_path / "above" / "L"
+    if there_before:
+        folder.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"^contacts.csv is damaged\.$"):
         open_ledger(folder, Broken(a_source(20).rows, batch_rows=5))
+    assert list(tmp_path.rglob("*")) == ([folder.parent, folder] if there_before else [])
+
+
+def test_a_new_ledger_that_cannot_be_removed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names the folder. The lock is free, and the rows can still be staged anew."""
+    folder = tmp_path / "L"
+    remove = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".parquet" or path.name.endswith(".new"):
+            raise PermissionError(13, "Permission denied", str(path))
+        remove(path, missing_ok=missing_ok)
+
+    with open_ledger(folder, a_source(3)) as ledger:
+        monkeypatch.setattr(Path, "unlink", unlink)
+        said = ledger.remove_if_new()
+        monkeypatch.undo()
+    assert said is not None
+    assert said.startswith(f"The new ledger in {folder} could not be removed: ")
+    with open_ledger(folder, a_source(4)) as ledger:
+        assert ledger.counts().waiting == 4
+
+
+def test_only_a_new_ledger_without_a_run_is_removed(tmp_path: Path) -> None:
+    """One that was there before stays, and so does one whose run has begun. What others keep in the folder stays as well."""
+    folder, other = tmp_path / "L", tmp_path / "M"
+    with open_ledger(folder, a_source(3)) as ledger:
+        ledger.begin(1, {})
+        assert ledger.remove_if_new() is None
+    with open_ledger(folder, a_source(3)) as ledger:
+        assert ledger.remove_if_new() is None
+    with LedgerReader.open(folder) as reader:
+        assert reader.counts().waiting == 3
+    with open_ledger(other, a_source(3)) as ledger:
+        (other / "work" / "notes.txt").write_text("mine", encoding="utf-8")
+        (other / "notes.txt").write_text("mine", encoding="utf-8")
+        assert ledger.remove_if_new() is None
+    left = {path.relative_to(other).as_posix() for path in other.rglob("*")}
+    assert left == {"notes.txt", "work", "work/notes.txt"}
+
+
+def test_staging_cut_short_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Staging that is killed while it reads leaves a folder that readers call unstaged, and that the next run stages anew."""
+    folder = tmp_path / "L"
+    with monkeypatch.context() as killed:
+        killed.setattr(
+            "purgeengine.edges.ledger.ledger.remove_unsent", lambda *_: None
+        )  # a killed process removes nothing
+        with pytest.raises(InputError):
+            open_ledger(folder, Broken(a_source(20).rows, batch_rows=5))
     with pytest.raises(LedgerError) as raised:
         LedgerReader.open(folder)
     assert str(raised.value) == (
