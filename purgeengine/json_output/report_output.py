@@ -189,7 +189,9 @@ class ReportedLedger(msgspec.Struct, frozen=True, kw_only=True):
     last_settled_utc: Utc | None
     """When a row was settled last. Null if none was."""
     duration_s: float | None
-    """Seconds between these two times. Null if one of them is null."""
+    """Seconds between these two times, those in which no run was at work included. Null if one of them is null."""
+    at_work_s: float
+    """Seconds in which runs were at work: each from its first call to the end of its last, waits between them included."""
     runs: list[StartedRun]
     """The last starts of runs over this ledger."""
     runs_in_all: int

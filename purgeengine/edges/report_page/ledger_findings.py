@@ -56,6 +56,7 @@ def ledger_findings(ledger: LedgerReader, rows: int, holds: Counter[Outcome], mo
         "first_sent_utc": utc(first),
         "last_settled_utc": utc(last),
         "duration_s": (last - first) / 1000 if first is not None and last is not None else None,
+        "at_work_s": history.at_work_ms / 1000,
         "runs": [{"at_utc": utc(run.at_ms), **_plain(run.options)} for run in history.runs[-RUNS_MAX:]],
         "runs_in_all": len(history.runs),
         "app_limit_per_s": None if limit is None else round(limit.per_s, 1),
