@@ -76,11 +76,12 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
             left = live_as_json(live, running=bool(running), complete=complete)
             print_output(status_of_ledger(reader, folder, review, worst, advice, left))
             return 0
-        pace = reader.pace()
+        pace, (decided, worked_s) = reader.pace(), (0, 0.0) if running else reader.average_work()
     click.echo(f"{counted(counts.rows, 'row')}, {standing(complete=complete, running=running)}")
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):
         click.echo(line)
-    click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
+    at_pace = f", {rate(decided / worked_s)} in {duration(worked_s)} of work" if worked_s > 0 else ""
+    click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost{at_pace}")
     if limit is not None:
         click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
     if running and not complete:

@@ -120,6 +120,13 @@ def at_work_ms(connection: sqlite3.Connection, started_ms: Sequence[int]) -> int
     return sum(max(0, last - first) for first, last in periods.values())
 
 
+def average_work(connection: sqlite3.Connection) -> tuple[int, float]:
+    """Return the rows that have an outcome of their own, and the seconds in which runs were at work (see `at_work_ms`)."""
+    with snapshot(connection):
+        (rows,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM outcome WHERE batch > 0").fetchone()
+        return rows, at_work_ms(connection, [run.at_ms for run in runs(connection)]) / 1000
+
+
 def timeline(connection: sqlite3.Connection, buckets_max: int) -> Timeline:
     """Return the rows settled over time, in at most about ``buckets_max`` intervals of equal length (whole seconds).
 

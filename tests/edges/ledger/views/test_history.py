@@ -61,6 +61,7 @@ def test_the_time_between_two_runs_is_no_time_in_work(tmp_path: Path) -> None:
         ledger.write([sent(3, (0, [3]))], NOW + 200_500)
         ledger.write([ended(3), settled(3, 3)], NOW + 201_500)
         history = reader.history(5)
+        assert reader.average_work() == (3, 63.0)
     assert history.at_work_ms == 62_000 + 1_000
     assert (history.first_sent_ms, history.last_settled_ms) == (NOW + 1_000, NOW + 201_500)
 
