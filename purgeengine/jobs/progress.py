@@ -64,7 +64,7 @@ class RunProgress:
 
     @property
     def rate(self) -> float:
-        """Rows settled per second, lately."""
+        """Rows settled per second, over the last ten seconds."""
         return self.tally.rate(self.elapsed_s)
 
     @property
@@ -116,7 +116,7 @@ class Progress:
     left: int
     """Rows without an outcome."""
     per_s: float
-    """Rows settled per second, over the last half minute."""
+    """Rows settled per second, over the last ten seconds."""
     calls: int
     """Calls to Graph in this run so far. One call carries one batch."""
     throttled_mailboxes: int

@@ -45,6 +45,8 @@ class FailureGroup(ShownFailure, frozen=True, kw_only=True):
     """These rows by outcome."""
     in_doubt: int
     """Those of these rows whose contacts may be gone all the same."""
+    by_filter: bool
+    """True if a filter left these rows out, so that they did not fail."""
     what_to_do: str
     """What to do about these rows, in sentences."""
     worth_retrying: bool
@@ -189,7 +191,9 @@ class ReportedLedger(msgspec.Struct, frozen=True, kw_only=True):
     last_settled_utc: Utc | None
     """When a row was settled last. Null if none was."""
     duration_s: float | None
-    """Seconds between these two times. Null if one of them is null."""
+    """Seconds between these two times, those in which no run was at work included. Null if one of them is null."""
+    at_work_s: float
+    """Seconds in which runs were at work: each from its first call to the end of its last, waits between them included."""
     runs: list[StartedRun]
     """The last starts of runs over this ledger."""
     runs_in_all: int
@@ -218,6 +222,8 @@ class ReportedLedger(msgspec.Struct, frozen=True, kw_only=True):
     """The mailboxes that had to wait."""
     closed_mailboxes: int
     """Mailboxes that were given up, so that their other rows were skipped."""
+    left_out_mailboxes: int
+    """Those of these mailboxes that a filter left out."""
     closed_mailbox_list: list[ShownClosedMailbox]
     """Of these, the ones with the most skipped rows."""
     largest_mailboxes: list[MailboxTimeline]
@@ -249,6 +255,10 @@ class ReportOutput(Output, frozen=True, kw_only=True):
     """True if a run goes on over one of the ledgers now. Null if that cannot be known."""
     gone: int
     """Rows whose contact is gone: purged or absent."""
+    left_out_rows: int
+    """Rows that a filter left out, as asked. They are among the skipped rows."""
+    left_out_by: list[str]
+    """The options that left these rows out."""
     adds_up: bool
     """True if the outcomes, ``waiting`` and ``in_doubt`` add up to ``rows``. Always true of an undamaged ledger."""
     left_in_doubt: int

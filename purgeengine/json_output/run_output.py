@@ -43,7 +43,7 @@ class RunOutput(InputOutput, frozen=True, kw_only=True):
     duration_s: float
     """Duration of this run, in seconds."""
     items_per_s: float
-    """Rows settled per second."""
+    """Rows settled per second: ``settled_now`` divided by ``duration_s``."""
     held_s: float
     """Seconds of ``duration_s`` in which ``--window`` did not allow the run to send."""
     least_s: float | None

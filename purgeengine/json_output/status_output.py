@@ -76,7 +76,9 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     slowest_call_s: float | None
     """The longest time to an answer, in seconds. Null if there was none."""
     items_per_s: float
-    """Rows settled per second, over the last minute."""
+    """Rows settled per second. While a run goes on: over the last minute. Otherwise: over the time in which runs were at work."""
+    items_per_s_recent: float
+    """Rows settled per second, over the last minute, also if no run goes on."""
     settled_last_minute: int
     """Rows settled in the last minute."""
     settled_last_10_minutes: int

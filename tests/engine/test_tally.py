@@ -44,13 +44,17 @@ def test_a_tally_adds_up() -> None:
     assert (tally.settled, tally.left) == (6, 4)
 
 
-def test_the_rate_is_that_of_the_last_half_minute() -> None:
-    """The rate is that of the last half minute: 10 rows a second after 100 rows in 10 s, and 0 later."""
+def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
+    """The rate is that of the last ten seconds: 10 a second after 100 rows in 10 s, and 0 later, also if it is asked seldom."""
     tally = Tally(1_000, {})
     tally.seen([Settled(row, Outcome.PURGED, 1, False, 1, Reply(204)) for row in range(60)])
     tally.seen([Settled(60, Outcome.PURGED, 1, False, 1, Reply(204), rows=40)])
     assert tally.rate(10.0) == 10.0
-    assert tally.rate(35.0) == 0.0
+    for second in range(11, 20):
+        assert tally.rate(float(second)) == pytest.approx(100 / second)
+    assert tally.rate(20.0) == 0.0
+    tally.seen([Settled(100, Outcome.PURGED, 1, False, 1, Reply(204), rows=40)])
+    assert tally.rate(60.0) == 1.0
 
 
 def test_thresholds_by_count_and_by_share() -> None:

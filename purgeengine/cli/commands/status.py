@@ -76,11 +76,12 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
             left = live_as_json(live, running=bool(running), complete=complete)
             print_output(status_of_ledger(reader, folder, review, worst, advice, left))
             return 0
-        pace = reader.pace()
+        pace, (decided, worked_s) = reader.pace(), (0, 0.0) if running else reader.average_work()
     click.echo(f"{counted(counts.rows, 'row')}, {standing(complete=complete, running=running)}")
     for line in outcome_lines(counts.outcomes, counts.waiting, counts.in_doubt, reader.deletion.action):
         click.echo(line)
-    click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost")
+    at_pace = f", {rate(decided / worked_s)} in {duration(worked_s)} of work" if worked_s > 0 else ""
+    click.echo(f"{counted(calls.calls, 'call')}, {number(calls.lost)} lost{at_pace}")
     if limit is not None:
         click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
     if running and not complete:
@@ -100,10 +101,10 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
 def _pace_line(live: LiveFigures | None, per_s: float) -> str:
     """Return the pace and the time left of the run that is going on. ``per_s`` is the ledger's own pace, over the last minute."""
     if live is None:
-        return f"{rate(per_s)}, time left not known: the run has not told it in the last seconds"
+        return f"{rate(per_s)} over the last minute, time left not known: the run has not told it in the last seconds"
     from purgeengine.cli.output.progress_display import held_words, time_left_words
 
     if live.held_until_ms is None:
-        return f"{rate(live.items_per_s)}, {time_left_words(live.time_left)}"
+        return f"now {rate(live.items_per_s)}, {time_left_words(live.time_left)}"
     held_until_s = live.held_until_ms / 1000
     return f"{held_words(held_until_s, held_until_s - time.time())}; {time_left_words(live.time_left)}"

@@ -187,7 +187,7 @@ def _console_on(stream: TextIO) -> Any:
 def facts_of(standing: RunProgress, *, is_over: bool = False) -> RunFacts:
     """Return what the block shows of a run. If ``is_over`` is true, it waits for no answers any more."""
     tally, view = standing.tally, standing.scheduler.view
-    shown = [f"{number(tally.settled)} of {counted(tally.rows, 'row')}", rate(standing.rate)]
+    shown = [f"{number(tally.settled)} of {counted(tally.rows, 'row')}", *_pace_of(standing)]
     notes = waits_of(standing)
     mood = Mood.WELL
     if tally.left and view.blocked_for_s >= 1 and view.unanswered:
@@ -200,6 +200,12 @@ def facts_of(standing: RunProgress, *, is_over: bool = False) -> RunFacts:
         shown.append(left_words(standing))
     counts = [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
     return RunFacts(tally.settled, tally.rows, shown, counts, [*troubles_of(standing), *notes], mood)
+
+
+def _pace_of(standing: RunProgress) -> list[str]:
+    """Return the pace of the last seconds. At the end there is none: the summary has that of the whole run."""
+    ended = not standing.tally.left or stopping_of(standing) == STOPPED
+    return [] if ended else [f"now {rate(standing.rate)}"]
 
 
 def troubles_of(standing: RunProgress) -> list[str]:
@@ -275,7 +281,7 @@ def stopping_of(standing: RunProgress) -> str | None:
 def figures(standing: RunProgress, separator: str = " · ") -> str:
     """Return the figures of a run as one line."""
     tally = standing.tally
-    parts = [f"{number(tally.settled)} of {number(tally.rows)}", rate(standing.rate)]
+    parts = [f"{number(tally.settled)} of {number(tally.rows)}", *_pace_of(standing)]
     parts += [f"{outcome.value} {number(count)}" for outcome in Outcome if (count := tally.outcomes[outcome])]
     parts += [*troubles_of(standing), *waits_of(standing)]
     if tally.left:

@@ -181,6 +181,15 @@ def _failure(status: int, code: str, message: str, rows: int) -> ShownFailure:
     return ShownFailure(status=status or None, code=code, message=message, rows=rows)
 
 
+def _average(ledgers: Sequence[LedgerReader], *, together: bool) -> float:
+    """Return the rows settled per second while runs were at work. ``together``: the ledgers were run at the same time."""
+    worked = [ledger.average_work() for ledger in ledgers]
+    if together:
+        return sum(rows / seconds for rows, seconds in worked if seconds > 0)
+    seconds = sum(seconds for _, seconds in worked)
+    return sum(rows for rows, _ in worked) / seconds if seconds > 0 else 0.0
+
+
 def _status(
     ledgers: Sequence[LedgerReader],
     counts: Counts,
@@ -195,6 +204,7 @@ def _status(
     shards: Sequence[ShownShard] = (),
 ) -> StatusOutput:
     paces, calls = [ledger.pace() for ledger in ledgers], [ledger.batches() for ledger in ledgers]
+    recent = sum(pace.per_s for pace in paces)
     limits = [limit for ledger in ledgers if (limit := ledger.app_limit()) is not None]
     limit = max(limits, key=lambda limit: limit.at_ms, default=None)
     slowest_s = [one.slowest_s for one in calls if one.slowest_s is not None]
@@ -219,7 +229,8 @@ def _status(
         refused_calls=sum(one.refused for one in calls),
         unanswered_calls=sum(one.in_flight for one in calls),
         slowest_call_s=max(slowest_s, default=None),
-        items_per_s=round(sum(pace.per_s for pace in paces), 1),
+        items_per_s=round(recent if left["running"] else _average(ledgers, together=bool(shards)), 1),
+        items_per_s_recent=round(recent, 1),
         settled_last_minute=sum(pace.last_minute for pace in paces),
         settled_last_10_minutes=sum(pace.last_10_minutes for pace in paces),
         first_sent_utc=utc_text(min(first_sent).timestamp()) if first_sent else None,

@@ -32,7 +32,7 @@ def outlook(end: RunEnd, census: Census, situation: RunSituation, quickest_row_s
     in_flight = situation.in_flight
     if in_flight.slow and not situation.unread and census.left <= situation.in_flight.rows:
         return TimeLeft(None, Awaited.ANSWERS, in_flight.calls, max(0.0, in_flight.overdue_at - now))
-    return _idle(left_s, census, situation, now) or TimeLeft(left_s)
+    return _idle(left_s, census, situation, now) or TimeLeft(left_s, largest_left=end.largest_left(census, left_s))
 
 
 def _idle(left_s: float, census: Census, situation: RunSituation, now: float) -> TimeLeft | None:

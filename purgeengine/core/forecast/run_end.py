@@ -34,6 +34,8 @@ AGAIN_S = 0.6
 """Seconds before a row is sent again after a fault, as a rule."""
 LAST_SHARE = 0.7
 """Mailboxes that need this share of the time of the last one have stragglers when it ends."""
+DECIDES_FROM_S = 5.0
+"""Seconds left from which it is told that the largest mailbox decides the end."""
 HOLDING_SHARE = 0.3
 """The share of lost calls of the last seconds that leave a mailbox no slot. Most rows travel in lanes or in mixed batches then,
 which hold one slot of a mailbox."""
@@ -66,6 +68,7 @@ class RunEnd:
         self._situation = situation
         self._lately = lately
         self._now = now
+        self._settled = all_rows.settled
         self.call_s = menu.cheapest.connection_s * limits.batch_items_max
         """Seconds of a full call."""
         lane_s = menu.quickest.connection_s * limits.batch_items_max
@@ -86,6 +89,21 @@ class RunEnd:
         if not self.rows:
             return 0.0
         return max(self._latest_s(HALF), LEAST_CERTAIN * self._latest_s(NEARLY_ALL))
+
+    def largest_left(self, census: Census, left_s: float) -> int | None:
+        """Return the rows left of the largest mailbox, if it decides when the run ends in ``left_s`` seconds; else None.
+
+        It does so if it ends about then, and has half of the rows that are left, or needs twice as long as all rows together would
+        at the pace of late. The only mailbox of a run is not named.
+        """
+        mailbox, left = max(census.largest(), key=lambda largest: largest[1], default=(None, 0))
+        rows_seen = self._settled + census.left + self._situation.unread
+        if mailbox is None or left_s < DECIDES_FROM_S or rows_seen <= mailbox.rows:
+            return None
+        end = self._mailboxes.end(mailbox, left)
+        ends_s = end.needs_s + end.pauses * self._rates.pause_s
+        alone = 2 * left >= self.rows or ends_s >= 2 * self._bulk_s()
+        return left if alone and ends_s >= LAST_SHARE * left_s else None
 
     def held_up(self, longer_than_s: float) -> list[OpenRows]:
         """Return the mailboxes that Graph makes wait again and again, and that would end later at the pace that they had.

@@ -46,6 +46,8 @@ class TimeLeft:
     for_s: float | None = None
     """For answers: the most seconds until they are there or are given up. For Graph, mailboxes and lost calls: the seconds until
     the next try. For a wait that Graph asked for: the seconds until its end. None if that is not known."""
+    largest_left: int | None = None
+    """The rows left of the largest mailbox, if it ends long after all others. None if it does not."""
 
     def later(self, by_s: float) -> Self:
         """Return what is left of it ``by_s`` seconds later, if nothing else is learned meanwhile."""
@@ -73,6 +75,7 @@ class TimeLeft:
             awaited=None if awaited is None else Awaited(awaited),
             count=int(found["waiting_count"] or 0),
             for_s=None if for_s is None else float(for_s),
+            largest_left=None if (largest := found.get("largest_left")) is None else int(largest),
         )
 
 
@@ -82,6 +85,8 @@ NOTHING_LEFT = TimeLeft(0.0)
 def in_words(left: TimeLeft) -> str:
     """Return what people read about the time left: left about 3 min 20 s; waiting for 38 answers, 21 s at most."""
     parts = [] if left.seconds is None else [f"left about {duration(max(1.0, left.seconds))}"]
+    if parts and left.largest_left:
+        parts.append(f"the largest mailbox decides: {counted(left.largest_left, 'row')} left")
     if left.awaited is not None:
         parts.append(awaited_words(left))
     return ", ".join(parts) or "time left not known"

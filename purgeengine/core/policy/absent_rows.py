@@ -42,6 +42,8 @@ class Sought(NamedTuple):
 
     found: int = 0
     not_found: int = 0
+    after_lost: int = 0
+    """Those of the found contacts that were gone after a lost attempt: purged, but no answer said so."""
 
     @property
     def nothing(self) -> bool:
@@ -96,19 +98,21 @@ class Absence:
     def sentence(self) -> str:
         """A sentence: how little was found, possible causes, and what to do."""
         seen = (
-            f"{_seen(self.sought)} under {'its id' if self.sought.found <= 1 else 'their ids'}"
+            f"{_seen(self.sought)} under {'its id' if self.sought.found - self.sought.after_lost <= 1 else 'their ids'}"
             if self.overall
             else f"In {_mailboxes(self.mailboxes_in_all)}, nothing or nearly nothing was found under the ids of the list"
         )
         advice = f"{CAUSES_OF_ONE} {LOOK_AT_ONE}" if self.overall and _one(self.sought) else f"{CAUSES} {LOOK}"
-        return f"{seen}{'' if self.finished else ' so far'}. {advice}"
+        lost = self.sought.after_lost if self.overall else 0
+        gone = f"; {lost:,} {'was' if lost == 1 else 'were'} gone after a lost attempt" if lost else ""
+        return f"{seen}{'' if self.finished else ' so far'}{gone}. {advice}"
 
     def lines(self) -> list[str]:
         """Return the mailboxes as lines of text. Empty if `overall` is true, because the sentence says it all then."""
         if self.overall:
             return []
         shown = self.mailboxes[:MAILBOXES_SHOWN]
-        lines = [f"{user}: {sought.not_found:,} not found, {sought.found:,} found" for user, sought in shown]
+        lines = [f"{user}: {_counts(sought)}" for user, sought in shown]
         left = self.mailboxes_in_all - len(shown)
         return [*lines, f"and {_mailboxes(left, 'more ')}"] if left else lines
 
@@ -126,17 +130,27 @@ class Absence:
         }
 
 
+def _counts(sought: Sought) -> str:
+    found = sought.found - sought.after_lost
+    counts = [f"{sought.not_found:,} not found"]
+    if found or not sought.after_lost:
+        counts.append(f"{found:,} found")
+    if sought.after_lost:
+        counts.append(f"{sought.after_lost:,} gone after a lost attempt")
+    return ", ".join(counts)
+
+
 def _one(sought: Sought) -> bool:
     return sought.found + sought.not_found == 1
 
 
 def _seen(sought: Sought) -> str:
-    rows = sought.found + sought.not_found
+    rows, found = sought.found + sought.not_found, sought.found - sought.after_lost
     if _one(sought):
         return "The one contact that Graph looked for was not found"
-    if not sought.found:
+    if not found:
         return f"Not one of the {rows:,} contacts that Graph looked for was found"
-    return f"Only {sought.found:,} of the {rows:,} contacts that Graph looked for {'was' if sought.found == 1 else 'were'} found"
+    return f"Only {found:,} of the {rows:,} contacts that Graph looked for {'was' if found == 1 else 'were'} found"
 
 
 def _mailboxes(count: int, more: str = "") -> str:

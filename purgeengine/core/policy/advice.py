@@ -26,7 +26,7 @@ from purgeengine.core.command_words import (
 )
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
-from purgeengine.core.policy.filters import FILTERED, PROTECTED
+from purgeengine.core.policy.filters import is_left_out
 from purgeengine.core.policy.remedies import Remedy, remedy_for
 from purgeengine.core.policy.shell import quoted
 
@@ -62,7 +62,7 @@ class FailedRows(NamedTuple):
     @property
     def left_out(self) -> bool:
         """True if a filter kept the rows from being sent."""
-        return self.status == 0 and self.code in (FILTERED, PROTECTED)
+        return is_left_out(self.status, self.code)
 
     @property
     def remedy(self) -> Remedy:
@@ -102,7 +102,7 @@ def advice_lines(advice: Iterable[Advice]) -> list[str]:
 
 def remedy_of(status: int, code: str, message: str) -> Remedy:
     """Return what can be done about rows with this reply, also if a filter left them out."""
-    return LEFT_OUT if status == 0 and code in (FILTERED, PROTECTED) else remedy_for(status, code, message)
+    return LEFT_OUT if is_left_out(status, code) else remedy_for(status, code, message)
 
 
 def advice_for(situations: Sequence[Situation], *, windows: bool) -> list[Advice]:

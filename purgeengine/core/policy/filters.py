@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from purgeengine.core.command_words import EXCLUDE_USERS, ONLY_USERS
+from purgeengine.core.command_words import EXCLUDE_USERS, ONLY_USERS, PROTECTED_USERS
 from purgeengine.core.graph.identifiers import is_object_id, mailbox_key, user_problem
 from purgeengine.core.model import Reply
 
@@ -25,6 +25,16 @@ EXCLUDED = Reply(0, FILTERED, f"{EXCLUDE_USERS} names the mailbox.")
 IS_PROTECTED = Reply(0, PROTECTED, "The mailbox is on the protected list.")
 
 _STAR = "[^@]*"
+
+
+def is_left_out(status: int, code: str) -> bool:
+    """Return True if this is the reply of rows that a filter left out. They were never sent, as the filter asked."""
+    return status == 0 and code in (FILTERED, PROTECTED)
+
+
+def filter_named_in(code: str, message: str) -> str:
+    """Return the option that left out rows with this code and message."""
+    return PROTECTED_USERS if code == PROTECTED else ONLY_USERS if message == NOT_NAMED.message else EXCLUDE_USERS
 
 
 class Kinds(NamedTuple):

@@ -24,7 +24,7 @@ from purgeengine.edges.ledger.store import database
 from purgeengine.edges.ledger.store.checking import check
 from purgeengine.edges.ledger.store.storage import reading_records
 from purgeengine.edges.ledger.views import counts as status
-from purgeengine.edges.ledger.views.history import ClosedMailbox, History, closed_mailboxes, history_of
+from purgeengine.edges.ledger.views.history import ClosedMailbox, History, average_work, closed_mailboxes, history_of
 from purgeengine.edges.ledger.views.preview import Preview, preview
 from purgeengine.edges.ledger.views.sought import Review, review_of
 from purgeengine.edges.ledger.views.work_over_time import (
@@ -187,6 +187,11 @@ class LedgerReader:
         """Return when the work was done, and how. ``buckets_max`` limits, roughly, the intervals of its course."""
         with self._readable():
             return history_of(self._connection, buckets_max)
+
+    def average_work(self) -> tuple[int, float]:
+        """Return the rows that calls have decided, and the seconds in which runs were at work."""
+        with self._readable():
+            return average_work(self._connection)
 
     def calls_over_time(self, grid: TimeGrid) -> dict[int, CallsInInterval]:
         """Return how the calls fared that ended in each interval. Intervals without such a call are left out."""

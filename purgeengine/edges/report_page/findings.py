@@ -13,6 +13,7 @@ from typing import Any
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.advice import HIDDEN_NAME, advice_for, remedy_of
+from purgeengine.core.policy.filters import filter_named_in, is_left_out
 from purgeengine.core.policy.input_words import lines_of, plain, warnings_of
 from purgeengine.core.policy.remedies import INVALID
 from purgeengine.core.policy.shell import quoted
@@ -29,6 +30,7 @@ def findings_of(chain: Chain, final: Final, endings: Failures, most: int, now_s:
     counts, windows = final.counts(), os.name == "nt"
     absence = absence_over(chain, final, most)
     left = counts.waiting + counts.in_doubt
+    left_out = [group for group in endings.all_groups() if is_left_out(group.told.status, group.told.code)]
     return {
         "made_utc": utc((time.time() if now_s is None else now_s) * 1000),
         "version": __version__,
@@ -42,6 +44,8 @@ def findings_of(chain: Chain, final: Final, endings: Failures, most: int, now_s:
         "gone": sum(rows for outcome, rows in counts.outcomes.items() if outcome.is_gone),
         "adds_up": sum(counts.outcomes.values()) + left == counts.rows,
         "left_in_doubt": endings.in_doubt,
+        "left_out_rows": sum(group.rows for group in left_out),
+        "left_out_by": sorted({filter_named_in(group.told.code, group.told.message) for group in left_out}),
         "ledgers": [
             ledger_findings(ledger, share.rows, share.holds, most, place, len(chain.ledgers))
             for place, (ledger, share) in enumerate(zip(chain.ledgers, final.shares, strict=True))
@@ -53,6 +57,7 @@ def findings_of(chain: Chain, final: Final, endings: Failures, most: int, now_s:
         "invalid_in_all": endings.count(invalid=True),
         "mailboxes": [_mailbox(mailbox) for mailbox in endings.worst(most)],
         "mailboxes_in_all": endings.mailboxes,
+        "mailboxes_left_out": endings.mailboxes_left_out,
         "nothing_found": None if absence is None else _printable(absence.as_json()),
         "advice": [one.as_json() for one in advice_for(situations_of(chain, final, endings), windows=windows)],
         "together": "purgeengine status "
@@ -96,6 +101,7 @@ def _group(group: Group) -> dict[str, Any]:
         "rows": group.rows,
         "outcomes": {outcome.value: rows for outcome, rows in group.outcomes.items()},
         "in_doubt": group.in_doubt,
+        "by_filter": is_left_out(told.status, told.code),
         "what_to_do": remedy.sentence,
         "worth_retrying": remedy.worth_retrying,
         "examples": [

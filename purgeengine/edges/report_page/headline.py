@@ -38,6 +38,8 @@ def headline_of(findings: Mapping[str, Any]) -> Headline:
         return _unfinished(findings, badly)
     if not rows:
         return Headline(Tone.DOUBT, "Nothing was purged: the list was empty.", "Check that it is the right list.")
+    if findings["left_out_rows"] and not badly:
+        return _left_out(findings)
     if badly:
         if badly == rows:
             title = (
@@ -45,7 +47,9 @@ def headline_of(findings: Mapping[str, Any]) -> Headline:
             )
             return Headline(Tone.BADLY, title, f"{_done(findings)} Below is why, and what to do about it.")
         whose = "the other one" if badly == 1 else "the others"
-        told = f"{_done(findings)} Below is what happened to {whose}, and what to do about it."
+        told = (
+            f"{_done(findings)}{_left_out_words(findings)} Below is what happened to {whose}, and what to do about it."
+        )
         return Headline(Tone.BADLY, f"{number(badly)} of {counted(rows, 'row')} did not end well.", told)
     if not purged:
         if findings["nothing_found"]:
@@ -61,8 +65,36 @@ def headline_of(findings: Mapping[str, Any]) -> Headline:
 
 
 def rows_that_ended_badly(findings: Mapping[str, Any]) -> int:
-    """Return the number of rows that were refused, exhausted, skipped or invalid."""
-    return sum(findings["outcomes"][outcome] for outcome in Outcome if outcome.ended_badly)
+    """Return the number of rows that were refused, exhausted, skipped or invalid. Those that a filter left out are not counted."""
+    badly = sum(findings["outcomes"][outcome] for outcome in Outcome if outcome.ended_badly)
+    return int(badly - findings["left_out_rows"])
+
+
+def _left_out(findings: Mapping[str, Any]) -> Headline:
+    """Return the headline of a purge of which filters left rows out, and whose other rows ended well."""
+    rows, left_out = findings["rows"], findings["left_out_rows"]
+    if rows == left_out:
+        title = f"Nothing was purged: {_option_names(findings)} left out all {counted(rows, 'row')}."
+        return Headline(Tone.DOUBT, title, "Check that it is the right list of users.")
+    if findings["nothing_found"]:
+        absent = findings["outcomes"][Outcome.ABSENT]
+        title = (
+            f"Check this result: {number(absent)} of {counted(rows - left_out, 'contact')} {_were(absent)} not found."
+        )
+        return Headline(Tone.DOUBT, title, f"{_done(findings)}{_left_out_words(findings)}")
+    title = f"{counted(rows - left_out, 'row')} ended well, {number(left_out)} {_were(left_out)} left out as asked."
+    return Headline(Tone.WELL, title, f"{_done(findings)}{_left_out_words(findings)}")
+
+
+def _left_out_words(findings: Mapping[str, Any]) -> str:
+    """Return the sentence about rows that filters left out, with a space in front. Empty if there are none."""
+    count = findings["left_out_rows"]
+    by = _option_names(findings)
+    return f" {counted(count, 'row')} {_were(count)} left out by {by}, as asked." if count else ""
+
+
+def _option_names(findings: Mapping[str, Any]) -> str:
+    return " and ".join(findings["left_out_by"])
 
 
 def _unfinished(findings: Mapping[str, Any], badly: int) -> Headline:

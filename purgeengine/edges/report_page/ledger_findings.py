@@ -12,6 +12,7 @@ from typing import Any
 from purgeengine.core.graph.identifiers import ID_LENGTH_MAX
 from purgeengine.core.graph.text import printable
 from purgeengine.core.model import Outcome
+from purgeengine.core.policy.filters import is_left_out
 from purgeengine.edges.ledger import LedgerReader
 from purgeengine.edges.ledger.views.history import ClosedMailbox, Timeline
 from purgeengine.edges.ledger.views.work_over_time import CallsInInterval, MailboxWork, TimeGrid
@@ -28,6 +29,8 @@ LARGEST_MAX = 10
 DRAWN_MAX = 10
 """Ledgers whose largest mailboxes are drawn. Later retries have few rows."""
 RUNS_MAX = 20
+ALL = 1 << 62
+"""More than any number of mailboxes. Those that were closed are read into memory in any case, to be sorted."""
 ID_CHARS_MAX = ID_LENGTH_MAX
 """Characters shown of a name or an id: all of one that may be sent. A longer one ends with `CUT`."""
 CUT = "…"
@@ -41,7 +44,7 @@ def ledger_findings(ledger: LedgerReader, rows: int, holds: Counter[Outcome], mo
     intervals_max = max(INTERVALS_MIN, min(INTERVALS_MAX, INTERVALS_IN_ALL // of))
     calls, history, counts = ledger.batches(), ledger.history(intervals_max), ledger.counts()
     limit = ledger.app_limit()
-    closed_in_all, closed = ledger.closed_mailboxes(most)
+    closed_in_all, closed = ledger.closed_mailboxes(ALL)
     first, last = history.first_sent_ms, history.last_settled_ms
     grid = TimeGrid(first or 0, history.timeline.bucket_ms)
     largest = ledger.work_of_largest(grid, min(most, LARGEST_MAX)) if first is not None and place < DRAWN_MAX else []
@@ -56,6 +59,7 @@ def ledger_findings(ledger: LedgerReader, rows: int, holds: Counter[Outcome], mo
         "first_sent_utc": utc(first),
         "last_settled_utc": utc(last),
         "duration_s": (last - first) / 1000 if first is not None and last is not None else None,
+        "at_work_s": history.at_work_ms / 1000,
         "runs": [{"at_utc": utc(run.at_ms), **_plain(run.options)} for run in history.runs[-RUNS_MAX:]],
         "runs_in_all": len(history.runs),
         "app_limit_per_s": None if limit is None else round(limit.per_s, 1),
@@ -70,8 +74,9 @@ def ledger_findings(ledger: LedgerReader, rows: int, holds: Counter[Outcome], mo
         "rows_sent_again": history.traffic.rows_sent_again,
         "waits": history.traffic.waits,
         "mailboxes_that_waited": history.traffic.mailboxes_that_waited,
-        "closed_mailboxes": [_closed(mailbox) for mailbox in closed],
+        "closed_mailboxes": [_closed(mailbox) for mailbox in closed[:most]],
         "closed_mailboxes_in_all": closed_in_all,
+        "left_out_mailboxes": sum(is_left_out(mailbox.status, mailbox.code) for mailbox in closed),
         "timeline": _timeline(history.timeline, grid, {} if first is None else ledger.calls_over_time(grid)),
         "largest_mailboxes": [_worked(mailbox) for mailbox in largest],
         "largest_mailboxes_in_all": ledger.mailbox_count(),
@@ -84,7 +89,9 @@ def shown_id(text: object) -> str:
 
 
 def said(status: int, code: str, message: str) -> str:
-    """Return a reply in one line."""
+    """Return a reply in one line. Of rows that a filter left out, it says that."""
+    if is_left_out(status, code):
+        return f"left out as asked: {printable(message)}"
     return " ".join(word for word in (str(status or ""), printable(code), printable(message)) if word)
 
 

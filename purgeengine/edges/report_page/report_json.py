@@ -36,7 +36,7 @@ def report_output(findings: Mapping[str, Any], command: str = "report") -> Repor
         "advice": advised_steps((one["sentence"], one["commands"]) for one in findings["advice"]),
         "status_command": findings["together"],
     }
-    replaced = {"invalid", "invalid_in_all", "mailboxes", "mailboxes_in_all", "together"}
+    replaced = {"invalid", "invalid_in_all", "mailboxes", "mailboxes_in_all", "mailboxes_left_out", "together"}
     return ReportOutput(command=command, exit_code=0, **_without(findings, {*renamed, *replaced}), **renamed)
 
 

@@ -13,6 +13,7 @@ from purgeengine.cli import main
 from purgeengine.core.graph.verdicts import TABLE, Scope
 from purgeengine.core.messages import MailboxBlocked, MailboxClosed
 from purgeengine.core.model import Outcome, Reply
+from purgeengine.core.policy.filters import EXCLUDED
 from purgeengine.core.policy.remedies import remedy_for
 from purgeengine.edges.ledger import Ledger
 from tests.cli.commands.test_retry import DENIED, ending
@@ -288,3 +289,29 @@ def test_one_is_told_in_the_singular(tmp_path: Path, capsys: pytest.CaptureFixtu
     shown = text_of(tmp_path / "r.html")
     assert re.findall(r"\b1 (?:[a-z]+ )?(?:rows|contacts|mailboxes|calls|requests|times|kinds|files)\b", shown) == []
     assert re.findall(r"\b1 (?:row|contact|mailbox|call|time)\b", shown)
+
+
+def test_rows_that_a_filter_left_out_are_no_failures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows that --exclude-users left out stand apart, in plain words. Only the other mailbox is among those that ended badly."""
+    with open_ledger(tmp_path / "L", a_source(3, 5, 4)) as ledger:
+        ledger.write([sent(1, (0, range(3))), ended(1), *(settled(row, 1) for row in range(3))], NOW)
+        ledger.write([MailboxClosed(1, EXCLUDED, 5)], NOW)
+        found = reported(capsys, tmp_path / "r.html", tmp_path / "L")
+        assert (found["left_out_rows"], found["left_out_by"]) == (5, ["--exclude-users"])
+        assert [one["left_out_mailboxes"] for one in found["ledgers"]] == [1]
+        assert "Mailboxes with most rows" not in text_of(tmp_path / "r.html")
+        ledger.write([MailboxClosed(2, DENIED, 4)], NOW + 1)
+    assert reported(capsys, tmp_path / "r.html", tmp_path / "L")["left_out_rows"] == 5
+    said = text_of(tmp_path / "r.html")
+    for words in (
+        "4 of 12 rows did not end well.3 contacts were purged. 5 rows were left out by --exclude-users, as asked.",
+        "Rows that were left out as asked 5 rows: --exclude-users names the mailbox",
+        "Did not end well4 Left out as asked5", "Closed mailboxes1 Left out1 mailbox, as asked",
+    ):  # fmt: skip
+        assert words in said
+    assert "Most frequent answer c@contoso.example004403 ErrorAccessDenied" in said
+    assert (
+        "b@contoso.example"
+        not in said.split("Mailboxes with most rows")[1].split("Made by")[0].split("When and how")[0]
+    )
+    assert "Filtered" not in said

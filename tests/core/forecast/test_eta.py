@@ -19,7 +19,7 @@ from purgeengine.cli.output.summary_text import show_summary
 from purgeengine.cli.signals import tell
 from purgeengine.core.forecast.eta import Closeness
 from purgeengine.core.forecast.latency import USUAL
-from purgeengine.core.forecast.time_left import Awaited, TimeLeft
+from purgeengine.core.forecast.time_left import Awaited, TimeLeft, in_words
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import Held, MailboxOpened, Released
 from purgeengine.core.model import Attempt, Outcome, Reply
@@ -404,7 +404,7 @@ def test_the_line_tells_the_time_that_is_left_and_counts_down_between_two_looks(
     clock.at = 2.0
     first = left_s(scheduler)
     assert standing.left_s == first
-    assert figures(standing) == f"0 of 400 · 0/s · left about {round(first)} s"
+    assert figures(standing) == f"0 of 400 · now 0/s · left about {round(first)} s"
     scheduler.handle(answer(batch), now=3.0)
     clock.at = 3.9
     assert standing.left_s == pytest.approx(first - 1.9)
@@ -418,7 +418,7 @@ def test_the_line_says_what_is_waited_for() -> None:
     (batch,) = batches(scheduler.handle(now=0.0))
     scheduler.may_leave(batch.number, 0.0)
     standing = RunProgress(Tally(60, {}), scheduler, clock=clock)
-    assert figures(standing) == "0 of 60 · 0/s · waiting for the first answers of this run, 30 s at most"
+    assert figures(standing) == "0 of 60 · now 0/s · waiting for the first answers of this run, 30 s at most"
     told = Progress.of(standing)
     assert (told.left_s, told.waiting_for) == (None, "waiting for the first answers, 30 s at most")
 
@@ -606,3 +606,30 @@ def test_a_run_over_http_tells_how_close_it_came_and_programs_how_it_stands(tmp_
     progressed = [event for event in events if event["event"] == log_events.RUN_PROGRESSED]
     assert progressed[-1]["settled"] == 400
     assert progressed[-1]["left_s"] == 0.0
+
+
+def test_the_largest_mailbox_is_named_once_it_alone_decides_the_end() -> None:
+    """While sixty mailboxes are alike nothing is named. Once one with 400 rows is left, its rows are told, in words too."""
+    scheduler = a_scheduler(*[20] * 60, 400, connections=30, fanout=4)
+    census = scheduler.view.open_mailboxes.census
+    flying, now, told = batches(scheduler.handle(now=0.0)), 0.0, []
+    while not scheduler.finished:
+        now += 1.0
+        flying = [sent for batch in flying for sent in batches(scheduler.handle(answer(batch), now=now))]
+        found = scheduler.view.time_left(now)
+        told.append((census.left, found))
+    assert all(found.largest_left is None for left, found in told if left > 2 * 400)
+    alone = [(left, found) for left, found in told if left <= 360 and (found.seconds or 0.0) > 6.0]
+    assert len(alone) > 60
+    for left, found in alone:
+        assert found.largest_left == left
+        assert in_words(found).endswith(f", the largest mailbox decides: {left} rows left")
+    assert told[-1][1].largest_left is None
+
+
+def test_the_only_mailbox_of_a_run_is_not_named() -> None:
+    """A list with one mailbox is told without it, because the rows of the run are its rows."""
+    scheduler = full_batches(400)
+    (batch,) = batches(scheduler.handle(now=0.0))
+    scheduler.handle(answer(batch), now=2.0)
+    assert scheduler.view.time_left(2.0).largest_left is None

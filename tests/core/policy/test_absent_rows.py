@@ -75,12 +75,25 @@ def test_few_mailboxes_are_named_and_the_rest_counted() -> None:
     assert Absence(Sought(0, 140), mailboxes, 9).lines() == []
 
 
+def test_contacts_that_were_gone_after_a_lost_attempt_are_not_told_as_found() -> None:
+    """A contact that Graph did not find after an attempt of ours without an answer was purged, and nobody saw it."""
+    mailboxes = [SoughtInMailbox("a@x", Sought(20, 198, 20)), SoughtInMailbox("b@x", Sought(3, 198, 1))]
+    assert Absence(Sought(500, 396), mailboxes, 2).lines() == [
+        "a@x: 198 not found, 20 gone after a lost attempt",
+        "b@x: 198 not found, 2 found, 1 gone after a lost attempt",
+    ]
+    assert Absence(Sought(20, 198, 20), mailboxes, 2).sentence.startswith(
+        "Not one of the 218 contacts that Graph looked for was found under its id; 20 were gone after a lost attempt. "
+    )
+
+
 # --------------------------------------------------------------------------------------------------------- the queries
 
 Fate = tuple[Outcome, Reply]
 FATES: dict[str, Fate] = {
     "purged": (Outcome.PURGED, Reply(204)),
     "gone": (Outcome.ABSENT, GONE),
+    "after lost": (Outcome.PURGED, GONE),
     "in purges": (Outcome.ABSENT, IN_PURGES),
     "refused": (Outcome.REFUSED, Reply(400, "ErrorInvalidIdMalformed")),
 }
@@ -104,7 +117,16 @@ def test_the_query_agrees_with_counting_row_by_row(tmp_path: Path, seed: int) ->
     sizes = [chance.choice((1, 2, 3, 12)) for _ in range(12)]
     mailbox_of = [number for number, size in enumerate(sizes) for _ in range(size)]
     kinds = [
-        chance.choice((["gone"], ["gone", "purged"], ["in purges", "gone"], ["refused", "gone"], ["purged"]))
+        chance.choice(
+            (
+                ["gone"],
+                ["gone", "purged"],
+                ["in purges", "gone"],
+                ["refused", "gone"],
+                ["purged"],
+                ["gone"] * 11 + ["after lost"],
+            )
+        )
         for _ in sizes
     ]
     fates = [chance.choice(kinds[mailbox]) for mailbox in mailbox_of]
@@ -114,9 +136,10 @@ def test_the_query_agrees_with_counting_row_by_row(tmp_path: Path, seed: int) ->
         write_fates(ledger, fates, mailbox_of)
     by_mailbox: dict[int, Counter[str]] = defaultdict(Counter)
     for mailbox, fate in zip(mailbox_of, fates, strict=True):
-        by_mailbox[mailbox][{"in purges": "purged"}.get(fate, fate)] += 1
+        by_mailbox[mailbox][{"in purges": "purged", "after lost": "purged"}.get(fate, fate)] += 1
+        by_mailbox[mailbox]["after lost"] += fate == "after lost"
     expected = {
-        f"u{mailbox:02d}@contoso.example": (seen["purged"], seen["gone"])
+        f"u{mailbox:02d}@contoso.example": (seen["purged"], seen["gone"], seen["after lost"])
         for mailbox, seen in by_mailbox.items()
         if seen["gone"] >= 2
         and (not seen["purged"] or (seen["gone"] >= 10 and 10 * seen["purged"] <= seen["purged"] + seen["gone"]))
@@ -129,7 +152,7 @@ def test_the_query_agrees_with_counting_row_by_row(tmp_path: Path, seed: int) ->
         return
     assert {mailbox.user: tuple(mailbox.sought) for mailbox in absence.mailboxes} == expected
     total: Counter[str] = sum(by_mailbox.values(), Counter())
-    assert tuple(absence.sought) == (total["purged"], total["gone"])
+    assert tuple(absence.sought) == (total["purged"], total["gone"], total["after lost"])
     assert absence.finished is ("waiting" not in fates)
     assert absence.mailboxes_in_all == len(expected)
     assert few is not None
@@ -164,9 +187,12 @@ def test_a_chain_counts_every_row_once(tmp_path: Path) -> None:
         status = bench.here("status", str(bench.folder / "second"), str(bench.folder / "first"), "--json").json
     assert together is not None
     assert alone is not None
-    assert (tuple(together.sought), together.overall, together.mailboxes_in_all) == ((13, 4), False, 1)
-    assert [(mailbox.user, *mailbox.sought) for mailbox in together.mailboxes] == [(rows[-1][0], 0, 4)]
-    assert {(mailbox.user, *mailbox.sought) for mailbox in alone.mailboxes} == {(rows[3][0], 0, 5), (rows[-1][0], 0, 4)}
+    assert (tuple(together.sought), together.overall, together.mailboxes_in_all) == ((13, 4, 0), False, 1)
+    assert [(mailbox.user, *mailbox.sought) for mailbox in together.mailboxes] == [(rows[-1][0], 0, 4, 0)]
+    assert {(mailbox.user, *mailbox.sought) for mailbox in alone.mailboxes} == {
+        (rows[3][0], 0, 5, 0),
+        (rows[-1][0], 0, 4, 0),
+    }
     assert status["nothing_found"] == together.as_json()
     assert status["advice"] == []
 

@@ -22,6 +22,8 @@ def findings(**counts: Any) -> dict[str, Any]:
         "complete": not waiting + in_doubt,
         "running": counts.get("running", False),
         "nothing_found": counts.get("nothing_found"),
+        "left_out_rows": counts.get("left_out", 0),
+        "left_out_by": counts.get("left_out_by", []),
         "asked": {"action": counts.get("action", "permanentDelete")},
     }
 
@@ -58,6 +60,22 @@ WRONG_IDS = {"overall": True, "message": "Not one was found."}
             {"purged": 1, "absent": 19, "nothing_found": WRONG_IDS}, Tone.DOUBT,
             "Check this result: 19 of 20 contacts were not found.",
             "1 contact was purged, and 19 were not found.",
+        ),
+        (
+            {"purged": 222, "skipped": 150, "left_out": 150, "left_out_by": ["--exclude-users"]}, Tone.WELL,
+            "222 rows ended well, 150 were left out as asked.",
+            "222 contacts were purged. 150 rows were left out by --exclude-users, as asked.",
+        ),
+        (
+            {"purged": 2, "refused": 1, "skipped": 2, "left_out": 1, "left_out_by": ["--only-users"]}, Tone.BADLY,
+            "2 of 5 rows did not end well.",
+            "2 contacts were purged. 1 row was left out by --only-users, as asked. Below is what happened to the others, and "
+            "what to do about it.",
+        ),
+        (
+            {"skipped": 3, "left_out": 3, "left_out_by": ["--only-users", "--protected-users"]}, Tone.DOUBT,
+            "Nothing was purged: --only-users and --protected-users left out all 3 rows.",
+            "Check that it is the right list of users.",
         ),
         (
             {"purged": 8, "refused": 1}, Tone.BADLY, "1 of 9 rows did not end well.",

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from purgeengine.core.graph.identifiers import mailbox_key
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy import advice
+from purgeengine.core.policy.filters import is_left_out
 from purgeengine.core.policy.outcomes import ORIGIN_COLUMN
 from purgeengine.edges.ledger.outputs.chain import Chain, Final
 from purgeengine.edges.ledger.reader import LedgerReader
@@ -88,6 +89,11 @@ class FailedMailbox:
         """The most frequent reply to the mailbox's failed rows."""
         return self.told.most_common(1)[0][0]
 
+    @property
+    def left_out(self) -> bool:
+        """True if a filter left all of these rows out."""
+        return all(is_left_out(reply.status, reply.code) for reply in self.told)
+
 
 class Failures:
     """The failed rows of a chain, grouped. `failures_of` makes it."""
@@ -120,8 +126,13 @@ class Failures:
         return sum(group.in_doubt for group in self._groups.values())
 
     def worst(self, most: int) -> list[FailedMailbox]:
-        """Return the ``most`` mailboxes with the most failed rows, worst first."""
-        return nlargest(most, self._mailboxes.values(), key=lambda mailbox: mailbox.rows)
+        """Return the ``most`` mailboxes with the most failed rows, worst first, and then those that a filter left out."""
+        return nlargest(most, self._mailboxes.values(), key=lambda mailbox: (not mailbox.left_out, mailbox.rows))
+
+    @property
+    def mailboxes_left_out(self) -> int:
+        """How many of the mailboxes have no row that failed, because a filter left them out."""
+        return sum(mailbox.left_out for mailbox in self._mailboxes.values())
 
     def told_of(self, ledger: int) -> list[advice.FailedRows]:
         """Return the replies to the rows that this ledger of the chain decides, most frequent first, without invalid rows."""

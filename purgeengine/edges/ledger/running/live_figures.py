@@ -30,7 +30,7 @@ class LiveFigures(NamedTuple):
 
     at_ms: int
     items_per_s: float
-    """Rows settled per second, over the last half minute."""
+    """Rows settled per second, over the last ten seconds."""
     time_left: TimeLeft
     """The time that the run will probably still take, or what is waited for."""
     held_until_ms: int | None = None
@@ -43,6 +43,7 @@ class LiveFigures(NamedTuple):
             "items_per_s": round(self.items_per_s, 1),
             "held_until_ms": self.held_until_ms,
             **self.time_left.as_json(),
+            "largest_left": self.time_left.largest_left,
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -53,6 +54,8 @@ class History(NamedTuple):
     first_sent_ms: int | None
     last_settled_ms: int | None
     timeline: Timeline
+    at_work_ms: int
+    """Milliseconds in which runs were at work, see `at_work_ms`."""
 
 
 class ClosedMailbox(NamedTuple):
@@ -68,7 +71,14 @@ class ClosedMailbox(NamedTuple):
 def history_of(connection: sqlite3.Connection, buckets_max: int) -> History:
     """Read everything but the closed mailboxes. ``buckets_max`` limits, roughly, the intervals of the timeline."""
     with snapshot(connection):
-        return History(runs(connection), traffic(connection), *span(connection), timeline(connection, buckets_max))
+        started = runs(connection)
+        return History(
+            started,
+            traffic(connection),
+            *span(connection),
+            timeline(connection, buckets_max),
+            at_work_ms(connection, [run.at_ms for run in started]),
+        )
 
 
 def runs(connection: sqlite3.Connection) -> list[Run]:
@@ -93,6 +103,28 @@ def span(connection: sqlite3.Connection) -> tuple[int | None, int | None]:
     (first,) = connection.execute("SELECT min(sent_ms) FROM batch").fetchone()
     (last,) = connection.execute("SELECT max(settled_ms) FROM outcome").fetchone()
     return first, last
+
+
+def at_work_ms(connection: sqlite3.Connection, started_ms: Sequence[int]) -> int:
+    """Return for how many milliseconds the runs that began at these times were at work.
+
+    Each is counted from its first call to the end of its last, waits between them included. What passed between the end of
+    one run and the start of the next is left out. One pass over the calls, in constant memory.
+    """
+    starts = sorted(started_ms)
+    periods: dict[int, tuple[int, int]] = {}
+    for sent_ms, ended_ms in connection.execute("SELECT sent_ms, coalesce(ended_ms, sent_ms) FROM batch"):
+        run = bisect_right(starts, sent_ms)
+        first, last = periods.get(run, (sent_ms, ended_ms))
+        periods[run] = min(first, sent_ms), max(last, ended_ms)
+    return sum(max(0, last - first) for first, last in periods.values())
+
+
+def average_work(connection: sqlite3.Connection) -> tuple[int, float]:
+    """Return the rows that have an outcome of their own, and the seconds in which runs were at work (see `at_work_ms`)."""
+    with snapshot(connection):
+        (rows,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM outcome WHERE batch > 0").fetchone()
+        return rows, at_work_ms(connection, [run.at_ms for run in runs(connection)]) / 1000
 
 
 def timeline(connection: sqlite3.Connection, buckets_max: int) -> Timeline:

@@ -26,6 +26,9 @@ _ABSENT = OUTCOME_CODES[Outcome.ABSENT]
 _RETRIED = ", ".join(str(OUTCOME_CODES[outcome]) for outcome in Outcome if outcome.worth_retrying)
 _IN_PURGES = "SELECT id FROM detail WHERE status = 403"
 """Details of absent rows whose contacts Graph did find: they were in the Purges folder."""
+_NOT_CONFIRMED = "SELECT id FROM detail WHERE status NOT BETWEEN 200 AND 299"
+_AFTER_LOST = f"SELECT coalesce(sum(rows), 0) FROM outcome WHERE +outcome = 1 AND detail IN ({_NOT_CONFIRMED})"  # noqa: S608
+"""Purged rows that Graph did not confirm: they were not found, after an attempt whose answer was lost."""
 
 
 class Review(NamedTuple):
@@ -58,7 +61,8 @@ def absence_of(connection: sqlite3.Connection, counts: Counts, most: int) -> Abs
     with snapshot(connection):
         known = _known(connection)
         worst, in_all = worst_of(_mailboxes(connection), most)
-    sought = Sought(counts.outcomes[Outcome.PURGED] + known, absent - known)
+        (after_lost,) = connection.execute(_AFTER_LOST).fetchone()
+    sought = Sought(counts.outcomes[Outcome.PURGED] + known, absent - known, after_lost)
     found = Absence(sought, worst, in_all, finished=counts.waiting + counts.in_doubt == 0)
     return found if found.told else None
 
@@ -96,12 +100,13 @@ def _mailboxes(connection: sqlite3.Connection) -> Iterator[SoughtInMailbox]:
     """
     query = (
         f"SELECT user, coalesce(sum(run.rows) FILTER (WHERE run.outcome = 1 OR run.detail IN ({_IN_PURGES})), 0), "  # noqa: S608
-        f"sum(run.rows) FILTER (WHERE run.outcome = ?1 AND run.detail NOT IN ({_IN_PURGES})) AS not_found "
+        f"sum(run.rows) FILTER (WHERE run.outcome = ?1 AND run.detail NOT IN ({_IN_PURGES})) AS not_found, "
+        f"coalesce(sum(run.rows) FILTER (WHERE run.outcome = 1 AND run.detail IN ({_NOT_CONFIRMED})), 0) "
         "FROM mailbox CROSS JOIN outcome AS run ON run.first >= mailbox.first AND run.first < mailbox.first + mailbox.rows "
         "WHERE +run.outcome IN (1, ?1) GROUP BY mailbox.number HAVING not_found >= ?2"
     )
-    for user, found, not_found in connection.execute(query, (_ABSENT, MAILBOX_ROWS_MIN)):
-        yield SoughtInMailbox(user, Sought(found, not_found))
+    for user, *sought in connection.execute(query, (_ABSENT, MAILBOX_ROWS_MIN)):
+        yield SoughtInMailbox(user, Sought(*sought))
 
 
 def told(connection: sqlite3.Connection, counts: Counts) -> list[FailedRows]:

@@ -18,13 +18,13 @@ from purgeengine.edges.ledger.running.live_figures import (
 )
 from purgeengine.edges.ledger.store.storage import LIVE
 
-FIGURES = LiveFigures(1_000_000, 51.5, TimeLeft(80.0))
+FIGURES = LiveFigures(1_000_000, 51.5, TimeLeft(80.0, largest_left=73))
 
 
 def test_what_a_run_writes_another_process_reads_less_its_age(tmp_path: Path) -> None:
     """Four seconds after the writing, four seconds fewer are left. A second writing replaces the first."""
     write_live(tmp_path, FIGURES)
-    assert read_live(tmp_path, 1_004_000) == FIGURES._replace(time_left=TimeLeft(76.0))
+    assert read_live(tmp_path, 1_004_000) == FIGURES._replace(time_left=TimeLeft(76.0, largest_left=73))
     waiting = FIGURES._replace(at_ms=1_005_000, time_left=TimeLeft(None, Awaited.ANSWERS, 3, 6.0))
     write_live(tmp_path, waiting)
     assert read_live(tmp_path, 1_005_000) == waiting

@@ -19,7 +19,7 @@ def test_a_history_tells_runs_calls_waits_and_the_course(tmp_path: Path) -> None
     Later it has all runs, calls and waits, and rows over time in few enough intervals.
     """
     with open_ledger(tmp_path / "L", a_source(6, 4)) as ledger, LedgerReader.open(tmp_path / "L") as reader:
-        assert reader.history(5) == History([], Traffic(0, 0, 0, 0, {}), None, None, Timeline(1_000, []))
+        assert reader.history(5) == History([], Traffic(0, 0, 0, 0, {}), None, None, Timeline(1_000, []), 0)
         ledger.begin(NOW - 7, {"connections": 4})
         ledger.write([sent(1, (0, [0, 1, 2]), (1, [6]))], NOW)
         assert reader.history(5).timeline == Timeline(1_000, [])
@@ -45,7 +45,25 @@ def test_a_history_tells_runs_calls_waits_and_the_course(tmp_path: Path) -> None
                     Bucket(NOW + 3_000, {Outcome.REFUSED: 1, Outcome.ABSENT: 1}),
                 ],
             ),
+            4_001,
         )
+
+
+def test_the_time_between_two_runs_is_no_time_in_work(tmp_path: Path) -> None:
+    """Each run counts from its first call to the end of its last, waits included. A run without a call counts nothing."""
+    with open_ledger(tmp_path / "L", a_source(9)) as ledger, LedgerReader.open(tmp_path / "L") as reader:
+        ledger.begin(NOW, {})
+        ledger.write([sent(1, (0, [0, 1]))], NOW + 1_000)
+        ledger.write([ended(1), settled(0, 1), settled(1, 1)], NOW + 3_000)
+        ledger.write([sent(2, (0, [2]))], NOW + 63_000)  # Graph had asked to wait a minute
+        ledger.begin(NOW + 100_000, {})  # the process was killed with the call in flight
+        ledger.begin(NOW + 200_000, {})
+        ledger.write([sent(3, (0, [3]))], NOW + 200_500)
+        ledger.write([ended(3), settled(3, 3)], NOW + 201_500)
+        history = reader.history(5)
+        assert reader.average_work() == (3, 63.0)
+    assert history.at_work_ms == 62_000 + 1_000
+    assert (history.first_sent_ms, history.last_settled_ms) == (NOW + 1_000, NOW + 201_500)
 
 
 def test_closed_mailboxes_are_told_with_their_reason_and_the_rows_never_sent_for_it(tmp_path: Path) -> None:
