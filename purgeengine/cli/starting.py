@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from purgeengine.cli.confirmation import confirm
 from purgeengine.cli.inputs import STANDARD_INPUT
@@ -18,7 +19,16 @@ from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.progress import Display
 from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.request_input import Opener, paths_of
-from purgeengine.jobs.run_telemetry import Telemetry
+from purgeengine.jobs.run_telemetry import UNWATCHED, Telemetry
+
+if TYPE_CHECKING:
+    from purgeengine.jobs.summary import Summary
+
+
+class CarryOut(Protocol):
+    """Carries out a purge."""
+
+    def __call__(self, request: PurgeRequest, *, callbacks: Callbacks, open_input: Opener) -> Summary: ...  # noqa: D102
 
 
 def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener) -> int:
@@ -32,7 +42,29 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
         return _purge(request, output, open_input, telemetry)
 
 
-def _purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, telemetry: Telemetry) -> int:
+def start_shared_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, workers: int) -> int:
+    """Purge as `start_purge` does, with so many worker processes."""
+    from purgeengine.cli.output.shared_progress import shared_progress
+    from purgeengine.errors import UsageProblem
+    from purgeengine.jobs.sharing.shared_purge import purge_with_workers
+
+    if output.telemetry.metrics_port is not None or output.telemetry.metrics_file is not None:
+        raise UsageProblem("--metrics-port and --metrics-file cannot be used with --workers. Nothing was sent.")
+    set_up_logs(request, output)
+    forbid_core_dumps()
+    show = shared_progress(tell_aside, quiet=output.quiet, log_format=output.log_format)
+    return _purge(
+        request, output, open_input, UNWATCHED, partial(purge_with_workers, workers=workers, on_progress=show)
+    )
+
+
+def _purge(
+    request: PurgeRequest,
+    output: OutputOptions,
+    open_input: Opener,
+    telemetry: Telemetry,
+    carry_out: CarryOut | None = None,
+) -> int:
     from purgeengine import logs
     from purgeengine.cli.next_command import next_step, resuming_command
     from purgeengine.cli.output.summary_text import show_summary
@@ -56,7 +88,8 @@ def _purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, tel
         telemetry=telemetry,
     )
     try:
-        summary = purge(request, callbacks, open_input)
+        carry_out = carry_out or purge
+        summary = carry_out(request, callbacks=callbacks, open_input=open_input)
         if not _is_told_on_screen(output):
             log_doubt(summary)
         logs.tell_counts()

@@ -104,6 +104,17 @@ class RunLease:
             self._holder.asked_to_wait(for_s, self._now(), cut=cut)
             self._changed.notify_all()
 
+    @property
+    def told_to_end(self) -> bool:
+        """True if the coordinator has told the run to stop, or has given the shard to another one."""
+        with self._changed:
+            return self._holder.over is not None or self._holder.stop is not None
+
+    def last_question(self) -> Question:
+        """Return a question with the latest figures, for the end of the run: it tells them, and is not sent."""
+        with self._changed:
+            return self._holder.ask(self._now(), *self._figures)
+
     def take_figures(self, figures: RunFigures, stop: StopFigures) -> None:
         """Send these figures with the next question."""
         with self._changed:

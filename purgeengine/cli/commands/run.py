@@ -15,6 +15,8 @@ from purgeengine.cli.options.purge_options import input_arguments, limit_options
 from purgeengine.cli.options.request_options import OutputOptions, request_from
 from purgeengine.errors import UsageProblem
 
+WORKERS_MAX = 64
+"""Most worker processes. Each takes about 85 MiB, and a share of the connections."""
 EPILOG = """\b
 Examples:
   purgeengine run contacts.csv --ledger ./cleanup
@@ -33,6 +35,13 @@ Or use --auth managed-identity or device-code. HTTPS_PROXY and NO_PROXY apply. S
 @partial(input_arguments, required=False)
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 @partial(purge_options, ledger_required=False)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    metavar="N",
+    help="Send from N worker processes on this machine, which share the limits. Needs the extra dask. It is not faster; see "
+    "docs/several-machines.md.",
+)
 @connection_options
 @limit_options
 def run(**options: Any) -> int:
@@ -52,6 +61,8 @@ def run(**options: Any) -> int:
             from purgeengine.cli.dry_run import show_dry_run
 
             return show_dry_run(request, output, open_input)
-        from purgeengine.cli.starting import start_purge
+        from purgeengine.cli.starting import start_purge, start_shared_purge
 
+        if options["workers"] is not None:
+            return start_shared_purge(request, output, open_input, options["workers"])
         return start_purge(request, output, open_input)

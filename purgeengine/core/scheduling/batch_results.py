@@ -6,7 +6,6 @@ returns commands and keeps none of them for later.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from purgeengine import log_events, logs
-from purgeengine.edges.telemetry.extras import needs_extra
+from purgeengine.edges.extras import needs_extra
 from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.errors import UsageProblem
 from purgeengine.words import Spelling

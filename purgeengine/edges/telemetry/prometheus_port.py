@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from purgeengine import log_events, logs
-from purgeengine.edges.telemetry.extras import needs_extra
+from purgeengine.edges.extras import needs_extra
 from purgeengine.edges.telemetry.measurements import Measurements
 from purgeengine.errors import UsageProblem
 from purgeengine.words import Spelling

@@ -120,6 +120,13 @@ def collected_into(connection: sqlite3.Connection) -> str | None:
     return next((event["head_name"] for _, event in _events(connection) if event[EVENT] == _CLOSED), None)
 
 
+def highest_epoch(folder: Path) -> int:
+    """Return the highest epoch of the runs over this ledger that had a lease; 0 if none had. Raises `LedgerError`."""
+    with reading_records(folder), closing(connect_to_read(folder)) as connection:
+        found = [json.loads(options) for (options,) in connection.execute("SELECT options FROM start")]
+    return max((int(options.get("epoch", 0)) for options in found if EVENT not in options), default=0)
+
+
 class Sharding(NamedTuple):
     """What a ledger has to do with shards: it was cut, it is a shard, or it is a shard that was collected unfinished."""
 

@@ -1,0 +1,43 @@
+"""Tests of the file in which a coordinator records who was given which shard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from purgeengine.core.sharing.shard_record import AppWait, HeadRecord, ShardRecord
+from purgeengine.edges.ledger.running.shard_events import CollectedShard, Cut, PlannedShard
+from purgeengine.edges.ledger.sharding.coordinator_file import FILE, CoordinatorFile
+from purgeengine.errors import LedgerError
+
+CUT = Cut("a" * 32, "/shards", 8, 100, (PlannedShard(5, 0, 2, 1), PlannedShard(4, 0, 1, 2)), made=True)
+
+
+def test_each_coordinator_has_a_higher_term_and_knows_what_the_one_before_has_left(tmp_path: Path) -> None:
+    """Records and waits are kept, and a shard that the head has counts as done."""
+    file = CoordinatorFile(tmp_path, CUT)
+    assert file.read() is None
+    assert file.begin() == HeadRecord(1, {0: ShardRecord(), 1: ShardRecord()})
+    given = ShardRecord(epoch=3, disk="worker-1", run="r", client_id="app", begun=True)
+    waits = {"app": AppWait(1, 100.0, 160.0)}
+    file.write(HeadRecord(1, {0: given, 1: given}, waits))
+    assert CoordinatorFile(tmp_path, CUT).begin() == HeadRecord(2, {0: given, 1: given}, waits)
+    collected = replace(CUT, collected={1: CollectedShard(1, 0, 5)})
+    assert CoordinatorFile(tmp_path, collected).begin().shards == {0: given, 1: replace(given, done=True)}
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_the_record_of_another_cut_is_none(tmp_path: Path) -> None:
+    """A later cut begins anew."""
+    CoordinatorFile(tmp_path, CUT).begin()
+    assert CoordinatorFile(tmp_path, replace(CUT, id="b" * 32)).read() is None
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"cut": "' + "a" * 32 + '", "record": {"term": 1}}'])
+def test_a_record_that_is_not_understood_is_refused_with_a_way_out(tmp_path: Path, text: str) -> None:
+    """Nothing is taken for granted that would allow two runs over one shard."""
+    (tmp_path / FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(LedgerError, match=r"Nothing was sent\. Run each shard"):
+        CoordinatorFile(tmp_path, CUT).begin()
