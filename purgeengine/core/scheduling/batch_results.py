@@ -6,6 +6,7 @@ returns commands and keeps none of them for later.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
 
