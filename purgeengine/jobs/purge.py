@@ -229,6 +229,7 @@ class Purge:
             throttled=scheduler.view.throttled if scheduler else 0,
             app_limit_per_s=scheduler.view.app_limit_per_s if scheduler else None,
             lost_calls=tally.lost_calls,
+            late_answers=tally.late_answers,
             closed_mailboxes=tally.closed_mailboxes,
             settled_now=tally.settled_now.total(),
             duration_s=duration_s,
