@@ -31,7 +31,7 @@ class RunOutput(InputOutput, frozen=True, kw_only=True):
     requests: int
     """Requests for single rows in these calls."""
     throttled: int
-    """Answers of this run that told a mailbox to wait (429, for example). Their rows are sent again."""
+    """Requests for single rows that Graph refused as too fast (429) in this run. Requests that failed otherwise are not counted."""
     app_limit_per_s: float | None
     """Requests per second that Graph takes from the whole app, as found last. Null if no such limit is known."""
     lost_calls: int
