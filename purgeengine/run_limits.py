@@ -20,7 +20,7 @@ QUARANTINE_S_MAX = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Everything that the scheduler must stay within.
+    """The bounds of a run: what Graph allows, and what the run itself never exceeds, such as calls at once, attempts and waits.
 
     Raises `UsageProblem`, which names the field, for a value that is not within its range (see `RANGES`).
     """

@@ -40,9 +40,9 @@ def open_ledger(folder: str | Path) -> OpenedLedger:
 class OpenedLedger:
     """An open ledger, as `open_ledger` returns it: what became of each row.
 
-    ``counts``, ``complete`` and ``failures`` are read from the disk each time, so they follow a run that is going on. From the
-    first batch of `rows` until its last one, they show the moment that `rows` shows. Each may raise `LedgerError`, if the ledger
-    cannot be read, and raises `UsageProblem` once the ledger was closed.
+    ``counts``, ``complete`` and ``failures`` are read from the disk each time, so they follow a run that is going on. While
+    `rows` is read, from its first batch to its last, they stay as they were when that reading began. Each may raise
+    `LedgerError`, if the ledger cannot be read, and raises `UsageProblem` once the ledger was closed.
     """
 
     def __init__(self, reader: LedgerReader) -> None:

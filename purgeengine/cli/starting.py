@@ -90,8 +90,7 @@ def _purge(
     try:
         carry_out = carry_out or purge
         summary = carry_out(request, callbacks=callbacks, open_input=open_input)
-        if not _is_told_on_screen(output):
-            log_doubt(summary)
+        log_doubt(summary, file_only=not _is_for_programs(output))  # a summary that people read tells the doubt
         logs.tell_counts()
         log_end(summary)
     finally:
@@ -155,7 +154,6 @@ def a_display_of_a_run(output: OutputOptions) -> Display:
     return a_display(quiet=output.quiet, log_format=output.log_format)
 
 
-def _is_told_on_screen(output: OutputOptions) -> bool:
-    """Whether the summary and the log are read by one person on one screen: what the summary tells is not logged as well."""
-    is_for_programs = output.as_json or output.log_format == "json"
-    return not is_for_programs and sys.stdout.isatty() and sys.stderr.isatty()
+def _is_for_programs(output: OutputOptions) -> bool:
+    """Whether programs read the summary or the log, so that each must tell everything."""
+    return output.as_json or output.log_format == "json"

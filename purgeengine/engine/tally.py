@@ -32,6 +32,8 @@ class Tally:
         self.calls = 0
         self.requests = 0
         self.lost_calls = 0
+        self.late_answers = 0
+        """Answers that came after their call had been given up. Those calls are not lost any more."""
         self.closed_mailboxes = 0
         self._threshold = threshold
         self._auto_stop = auto_stop
@@ -50,6 +52,7 @@ class Tally:
                 self.requests += sum([len(share.attempts) for share in entry.shares])
             elif type(entry) is BatchEnded:
                 self.lost_calls += (entry.status is None) - entry.late
+                self.late_answers += entry.late
             elif type(entry) is MailboxClosed:
                 self.closed_mailboxes += 1
                 settled[Outcome.SKIPPED] += entry.skipped

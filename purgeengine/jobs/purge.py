@@ -38,6 +38,7 @@ from purgeengine.jobs.resume import take_up
 from purgeengine.jobs.run_telemetry import UNWATCHED, Telemetry
 from purgeengine.jobs.sending_hours import combined
 from purgeengine.jobs.summary import Summary, exit_code_of
+from purgeengine.log_outputs import FILE_ONLY
 from purgeengine.run_limits import Limits
 from purgeengine.version import __version__
 from purgeengine.words import AGAIN, Spelling, as_fields, duration
@@ -228,6 +229,7 @@ class Purge:
             throttled=scheduler.view.throttled if scheduler else 0,
             app_limit_per_s=scheduler.view.app_limit_per_s if scheduler else None,
             lost_calls=tally.lost_calls,
+            late_answers=tally.late_answers,
             closed_mailboxes=tally.closed_mailboxes,
             settled_now=tally.settled_now.total(),
             duration_s=duration_s,
@@ -274,10 +276,11 @@ def halted(halt: Halt, claims: str = "", spelling: Spelling = as_fields) -> Purg
     return HALTS[halt.reason](said, spelling)
 
 
-def log_doubt(summary: Summary) -> None:
-    """Log a warning if hardly any contact was found under its id."""
+def log_doubt(summary: Summary, *, file_only: bool = False) -> None:
+    """Log a warning if hardly any contact was found under its id. With ``file_only``, only the log file gets it."""
     if summary.absence is not None:
-        logs.get_logger().warning(log_events.RUN_DOUBTED, because=summary.absence.sentence)
+        only = {FILE_ONLY: True} if file_only else {}
+        logs.get_logger().warning(log_events.RUN_DOUBTED, because=summary.absence.sentence, **only)
 
 
 def log_end(summary: Summary) -> None:

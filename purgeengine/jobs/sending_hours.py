@@ -23,6 +23,7 @@ SEND_WINDOWS_MAX = 1_000
 class SendingHours:
     """The hours in which a run may send. Outside them it waits.
 
+    A time of the day is the number of minutes since midnight: 1,200 is 20:00, and 360 is 06:00. So
     ``SendingHours(windows=((1_200, 360),), zone=ZoneInfo("Europe/Berlin"))`` allows 20:00 to 06:00 in Berlin.
     """
 

@@ -58,6 +58,8 @@ class Summary:
     """The kind of the error that ended the run early, as ``--json`` names it. None if none did."""
     fanout: int | None = None
     """How many rows of one mailbox share a batch: 4 or 20. None if that was not decided or nothing was sent."""
+    late_answers: int = 0
+    """Answers that came after their call had been given up as lost. These calls are not in ``lost_calls``."""
     action: Action = Action.PERMANENT_DELETE
     """What was done to the contacts."""
     app_limit_per_s: float | None = None
@@ -111,6 +113,7 @@ class Summary:
             "throttled": self.throttled,
             "app_limit_per_s": None if self.app_limit_per_s is None else round(self.app_limit_per_s, 1),
             "lost_calls": self.lost_calls,
+            "late_answers": self.late_answers,
             "closed_mailboxes": self.closed_mailboxes,
             "settled_now": self.settled_now,
             "duration_s": round(self.duration_s, 3),

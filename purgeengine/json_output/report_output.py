@@ -121,7 +121,7 @@ class ShownBucket(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     """Requests for single rows in these calls."""
     put_off: int
-    """Those of these requests whose rows were sent again."""
+    """Those of these requests that were answered and whose rows were sent again: too fast (429), failed for now, or behind one."""
 
 
 class ShownTimeline(msgspec.Struct, frozen=True, kw_only=True):

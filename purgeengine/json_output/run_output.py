@@ -31,11 +31,13 @@ class RunOutput(InputOutput, frozen=True, kw_only=True):
     requests: int
     """Requests for single rows in these calls."""
     throttled: int
-    """Answers of this run that told a mailbox to wait (429, for example). Their rows are sent again."""
+    """Requests for single rows that Graph refused as too fast (429) in this run. Requests that failed otherwise are not counted."""
     app_limit_per_s: float | None
     """Requests per second that Graph takes from the whole app, as found last. Null if no such limit is known."""
     lost_calls: int
     """Calls that got no usable answer."""
+    late_answers: int
+    """Answers that came after their call had been given up as lost. These calls are not in ``lost_calls``."""
     closed_mailboxes: int
     """Mailboxes that were given up, so that their other rows were skipped."""
     settled_now: int

@@ -107,18 +107,20 @@ class Screen(io.StringIO):
         return True
 
 
-def test_nothing_found_is_told_once_on_a_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a screen, a run that found no contact says so in the summary only.
+def test_nothing_found_is_told_once_where_people_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a screen and elsewhere, a run that found no contact says so in the summary only. A log file has the event.
 
     If log or summary is JSON, the log has the event or its sentence too.
     """
     rows = rows_of([2])
     with a_bench(tmp_path, a_tenant(rows, gone=2), rows) as bench:
         told = [word for word in bench.run_arguments() if word != "--json"]
-        assert "run.doubted" in bench.here(*told).err
+        said = bench.here(*told, "--log-file", str(tmp_path / "log"))
+        assert (said.out.count("Not one of the 2 contacts"), "run.doubted" in said.err) == (1, False)
+        assert (tmp_path / "log").read_text("utf-8").count("run.doubted") == 1
         monkeypatch.setattr("tests.support.cli_fixtures.io.StringIO", Screen)
         said = bench.here(*told)
         assert (said.out.count("Not one of the 2 contacts"), "run.doubted" in said.err) == (1, False)
         assert "run.doubted" in bench.here(*told, "--log-format", "json").err
         assert bench.here(*told, "--json").err.count("Not one of the 2 contacts") == 1
-    assert not starting._is_told_on_screen(OutputOptions(as_json=True))
+    assert starting._is_for_programs(OutputOptions(as_json=True))

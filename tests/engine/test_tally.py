@@ -44,6 +44,15 @@ def test_a_tally_adds_up() -> None:
     assert (tally.settled, tally.left) == (6, 4)
 
 
+def test_a_late_answer_makes_its_call_no_lost_one() -> None:
+    """A call that was given up is lost until its answer comes late. It is told as that then."""
+    tally = Tally(1, {})
+    tally.seen([BatchEnded(1, None, "")])
+    assert (tally.lost_calls, tally.late_answers) == (1, 0)
+    tally.seen([BatchEnded(1, 200, "id", late=True)])
+    assert (tally.lost_calls, tally.late_answers) == (0, 1)
+
+
 def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
     """The rate is that of the last ten seconds: 10 a second after 100 rows in 10 s, and 0 later, also if it is asked seldom."""
     tally = Tally(1_000, {})

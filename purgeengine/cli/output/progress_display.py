@@ -218,6 +218,8 @@ def troubles_of(standing: RunProgress) -> list[str]:
         parts.append(f"refused as too fast {number(refused)}")
     if tally.lost_calls:
         parts.append(f"lost calls {number(tally.lost_calls)}")
+    if tally.late_answers:
+        parts.append(f"late answers {number(tally.late_answers)}")
     if tally.closed_mailboxes:
         parts.append(f"closed mailboxes {number(tally.closed_mailboxes)}")
     return parts

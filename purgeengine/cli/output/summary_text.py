@@ -89,9 +89,10 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: Ne
     for line in outcome_lines(summary.outcomes, summary.waiting, summary.in_doubt, summary.action):
         click.echo(line)
     per_s = summary.settled_now / summary.duration_s if summary.duration_s > 0 else 0.0
+    late = f", {counted(summary.late_answers, 'late answer')}" if summary.late_answers else ""
     _say(
         f"{counted(summary.settled_now, 'row')} settled in {duration(summary.duration_s)} ({rate(per_s)}), "
-        f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost"
+        f"{counted(summary.calls, 'call')}, {number(summary.throttled)} throttled, {number(summary.lost_calls)} lost{late}"
     )
     if summary.app_limit_per_s is not None:
         _say(f"{limits_the_app(summary.app_limit_per_s)}. {APP_LIMIT_MEANS}")

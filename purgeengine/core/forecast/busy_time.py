@@ -40,7 +40,11 @@ class BusyTotals:
         self._held_at = -inf
 
     def told_to_wait(self, for_s: float, instead_of_s: float, *, new: bool) -> None:
-        """Record a wait that Graph asked for, or that a wait lasts ``for_s`` seconds from now on and not ``instead_of_s``."""
+        """Record that Graph made a mailbox wait for ``for_s`` seconds from now on.
+
+        A ``new`` wait replaces none, and ``instead_of_s`` is 0. Otherwise it makes the wait of the mailbox longer, of which
+        ``instead_of_s`` seconds were still left: only the difference is added.
+        """
         self.waits += new
         self.asked_s += for_s - instead_of_s
         self.asked_squared += for_s * for_s - instead_of_s * instead_of_s

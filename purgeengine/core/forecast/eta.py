@@ -58,7 +58,10 @@ class Eta:
         return self._held_s + (0.0 if self._held_since is None else now - self._held_since)
 
     def usual_s(self, kinds: CallKinds) -> dict[bool, float]:
-        """Return the usual seconds of a full batch, and of a full lane (True), by the times of recent calls."""
+        """Return how many seconds a full call usually takes, by the times of recent calls.
+
+        The key tells which call: True for a lane, False for a batch that is no lane.
+        """
         items_max = self._limits.batch_items_max
         return {
             False: self._recent.batch_s(items_max, kinds.dispatch),

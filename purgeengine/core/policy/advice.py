@@ -85,7 +85,10 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to do, as a sentence, and the commands for it. Some contain words in capitals to fill in."""
+    """What to do, as a sentence, and the commands for it.
+
+    A word in capitals in a command, such as ``NEW-FOLDER``, stands for a name that whoever gives the command must fill in.
+    """
 
     sentence: str
     commands: Sequence[str] = ()

@@ -112,10 +112,10 @@ class Mailbox(MailboxLimits):
     def lost_while_running(
         self, batch: int, rows: int, sent_at: float, now: float, *, lane: bool, cooldown_s: float, keep_s: float = 0.0
     ) -> None:
-        """Record that no answer came for a batch with ``rows`` of its rows, and that the service may still be running it.
+        """Record at ``now`` that no answer came for a batch, and that the service may still be running it.
 
-        The batch left at ``sent_at``. It holds its slots for ``cooldown_s`` seconds from ``sent_at`` on, and for ``keep_s`` seconds
-        from ``now`` on at least. Later answers may change the cooldown.
+        ``rows`` rows of this mailbox were in it, and it left at ``sent_at``. It holds their slots until ``cooldown_s`` seconds
+        after ``sent_at``, or until ``keep_s`` seconds after ``now`` if that is later. Later answers may change the cooldown.
         """
         self._land(rows, lane=lane)
         self.window.answered(rows, max(now + keep_s, sent_at + cooldown_s))

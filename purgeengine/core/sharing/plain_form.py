@@ -63,7 +63,7 @@ def question_of(plain: Plain) -> Question:
 
 
 def plain_said(said: Said) -> dict[str, Any]:
-    """Return what a coordinator says as a plain value."""
+    """Return a message of the coordinator to a run as a plain value, from which `said_of` makes it again."""
     kind = next(kind for kind, made in KINDS.items() if type(said) is made)
     plain: dict[str, Any] = {"kind": kind, **asdict(said)}
     if isinstance(said, Grant):
@@ -72,7 +72,7 @@ def plain_said(said: Said) -> dict[str, Any]:
 
 
 def said_of(plain: Plain) -> Said:
-    """Return what a coordinator says in a plain value. Raises `ValueError` if it is nothing known."""
+    """Return the message of the coordinator that `plain_said` wrote. Raises `ValueError` if the value is none."""
 
     def read() -> Said:
         told = {name: value for name, value in plain.items() if name != "kind"}

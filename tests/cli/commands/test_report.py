@@ -271,7 +271,7 @@ def test_a_busy_ledger_has_a_light_page_with_its_work_over_time(
     assert len(found["ledgers"][0]["largest_mailboxes"]) == 10
     shown = text_of(tmp_path / "r.html")
     for words in (
-        f"Requests put off by Graph: {told.put_off}", f"Calls without an answer: {told.lost}",
+        f"Requests sent again after an answer: {told.put_off}", f"Calls without an answer: {told.lost}",
         "The work of the largest mailboxes, 10 of 12", "┆ resumed",
     ):  # fmt: skip
         assert words in shown, words

@@ -143,7 +143,7 @@ def test_examples_are_folded_on_a_screen_and_open_on_paper(busy: Path, opened: O
 def test_the_work_over_time_is_drawn(busy: Path, opened: Opened) -> None:
     """Rate, requests put off and lost calls lie on one axis as wide as the page. Each large mailbox has a strip of its work."""
     page = opened(busy, TELEPHONE)
-    course = page.get_by_role("img", name="Rows settled per s over time, requests put off by graph")
+    course = page.get_by_role("img", name="Rows settled per s over time, requests sent again after an answer")
     widths = [curve.bounding_box()["width"] for curve in course.locator("path").all()]
     assert len(widths) == 4
     assert widths[0] > 300
