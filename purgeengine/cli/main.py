@@ -37,6 +37,7 @@ COMMANDS = {
     "export": "Write a ledger as CSV or Parquet, in input order. The file can be used as an input.",
     "retry": "Run the rows of a ledger that did not end well again, in a new ledger.",
     "shard": "Cut a purge into ledgers for several machines, and collect them.",
+    "restore": "Write the PowerShell script that brings back what a ledger deleted. Sends nothing.",
     "report": "Write a page about a ledger: what was asked, what became of it, and what to do next.",
     "simulate": "Serve a simulated tenant (login and Graph) on this machine.",
     "config": "Show every setting in effect, and where it comes from.",

@@ -10,6 +10,7 @@ from purgeengine.json_output.export_output import ExportOutput
 from purgeengine.json_output.log_line import LogLine
 from purgeengine.json_output.plan_output import PlanOutput
 from purgeengine.json_output.report_output import ReportOutput
+from purgeengine.json_output.restore_output import RestoreOutput
 from purgeengine.json_output.run_output import DemoOutput, RunOutput
 from purgeengine.json_output.settings_output import SettingsOutput
 from purgeengine.json_output.shard_output import ShardCollectOutput, ShardCutOutput
@@ -24,6 +25,7 @@ OUTPUTS: dict[str, tuple[type[Struct], ...]] = {
     "status": (StatusOutput, Failed),
     "export": (ExportOutput, Failed),
     "retry": (RunOutput, PlanOutput, Failed),
+    "restore": (RestoreOutput, Failed),
     "report": (ReportOutput, Failed),
     "shard cut": (ShardCutOutput, PlanOutput, Failed),
     "shard collect": (ShardCollectOutput, Failed),

@@ -17,7 +17,7 @@ def filter_options(command: Decorated) -> Decorated:
     for name, text in (
         ("--protected-users", "Never touch the users listed in FILE. They are added to those of the configuration."),
         ("--exclude-users", "Leave out the users listed in FILE."),
-        ("--only-users", "Purge only from the users listed in FILE."),
+        ("--only-users", "Only the users listed in FILE."),
     ):
         command = click.option(name, type=click.Path(), metavar="FILE", multiple=True, help=text)(command)
     return command

@@ -43,7 +43,7 @@ def powershell_values(words: str, number: int) -> list[str]:
 def test_powershell_completes_commands_options_and_values() -> None:
     """PowerShell is offered commands, the options of a command that begin so, and the values of an option."""
     assert powershell_values("purgeengine ", 1) == list(COMMANDS)
-    assert powershell_values("purgeengine re", 1) == ["retry", "report"]
+    assert powershell_values("purgeengine re", 1) == ["retry", "restore", "report"]
     assert "--connections" in powershell_values("purgeengine run --con", 2)
     assert powershell_values("purgeengine run --log-format ", 3) == ["console", "json"]
 
@@ -81,7 +81,7 @@ def test_powershell_itself_completes(tmp_path: Path, capsys: pytest.CaptureFixtu
     done = subprocess.run(
         ["pwsh", "-NoProfile", "-Command", asking], capture_output=True, text=True, env=here, cwd=tmp_path, check=True
     )
-    assert done.stdout.split() == ["retry", "report"]
+    assert done.stdout.split() == ["retry", "restore", "report"]
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
@@ -98,7 +98,7 @@ def test_bash_itself_completes(tmp_path: Path, capsys: pytest.CaptureFixture[str
     )
     here = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(["bash", "-c", asking], capture_output=True, text=True, env=here, cwd=tmp_path, check=True)
-    assert done.stdout.split() == ["retry", "report"]
+    assert done.stdout.split() == ["retry", "restore", "report"]
 
 
 def test_an_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
