@@ -11,7 +11,9 @@ from purgeengine.cli.setting_names import key_of
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "What": (
+        "from",
         "columns",
+        "name_column",
         "user",
         "clean",
         "ledger",
