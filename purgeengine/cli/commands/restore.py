@@ -74,6 +74,7 @@ def restore(
             f"{output} exists already, and nothing was written. Name another file, or add --force to replace it."
         )
 
+    from purgeengine.core.graph.operations import Action
     from purgeengine.core.policy.filters import UserFilter, UserList
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.restore_script import purged_rows, script_of, write_script
@@ -86,6 +87,12 @@ def restore(
     )
     with ExitStack() as stack:
         readers = [stack.enter_context(LedgerReader.open(Path(folder))) for folder in folders]
+        moved = [str(reader.folder) for reader in readers if reader.about["action"] != Action.PERMANENT_DELETE]
+        if moved:
+            raise UsageProblem(
+                f"The contacts of {moved[0]} are not in Purges: they were deleted with --action delete, and are in Deleted Items, "
+                "from where their users can put them back. Nothing was written."
+            )
         going_on = [str(reader.folder) for reader in readers if reader.running]
         if going_on:
             raise UsageProblem(

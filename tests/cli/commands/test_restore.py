@@ -122,6 +122,16 @@ def test_only_the_users_asked_for(tmp_path: Path) -> None:
         assert (ending.code, "must end in .ps1" in ending.err) == (2, True)
 
 
+def test_contacts_in_deleted_items_are_not_looked_for_in_purges(tmp_path: Path) -> None:
+    """A ledger of plain deletes is refused, with where its contacts are."""
+    rows = rows_of([1])
+    with a_bench(tmp_path, Tenant(TenantSettings(), contacts=rows, seed=1), rows) as bench:
+        assert bench.run_here("--action", "delete").code == 0
+        ended = bench.here("restore", str(bench.ledger), "--from", "purges", "-o", str(tmp_path / "restore.ps1"))
+    assert (ended.code, "Deleted Items" in ended.err) == (2, True)
+    assert not (tmp_path / "restore.ps1").exists()
+
+
 def hostile_script() -> str:
     found = PurgedRows()
     for number, name in enumerate(HOSTILE):
