@@ -107,6 +107,23 @@ def refuse_shards_out(folder: Path, spelling: Spelling) -> None:
         raise UsageProblem(out_sentence(folder, found.cut))
 
 
+def refuse_never_begun(folder: Path, spelling: Spelling) -> None:
+    """Raise `UsageProblem` if this ledger is to be run without its list, and the command that made it never began to send.
+
+    That command was killed while it asked, say. Its filters, its limits and its confirmation are recorded when a run begins, so
+    nobody knows them now.
+    """
+    from purgeengine.edges.ledger import LedgerReader
+
+    with LedgerReader.open(folder) as reader:
+        if reader.complete or reader.begun or reader.mark is not None or reader.cut() is not None:
+            return
+    raise UsageProblem(
+        f"The command that made the ledger in {folder} ended before it was confirmed, and its limits and filters are not known. "
+        f"Nothing was sent. Give that whole command again, with its list. {spelling('ledger')} alone resumes only what has begun."
+    )
+
+
 def out_sentence(folder: Path, cut: Cut) -> str:
     """Return why a run over a ledger whose shards are out is refused, and what to do."""
     if not cut.made:

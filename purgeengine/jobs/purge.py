@@ -18,6 +18,7 @@ from purgeengine.core.graph.verdicts import Verdict, judge, unwrapped
 from purgeengine.core.messages import Halt, HaltReason
 from purgeengine.core.policy.advice import advice_for
 from purgeengine.core.policy.auto_stop import AutoStop, FailureThreshold
+from purgeengine.core.policy.filters import is_left_out
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.http.transport import HttpTransport
@@ -230,6 +231,7 @@ class Purge:
             app_limit_per_s=scheduler.view.app_limit_per_s if scheduler else None,
             lost_calls=tally.lost_calls,
             late_answers=tally.late_answers,
+            left_out_rows=sum(told.rows for told in review.told if is_left_out(told.status, told.code)),
             closed_mailboxes=tally.closed_mailboxes,
             settled_now=tally.settled_now.total(),
             duration_s=duration_s,

@@ -20,7 +20,14 @@ from purgeengine.edges.source import Source
 from purgeengine.errors import PurgeEngineError, RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.graph_endpoint import refuse_missing_action
-from purgeengine.jobs.guard_rails import has_shards_out, left_out_lines, refusal, refuse_shards_out, within_shares
+from purgeengine.jobs.guard_rails import (
+    has_shards_out,
+    left_out_lines,
+    refusal,
+    refuse_never_begun,
+    refuse_shards_out,
+    within_shares,
+)
 from purgeengine.jobs.opened_retry import opened_retry
 from purgeengine.jobs.progress import Silence
 from purgeengine.jobs.purge import Purge
@@ -160,8 +167,11 @@ class _Steps:
         assert request.folder is not None, "purge has checked it"
         if state_of(request.folder) is not FolderState.STAGED:  # the input of an existing ledger was accepted before
             refuse_reading_in_part(source if isinstance(source, Source) else None, request)
-        elif not self.shards_may_be_out:
-            refuse_shards_out(request.folder, request.spelling)
+        else:
+            if not self.shards_may_be_out:
+                refuse_shards_out(request.folder, request.spelling)
+            if source is None:
+                refuse_never_begun(request.folder, request.spelling)
         refuse_in_use(request.folder)  # before a person signs in
         callbacks.check_stop()
         tokens = tokens_of(request, endpoint, callbacks.tell_sign_in, environment)

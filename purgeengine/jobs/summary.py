@@ -60,6 +60,8 @@ class Summary:
     """How many rows of one mailbox share a batch: 4 or 20. None if that was not decided or nothing was sent."""
     late_answers: int = 0
     """Answers that came after their call had been given up as lost. These calls are not in ``lost_calls``."""
+    left_out_rows: int = 0
+    """Rows that a filter left out, as asked. They are among the skipped rows."""
     action: Action = Action.PERMANENT_DELETE
     """What was done to the contacts."""
     app_limit_per_s: float | None = None
@@ -114,6 +116,7 @@ class Summary:
             "app_limit_per_s": None if self.app_limit_per_s is None else round(self.app_limit_per_s, 1),
             "lost_calls": self.lost_calls,
             "late_answers": self.late_answers,
+            "left_out_rows": self.left_out_rows,
             "closed_mailboxes": self.closed_mailboxes,
             "settled_now": self.settled_now,
             "duration_s": round(self.duration_s, 3),

@@ -36,6 +36,8 @@ class RunOutput(InputOutput, frozen=True, kw_only=True):
     """Requests per second that Graph takes from the whole app, as found last. Null if no such limit is known."""
     lost_calls: int
     """Calls that got no usable answer."""
+    left_out_rows: int
+    """Rows that a filter left out, as asked. They are among the skipped rows."""
     late_answers: int
     """Answers that came after their call had been given up as lost. These calls are not in ``lost_calls``."""
     closed_mailboxes: int

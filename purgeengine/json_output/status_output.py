@@ -92,7 +92,10 @@ class StatusOutput(Output, frozen=True, kw_only=True):
     left_s: float | None
     """The time that is probably left, in seconds. Null if it is not known."""
     waiting_for: (
-        Literal["first_answers", "answers", "graph", "token", "mailboxes", "retry_after", "lost_calls", "until"] | None
+        Literal[
+            "first_answers", "hours", "answers", "graph", "token", "mailboxes", "retry_after", "lost_calls", "until"
+        ]
+        | None
     )
     """What the run waits for, if the time left cannot be told or if nothing is in flight. Null otherwise, or if no run goes on."""
     waiting_count: int | None

@@ -320,3 +320,11 @@ def test_no_password_of_an_address_is_shown(file: Path, show: Show) -> None:
     """A password in an address is not shown by ``config show``."""
     file.write_text('graph_url = "https://ann:hunter2@graph.example"\n')
     assert "hunter2" not in str(show())
+
+
+def test_showing_settings_changes_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a command requires is shown as not set, and is required as before when the command itself is called."""
+    assert run(["config", "show", "shard", "cut"]) == 0
+    capsys.readouterr()
+    assert run(["shard", "cut", "x.csv", "--ledger", "L", "-o", "S", "--yes"]) == 2
+    assert "Missing option '--shards'" in capsys.readouterr().err

@@ -212,3 +212,20 @@ def test_keys_typed_ahead_do_not_confirm_a_purge(bench: Bench) -> None:
         assert terminal.ended() == 4, terminal.lines
         assert "nothing was sent" in terminal.text
     assert bench.server.tenant.counters.purged == 0
+
+
+def test_a_run_killed_at_its_question_is_resumed_only_with_its_list(bench: Bench, tmp_path: Path) -> None:
+    """Its filters are recorded nowhere. So the ledger alone is refused, and the whole command with its list goes on."""
+    keep = tmp_path / "keep.txt"
+    keep.write_text("user0000@contoso.example", encoding="utf-8")
+    with at_a_terminal(bench, "--exclude-users", str(keep), without=("--yes",)) as terminal:
+        terminal.until(lambda: "nothing to stop:" in terminal.text)
+        terminal.process.kill()
+    whole = bench.run_arguments("--exclude-users", str(keep))
+    alone = [argument for argument in bench.run_arguments() if argument != str(bench.input)]
+    refused = bench.here(*alone)
+    assert (refused.code, "ended before it was confirmed" in refused.err) == (2, True), refused.err
+    assert bench.server.tenant.counters.purged == 0
+    assert bench.here(*whole).code == 1
+    assert bench.server.tenant.counters.purged == 192
+    assert bench.here(*alone).code == 1

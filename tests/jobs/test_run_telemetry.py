@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,11 +161,19 @@ def test_prometheus_reads_a_run_that_goes_on(tmp_path: Path) -> None:
             try:
                 url = next(found[1] for line in process.stderr if (found := re.search(r'"url": "(http[^"]+)"', line)))
                 script = f"import urllib.request as u; print(u.build_opener(u.ProxyHandler({{}})).open({url!r}).read().decode())"
-                text = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+                deadline = time.monotonic() + 60.0
+                while not active(script) and time.monotonic() < deadline:  # the port is told before the run may send
+                    time.sleep(0.1)
+                assert active(script)
             finally:
                 process.kill()
-    active = [family for family in parse(text) if family.name == "purgeengine_run_active"]
-    assert active[0].samples[0].value == 1
+
+
+def active(script: str) -> bool:
+    """Return whether the page that a script fetches says that the run is active."""
+    text = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    (family,) = [family for family in parse(text) if family.name == "purgeengine_run_active"]
+    return family.samples[0].value == 1
 
 
 def test_a_run_that_cannot_begin_leaves_its_exit_code_in_the_file(bench: Bench, tmp_path: Path) -> None:

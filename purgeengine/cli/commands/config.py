@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import click
@@ -49,8 +50,7 @@ def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[st
         raise UsageProblem(
             f"There is no command {printable(command_name, 100)!r} with settings. purgeengine --help lists the commands."
         )
-    for parameter in command.params:
-        parameter.required = False
+    command = _lenient(command)
     named = ["--config", file] if file is not None else []
     with command.make_context(command_name, [*named, *arguments], parent=root) as ctx:
         settings = [*_settings(ctx), *_protected(ctx)]
@@ -72,6 +72,15 @@ def show(file: str | None, as_json: bool, command_name: str, arguments: tuple[st
         value = "not set" if setting["value"] is None else msgspec.json.encode(setting["value"]).decode()
         click.echo(printable(f"{setting['key']:<{width}}  {value:<24}  {setting['source']}", 1_000))
     return 0
+
+
+def _lenient(command: click.Command) -> click.Command:
+    """Return a copy of the command that requires nothing."""
+    lenient = copy(command)
+    lenient.params = [copy(parameter) for parameter in command.params]
+    for parameter in lenient.params:
+        parameter.required = False
+    return lenient
 
 
 def _settings(ctx: click.Context) -> Iterator[dict[str, Any]]:

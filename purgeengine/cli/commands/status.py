@@ -102,9 +102,10 @@ def _pace_line(live: LiveFigures | None, per_s: float) -> str:
     """Return the pace and the time left of the run that is going on. ``per_s`` is the ledger's own pace, over the last minute."""
     if live is None:
         return f"{rate(per_s)} over the last minute, time left not known: the run has not told it in the last seconds"
-    from purgeengine.cli.output.progress_display import held_words, time_left_words
+    from purgeengine.cli.output.progress_display import held_words
+    from purgeengine.core.forecast.time_left import in_words
 
     if live.held_until_ms is None:
-        return f"now {rate(live.items_per_s)}, {time_left_words(live.time_left)}"
+        return f"now {rate(live.items_per_s)}, {in_words(live.time_left)}"
     held_until_s = live.held_until_ms / 1000
-    return f"{held_words(held_until_s, held_until_s - time.time())}; {time_left_words(live.time_left)}"
+    return f"{held_words(held_until_s, held_until_s - time.time())}; {in_words(live.time_left)}"

@@ -18,7 +18,7 @@ from purgeengine.cli.output.run_block import (
     stopping_words,
 )
 from purgeengine.cli.output.transient_line import clear_transient
-from purgeengine.core.forecast.time_left import Awaited, TimeLeft, in_words
+from purgeengine.core.forecast.time_left import Awaited, in_words
 from purgeengine.core.graph.text import printable
 from purgeengine.core.graph.verdicts import one_line
 from purgeengine.core.model import Outcome
@@ -261,15 +261,7 @@ def left_words(standing: RunProgress) -> str:
     A wait that Graph asked for stands in the line already, see `waits_of`.
     """
     left = standing.time_left
-    return time_left_words(replace(left, awaited=None) if left.awaited is Awaited.RETRY_AFTER else left)
-
-
-def time_left_words(left: TimeLeft) -> str:
-    """Return the same as `in_words`, for people who see earlier runs' rows as well: the first answers are those of this run."""
-    if left.awaited is not Awaited.FIRST_ANSWERS:
-        return in_words(left)
-    at_most = "" if left.for_s is None else f", {duration(max(1.0, left.for_s))} at most"
-    return f"waiting for the first answers of this run{at_most}"
+    return in_words(replace(left, awaited=None) if left.awaited is Awaited.RETRY_AFTER else left)
 
 
 def stopping_of(standing: RunProgress) -> str | None:

@@ -106,7 +106,7 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: Ne
         return
     click.echo(f"Ledger: {summary.ledger}")
     if summary.exit_code == 1 and (step is None or step.command != step.report):
-        _say("Some rows did not end well. All about them, row by row:")
+        _say(_not_well(summary))
         click.echo(f"  {_report(summary) if step is None else step.report}")
     for one in summary.advice if step is None else _without_repeats(summary.advice):
         _say(one.sentence)
@@ -120,6 +120,15 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: Ne
 
 def _say(sentence: str, *, err: bool = False) -> None:
     click.echo(fitted(sentence, sys.stderr if err else sys.stdout), err=err)
+
+
+def _not_well(summary: Summary) -> str:
+    """Return why the exit code is 1. A filter that leaves rows out does what was asked, which is no failure."""
+    badly = sum(rows for outcome, rows in summary.outcomes.items() if outcome.ended_badly) - summary.left_out_rows
+    if badly > 0:
+        return "Some rows did not end well. All about them, row by row:"
+    left_out = summary.left_out_rows
+    return f"{counted(left_out, 'row')} of the list {'was' if left_out == 1 else 'were'} left out, as asked. All about the purge:"
 
 
 def _report(summary: Summary) -> str:

@@ -112,7 +112,7 @@ def _unknown(situation: RunSituation, now: float) -> TimeLeft | None:
     if situation.stopping:
         return TimeLeft(None, Awaited.ANSWERS, in_flight.calls, overdue_s)
     if situation.held:
-        return None
+        return None if situation.calls.answered else TimeLeft(None, Awaited.HOURS)
     if situation.token_awaited:
         return TimeLeft(None, Awaited.TOKEN)
     if situation.failing:

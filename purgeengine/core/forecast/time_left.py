@@ -16,6 +16,8 @@ class Awaited(StrEnum):
 
     FIRST_ANSWERS = "first_answers"
     """The run has no answer yet, so that nobody knows how long calls take."""
+    HOURS = "hours"
+    """The hours of the run have not come yet, and it has no answer. The wait itself is told beside it."""
     ANSWERS = "answers"
     """Every row that is left is in flight, and an answer is later than usual. It may be lost."""
     GRAPH = "graph"
@@ -98,7 +100,9 @@ def awaited_words(left: TimeLeft) -> str:
         case Awaited.UNTIL:
             return f"{UNTIL} comes before the end"
         case Awaited.FIRST_ANSWERS:
-            return "waiting for the first answers" + _at_most(left.for_s)
+            return "waiting for the first answers of this run" + _at_most(left.for_s)
+        case Awaited.HOURS:
+            return "time left known once it sends"
         case Awaited.ANSWERS:
             return f"waiting for {counted(left.count, 'answer')}" + _at_most(left.for_s)
         case Awaited.GRAPH:

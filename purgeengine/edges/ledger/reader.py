@@ -150,6 +150,12 @@ class LedgerReader:
         with self._readable():
             return mark_of(self.about)
 
+    @property
+    def begun(self) -> bool:
+        """True if a run over this ledger has begun, so that what it was asked for is recorded."""
+        with self._readable():
+            return bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM start)").fetchone()[0])
+
     def cut(self) -> Cut | None:
         """Return the latest cut of this ledger into shards, or None."""
         with self._readable():

@@ -34,7 +34,12 @@ def error_of(outer: Reply) -> str | None:
     """Return what went wrong with a call that was answered so as a whole; None if nothing did."""
     if not outer.from_graph:
         return "intercepted"
-    return None if outer.status < 400 else str(outer.status)
+    return error_of_status(outer.status)
+
+
+def error_of_status(status: int) -> str | None:
+    """Return the error type of an answer with this status, as the semantic conventions for HTTP have it; None if it is no error."""
+    return None if status < 400 else str(status)
 
 
 def why_lost(end: BatchLost | None) -> str:

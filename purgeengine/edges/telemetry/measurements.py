@@ -26,7 +26,7 @@ from purgeengine.core.messages import (
 )
 from purgeengine.core.model import PURGED_REPLY, Batch, Outcome, Reply
 from purgeengine.edges.telemetry import metric_table as table
-from purgeengine.edges.telemetry.ended_call import OTHER, CallEnd, EndedCall, error_of, why_lost
+from purgeengine.edges.telemetry.ended_call import OTHER, CallEnd, EndedCall, error_of, error_of_status, why_lost
 from purgeengine.edges.telemetry.histogram import Histogram
 from purgeengine.edges.telemetry.metric_table import Metric
 from purgeengine.edges.telemetry.run_gauges import RunGauges
@@ -180,7 +180,7 @@ class Measurements:
         """Count the sub-requests of an answered call that were not purged. A missing reply is None or left out."""
         came = [reply for reply in replies.values() if reply is not None]
         for status, count in Counter([reply.status for reply in came if reply != PURGED_REPLY]).items():
-            self._count_subrequests((status, None), count)
+            self._count_subrequests((status, error_of_status(status)), count)
         if silent := size - len(came):
             self._count_subrequests((None, "no_answer"), silent)
 
@@ -280,7 +280,7 @@ _READERS: Mapping[Metric, Callable[[Measurements], Mapping[Labels, Value]]] = {
     table.TIME_LEFT: lambda its: its._of_gauges(lambda now: now.left_s),
     table.TOKEN_AGE: lambda its: its._of_gauges(lambda now: its._since(now.token_issued_utc)),
     table.TOKEN_TIME_LEFT: lambda its: its._of_gauges(lambda now: its._until(now.token_expires_utc)),
-    table.RUN_ACTIVE: lambda its: _one(its._exit_code is None),
+    table.RUN_ACTIVE: lambda its: _one(its._url is not None and its._exit_code is None),
     table.RUN_HELD: lambda its: its._of_gauges(lambda now: now.is_held),
     table.RUN_SEEN_TIME: lambda its: _one(its._utc()),
     table.RUN_START_TIME: lambda its: _one(its._started_utc),

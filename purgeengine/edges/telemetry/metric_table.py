@@ -91,7 +91,7 @@ ROWS_SETTLED = _counter("purgeengine.rows.settled", "{row}", "Rows that got thei
 SUBREQUESTS = _counter(
     "purgeengine.subrequests",
     "{request}",
-    "Sub-requests whose call has ended, by the status of their answer. One without an answer has an error type instead.",
+    "Sub-requests whose call has ended, by the status of their answer. One that failed or got no answer has an error type.",
     STATUS,
     ERROR,
 )
@@ -144,7 +144,7 @@ TIME_LEFT = _gauge(
 )
 TOKEN_AGE = _gauge("purgeengine.token.age", "s", "Age of the access token in use.")
 TOKEN_TIME_LEFT = _gauge("purgeengine.token.time_left", "s", "Time until the access token in use expires.")
-RUN_ACTIVE = _gauge("purgeengine.run.active", "{run}", "1 while the run goes on, and 0 once it has ended.")
+RUN_ACTIVE = _gauge("purgeengine.run.active", "{run}", "1 from when the run may send until it has ended, otherwise 0.")
 RUN_HELD = _gauge(
     "purgeengine.run.held", "{run}", "1 while the hours of sending (`--window`) hold the run back, and 0 otherwise."
 )

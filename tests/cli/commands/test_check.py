@@ -17,7 +17,7 @@ from purgeengine.cli.options.request_options import request_from
 from purgeengine.core.graph.operations import Action, Operation, deletion_by
 from purgeengine.core.model import Reply
 from purgeengine.core.policy.probing import Standing, probed, spread
-from purgeengine.edges.login import Identity, renewing
+from purgeengine.edges.login import Identity, environment
 from purgeengine.errors import UsageProblem
 from purgeengine.jobs.graph_endpoint import GraphEndpoint, refuse_missing_action
 from purgeengine.jobs.reads.preflight import Level, about_clock, about_cloud, about_token
@@ -110,7 +110,7 @@ def test_a_login_that_nobody_answers_fails_at_once_with_the_cause(
     """A login at a closed port is asked once. The lines before stand, and the last one says what is wrong."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    monkeypatch.setattr(renewing, "START_PATIENCE_S", 1e9)  # so that it would never end if it tried again
+    monkeypatch.setattr(environment, "START_PATIENCE_S", 1e9)  # so that it would never end if it tried again
     said = bench.here("check", *way_of(bench), "--authority", f"https://127.0.0.1:{port}")
     assert said.code == 3, said.out
     first, last = said.out.splitlines()
@@ -129,8 +129,7 @@ def closed_port() -> int:
 @pytest.fixture
 def hardly_patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the sign-in give up after one try, instead of after half a minute."""
-    made: Any = renewing.RenewingTokens.__init__
-    monkeypatch.setattr(made, "__kwdefaults__", {**made.__kwdefaults__, "start_patience_s": 0.01})
+    monkeypatch.setattr(environment, "START_PATIENCE_S", 0.01)
 
 
 @pytest.mark.parametrize("cause", ["refused", "name", "certificate", "proxy"])
@@ -142,7 +141,7 @@ def test_a_login_out_of_reach_is_not_blamed_on_the_credential(bench: Bench, comm
     way = ["--graph-url", server.graph_url]
     if cause != "certificate":
         way += ["--ca-file", str(server.ca_file)]
-    environment = {"HTTPS_PROXY": f"http://127.0.0.1:{port}", "NO_PROXY": ""} if cause == "proxy" else {}
+    variables = {"HTTPS_PROXY": f"http://127.0.0.1:{port}", "NO_PROXY": ""} if cause == "proxy" else {}
     authority, said = {
         "refused": (f"https://127.0.0.1:{port}", "the connection was refused"),
         "name": ("https://login.invalid", "its name could not be resolved"),
@@ -151,10 +150,10 @@ def test_a_login_out_of_reach_is_not_blamed_on_the_credential(bench: Bench, comm
     }[cause]
     way += ["--authority", authority]
     if command == "check":
-        result = bench.here("check", *way, "--json", **environment)
+        result = bench.here("check", *way, "--json", **variables)
     else:
         result = bench.here(
-            "run", str(bench.input), "--ledger", str(bench.folder / "new"), "--yes", *way, "--json", **environment
+            "run", str(bench.input), "--ledger", str(bench.folder / "new"), "--yes", *way, "--json", **variables
         )
     error = result.json["error"]
     assert (result.code, result.json["exit_code"], error["kind"]) == (3, 3, "unreachable"), result.err

@@ -420,7 +420,7 @@ def test_the_line_says_what_is_waited_for() -> None:
     standing = RunProgress(Tally(60, {}), scheduler, clock=clock)
     assert figures(standing) == "0 of 60 · now 0/s · waiting for the first answers of this run, 30 s at most"
     told = Progress.of(standing)
-    assert (told.left_s, told.waiting_for) == (None, "waiting for the first answers, 30 s at most")
+    assert (told.left_s, told.waiting_for) == (None, "waiting for the first answers of this run, 30 s at most")
 
 
 def test_the_line_says_when_the_run_will_be_ended_before() -> None:

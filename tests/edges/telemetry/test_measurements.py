@@ -104,7 +104,7 @@ def test_sub_requests_are_counted_by_the_status_of_their_reply(counts: Measureme
     """Each sub-request of a call that ended is counted once: by its own status, or as one that got no reply."""
     batch = a_batch(rows=5)
     call(counts, batch, answered(batch, GONE, GONE, Reply(429), None))
-    assert subrequests(counts) == {(204, None): 2, (429, None): 1, (None, "no_answer"): 2}
+    assert subrequests(counts) == {(204, None): 2, (429, "429"): 1, (None, "no_answer"): 2}
 
 
 def test_a_call_that_was_refused_as_a_whole_counts_for_all_its_sub_requests(counts: Measurements) -> None:
@@ -204,7 +204,8 @@ def test_gauges_are_missing_until_they_are_known(counts: Measurements) -> None:
 
 
 def test_the_end_is_told_once(counts: Measurements) -> None:
-    """A run is active until its first exit code; a second one changes nothing."""
+    """A run is active from its first call on until its first exit code; a second one changes nothing."""
+    assert Measurements().read(table.RUN_ACTIVE) == {(): False}
     assert counts.read(table.RUN_ACTIVE) == {(): True}
     assert counts.read(table.RUN_EXIT_CODE) == counts.read(table.RUN_END_TIME) == {}
     counts.ended(3)
@@ -300,7 +301,7 @@ def test_threads_that_read_lose_no_call_and_count_none_twice(counts: Measurement
     done.set()
     for thread in threads:
         thread.join()
-    assert subrequests(counts) == {(204, None): calls, (404, None): calls}
+    assert subrequests(counts) == {(204, None): calls, (404, "404"): calls}
     assert counts.read(table.CALLS_LOST) == {(): calls}
     assert [ended.client_request_id for ended in listening.calls] == [f"client-{n}" for n in range(calls)]
 

@@ -87,7 +87,7 @@ def test_a_collector_gets_the_figures_and_the_calls(
     assert collected.points("purgeengine.rows.settled")[(("purgeengine.outcome", "purged"),)] == 1
     assert collected.points("purgeengine.subrequests") == {
         (("http.response.status_code", 204),): 1,
-        (("http.response.status_code", 429),): 1,
+        (("error.type", "429"), ("http.response.status_code", 429)): 1,
         (("error.type", "no_answer"),): 2,
     }
     assert collected.points("purgeengine.wait.duration")[(("purgeengine.wait.scope", "mailbox"),)] == (1, 7.0)

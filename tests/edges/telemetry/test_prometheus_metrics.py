@@ -42,7 +42,9 @@ def test_the_text_is_what_was_counted(counts: Measurements) -> None:
         (s.name, tuple(sorted((k, v) for k, v in s.labels.items() if v))): s.value for f in families for s in f.samples
     }
     assert samples[("purgeengine_rows_settled_total", (("purgeengine_outcome", "purged"),))] == 2
-    assert samples[("purgeengine_subrequests_total", (("http_response_status_code", "429"),))] == 1
+    assert (
+        samples[("purgeengine_subrequests_total", (("error_type", "429"), ("http_response_status_code", "429")))] == 1
+    )
     assert samples[("purgeengine_subrequests_total", (("error_type", "no_answer"),))] == 1
     assert samples[("purgeengine_wait_duration_seconds_sum", (("purgeengine_wait_scope", "mailbox"),))] == 7.0
     assert samples[("purgeengine_token_age_seconds", ())] == 100.0
