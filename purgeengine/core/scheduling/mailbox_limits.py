@@ -4,6 +4,10 @@ Graph runs at most four requests at once for an app and a mailbox (throttling-li
 unordered batch takes one slot. A lane takes one slot as well, because Graph forwards its rows one at a time. A batch with more
 rows of the mailbox than slots takes all four, because Graph forwards four of its rows at a time. The slots of a batch in flight
 are *taken*. If its answer is lost, they are *held* until its cooldown is over, because the service may still be running it.
+
+Taken and held slots together are never more than four. Where other software uses the mailbox too, fewer may be taken: its *limit*
+is lowered. Held slots do not count in the limit. Most of them run nothing any more, and a mailbox with a limit of one would stand
+still for a whole cooldown after each lost call.
 """
 
 from __future__ import annotations
@@ -147,8 +151,8 @@ class MailboxLimits(MailboxRows):
         if self.slots_taken >= self.limit or self.closing is not None or self.parked:
             return inf
         slot_at = -inf
-        if self.lost_slots and self.limit - self.slots_taken - self.lost_slots.held(now, forget=forget) <= 0:
-            slot_at = self.lost_slots.frees_at(self.limit - self.slots_taken - 1)
+        if self.lost_slots and self.limit_max - self.slots_taken - self.lost_slots.held(now, forget=forget) <= 0:
+            slot_at = self.lost_slots.frees_at(self.limit_max - self.slots_taken - 1)
         if self.slots_taken and self.experience.rows_max is not None:
             return inf  # the answer that is awaited decides what may be sent
         if self._unsent or self.alone:
@@ -160,8 +164,8 @@ class MailboxLimits(MailboxRows):
         return max(due, self.blocked_until, slot_at, self.window.opens_at(now))
 
     def free_slots(self, now: float) -> int:
-        """Return how many slots are neither taken by batches in flight nor held by lost ones. The number may be negative."""
-        return self.limit - self.slots_taken - self.lost_slots.held(now)
+        """Return how many more slots may be taken now. The number may be negative."""
+        return min(self.limit, self.limit_max - self.lost_slots.held(now)) - self.slots_taken
 
     def slots_held(self, now: float) -> int:
         """Return how many slots lost calls hold. For who only looks: it changes nothing."""
@@ -233,7 +237,8 @@ class MailboxLimits(MailboxRows):
         self.rows_in_flight += count
         self.lanes += lane
         self.slots_taken += self.slots_of(count, lane=lane)
-        assert self.free_slots(now) >= self.limit - self.limit_max, f"too many requests at once for {self}"
+        running_max = self.slots_taken + self.lost_slots.held(now)
+        assert running_max <= self.limit_max, f"too many requests at once for {self}"
 
     def _land(self, rows: int, *, lane: bool) -> None:
         self.rows_in_flight -= rows
