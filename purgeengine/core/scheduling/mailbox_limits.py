@@ -157,10 +157,10 @@ class MailboxLimits(MailboxRows):
             return inf  # the answer that is awaited decides what may be sent
         if self._unsent or self.alone:
             due = now
-        elif self._retries:
-            due = self._retries[0][0]
         else:
-            return inf
+            due = self._again_at
+            if due == inf:
+                return inf
         return max(due, self.blocked_until, slot_at, self.window.opens_at(now))
 
     def free_slots(self, now: float) -> int:
@@ -178,7 +178,7 @@ class MailboxLimits(MailboxRows):
         While the mailbox is in trouble and has rows to send again, these try whether it is back, and no row is sent for the first
         time.
         """
-        return 0 if self._retries and self.experience.cautious else self.end - self.next
+        return 0 if self.experience.cautious and self._again_at < inf else self.end - self.next
 
     def sendable(self, now: float, most: int) -> int:
         """Return how many rows may share a batch now.
@@ -193,14 +193,14 @@ class MailboxLimits(MailboxRows):
             most = min(most, rows_max)
         due = self._unsent
         if due < most:
-            due += sum(1 for at, _ in self._retries if at <= now)
+            due += self._due_again(now)
         return min(due, most, self.window.room(now))
 
     # ------------------------------------------------------------------------------------------------- what leaves now
 
     def draw(self, count: int, now: float) -> Sequence[Attempt]:
         """Take ``count`` rows to send now. The caller has asked `sendable`. Rows that were sent before come first."""
-        again = self._again(count, now) if self._retries else ()
+        again = self._again(count, now) if self._again_at < inf else ()
         fresh = self._draw_fresh(count - len(again))
         self._take_off(count, now, lane=False)
         return (*again, *fresh) if again else fresh
@@ -212,14 +212,11 @@ class MailboxLimits(MailboxRows):
         return (attempt,)
 
     def draw_lane(self, most: int, now: float) -> Sequence[Attempt]:
-        """Take at most ``most`` rows for a lane: rows never sent, or if there are none left, rows that were sent before.
+        """Take at most ``most`` rows for a lane: those that no earlier attempt can have deleted first, then a few others.
 
         The last rows are shared out over the lanes that may run. The result is empty if no row may be sent now.
         """
-        free = self.free_slots(now)
-        left = self.end - self.next or len(self._retries)
-        count = min(most, self.window.room(now), -(-left // free))
-        drawn = self._draw_fresh(count) if self.next < self.end else self._again(count, now)
+        drawn = self._draw_in_lane(min(most, self.window.room(now)), self.free_slots(now), now)
         if drawn:
             self._take_off(len(drawn), now, lane=True)
         return drawn
