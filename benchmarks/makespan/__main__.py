@@ -15,7 +15,9 @@ price, and more would be our fault.
 
 With ``--faults`` calls are refused, lost, cut off and hang, and rows are refused, as `benchmarks.fault_levels` says.
 *Bound* is then the least time without faults, and *faults* the least time of a schedule that is told of each fault only
-when it happens (`benchmarks.makespan.fault_bound`). *Ratio* is the mean of the runs divided by the latter. *Refused*
+when it happens (`benchmarks.makespan.fault_bound`). *Safe* is the least time of such a schedule that also leaves the
+slots of lost calls alone for as long as they may still be running. *Ratio* is the mean of the runs divided by *faults*,
+and *to safe* is the mean divided by the safe bound. The difference of both is the price of safety. *Refused*
 counts rows over a mailbox's limits, none of them a fault that was drawn. *Early* counts what left before the end of a
 wait that Graph had asked for. Short jobs are played several times.
 """

@@ -15,6 +15,10 @@ It is the greatest of these, each of which holds by itself:
    and lanes of the largest mailbox alone. They know what formulas do not: a call that is told to wait stops the calls
    of the whole run, and the last lost rows must be sent once more.
 
+The *safe* bound is the same for a schedule that does not know when the service ends a lost call, and never has more than
+four requests of a mailbox running: a lost call then holds its slots for a cooldown. In 2 this is the shortest cooldown that
+there is, in 4 the one that the scheduler learns. How much of a ratio is the price of safety shows in the difference.
+
 1 to 3 are lower bounds of the expected time, exact to one call. 4 is an estimate, not a proof: the jobs are easier than
 the real one, and their client is greedy, which is near the best but not proven to be. Means are over draws of faults
 and latencies, so a single run may be a little quicker. The faults of the smaller mailboxes are taken to cost no wait.
@@ -23,7 +27,7 @@ and latencies, so a single run may be a little quicker. The faults of the smalle
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, comb
 
 from benchmarks.makespan import ideal
@@ -47,6 +51,13 @@ class FaultBound:
     window_s: float
     connections_s: float
     slots_s: float
+    safe_dearer_rows_s: float
+    safe_slots_s: float
+
+    @property
+    def safe_s(self) -> float:
+        """The least time if the slots of lost calls are left alone for a cooldown."""
+        return max(self.least_s, self.safe_dearer_rows_s, self.safe_slots_s)
 
     @property
     def least_s(self) -> float:
@@ -59,6 +70,10 @@ class Shares:
 
     def __init__(self, faults: Faults) -> None:
         done_unseen = faults.call_error_after + faults.reset_after
+        self.held = (
+            faults.call_error_before + done_unseen + faults.truncated / 2 + faults.hang_before + faults.hang_after
+        )
+        """Calls of which a client cannot know when the service ends them. Half of the cut answers are complete HTTP."""
         self.quick = faults.call_throttled + faults.call_error_before
         """Calls that run nothing and are told so at once."""
         self.early = done_unseen / 2
@@ -81,17 +96,24 @@ class Shares:
         """How often a row reaches its mailbox on average."""
         return self.sendings * (1.0 - self.quick - self.idle) * (1.0 - self.throttled)
 
-    def call_s(self, overhead_s: float, works_s: float) -> tuple[float, float]:
-        """Return the mean seconds for which a call holds its connection, and its slots."""
+    def call_s(self, overhead_s: float, works_s: float, cooldown_s: float = 0.0) -> tuple[float, float]:
+        """Return the mean seconds for which a call holds its connection, and its slots.
+
+        A lost call holds its slots until ``cooldown_s`` seconds after its sending, if its work ends sooner.
+        """
         runs = self.answered + self.late
         connection_s = (1.0 - runs) * overhead_s + runs * works_s
-        return connection_s, connection_s + self.early * (works_s - overhead_s)
+        held_s = self.held * max(0.0, cooldown_s - works_s)
+        return connection_s, connection_s + self.early * (works_s - overhead_s) + held_s
 
 
 def fault_bound(job: list[int], limits: Limits, latency: Latency, dispatch: Dispatch, faults: Faults) -> FaultBound:
     """Return the bounds of a job, given as the rows of each mailbox."""
     shares, largest = Shares(faults), max(job)
     menu = menu_under(shares, limits, latency, dispatch)
+    safe = bound_in(
+        by_rows(job), limits, menu_under(shares, limits, latency, dispatch, cooldown_s=limits.quarantine_s_min)
+    )
     sizes: Counter[int] = by_rows(job)
     connections = ideal.Relaxed(limits.connections, False, faults, dispatch, latency)
     slots = ideal.Relaxed(min(limits.connections, limits.mailbox_concurrent_max), True, faults, dispatch, latency)
@@ -102,17 +124,24 @@ def fault_bound(job: list[int], limits: Limits, latency: Latency, dispatch: Disp
         window_s=window_s(ceil(largest * shares.arrivals), limits, latency.item_s),
         connections_s=ideal.least_s(connections, sum(job)),
         slots_s=ideal.least_s(slots, largest),
+        safe_dearer_rows_s=max(safe.slots_s, safe.connections_s, safe.coupled_s),
+        safe_slots_s=ideal.least_s(replace(slots, safe=True), largest),
     )
 
 
-def menu_under(shares: Shares, limits: Limits, latency: Latency, dispatch: Dispatch) -> ShapeMenu:
-    """Return the shapes in which rows can travel, with their costs for each row that gets its outcome."""
+def menu_under(
+    shares: Shares, limits: Limits, latency: Latency, dispatch: Dispatch, *, cooldown_s: float = 0.0
+) -> ShapeMenu:
+    """Return the shapes in which rows can travel, with their costs for each row that gets its outcome.
+
+    A lost call holds its slots until ``cooldown_s`` seconds after its sending, if its work ends sooner.
+    """
     items_max = limits.batch_items_max
     sizes = range(2, items_max + 1) if dispatch == "all" else (items_max,)
-    shapes = [_lane(shares, items_max, latency)]
+    shapes = [_lane(shares, items_max, latency, cooldown_s)]
     for size in sizes:
         works_s = latency.overhead_s + _mean_works_s(shares.throttled, size, latency, dispatch)
-        connection_s, slot_s = shares.call_s(latency.overhead_s, works_s)
+        connection_s, slot_s = shares.call_s(latency.overhead_s, works_s, cooldown_s)
         waits_s = shares.answered * (1.0 - (1.0 - shares.throttled) ** size) * MEAN_WAIT_S
         at_once = min(size, FOUR) if dispatch == "four" else size
         ended = size / shares.sendings
@@ -129,12 +158,12 @@ def _mean_works_s(throttled: float, size: int, latency: Latency, dispatch: Dispa
     return mean_s
 
 
-def _lane(shares: Shares, rows: int, latency: Latency) -> Shape:
+def _lane(shares: Shares, rows: int, latency: Latency, cooldown_s: float) -> Shape:
     """Return a lane. Its first fault ends it: the rows before that have their outcome, and the rest is not attempted."""
     good = 1.0 - shares.row_fails
     tried = sum(good**before for before in range(rows))
     works_s = latency.overhead_s + tried * (1.0 - shares.throttled) * latency.item_s
-    connection_s, slot_s = shares.call_s(latency.overhead_s, works_s)
+    connection_s, slot_s = shares.call_s(latency.overhead_s, works_s, cooldown_s)
     waits_s = shares.answered * tried * shares.throttled * MEAN_WAIT_S
     ended = shares.answered * tried * good
     return Shape(0, (slot_s + waits_s) / ended, connection_s / ended)

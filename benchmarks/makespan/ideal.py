@@ -10,6 +10,10 @@ The client of both sends as soon as something is free, sends lost rows again at 
 obeys the waits that it is told, because every client must, and waits for nothing else: it has no backoff, no cooldown
 and no breaker. A reset is known when it happens, a call that hangs when its answer would have come, and the end of
 unseen work when it ends. No real client knows the last two.
+
+The *safe* client of the second job does not know when unseen work ends. Like every client that must never have more than
+four requests of a mailbox running, it leaves the slot of a lost lane alone for a cooldown. The cooldown is the scheduler's
+own (`purgeengine.core.limits.lost_calls`), learned from the lanes that were answered.
 """
 
 from __future__ import annotations
@@ -24,8 +28,11 @@ from typing import NamedTuple
 from benchmarks.makespan.faulty_wire import Course, FaultyWire
 from benchmarks.makespan.service import Service
 from purgeengine.core.forecast.latency import FOUR, Dispatch, Latency
-from purgeengine.core.messages import BatchAnswered
+from purgeengine.core.graph.verdicts import Verdict, judge_batch
+from purgeengine.core.limits.lost_calls import LostCallCooldown
+from purgeengine.core.messages import BatchAnswered, BatchLost
 from purgeengine.core.model import PURGED_REPLY, Batch, FirstAttempts, MailboxShare
+from purgeengine.run_limits import Limits
 from purgeengine.sim.graph.faults import Faults
 
 ITEMS_MAX = 20
@@ -57,6 +64,8 @@ class Relaxed:
     faults: Faults
     dispatch: Dispatch
     latency: Latency
+    safe: bool = False
+    """True if the slots of lost lanes are left alone for a cooldown."""
 
 
 @lru_cache(maxsize=128)
@@ -72,6 +81,7 @@ def played_s(job: Relaxed, rows: int, seed: int) -> float:
     """Play the job with one draw of latencies and faults."""
     service = Service(job.latency, job.dispatch, window_requests=UNLIMITED, window_s=1.0, seed=seed)
     wire = FaultyWire(service, job.faults, job.latency.overhead_s, seed=seed, remembers=False)
+    cooldown = LostCallCooldown(Limits()) if job.safe else None
     changes: list[Change] = []
     free, ready, unsettled = job.places, rows, rows
     now = blocked_until = 0.0
@@ -81,7 +91,7 @@ def played_s(job: Relaxed, rows: int, seed: int) -> float:
             free -= 1
             ready -= size
             course = wire.course(_batch(service.calls, size, job), now)
-            for change in _changes(course, size, job):
+            for change in _changes(course, size, job, now, cooldown):
                 heappush(changes, change)
         now = min(changes[0].at if changes else inf, blocked_until if blocked_until > now else inf)
         assert now < inf, "rows are left and nothing will happen"
@@ -108,10 +118,19 @@ def _batch(number: int, size: int, job: Relaxed) -> Batch:
     return Batch(number, "", tuple(shares))
 
 
-def _changes(course: Course, size: int, job: Relaxed) -> list[Change]:
-    """Return what the end of a call of ``size`` rows changes, and when."""
+def _changes(
+    course: Course, size: int, job: Relaxed, sent_at: float, cooldown: LostCallCooldown | None
+) -> list[Change]:
+    """Return what the end of a call of ``size`` rows changes, and when. A ``cooldown`` holds the slot of a lost lane."""
     at, event = course.known_at, course.event
-    freed = Change(max(at, course.works_until) if job.by_lanes else at, freed=1)
+    free_at = max(at, course.works_until) if job.by_lanes else at
+    if cooldown is not None:
+        if isinstance(event, BatchAnswered) and event.answer.replies is not None:
+            cooldown.timed(at - sent_at)
+        elif may_be_running(event):
+            kept_s = min(at - sent_at, Limits().quarantine_s)
+            free_at = max(sent_at + cooldown.length_of_s(lane=True), at + kept_s)
+    freed = Change(free_at, freed=1)
     if not isinstance(event, BatchAnswered):
         return [freed, Change(at, back=size)]
     if event.answer.replies is None:
@@ -122,3 +141,10 @@ def _changes(course: Course, size: int, job: Relaxed) -> list[Change]:
     if job.by_lanes:  # the mailbox that waits is the whole job
         return [freed, ended, Change(at, back=len(failed), run_until=at + max(waits_s, default=0.0))]
     return [freed, ended, *(Change(at + wait_s, back=1) for wait_s in waits_s)]
+
+
+def may_be_running(event: BatchAnswered | BatchLost) -> bool:
+    """Return True if the client cannot know after this event that the service has ended its work on the call."""
+    if isinstance(event, BatchAnswered):
+        return event.answer.replies is None and judge_batch(event.answer.outer) is Verdict.FAULT
+    return event.sent and event.running

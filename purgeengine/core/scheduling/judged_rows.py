@@ -135,7 +135,7 @@ def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
 
     ``asked_s`` is the longest wait in seconds that the batch's answer asked of the mailbox.
     """
-    good = done = known = throttled = unsent = 0
+    good = done = gone_in_doubt = known = throttled = unsent = 0
     unknown: list[Reply] = []
     closed = trouble = unauthorized = None
     concurrency = held_back = faulty = unclear = False
@@ -149,6 +149,7 @@ def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
             case Verdict.DONE | Verdict.GONE:
                 good += 1
                 done += row.verdict is Verdict.DONE
+                gone_in_doubt += row.verdict is Verdict.GONE and row.attempt.in_doubt
             case Verdict.REFUSED:
                 known += 1
             case Verdict.UNKNOWN:
@@ -174,6 +175,7 @@ def mailbox_news(rows: Sequence[JudgedRow], asked_s: float) -> MailboxNews:
         unsent=unsent,
         good=good,
         done=done,
+        gone_in_doubt=gone_in_doubt,
         known=known,
         unknown=tuple(unknown),
         closed=closed,

@@ -79,8 +79,9 @@ class Mailbox(MailboxLimits):
         # With more than four rows, refusals come from the fanout. With four or fewer, others use the mailbox too.
         within_four = lane or news.rows <= self.limit_max
         own = within_four and not news.app_too_fast
-        breaks = news.tried - news.done - (0 if own else news.throttled)
-        self.broke(breaks, news.tried, lane_rows=news.rows if lane else 0)
+        tried = news.tried - news.gone_in_doubt  # doubtful rows stand at the end of a lane, where a break costs little
+        breaks = tried - news.done - (0 if own else news.throttled)
+        self.broke(breaks, tried, lane_rows=news.rows if lane else 0)
         # Rows whose lane broke before them cost no call, and those that were too fast show in the waits of the mailbox.
         self.returned -= news.unsent + news.throttled
         self.held_back += news.held_back

@@ -4,6 +4,10 @@ Graph runs at most four requests at once for an app and a mailbox (throttling-li
 unordered batch takes one slot. A lane takes one slot as well, because Graph forwards its rows one at a time. A batch with more
 rows of the mailbox than slots takes all four, because Graph forwards four of its rows at a time. The slots of a batch in flight
 are *taken*. If its answer is lost, they are *held* until its cooldown is over, because the service may still be running it.
+
+Taken and held slots together are never more than four. Where other software uses the mailbox too, fewer may be taken: its *limit*
+is lowered. Held slots do not count in the limit. Most of them run nothing any more, and a mailbox with a limit of one would stand
+still for a whole cooldown after each lost call.
 """
 
 from __future__ import annotations
@@ -147,21 +151,21 @@ class MailboxLimits(MailboxRows):
         if self.slots_taken >= self.limit or self.closing is not None or self.parked:
             return inf
         slot_at = -inf
-        if self.lost_slots and self.limit - self.slots_taken - self.lost_slots.held(now, forget=forget) <= 0:
-            slot_at = self.lost_slots.frees_at(self.limit - self.slots_taken - 1)
+        if self.lost_slots and self.limit_max - self.slots_taken - self.lost_slots.held(now, forget=forget) <= 0:
+            slot_at = self.lost_slots.frees_at(self.limit_max - self.slots_taken - 1)
         if self.slots_taken and self.experience.rows_max is not None:
             return inf  # the answer that is awaited decides what may be sent
         if self._unsent or self.alone:
             due = now
-        elif self._retries:
-            due = self._retries[0][0]
         else:
-            return inf
+            due = self._again_at
+            if due == inf:
+                return inf
         return max(due, self.blocked_until, slot_at, self.window.opens_at(now))
 
     def free_slots(self, now: float) -> int:
-        """Return how many slots are neither taken by batches in flight nor held by lost ones. The number may be negative."""
-        return self.limit - self.slots_taken - self.lost_slots.held(now)
+        """Return how many more slots may be taken now. The number may be negative."""
+        return min(self.limit, self.limit_max - self.lost_slots.held(now)) - self.slots_taken
 
     def slots_held(self, now: float) -> int:
         """Return how many slots lost calls hold. For who only looks: it changes nothing."""
@@ -174,7 +178,7 @@ class MailboxLimits(MailboxRows):
         While the mailbox is in trouble and has rows to send again, these try whether it is back, and no row is sent for the first
         time.
         """
-        return 0 if self._retries and self.experience.cautious else self.end - self.next
+        return 0 if self.experience.cautious and self._again_at < inf else self.end - self.next
 
     def sendable(self, now: float, most: int) -> int:
         """Return how many rows may share a batch now.
@@ -189,14 +193,14 @@ class MailboxLimits(MailboxRows):
             most = min(most, rows_max)
         due = self._unsent
         if due < most:
-            due += sum(1 for at, _ in self._retries if at <= now)
+            due += self._due_again(now)
         return min(due, most, self.window.room(now))
 
     # ------------------------------------------------------------------------------------------------- what leaves now
 
     def draw(self, count: int, now: float) -> Sequence[Attempt]:
         """Take ``count`` rows to send now. The caller has asked `sendable`. Rows that were sent before come first."""
-        again = self._again(count, now) if self._retries else ()
+        again = self._again(count, now) if self._again_at < inf else ()
         fresh = self._draw_fresh(count - len(again))
         self._take_off(count, now, lane=False)
         return (*again, *fresh) if again else fresh
@@ -208,14 +212,11 @@ class MailboxLimits(MailboxRows):
         return (attempt,)
 
     def draw_lane(self, most: int, now: float) -> Sequence[Attempt]:
-        """Take at most ``most`` rows for a lane: rows never sent, or if there are none left, rows that were sent before.
+        """Take at most ``most`` rows for a lane: those that no earlier attempt can have deleted first, then a few others.
 
         The last rows are shared out over the lanes that may run. The result is empty if no row may be sent now.
         """
-        free = self.free_slots(now)
-        left = self.end - self.next or len(self._retries)
-        count = min(most, self.window.room(now), -(-left // free))
-        drawn = self._draw_fresh(count) if self.next < self.end else self._again(count, now)
+        drawn = self._draw_in_lane(min(most, self.window.room(now)), self.free_slots(now), now)
         if drawn:
             self._take_off(len(drawn), now, lane=True)
         return drawn
@@ -233,7 +234,8 @@ class MailboxLimits(MailboxRows):
         self.rows_in_flight += count
         self.lanes += lane
         self.slots_taken += self.slots_of(count, lane=lane)
-        assert self.free_slots(now) >= self.limit - self.limit_max, f"too many requests at once for {self}"
+        running_max = self.slots_taken + self.lost_slots.held(now)
+        assert running_max <= self.limit_max, f"too many requests at once for {self}"
 
     def _land(self, rows: int, *, lane: bool) -> None:
         self.rows_in_flight -= rows

@@ -49,6 +49,8 @@ class MailboxNews(NamedTuple):
     """Rows that were purged or found gone."""
     done: int = 0
     """The rows among them that were purged. Any other row breaks a lane."""
+    gone_in_doubt: int = 0
+    """The rows among them that were in doubt and found gone. They say nothing about other rows, and whether lanes break."""
     known: int = 0
     """Rows that were refused for a reason that is known to be about the row."""
     unknown: tuple[Reply, ...] = ()

@@ -69,7 +69,17 @@ class Chosen:
 
 
 def _may_have_lane(mailbox: Mailbox, plan: CriticalPlan, in_lanes: int, now: float) -> bool:
-    return mailbox.lanes_pay and plan.may_have_lanes(mailbox, in_lanes) and mailbox.sendable(now, 1) > 0
+    """Return True if a lane is worth using, and there is a connection for it.
+
+    While lost calls hold slots, a lane is better than a batch that is small enough for the others, whatever the connections: if it
+    is lost as well, it holds one slot.
+    """
+    return (
+        mailbox.lanes_pay
+        and mailbox.has_lane_rows(now)
+        and (plan.may_have_lanes(mailbox, in_lanes) or mailbox.slots_held(now) > 0)
+        and mailbox.sendable(now, 1) > 0
+    )
 
 
 def choose(

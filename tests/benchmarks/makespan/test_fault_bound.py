@@ -42,6 +42,32 @@ def test_a_call_holds_its_connection_only_until_its_client_is_told() -> None:
     assert slot_s == pytest.approx(4.5)
 
 
+def test_a_lost_call_holds_its_slots_for_the_cooldown() -> None:
+    """Half of the calls are lost and hold their slots for ten seconds from their sending. The connections are free as before."""
+    shares = Shares(Faults(reset_after=0.5))
+    plain, held = shares.call_s(0.5, 4.5), shares.call_s(0.5, 4.5, 10.0)
+    assert held[0] == plain[0]
+    assert held[1] - plain[1] == pytest.approx(0.5 * (10.0 - 4.5))
+    assert shares.call_s(0.5, 4.5, 3.0) == plain, "the work goes on for longer than the cooldown"
+
+
+@pytest.mark.parametrize("dispatch", DISPATCHES)
+def test_the_safe_bound_is_the_other_without_lost_calls_and_longer_with_them(
+    dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only calls of which nobody knows when they end make safety cost time."""
+    monkeypatch.setattr(ideal, "SEEDS", 2)
+    ideal.least_s.cache_clear()
+    job, limits, latency = [600], Limits(connections=16), Latency()
+    told = fault_bound(job, limits, latency, dispatch, Faults(call_throttled=0.05, item_throttled_before=0.02))
+    assert told.safe_s == told.least_s > told.without_faults_s
+    lost = fault_bound(job, limits, latency, dispatch, Faults(reset_after=0.15))
+    assert lost.safe_dearer_rows_s > lost.dearer_rows_s
+    assert lost.safe_slots_s > 1.2 * lost.slots_s
+    assert lost.safe_s > lost.least_s
+    ideal.least_s.cache_clear()
+
+
 @pytest.mark.parametrize("dispatch", DISPATCHES)
 def test_more_faults_leave_no_schedule_less_time(dispatch: Dispatch, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part of the bound rises from none over few to many faults, and none is below the bound without faults."""

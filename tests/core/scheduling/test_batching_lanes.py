@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
 
+from purgeengine.core.forecast.call_times import CallTimes
 from purgeengine.core.graph.encode import encode_batch
 from purgeengine.core.limits.lost_calls import LostCallCooldown
 from purgeengine.core.limits.window import Window
 from purgeengine.core.messages import BatchLost, MailboxClosed, Returned, Settled
 from purgeengine.core.model import Batch, Item, Outcome, Reply
+from purgeengine.core.scheduling.critical import CriticalPlan
 from purgeengine.core.scheduling.mailbox import Mailbox
+from purgeengine.core.scheduling.packing import _may_have_lane
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.run_limits import Limits
 from purgeengine.sim.graph.faults import Faults
@@ -201,7 +205,7 @@ def test_a_service_that_refuses_lanes_gets_none_any_more() -> None:
 def test_a_refused_lane_of_one_row_says_that_the_row_is_wrong() -> None:
     """A refused lane of one row means that the row is wrong: it is refused, and lanes are used as before."""
     scheduler, (first, *_) = lanes(60)
-    scheduler.handle(answer(first, *[PURGED] * (first.size - 1), FAULT), now=0.5)
+    scheduler.handle(answer(first, *[PURGED] * (first.size - 1), THROTTLED), now=0.5)
     (alone,) = batches(scheduler.handle(now=scheduler.wake_at() or 0.0))
     assert (alone.lane, positions(alone)) == (True, [first.size - 1])
     commands = scheduler.handle(refusal(alone, 400, "BadRequest"), now=5.0)
@@ -214,6 +218,41 @@ def test_a_refused_lane_of_two_rows_says_no_more_than_one_of_twenty() -> None:
     scheduler, sent = lanes(100, batch_items_max=2)
     after = batches(scheduler.handle(*(refusal(lane, 400, "BadRequest") for lane in sent), now=0.5))
     assert (after[0].lane, positions(after[0])) == (False, [0, 1])
+
+
+def test_rows_of_a_lost_lane_travel_at_the_ends_of_others() -> None:
+    """Rows of a lost lane are probably gone and would break a lane. Two at a time follow other rows, so that they hardly do."""
+    scheduler, sent = lanes(4_000)
+    scheduler.handle(lost(sent[0]), now=0.1)
+    (after,) = batches(scheduler.handle(answer(sent[1]), now=2.0))
+    assert (after.lane, positions(after)[:18]) == (True, [*range(80, 98)])
+    assert after.size == 20
+    assert set(positions(after)[18:]) < set(positions(sent[0]))
+
+
+def test_rows_in_doubt_that_are_gone_are_no_reason_against_lanes() -> None:
+    """Lanes whose last rows were found gone carry as many others as before, so that lanes go on being used."""
+    scheduler, sent = lanes(4_000)
+    scheduler.handle(lost(sent.pop(0)), now=0.1)
+    now = 2.0
+    for _ in range(10):
+        now += 1.0
+        lane = sent.pop(0)
+        replies = [GONE if attempt.in_doubt else PURGED for share in lane.shares for attempt in share.attempts]
+        tried = replies.index(GONE) + 1 if GONE in replies else len(replies)
+        sent += batches(scheduler.handle(answer(lane, *replies[:tried], rest=NOT_TRIED), now=now))
+        assert all(batch.lane for batch in sent)
+
+
+def test_while_slots_are_held_lanes_are_used_whatever_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small batch beside a lost one holds up to three slots if it is lost as well, and a lane one."""
+    mailbox = Mailbox(0, 0, 400, Window(10_000, 600.0), LostCallCooldown(Limits()), limit_max=4)
+    plan = CriticalPlan(Limits(connections=4), Random(1), CallTimes(20))
+    monkeypatch.setattr(plan, "may_have_lanes", lambda mailbox, in_lanes: False)
+    assert not _may_have_lane(mailbox, plan, 9, 0.0)
+    mailbox.lost_slots.restore(50.0, 1)
+    assert _may_have_lane(mailbox, plan, 9, 0.0)
+    assert not _may_have_lane(mailbox, plan, 9, 50.0)
 
 
 def test_lanes_of_a_mailbox_that_is_nearly_empty_already_give_way_to_batches() -> None:

@@ -75,6 +75,31 @@ def test_refusals_with_long_waits_are_not_outweighed_by_as_many_good_replies() -
     assert mailbox.limit == 3
 
 
+@pytest.mark.parametrize("held", [1, 2, 3])
+def test_slots_held_by_lost_calls_do_not_use_up_a_lowered_limit(held: int) -> None:
+    """A mailbox with a limit of one goes on while lost calls hold slots: one row at a time, and never more than four slots."""
+    mailbox = a_mailbox()
+    for _ in range(10):
+        refused(mailbox)
+    mailbox.lost_slots.restore(50.0, held)
+    assert (mailbox.limit, mailbox.ready_at(10.0), mailbox.free_slots(10.0)) == (1, 10.0, 1)
+    mailbox.draw(mailbox.sendable(10.0, 20), 10.0)
+    assert (mailbox.slots_taken, mailbox.ready_at(10.0)) == (1, inf)
+
+
+def test_held_slots_still_count_in_the_four() -> None:
+    """The limit of a mailbox is lowered to three and two slots are held: two may be taken. With four held, none may be."""
+    mailbox = a_mailbox()
+    refused(mailbox)
+    refused(mailbox)
+    mailbox.lost_slots.restore(50.0, 2)
+    assert (mailbox.limit, mailbox.free_slots(10.0), mailbox.sendable(10.0, 20)) == (3, 2, 2)
+    mailbox.lost_slots.restore(60.0, 2)
+    assert (mailbox.free_slots(10.0), mailbox.ready_at(10.0)) == (0, 50.0)
+    mailbox.draw(1, 50.0)
+    assert mailbox.free_slots(50.0) == 1
+
+
 def test_a_mailbox_that_was_refused_for_long_recovers_to_four() -> None:
     """What came before the limit was raised is forgotten: one refusal by chance does not lower it again."""
     mailbox = a_mailbox()

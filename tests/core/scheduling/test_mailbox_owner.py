@@ -22,7 +22,7 @@ OTHERS = sorted(
     if path.name not in OWNERS
 )
 SLOTS = {name for kind in Mailbox.__mro__ for name in getattr(kind, "__slots__", ())}
-HELD = {"window", "experience", "alone", "_retries", "_cooldown"}
+HELD = {"window", "experience", "alone", "_retries", "_doubtful", "_failing", "_cooldown"}
 """Attributes with a value that can be changed in place."""
 LOOKS = {"room", "opens_at", "carries_at", "rows_max", "cautious", "at_full_speed", "refuses_all", "to_be_confirmed"}
 """Names of those values that only read; all their other methods change them."""

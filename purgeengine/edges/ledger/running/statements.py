@@ -177,8 +177,10 @@ class Statements:
         self._batches.append((entry.batch, client_request_id, self._at_ms, crc_of(client_request_id)))
         fresh_ranges = []
         for mailbox, attempts in entry.shares:
-            fresh = self._fresh_tail(attempts)
-            for attempt in attempts[: len(attempts) - len(fresh)]:
+            fresh = self._fresh_of(attempts)
+            for attempt in () if len(fresh) == len(attempts) else attempts:
+                if attempt.position in fresh:
+                    continue
                 change = self._change(attempt)
                 change.batch = entry.batch
                 if change.first_sent_ms is None:
@@ -188,19 +190,23 @@ class Statements:
                 fresh_ranges.append(fresh)
         self._memory.flights[entry.batch] = OpenBatch(self._at_ms, fresh_ranges)
 
-    def _fresh_tail(self, attempts: Sequence[Attempt]) -> range:
-        """Return the rows at the end that are sent for the first time.
+    def _fresh_of(self, attempts: Sequence[Attempt]) -> range:
+        """Return the rows that are sent for the first time.
 
-        The scheduler sends a mailbox's rows in ascending order.
+        They are neighbours in ascending order, at the end of the attempts or, in a lane, at their beginning.
         """
         if isinstance(attempts, FirstAttempts):
             return attempts.rows
-        end = first = attempts[-1].position + 1
+        first = end = 0
         # such a row may be in doubt all the same, from an earlier ledger
-        for position, number, failures, _ in reversed(attempts):
-            if number != 1 or failures or position != first - 1 or position in self._memory.sent_before:
-                break
-            first = position
+        for position, number, failures, _ in attempts:
+            if number != 1 or failures or position in self._memory.sent_before:
+                continue
+            if first == end:
+                first = end = position
+            if position != end:
+                break  # rows were left out: the row is not found when it is looked for
+            end += 1
         return range(first, end)
 
     def _end(self, entry: BatchEnded) -> None:

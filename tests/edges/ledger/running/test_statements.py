@@ -78,6 +78,21 @@ def test_rows_returned_from_two_batches_at_once_are_accounted_for_in_their_own(l
     assert [first_sent_ms(ledger, row) - NOW for row in (0, 1, 30, 31)] == [0, 0, 1_000, 1_000]
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
+def test_rows_sent_for_the_first_time_stand_before_or_behind_others(ledger: Ledger, first: bool) -> None:
+    """A lane ends with rows that were sent before, a batch begins with them. Each row has its own first time and outcome."""
+    ledger.write([sent(1, (0, [0, 1]))], NOW)
+    ledger.write([ended(1, 503), *(returned(row, 1, 1, in_doubt=True) for row in (0, 1))], NOW + 1_000)
+    again = [Attempt(row, 2, 1, True) for row in (1, 0)]
+    fresh = [Attempt(row) for row in (2, 3, 4)]
+    ledger.write([sent(2, (0, [*fresh, *again] if first else [*again, *fresh]))], NOW + 2_000)
+    back = returned(4, 0)
+    done = [settled(2, 2), settled(3, 2), settled(1, 2, attempts=2), settled(0, 2, attempts=2)]
+    ledger.write([ended(2), *done, back], NOW + 3_000)
+    assert [first_sent_ms(ledger, row) - NOW for row in range(4)] == [0, 0, 2_000, 2_000]
+    assert [told(ledger, row)["outcome"] for row in range(5)] == ["purged"] * 4 + [None]
+
+
 def test_rows_that_were_left_out_are_a_mistake_of_ours(ledger: Ledger) -> None:
     """A gap in the rows that a mailbox sends for the first time is refused as our mistake, because its rows would be lost."""
     with pytest.raises(LedgerError, match="mistake in purgeengine"):
