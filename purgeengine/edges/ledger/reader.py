@@ -152,9 +152,10 @@ class LedgerReader:
 
     @property
     def begun(self) -> bool:
-        """True if a run over this ledger has begun, so that what it was asked for is recorded."""
+        """True if a run over this ledger has begun. What it was asked for is then recorded."""
+        query = "SELECT EXISTS (SELECT 1 FROM start) OR EXISTS (SELECT 1 FROM batch)"
         with self._readable():
-            return bool(self._connection.execute("SELECT EXISTS (SELECT 1 FROM start)").fetchone()[0])
+            return bool(self._connection.execute(query).fetchone()[0])
 
     def cut(self) -> Cut | None:
         """Return the latest cut of this ledger into shards, or None."""

@@ -65,7 +65,7 @@ def _kinds(chain: Chain, final: Final) -> bytearray:
     """Return, for each row of the first ledger, whether its contact was found."""
     kinds = bytearray(final.states.translate(_KIND_OF))
     for number, ledger in enumerate(chain.ledgers):
-        held = [outcome for outcome in (Outcome.ABSENT, Outcome.PURGED) if final.shares[number].holds[outcome]]
+        held = [outcome for outcome in Outcome if outcome.is_gone and final.shares[number].holds[outcome]]
         if not held:
             continue
         origin = "row" if number == 0 else ORIGIN_COLUMN
