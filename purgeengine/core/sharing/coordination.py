@@ -17,7 +17,10 @@ from purgeengine.core.sharing.talk import Question, Said, Tenure
 
 @dataclass(frozen=True, slots=True)
 class WorkerSeen:
-    """A worker that is there now: where it can be reached, which disk it has, and with which app it signs in."""
+    """A worker that is there now: where it can be reached, which disk it has, and with which app it signs in.
+
+    Several workers may have one disk.
+    """
 
     worker: str
     disk: str
@@ -55,6 +58,14 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True)
+class CollectFailed:
+    """What a complete generation recorded cannot be brought to the head now: its worker went away first. Its disk still has it."""
+
+    shard: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class Redone:
     """The next generation of a lost one is staged, and can be given."""
 
@@ -69,7 +80,7 @@ class StopAsked:
     reason: str
 
 
-CoordinatorEvent = Question | WorkersSeen | RunReturned | Collected | Redone | StopAsked
+CoordinatorEvent = Question | WorkersSeen | RunReturned | Collected | CollectFailed | Redone | StopAsked
 
 # -------------------------------------------------------------------------------------------------------- commands
 
@@ -98,7 +109,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Merge what this generation of the shard recorded into the head, and report `Collected`."""
+    """Merge what this generation of the shard recorded into the head, and report `Collected`, or else `CollectFailed`."""
 
     shard: int
     generation: int
@@ -107,6 +118,8 @@ class Collect:
 @dataclass(frozen=True, slots=True)
 class Redo:
     """Merge the last copy of a lost generation into the head, stage the rows that are open in the head, and report `Redone`.
+
+    If the copy leaves no row open, report `Collected` instead.
 
     It may have been begun before a crash, and the head may already have all rows of that generation.
     """

@@ -16,6 +16,7 @@ from purgeengine.core.sharing.app_waits import AppWaits
 from purgeengine.core.sharing.coordination import (
     Collect,
     Collected,
+    CollectFailed,
     CoordinatorCommand,
     CoordinatorEvent,
     Give,
@@ -149,6 +150,10 @@ class Coordinator:
                 shard = self._shards[event.shard]
                 if shard.record.generation == event.generation and not shard.record.done:
                     self._change(event.shard, replace(shard.record, done=True), LeasePhase.DONE)
+            case CollectFailed():
+                shard = self._shards[event.shard]
+                if shard.phase is LeasePhase.COLLECTING and shard.record.generation == event.generation:
+                    shard.ended(self._now)
             case Redone():
                 shard = self._shards[event.shard]
                 if shard.record.generation == event.generation - 1 and shard.record.fenced_utc_ms is not None:
@@ -238,14 +243,11 @@ class Coordinator:
         record = shard.record
         if record.disk is not None and not record.begun:
             record = replace(record, disk=None)  # nothing was sent by this generation, so that no disk is needed
-        if record.disk is None:
-            worker = self._emptiest()
-        else:
-            worker = next((seen for seen in self._workers if seen.disk == record.disk), None)
+        worker = self._emptiest(record.disk)
         if worker is not None:
             given = replace(record, epoch=record.epoch + 1, disk=worker.disk, run=None, client_id=worker.client_id)
             self._change(number, given, LeasePhase.OUT)
-            shard.given(self._now)
+            shard.given(worker.worker, self._now)
             self._book(worker.client_id).expect(number)
             self._out.append(Give(Tenure(number, given.generation, given.epoch), worker))
         elif record.disk is not None and self._now >= shard.lost_at:
@@ -259,10 +261,15 @@ class Coordinator:
         shard.phase = LeasePhase.REDOING
         self._out.append(Redo(number, shard.record.generation, shard.record.fenced_utc_ms))
 
-    def _emptiest(self) -> WorkerSeen | None:
-        """Return the worker with the fewest shards that are given out; None if no worker is there."""
-        shards = Counter(shard.record.disk for shard in self._shards.values() if shard.phase is LeasePhase.OUT)
-        return min(self._workers, key=lambda seen: (shards[seen.disk], seen.worker), default=None)
+    def _emptiest(self, disk: str | None) -> WorkerSeen | None:
+        """Return the worker with the fewest shards that are given out, of those with this disk. None if no such worker is there.
+
+        Of a shard that an earlier coordinator gave, only the disk is known. It counts for all workers there.
+        """
+        out = [shard for shard in self._shards.values() if shard.phase is LeasePhase.OUT]
+        shards = Counter(shard.worker or shard.record.disk for shard in out)
+        able = (seen for seen in self._workers if disk in (None, seen.disk))
+        return min(able, key=lambda seen: (shards[seen.worker] + shards[seen.disk], seen.worker), default=None)
 
     def _change(self, number: int, record: ShardRecord, phase: LeasePhase) -> None:
         """Change a record. It is durable before anything that follows."""

@@ -46,6 +46,8 @@ class ShardLease:
     def __init__(self, record: ShardRecord, times: LeaseTimes, now: float) -> None:
         """Whatever an earlier coordinator left given out may be sending until it is fenced, counted from ``now``."""
         self.record = record
+        self.worker: str | None = None
+        """The worker to which this coordinator gave it last; None if it gave it to none."""
         self._times = times
         self._heard_at = now
         self._question = 0
@@ -112,8 +114,9 @@ class ShardLease:
         self._heard_at = now
         self.phase = LeasePhase.OUT
 
-    def given(self, now: float) -> None:
-        """Take in that the shard is given to somebody, who has not asked yet."""
+    def given(self, worker: str, now: float) -> None:
+        """Take in that the shard is given to a worker, which has not asked yet."""
+        self.worker = worker
         self._heard_at = now
         self._question = 0
         self._run_ended = False

@@ -15,6 +15,7 @@ from purgeengine.core.policy.run_figures import RunFigures
 from purgeengine.core.sharing.coordination import (
     Collect,
     Collected,
+    CollectFailed,
     CoordinatorCommand,
     CoordinatorEvent,
     Give,
@@ -404,3 +405,35 @@ def test_a_run_that_is_over_still_tells_what_graph_asked() -> None:
     bench.handle(RunReturned(tenures[0], "run-0", complete=False))
     told = bench.asks(tenures[0], "run-0", 2, wait=ReportedWait(1, 60.0, False))
     assert [type(said) for said in told] == [Notice, Over]
+
+
+def test_workers_of_one_disk_share_its_shards() -> None:
+    """Each of two workers gets a shard, and the shard of one that is gone goes on in the other, because the disk is the same."""
+    bench = Bench(2)
+    other = replace(ONE, worker="tcp://other")
+    gives = of_kind(bench.handle(WorkersSeen((ONE, other))), Give)
+    assert {give.worker.worker for give in gives} == {ONE.worker, other.worker}
+    for give in gives:
+        bench.asks(give.tenure, f"run-{give.tenure.shard}", 1)
+    gone = gives[1].worker
+    stays = ONE if gone.worker == other.worker else other
+    bench.asks(gives[0].tenure, "run-0", 2, after_s=FENCED_S - 1.0)
+    (give,) = of_kind(bench.handle(WorkersSeen((stays,)), after_s=2.0), Give)
+    assert (give.tenure.shard, give.worker) == (gives[1].tenure.shard, stays)
+
+
+def test_what_cannot_be_brought_home_is_run_again_or_lost() -> None:
+    """A complete shard whose worker went away too early is given again where its disk is. Without the disk it is lost."""
+    bench = Bench()
+    (tenure,) = bench.given(ONE)
+    bench.asks(tenure, "run", 1)
+    (collect,) = of_kind(bench.handle(RunReturned(tenure, "run", complete=True)), Collect)
+    assert not of_kind(bench.handle(CollectFailed(0, collect.generation)), Give)
+    assert not bench.core.finished
+    (give,) = of_kind(bench.handle(WorkersSeen((ONE, TWO)), after_s=6.0), Give)
+    assert give.worker == ONE
+    bench.asks(give.tenure, "again", 1)
+    bench.handle(RunReturned(give.tenure, "again", complete=True))
+    bench.handle(CollectFailed(0, 1))
+    assert not of_kind(bench.handle(WorkersSeen((TWO,)), after_s=LeaseTimes().lost_s - 1.0), Redo)
+    assert of_kind(bench.handle(after_s=2.0), Redo)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from purgeengine.core.sharing.coordination import (
     Collect,
     Collected,
+    CollectFailed,
     CoordinatorCommand,
     CoordinatorEvent,
     Give,
@@ -79,6 +80,9 @@ class CoordinatorProcess(Host):
             case Give():
                 world.counts["gives"] += 1
                 world.gives(command)
+            case Collect(shard, generation) if world.drawn(0.2, "collects that failed"):
+                failed = CollectFailed(shard, generation)
+                self.after(world.rng.uniform(0.0, 20.0), lambda: self._turn(failed))
             case Collect(shard, generation):
                 world.collect(world.results[shard, generation])
                 self.after(world.rng.uniform(0.0, 2.0), lambda: self._turn(Collected(shard, generation)))

@@ -107,6 +107,11 @@ def mark_for(head: HeadLedger | LedgerReader, folder: Path) -> tuple[Cut, ShardM
         raise LedgerMismatch(
             f"The shard in {folder} belongs to {whose}. Nothing of it was collected into {head.folder}."
         )
+    if mark.generation != cut.generation(mark.number):
+        raise LedgerMismatch(
+            f"The disk of the shard in {folder} was taken for lost, and its rows were run again elsewhere. What it recorded since "
+            f"its last copy is of no account, and nothing of it was collected into {head.folder}. Delete the folder."
+        )
     return cut, mark
 
 
