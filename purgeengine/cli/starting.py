@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from purgeengine.cli.confirmation import confirm
 from purgeengine.cli.inputs import STANDARD_INPUT
@@ -42,20 +42,29 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
         return _purge(request, output, open_input, telemetry)
 
 
-def start_shared_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, workers: int) -> int:
-    """Purge as `start_purge` does, with so many worker processes."""
+def start_shared_purge(
+    request: PurgeRequest,
+    output: OutputOptions,
+    open_input: Opener,
+    workers: int | None,
+    scheduler: str | None,
+    lost_after_s: float | None,
+) -> int:
+    """Purge as `start_purge` does, with so many worker processes of this machine, or with the workers of a scheduler."""
     from purgeengine.cli.output.shared_progress import shared_progress
     from purgeengine.errors import UsageProblem
-    from purgeengine.jobs.sharing.shared_purge import purge_with_workers
+    from purgeengine.jobs.sharing.shared_purge import purge_on_cluster, purge_with_workers
 
     if output.telemetry.metrics_port is not None or output.telemetry.metrics_file is not None:
-        raise UsageProblem("--metrics-port and --metrics-file cannot be used with --workers. Nothing was sent.")
+        option = "--workers" if scheduler is None else "--scheduler"
+        raise UsageProblem(f"--metrics-port and --metrics-file cannot be used with {option}. Nothing was sent.")
     set_up_logs(request, output)
     forbid_core_dumps()
     show = shared_progress(tell_aside, quiet=output.quiet, log_format=output.log_format)
-    return _purge(
-        request, output, open_input, UNWATCHED, partial(purge_with_workers, workers=workers, on_progress=show)
-    )
+    how: dict[str, Any] = {"workers": workers, "on_progress": show, "lost_after_s": lost_after_s}
+    if scheduler is None:
+        return _purge(request, output, open_input, UNWATCHED, partial(purge_with_workers, **how))
+    return _purge(request, output, open_input, UNWATCHED, partial(purge_on_cluster, scheduler=scheduler, **how))
 
 
 def _purge(

@@ -25,6 +25,9 @@ from purgeengine.errors import HeldBack, NoAnswer, NotSent
 
 LOOK_AGAIN_S = 0.2
 """Seconds after which a run without a lease looks for one again."""
+ABANDONED_S = 120.0
+"""A run ends by itself so many seconds after the end of its lease, because no coordinator is there. One that comes later gives the
+shard to a new run. A run that stayed would keep the ledger locked, and its process alive."""
 LOOK_S_MAX = 1.0
 """The most seconds between two looks at a lease, so that a run that has nothing to send also stops soon when it is told to."""
 ENDED = "the lease of the shard had ended"
@@ -89,6 +92,8 @@ class RunLease:
         with self._changed:
             left_s, holder = self._holder.left_s(self._now()), self._holder
             over = holder.over or holder.stop
+            if over is None and left_s < -ABANDONED_S:
+                over = f"no coordinator was heard of for {ABANDONED_S:.0f} s after the end of the lease"
         return SendWindow(left_s > 0.0, min(left_s, LOOK_S_MAX) if left_s > 0.0 else LOOK_AGAIN_S, over)
 
     def heard(self, said: Said) -> None:

@@ -66,6 +66,13 @@ class CollectFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerMissing:
+    """A worker has the disk of a shard, and the ledger is not on it. So the run that was given did not begin."""
+
+    tenure: Tenure
+
+
+@dataclass(frozen=True, slots=True)
 class Redone:
     """The next generation of a lost one is staged, and can be given."""
 
@@ -80,7 +87,7 @@ class StopAsked:
     reason: str
 
 
-CoordinatorEvent = Question | WorkersSeen | RunReturned | Collected | CollectFailed | Redone | StopAsked
+CoordinatorEvent = Question | WorkersSeen | RunReturned | Collected | CollectFailed | LedgerMissing | Redone | StopAsked
 
 # -------------------------------------------------------------------------------------------------------- commands
 
@@ -94,10 +101,15 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Give:
-    """Start a run of the shard on this worker, with the ledger that its disk has, or else with the one that was staged."""
+    """Start a run of the shard on this worker, with the ledger that its disk has, or else with the one that was staged.
+
+    ``begun`` is true if the ledger on the disk may know of sendings. Then no other may take its place: report `LedgerMissing` if it
+    is not there.
+    """
 
     tenure: Tenure
     worker: WorkerSeen
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from purgeengine.core.sharing.coordination import (
     CoordinatorCommand,
     CoordinatorEvent,
     Give,
+    LedgerMissing,
     Redo,
     Redone,
     RunReturned,
@@ -32,7 +33,7 @@ from purgeengine.core.sharing.coordination import (
 from purgeengine.core.sharing.shard_lease import LeasePhase, LeaseTimes, ShardLease
 from purgeengine.core.sharing.shard_record import HeadRecord, ShardRecord
 from purgeengine.core.sharing.share_book import AppShare, ShareBook
-from purgeengine.core.sharing.talk import Grant, Notice, Over, Question, Tenure
+from purgeengine.core.sharing.talk import Grant, Notice, Over, Question
 from purgeengine.core.sharing.totals import Totals
 
 
@@ -154,6 +155,11 @@ class Coordinator:
                 shard = self._shards[event.shard]
                 if shard.phase is LeasePhase.COLLECTING and shard.record.generation == event.generation:
                     shard.ended(self._now)
+            case LedgerMissing(tenure):
+                shard = self._shards[tenure.shard]
+                if tenure == shard.tenure(tenure.shard) and shard.record.run is None and shard.phase is LeasePhase.OUT:
+                    self._free(tenure.shard)
+                    shard.missed(self._now)
             case Redone():
                 shard = self._shards[event.shard]
                 if shard.record.generation == event.generation - 1 and shard.record.fenced_utc_ms is not None:
@@ -193,7 +199,7 @@ class Coordinator:
     def _returned(self, event: RunReturned) -> None:
         number = event.tenure.shard
         shard = self._shards[number]
-        if event.tenure != Tenure(number, shard.record.generation, shard.record.epoch):
+        if event.tenure != shard.tenure(number):
             return
         if shard.record.run not in (None, event.run) or shard.phase not in (LeasePhase.OUT, LeasePhase.IDLE):
             return  # Dask may run a task twice, and only the run that owns the epoch counts
@@ -244,13 +250,14 @@ class Coordinator:
         if record.disk is not None and not record.begun:
             record = replace(record, disk=None)  # nothing was sent by this generation, so that no disk is needed
         worker = self._emptiest(record.disk)
-        if worker is not None:
+        is_lost = record.disk is not None and self._now >= shard.lost_at
+        if worker is not None and not (is_lost and shard.is_missing):
             given = replace(record, epoch=record.epoch + 1, disk=worker.disk, run=None, client_id=worker.client_id)
             self._change(number, given, LeasePhase.OUT)
             shard.given(worker.worker, self._now)
             self._book(worker.client_id).expect(number)
-            self._out.append(Give(Tenure(number, given.generation, given.epoch), worker))
-        elif record.disk is not None and self._now >= shard.lost_at:
+            self._out.append(Give(shard.tenure(number), worker, given.begun))
+        elif is_lost:
             self._change(
                 number, replace(record, fenced_utc_ms=round((utc - shard.idle_s(self._now)) * 1000)), LeasePhase.LOST
             )

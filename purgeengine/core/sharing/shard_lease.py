@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import inf
 
 from purgeengine.core.sharing.shard_record import ShardRecord
-from purgeengine.core.sharing.talk import Question
+from purgeengine.core.sharing.talk import Question, Tenure
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,8 @@ class ShardLease:
         self.record = record
         self.worker: str | None = None
         """The worker to which this coordinator gave it last; None if it gave it to none."""
+        self.is_missing = False
+        """True if its disk is there and its ledger is not on it, as the last worker that it was given to has told."""
         self._times = times
         self._heard_at = now
         self._question = 0
@@ -61,6 +63,10 @@ class ShardLease:
             self.phase = LeasePhase.LOST
         else:
             self.phase = LeasePhase.OUT if record.epoch and record.disk is not None else LeasePhase.IDLE
+
+    def tenure(self, number: int) -> Tenure:
+        """Return the latest tenure of this shard, whose number is given."""
+        return Tenure(number, self.record.generation, self.record.epoch)
 
     def is_silent(self, now: float) -> bool:
         """Return True if its run should have asked long ago. Its lease has ended, unless a question is on its way."""
@@ -111,6 +117,7 @@ class ShardLease:
     def heard(self, question: Question, now: float) -> None:
         """Extend the lease. A run that was fenced and is not replaced yet may go on."""
         self._question = question.number
+        self.is_missing = False
         self._heard_at = now
         self.phase = LeasePhase.OUT
 
@@ -131,6 +138,13 @@ class ShardLease:
         self._run_ended = True
         self.phase = LeasePhase.IDLE
         self.rest(now)
+
+    def missed(self, now: float) -> None:
+        """Take in that its ledger is not on its disk. It is looked for again, until the disk counts as lost."""
+        self.is_missing = True
+        self._run_ended = True
+        self.phase = LeasePhase.IDLE
+        self.given_again_at = now + self._times.again_s
 
     def rest(self, now: float) -> None:
         """Give it again after a while only. Its disk is waited for from now on."""

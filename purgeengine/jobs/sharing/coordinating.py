@@ -1,8 +1,6 @@
 """The process around the coordinator: one thread that collects what happens, and carries out what the coordinator decides.
 
-It holds the lock of the head throughout, so that there is one coordinator at a time. All shards lie on the disk of the head, and
-the operating system's lock of a shard says for certain whether a process still has it. So a run whose process has died is replaced
-at once; only one that hangs is waited for until its lease and the margin are over.
+It holds the lock of the head throughout, so that there is one coordinator at a time on a machine.
 """
 
 from __future__ import annotations
@@ -12,40 +10,29 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from purgeengine import log_events, logs
 from purgeengine.core.policy.run_figures import RunFigures
 from purgeengine.core.sharing.coordination import (
     Collect,
-    Collected,
     CoordinatorCommand,
     CoordinatorEvent,
     Give,
     Redo,
-    RunReturned,
     Save,
     StopAsked,
     Tell,
-    WorkerSeen,
-    WorkersSeen,
 )
 from purgeengine.core.sharing.coordinator import Coordinator
 from purgeengine.core.sharing.plain_form import plain_said, question_of
-from purgeengine.core.sharing.shard_lease import LeaseTimes
+from purgeengine.core.sharing.shard_record import HeadRecord
 from purgeengine.core.sharing.share_book import AppShare
-from purgeengine.core.sharing.talk import Tenure
 from purgeengine.core.sharing.totals import Totals
-from purgeengine.edges.cluster import WorkerCluster
 from purgeengine.edges.lease import boot_time
-from purgeengine.edges.ledger.sharding.collecting import collect
 from purgeengine.edges.ledger.sharding.coordinator_file import CoordinatorFile
-from purgeengine.edges.ledger.sharding.head import HeadLedger
-from purgeengine.edges.ledger.store.lock import is_in_use
-from purgeengine.errors import PurgeEngineError
-from purgeengine.jobs.purge_request import PurgeRequest
-from purgeengine.jobs.sharing.shard_task import ShardReturn, ShardTask, run_shard
+from purgeengine.jobs.sharing.shard_host import ShardHost, SharedWork
+from purgeengine.words import duration
 
 INBOX_MAX = 10_000
 """Most events that wait. Each run asks every few seconds, so more means that nothing is handled any more. Then questions are
@@ -53,7 +40,7 @@ dropped, as if they were lost on their way."""
 LOOK_S = 1.0
 """Seconds between two looks at the workers, and at most between two turns."""
 NO_WORKER_S_MAX = 120.0
-"""Seconds without any worker process after which the purge stops: Dask starts a dead one again within a second or two."""
+"""Seconds without any worker after which the purge stops: Dask starts a dead process again within a second or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,42 +63,25 @@ class Coordinating:
 
     def __init__(
         self,
-        head: HeadLedger,
-        folders: Mapping[int, Path],
+        work: SharedWork,
+        host: ShardHost,
         file: CoordinatorFile,
-        cluster: WorkerCluster,
-        request: PurgeRequest,
-        client_id: str,
+        record: HeadRecord,
         totals: Totals,
-        times: LeaseTimes,
         on_progress: Callable[[SharedProgress], None],
     ) -> None:
-        """``folders`` are those of the shards, by number. ``client_id`` is the app with which all workers sign in."""
-        self._head = head
-        self._folders = folders
+        """``record`` is what the coordinator before has left, and ``file`` is where it is kept."""
+        self._work = work
+        self._host = host
         self._file = file
-        self._cluster = cluster
-        self._request = request
-        self._client_id = client_id
-        self._times = times
         self._on_progress = on_progress
         self._inbox: queue.Queue[CoordinatorEvent | None] = queue.Queue(INBOX_MAX)
-        self._futures: dict[Tenure, Any] = {}
-        self._pending: list[CoordinatorEvent] = []
-        self._workers = 0
         self._began = self._workers_at = time.monotonic()
         self._looked_at = 0.0
-        total = AppShare(request.limits.requests_per_s, request.limits.connections)
-        record = file.begin()
-        self.core = Coordinator(record, total, now=boot_time(), utc=time.time(), times=times, totals=totals)
-        self.returns: list[ShardReturn] = []
-        """What the runs returned, in the order in which they ended."""
-        self._orphans = {
-            Tenure(number, shard.generation, shard.epoch)
-            for number, shard in record.shards.items()
-            if shard.epoch and not shard.done
-        }
-        """Runs that nobody here waits for: those of an earlier coordinator, and those whose task was lost."""
+        self._silent: set[int] = set()
+        limits = work.request.limits
+        total = AppShare(limits.requests_per_s, limits.connections)
+        self.core = Coordinator(record, total, now=boot_time(), utc=time.time(), times=work.times, totals=totals)
 
     def stop(self, reason: str) -> None:
         """Ask all runs to stop in order, from any thread."""
@@ -119,14 +89,19 @@ class Coordinating:
 
     def run(self) -> None:
         """Go on until it is finished. Raises `LedgerError` if the record or the head cannot be written; then the leases run out."""
-        self._cluster.listen(self._hear)
-        while not self.core.finished:
-            events = self._collected_events()
-            record = self._file.read()
-            term = self.core.term if record is None else record.term
-            for command in self.core.handle(*events, now=boot_time(), utc=time.time(), term_on_disk=term):
-                self._carry_out(command)
-            self._tell_progress()
+        self._work.cluster.listen(self._work.purge, self._hear)
+        self._host.begin(lambda: self._post(None))
+        try:
+            while not self.core.finished:
+                events = self._collected_events()
+                record = self._file.read()
+                term = self.core.term if record is None else record.term
+                for command in self.core.handle(*events, now=boot_time(), utc=time.time(), term_on_disk=term):
+                    self._carry_out(command)
+                self._tell_of_silence()
+                self._tell_progress()
+        finally:
+            self._host.close()
 
     # ------------------------------------------------------------------------------------------------- what happens
 
@@ -139,59 +114,28 @@ class Coordinating:
             self._post(question_of(message))
 
     def _collected_events(self) -> list[CoordinatorEvent]:
-        events, self._pending = self._pending, []
-        wait_s = 0.0 if events else max(0.0, min(LOOK_S, self.core.wake_at() - boot_time()))
+        events: list[CoordinatorEvent] = []
+        wait_s = max(0.0, min(LOOK_S, self.core.wake_at() - boot_time()))
         with suppress(queue.Empty):
             first = self._inbox.get(timeout=wait_s) if wait_s else self._inbox.get_nowait()
             events += [] if first is None else [first]
             while True:
                 event = self._inbox.get_nowait()
                 events += [] if event is None else [event]
-        for tenure, future in [*self._futures.items()]:
-            if future.done():
-                del self._futures[tenure]
-                events += self._ended(tenure, future)
+        records = self.core.record.shards
+        events += self._host.happened(records)
         if time.monotonic() >= self._looked_at + LOOK_S:
             self._looked_at = time.monotonic()
-            events += [*self._found_dead(), self._seen()]
+            events += self._host.look(records)
+            self._watch_workers()
         return events
 
-    def _ended(self, tenure: Tenure, future: Any) -> list[CoordinatorEvent]:
-        """Return what the end of a task means. If it was lost, nothing is known: the lock of its ledger, or its lease, decides."""
-        if future.status == "finished":
-            found: ShardReturn = future.result()
-            self.returns.append(found)
-            last = [] if found.question is None else [question_of(found.question)]
-            return [*last, RunReturned(tenure, found.run, found.complete, found.reason)]
-        logs.get_logger().warning(
-            log_events.WORKER_LOST,
-            because=f"The process of worker {tenure.shard} has ended or hangs. Its shard goes on when it can send no more.",
-        )
-        self._orphans.add(tenure)
-        return self._found_dead()
-
-    def _found_dead(self) -> list[CoordinatorEvent]:
-        """Return the end of each orphan whose process has gone: the operating system has released its lock."""
-        found: list[CoordinatorEvent] = []
-        for tenure in [*self._orphans]:
-            record = self.core.record.shards[tenure.shard]
-            replaced = record.done or record.epoch != tenure.epoch
-            if replaced or is_in_use(self._folders[tenure.shard]) is False:
-                self._orphans.discard(tenure)
-                found += [] if replaced else [RunReturned(tenure, record.run, complete=False)]
-        return found
-
-    def _seen(self) -> WorkersSeen:
-        known = self._cluster.workers()
+    def _watch_workers(self) -> None:
         now = time.monotonic()
-        self._workers = len(known)
-        if known:
+        if self._host.workers:
             self._workers_at = now
         elif now > self._workers_at + NO_WORKER_S_MAX and self.core.stop_reason is None:
-            self.stop(f"no worker process was there for {NO_WORKER_S_MAX:.0f} s")
-        return WorkersSeen(
-            tuple(WorkerSeen(address, disk_of(number), self._client_id) for number, address in sorted(known.items()))
-        )
+            self.stop(f"no worker was there for {NO_WORKER_S_MAX:.0f} s")
 
     # --------------------------------------------------------------------------------------------- what is to be done
 
@@ -200,34 +144,35 @@ class Coordinating:
             case Save(record):
                 self._file.write(record)
             case Tell(said):
-                self._cluster.tell(plain_said(said))
-            case Give(tenure, worker):
-                task = ShardTask(self._request, self._folders[tenure.shard], tenure, worker.disk, self._times)
-                key = f"shard-{tenure.shard}-e{tenure.epoch}-t{self.core.term}"
-                future = self._cluster.start(run_shard, task, key=key, address=worker.worker)
-                self._futures[tenure] = future
-                future.add_done_callback(lambda _: self._post(None))
-            case Collect(shard, generation):
-                self._pending.append(self._collect(shard, generation))
+                self._work.cluster.tell(plain_said(said))
+            case Give():
+                self._host.give(command, self.core.term)
+            case Collect():
+                self._host.collect(command)
+                self._post(None)
             case Redo():
-                raise AssertionError("the shards lie on the head's own disk, so that none is taken for lost")
+                self._host.redo(command)
+                self._post(None)
 
-    def _collect(self, shard: int, generation: int) -> CoordinatorEvent:
-        try:
-            collect(self._head, self._folders[shard])
-        except PurgeEngineError as error:
-            self.returns.append(ShardReturn(None, False, str(error), error.kind, error.exit_code))
-            raise
-        return Collected(shard, generation)
+    def _tell_of_silence(self) -> None:
+        """Log once that a run is not heard of any more, and what follows."""
+        silent = set(self.core.silent)
+        for number in silent - self._silent:
+            times, then = self._work.times, "goes on when its disk is there"
+            if times.lost_s < float("inf"):
+                then += (
+                    f", and is run again elsewhere if that is not so within {duration(times.margin_s + times.lost_s)}"
+                )
+            logs.get_logger().warning(
+                log_events.WORKER_LOST,
+                because=f"The run of shard {number} was not heard of for {duration(times.lease_s)}. It sends nothing now. The "
+                f"shard {then}.",
+            )
+        self._silent = silent
 
     def _tell_progress(self) -> None:
-        records = self.core.record.shards.values()
-        out = sum(tenure.epoch == self.core.record.shards[tenure.shard].epoch for tenure in self._futures)
-        left = sum(not record.done for record in records)
+        left = sum(not record.done for record in self.core.record.shards.values())
         elapsed_s = time.monotonic() - self._began
-        self._on_progress(SharedProgress(self.core.totals.figures, self._workers, out, left, elapsed_s))
-
-
-def disk_of(worker: int) -> str:
-    """Return the name of the place of a worker. Its shards stay with it, and all places are on one disk."""
-    return f"worker-{worker}"
+        self._on_progress(
+            SharedProgress(self.core.totals.figures, self._host.workers, self._host.given, left, elapsed_s)
+        )

@@ -15,11 +15,11 @@ from purgeengine.core.sharing.lease_holder import LeaseHolder
 from purgeengine.core.sharing.plain_form import plain_question, said_of
 from purgeengine.core.sharing.shard_lease import LeaseTimes
 from purgeengine.core.sharing.talk import Tenure
-from purgeengine.edges.cluster import worker_channel
 from purgeengine.edges.lease import RunLease
 from purgeengine.edges.ledger import Ledger
 from purgeengine.edges.ledger.running.shard_events import highest_epoch
 from purgeengine.edges.ledger.store.lock import is_in_use
+from purgeengine.edges.worker_channel import leave_thread, worker_channel
 from purgeengine.errors import ErrorKind, LedgerError, PurgeEngineError
 from purgeengine.jobs.guard_rails import refuse_shards_out
 from purgeengine.jobs.progress import Silence
@@ -38,6 +38,8 @@ class ShardTask:
     """Without its input, and with the limits of all workers together."""
     folder: Path
     """The ledger of the shard."""
+    purge: str
+    """Names the purge, for its messages."""
     tenure: Tenure
     disk: str
     times: LeaseTimes
@@ -63,6 +65,7 @@ class ShardReturn:
 
 def run_shard(task: ShardTask) -> ShardReturn:
     """Run the shard until it is complete, or until the run must stop. An error is returned, not raised."""
+    leave_thread()
     logs.configure_logs("console", quiet=True)
     if is_in_use(task.folder):  # an earlier task still has it, or somebody looks at it: it is given again after a while
         return ShardReturn(None, complete=False)
@@ -85,7 +88,7 @@ def _run(task: ShardTask) -> ShardReturn:
                 "Is it a copy of another folder? Nothing more was sent from it."
             )
         run = uuid.uuid4().hex
-        channel = worker_channel()
+        channel = worker_channel(task.purge)
         holder = LeaseHolder(tenure, run, task.disk, str(identity.client_id), task.times.lease_s)
         lease = RunLease(holder, lambda question: channel.say(plain_question(question)), ask_s=task.times.ask_s)
         waits_s = ledger.run_blocked_for_s(round(time.time() * 1000))

@@ -1,47 +1,49 @@
-"""The steps of a purge with several workers on this machine: as those of any purge, then cut, run, collect, and sum up."""
+"""The steps of a purge with several workers: as those of any purge, then cut, run, collect, and sum up."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from purgeengine import log_events, logs
-from purgeengine.core.graph.text import printable, well_formed
-from purgeengine.core.policy.advice import advice_for
 from purgeengine.core.policy.auto_stop import AutoStop
-from purgeengine.core.sharing.shard_lease import LeaseTimes
 from purgeengine.core.sharing.totals import Totals
 from purgeengine.edges.cluster import WorkerCluster, refuse_without_dask
 from purgeengine.edges.ledger import Ledger
+from purgeengine.edges.ledger.reader import LedgerReader
 from purgeengine.edges.ledger.running.shard_events import Cut, sharding_of
 from purgeengine.edges.ledger.sharding.coordinator_file import CoordinatorFile
 from purgeengine.edges.ledger.sharding.cutting import cut, release, shard_name
 from purgeengine.edges.ledger.sharding.head import HeadLedger
-from purgeengine.edges.ledger.sharding.overview import ShardedPurge
+from purgeengine.edges.ledger.sharding.open_rows import open_mailboxes
 from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+from purgeengine.edges.scheduler_address import SchedulerAddress
 from purgeengine.engine.event_loop import run_loop
-from purgeengine.errors import LedgerError, PurgeEngineError, RunStopped, UsageProblem
+from purgeengine.errors import PurgeEngineError, RunStopped, UsageProblem
 from purgeengine.jobs.callbacks import Callbacks
 from purgeengine.jobs.guard_rails import refusal
-from purgeengine.jobs.purge import MAILBOXES_TOLD
 from purgeengine.jobs.purge_request import PurgeRequest
-from purgeengine.jobs.purge_steps import prepared_ledger, purge
+from purgeengine.jobs.purge_steps import prepared_ledger
 from purgeengine.jobs.request_input import Opener
 from purgeengine.jobs.sharing.coordinating import Coordinating, SharedProgress
-from purgeengine.jobs.sign_in import sign_in, tokens_of_environment
-from purgeengine.jobs.summary import Summary, exit_code_of
+from purgeengine.jobs.sharing.crews import REMOTE_TIMES, Crew, LocalCrew, RemoteCrew
+from purgeengine.jobs.sharing.introductions import Introductions, WorkerTokens
+from purgeengine.jobs.sharing.shard_host import SharedWork
+from purgeengine.jobs.sharing.shared_summary import SharedEnd, shared_summary
+from purgeengine.jobs.summary import Summary
 from purgeengine.words import AGAIN, number
 
-LOCAL_TIMES = LeaseTimes(ask_s=1.0, lost_s=float("inf"))
-"""The times of leases on this machine. A question costs little here, and thresholds count what it tells. No disk is taken for lost:
-the shards lie beside the head."""
+if TYPE_CHECKING:
+    from purgeengine.edges.login import AccessTokens
+
+OnProgress = Callable[[SharedProgress], None]
 
 
 def purge_with_workers(
@@ -49,94 +51,142 @@ def purge_with_workers(
     workers: int,
     callbacks: Callbacks,
     open_input: Opener | None = None,
-    on_progress: Callable[[SharedProgress], None] = lambda progress: None,
+    on_progress: OnProgress = lambda progress: None,
+    lost_after_s: float | None = None,
 ) -> Summary:
     """Purge as `purgeengine.jobs.purge_steps.purge` does, with so many worker processes that share the limits of the request.
 
-    The same call resumes. Raises what `purge` raises, and `UsageProblem` if dask.distributed is not installed, if the list cannot
-    be cut into so many shards, or if it was cut into another number before.
+    The same call resumes. ``lost_after_s`` is 0 to take shards for lost whose folders are gone. Raises what `purge` raises, and
+    `UsageProblem` if dask.distributed is not installed, if the list cannot be cut into so many shards, or if it was cut into
+    another number before.
     """
-    refuse_without_dask()
+    refuse_without_dask("--workers")
+    _refuse_secrets_in_hand(request, "--workers")
+    if lost_after_s:
+        raise UsageProblem(
+            "With --workers, the shards lie on this machine, and nobody waits for their disk. Give --lost-after 0 if the folder of "
+            "a shard is gone for good, or leave it out. Nothing was sent."
+        )
+    crew = LocalCrew(request, callbacks, lost_after_s)
+    return SharedPurge(request, callbacks, open_input, on_progress).run(crew, lambda mailboxes: workers, workers)
+
+
+def purge_on_cluster(
+    request: PurgeRequest,
+    scheduler: str,
+    workers: int | None,
+    callbacks: Callbacks,
+    open_input: Opener | None = None,
+    on_progress: OnProgress = lambda progress: None,
+    lost_after_s: float | None = None,
+) -> Summary:
+    """Purge as `purge_with_workers` does, with the workers of a Dask scheduler on other machines.
+
+    ``workers`` is the number of shards; None makes one for each worker that is there. ``lost_after_s`` is how long the disk of a
+    worker is waited for; None takes `LeaseTimes.lost_s`. Raises what `purge_with_workers` raises, and `UsageProblem` if the address
+    of the scheduler may not be used, or if none of its workers can purge.
+    """
+    refuse_without_dask("--scheduler")
+    _refuse_secrets_in_hand(request, "--scheduler")
+    address = SchedulerAddress.of(scheduler)
     assert request.folder is not None, "the caller has looked"
-    head = request.folder
-    _refuse_secrets_in_hand(request)
-    found = sharding_of(head) if state_of(head) is FolderState.STAGED else None
-    if found is not None and found.mark is not None:
-        raise UsageProblem(
-            f"The ledger in {head} is a shard itself, and cannot be cut again. Leave --workers out, or name the ledger that it was "
-            "cut from. Nothing was sent."
-        )
-    known = None if found is None else found.cut
-    if known is not None and known.out and known.shards != workers:
-        raise UsageProblem(
-            f"The ledger in {head} was cut into {number(known.shards)} shards before, and not all of them are collected. To go on, "
-            f"give --workers {known.shards}. Nothing was sent."
-        )
-    with prepared_ledger(request, callbacks, open_input) as ledger:
-        reading, has_work = ledger.reading, ledger.has_work()
-        if known is not None and known.out:
-            _refuse_blind_filter(request, ledger)
-    if not has_work:
-        return replace(purge(replace(request, inputs=()), callbacks), reading=reading)
-    started = time.monotonic()
-    with HeadLedger.open(head) as opened:
-        known = opened.cut()
+    with ExitStack() as stack:
+        cluster = stack.enter_context(WorkerCluster.at(address))
+        introductions = Introductions(cluster, request)
+        stack.callback(introductions.close)
+        if state_of(request.folder) is FolderState.STAGED:
+            with LedgerReader.open(request.folder) as reader:
+                introductions.tenant_id = reader.about["tenant_id"]
+        introductions.wait()
+        times = REMOTE_TIMES if lost_after_s is None else replace(REMOTE_TIMES, lost_s=lost_after_s)
+        crew = RemoteCrew(cluster, introductions, times)
+        there = len(introductions.found)
+        tokens = None
+        if (
+            not request.resolve_users and not request.probe
+        ):  # then Graph is asked here as well, so there must be a sign-in
+            tokens = WorkerTokens(next(iter(introductions.found.values())))
+            callbacks = replace(callbacks, wants_tenant_name=lambda: False)
+        steps = SharedPurge(request, callbacks, open_input, on_progress, tokens)
+        return steps.run(crew, lambda mailboxes: workers or max(1, min(there, mailboxes)), workers)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPurge:
+    """The steps that are the same wherever the workers are."""
+
+    request: PurgeRequest
+    callbacks: Callbacks
+    open_input: Opener | None
+    on_progress: OnProgress
+    tokens: AccessTokens | None = None
+
+    def run(self, crew: Crew, shards: Callable[[int], int], given: int | None) -> Summary:
+        """Take every step. ``shards`` returns how many to make of so many mailboxes; ``given`` is the number that was asked for."""
+        request, callbacks = self.request, self.callbacks
+        assert request.folder is not None, "the caller has looked"
+        head = request.folder
+        known = _cut_before(head, given)
+        with prepared_ledger(request, callbacks, self.open_input, tokens=self.tokens) as ledger:
+            reading, has_work = ledger.reading, ledger.has_work()
+            if known is not None and known.out:
+                _refuse_blind_filter(request, ledger)
+        started = time.monotonic()
+        with HeadLedger.open(head) as opened:
+            if has_work:
+                folders, end = self._cut_and_run(opened, crew, shards)
+            else:
+                folders, end = {}, SharedEnd()
+            end = replace(end, duration_s=time.monotonic() - started)
+            summary = shared_summary(request, opened, folders, end)
+        callbacks.on_outcome(summary.exit_code)
+        return replace(summary, reading=reading)
+
+    def _cut_and_run(
+        self, head: HeadLedger, crew: Crew, shards: Callable[[int], int]
+    ) -> tuple[Mapping[int, Path], SharedEnd]:
+        known = head.cut()
         out = known is not None and bool(known.out)
-        folder = Path(known.folder) if known is not None and out else _free_folder(head)
+        folder = Path(known.folder) if known is not None and out else _free_folder(head.folder)
         if known is not None and out and known.made:
             release(known, folder)
         else:
-            known = cut(opened, workers, folder, request.limits, spelling=request.spelling)
+            number_of_shards = known.shards if known is not None and out else shards(_mailboxes_of(head))
+            known = cut(head, number_of_shards, folder, self.request.limits, spelling=self.request.spelling)
         folders = {shard: folder / shard_name(shard, known.shards) for shard in range(known.shards)}
-        _refuse_missing(known, folders)
-        coordinating, error = _run(request, opened, known, folder, folders, callbacks, on_progress)
-        summary = _summary(request, opened, folders, coordinating, error, time.monotonic() - started)
-    callbacks.on_outcome(summary.exit_code)
-    return replace(summary, reading=reading)
+        return folders, self._run(head, known, folder, folders, crew)
 
+    def _run(self, head: HeadLedger, known: Cut, folder: Path, folders: Mapping[int, Path], crew: Crew) -> SharedEnd:
+        request = self.request
+        file = CoordinatorFile(folder, known)
+        left = crew.refuse(known, folders, file.left())
+        totals = Totals(request.threshold(), AutoStop(request.spelling) if request.auto_stop else None)
+        lean = replace(request, inputs=(), columns=None, user=None, yes=True)
 
-def _run(
-    request: PurgeRequest,
-    head: HeadLedger,
-    known: Cut,
-    folder: Path,
-    folders: Mapping[int, Path],
-    callbacks: Callbacks,
-    on_progress: Callable[[SharedProgress], None],
-) -> tuple[Coordinating, PurgeEngineError | None]:
-    tokens = tokens_of_environment(request.endpoint(), callbacks.tell_sign_in)
-    identity = sign_in(tokens, callbacks.stop)
-    auto_stop = AutoStop(request.spelling) if request.auto_stop else None
-    with ExitStack() as stack:
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="purgeengine-", ignore_cleanup_errors=True))
-        cluster = stack.enter_context(WorkerCluster.open(known.shards, Path(scratch)))
-        coordinating = Coordinating(
-            head,
-            folders,
-            CoordinatorFile(folder, known),
-            cluster,
-            replace(request, inputs=(), columns=None, user=None, yes=True),
-            str(identity.client_id),
-            Totals(request.threshold(), auto_stop),
-            LOCAL_TIMES,
-            on_progress,
-        )
-        logs.get_logger().info(
-            log_events.RUN_STARTED,
-            rows_left=sum(known.planned[shard].rows for shard in known.out),
-            connections=request.limits.connections,
-            workers=known.shards,
-        )
-        try:
-            run_loop(_in_thread(coordinating, callbacks))
-        except PurgeEngineError as error:
-            return coordinating, error
-        except (OSError, RuntimeError) as error:  # of Dask; leases that nobody renews run out by themselves
-            return coordinating, RunStopped(
-                f"The worker processes cannot be reached any more ({error}), so the run was stopped. To resume, "
-                f"{request.spelling(AGAIN)}."
+        def work(cluster: WorkerCluster) -> SharedWork:
+            return SharedWork(head, known.id, folders, cluster, lean, crew.times)
+
+        with crew.hosting(work, left) as (shared, host):
+            record = file.begin(left)
+            coordinating = Coordinating(shared, host, file, record, totals, self.on_progress)
+            logs.get_logger().info(
+                log_events.RUN_STARTED,
+                rows_left=sum(known.planned[shard].rows for shard in known.out),
+                connections=request.limits.connections,
+                workers=known.shards,
             )
-    return coordinating, None
+            error: PurgeEngineError | None = None
+            try:
+                run_loop(_in_thread(coordinating, self.callbacks))
+            except PurgeEngineError as found:
+                error = found
+            except (OSError, RuntimeError) as found:  # of Dask; leases that nobody renews run out by themselves
+                error = RunStopped(
+                    f"The workers cannot be reached any more ({found}), so the run was stopped. To resume, "
+                    f"{request.spelling(AGAIN)}."
+                )
+            core = coordinating.core
+            return SharedEnd(core.stop_reason, error, host.returns, core.totals.figures)
 
 
 async def _in_thread(coordinating: Coordinating, callbacks: Callbacks) -> None:
@@ -145,12 +195,12 @@ async def _in_thread(coordinating: Coordinating, callbacks: Callbacks) -> None:
         await asyncio.to_thread(coordinating.run)
 
 
-def _refuse_secrets_in_hand(request: PurgeRequest) -> None:
+def _refuse_secrets_in_hand(request: PurgeRequest, option: str) -> None:
     if request.access_token is not None or request.credential is not None:
         raise UsageProblem("Workers sign in by themselves, from the environment. A token cannot be handed to them.")
     if request.auth == "device-code":
         raise UsageProblem(
-            "--workers cannot be used with --auth device-code: each worker signs in by itself, and nobody would enter its code. "
+            f"{option} cannot be used with --auth device-code: each worker signs in by itself, and nobody would enter its code. "
             "Nothing was sent. Use another way to sign in, or one process."
         )
 
@@ -163,72 +213,28 @@ def _refuse_blind_filter(request: PurgeRequest, ledger: Ledger) -> None:
         raise UsageProblem(sentence)
 
 
-def _refuse_missing(known: Cut, folders: Mapping[int, Path]) -> None:
-    for shard in known.out:
-        if state_of(folders[shard]) is not FolderState.STAGED:
-            raise LedgerError(
-                f"Shard {shard} is not in {printable(str(folders[shard]))}, and what it has sent is recorded nowhere else. Nothing "
-                "was sent. Bring the folder back, or its last copy: docs/several-machines.md says what is less exact then."
-            )
+def _cut_before(head: Path, given: int | None) -> Cut | None:
+    """Return the cut of an earlier call, or None. Raise `UsageProblem` if it does not go with what is asked for now."""
+    found = sharding_of(head) if state_of(head) is FolderState.STAGED else None
+    if found is not None and found.mark is not None:
+        raise UsageProblem(
+            f"The ledger in {head} is a shard itself, and cannot be cut again. Leave --workers out, or name the ledger that it was "
+            "cut from. Nothing was sent."
+        )
+    known = None if found is None else found.cut
+    if known is not None and known.out and given not in (None, known.shards):
+        raise UsageProblem(
+            f"The ledger in {head} was cut into {number(known.shards)} shards before, and not all of them are collected. To go on, "
+            f"give --workers {known.shards}. Nothing was sent."
+        )
+    return known
+
+
+def _mailboxes_of(head: HeadLedger) -> int:
+    return sum(1 for _ in open_mailboxes(head.connection))
 
 
 def _free_folder(head: Path) -> Path:
     """Return a folder beside the head that is not there yet."""
     names = (head.absolute().with_name(f"{head.absolute().name}-shards{'' if n == 1 else f'-{n}'}") for n in count(1))
     return next(path for path in names if not os.path.lexists(path))
-
-
-def _summary(
-    request: PurgeRequest,
-    head: HeadLedger,
-    folders: Mapping[int, Path],
-    coordinating: Coordinating,
-    error: PurgeEngineError | None,
-    duration_s: float,
-) -> Summary:
-    core, returns = coordinating.core, coordinating.returns
-    failed = next((one for one in returns if one.reason is not None and not one.complete), None)
-    review = head.reader.review(MAILBOXES_TOLD)
-    counts = review.counts
-    known = head.cut()
-    out = [] if known is None else known.out
-    if out:
-        with ShardedPurge.open([head.folder, *(folders[shard] for shard in out)]) or ExitStack() as purge_:
-            if isinstance(purge_, ShardedPurge):
-                counts = purge_.counts(purge_.standings())
-    unfinished = counts.waiting + counts.in_doubt
-    stopped, kind, exit_code = None, None, exit_code_of(counts.outcomes, unfinished)
-    if error is None and failed is None and core.stop_reason is not None:
-        reason = core.stop_reason.rstrip(".")
-        error = RunStopped(f"The run was stopped: {reason}. To resume, {request.spelling(AGAIN)}.")
-    if error is None and unfinished and failed is None:
-        error = RunStopped(f"The run ended before all shards were done. To resume, {request.spelling(AGAIN)}.")
-    if failed is not None and (unfinished or failed.exit_code != RunStopped.exit_code):
-        stopped, kind, exit_code = failed.reason, failed.kind, failed.exit_code
-    elif error is not None and (unfinished or not isinstance(error, RunStopped)):
-        stopped, kind, exit_code = str(error), error.kind, error.exit_code
-    figures = core.totals.figures
-    whole = not out
-    return Summary(
-        ledger=well_formed(str(head.folder)),
-        rows=counts.rows,
-        outcomes=counts.outcomes,
-        waiting=counts.waiting,
-        in_doubt=counts.in_doubt,
-        complete=unfinished == 0 and whole,
-        calls=figures.calls,
-        requests=figures.requests,
-        throttled=figures.throttled,
-        lost_calls=figures.lost_calls,
-        closed_mailboxes=figures.closed_mailboxes,
-        settled_now=sum(figures.settled.values()),
-        duration_s=duration_s,
-        exit_code=exit_code,
-        stopped=stopped,
-        stopped_kind=kind,
-        fanout=next((one.fanout for one in reversed(returns) if one.fanout is not None), None),
-        action=request.deletion().action,
-        app_limit_per_s=next((one.app_limit_per_s for one in reversed(returns) if one.app_limit_per_s), None),
-        absence=review.absence if whole else None,
-        advice=advice_for([review.situation(str(head.folder))], windows=os.name == "nt") if whole else (),
-    )

@@ -19,6 +19,7 @@ from purgeengine.core.sharing.coordination import (
     CoordinatorCommand,
     CoordinatorEvent,
     Give,
+    LedgerMissing,
     Redo,
     Redone,
     RunReturned,
@@ -437,3 +438,24 @@ def test_what_cannot_be_brought_home_is_run_again_or_lost() -> None:
     bench.handle(CollectFailed(0, 1))
     assert not of_kind(bench.handle(WorkersSeen((TWO,)), after_s=LeaseTimes().lost_s - 1.0), Redo)
     assert of_kind(bench.handle(after_s=2.0), Redo)
+
+
+def test_a_ledger_that_is_not_on_its_disk_is_looked_for_and_then_lost() -> None:
+    """A disk that is there without the shard's ledger does not keep the shard for ever, and no other ledger takes its place."""
+    bench = Bench()
+    (tenure,) = bench.given(ONE)
+    bench.asks(tenure, "run", 1)
+    looked, redos = 0, []
+    bench.handle(after_s=FENCED_S)
+    for _ in range(300):
+        commands = bench.handle(WorkersSeen((ONE,)), after_s=5.0)
+        for give in of_kind(commands, Give):
+            assert give.begun
+            looked += 1
+            commands += bench.handle(LedgerMissing(give.tenure))
+        redos += of_kind(commands, Redo)
+        if redos:
+            break
+    assert [(redo.shard, redo.generation) for redo in redos] == [(0, 1)]
+    assert looked > 100
+    assert bench.handle(LedgerMissing(Tenure(0, 1, 999))) == []

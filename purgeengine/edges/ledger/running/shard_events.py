@@ -22,6 +22,10 @@ from purgeengine.edges.ledger.store.storage import reading_records
 
 EVENT = "shard_event"
 """The key by which a row of ``start`` is told from a run."""
+COORDINATOR_FILE = "coordinator.json"
+"""The file beside the shards in which a coordinator records who was given which shard."""
+HERE = "here"
+"""What that file calls the disk of the shards' folder. A ledger on another disk is the one of which the folder has a copy."""
 _CUT, _MADE, _COLLECTED, _CLOSED, _LOST = "cut", "made", "collected", "closed", "lost"
 
 
@@ -153,6 +157,23 @@ def sharding_of(folder: Path) -> Sharding:
     """Return what the ledger in ``folder`` has to do with shards. Raises `LedgerError` if it cannot be read."""
     with reading_records(folder), closing(connect_to_read(folder)) as connection:
         return Sharding(cut_of(connection), mark_of(read_meta(connection)), collected_into(connection))
+
+
+def is_lent(shard: Path, mark: ShardMark) -> bool:
+    """Return True if the ledger in this folder is only a copy of one that is, or was last, on the disk of a worker elsewhere.
+
+    That is so, too, if the record of the coordinators is there and nobody can read it.
+    """
+    try:
+        kept = json.loads((shard.absolute().parent / COORDINATOR_FILE).read_bytes())
+        if kept["cut"] != mark.cut:
+            return False
+        record = kept["record"]["shards"][str(mark.number)]
+        return not record["done"] and record["disk"] not in (None, HERE)
+    except FileNotFoundError:
+        return False  # no coordinator has given it to anybody
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def keep_cut(connection: sqlite3.Connection, cut: Cut, at_ms: int) -> None:
