@@ -73,7 +73,9 @@ class DaskCluster:
             dict.fromkeys(SECRETS, ""),
         )
 
-    def start_worker(self, number: int, *, to: str | None = None, nanny: bool = False) -> None:
+    def start_worker(
+        self, number: int, *, to: str | None = None, nanny: bool = False, more: tuple[str, ...] = ()
+    ) -> None:
         """Start a worker with a disk of its own."""
         name = f"worker-{number}"
         arguments = [
@@ -88,7 +90,7 @@ class DaskCluster:
             "--no-dashboard",
         ]
         arguments += ["--memory-limit", "0", "--local-directory", "scratch", "--death-timeout", "60"]
-        self._start(name, [*arguments, "--nanny" if nanny else "--no-nanny"], {})
+        self._start(name, [*arguments, "--nanny" if nanny else "--no-nanny", *more], {})
 
     def _start(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> None:
         place = self.folder / name
