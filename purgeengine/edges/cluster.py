@@ -12,6 +12,7 @@ disk. For others it is the administrator's, as Dask's own configuration names it
 from __future__ import annotations
 
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,20 @@ SEEN_S_MAX = 6.0
 SILENT_S_MAX = 60.0
 """Seconds after which Dask kills a worker of this machine that says nothing, and starts another. Its leases (30 s, and 15 s of
 margin) are over by then."""
+
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""How a process of this machine begins: forked from one that has imported everything already, where forking is safe."""
+IMPORTED_ONCE = (
+    "distributed",
+    "purgeengine.jobs.sharing.shard_task",
+    "purgeengine.edges.login",
+    "purgeengine.edges.http.transport",
+    "purgeengine.edges.worker_channel",
+    "aiohttp",
+    "msal",
+    "pyarrow.parquet",
+)
+"""Modules that the first process imports for all others. They start no threads when they are imported."""
 
 Message = Mapping[str, Any]
 
@@ -74,10 +89,13 @@ class WorkerCluster:
             "distributed.scheduler.allowed-failures": 0,  # a task whose worker has died is not run elsewhere
             "distributed.scheduler.worker-ttl": f"{SILENT_S_MAX:.0f}s",
             "distributed.worker.preload": ["purgeengine.edges.worker_channel"],
+            "distributed.worker.multiprocessing-method": START_METHOD,
         }
         with _quiet_dask(settings):
             from distributed import Client, LocalCluster
             from distributed.security import Security
+
+            _import_once()
 
             try:
                 cluster = LocalCluster(
@@ -191,6 +209,14 @@ class WorkerCluster:
             raise
         except BaseException as error:  # of Dask, whose errors share no class, or of another version of this program
             raise CallFailed(f"{type(error).__name__}: {error}") from error
+
+
+def _import_once() -> None:
+    """Let the processes that follow be forked from one that has imported what they need, if they are forked at all."""
+    if START_METHOD == "forkserver":
+        from distributed.utils import get_mp_context
+
+        get_mp_context().set_forkserver_preload([*IMPORTED_ONCE])  # after Dask's own list, which it sets once
 
 
 @contextmanager
