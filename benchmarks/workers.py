@@ -2,8 +2,8 @@
 
     python -m benchmarks.workers                     # 10,000 rows in 250 mailboxes, 4 workers, three times each
 
-The tenant's own record tells start-up from sending: ``first_s`` is the time from the command to the first request, ``sending_s`` from
-there to the last answer. The first is the same for any list, and the second is what the schedule is worth. Needs the extra dask.
+The tenant's own record tells start-up from sending: ``first_s`` is the time from the command to the first request, ``sending_s``
+from there to the last answer. The first is the same for any list, the second is what the schedule is worth. Needs the extra dask.
 """
 
 from __future__ import annotations

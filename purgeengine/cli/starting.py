@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -51,7 +52,7 @@ def start_shared_purge(
     lost_after_s: float | None,
 ) -> int:
     """Purge as `start_purge` does, with so many worker processes of this machine, or with the workers of a scheduler."""
-    from purgeengine.cli.output.shared_progress import shared_progress
+    from purgeengine.cli.output.shared_progress import SharedDisplay
     from purgeengine.errors import UsageProblem
     from purgeengine.jobs.sharing.shared_purge import purge_on_cluster, purge_with_workers
 
@@ -60,11 +61,16 @@ def start_shared_purge(
         raise UsageProblem(f"--metrics-port and --metrics-file cannot be used with {option}. Nothing was sent.")
     set_up_logs(request, output)
     forbid_core_dumps()
-    show = shared_progress(tell_aside, quiet=output.quiet, log_format=output.log_format)
-    how: dict[str, Any] = {"workers": workers, "on_progress": show, "lost_after_s": lost_after_s}
-    if scheduler is None:
-        return _purge(request, output, open_input, UNWATCHED, partial(purge_with_workers, **how))
-    return _purge(request, output, open_input, UNWATCHED, partial(purge_on_cluster, scheduler=scheduler, **how))
+    how: dict[str, Any] = {"workers": workers, "lost_after_s": lost_after_s}
+
+    def carry_out(request: PurgeRequest, *, callbacks: Callbacks, open_input: Opener) -> Summary:
+        with closing(SharedDisplay(tell_aside, quiet=output.quiet, log_format=output.log_format)) as display:
+            how["on_progress"] = display.show
+            if scheduler is None:
+                return purge_with_workers(request, callbacks=callbacks, open_input=open_input, **how)
+            return purge_on_cluster(request, scheduler, callbacks=callbacks, open_input=open_input, **how)
+
+    return _purge(request, output, open_input, UNWATCHED, carry_out)
 
 
 def _purge(

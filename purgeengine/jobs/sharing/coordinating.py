@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from purgeengine import log_events, logs
+from purgeengine.core.model import Outcome
 from purgeengine.core.policy.run_figures import RunFigures
 from purgeengine.core.sharing.coordination import (
     Collect,
@@ -31,6 +33,7 @@ from purgeengine.core.sharing.share_book import AppShare
 from purgeengine.core.sharing.totals import Totals
 from purgeengine.edges.lease import boot_time
 from purgeengine.edges.ledger.sharding.coordinator_file import CoordinatorFile
+from purgeengine.edges.ledger.views.counts import Counts
 from purgeengine.jobs.sharing.shard_host import ShardHost, SharedWork
 from purgeengine.words import duration
 
@@ -56,6 +59,24 @@ class SharedProgress:
     left: int
     """Shards that are not collected."""
     elapsed_s: float
+    before: Counts
+    """The rows of the whole purge as they stood when this command began."""
+    wait_s: float = 0.0
+    """Seconds for which Graph has asked an app to wait."""
+    silent: int = 0
+    """Shards that nobody sends for now, because their run is not heard of."""
+    stopping: str | None = None
+    """Why all runs are asked to stop; None if they are not."""
+
+    @property
+    def settled(self) -> Mapping[Outcome, int]:
+        """The rows with an outcome, by outcome, as far as it is known."""
+        return Counter(self.before.outcomes) + Counter(self.figures.settled)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds that the purge will probably still take. None if some shard is not being run, so that nobody can know."""
+        return self.figures.left_s if self.out >= self.left and not self.silent else None
 
 
 class Coordinating:
@@ -68,9 +89,11 @@ class Coordinating:
         file: CoordinatorFile,
         record: HeadRecord,
         totals: Totals,
+        before: Counts,
         on_progress: Callable[[SharedProgress], None],
     ) -> None:
-        """``record`` is what the coordinator before has left, and ``file`` is where it is kept."""
+        """``record`` is what the coordinator before has left, and ``file`` is where it is kept. ``before`` counts the rows now."""
+        self._before = before
         self._work = work
         self._host = host
         self._file = file
@@ -171,8 +194,17 @@ class Coordinating:
         self._silent = silent
 
     def _tell_progress(self) -> None:
-        left = sum(not record.done for record in self.core.record.shards.values())
-        elapsed_s = time.monotonic() - self._began
+        record, utc = self.core.record, time.time()
         self._on_progress(
-            SharedProgress(self.core.totals.figures, self._host.workers, self._host.given, left, elapsed_s)
+            SharedProgress(
+                self.core.totals.figures,
+                self._host.workers,
+                self._host.given,
+                sum(not shard.done for shard in record.shards.values()),
+                time.monotonic() - self._began,
+                self._before,
+                max((wait.left_s(utc) for wait in record.waits.values()), default=0.0),
+                len(self._silent),
+                self.core.stop_reason,
+            )
         )

@@ -71,7 +71,7 @@ class LeasedRun:
     def _look(self) -> None:
         if self._watcher is not None:
             now = self._clock.monotonic()
-            self._watcher.tell_figures(now - self._began)
+            self._watcher.tell_figures(now - self._began, now)
             # A share that was given away comes back with the second question at the latest.
             self.lease.want(self._watcher.scheduler.has_work_within(2.0 * self._times.ask_s, now))
 
@@ -98,9 +98,9 @@ class LeasedWatcher:
                 self._lease.asked_to_wait(entry.for_s, cut=cut)
         return reason
 
-    def tell_figures(self, elapsed_s: float) -> None:
+    def tell_figures(self, elapsed_s: float, now: float) -> None:
         """Give the figures of the run to the lease, which sends them with its next question."""
-        figures = self._tally.figures(
-            throttled=self.scheduler.view.throttled, per_s=self._tally.rate(elapsed_s), left_s=None
-        )
+        view = self.scheduler.view
+        left_s = view.time_left(now).seconds if self._tally.left else None
+        figures = self._tally.figures(throttled=view.throttled, per_s=self._tally.rate(elapsed_s), left_s=left_s)
         self._lease.take_figures(figures, self._stop_counter.figures)

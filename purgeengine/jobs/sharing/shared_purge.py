@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from purgeengine import log_events, logs
 from purgeengine.core.policy.auto_stop import AutoStop
+from purgeengine.core.sharing.shard_record import HeadRecord
 from purgeengine.core.sharing.totals import Totals
 from purgeengine.edges.cluster import WorkerCluster, refuse_without_dask
 from purgeengine.edges.ledger import Ledger
@@ -24,6 +25,7 @@ from purgeengine.edges.ledger.sharding.cutting import cut, release, shard_name
 from purgeengine.edges.ledger.sharding.head import HeadLedger
 from purgeengine.edges.ledger.sharding.open_rows import open_mailboxes
 from purgeengine.edges.ledger.staging.folder import FolderState, state_of
+from purgeengine.edges.ledger.views.counts import Counts
 from purgeengine.edges.scheduler_address import SchedulerAddress
 from purgeengine.engine.event_loop import run_loop
 from purgeengine.errors import PurgeEngineError, RunStopped, UsageProblem
@@ -35,8 +37,9 @@ from purgeengine.jobs.request_input import Opener
 from purgeengine.jobs.sharing.coordinating import Coordinating, SharedProgress
 from purgeengine.jobs.sharing.crews import REMOTE_TIMES, Crew, LocalCrew, RemoteCrew
 from purgeengine.jobs.sharing.introductions import Introductions, WorkerTokens
+from purgeengine.jobs.sharing.resumed_preview import allow_rest
 from purgeengine.jobs.sharing.shard_host import SharedWork
-from purgeengine.jobs.sharing.shared_summary import SharedEnd, shared_summary
+from purgeengine.jobs.sharing.shared_summary import SharedEnd, counts_of, shared_summary
 from purgeengine.jobs.summary import Summary
 from purgeengine.words import AGAIN, number
 
@@ -154,12 +157,24 @@ class SharedPurge:
             number_of_shards = known.shards if known is not None and out else shards(_mailboxes_of(head))
             known = cut(head, number_of_shards, folder, self.request.limits, spelling=self.request.spelling)
         folders = {shard: folder / shard_name(shard, known.shards) for shard in range(known.shards)}
-        return folders, self._run(head, known, folder, folders, crew)
+        left = crew.refuse(known, folders, CoordinatorFile(folder, known).left())
+        counts = _counts_now(head, folders)
+        if out:
+            allow_rest(self.request, head, {shard: folders[shard] for shard in known.out}, counts, self.callbacks)
+        return folders, self._run(head, known, folder, folders, crew, left, counts)
 
-    def _run(self, head: HeadLedger, known: Cut, folder: Path, folders: Mapping[int, Path], crew: Crew) -> SharedEnd:
+    def _run(
+        self,
+        head: HeadLedger,
+        known: Cut,
+        folder: Path,
+        folders: Mapping[int, Path],
+        crew: Crew,
+        left: HeadRecord,
+        before: Counts,
+    ) -> SharedEnd:
         request = self.request
         file = CoordinatorFile(folder, known)
-        left = crew.refuse(known, folders, file.left())
         totals = Totals(request.threshold(), AutoStop(request.spelling) if request.auto_stop else None)
         lean = replace(request, inputs=(), columns=None, user=None, yes=True)
 
@@ -168,7 +183,7 @@ class SharedPurge:
 
         with crew.hosting(work, left) as (shared, host):
             record = file.begin(left)
-            coordinating = Coordinating(shared, host, file, record, totals, self.on_progress)
+            coordinating = Coordinating(shared, host, file, record, totals, before, self.on_progress)
             logs.get_logger().info(
                 log_events.RUN_STARTED,
                 rows_left=sum(known.planned[shard].rows for shard in known.out),
@@ -228,6 +243,12 @@ def _cut_before(head: Path, given: int | None) -> Cut | None:
             f"give --workers {known.shards}. Nothing was sent."
         )
     return known
+
+
+def _counts_now(head: HeadLedger, folders: Mapping[int, Path]) -> Counts:
+    """Count what is done, for the display. Shards whose folders are gone count as not begun."""
+    there = {shard for shard, folder in folders.items() if state_of(folder) is FolderState.STAGED}
+    return counts_of(head, folders) if there >= set(folders) else head.reader.counts()
 
 
 def _mailboxes_of(head: HeadLedger) -> int:

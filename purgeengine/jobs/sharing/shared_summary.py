@@ -13,6 +13,7 @@ from purgeengine.core.policy.advice import advice_for
 from purgeengine.core.policy.run_figures import RunFigures
 from purgeengine.edges.ledger.sharding.head import HeadLedger
 from purgeengine.edges.ledger.sharding.overview import ShardedPurge
+from purgeengine.edges.ledger.views.counts import Counts
 from purgeengine.errors import PurgeEngineError, RunStopped
 from purgeengine.jobs.purge import MAILBOXES_TOLD
 from purgeengine.jobs.purge_request import PurgeRequest
@@ -32,18 +33,25 @@ class SharedEnd:
     duration_s: float = 0.0
 
 
+def counts_of(head: HeadLedger, folders: Mapping[int, Path]) -> Counts:
+    """Count the rows of the whole purge, as the ledgers in ``folders`` know them."""
+    known = head.cut()
+    out = [] if known is None else known.out
+    if out:
+        with ShardedPurge.open([head.folder, *(folders[shard] for shard in out)]) or ExitStack() as found:
+            if isinstance(found, ShardedPurge):
+                return found.counts(found.standings())
+    return head.reader.counts()
+
+
 def shared_summary(request: PurgeRequest, head: HeadLedger, folders: Mapping[int, Path], end: SharedEnd) -> Summary:
     """Return the summary. Of shards that are not collected, the ledgers in ``folders`` count, or their last copies."""
     error, returns, figures = end.error, end.returns, end.figures
     failed = next((one for one in returns if one.reason is not None and not one.complete), None)
     review = head.reader.review(MAILBOXES_TOLD)
-    counts = review.counts
     known = head.cut()
     out = [] if known is None else known.out
-    if out:
-        with ShardedPurge.open([head.folder, *(folders[shard] for shard in out)]) or ExitStack() as purge_:
-            if isinstance(purge_, ShardedPurge):
-                counts = purge_.counts(purge_.standings())
+    counts = counts_of(head, folders) if out else review.counts
     unfinished = counts.waiting + counts.in_doubt
     stopped, kind, exit_code = None, None, exit_code_of(counts.outcomes, unfinished)
     if error is None and failed is None and end.stop_reason is not None:

@@ -166,6 +166,9 @@ def test_a_ctrl_c_at_the_terminal_drains_all_workers(bench: Bench) -> None:
     elsewhere.rename(shard)
     keep = bench.folder / "keep.txt"
     keep.write_text("5157a1ed-0000-4000-8000-00000000000a\n", encoding="utf-8")
+    too_many = bench.run_here("--workers", "3", "--max-items", "50")
+    assert too_many.code == 2
+    assert f"There are {told['waiting']} rows to purge" in too_many.json["error"]["message"]
     blind = ended(started(bench, "--exclude-users", str(keep)))
     assert blind[0] == 2, "a list of object ids leaves out no user principal name"
     keep.write_text(LARGEST, encoding="utf-8")
@@ -176,6 +179,27 @@ def test_a_ctrl_c_at_the_terminal_drains_all_workers(bench: Bench) -> None:
     assert left > 0, "the filter of the command that resumes holds for the shards"
     assert {row["user"] for row in bench.exported() if row["outcome"] in ("skipped", "exhausted")} == {LARGEST}
     assert refused(bench) == (0, 0, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="terminals are POSIX")
+def test_at_a_terminal_one_block_shows_all_workers(bench: Bench) -> None:
+    """It tells the rows of all workers and the time left, and at the end that all is done."""
+    from tests.support.pseudo_terminal import PseudoTerminal
+
+    asked = [
+        argument for argument in bench.run_arguments("--workers", "2", *SLOW) if argument not in ("--json", "--quiet")
+    ]
+    environment = {**bench._environment({}), "LC_ALL": "C.UTF-8"}
+    with PseudoTerminal(
+        [sys.executable, "-m", "purgeengine", *asked], columns=100, environment=environment
+    ) as terminal:
+        terminal.until(lambda: "left about" in terminal.text and "2 workers, 2 shards left" in terminal.text)
+        assert "of 402 rows" in terminal.text
+        assert terminal.ended() == 1, terminal.lines
+        text = terminal.text
+    assert text.count("100 %") == 1
+    assert "402 of 402 rows" in text
+    assert "2 workers, 0 shards left" in text
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of a process group are POSIX")
