@@ -11,6 +11,7 @@ disk. For others it is the administrator's, as Dask's own configuration names it
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -63,6 +64,7 @@ class CallFailed(Exception):
 
 def refuse_without_dask(option: str) -> None:
     """Raise `UsageProblem` if dask.distributed is not installed."""
+    _silence_dask()
     with needs_extra("dask", f"{option} needs dask.distributed"):
         import distributed  # noqa: F401
 
@@ -211,6 +213,12 @@ class WorkerCluster:
             raise CallFailed(f"{type(error).__name__}: {error}") from error
 
 
+def _silence_dask() -> None:
+    """Keep Dask from logging, also in the processes that it starts. A lost worker is told by ourselves, in a sentence."""
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
 def _import_once() -> None:
     """Let the processes that follow be forked from one that has imported what they need, if they are forked at all."""
     if START_METHOD == "forkserver":
@@ -221,8 +229,8 @@ def _import_once() -> None:
 
 @contextmanager
 def _quiet_dask(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Import Dask with these settings. A lost worker is told by ourselves, in a sentence."""
-    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "critical")
+    """Use Dask with these settings."""
+    _silence_dask()
     with warnings.catch_warnings(action="ignore"):
         import dask
 

@@ -53,12 +53,12 @@ class WorkerLine:
         if not self._call(complete_shard, name, files):
             raise CallFailed("what arrived is not what was sent")
 
-    def bring(self, name: str, to: Path) -> CopyMade:
+    def bring(self, name: str, number: int, to: Path) -> CopyMade:
         """Bring a copy of a shard's database as it is now. Raises `CallFailed` if it does not arrive."""
-        made: CopyMade = self._call(make_copy, name)
+        made: CopyMade = self._call(make_copy, name, number)
         with to.open("wb") as file:
             while file.tell() < made.size:
-                piece = self._call(read_copy, name, file.tell())
+                piece = self._call(read_copy, name, number, file.tell())
                 if not piece:
                     raise CallFailed("the copy is shorter than it was")
                 file.write(piece)

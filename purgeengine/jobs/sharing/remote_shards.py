@@ -46,7 +46,6 @@ COPY_EVERY_S = 60.0
 copy of a million rows has about ten megabytes."""
 REST_S = 60.0
 """Seconds for which a worker gets no shard after one could not be begun there."""
-COPY_ENDING = ".copy"
 
 Then = Callable[[CopyMade | None], list[CoordinatorEvent]]
 """Carries on in the coordinator's thread when a copy has come home, or could not (None)."""
@@ -65,8 +64,11 @@ class RemoteShards:
         self._names: dict[Tenure, str] = {}
         self._pool = ThreadPoolExecutor(2 * len(work.folders) + 4, thread_name_prefix="carrying")
         self._arrived: queue.SimpleQueue[Callable[[], list[CoordinatorEvent]]] = queue.SimpleQueue()
-        self._carrying: dict[int, list[Then]] = {}
-        """Shards of which a copy is on its way home, each with what waits for the copy after it."""
+        self._copies = 0
+        self._on_way: dict[int, int] = {}
+        """How many copies of each shard are on their way home."""
+        self._installed: dict[int, int] = {}
+        """The number of the copy of each shard that is at home. A later copy has a higher number."""
         self._copied_at: dict[int, float] = {}
         self._rests: dict[str, float] = {}
         self._told: set[str] = set()
@@ -80,6 +82,9 @@ class RemoteShards:
     def begin(self, wake: Callable[[], None]) -> None:
         """Begin."""
         self._wake = wake
+        for home in self._work.folders.values():
+            for left in home.parent.glob(f"{home.name}.copy-*"):  # of a coordinator that was killed
+                left.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Wait for no call any more."""
@@ -112,7 +117,7 @@ class RemoteShards:
         for number, record in records.items():
             if record.run is None or record.done or record.fenced_utc_ms is not None:
                 self._copied_at.pop(number, None)
-            elif now >= self._copied_at.setdefault(number, now) + COPY_EVERY_S and number not in self._carrying:
+            elif now >= self._copied_at.setdefault(number, now) + COPY_EVERY_S and not self._on_way.get(number):
                 self._copied_at[number] = now
                 self._bring(number, lambda made: [])
         seen = (
@@ -206,47 +211,47 @@ class RemoteShards:
     # ---------------------------------------------------------------------------------------------------------- copies
 
     def _bring(self, shard: int, then: Then) -> None:
-        """Bring a copy of a shard's records home, after one that is on its way already."""
-        if shard in self._carrying:
-            self._carrying[shard].append(then)
-            return
-        self._carrying[shard] = []
-        record = self._records[shard]
-        address = self._holder(record.disk)
+        """Bring a copy of a shard's records home. One that is on its way may hang, and is not waited for."""
+        self._copies += 1
+        number, record = self._copies, self._records[shard]
+        self._on_way[shard] = self._on_way.get(shard, 0) + 1
         tenure = Tenure(shard, record.generation, record.epoch)
+        address = self._holder(record.disk)
         if address is None:
-            self._arrive(partial(self._brought, tenure, None, None, then))
+            self._arrive(partial(self._brought, tenure, number, None, then))
         else:
-            self._pool.submit(self._bring_now, tenure, address, then)
+            self._pool.submit(self._bring_now, tenure, number, address, then)
 
-    def _bring_now(self, tenure: Tenure, address: str, then: Then) -> None:
-        home = self._work.folders[tenure.shard]
-        copy = home.with_name(f"{home.name}{COPY_ENDING}")
+    def _bring_now(self, tenure: Tenure, number: int, address: str, then: Then) -> None:
         made = None
         try:
-            made = WorkerLine(self._work.cluster, address).bring(self._name(tenure), copy)
+            made = WorkerLine(self._work.cluster, address).bring(self._name(tenure), number, self._copy(tenure, number))
         except (CallFailed, PurgeEngineError, OSError) as error:
             logs.get_logger().debug(log_events.WORKER_LOST, because=f"No copy of shard {tenure.shard}: {error}")
-        self._arrive(partial(self._brought, tenure, made, copy, then))
+        self._arrive(partial(self._brought, tenure, number, made, then))
 
-    def _brought(self, tenure: Tenure, made: CopyMade | None, copy: Path | None, then: Then) -> list[CoordinatorEvent]:
-        """Let the copy replace the one at home, unless its generation is not the shard's any more."""
-        waiting = self._carrying.pop(tenure.shard)
-        record = self._records[tenure.shard]
-        if record.generation != tenure.generation or record.done or record.fenced_utc_ms is not None:
+    def _brought(self, tenure: Tenure, number: int, made: CopyMade | None, then: Then) -> list[CoordinatorEvent]:
+        """Let the copy replace the one at home, unless that is newer, or the generation is not the shard's any more."""
+        self._on_way[tenure.shard] -= 1
+        copy, record = self._copy(tenure, number), self._records[tenure.shard]
+        is_current = record.generation == tenure.generation and not record.done and record.fenced_utc_ms is None
+        if not is_current:
             made = None
-        if made is not None and copy is not None:
+        if made is not None and number > self._installed.get(tenure.shard, 0):
             try:
-                if not install_copy(copy, made, self._work.folders[tenure.shard]):
+                if install_copy(copy, made, self._work.folders[tenure.shard]):
+                    self._installed[tenure.shard] = number
+                else:
                     made = None
             except LedgerError as error:  # somebody reads the older copy on Windows, or the disk is full
                 self._warn(log_events.WORKER_LOST, str(error))
                 made = None
-        events = then(made)
-        if waiting:
-            self._bring(tenure.shard, waiting[0])
-            self._carrying[tenure.shard] += waiting[1:]
-        return events
+        copy.unlink(missing_ok=True)
+        return then(made)
+
+    def _copy(self, tenure: Tenure, number: int) -> Path:
+        home = self._work.folders[tenure.shard]
+        return home.with_name(f"{home.name}.copy-{number}")
 
     # ------------------------------------------------------------------------------------------------------------ small
 

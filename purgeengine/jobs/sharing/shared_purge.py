@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -94,6 +94,7 @@ def purge_on_cluster(
     address = SchedulerAddress.of(scheduler)
     assert request.folder is not None, "the caller has looked"
     with ExitStack() as stack:
+        stack.enter_context(_scheduler_must_stay(address, request))
         cluster = stack.enter_context(WorkerCluster.at(address))
         introductions = Introductions(cluster, request)
         stack.callback(introductions.close)
@@ -112,6 +113,18 @@ def purge_on_cluster(
             callbacks = replace(callbacks, wants_tenant_name=lambda: False)
         steps = SharedPurge(request, callbacks, open_input, on_progress, tokens)
         return steps.run(crew, lambda mailboxes: workers or max(1, min(there, mailboxes)), workers)
+
+
+@contextmanager
+def _scheduler_must_stay(address: SchedulerAddress, request: PurgeRequest) -> Iterator[None]:
+    """Say in a sentence that the scheduler was lost before the runs began."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise RunStopped(
+            f"The scheduler at {address.text} cannot be reached any more ({error}), so the run was stopped. Start it and its "
+            f"workers again. To resume, {request.spelling(AGAIN)}."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

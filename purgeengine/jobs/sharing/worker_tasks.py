@@ -81,14 +81,14 @@ def drop_shard(name: str) -> None:
     WorkerDisk.here().drop(name)
 
 
-def make_copy(name: str) -> CopyMade:
+def make_copy(name: str, number: int) -> CopyMade:
     """Copy the database of a shard."""
-    return WorkerDisk.here().make_copy(name)
+    return WorkerDisk.here().make_copy(name, number)
 
 
-def read_copy(name: str, offset: int) -> bytes:
-    """Read a piece of the copy."""
-    return WorkerDisk.here().read_copy(name, offset)
+def read_copy(name: str, number: int, offset: int) -> bytes:
+    """Read a piece of a copy."""
+    return WorkerDisk.here().read_copy(name, number, offset)
 
 
 def run_shard_here(task: ShardTask) -> ShardReturn:

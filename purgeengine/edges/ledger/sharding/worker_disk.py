@@ -135,27 +135,37 @@ class WorkerDisk:
         lock.acquire()
         lock.release()
         shutil.rmtree(place, ignore_errors=True)
-        (self.folder / f"{name}{COPY}").unlink(missing_ok=True)
+        for left in self.folder.glob(f"{name}{COPY}-*"):  # what was not read to its end
+            left.unlink(missing_ok=True)
 
     # --------------------------------------------------------------------------------------------------------- copies
 
-    def make_copy(self, name: str) -> CopyMade:
-        """Copy the database of a shard as it is now, while a run may go on. Raises `LedgerError` if it cannot be read or copied."""
-        copy = self.folder / f"{name}{COPY}"
-        new = copy.with_name(f"{copy.name}.new")
-        place = self.shard(name)
+    def make_copy(self, name: str, number: int) -> CopyMade:
+        """Copy the database of a shard as it is now, while a run may go on. ``number`` tells this copy from others.
+
+        Raises `LedgerError` if it cannot be read or copied.
+        """
+        place, copy = self.shard(name), self._copy(name, number)
         with translated(f"The ledger in {place} cannot be copied"), reading_records(place):
-            new.unlink(missing_ok=True)
-            with closing(connect_to_read(place)) as source, closing(sqlite3.connect(new)) as target:
+            copy.unlink(missing_ok=True)
+            with closing(connect_to_read(place)) as source, closing(sqlite3.connect(copy)) as target:
                 source.backup(target)
-            new.replace(copy)
         return CopyMade(*sum_of(copy))
 
-    def read_copy(self, name: str, offset: int) -> bytes:
-        """Return a piece of the copy that was made last."""
-        with translated(f"The copy of {name} cannot be read"), (self.folder / f"{name}{COPY}").open("rb") as file:
-            file.seek(offset)
-            return file.read(PIECE_BYTES)
+    def read_copy(self, name: str, number: int, offset: int) -> bytes:
+        """Return a piece of a copy. After the last one, the copy is deleted."""
+        copy = self._copy(name, number)
+        with translated(f"The copy of {name} cannot be read"):
+            with copy.open("rb") as file:
+                file.seek(offset)
+                piece = file.read(PIECE_BYTES)
+                is_last = file.tell() >= copy.stat().st_size
+            if is_last:
+                copy.unlink()
+        return piece
+
+    def _copy(self, name: str, number: int) -> Path:
+        return self.folder / f"{name}{COPY}-{number}"
 
 
 def files_of(folder: Path) -> Iterator[str]:

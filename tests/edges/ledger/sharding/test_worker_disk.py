@@ -88,10 +88,11 @@ def test_a_copy_that_is_made_while_a_run_writes_replaces_the_one_at_home(home: P
     with open_ledger(disk.shard("s-g1"), None) as ledger:
         mailbox = next(iter(opened(ledger)))
         ledger.write([sent(1, (mailbox.mailbox, [0])), ended(1), settled(0, 1)], NOW)
-        made = disk.make_copy("s-g1")
+        made = disk.make_copy("s-g1", 7)
         with pytest.raises(LedgerError):
             disk.drop("s-g1")
-    data = b"".join(disk.read_copy("s-g1", at) for at in range(0, made.size, PIECE_BYTES))
+    data = b"".join(disk.read_copy("s-g1", 7, at) for at in range(0, made.size, PIECE_BYTES))
+    assert [path.name for path in disk.folder.iterdir()] == ["s-g1"], "a copy that was read to its end is deleted"
     arrived = tmp_path / "arrived"
     arrived.write_bytes(data[:-1])
     assert not install_copy(arrived, made, home)
