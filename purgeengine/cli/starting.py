@@ -54,7 +54,7 @@ def start_shared_purge(
     """Purge as `start_purge` does, with so many worker processes of this machine, or with the workers of a scheduler."""
     from purgeengine.cli.output.shared_progress import SharedDisplay
     from purgeengine.errors import UsageProblem
-    from purgeengine.jobs.sharing.shared_purge import purge_on_cluster, purge_with_workers
+    from purgeengine.jobs.coordination.shared_purge import purge_on_cluster, purge_with_workers
 
     if output.telemetry.metrics_port is not None or output.telemetry.metrics_file is not None:
         option = "--workers" if scheduler is None else "--scheduler"

@@ -1,7 +1,7 @@
 """Worker processes, by dask.distributed: those of this machine, and those that an administrator has started on others.
 
 Dask starts the processes of this machine, and brings calls, messages and results from here to there. It decides nothing: it may run
-a task twice, and messages may be lost. Who may send is decided by leases (`purgeengine.core.sharing`). Of the modules of the
+a task twice, and messages may be lost. Who may send is decided by leases (`purgeengine.core.coordination`). Of the modules of the
 program, only this one and `purgeengine.edges.worker_channel` import Dask.
 
 Whoever reaches the port of a Dask process can run code in it. So the processes of this machine listen on loopback only, and all
@@ -45,7 +45,7 @@ START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How a process of this machine begins: forked from one that has imported everything already, where forking is safe."""
 IMPORTED_ONCE = (
     "distributed",
-    "purgeengine.jobs.sharing.shard_task",
+    "purgeengine.jobs.coordination.shard_task",
     "purgeengine.edges.login",
     "purgeengine.edges.http.transport",
     "purgeengine.edges.worker_channel",

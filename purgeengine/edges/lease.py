@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from purgeengine.core.messages import AskedToWait, SendWindow, ShareChanged
+from purgeengine.core.coordination.lease_clock import Instant
+from purgeengine.core.coordination.lease_holder import LeaseHolder
+from purgeengine.core.coordination.lease_messages import Question, Said
+from purgeengine.core.messages import AskedToWait, QuotaChanged, SendWindow
 from purgeengine.core.policy.run_figures import RunFigures, StopFigures
-from purgeengine.core.sharing.lease_clock import Instant
-from purgeengine.core.sharing.lease_holder import LeaseHolder
-from purgeengine.core.sharing.talk import Question, Said
 from purgeengine.engine.ports import RawAnswer, Transport
 from purgeengine.errors import HeldBack, NoAnswer, NotSent
 
@@ -78,8 +78,8 @@ class RunLease:
         self._changed = threading.Condition()
         self._closed = False
         self._figures: tuple[RunFigures | None, StopFigures | None] = (None, None)
-        self._tell: Callable[[ShareChanged | AskedToWait], None] | None = None
-        self._untold: list[ShareChanged | AskedToWait] = []
+        self._tell: Callable[[QuotaChanged | AskedToWait], None] | None = None
+        self._untold: list[QuotaChanged | AskedToWait] = []
 
     @property
     def left_s(self) -> float:
@@ -126,7 +126,7 @@ class RunLease:
             self._figures = (figures, stop)
 
     def want(self, wants: bool) -> None:
-        """Take in whether the run has something to send before long. If it has not, others may use its share."""
+        """Take in whether the run has something to send before long. If it has not, others may use its quota."""
         with self._changed:
             self._holder.want(wants)
             self._changed.notify_all()
@@ -153,7 +153,7 @@ class RunLease:
             return self._holder.left_s(self._now()) > 0.0
 
     @contextmanager
-    def telling(self, tell: Callable[[ShareChanged | AskedToWait], None]) -> Iterator[None]:
+    def telling(self, tell: Callable[[QuotaChanged | AskedToWait], None]) -> Iterator[None]:
         """Call ``tell`` with what the engine must know while inside, also with what came before."""
         with self._changed:
             self._tell = tell

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from purgeengine.cli.main import main
 from purgeengine.edges import cluster
-from purgeengine.jobs.sharing import crews, remote_shards, shared_purge
+from purgeengine.jobs.coordination import crews, remote_shards, shared_purge
 
 if __name__ == "__main__":
     lease_s, margin_s, copy_s = map(float, os.environ.get("QUICK_LEASES", "3 1 1").split())

@@ -15,7 +15,7 @@ from purgeengine.log_outputs import FILE_ONLY
 from purgeengine.words import counted, duration, number, rate
 
 if TYPE_CHECKING:
-    from purgeengine.jobs.sharing.coordinating import SharedProgress
+    from purgeengine.jobs.coordination.coordinator_thread import SharedProgress
 
 REFRESH_S = 0.25
 """The fewest seconds between two redraws of a terminal."""

@@ -13,7 +13,7 @@ from purgeengine.cli.output.shared_progress import SharedDisplay, facts_of
 from purgeengine.core.model import Outcome
 from purgeengine.core.policy.run_figures import RunFigures
 from purgeengine.edges.ledger.views.counts import Counts
-from purgeengine.jobs.sharing.coordinating import SharedProgress
+from purgeengine.jobs.coordination.coordinator_thread import SharedProgress
 
 FIGURES = RunFigures(settled={Outcome.PURGED: 1_200, Outcome.REFUSED: 3}, per_s=41.4, left_s=75.0, lost_calls=2)
 BEFORE = Counts(4_000, Counter({Outcome.PURGED: 100, Outcome.INVALID: 7}), 3_893, 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from purgeengine.core.sharing.coordination import (
+from purgeengine.core.coordination.coordinator import Coordinator
+from purgeengine.core.coordination.coordinator_messages import (
     Collect,
     Collected,
     CollectFailed,
@@ -18,8 +19,7 @@ from purgeengine.core.sharing.coordination import (
     Tell,
     WorkersSeen,
 )
-from purgeengine.core.sharing.coordinator import Coordinator
-from purgeengine.core.sharing.talk import Question
+from purgeengine.core.coordination.lease_messages import Question
 from tests.simulation.leases.machines import Host
 from tests.simulation.leases.plot import TIMES
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from purgeengine.core.sharing.plain_form import plain_record, record_of
-from purgeengine.core.sharing.shard_record import HeadRecord, ShardRecord
+from purgeengine.core.coordination.plain_form import plain_record, record_of
+from purgeengine.core.coordination.shard_record import HeadRecord, ShardRecord
 from purgeengine.edges.ledger.running.shard_events import COORDINATOR_FILE, Cut
 from purgeengine.edges.ledger.store.storage import durable_file, translated
 from purgeengine.errors import LedgerError

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from purgeengine.core.sharing.lost_generation import LostGeneration
+from purgeengine.core.coordination.lost_generation import LostGeneration
 from purgeengine.edges.ledger.running.journal import adopt_lost_rows
 from purgeengine.edges.ledger.running.shard_events import (
     CollectedShard,

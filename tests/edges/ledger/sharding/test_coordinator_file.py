@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from purgeengine.core.sharing.shard_record import AppWait, HeadRecord, ShardRecord
+from purgeengine.core.coordination.shard_record import AppWait, HeadRecord, ShardRecord
 from purgeengine.edges.ledger.running.shard_events import (
     COORDINATOR_FILE,
     CollectedShard,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from purgeengine.core.coordination.lost_generation import LostGeneration
 from purgeengine.core.model import Attempt, Outcome
-from purgeengine.core.sharing.lost_generation import LostGeneration
 from purgeengine.edges.ledger import LedgerReader
 from purgeengine.edges.ledger.sharding import losing
 from purgeengine.edges.ledger.sharding.collecting import collect
