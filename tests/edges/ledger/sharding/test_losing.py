@@ -9,16 +9,18 @@ from pathlib import Path
 import pytest
 
 from purgeengine.core.coordination.lost_generation import LostGeneration
+from purgeengine.core.coordination.shard_record import HeadRecord, ShardRecord
 from purgeengine.core.model import Attempt, Outcome
 from purgeengine.edges.ledger import LedgerReader
 from purgeengine.edges.ledger.sharding import losing
 from purgeengine.edges.ledger.sharding.collecting import collect
+from purgeengine.edges.ledger.sharding.coordinator_file import CoordinatorFile
 from purgeengine.edges.ledger.sharding.cutting import cut, shard_name
 from purgeengine.edges.ledger.sharding.head import HeadLedger
 from purgeengine.edges.ledger.sharding.losing import lose
 from purgeengine.edges.ledger.sharding.overview import ShardedPurge
 from purgeengine.edges.ledger.store.checking import check
-from purgeengine.errors import LedgerMismatch
+from purgeengine.errors import LedgerMismatch, UsageProblem
 from purgeengine.run_limits import Limits
 from tests.support.crash_points import die_at, lines_of, some_of
 from tests.support.ledger_fixtures import NOW, FakeSource, ended, open_ledger, opened, returned, sent, settled
@@ -150,6 +152,18 @@ def test_without_a_copy_all_rows_are_run_again(head: Path) -> None:
     with open_ledger(shards_of(head)[1], None) as ledger:
         assert ledger.counts().in_doubt == 40
     finish(head)
+
+
+def test_rows_of_a_copy_cannot_be_taken_back_while_its_ledger_is_elsewhere(head: Path) -> None:
+    """``shard collect --unfinished`` would let two ledgers send the same rows."""
+    with HeadLedger.open(head) as opened_head:
+        known = opened_head.cut()
+        assert known is not None
+        file = CoordinatorFile(head.with_name("shards"), known)
+        file.write(HeadRecord(1, {0: ShardRecord(), 1: ShardRecord(epoch=1, disk="d1", run="r", begun=True)}))
+        with pytest.raises(UsageProblem, match="is a copy"):
+            collect(opened_head, shards_of(head)[1], unfinished=True)
+        assert collect(opened_head, shards_of(head)[0], unfinished=True).left == 40
 
 
 def test_a_copy_without_open_rows_counts_as_collected(head: Path) -> None:
