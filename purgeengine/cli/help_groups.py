@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Schedule": ("window", "until", "time_zone"),
     "Sign-in": ("auth", "cloud", "graph_url", "authority", "ca_file"),
-    "Speed": ("rate", "connections", "workers"),
+    "Speed": ("rate", "connections", "workers", "scheduler", "lost_after"),
     "Output": (
         "output",
         "force",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from purgeengine.cli.confirmation import confirm
 from purgeengine.cli.inputs import STANDARD_INPUT
@@ -42,20 +43,34 @@ def start_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener
         return _purge(request, output, open_input, telemetry)
 
 
-def start_shared_purge(request: PurgeRequest, output: OutputOptions, open_input: Opener, workers: int) -> int:
-    """Purge as `start_purge` does, with so many worker processes."""
-    from purgeengine.cli.output.shared_progress import shared_progress
+def start_shared_purge(
+    request: PurgeRequest,
+    output: OutputOptions,
+    open_input: Opener,
+    workers: int | None,
+    scheduler: str | None,
+    lost_after_s: float | None,
+) -> int:
+    """Purge as `start_purge` does, with so many worker processes of this machine, or with the workers of a scheduler."""
+    from purgeengine.cli.output.shared_progress import SharedDisplay
     from purgeengine.errors import UsageProblem
-    from purgeengine.jobs.sharing.shared_purge import purge_with_workers
+    from purgeengine.jobs.coordination.shared_purge import purge_on_cluster, purge_with_workers
 
     if output.telemetry.metrics_port is not None or output.telemetry.metrics_file is not None:
-        raise UsageProblem("--metrics-port and --metrics-file cannot be used with --workers. Nothing was sent.")
+        option = "--workers" if scheduler is None else "--scheduler"
+        raise UsageProblem(f"--metrics-port and --metrics-file cannot be used with {option}. Nothing was sent.")
     set_up_logs(request, output)
     forbid_core_dumps()
-    show = shared_progress(tell_aside, quiet=output.quiet, log_format=output.log_format)
-    return _purge(
-        request, output, open_input, UNWATCHED, partial(purge_with_workers, workers=workers, on_progress=show)
-    )
+    how: dict[str, Any] = {"workers": workers, "lost_after_s": lost_after_s}
+
+    def carry_out(request: PurgeRequest, *, callbacks: Callbacks, open_input: Opener) -> Summary:
+        with closing(SharedDisplay(tell_aside, quiet=output.quiet, log_format=output.log_format)) as display:
+            how["on_progress"] = display.show
+            if scheduler is None:
+                return purge_with_workers(request, callbacks=callbacks, open_input=open_input, **how)
+            return purge_on_cluster(request, scheduler, callbacks=callbacks, open_input=open_input, **how)
+
+    return _purge(request, output, open_input, UNWATCHED, carry_out)
 
 
 def _purge(

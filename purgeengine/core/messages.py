@@ -98,11 +98,11 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
-class ShareChanged:
+class QuotaChanged:
     """From now on this run may use so much of what the app may use. Several runs share the app.
 
-    - ``requests_per_s`` is its share of the app's rate, in sub-requests per second.
-    - ``connections`` is its share of the batches in flight.
+    - ``requests_per_s`` is its quota of the app's rate, in sub-requests per second.
+    - ``connections`` is its quota of the batches in flight.
 
     Nothing leaves while either is 0.
     """
@@ -131,7 +131,7 @@ Event = (
     | StopRequested
     | Held
     | Released
-    | ShareChanged
+    | QuotaChanged
     | AskedToWait
 )
 

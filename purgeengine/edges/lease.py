@@ -15,16 +15,19 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from purgeengine.core.messages import AskedToWait, SendWindow, ShareChanged
+from purgeengine.core.coordination.lease_clock import Instant
+from purgeengine.core.coordination.lease_holder import LeaseHolder
+from purgeengine.core.coordination.lease_messages import Question, Said
+from purgeengine.core.messages import AskedToWait, QuotaChanged, SendWindow
 from purgeengine.core.policy.run_figures import RunFigures, StopFigures
-from purgeengine.core.sharing.lease_clock import Instant
-from purgeengine.core.sharing.lease_holder import LeaseHolder
-from purgeengine.core.sharing.talk import Question, Said
 from purgeengine.engine.ports import RawAnswer, Transport
 from purgeengine.errors import HeldBack, NoAnswer, NotSent
 
 LOOK_AGAIN_S = 0.2
 """Seconds after which a run without a lease looks for one again."""
+ABANDONED_S = 120.0
+"""A run ends by itself so many seconds after the end of its lease, because no coordinator is there. One that comes later gives the
+shard to a new run. A run that stayed would keep the ledger locked, and its process alive."""
 LOOK_S_MAX = 1.0
 """The most seconds between two looks at a lease, so that a run that has nothing to send also stops soon when it is told to."""
 ENDED = "the lease of the shard had ended"
@@ -75,8 +78,8 @@ class RunLease:
         self._changed = threading.Condition()
         self._closed = False
         self._figures: tuple[RunFigures | None, StopFigures | None] = (None, None)
-        self._tell: Callable[[ShareChanged | AskedToWait], None] | None = None
-        self._untold: list[ShareChanged | AskedToWait] = []
+        self._tell: Callable[[QuotaChanged | AskedToWait], None] | None = None
+        self._untold: list[QuotaChanged | AskedToWait] = []
 
     @property
     def left_s(self) -> float:
@@ -89,6 +92,8 @@ class RunLease:
         with self._changed:
             left_s, holder = self._holder.left_s(self._now()), self._holder
             over = holder.over or holder.stop
+            if over is None and left_s < -ABANDONED_S:
+                over = f"no coordinator was heard of for {ABANDONED_S:.0f} s after the end of the lease"
         return SendWindow(left_s > 0.0, min(left_s, LOOK_S_MAX) if left_s > 0.0 else LOOK_AGAIN_S, over)
 
     def heard(self, said: Said) -> None:
@@ -121,7 +126,7 @@ class RunLease:
             self._figures = (figures, stop)
 
     def want(self, wants: bool) -> None:
-        """Take in whether the run has something to send before long. If it has not, others may use its share."""
+        """Take in whether the run has something to send before long. If it has not, others may use its quota."""
         with self._changed:
             self._holder.want(wants)
             self._changed.notify_all()
@@ -148,7 +153,7 @@ class RunLease:
             return self._holder.left_s(self._now()) > 0.0
 
     @contextmanager
-    def telling(self, tell: Callable[[ShareChanged | AskedToWait], None]) -> Iterator[None]:
+    def telling(self, tell: Callable[[QuotaChanged | AskedToWait], None]) -> Iterator[None]:
         """Call ``tell`` with what the engine must know while inside, also with what came before."""
         with self._changed:
             self._tell = tell

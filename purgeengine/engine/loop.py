@@ -25,10 +25,10 @@ from purgeengine.core.messages import (
     Halt,
     InputEnded,
     MailboxOpened,
+    QuotaChanged,
     Record,
     RenewToken,
     Send,
-    ShareChanged,
     StopRequested,
     TokenRenewed,
 )
@@ -142,7 +142,7 @@ class Engine:
             self._report(StopRequested())
         return self.scheduler.in_flight
 
-    def tell(self, event: ShareChanged | AskedToWait) -> None:
+    def tell(self, event: QuotaChanged | AskedToWait) -> None:
         """Pass on what other runs of the same app make necessary. Call it in the thread of the running loop."""
         self._report(event)
 

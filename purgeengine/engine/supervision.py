@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-from purgeengine.core.messages import AskedToWait, ShareChanged
+from purgeengine.core.messages import AskedToWait, QuotaChanged
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.engine.ports import Hours, Transport, Watcher
 from purgeengine.engine.tally import Tally
 
-Tell = Callable[[ShareChanged | AskedToWait], None]
+Tell = Callable[[QuotaChanged | AskedToWait], None]
 """Passes an event to the engine. It may be called in any thread; after the end of the run it does nothing."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from purgeengine.core.graph.text import printable
 from purgeengine.core.policy.filters import EXCLUDED, NOT_NAMED
-from purgeengine.edges.ledger.running.shard_events import Cut, ShardMark, sharding_of
+from purgeengine.edges.ledger.running.shard_events import Cut, ShardMark, is_lent, sharding_of
 from purgeengine.errors import UsageProblem
 from purgeengine.words import Spelling, counted, number
 
@@ -105,6 +105,12 @@ def refuse_shards_out(folder: Path, spelling: Spelling) -> None:
         )
     if found.cut is not None and found.cut.out:
         raise UsageProblem(out_sentence(folder, found.cut))
+    if found.mark is not None and is_lent(folder, found.mark):
+        raise UsageProblem(
+            f"The shard in {folder} is a copy. Its ledger is on the disk of a worker, which may be sending from it. Nothing was "
+            f"sent. Give the command for {printable(found.mark.head_name)} again, with --scheduler. (The file "
+            "coordinator.json beside it says so.)"
+        )
 
 
 def refuse_never_begun(folder: Path, spelling: Spelling) -> None:

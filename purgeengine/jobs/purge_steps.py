@@ -90,13 +90,15 @@ def prepared_ledger(
     callbacks: Callbacks,
     open_input: Opener | None = None,
     environment: Mapping[str, str] | None = None,
+    tokens: AccessTokens | None = None,
 ) -> Iterator[Ledger]:
     """Take every step before sending, and provide the ledger, locked, with what the filter leaves out recorded in it.
 
-    A ledger whose shards are out is provided as it is: its purge was confirmed before it was cut. Raises what `purge` raises.
+    ``tokens`` are given if this process has no sign-in of its own. A ledger whose shards are out is provided as it is: its purge
+    was confirmed before it was cut. Raises what `purge` raises.
     """
     refuse_incomplete(request, callbacks)
-    with _prepared(request, callbacks, open_input, environment, shards_may_be_out=True) as prepared:
+    with _prepared(request, callbacks, open_input, environment, tokens, shards_may_be_out=True) as prepared:
         yield prepared.ledger
 
 
@@ -106,10 +108,11 @@ def _prepared(
     callbacks: Callbacks,
     open_input: Opener | None,
     environment: Mapping[str, str] | None,
+    tokens: AccessTokens | None = None,
     *,
     shards_may_be_out: bool = False,
 ) -> Iterator[_Prepared]:
-    steps = _Steps(request, callbacks, request.user_filter(), shards_may_be_out)
+    steps = _Steps(request, callbacks, request.user_filter(), shards_may_be_out, tokens)
     endpoint = request.endpoint()
     refuse_missing_action(request.deletion().action, endpoint, request.spelling)
     with ExitStack() as stack:
@@ -155,8 +158,8 @@ class _Steps:
     request: PurgeRequest
     callbacks: Callbacks
     user_filter: UserFilter
-
     shards_may_be_out: bool
+    tokens: AccessTokens | None
 
     @contextmanager
     def prepared(
@@ -174,7 +177,7 @@ class _Steps:
                 refuse_never_begun(request.folder, request.spelling)
         refuse_in_use(request.folder)  # before a person signs in
         callbacks.check_stop()
-        tokens = tokens_of(request, endpoint, callbacks.tell_sign_in, environment)
+        tokens = self.tokens or tokens_of(request, endpoint, callbacks.tell_sign_in, environment)
         with callbacks.signing_in():
             identity = sign_in(tokens, callbacks.stop)
         tell_of_token(tokens, identity, endpoint)

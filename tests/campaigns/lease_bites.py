@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import click
 import pytest
 
-from purgeengine.core.sharing.app_waits import AppWaits
-from purgeengine.core.sharing.coordination import Save
-from purgeengine.core.sharing.coordinator import Coordinator
-from purgeengine.core.sharing.lease_clock import LeaseClock
-from purgeengine.core.sharing.lease_holder import LeaseHolder
-from purgeengine.core.sharing.lost_generation import LostGeneration
-from purgeengine.core.sharing.shard_lease import ShardLease
-from purgeengine.core.sharing.share_book import NO_SHARE, ShareBook
+from purgeengine.core.coordination.app_waits import AppWaits
+from purgeengine.core.coordination.coordinator import Coordinator
+from purgeengine.core.coordination.coordinator_messages import Save
+from purgeengine.core.coordination.lease_clock import LeaseClock
+from purgeengine.core.coordination.lease_holder import LeaseHolder
+from purgeengine.core.coordination.lost_generation import LostGeneration
+from purgeengine.core.coordination.quota_book import NO_QUOTA, QuotaBook
+from purgeengine.core.coordination.shard_lease import ShardLease
 from tests.simulation.leases.plot import drawn
 from tests.simulation.leases.world import play
 
@@ -61,7 +61,7 @@ def _ignores_lease(patch: Patch) -> None:
     right = LeaseHolder.left_s
 
     def wrong(self: Any, now: Any) -> float:
-        return 60.0 if self.over is None and self.share != NO_SHARE else right(self, now)
+        return 60.0 if self.over is None and self.quota != NO_QUOTA else right(self, now)
 
     patch.setattr(LeaseHolder, "left_s", wrong)
 
@@ -84,24 +84,24 @@ def _counts_from_answer(patch: Patch) -> None:
     patch.setattr(LeaseClock, "left_s", lambda self, now: right(self, now) + 60.0)
 
 
-@mistake("a share is given before another one is given back")
-def _gives_share_early(patch: Patch) -> None:
-    patch.setattr(ShareBook, "reserved", property(lambda self: NO_SHARE))
+@mistake("a quota is given before another one is given back")
+def _gives_quota_early(patch: Patch) -> None:
+    patch.setattr(QuotaBook, "reserved", property(lambda self: NO_QUOTA))
 
 
 @mistake("what was just granted counts, and not what is still used")
 def _believes_grants(patch: Patch) -> None:
-    right = ShareBook.ask
+    right = QuotaBook.ask
 
     def wrong(self: Any, holder: int, holds: Any, *, wants: bool) -> Any:
         granted = right(self, holder, holds, wants=wants)
         self._holdings[holder].reserved = granted
         return granted
 
-    patch.setattr(ShareBook, "ask", wrong)
+    patch.setattr(QuotaBook, "ask", wrong)
 
 
-@mistake("a silent run's share is free at once")
+@mistake("a silent run's quota is free at once")
 def _frees_silent(patch: Patch) -> None:
     right = Coordinator._look_at
 
@@ -130,7 +130,7 @@ def _saves_late(patch: Patch) -> None:
 
 @mistake("a new coordinator takes for granted that nobody sends")
 def _forgets_runs(patch: Patch) -> None:
-    patch.setattr(ShareBook, "find", lambda self, holder: None)
+    patch.setattr(QuotaBook, "find", lambda self, holder: None)
 
 
 @mistake("a coordinator does not look whether there is another")

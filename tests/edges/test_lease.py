@@ -13,11 +13,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from purgeengine.core.messages import AskedToWait, ShareChanged
-from purgeengine.core.sharing.lease_clock import Instant
-from purgeengine.core.sharing.lease_holder import LeaseHolder
-from purgeengine.core.sharing.share_book import AppShare
-from purgeengine.core.sharing.talk import Grant, Notice, Over, PassedWait, Question, Tenure
+from purgeengine.core.coordination.lease_clock import Instant
+from purgeengine.core.coordination.lease_holder import LeaseHolder
+from purgeengine.core.coordination.lease_messages import Grant, Notice, Over, PassedWait, Question, Tenure
+from purgeengine.core.coordination.quota_book import AppQuota
+from purgeengine.core.messages import AskedToWait, QuotaChanged
 from purgeengine.edges.http.transport import HttpTransport, Timeouts
 from purgeengine.edges.lease import FencedTransport, RunLease, boot_time, instant, sleep_counting_clock
 from purgeengine.errors import HeldBack, NoAnswer
@@ -50,7 +50,7 @@ class Scene:
         """Let the lease ask once, and grant it."""
         with self.lease.renewed():
             until(lambda: bool(self.questions))
-            self.lease.heard(Grant("run", self.questions[-1].number, 1, AppShare(100, 4)))
+            self.lease.heard(Grant("run", self.questions[-1].number, 1, AppQuota(100, 4)))
         return self.lease
 
 
@@ -94,7 +94,7 @@ def test_a_lease_counts_from_before_it_was_asked_for_and_ends_by_itself() -> Non
     with scene.lease.renewed():
         until(lambda: bool(scene.questions))
         scene.now.pass_s(10.0)
-        scene.lease.heard(Grant("run", 1, 1, AppShare(100, 4)))
+        scene.lease.heard(Grant("run", 1, 1, AppQuota(100, 4)))
         assert scene.lease.left_s == 20.0
         assert scene.lease.at(0.0).allowed
         assert scene.lease.at(0.0).for_s == 1.0
@@ -133,7 +133,7 @@ def test_what_came_before_the_engine_listened_is_told_first() -> None:
     lease = scene.granted()
     lease.heard(Notice("run", 1, PassedWait(1, 12.0, True)))
     with lease.telling(told.append):
-        assert told == [ShareChanged(100.0, 4), AskedToWait(12.0, True)]
+        assert told == [QuotaChanged(100.0, 4), AskedToWait(12.0, True)]
         lease.heard(Notice("run", 1, PassedWait(2, 60.0, False)))
         assert told[2:] == [AskedToWait(60.0)]
 

@@ -19,11 +19,11 @@ from purgeengine.core.messages import (
     BatchLost,
     BatchSent,
     Entry,
+    QuotaChanged,
     Returned,
     RunBlocked,
     SendWindow,
     Settled,
-    ShareChanged,
 )
 from purgeengine.core.model import Batch
 from purgeengine.core.scheduling.scheduler import Scheduler
@@ -460,11 +460,11 @@ def test_what_other_runs_make_necessary_reaches_the_scheduler_and_is_recorded() 
     posted: list[int] = []
 
     async def others(engine: Engine) -> None:
-        engine.tell(ShareChanged(0.0, 0))
+        engine.tell(QuotaChanged(0.0, 0))
         await asyncio.sleep(50.0)
         posted.append(sum(line.startswith("post") for line in scene.history))
         engine.tell(AskedToWait(30.0))
-        engine.tell(ShareChanged(100.0, 4))
+        engine.tell(QuotaChanged(100.0, 4))
 
     scene = Scene(rows=400, limits=Limits(fanout=4, lanes=False, connections=4))
     scene.run(others)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from purgeengine.core.messages import AskedToWait, Entry, SendWindow, ShareChanged
+from purgeengine.core.messages import AskedToWait, Entry, QuotaChanged, SendWindow
 from purgeengine.core.policy.run_figures import RunFigures
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.edges.ledger import Ledger
@@ -132,7 +132,7 @@ def test_a_purge_in_any_thread_is_stopped_by_a_handle(bench: Bench) -> None:
     stop = StopHandle()
 
     def then(tell: Tell) -> None:
-        tell(ShareChanged(0.0, 0))
+        tell(QuotaChanged(0.0, 0))
         time.sleep(0.3)
         stop.stop("the coordinator asked for it")
 

@@ -17,6 +17,8 @@ from purgeengine.errors import UsageProblem
 
 WORKERS_MAX = 64
 """Most worker processes. Each takes about 85 MiB, and a share of the connections."""
+LOST_AFTER_MIN_MAX = 7 * 24 * 60
+"""Most minutes that a disk is waited for: a week."""
 EPILOG = """\b
 Examples:
   purgeengine run contacts.csv --ledger ./cleanup
@@ -42,6 +44,19 @@ Or use --auth managed-identity or device-code. HTTPS_PROXY and NO_PROXY apply. S
     help="Send from N worker processes on this machine, which share the limits. Needs the extra dask. It is not faster; see "
     "docs/several-machines.md.",
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Send from the workers of a Dask scheduler, tls://HOST:PORT, on other machines. --workers is then the number of shards. "
+    "See docs/several-machines.md.",
+)
+@click.option(
+    "--lost-after",
+    type=click.FloatRange(0, LOST_AFTER_MIN_MAX),
+    metavar="MINUTES",
+    help="With --scheduler: how long to wait for a worker's disk before its open rows are run again elsewhere (20 if left out). "
+    "With --workers: 0 if the folder of a shard is gone for good.",
+)
 @connection_options
 @limit_options
 def run(**options: Any) -> int:
@@ -63,6 +78,12 @@ def run(**options: Any) -> int:
             return show_dry_run(request, output, open_input)
         from purgeengine.cli.starting import start_purge, start_shared_purge
 
-        if options["workers"] is not None:
-            return start_shared_purge(request, output, open_input, options["workers"])
+        if options["workers"] is not None or options["scheduler"] is not None:
+            after = options["lost_after"]
+            lost_after_s = None if after is None else 60.0 * after
+            return start_shared_purge(
+                request, output, open_input, options["workers"], options["scheduler"], lost_after_s
+            )
+        if options["lost_after"] is not None:
+            raise UsageProblem("--lost-after is for --workers and --scheduler. Nothing was sent.")
         return start_purge(request, output, open_input)

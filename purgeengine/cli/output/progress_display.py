@@ -140,8 +140,12 @@ class Live:
             self._file_event_at = standing.elapsed_s + self._paced.every_s
             log_progress(standing, file_only=True)
         self._standing = standing
+        self.draw(facts_of(standing))
+
+    def draw(self, facts: RunFacts) -> None:
+        """Draw these facts, unless it is closed."""
         if self._open:
-            self._draw(facts_of(standing))
+            self._draw(facts)
 
     def close(self) -> None:
         """Stop drawing and show the cursor again. Nothing is awaited any more, and the block that stays does not say so."""

@@ -33,10 +33,10 @@ from purgeengine.core.messages import (
     Held,
     InputEnded,
     MailboxOpened,
+    QuotaChanged,
     Record,
     Released,
     Send,
-    ShareChanged,
     StopRequested,
     TokenRenewed,
 )
@@ -260,7 +260,7 @@ class Scheduler:
                 self._held_until = None
                 self._eta.released(self._now)
                 self._breaker.rested()
-            case ShareChanged():
+            case QuotaChanged():
                 self._batching.share(event.requests_per_s if event.connections else 0.0, self._now)
                 self._connections.share(event.connections)
                 self._flights.share(event.connections)

@@ -1,4 +1,4 @@
-"""Tests of what ``run --workers`` refuses. What it does is tested in ``tests/jobs/sharing``."""
+"""Tests of what ``run --workers`` refuses. What it does is tested in ``tests/jobs/coordination``."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from purgeengine.core.messages import AskedToWait, Halt, HaltReason, RunBlocked, ShareChanged
+from purgeengine.core.messages import AskedToWait, Halt, HaltReason, QuotaChanged, RunBlocked
 from purgeengine.core.scheduling.scheduler import Scheduler
 from purgeengine.run_limits import Limits
 from tests.support.fixtures import a_scheduler, answer, batches, entries, lost
@@ -29,7 +29,7 @@ def test_a_lowered_share_of_the_rate_holds_at_once() -> None:
     scheduler = a_scheduler(*[40] * 400, requests_per_s=400, connections=64)
     before = sum(rows for _, rows in sent_until(scheduler, 0.0, 2.0))
     assert before >= 400
-    scheduler.handle(ShareChanged(40.0, 64), now=2.0)
+    scheduler.handle(QuotaChanged(40.0, 64), now=2.0)
     later = sent_until(scheduler, 2.0, 22.0)
     for at, _ in later:
         assert sum(rows for when, rows in later if at <= when < at + 10.0) <= 40 * 10 + 20
@@ -40,13 +40,13 @@ def test_a_raised_share_is_used() -> None:
     """A run that may send twice as much does."""
     scheduler = a_scheduler(*[40] * 400, requests_per_s=40, connections=64)
     slow = sum(rows for _, rows in sent_until(scheduler, 0.0, 10.0))
-    scheduler.handle(ShareChanged(80.0, 64), now=10.0)
+    scheduler.handle(QuotaChanged(80.0, 64), now=10.0)
     quick = sum(rows for _, rows in sent_until(scheduler, 10.0, 20.0))
     assert quick >= 1.7 * slow
 
 
-@pytest.mark.parametrize("nothing", [ShareChanged(0.0, 8), ShareChanged(100.0, 0), ShareChanged(0.0, 0)])
-def test_without_a_share_nothing_leaves_and_no_timer_runs(nothing: ShareChanged) -> None:
+@pytest.mark.parametrize("nothing", [QuotaChanged(0.0, 8), QuotaChanged(100.0, 0), QuotaChanged(0.0, 0)])
+def test_without_a_share_nothing_leaves_and_no_timer_runs(nothing: QuotaChanged) -> None:
     """Nothing is decided on, what was decided on stays, and the loop is not woken for it; a share starts it again."""
     scheduler = a_scheduler(*[8] * 20, connections=4)
     decided = batches(scheduler.handle(now=0.0))
@@ -55,7 +55,7 @@ def test_without_a_share_nothing_leaves_and_no_timer_runs(nothing: ShareChanged)
     assert batches(scheduler.handle(*(lost(batch, sent=False) for batch in decided), now=2.0)) == []
     assert batches(scheduler.handle(now=100.0)) == []
     assert scheduler.wake_at() is None
-    assert batches(scheduler.handle(ShareChanged(100.0, 4), now=200.0))
+    assert batches(scheduler.handle(QuotaChanged(100.0, 4), now=200.0))
 
 
 def test_a_share_of_the_connections_bounds_what_is_in_flight() -> None:
@@ -63,14 +63,14 @@ def test_a_share_of_the_connections_bounds_what_is_in_flight() -> None:
     scheduler = a_scheduler(*[4] * 200, connections=16)
     flying = batches(scheduler.handle(now=0.0))
     assert len(flying) == 16
-    scheduler.handle(ShareChanged(12_000.0, 3), now=1.0)
+    scheduler.handle(QuotaChanged(12_000.0, 3), now=1.0)
     assert scheduler.connections == 3
     assert batches(scheduler.handle(*(answer(batch) for batch in flying[:13]), now=2.0)) == []
     later = batches(scheduler.handle(*(answer(batch) for batch in flying[13:]), now=3.0))
     assert len(later) == 3
     flown = 0
     for turn in range(4):
-        later = batches(scheduler.handle(ShareChanged(12_000.0, 16), *map(answer, later), now=4.0 + turn))
+        later = batches(scheduler.handle(QuotaChanged(12_000.0, 16), *map(answer, later), now=4.0 + turn))
         flown = max(flown, scheduler.in_flight)
     assert flown > 3
 

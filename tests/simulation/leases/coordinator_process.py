@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from purgeengine.core.sharing.coordination import (
+from purgeengine.core.coordination.coordinator import Coordinator
+from purgeengine.core.coordination.coordinator_messages import (
     Collect,
     Collected,
+    CollectFailed,
     CoordinatorCommand,
     CoordinatorEvent,
     Give,
@@ -17,8 +19,7 @@ from purgeengine.core.sharing.coordination import (
     Tell,
     WorkersSeen,
 )
-from purgeengine.core.sharing.coordinator import Coordinator
-from purgeengine.core.sharing.talk import Question
+from purgeengine.core.coordination.lease_messages import Question
 from tests.simulation.leases.machines import Host
 from tests.simulation.leases.plot import TIMES
 
@@ -79,6 +80,9 @@ class CoordinatorProcess(Host):
             case Give():
                 world.counts["gives"] += 1
                 world.gives(command)
+            case Collect(shard, generation) if world.drawn(0.2, "collects that failed"):
+                failed = CollectFailed(shard, generation)
+                self.after(world.rng.uniform(0.0, 20.0), lambda: self._turn(failed))
             case Collect(shard, generation):
                 world.collect(world.results[shard, generation])
                 self.after(world.rng.uniform(0.0, 2.0), lambda: self._turn(Collected(shard, generation)))

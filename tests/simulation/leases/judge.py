@@ -34,7 +34,7 @@ class LeaseJudge:
         highest = self._highest[tenure.shard] = max(self._highest.get(tenure.shard, 0), tenure.epoch)
         self._holds(tenure.epoch == highest, f"{run.id} of epoch {tenure.epoch} sends after one of epoch {highest}")
         for place, total in enumerate(world.plot.total):
-            used = sum(other.holder.share[place] for other in holders if other.client_id == run.client_id)
+            used = sum(other.holder.quota[place] for other in holders if other.client_id == run.client_id)
             self._holds(used <= total, f"the shares of {[other.id for other in holders]} are {used}, of {total}")
         for client_id, reporter, since, until in self._waits:
             if client_id == run.client_id and reporter != run.id and world.now < until - CLOCKS_S:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from purgeengine.core.coordination.coordinator_messages import Give, RunReturned, WorkerSeen
+from purgeengine.core.coordination.lease_clock import Instant
+from purgeengine.core.coordination.lease_holder import LeaseHolder
+from purgeengine.core.coordination.lease_messages import Grant, Said, Tenure
 from purgeengine.core.messages import AskedToWait
-from purgeengine.core.sharing.coordination import Give, RunReturned, WorkerSeen
-from purgeengine.core.sharing.lease_clock import Instant
-from purgeengine.core.sharing.lease_holder import LeaseHolder
-from purgeengine.core.sharing.talk import Grant, Said, Tenure
 from tests.simulation.leases.plot import TIMES
 from tests.simulation.leases.service import PlainLedger
 
@@ -168,7 +168,7 @@ class WorkerRun:
         """Send one call if it may leave, and look again when the next one may."""
         if self.ended or self.ledger is None:
             return
-        world, ledger, share = self.world, self.ledger, self.holder.share
+        world, ledger, share = self.world, self.ledger, self.holder.quota
         if ledger.complete:
             self._ends(complete=True)
             return

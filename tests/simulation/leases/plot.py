@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from random import Random
 
-from purgeengine.core.sharing.shard_lease import LeaseTimes
-from purgeengine.core.sharing.share_book import AppShare
+from purgeengine.core.coordination.quota_book import AppQuota
+from purgeengine.core.coordination.shard_lease import LeaseTimes
 
 TIMES = LeaseTimes(start_s=60.0, lost_s=40.0)
 """The times of the product; only what is waited for a lost disk is shorter, so that a seed ends."""
@@ -22,7 +22,7 @@ class Plot:
     mailboxes: int
     rows: int
     """Rows of each mailbox."""
-    total: AppShare
+    total: AppQuota
     window_s: float
     window_requests: int
     quarantine_s: float
@@ -63,7 +63,7 @@ def drawn(seed: int) -> Plot:
         machines=rng.randint(2, 4),
         mailboxes=rng.randint(2, 5),
         rows=rng.randint(10, 60),
-        total=AppShare(rng.choice((3, 8, 40)), rng.choice((2, 6, 16))),
+        total=AppQuota(rng.choice((3, 8, 40)), rng.choice((2, 6, 16))),
         window_s=rng.choice((30.0, 60.0, 200.0)),
         window_requests=window_requests,
         quarantine_s=rng.choice((3.0, 10.0)),

@@ -9,10 +9,10 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from purgeengine.core.sharing import coordination
-from purgeengine.core.sharing.coordination import Give, Redo, RunReturned
-from purgeengine.core.sharing.shard_record import HeadRecord, ShardRecord
-from purgeengine.core.sharing.talk import Question, Said, Tenure
+from purgeengine.core.coordination import coordinator_messages
+from purgeengine.core.coordination.coordinator_messages import Give, Redo, RunReturned
+from purgeengine.core.coordination.lease_messages import Question, Said, Tenure
+from purgeengine.core.coordination.shard_record import HeadRecord, ShardRecord
 from tests.simulation.leases.coordinator_process import CoordinatorProcess
 from tests.simulation.leases.judge import LeaseJudge
 from tests.simulation.leases.machines import Machine, WorkerRun
@@ -83,7 +83,7 @@ class LeaseWorld:
 
     @property
     def _standing(self) -> str:
-        return f"{self.head}, runs {[(run.id, run.tenure, run.holder.share, run.may_send) for run in self.runs()]}"
+        return f"{self.head}, runs {[(run.id, run.tenure, run.holder.quota, run.may_send) for run in self.runs()]}"
 
     def runs(self) -> Iterator[WorkerRun]:
         """Yield every run of a live process."""
@@ -206,7 +206,7 @@ class LeaseWorld:
         plot, key = self.plot, (redo.shard, redo.generation)
         copy = self.mirror.get(key, {})
         self.collect(copy)
-        facts = coordination.lost(redo, plot.quarantine_s, plot.window_requests)
+        facts = coordinator_messages.lost(redo, plot.quarantine_s, plot.window_requests)
         rows = {row: mailbox for row, mailbox in self.staged[key].rows.items() if row not in self.head_outcomes}
         fresh = PlainLedger(
             rows, {row for row in rows if facts.in_doubt(settled=row in copy)} | self.staged[key].doubt & set(rows)

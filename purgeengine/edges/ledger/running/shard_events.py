@@ -22,7 +22,11 @@ from purgeengine.edges.ledger.store.storage import reading_records
 
 EVENT = "shard_event"
 """The key by which a row of ``start`` is told from a run."""
-_CUT, _MADE, _COLLECTED, _CLOSED = "cut", "made", "collected", "closed"
+COORDINATOR_FILE = "coordinator.json"
+"""The file beside the shards in which a coordinator records who was given which shard."""
+HERE = "here"
+"""What that file calls the disk of the shards' folder. A ledger on another disk is the one of which the folder has a copy."""
+_CUT, _MADE, _COLLECTED, _CLOSED, _LOST = "cut", "made", "collected", "closed", "lost"
 
 
 class ShardMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +46,8 @@ class ShardMark(msgspec.Struct, frozen=True, kw_only=True):
     """Its share of the connections."""
     requests_per_s: int
     """Its share of the rate."""
+    generation: int = 1
+    """2 or more if the disk with the ledger of the generation before was lost."""
 
 
 class PlannedShard(NamedTuple):
@@ -76,6 +82,12 @@ class Cut:
     made: bool = False
     """True once every shard was staged. Only then may any of them be run."""
     collected: Mapping[int, CollectedShard] = field(default_factory=dict)
+    generations: Mapping[int, int] = field(default_factory=dict)
+    """The generation of each shard of which one was lost. ``planned`` is that of this generation."""
+
+    def generation(self, shard: int) -> int:
+        """Return the generation of a shard: 1 if none of it was lost. The ledgers of those before are of no account."""
+        return self.generations.get(shard, 1)
 
     @property
     def shards(self) -> int:
@@ -107,6 +119,12 @@ def cut_of(connection: sqlite3.Connection) -> Cut | None:
             elif event[EVENT] == _COLLECTED:
                 shard = CollectedShard(int(event["number"]), int(event["left"]), at_ms)
                 cut = replace(cut, collected={**cut.collected, shard.number: shard})
+            elif event[EVENT] == _LOST:
+                number = int(event["number"])
+                replaced = [*cut.planned]
+                replaced[number] = PlannedShard(*map(int, event["planned"]))
+                generations = {**cut.generations, number: int(event["generation"])}
+                cut = replace(cut, planned=tuple(replaced), generations=generations)
     return cut
 
 
@@ -141,6 +159,23 @@ def sharding_of(folder: Path) -> Sharding:
         return Sharding(cut_of(connection), mark_of(read_meta(connection)), collected_into(connection))
 
 
+def is_lent(shard: Path, mark: ShardMark) -> bool:
+    """Return True if the ledger in this folder is only a copy of one that is, or was last, on the disk of a worker elsewhere.
+
+    That is so, too, if the record of the coordinators is there and nobody can read it.
+    """
+    try:
+        kept = json.loads((shard.absolute().parent / COORDINATOR_FILE).read_bytes())
+        if kept["cut"] != mark.cut:
+            return False
+        record = kept["record"]["shards"][str(mark.number)]
+        return not record["done"] and record["disk"] not in (None, HERE)
+    except FileNotFoundError:
+        return False  # no coordinator has given it to anybody
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
 def keep_cut(connection: sqlite3.Connection, cut: Cut, at_ms: int) -> None:
     """Record a cut that begins."""
     said = {
@@ -162,6 +197,13 @@ def keep_made(connection: sqlite3.Connection, cut: Cut, at_ms: int) -> None:
 def keep_collected(connection: sqlite3.Connection, cut: Cut, shard: CollectedShard) -> None:
     """Record that a shard was collected, in the transaction that collects it."""
     _keep(connection, {EVENT: _COLLECTED, "id": cut.id, "number": shard.number, "left": shard.left}, shard.at_ms)
+
+
+def keep_lost(connection: sqlite3.Connection, cut: Cut, number: int, planned: PlannedShard, at_ms: int) -> None:
+    """Record that a generation of a shard was lost, and what is planned for the next one, in the transaction that takes it back."""
+    generation = cut.generation(number) + 1
+    told = {EVENT: _LOST, "id": cut.id, "number": number, "generation": generation, "planned": list(planned)}
+    _keep(connection, told, at_ms)
 
 
 def keep_closed(connection: sqlite3.Connection, mark: ShardMark, at_ms: int) -> None:

@@ -21,6 +21,7 @@ from purgeengine.edges.ledger.running.shard_events import (
     ShardMark,
     collected_into,
     cuts_of,
+    is_lent,
     keep_closed,
     keep_collected,
     sharding_of,
@@ -107,6 +108,11 @@ def mark_for(head: HeadLedger | LedgerReader, folder: Path) -> tuple[Cut, ShardM
         raise LedgerMismatch(
             f"The shard in {folder} belongs to {whose}. Nothing of it was collected into {head.folder}."
         )
+    if mark.generation != cut.generation(mark.number):
+        raise LedgerMismatch(
+            f"The disk of the shard in {folder} was taken for lost, and its rows were run again elsewhere. What it recorded since "
+            f"its last copy is of no account, and nothing of it was collected into {head.folder}. Delete the folder."
+        )
     return cut, mark
 
 
@@ -152,6 +158,12 @@ def _left_of(folder: Path, mark: ShardMark, utc: Callable[[], float], *, unfinis
             f"The shard in {folder} is not finished: {counted(left, 'row')} of {number(counts.rows)} "
             f"{'has' if left == 1 else 'have'} no outcome. Finish it first (purgeengine run --ledger), or add --unfinished to take "
             "these rows back."
+        )
+    if is_lent(folder, mark):
+        raise UsageProblem(
+            f"The shard in {folder} is a copy, and its rows cannot be taken back: its ledger is on the disk of a worker, which may "
+            f"be sending from it. Give the command for {mark.head_name} again, with --scheduler; --lost-after says when that disk "
+            "counts as lost."
         )
     with (
         translated(f"The shard in {folder} cannot be closed"),

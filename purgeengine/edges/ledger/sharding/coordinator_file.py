@@ -6,13 +6,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from purgeengine.core.sharing.plain_form import plain_record, record_of
-from purgeengine.core.sharing.shard_record import HeadRecord, ShardRecord
-from purgeengine.edges.ledger.running.shard_events import Cut
+from purgeengine.core.coordination.plain_form import plain_record, record_of
+from purgeengine.core.coordination.shard_record import HeadRecord, ShardRecord
+from purgeengine.edges.ledger.running.shard_events import COORDINATOR_FILE, Cut
 from purgeengine.edges.ledger.store.storage import durable_file, translated
 from purgeengine.errors import LedgerError
-
-FILE = "coordinator.json"
 
 
 class CoordinatorFile:
@@ -20,7 +18,7 @@ class CoordinatorFile:
 
     def __init__(self, folder: Path, cut: Cut) -> None:
         """``folder`` is that of the shards."""
-        self._path = folder / FILE
+        self._path = folder / COORDINATOR_FILE
         self._cut = cut
 
     def read(self) -> HeadRecord | None:
@@ -34,16 +32,22 @@ class CoordinatorFile:
             return record_of(kept["record"]) if kept["cut"] == self._cut.id else None
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(
-                f"{self._path} is not a record of this version: {error}. Nothing was sent. Run each shard beside it instead "
-                "(purgeengine run --ledger), and collect them (purgeengine shard collect)."
+                f"{self._path} is not a record of this version: {error}. Nothing was sent. If no shard was ever given to a "
+                "--scheduler, delete the file, run each shard beside it (purgeengine run --ledger), and collect them (purgeengine "
+                "shard collect)."
             ) from error
 
-    def begin(self) -> HeadRecord:
-        """Record a new coordinator, and return what the one before has left."""
+    def left(self) -> HeadRecord:
+        """Return what the coordinator before has left, with the shards marked that are collected."""
         left = self.read() or HeadRecord(0, {})
         shards = {number: left.shards.get(number, ShardRecord()) for number in range(self._cut.shards)}
         shards |= {number: replace(shards[number], done=True) for number in self._cut.collected}
-        begun = HeadRecord(left.term + 1, shards, left.waits)
+        return HeadRecord(left.term, shards, left.waits)
+
+    def begin(self, left: HeadRecord | None = None) -> HeadRecord:
+        """Record a new coordinator, and return what it begins with: what the one before has ``left``."""
+        left = left or self.left()
+        begun = replace(left, term=left.term + 1)
         self.write(begun)
         return begun
 

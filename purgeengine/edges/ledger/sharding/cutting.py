@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sqlite3
 import time
 import zlib
 from array import array
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def cut(
         _refuse_taken(folder, shards)
         dealt = deal(head, shards, limits, spelling)
         known = _begun(head, known, dealt, folder, limits, now_ms)
-        _make(head, known, dealt, folder, limits, now_ms, on_progress)
+        stage_shards(head, known, dealt, range(shards), folder, limits, now_ms, on_progress)
         with translated(f"The ledger in {head.folder} cannot be written"), transaction(head.connection):
             keep_made(head.connection, known, now_ms)
         known = replace(known, made=True)
@@ -116,14 +117,24 @@ def deal(head: HeadLedger, shards: int, limits: Limits, spelling: Spelling = as_
             rows.append(mailbox.rows)
         refuse_wrong_number(shards, len(numbers), limits.connections, limits.requests_per_s, spelling)
         shard_of = balanced(rows, shards, _limits_of_one(limits, shards))
-        totals = [[0, 0, 0, 0] for _ in range(shards)]
-        for mailbox, shard in zip(open_mailboxes(head.connection), shard_of, strict=True):
-            total = totals[shard]
-            total[0] += mailbox.rows
-            total[1] += mailbox.in_doubt
-            total[2] += 1
-            total[3] = places_crc(total[3], mailbox.number, mailbox.pieces)
-    return Deal(numbers, shard_of, tuple(PlannedShard(*total) for total in totals))
+        planned = planned_for(head.connection, shard_of, range(shards))
+    return Deal(numbers, shard_of, tuple(planned[shard] for shard in range(shards)))
+
+
+def planned_for(
+    connection: sqlite3.Connection, shard_of: Sequence[int], shards: Iterable[int]
+) -> dict[int, PlannedShard]:
+    """Return what each of these shards gets. ``shard_of`` has the shard of each mailbox with open rows."""
+    totals = {shard: [0, 0, 0, 0] for shard in shards}
+    for mailbox, shard in zip(open_mailboxes(connection), shard_of, strict=True):
+        if shard not in totals:
+            continue
+        total = totals[shard]
+        total[0] += mailbox.rows
+        total[1] += mailbox.in_doubt
+        total[2] += 1
+        total[3] = places_crc(total[3], mailbox.number, mailbox.pieces)
+    return {shard: PlannedShard(*total) for shard, total in totals.items()}
 
 
 def places_crc(crc: int, number: int, pieces: Iterable[Piece]) -> int:
@@ -150,16 +161,18 @@ def _limits_of_one(limits: Limits, shards: int) -> Limits:
     return replace(limits, connections=limits.connections // shards, requests_per_s=limits.requests_per_s // shards)
 
 
-def _make(
+def stage_shards(
     head: HeadLedger,
     begun: Cut,
     dealt: Deal,
+    shards: Sequence[int],
     folder: Path,
     limits: Limits,
     now_ms: int,
-    on_progress: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None] = lambda made, of: None,
 ) -> None:
-    staged = {number: folder / f"{shard_name(number, begun.shards)}{UNRELEASED}" for number in range(begun.shards)}
+    """Stage those of these shards that are not staged yet, under names that end in `UNRELEASED`."""
+    staged = {number: folder / f"{shard_name(number, begun.shards)}{UNRELEASED}" for number in shards}
     missing = [number for number, place in staged.items() if not _is_made(place, begun, number)]
     takeover = takeover_of(head.reader, limits, now_ms)
     names = (
@@ -170,9 +183,9 @@ def _make(
     limit = takeover.app_limit
     if limit is not None:
         takeover = replace(takeover, app_limit=AppLimit(limit.per_s / begun.shards, limit.at_ms))
-    on_progress(begun.shards - len(missing), begun.shards)
+    on_progress(len(shards) - len(missing), len(shards))
     with rows:
-        for done, number in enumerate(missing, start=begun.shards - len(missing) + 1):
+        for done, number in enumerate(missing, start=len(shards) - len(missing) + 1):
             mark = ShardMark(
                 cut=begun.id,
                 head=head.reader.identity,
@@ -181,6 +194,7 @@ def _make(
                 shards=begun.shards,
                 connections=shares["connections"][number],
                 requests_per_s=shares["requests_per_s"][number],
+                generation=begun.generation(number),
             )
             source = ShardRows(rows, number, takeover, mark, None if names is None else names.get(number, {}))
             about = head.reader.about
@@ -191,7 +205,7 @@ def _make(
                 deletion=head.reader.deletion,
                 resolve=source.resolve,
             ).close()
-            on_progress(done, begun.shards)
+            on_progress(done, len(shards))
 
 
 def _shares(begun: Cut) -> Mapping[str, list[int]]:
@@ -218,7 +232,7 @@ def _is_made(place: Path, begun: Cut, number: int) -> bool:
         return False
     with Ledger.open(place, None) as found:
         mark = found.mark
-    if mark is not None and (mark.cut, mark.number) == (begun.id, number):
+    if mark is not None and (mark.cut, mark.number, mark.generation) == (begun.id, number, begun.generation(number)):
         return True
     if mark is None:
         raise UsageProblem(f"{place} holds a ledger that is no shard. Name another folder with -o. No shard was made.")

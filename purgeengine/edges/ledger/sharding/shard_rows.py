@@ -220,7 +220,8 @@ class ShardRows:
 
     def digest(self) -> str:
         """Return a digest of which shard of which cut this is."""
-        return hashlib.sha256(f"shard {self.mark.cut} {self.number}".encode()).hexdigest()
+        again = "" if self.mark.generation == 1 else f" {self.mark.generation}"
+        return hashlib.sha256(f"shard {self.mark.cut} {self.number}{again}".encode()).hexdigest()
 
     def batches(self) -> Iterator[Any]:
         """Yield the rows as `Source.batches` does. ``line`` is the row's number in the head."""

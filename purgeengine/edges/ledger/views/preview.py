@@ -107,6 +107,19 @@ class Preview:
         if len(self.largest_mailboxes) >= 2 * LARGEST_MAX:
             self.finish()
 
+    def merge(self, other: Preview) -> None:
+        """Take the mailboxes of another preview with the same filter. No mailbox may be in both."""
+        self.rows_by_mailbox.extend(other.rows_by_mailbox)
+        self.largest_mailboxes += other.largest_mailboxes
+        self.left_out += other.left_out
+        self.mailboxes_left_out += other.mailboxes_left_out
+        self.left_out_before += other.left_out_before
+        self.kinds = Kinds(self.kinds.names or other.kinds.names, self.kinds.ids or other.kinds.ids)
+        self.excluded_seen += other.excluded_seen
+        self.only_seen += other.only_seen
+        self.only_matched += other.only_matched
+        self.finish()
+
     def finish(self) -> None:
         """Keep only the largest mailboxes seen so far, in order. Of equal ones, those seen first come first."""
         self.largest_mailboxes = nlargest(LARGEST_MAX, self.largest_mailboxes, key=lambda pair: pair[1])
