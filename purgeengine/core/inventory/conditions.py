@@ -16,7 +16,7 @@ EVERYTHING = "no filter"
 """Why a contact is in a list for which no filter was given."""
 
 
-class Kind(StrEnum):
+class ConditionKind(StrEnum):
     """What a condition looks at."""
 
     FOLDER = "folder"
@@ -45,7 +45,7 @@ class Condition:
     the time matches neither.
     """
 
-    kind: Kind
+    kind: ConditionKind
     value: str
     _test: Test = field(init=False, repr=False, compare=False)
 
@@ -63,7 +63,7 @@ class Condition:
 class Addresses:
     """A condition on many addresses at once: the contact has one of them."""
 
-    kind = Kind.EMAIL
+    kind = ConditionKind.EMAIL
 
     def __init__(self, addresses: Iterable[str]) -> None:
         self._wanted = frozenset(map(plain_address, addresses)) - {""}
@@ -81,7 +81,7 @@ class Addresses:
 
 
 @dataclass(frozen=True)
-class Selection:
+class ContactFilter:
     """Which contacts are wanted.
 
     Conditions of one kind are alternatives: a contact needs one of them. With ``any_kind`` it needs one condition of any kind,
@@ -95,7 +95,7 @@ class Selection:
     @property
     def looks_at_note(self) -> bool:
         """Whether the note of a contact must be known."""
-        return any(one.kind is Kind.NOTE for one in (*self.wanted, *self.unwanted))
+        return any(one.kind is ConditionKind.NOTE for one in (*self.wanted, *self.unwanted))
 
     def reason(self, contact: FoundContact, path: str) -> str:
         """Return why the contact is wanted, as every condition that it meets. Empty if it is not wanted."""
@@ -110,51 +110,55 @@ class Selection:
         return "; ".join(one.matched(contact) if isinstance(one, Addresses) else str(one) for one in met)
 
     def may_hold(self, folder: str, path: str) -> bool:
-        """Return whether a contact in this folder can be wanted. If not, the folder need not be read."""
+        """Return whether a contact in this folder can be wanted. If not, the folder need not be read.
+
+        ``folder`` is empty if the folder's id is not known yet.
+        """
         anybody = FoundContact("", folder)
-        if any(one.kind in _OF_FOLDER and one.matches(anybody, path) for one in self.unwanted):
+        known = _OF_FOLDER if folder else (ConditionKind.FOLDER,)
+        if any(one.kind in known and one.matches(anybody, path) for one in self.unwanted):
             return False
-        for kind in _OF_FOLDER:
+        for kind in known:
             places = [one for one in self.wanted if one.kind is kind]
             if places and not self.any_kind and not any(one.matches(anybody, path) for one in places):
                 return False
-        of_folder = [one for one in self.wanted if one.kind in _OF_FOLDER]
+        of_folder = [one for one in self.wanted if one.kind in known]
         if self.any_kind and self.wanted and len(of_folder) == len(self.wanted):
             return any(one.matches(anybody, path) for one in of_folder)
         return True
 
 
-_OF_FOLDER = (Kind.FOLDER, Kind.FOLDER_ID)
+_OF_FOLDER = (ConditionKind.FOLDER, ConditionKind.FOLDER_ID)
 
 
-def _test_of(kind: Kind, value: str) -> Test:
+def _test_of(kind: ConditionKind, value: str) -> Test:
     match kind:
-        case Kind.FOLDER:
+        case ConditionKind.FOLDER:
             in_path = path_pattern(value)
             return lambda contact, path: in_path(path)
-        case Kind.FOLDER_ID:
+        case ConditionKind.FOLDER_ID:
             return lambda contact, path: contact.folder == value
-        case Kind.CREATED_BEFORE:
+        case ConditionKind.CREATED_BEFORE:
             return lambda contact, path: "" < contact.created_utc < value
-        case Kind.CREATED_AFTER:
+        case ConditionKind.CREATED_AFTER:
             return lambda contact, path: contact.created_utc >= value
-        case Kind.MODIFIED_BEFORE:
+        case ConditionKind.MODIFIED_BEFORE:
             return lambda contact, path: "" < contact.modified_utc < value
-        case Kind.MODIFIED_AFTER:
+        case ConditionKind.MODIFIED_AFTER:
             return lambda contact, path: contact.modified_utc >= value
-    matches = text_pattern(value.removeprefix("@") if kind is Kind.DOMAIN else value)
+    matches = text_pattern(value.removeprefix("@") if kind is ConditionKind.DOMAIN else value)
     match kind:
-        case Kind.COMPANY:
+        case ConditionKind.COMPANY:
             return lambda contact, path: matches(contact.company)
-        case Kind.NAME:
+        case ConditionKind.NAME:
             return lambda contact, path: matches(contact.display_name)
-        case Kind.FILE_AS:
+        case ConditionKind.FILE_AS:
             return lambda contact, path: matches(contact.file_as)
-        case Kind.NOTE:
+        case ConditionKind.NOTE:
             return lambda contact, path: matches(contact.note)
-        case Kind.CATEGORY:
+        case ConditionKind.CATEGORY:
             return _any_of(value, matches, lambda contact: contact.categories)
-        case Kind.DOMAIN:
+        case ConditionKind.DOMAIN:
             return _any_of(value, matches, lambda contact: list(filter(None, map(domain_of, contact.addresses))))
     return _any_of(value, matches, lambda contact: list(map(plain_address, contact.addresses)))
 

@@ -64,11 +64,11 @@ def digits_of(phone: str) -> str:
     return _NO_DIGIT.sub("", phone)
 
 
-class _Address(msgspec.Struct, gc=False):
+class _GraphAddress(msgspec.Struct, gc=False):
     address: str | None = None
 
 
-class _Wire(msgspec.Struct):
+class _GraphContact(msgspec.Struct):
     """A contact as Graph writes it. Every field may be missing or null."""
 
     id: str | None = None
@@ -76,7 +76,7 @@ class _Wire(msgspec.Struct):
     displayName: str | None = None
     fileAs: str | None = None
     companyName: str | None = None
-    emailAddresses: list[_Address | None] | None = None
+    emailAddresses: list[_GraphAddress | None] | None = None
     categories: list[str | None] | None = None
     mobilePhone: str | None = None
     businessPhones: list[str | None] | None = None
@@ -94,7 +94,7 @@ def contacts_in(value: object, folder: str) -> list[FoundContact] | None:
     whole page unreadable: it must not be missing from a list without a word.
     """
     try:
-        wires = msgspec.convert(value, list[_Wire])
+        wires = msgspec.convert(value, list[_GraphContact])
     except msgspec.ValidationError:
         return None
     found = []

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purgeengine.core.inventory.conditions import EVERYTHING, Addresses, Condition, Kind, Selection
+from purgeengine.core.inventory.conditions import EVERYTHING, Addresses, Condition, ConditionKind, ContactFilter
 from purgeengine.core.inventory.found_contact import FoundContact
 
 TEXTS = st.sampled_from(["", "Fabrikam", "FABRIKAM", "Fabrikam (synced)", "Contoso", "Con*toso"])
@@ -33,16 +33,16 @@ CONTACTS = st.builds(
 )
 PATHS = {"F": "Contacts", "G": "Contacts/Fabrikam"}
 VALUES = {
-    Kind.FOLDER: ["Fabrikam", "Contacts", "Contacts/*"],
-    Kind.FOLDER_ID: ["F", "G", "X"],
-    Kind.DOMAIN: ["a.example", "@a.example", "*.example", "x.example", ""],
-    Kind.EMAIL: ["ann@a.example", "*@a.example", ""],
-    Kind.CREATED_BEFORE: ["2024-05-01T00:00:01Z"],
-    Kind.CREATED_AFTER: ["2024-05-01T00:00:01Z"],
-    Kind.MODIFIED_BEFORE: ["2024-05-01T00:00:01Z"],
-    Kind.MODIFIED_AFTER: ["2024-05-01T00:00:01Z"],
+    ConditionKind.FOLDER: ["Fabrikam", "Contacts", "Contacts/*"],
+    ConditionKind.FOLDER_ID: ["F", "G", "X"],
+    ConditionKind.DOMAIN: ["a.example", "@a.example", "*.example", "x.example", ""],
+    ConditionKind.EMAIL: ["ann@a.example", "*@a.example", ""],
+    ConditionKind.CREATED_BEFORE: ["2024-05-01T00:00:01Z"],
+    ConditionKind.CREATED_AFTER: ["2024-05-01T00:00:01Z"],
+    ConditionKind.MODIFIED_BEFORE: ["2024-05-01T00:00:01Z"],
+    ConditionKind.MODIFIED_AFTER: ["2024-05-01T00:00:01Z"],
 }
-CONDITIONS = st.sampled_from(list(Kind)).flatmap(
+CONDITIONS = st.sampled_from(list(ConditionKind)).flatmap(
     lambda kind: st.sampled_from(VALUES.get(kind, ["fabrikam", "Fabrikam*", r"Con\*toso", ""])).map(
         lambda value: Condition(kind, value)
     )
@@ -61,27 +61,29 @@ def in_table(contact: FoundContact, condition: Condition) -> bool:
 
     kind, value = condition.kind, condition.value
     several = {
-        Kind.EMAIL: list(contact.addresses),
-        Kind.CATEGORY: list(contact.categories),
-        Kind.DOMAIN: [a.split("@")[1] for a in contact.addresses if pc.match_substring_regex(a, ".@.").as_py()],
+        ConditionKind.EMAIL: list(contact.addresses),
+        ConditionKind.CATEGORY: list(contact.categories),
+        ConditionKind.DOMAIN: [
+            a.split("@")[1] for a in contact.addresses if pc.match_substring_regex(a, ".@.").as_py()
+        ],
     }
     if kind in several:
         return (
-            like(several[kind], value.removeprefix("@") if kind is Kind.DOMAIN else value)
+            like(several[kind], value.removeprefix("@") if kind is ConditionKind.DOMAIN else value)
             if value
             else not several[kind]
         )
     match kind:
-        case Kind.FOLDER:
+        case ConditionKind.FOLDER:
             fits = {"Fabrikam": ["G"], "Contacts": ["F"], "Contacts/*": ["G"]}[value]
             return contact.folder in fits
-        case Kind.FOLDER_ID:
+        case ConditionKind.FOLDER_ID:
             return contact.folder == value
     field = {
-        Kind.COMPANY: "company",
-        Kind.NAME: "display_name",
-        Kind.FILE_AS: "file_as",
-        Kind.NOTE: "note",
+        ConditionKind.COMPANY: "company",
+        ConditionKind.NAME: "display_name",
+        ConditionKind.FILE_AS: "file_as",
+        ConditionKind.NOTE: "note",
     }.get(kind)
     if field:
         return like([getattr(contact, field)], value)
@@ -98,7 +100,7 @@ def test_a_contact_is_wanted_exactly_if_the_table_says_so(
     contact: FoundContact, wanted: list[Condition], unwanted: list[Condition], any_kind: bool
 ) -> None:
     """All, any and not give what pyarrow gives, and the reason names the conditions that are met."""
-    said = Selection(wanted, unwanted, any_kind).reason(contact, PATHS[contact.folder])
+    said = ContactFilter(wanted, unwanted, any_kind).reason(contact, PATHS[contact.folder])
     met = [one for one in wanted if in_table(contact, one)]
     by_kind = [any(in_table(contact, one) for one in wanted if one.kind is kind) for kind in {c.kind for c in wanted}]
     join = operator.or_ if any_kind else operator.and_
@@ -114,18 +116,18 @@ def test_a_folder_that_is_not_read_holds_nothing_wanted(
     contact: FoundContact, wanted: list[Condition], unwanted: list[Condition], any_kind: bool
 ) -> None:
     """A folder is left unread only if none of its contacts can be wanted."""
-    selection = Selection(wanted, unwanted, any_kind)
+    selection = ContactFilter(wanted, unwanted, any_kind)
     if selection.reason(contact, PATHS[contact.folder]):
         assert selection.may_hold(contact.folder, PATHS[contact.folder])
 
 
 def test_folders_that_no_filter_wants_are_not_read() -> None:
     """A filter on folders saves the reading of the others, also with --any if it asks for nothing else, and with --not."""
-    folder, company = Condition(Kind.FOLDER, "Fabrikam"), Condition(Kind.COMPANY, "x")
-    assert not Selection([folder, company]).may_hold("F", "Contacts")
-    assert not Selection([folder], any_kind=True).may_hold("F", "Contacts")
-    assert Selection([folder, company], any_kind=True).may_hold("F", "Contacts")
-    assert not Selection([], [folder]).may_hold("G", "Contacts/Fabrikam")
+    folder, company = Condition(ConditionKind.FOLDER, "Fabrikam"), Condition(ConditionKind.COMPANY, "x")
+    assert not ContactFilter([folder, company]).may_hold("F", "Contacts")
+    assert not ContactFilter([folder], any_kind=True).may_hold("F", "Contacts")
+    assert ContactFilter([folder, company], any_kind=True).may_hold("F", "Contacts")
+    assert not ContactFilter([], [folder]).may_hold("G", "Contacts/Fabrikam")
 
 
 @pytest.mark.parametrize("listed", ["Ann@A.example", "SMTP:ann@a.example", " ann@a.example "])
@@ -133,6 +135,6 @@ def test_one_of_many_addresses_is_the_reason(listed: str) -> None:
     """A file of addresses matches by any address of a contact, whatever its case, and the reason names the one that matched."""
     addresses = Addresses([listed, "zoe@a.example", ""])
     contact = FoundContact("c", "F", addresses=("x@a.example", "ANN@a.example"))
-    assert Selection([addresses]).reason(contact, "Contacts") == "email=ANN@a.example"
-    assert Selection([addresses]).reason(FoundContact("c", "F", addresses=("",)), "Contacts") == ""
+    assert ContactFilter([addresses]).reason(contact, "Contacts") == "email=ANN@a.example"
+    assert ContactFilter([addresses]).reason(FoundContact("c", "F", addresses=("",)), "Contacts") == ""
     assert len(addresses) == 2
