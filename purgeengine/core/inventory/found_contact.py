@@ -106,23 +106,30 @@ def contacts_in(value: object, folder: str) -> list[FoundContact] | None:
             FoundContact(
                 wire.id,
                 where if where and is_id(where) else folder,
-                wire.displayName or "",
-                wire.fileAs or "",
-                wire.companyName or "",
+                _clean(wire.displayName or ""),
+                _clean(wire.fileAs or ""),
+                _clean(wire.companyName or ""),
                 _all(one.address for one in wire.emailAddresses or () if one is not None),
                 _all(wire.categories or ()),
                 _all((*(wire.businessPhones or ()), *(wire.homePhones or ()), wire.mobilePhone)),
-                wire.personalNotes or "",
+                _clean(wire.personalNotes or ""),
                 plain_time(wire.createdDateTime or ""),
                 plain_time(wire.lastModifiedDateTime or ""),
-                wire.changeKey or "",
+                _clean(wire.changeKey or ""),
             )
         )
     return found
 
 
 def _all(texts: Iterable[str | None]) -> tuple[str, ...]:
-    return tuple(text for text in texts if text and text.strip())
+    return tuple(_clean(text) for text in texts if text and text.strip())
+
+
+def _clean(text: str) -> str:
+    """Return the text with U+FFFD for what no file of text can hold: halves of a character, and NUL."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
 
 
 def plain_time(text: str) -> str:
