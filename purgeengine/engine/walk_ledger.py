@@ -33,7 +33,11 @@ from purgeengine.engine.ports import Clock
 from purgeengine.errors import PurgeEngineError
 
 WALKS_MAX = 1_000
-"""Mailboxes that are read at once. Each holds its wanted contacts in memory until it is done, so more would only cost memory."""
+"""Mailboxes that are read at once."""
+HELD_MAX = 50_000
+"""Wanted contacts in memory, about 1 KB each, above which no further mailbox is begun.
+
+Those of a mailbox are held until it is done, so the mailboxes that have been begun may exceed it."""
 
 
 @dataclass
@@ -83,6 +87,7 @@ class WalkLedger:
         """The mailboxes with the scheduler, by the number under which each was opened; numbers and positions only rise."""
         self._starts: list[tuple[int, int]] = []
         self._opened = 0
+        self._held = 0
         self._position = 0
         self._sent_at: dict[int, float] = {}
         self._runs_until = -inf
@@ -97,7 +102,7 @@ class WalkLedger:
     def openings(self) -> Iterator[MailboxOpened | None]:
         """Yield mailboxes to open: None while all that is known is with the scheduler. It ends when every mailbox is done."""
         while True:
-            if not self._ready and len(self._walking) < WALKS_MAX:
+            if not self._ready and len(self._walking) < WALKS_MAX and (self._held < HELD_MAX or not self._walking):
                 self._take_next()
             if self._ready:
                 yield self._open(self._ready.popleft())
@@ -198,7 +203,9 @@ class WalkLedger:
         touched[number] = None
         if page is not None:
             self.pages_read += 1
+            held = walking.walk.held
             walking.waiting += walking.walk.answered(page, reply)
+            self._held += walking.walk.held - held
 
     async def _end(self, number: int) -> None:
         """If all pages of an opening are answered, open the mailbox again or end it."""
@@ -210,6 +217,7 @@ class WalkLedger:
             self._ready.append(walking)
             return
         self._walking.discard(walking.number)
+        self._held -= walking.walk.held
         await self._on_done(walking.number, walking.walk)
 
     def _block(self, key: str, now: float, for_s: float) -> None:

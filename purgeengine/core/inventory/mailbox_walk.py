@@ -105,6 +105,11 @@ class MailboxWalk:
         """The id of the Contacts folder, which tells a mailbox from all others. Empty if no answer has named it."""
         return self.folders[""].folder
 
+    @property
+    def held(self) -> int:
+        """Contacts that it holds in memory."""
+        return sum(len(folder.matches) for folder in self.folders.values())
+
     def begin(self) -> list[Page]:
         """Return the first pages."""
         pages = [Page(_Ask.FOLDERS, "", folders_url(self.user))]

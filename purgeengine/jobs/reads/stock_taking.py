@@ -40,6 +40,10 @@ from purgeengine.words import AGAIN
 FLUSH_S = 5.0
 """Seconds after which what was read is written, however little it is. A killed process loses so much at most."""
 
+ROOT_LENGTH_MIN = 40
+"""The shortest id of a Contacts folder by which two names of a mailbox are told. Graph's have some 120 characters and name the
+mailbox. A short one was made up, and may stand for several mailboxes."""
+
 
 @dataclass(frozen=True)
 class StockRequest:
@@ -187,7 +191,8 @@ class StockTaking:
     async def _keep(self, number: int, walk: MailboxWalk) -> None:
         outcome = outcome_of(walk)
         rows, figures = [], []
-        root, reply = walk.default_folder, walk.failure or Reply(0)
+        root = walk.default_folder if len(walk.default_folder) >= ROOT_LENGTH_MIN else ""
+        reply = walk.failure or Reply(0)
         if outcome is MailboxOutcome.CHANGED:
             paths = ", ".join(one.path for one in walk.folders.values() if not one.agreed)
             reply = Reply(

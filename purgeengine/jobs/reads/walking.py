@@ -20,6 +20,8 @@ from purgeengine.run_limits import Limits
 
 ANSWER_BYTES_MAX = 48 * 2**20
 """The most bytes that are read of one answer: twenty pages with the longest contacts that are usual."""
+OPEN_PER_CONNECTION = 32
+"""Mailboxes held open for each connection. Most have two pages at a time, so ten of them fill a batch, and some wait."""
 READ_COOLDOWN_S = 5.0
 """Seconds for which a lost read may hold a slot of its mailbox. Nothing is at stake, so a short time is enough."""
 
@@ -30,6 +32,7 @@ def walking_limits(limits: Limits) -> Limits:
         limits,
         lanes=False,
         fanout=4,
+        open_per_connection=max(limits.open_per_connection, OPEN_PER_CONNECTION),
         quarantine_s=min(limits.quarantine_s, READ_COOLDOWN_S),
         quarantine_s_min=min(limits.quarantine_s_min, READ_COOLDOWN_S),
     )
