@@ -30,6 +30,7 @@ from purgeengine.shortages import shortage
 from purgeengine.version import __version__
 
 COMMANDS = {
+    "inventory": "Find contacts in the tenant, and write the list that run takes. Deletes nothing.",
     "plan": "Read an input: rows, mailboxes, invalid and duplicate rows, expected time. Sends nothing.",
     "check": "Check the token, Graph and the clock, and look at a few mailboxes of an input. Deletes nothing.",
     "run": "Purge the contacts of an input. The same command resumes a run.",
@@ -46,7 +47,7 @@ COMMANDS = {
     "completion": "Print the script that completes commands and options in a shell.",
     "version": "Show the version, Python, the platform and the extras that are installed.",
 }
-RESUMING = frozenset({"run", "retry", "shard cut", "shard collect"})
+RESUMING = frozenset({"inventory", "run", "retry", "shard cut", "shard collect"})
 """Commands that write a ledger and can resume it."""
 UNSET = frozenset({*SELF_CONTAINED, *WITHOUT_SETTINGS, "config show", None})
 """Commands whose options have no variables."""
@@ -54,6 +55,7 @@ STOPPED = 4
 EPILOG = """\b
 Examples:
   purgeengine demo
+  purgeengine inventory --users users.txt --company Fabrikam --ledger ./found -o contacts.csv
   purgeengine plan contacts.csv
   purgeengine run contacts.csv --ledger ./cleanup
   purgeengine status ./cleanup

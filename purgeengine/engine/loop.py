@@ -46,6 +46,7 @@ run settles them."""
 TURN_S_MIN = 0.002
 """The fewest seconds from one turn to the next under load. All that comes in between shares one commit. A call takes about a
 hundred times longer."""
+_NO_MORE = InputEnded()
 WAIT_S_MIN = 0.001
 """The shortest wait for an instant, in seconds. Timers are no finer, and a loop that spins is of no use."""
 
@@ -56,7 +57,7 @@ class Engine:
     def __init__(
         self,
         scheduler: Scheduler,
-        mailboxes: Iterator[MailboxOpened],
+        mailboxes: Iterator[MailboxOpened | None],
         *,
         ledger: LedgerPort,
         transport: Transport,
@@ -68,7 +69,10 @@ class Engine:
         observer: Observer = UNOBSERVED,
         log: Any = None,
     ) -> None:
-        """``log`` gets the log events; without it, the log of the process gets them."""
+        """``mailboxes`` may yield None: there is none to open before something else has happened, and it is asked again then.
+
+        ``log`` gets the log events; without it, the log of the process gets them.
+        """
         log = log or logs.get_logger()
         self.scheduler = scheduler
         self._mailboxes = mailboxes
@@ -182,9 +186,11 @@ class Engine:
     def _open_mailboxes(self) -> list[Event]:
         events: list[Event] = []
         for _ in range(self.scheduler.room):
-            mailbox = next(self._mailboxes, None)
+            mailbox = next(self._mailboxes, _NO_MORE)
             if mailbox is None:
-                events.append(InputEnded())
+                break
+            if isinstance(mailbox, InputEnded):
+                events.append(mailbox)
                 break
             events.append(mailbox)
         return events

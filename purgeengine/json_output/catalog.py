@@ -7,6 +7,7 @@ from msgspec import Struct
 from purgeengine.json_output.check_output import CheckOutput
 from purgeengine.json_output.envelope import Failed
 from purgeengine.json_output.export_output import ExportOutput
+from purgeengine.json_output.inventory_output import InventoryOutput
 from purgeengine.json_output.log_line import LogLine
 from purgeengine.json_output.plan_output import PlanOutput
 from purgeengine.json_output.report_output import ReportOutput
@@ -19,6 +20,7 @@ from purgeengine.json_output.status_output import StatusOutput
 from purgeengine.json_output.version_output import VersionOutput
 
 OUTPUTS: dict[str, tuple[type[Struct], ...]] = {
+    "inventory": (InventoryOutput, Failed),
     "plan": (PlanOutput, Failed),
     "check": (CheckOutput, Failed),
     "run": (RunOutput, PlanOutput, Failed),

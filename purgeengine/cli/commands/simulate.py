@@ -16,16 +16,22 @@ from purgeengine.errors import UsageProblem
 from purgeengine.json_output.simulate_output import SimulateOutput
 
 if TYPE_CHECKING:
+    from purgeengine.sim.graph.tenant import Tenant
     from purgeengine.sim.login.credential_files import CredentialFiles
     from purgeengine.sim.server.http_server import SimulatedTenant
 
 CONTACTS_MAX = 5_000_000
 """Most contacts that the tenant holds in memory. Each takes about 300 bytes."""
+PEOPLE_CONTACTS = 200
+"""Contacts in each mailbox of ``--people``."""
+GROUP_ID = "5157a1ed-0000-4000-8000-000000000002"
+"""The group in which all mailboxes of ``--people`` are."""
 
 EPILOG = """\b
 Examples:
   purgeengine simulate
   purgeengine simulate contacts.csv --port 8443 --ca-file ca.pem
+  purgeengine simulate --people 50                    (mailboxes to take stock of)
   purgeengine simulate contacts.csv --faults 0.01 --seed 7 --duration-s 600 --json
   purgeengine simulate --credentials ./simulated --identity-port 0    (every way to sign in)
 
@@ -36,6 +42,12 @@ only. Ctrl-C ends it."""
 
 @click.command(epilog=EPILOG)
 @click.argument("inputs", nargs=-1, metavar="[INPUT]...", type=click.Path())
+@click.option(
+    "--people",
+    type=click.IntRange(1, CONTACTS_MAX // PEOPLE_CONTACTS),
+    metavar="N",
+    help=f"Make N mailboxes with {PEOPLE_CONTACTS} invented contacts each, in several folders. All are in the group {GROUP_ID}.",
+)
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=0, help="Port for the login and Graph. 0 takes a free one."
 )
@@ -91,9 +103,13 @@ only. Ctrl-C ends it."""
 def simulate(**options: Any) -> int:
     """Serve a simulated tenant on this machine, to try everything without harm.
 
-    With INPUT (CSV, JSON or Parquet), the contacts listed there exist. Without it, every contact of every user exists until it is
-    purged. The server answers the login, $batch, and these requests in a batch or alone: permanentDelete and DELETE of a contact;
-    GET of contacts, contact folders, users and the organization, in pages. It answers anything else with 501 and a sentence.
+    With INPUT (CSV, JSON or Parquet), the contacts listed there exist. With --people, the mailboxes user001@contoso.example and so
+    on hold private contacts, leftovers of a sync tool, and duplicates. Without either, every contact of every user exists until it
+    is purged.
+
+    The server answers the login, $batch, and these requests in a batch or alone: permanentDelete and DELETE of a contact; GET of
+    contacts, contact folders, users, the users of a group and the organization, in pages. It answers anything else with 501 and a
+    sentence.
     """
     if options["duration_s"] is not None and options["duration_s"] <= 0:
         raise UsageProblem(f"--duration-s must be greater than zero, not {options['duration_s']:g}.")
@@ -117,13 +133,15 @@ def _server(options: dict[str, Any]) -> SimulatedTenant:
         dispatch=options["dispatch"],
         latency_median_s=options["latency_ms"] / 1000,
         overhead_s=options["overhead_ms"] / 1000,
-        anything_exists=not options["inputs"],
+        anything_exists=not options["inputs"] and not options["people"],
         immutable_ids=options["id_type"] == "immutable",
         log=False,
     )
     tenant = Tenant(
         settings, contacts=_rows(options["inputs"]), faults=Faults.everything(options["faults"]), seed=options["seed"]
     )
+    if options["people"]:
+        _fill(tenant, options["people"], options["seed"])
     tenant.set_app_denied(options["without_permission"])
     return SimulatedTenant(
         tenant,
@@ -134,6 +152,17 @@ def _server(options: dict[str, Any]) -> SimulatedTenant:
         tls=options["tls"],
         ca_file=Path(options["ca_file"]) if options["ca_file"] else None,
     )
+
+
+def _fill(tenant: Tenant, mailboxes: int, seed: int) -> None:
+    """Add mailboxes with invented people, and a group of all of them."""
+    from purgeengine.sim.graph.made_up_people import MadeUpPeople
+
+    people = MadeUpPeople(seed)
+    users = [f"user{number:03}@contoso.example" for number in range(1, mailboxes + 1)]
+    for user in users:
+        people.fill(tenant.truth, user, PEOPLE_CONTACTS)
+    tenant.truth.add_group(GROUP_ID, users)
 
 
 def _rows(inputs: Sequence[str]) -> Iterator[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from purgeengine.core.graph.listing_urls import is_listing_url
 from purgeengine.core.graph.operations import OPERATIONS, PERMANENT, IdType, Method, Operation, UrlForm
 from purgeengine.core.graph.urls import check_contacts, escaped, url_start
 from purgeengine.core.model import FolderRows
@@ -71,6 +72,8 @@ def encode_batch(folder_rows: Iterable[FolderRows], operation: Operation = PERMA
     assert 1 <= rows <= BATCH_ITEMS_MAX, f"a batch of {rows}"
     if operation.url_form is UrlForm.ITEM:
         check_contacts(ids)
+    elif operation.url_form is UrlForm.LISTING:
+        assert all(map(is_listing_url, ids)), f"no url of a page: {ids}"
     else:
         assert not any(ids), "an id, for an operation that names no item"
     form = _FORMS[operation]

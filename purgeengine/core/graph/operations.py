@@ -55,6 +55,8 @@ class UrlForm(Enum):
     COLLECTION = "/users/{user}[/{folders}/{folder}]/{collection}"
     USER = "/users/{user}"
     TENANT = "/{collection}"
+    LISTING = "{id}"
+    """The row's id is the whole url (`purgeengine.core.graph.listing_urls`), because pages differ in their queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,13 @@ LIST_CONTACTS = Operation(
     IdType.DEFAULT, _READ, READ_TABLE, keeps_body=True,
 )  # fmt: skip
 """Asks for any one contact of a mailbox, to find out whether the app may read the mailbox."""
+_LISTINGS = {
+    ids: Operation(
+        CONTACT, "list page", Method.GET, UrlForm.LISTING, "",
+        ids, _READ, READ_TABLE, keeps_body=True,
+    )
+    for ids in IdType
+}  # fmt: skip
 GET_USER = Operation(
     USER, "get", Method.GET, UrlForm.USER, "?$select=id,userPrincipalName",
     IdType.DEFAULT, "User.ReadBasic.All", READ_TABLE, keeps_body=True,
@@ -137,7 +146,7 @@ LIST_ORGANIZATION = Operation(
 )  # fmt: skip
 """Asks for the tenant's name. A refusal for lack of permission also shows that Graph answers."""
 
-OPERATIONS = (*_OF_ITEMS, LIST_CONTACTS, GET_USER, LIST_ORGANIZATION)
+OPERATIONS = (*_OF_ITEMS, *_LISTINGS.values(), LIST_CONTACTS, GET_USER, LIST_ORGANIZATION)
 """The table of all operations."""
 _BY_NAME = {(row.resource, row.name, row.id_type): row for row in OPERATIONS}
 
@@ -153,6 +162,11 @@ def deletion_by(action: Action = Action.PERMANENT_DELETE, id_type: IdType = IdTy
 def get_contact(id_type: IdType) -> Operation:
     """Return the operation that asks for the contact of a row."""
     return _BY_NAME[CONTACT, "get", id_type]
+
+
+def list_page(id_type: IdType = IdType.DEFAULT) -> Operation:
+    """Return the operation that asks for any page of folders, contacts or users. Its ids are of this type."""
+    return _LISTINGS[id_type]
 
 
 PERMANENT = deletion_by()

@@ -29,6 +29,8 @@ def url_start(operation: Operation, user: str, folder: str) -> str:
             return user_start(user)
         case UrlForm.TENANT:
             return f"/{operation.resource.collection}"
+        case UrlForm.LISTING:
+            return ""
 
 
 def _collection_url(resource: Resource, user: str, folder: str) -> str:

@@ -88,7 +88,9 @@ class HttpTransport:
         proxy: Proxy | None = None,
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> None:
+        self._answer_bytes_max = answer_bytes_max
         self._session = session
         self._url = batch_url
         self._host = batch_url.host or ""
@@ -118,12 +120,14 @@ class HttpTransport:
         ca_file: Path | None = None,
         timeouts: Timeouts | None = None,
         clock: Clock | None = None,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
     ) -> AsyncIterator[HttpTransport]:
         """Open connections to this Graph for up to ``connections`` calls in flight. They are closed at the end of the context.
 
         As many connections more may be open, for calls that were given up and whose answer may still come.
         ``graph_url`` may end in a slash or ``/v1.0``. ``ca_file`` (PEM) replaces the system's certificates. Proxies
-        come from the environment. Raises `UsageProblem` if any of these cannot be used, before anything is sent.
+        come from the environment. ``answer_bytes_max`` is the most that is read of an answer, in bytes.
+        Raises `UsageProblem` if any of these cannot be used, before anything is sent.
         """
         root = graph_root(graph_url)
         proxy = proxy_for(root)
@@ -148,6 +152,7 @@ class HttpTransport:
             proxy=proxy,
             timeouts=timeouts,
             clock=clock,
+            answer_bytes_max=answer_bytes_max,
         )
         async with session:
             try:
@@ -184,7 +189,7 @@ class HttpTransport:
                     timeout=self._aiohttp_timeouts,
                 ) as response,
             ):
-                content = await _read(response)
+                content = await _read(response, self._answer_bytes_max)
                 self._connected = True
                 if self._skew.skew_s is None:  # once is enough, and reading a date takes time
                     self._skew.saw(response.headers.get("Date"), self._clock.utc())
@@ -225,17 +230,17 @@ class HttpTransport:
         return GraphUnreachable(f"{said} Nothing was sent. Mend that, then give the same command again.")
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     """Return the body. Raises `NoAnswer` if it is longer than any real answer."""
     length = response.content_length
-    if length is not None and length <= ANSWER_BYTES_MAX and "Content-Encoding" not in response.headers:
+    if length is not None and length <= bytes_max and "Content-Encoding" not in response.headers:
         return await response.read()
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         size += len(piece)
-        if size > ANSWER_BYTES_MAX:
+        if size > bytes_max:
             response.close()
-            raise NoAnswer(f"the answer was longer than {ANSWER_BYTES_MAX // 2**20} MiB")
+            raise NoAnswer(f"the answer was longer than {bytes_max // 2**20} MiB")
         pieces.append(piece)
     return b"".join(pieces)
 

@@ -135,11 +135,11 @@ class ReadSession:
         await engine.run()
         replies = ledger.replies()
         if ledger.refused_batch is not None:
-            raise _app_refused(ledger.refused_batch)
+            raise app_refused(ledger.refused_batch)
         if engine.halted is not None:
             last = engine.halted.reply
             if engine.halted.reason not in _OF_SOME_MAILBOXES or not any(map(_is_answer, replies)):
-                raise _stopped(engine.halted, engine.claims, self.again)
+                raise stopped(engine.halted, engine.claims, self.again)
             replies = [reply or last for reply in replies]
         for reply in replies:
             if reply is not None and not reply.from_graph:
@@ -174,7 +174,7 @@ class ReadSession:
             transport=self._transport,
             tokens=self._tokens,
             clock=self._clock,
-            watcher=_Nobody(),
+            watcher=Heedless(),
             operation=operation,
             log=logs.silent_logger(),
         )
@@ -213,10 +213,11 @@ class TimedTransport:
         return raw
 
 
-class _Nobody:
+class Heedless:
     """Never stops the job: a read job goes on whatever it finds."""
 
     def seen(self, entries: Sequence[Entry]) -> str | None:
+        """Return None: no reason to stop."""
         return None
 
 
@@ -231,7 +232,8 @@ def _is_answer(reply: Reply | None) -> bool:
     return reply is not None and reply.from_graph and 200 <= reply.status < 429 and reply.status not in (401, 408)
 
 
-def _app_refused(reply: Reply) -> TokenError:
+def app_refused(reply: Reply) -> TokenError:
+    """Return the error that says that Graph refuses the app as a whole."""
     return TokenError(f"Graph refused the app: {one_line(reply)}. Check its permissions and the tenant.")
 
 
@@ -239,7 +241,7 @@ def _intercepted(reply: Reply, again: str) -> GraphUnreachable:
     return GraphUnreachable(f"{reply.message}, then {again}. Nothing was deleted.")
 
 
-def _stopped(halt: Halt, claims: str, again: str) -> PurgeEngineError:
+def stopped(halt: Halt, claims: str, again: str) -> PurgeEngineError:
     """Return the error that says why the scheduler halted a read job. ``again`` says how to repeat the job."""
     reply = halt.reply
     said = one_line(reply).rstrip(".")
@@ -249,7 +251,7 @@ def _stopped(halt: Halt, claims: str, again: str) -> PurgeEngineError:
             challenge = f" This is continuous access evaluation ({wanted})." if wanted else ""
             return TokenError(f"Graph refused the token: {said}.{challenge} Check the app and the tenant.")
         case HaltReason.REFUSED_APP | HaltReason.BATCHES_REFUSED | HaltReason.NO_SUCH_ACTION:
-            return _app_refused(reply)
+            return app_refused(reply)
         case HaltReason.UNAUTHORIZED:
             return TokenError(
                 f"Graph answered 401 to every request, with a renewed token as well: {said}. Either Graph refuses the app's token "

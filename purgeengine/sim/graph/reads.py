@@ -1,18 +1,17 @@
 """Answers to requests that only read: contacts, folders, users and the organization, in pages.
 
-This module judges no deletion and changes nothing. Of a contact the tenant knows only its id and folder; all other
-fields are empty, as in a contact that nobody filled in.
+This module judges no deletion and changes nothing. Collections of a mailbox have pages by ``$skip``, so what comes or goes
+meanwhile moves the entries of later pages, as in Graph. Those of the directory have an opaque ``$skiptoken``.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
-from purgeengine.sim.graph.simulated_mailbox import SimulatedMailbox
+from purgeengine.sim.graph.contact_card import BLANK
+from purgeengine.sim.graph.simulated_mailbox import ContactFolder, SimulatedMailbox
 from purgeengine.sim.graph.truth import Truth
 from purgeengine.sim.tenant_settings import TenantSettings
 from purgeengine.sim.wire.answers import DIRECTORY_DENIED, TROUBLES, SubResponse, Trouble
@@ -36,16 +35,6 @@ _READABLE = frozenset({Trouble.QUOTA_FULL, Trouble.QUOTA_REACHED})
 _LISTABLE = frozenset({None, Trouble.OTHER_MAILBOX}) | _READABLE
 """Troubles that do not prevent reading a list, because a list request has no id that could be wrong."""
 _FOLDER_GONE = SubResponse(404, "ErrorFolderNotFound", "The specified folder could not be found in the store.")
-_TEXTS = """
-    displayName fileAs givenName initials middleName nickName surname title yomiGivenName yomiSurname yomiCompanyName
-    generation jobTitle companyName department officeLocation profession businessHomePage assistantName manager
-    mobilePhone spouseName personalNotes birthday
-"""
-_LISTED = ("categories", "children", "emailAddresses", "imAddresses", "homePhones", "businessPhones")
-_ADDRESSES = ("homeAddress", "businessAddress", "otherAddress")
-_NOTHING: dict[str, Any] = (
-    dict.fromkeys(_TEXTS.split()) | {name: [] for name in _LISTED} | {name: {} for name in _ADDRESSES}
-)
 
 
 class Reads:
@@ -82,8 +71,12 @@ class Reads:
             return self._page(target, context, [entry], "organization", (USERS_PAGE, USERS_PAGE_MAX))
         context = f"{self.graph_root}/$metadata#users"
         if target.ask is Ask.LIST_USERS:
-            users = [_user(box) for box in self._truth if box.known]
-            return self._page(target, context, users, "user", (USERS_PAGE, USERS_PAGE_MAX))
+            return self._users(target, context, [box for box in self._truth if box.known])
+        if target.ask is Ask.LIST_MEMBERS:
+            users = self._truth.groups.get(target.group.casefold())
+            if users is None:
+                return TROUBLES[Trouble.REQUEST_RESOURCE_NOT_FOUND]
+            return self._users(target, context, [self._truth.mailbox(user) for user in users])
         box = self._truth.mailbox(target.user)
         if not box.known:
             return TROUBLES[Trouble.REQUEST_RESOURCE_NOT_FOUND]
@@ -91,14 +84,19 @@ class Reads:
 
     # ------------------------------------------------------------------------------------------------- lists
 
+    def _users(self, target: Target, context: str, boxes: Sequence[SimulatedMailbox]) -> SubResponse:
+        """Return a page of users. The directory knows no ``$skip`` (user-list)."""
+        if target.options.skip and not target.options.by_token:
+            return SubResponse(400, "Request_UnsupportedQuery", "'$skip' is not supported by the service.")
+        return self._page(target, context, _Lazy(boxes, _user), "user", (USERS_PAGE, USERS_PAGE_MAX))
+
     def _read_list(self, box: SimulatedMailbox, target: Target) -> SubResponse:
-        default = box.default_folder or box.made_up_id("Contacts folder")
-        folders = list(dict.fromkeys(folder for folder in box.contacts.values() if folder and folder != default))
-        if target.folder and target.folder != default and target.folder not in folders:
+        default, folder = box.contacts_folder, box.folder_named(target.folder)
+        if folder and folder != default and folder not in box.folders:
             return _FOLDER_GONE
         if target.ask is Ask.LIST_CONTACTS:
-            wanted = target.folder or default
-            contacts = [contact for contact, folder in box.contacts.items() if (folder or default) == wanted]
+            wanted = folder or default
+            contacts = [contact for contact, place in box.contacts.items() if (place or default) == wanted]
             if self._settings.anything_exists and wanted == default and not contacts:
                 contacts = [
                     name
@@ -107,14 +105,16 @@ class Reads:
                 ]
             entries = _Lazy(contacts, lambda contact: self._contact(box, contact, wanted))
             return self._page(target, self._context(target, "contacts"), entries, "contact", (PAGE, PAGE_MAX))
-        known = [_folder(folder, f"Folder {n}", default) for n, folder in enumerate(folders, 1)]
         if target.ask is Ask.GET_FOLDER:
-            known.append(_folder(default, "Contacts", box.made_up_id("root")))
-            found = next(folder for folder in known if folder["id"] == target.folder)
+            root = ContactFolder("Contacts", box.made_up_id("root"))
+            found = _folder(folder, box.folders.get(folder, root))
             return _entity(self._context(target, "contactFolders", entity=True), found, target.options, "contactFolder")
-        if target.ask is Ask.LIST_CHILD_FOLDERS and target.folder != default:
-            known = []
-        return self._page(target, self._context(target, "contactFolders"), known, "contactFolder", (PAGE, PAGE_MAX))
+        inside = [
+            _folder(one, known)
+            for one, known in box.folders.items()
+            if known.parent == (folder or default) and not known.hidden
+        ]
+        return self._page(target, self._context(target, "contactFolders"), inside, "contactFolder", (PAGE, PAGE_MAX))
 
     def _page(
         self, target: Target, context: str, entries: Sequence[dict[str, Any]], kind: str, sizes: tuple[int, int]
@@ -125,7 +125,7 @@ class Reads:
         if not 0 <= size <= most or (size == 0 and kind == "user"):
             said = f"The limit of '{most}' for Top query has been exceeded. The value from the incoming request is '{size}'."
             return SubResponse(400, "ErrorInvalidUrlQuery", said)
-        picked = islice(entries, options.skip, options.skip + size)
+        picked = (entries[at] for at in range(options.skip, min(options.skip + size, len(entries))))
         values = [_select(entry, options, kind) for entry in picked]
         refused = next((value for value in values if isinstance(value, SubResponse)), None)
         if refused is not None:
@@ -136,7 +136,8 @@ class Reads:
         found["value"] = values
         end = options.skip + size
         if size and end < len(entries):
-            found["@odata.nextLink"] = f"{self.graph_root}{_path(target)}?{options.next_page(end)}"
+            query = options.next_page(end, by_token=kind == "user")
+            found["@odata.nextLink"] = f"{self.graph_root}{_path(target)}?{query}"
         return SubResponse(200, found=found)
 
     def _context(self, target: Target, collection: str, *, entity: bool = False) -> str:
@@ -147,19 +148,16 @@ class Reads:
         return f"{context}{_selected(target.options)}/$entity" if entity else context
 
     def _contact(self, box: SimulatedMailbox, contact: str, folder: str) -> dict[str, Any]:
-        change_key = uuid.uuid5(uuid.NAMESPACE_URL, contact).hex[:24]
-        where = box.folder_of(contact) if contact in box.contacts else folder or box.folder_of(contact)
-        return {
-            "@odata.etag": f'W/"{change_key}"', "id": contact, "changeKey": change_key,
-            "createdDateTime": "2025-01-01T00:00:00Z", "lastModifiedDateTime": "2025-01-01T00:00:00Z",
-            "parentFolderId": where, **_NOTHING,
-        }  # fmt: skip
+        where = (
+            box.folder_of(contact) if contact in box.contacts else box.folder_named(folder) or box.folder_of(contact)
+        )
+        return box.cards.get(contact, BLANK).entity(contact, where)
 
 
 class _Lazy(Sequence[dict[str, Any]]):
     """Entries that are made only when a page shows them."""
 
-    def __init__(self, names: Sequence[str], write: Callable[[str], dict[str, Any]]) -> None:
+    def __init__(self, names: Sequence[Any], write: Callable[[Any], dict[str, Any]]) -> None:
         self._names = names
         self._write = write
 
@@ -194,13 +192,15 @@ def _path(target: Target) -> str:
     """Return the path of a collection, for the link to its next page."""
     if target.ask is Ask.LIST_USERS:
         return "/users"
+    if target.ask is Ask.LIST_MEMBERS:
+        return f"/groups/{quote(target.group, safe='')}/transitiveMembers/microsoft.graph.user"
     last = {Ask.LIST_CONTACTS: "contacts", Ask.LIST_FOLDERS: "contactFolders", Ask.LIST_CHILD_FOLDERS: "childFolders"}
     between = f"/contactFolders/{target.folder}" if target.folder else ""
     return f"/users/{quote(target.user, safe='@')}{between}/{last[target.ask]}"
 
 
-def _folder(folder: str, name: str, parent: str) -> dict[str, Any]:
-    return {"id": folder, "parentFolderId": parent, "displayName": name}
+def _folder(folder: str, known: ContactFolder) -> dict[str, Any]:
+    return {"id": folder, "parentFolderId": known.parent, "displayName": known.name}
 
 
 def _user(box: SimulatedMailbox) -> dict[str, Any]:

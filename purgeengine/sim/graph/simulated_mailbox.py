@@ -10,6 +10,7 @@ import uuid
 from array import array
 from typing import NamedTuple
 
+from purgeengine.sim.graph.contact_card import BLANK, Card
 from purgeengine.sim.graph.counters import Counters
 from purgeengine.sim.graph.waits import Waits
 from purgeengine.sim.tenant_settings import TenantSettings
@@ -25,12 +26,20 @@ class PurgeRecord(NamedTuple):
     ask: Ask = Ask.PERMANENT_DELETE
 
 
+class ContactFolder(NamedTuple):
+    """A folder of contacts. ``parent`` is the folder that it is in. Lists of folders show no hidden ones (v1.0)."""
+
+    name: str
+    parent: str
+    hidden: bool = False
+
+
 class SimulatedMailbox:
     """A mailbox by its key: the casefolded user principal name or object id."""
 
     __slots__ = (
-        "_counters", "_oldest", "_recent", "contacts", "default_folder", "deleted", "early_retries", "key", "known",
-        "object_id", "purged", "refused_concurrency", "refused_rate", "requests", "running", "running_max", "trouble",
+        "_counters", "_oldest", "_recent", "cards", "contacts", "default_folder", "deleted", "early_retries", "folders", "key",
+        "known", "object_id", "purged", "refused_concurrency", "refused_rate", "requests", "running", "running_max", "trouble",
         "waits",
     )  # fmt: skip
 
@@ -41,6 +50,10 @@ class SimulatedMailbox:
         """False for a name that was asked for and that nobody has."""
         self.contacts: dict[str, str] = {}
         """The contacts that exist, each with its folder."""
+        self.cards: dict[str, Card] = {}
+        """What contacts contain, also those that are gone. A contact without a card is empty."""
+        self.folders: dict[str, ContactFolder] = {}
+        """All folders of contacts by their ids, except the Contacts folder."""
         self.default_folder = ""
         """Id of the Contacts folder: the folder of the first contact that was added, or a made-up one."""
         self.purged: dict[str, PurgeRecord] = {}
@@ -66,15 +79,39 @@ class SimulatedMailbox:
             f"Mailbox({self.key!r}, contacts={len(self.contacts)}, purged={len(self.purged)}, running={self.running})"
         )
 
-    def add(self, contact: str, folder: str) -> None:
-        """Add a contact. The first one decides which folder is the mailbox's Contacts folder."""
+    def add(self, contact: str, folder: str, card: Card | None = None) -> None:
+        """Add a contact. The first one decides which folder is the mailbox's Contacts folder.
+
+        A folder that is not known yet is made, below the Contacts folder.
+        """
         if not self.default_folder:
             self.default_folder = folder or self.made_up_id("Contacts folder")
+        if folder and folder != self.default_folder and folder not in self.folders:
+            self.add_folder(folder, f"Folder {len(self.folders) + 1}")
         self.contacts[contact] = folder
+        if card is not None:
+            self.cards[contact] = card
+
+    def add_folder(self, folder: str, name: str, parent: str = "", *, hidden: bool = False) -> None:
+        """Add a folder with this id. It lies in ``parent``, or in the Contacts folder."""
+        self.folders[folder] = ContactFolder(name, parent or self.contacts_folder, hidden)
+
+    def card_of(self, contact: str) -> Card:
+        """Return what a contact contains."""
+        return self.cards.get(contact, BLANK)
+
+    @property
+    def contacts_folder(self) -> str:
+        """The id of the Contacts folder, also of a mailbox in which there is nothing yet."""
+        return self.default_folder or self.made_up_id("Contacts folder")
+
+    def folder_named(self, folder: str) -> str:
+        """Return the id of a folder as a URL names it: the well-known name ``contacts`` stands for the Contacts folder."""
+        return self.contacts_folder if folder.lower() == "contacts" else folder
 
     def folder_of(self, contact: str) -> str:
         """Return the id of the contact's folder: the Contacts folder if nobody named one."""
-        return self.contacts.get(contact) or self.default_folder or self.made_up_id("Contacts folder")
+        return self.contacts.get(contact) or self.contacts_folder
 
     def made_up_id(self, what: str) -> str:
         """Return an id that looks like Graph's, and is always the same for this mailbox and ``what``."""

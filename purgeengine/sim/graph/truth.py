@@ -7,7 +7,9 @@ or chance; time is an argument.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from purgeengine.sim.graph.contact_card import Card
 from purgeengine.sim.graph.counters import Counters
 from purgeengine.sim.graph.simulated_mailbox import PurgeRecord, SimulatedMailbox
 from purgeengine.sim.tenant_settings import TenantSettings
@@ -24,6 +26,8 @@ class Truth:
         self._mailboxes: dict[str, SimulatedMailbox] = {}
         self._aliases: dict[str, str] = {}
         self._owners: dict[str, SimulatedMailbox] = {}
+        self.groups: dict[str, tuple[str, ...]] = {}
+        """The users in each group, those of groups inside it included, by the group's id."""
 
     def __repr__(self) -> str:
         return f"Truth(mailboxes={len(self._mailboxes)}, remaining={self.remaining()})"
@@ -59,17 +63,26 @@ class Truth:
         if "@" not in name:
             box.object_id = name.casefold()
 
-    def add(self, user: str, folder: str, contact: str) -> None:
+    def add_group(self, group: str, users: Iterable[str]) -> None:
+        """Add a group with these users. ``group`` is its object id."""
+        self.groups[group.casefold()] = tuple(self.mailbox(user).key for user in users)
+
+    def add(self, user: str, folder: str, contact: str, card: Card | None = None) -> None:
         """Add a contact that exists. With an empty ``folder``, it is found under any folder in a URL."""
         box = self.mailbox(user)
         box.known = True
-        box.add(contact, folder)
+        box.add(contact, folder, card)
         self._owners[contact] = box
 
     def seed(self, rows: Iterable[tuple[str, str, str]]) -> None:
         """Add contacts that exist, as (user, folder, contact). Naming one twice is the same as once."""
         for user, folder, contact in rows:
             self.add(user, folder, contact)
+
+    def change(self, user: str, contact: str, at_s: float, **fields: Any) -> None:
+        """Let somebody change a contact's fields, at this time in seconds since 1970. It gets another change key."""
+        box = self.mailbox(user)
+        box.cards[contact] = box.card_of(contact).changed(at_s, fields)
 
     # ------------------------------------------------------------------------------------------------- looking up
 
@@ -143,7 +156,7 @@ class Truth:
         folder = box.contacts.get(target.contact)
         if folder is None:
             return self._settings.anything_exists and target.contact not in box.purged
-        return not target.folder or not folder or folder == target.folder
+        return not target.folder or not folder or folder == box.folder_named(target.folder)
 
     def is_reachable(self, box: SimulatedMailbox, target: Target) -> bool:
         """True if the contact can be read: it exists, or an immutable id finds it in Deleted Items."""

@@ -5,6 +5,7 @@ Other options of Graph are refused with 501 and a sentence. This module does not
 
 from __future__ import annotations
 
+import base64
 from typing import NamedTuple
 from urllib.parse import quote, unquote_plus
 
@@ -24,15 +25,17 @@ class Options(NamedTuple):
     skip: int = 0
     select: tuple[str, ...] = ()
     counted: bool = False
+    by_token: bool = False
+    """True if ``skip`` comes from an opaque token, as in the links of the directory."""
 
-    def next_page(self, skip: int) -> str:
-        """Return the query of the next page, which follows the first ``skip`` entries."""
+    def next_page(self, skip: int, *, by_token: bool = False) -> str:
+        """Return the query of the next page, which follows the first ``skip`` entries. It names them, or has an opaque token."""
         parts = [] if self.top is None else [f"%24top={self.top}"]
         if self.select:
             parts.append("%24select=" + quote(",".join(self.select), safe=","))
         if self.counted:
             parts.append("%24count=true")
-        return "&".join([*parts, f"%24skip={skip}"])
+        return "&".join([*parts, f"%24skiptoken={_token(skip)}" if by_token else f"%24skip={skip}"])
 
 
 NO_OPTIONS = Options()
@@ -64,8 +67,10 @@ def parse_query(query: str) -> Options:
                 continue
             case "$top":
                 options = options._replace(top=_number(name, value))
-            case "$skip" | "$skiptoken":
+            case "$skip":
                 options = options._replace(skip=_number(name, value))
+            case "$skiptoken":
+                options = options._replace(skip=_read_token(value), by_token=True)
             case "$select":
                 options = options._replace(select=_names(value))
             case "$count" if value.lower() in ("true", "false"):
@@ -84,6 +89,23 @@ def parse_query(query: str) -> Options:
     if len(given) > _OPTIONS_MAX:
         raise QueryRefused("The query holds too many options.")
     return options
+
+
+def _token(skip: int) -> str:
+    """Return an opaque token for the place after the first ``skip`` entries."""
+    return base64.urlsafe_b64encode(f"RFNwdAoAAQ simulated {skip}".encode()).decode().rstrip("=")
+
+
+def _read_token(value: str) -> int:
+    """Return the place of a token. Raises `QueryRefused` if no link of this tenant had it."""
+    try:
+        text = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
+    except (ValueError, UnicodeError):
+        text = ""
+    place = text.removeprefix("RFNwdAoAAQ simulated ")
+    if place == text or not place.isdigit() or len(place) > 9:
+        raise QueryRefused("Invalid page token or paging session is not valid.", code="Directory_ExpiredPageToken")
+    return int(place)
 
 
 def _number(name: str, value: str) -> int:

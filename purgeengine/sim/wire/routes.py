@@ -42,12 +42,13 @@ class Ask(StrEnum):
     GET_FOLDER = "get folder"
     GET_USER = "get user"
     LIST_USERS = "list users"
+    LIST_MEMBERS = "list members"
     GET_ORGANIZATION = "get organization"
 
 
 DEEDS = frozenset({Ask.PERMANENT_DELETE, Ask.DELETE})
 """Requests that change something."""
-OF_DIRECTORY = frozenset({Ask.GET_USER, Ask.LIST_USERS, Ask.GET_ORGANIZATION})
+OF_DIRECTORY = frozenset({Ask.GET_USER, Ask.LIST_USERS, Ask.LIST_MEMBERS, Ask.GET_ORGANIZATION})
 """Requests that the directory answers, not a mailbox. They count against no mailbox's limits."""
 
 
@@ -64,6 +65,7 @@ class Target(NamedTuple):
     ask: Ask = Ask.PERMANENT_DELETE
     immutable: bool = False
     options: Options = NO_OPTIONS
+    group: str = ""
 
 
 class BadUrl(NamedTuple):
@@ -98,6 +100,7 @@ _PERMANENT_DELETE = _Shape({"POST": Ask.PERMANENT_DELETE})
 _FOLDERS = _Shape({"GET": Ask.LIST_FOLDERS}, ("POST",))
 _FOLDER = _Shape({"GET": Ask.GET_FOLDER}, ("PATCH", "DELETE"))
 _CHILD_FOLDERS = _Shape({"GET": Ask.LIST_CHILD_FOLDERS}, ("POST",))
+_MEMBERS = _Shape({"GET": Ask.LIST_MEMBERS})
 _ORGANIZATION = _Shape({"GET": Ask.GET_ORGANIZATION})
 _PLAIN_ASKS = {("POST", True): Ask.PERMANENT_DELETE, ("DELETE", False): Ask.DELETE, ("GET", False): Ask.GET_CONTACT}
 """What the URL of a contact asks for, by method and by whether it ends in ``/permanentDelete``."""
@@ -179,6 +182,8 @@ def _target(method: str, segments: list[str], url: str) -> Target | BadUrl:
             return _not_served(method, url)
         case ["organization"]:
             return _served(_ORGANIZATION, method, url, Target("", "", ""))
+        case ["groups", group, "transitiveMembers", "microsoft.graph.user"] if group:
+            return _served(_MEMBERS, method, url, Target("", "", "", group=group))
         case ["users"]:
             return _served(_USERS, method, url, Target("", "", ""))
         case ["users", user]:
@@ -241,8 +246,8 @@ def _elsewhere(method: str, segments: list[str], url: str) -> BadUrl:
 
 def _not_served(method: str, url: str) -> BadUrl:
     message = (
-        f"The simulated tenant does not serve {method[:20]} {url.partition('?')[0][:200]}. It serves GET of users, organization, "
-        "contacts, contactFolders and childFolders, and DELETE and permanentDelete of a contact."
+        f"The simulated tenant does not serve {method[:20]} {url.partition('?')[0][:200]}. It serves GET of users, "
+        "members of groups, organization, contacts, contactFolders and childFolders, and DELETE and permanentDelete of a contact."
     )
     return BadUrl(501, "NotImplemented", message, f"nothing that the tenant serves: {method[:20]} {url[:200]!r}")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from purgeengine.cli.commands.simulate import simulate
+from purgeengine.cli.commands.simulate import GROUP_ID, PEOPLE_CONTACTS, _server, simulate
 from purgeengine.errors import UsageProblem
 
 
@@ -119,3 +119,12 @@ def test_an_app_without_permission_can_be_tried(monkeypatch: pytest.MonkeyPatch)
     called("--without-permission", "--no-tls")
     answered = ask(seen[0].tenant, batch_asking("GET", f"/users/{ANN}/contacts", f"/users/{ANN}"))
     assert answered == {"0": (403, "ErrorAccessDenied"), "1": (403, "Authorization_RequestDenied")}
+
+
+def test_people_are_mailboxes_with_contacts_in_a_group() -> None:
+    """With --people, the tenant has so many mailboxes and nothing else, and the group has all of them."""
+    with simulate.make_context("simulate", ["--people", "3", "--no-tls"]) as context:
+        tenant = _server(context.params).tenant
+    assert [len(box.contacts) for box in tenant.truth] == [PEOPLE_CONTACTS] * 3
+    assert tenant.truth.groups[GROUP_ID] == tuple(box.key for box in tenant.truth)
+    assert not tenant.truth.exists("user001@contoso.example", "AAMk=")

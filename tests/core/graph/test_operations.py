@@ -123,14 +123,15 @@ def test_the_urls_of_sibling_resources_need_a_row_and_no_code(
 # ---------------------------------------------------------------------------------------------------------- the table
 
 
+IDS = {UrlForm.ITEM: "A", UrlForm.LISTING: "/users/u@x.example/contactFolders?$top=250"}
+"""What stands in the place of the id, by the form of the url."""
+
+
 def test_no_two_rows_of_the_table_are_the_same() -> None:
     """Resource, name and type of ids tell them apart, and so does what goes out."""
     names = [(row.resource.name, row.name, row.id_type) for row in OPERATIONS]
     assert len(set(names)) == len(OPERATIONS)
-    sent = [
-        json.dumps(requests_of(row, Item("u@x.example", "", "A" if row.url_form is UrlForm.ITEM else "")))
-        for row in OPERATIONS
-    ]
+    sent = [json.dumps(requests_of(row, Item("u@x.example", "", IDS.get(row.url_form, "")))) for row in OPERATIONS]
     assert len(set(sent)) == len(OPERATIONS)
 
 

@@ -162,3 +162,76 @@ async def test_single_requests_and_links_work_over_http() -> None:
                 assert answer.status == 501
                 assert "does not serve GET" in (await answer.json())["error"]["message"]
     assert not sim.tenant.truth.exists(ANN, "a-0")
+
+
+def test_a_list_can_be_followed_while_it_changes_and_pages_move() -> None:
+    """Pages are by ``$skip``: one that goes makes the next page skip one, and one that comes is on the last page."""
+    tenant = a_tenant({ANN: 20})
+    page = get(tenant, f"/users/{ANN}/contacts?$top=10&$select=id")["body"]
+    run_to_end(tenant, tenant.begin(contacts_of(ANN, 3), tenant.now))
+    tenant.truth.add(ANN, "F", "new")
+    ids, _ = listed(tenant, page["@odata.nextLink"].removeprefix(ROOT))
+    assert ids == [*(f"a-{n}" for n in range(11, 20)), "new"]
+
+
+def test_the_contacts_folder_has_a_well_known_name() -> None:
+    """``contacts`` stands for the default folder wherever a folder's id stands, also in a deletion."""
+    tenant = Tenant(contacts=[(ANN, "F", "x"), (ANN, "G", "y")])
+    named = f"/users/{ANN}/contactFolders/contacts"
+    assert get(tenant, named)["body"]["id"] == "F"
+    assert listed(tenant, f"{named}/contacts")[0] == ["x"]
+    assert listed(tenant, f"/users/{ANN}/contactFolders/Contacts/childFolders")[0] == ["G"]
+    assert get(tenant, f"{named}/contacts/x")["body"]["parentFolderId"] == "F"
+    assert get(tenant, f"{named}/contacts/y")["status"] == 404
+    assert run_to_end(tenant, tenant.begin_one("DELETE", f"{named}/contacts/x", {}, tenant.now)).status == 204
+
+
+def test_folders_lie_in_folders_and_hidden_ones_are_not_listed() -> None:
+    """A list of folders shows the ones inside the Contacts folder only, never hidden ones; two may have the same name."""
+    tenant = Tenant()
+    box = tenant.truth.add_mailbox(ANN)
+    box.add_folder("A", "Sync")
+    box.add_folder("B", "Sync")
+    box.add_folder("C", "Inner", "B")
+    box.add_folder("H", "Recipient Cache", hidden=True)
+    prefix = f"/users/{ANN}/contactFolders"
+    shown = get(tenant, prefix)["body"]["value"]
+    assert [(one["id"], one["displayName"], one["parentFolderId"]) for one in shown] == [
+        ("A", "Sync", box.contacts_folder),
+        ("B", "Sync", box.contacts_folder),
+    ]
+    assert listed(tenant, f"{prefix}/B/childFolders")[0] == ["C"]
+    assert get(tenant, f"{prefix}/H")["body"]["displayName"] == "Recipient Cache"
+
+
+def test_links_of_the_directory_are_opaque_and_it_knows_no_skip() -> None:
+    """Users have a ``$skiptoken`` that cannot be made up, and ``$skip`` is refused, as on user-list's page."""
+    tenant = a_tenant({f"user{n:03}@x.example": 1 for n in range(5)})
+    link = get(tenant, "/users?$top=2&$select=id")["body"]["@odata.nextLink"]
+    assert "skiptoken=" in link
+    assert "skip=" not in link
+    assert code_of(get(tenant, "/users?$skip=2")) == "Request_UnsupportedQuery"
+    assert code_of(get(tenant, "/users?$skiptoken=2")) == "Directory_ExpiredPageToken"
+    assert len(set(listed(tenant, "/users?$top=2&$select=id")[0])) == 5
+
+
+def test_members_of_a_group_are_listed_as_users() -> None:
+    """A group lists its users in pages, and an unknown one is refused."""
+    tenant = a_tenant({ANN: 1, BOB: 1})
+    tenant.truth.add_group("5b9b1a4c-0000-4000-8000-000000000001", [BOB, ANN])
+    path = "/groups/5b9b1a4c-0000-4000-8000-000000000001/transitiveMembers/microsoft.graph.user"
+    ids, pages = listed(tenant, f"{path}?$top=1&$select=id,userPrincipalName")
+    assert (ids, pages) == ([tenant.truth.mailbox(user).object_id for user in (BOB, ANN)], 2)
+    assert code_of(get(tenant, path.replace("0001", "0002"))) == "Request_ResourceNotFound"
+    assert all(box.requests == 0 for box in tenant.truth)
+
+
+def test_a_changed_contact_has_another_change_key() -> None:
+    """A change gives a contact another change key and time, and leaves the rest as it is."""
+    tenant = a_tenant({ANN: 1})
+    before = get(tenant, f"/users/{ANN}/contacts/a-0")["body"]
+    tenant.truth.change(ANN, "a-0", 1_700_000_000.0, companyName="Adatum")
+    after = get(tenant, f"/users/{ANN}/contacts/a-0")["body"]
+    differing = {name for name in before if before[name] != after[name]}
+    assert differing == {"@odata.etag", "changeKey", "lastModifiedDateTime", "companyName"}
+    assert after["lastModifiedDateTime"] == "2023-11-14T22:13:20Z"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +130,32 @@ def export_stream(
     found = _written(reader, target, kind, only, on_progress, scratch=None)
     found.bytes = target.tell()
     return found
+
+
+def write_batches(out: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write batches of one schema to ``out``, in the format of its name, and return the number of rows.
+
+    The file appears when it is whole. Raises `UsageProblem` and `LedgerError` as `export_file` does.
+    """
+    kind = format_of(out)
+    refuse_unspellable(out)
+    refuse_missing_folder(out)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.new")
+    rows = 0
+    with appearing(temporary, out):
+        target = NewFile(temporary)
+        writer: _Writer = (
+            _ParquetFile(target, schema) if kind == "parquet" else _CsvFile(target, schema, compressed=kind == "csv.gz")
+        )
+        try:
+            for batch in batches:
+                writer.write(batch)
+                rows += batch.num_rows
+            writer.close()
+        except BaseException:
+            writer.give_up()
+            raise
+    return rows
 
 
 def format_of(out: Path) -> Format:

@@ -19,6 +19,7 @@ from purgeengine.edges.ledger.store.storage import (
     README,
     README_FIRST_LINE,
     README_TEXT,
+    STOCK,
     UNFINISHED,
     WORK,
     durable_file,
@@ -55,6 +56,11 @@ def state_of(folder: Path) -> FolderState:
         if folder.exists() and not folder.is_dir():
             raise LedgerError(f"{folder} is a file; a ledger is a folder. Name another.")
         names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+        if STOCK in names:
+            raise LedgerError(
+                f"{folder} holds an inventory, and not the ledger of a purge. The same inventory command goes on with it, and "
+                "tells what it has read. A purge needs a folder of its own, and the list that the inventory wrote."
+            )
         nothing_yet = {LOCK, UNFINISHED, f"{README}.new"}
         if names <= nothing_yet and not (UNFINISHED in names and any((folder / UNFINISHED).iterdir())):
             return FolderState.EMPTY

@@ -23,6 +23,8 @@ if sys.platform == "darwin":
 
 DATABASE = "ledger.sqlite"
 DATABASE_NEW = f"{DATABASE}.new"
+STOCK = "inventory.sqlite"
+"""The state of an inventory, which is no ledger of a purge and has a folder of its own."""
 LOCK = "lock"
 RESERVE = "reserve"
 LIVE = "live.json"
