@@ -40,7 +40,7 @@ def ask(text: str, question: str, *, again: bool = False) -> str | None:
         keyboard, screen = terminal
         if not again:
             drop_typed_ahead(keyboard)
-        screen.write(fitted(f"{text}\n{question}: ", screen))
+        screen.write(fitted(f"{text}\n{question}:", screen) + " ")
         screen.flush()
         typed = keyboard.readline(LINE_LENGTH_MAX)
         if not typed.endswith("\n"):  # the end of the input, with nothing that moved the cursor

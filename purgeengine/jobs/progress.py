@@ -78,7 +78,8 @@ class RunProgress:
             self._looked_at, self._found = now, self._look(now)
             every_s = min(LOOK_EVERY_S, max(LOOK_S_MIN, LOOK_SHARE * (self._found.seconds or 0.0)))
             self._look_again_at = now + max(every_s, COST_TIMES * (time.perf_counter() - began))
-        return self._found.later(now - self._looked_at)
+        found = self._found.later(now - self._looked_at)
+        return found if found.largest_left is None else replace(found, largest_left=self.scheduler.view.largest_left)
 
     @property
     def left_s(self) -> float | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
+from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.json_option import json_option
 from purgeengine.cli.options.request_options import OutputOptions
 from purgeengine.cli.output.json_printing import print_output, running_command
@@ -81,6 +82,7 @@ def _demonstrate(folder: Path, scratch: Path, seed: int, *, kept: bool, as_json:
             seed=seed,
             auto_stop=False,
             yes=True,
+            spelling=as_flags,
         )
         show, is_shown = display_and_whether_it_counts(OutputOptions(quiet=quiet))
         callbacks = Callbacks(

@@ -68,7 +68,7 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
         complete = counts.waiting + counts.in_doubt == 0
         advice = advice_for([review.situation(folder, running=running)], windows=os.name == "nt")
         mailboxes, failures = reader.worst_mailboxes(worst), reader.failures(worst)
-        limit, live = reader.app_limit(), reader.live() if running else None
+        limit, live, begun = reader.app_limit(), reader.live() if running else None, reader.begun
         if as_json:
             from purgeengine.cli.output.status_json import status_of_ledger
             from purgeengine.edges.ledger.running.live_figures import as_json as live_as_json
@@ -85,7 +85,11 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     if limit is not None:
         click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
     if running and not complete:
-        click.echo(_pace_line(live, pace.per_s))
+        click.echo(
+            _pace_line(live, pace.per_s)
+            if begun
+            else "not begun to send: it signs in, looks at the list, or asks its question"
+        )
     for failure in failures:
         said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")

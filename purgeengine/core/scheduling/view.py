@@ -69,6 +69,11 @@ class View:
         return self.batching.app_rate.per_s
 
     @property
+    def largest_left(self) -> int | None:
+        """The rows left of the open mailbox with most of them. None if no mailbox is open that lets anything through."""
+        return max((left for _, left in self.open_mailboxes.census.largest()), default=None)
+
+    @property
     def held_for_s(self) -> float | None:
         """Seconds until sending is expected to be allowed again; None while it is allowed."""
         return None if self.held_until is None else max(0.0, self.held_until - self.now)

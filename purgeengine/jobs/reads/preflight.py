@@ -126,7 +126,10 @@ def about_cloud(endpoint: GraphEndpoint, action: Action) -> Finding:
         needed = endpoint.spelling("action=delete")
         text = f"The {endpoint.cloud} cloud has no contact permanentDelete. A run there needs {needed}."
         return Finding(Level.WARNING, "cloud", text)
-    return Finding(Level.OK, "cloud", f"{endpoint.cloud}: {where}.")
+    whose = (
+        endpoint.cloud if endpoint.graph_url.startswith(cloud.graph_url) else f"taken for the {endpoint.cloud} cloud"
+    )
+    return Finding(Level.OK, "cloud", f"{whose}: {where}.")
 
 
 def about_names(mixed: bool, spelling: Spelling = as_fields) -> Iterator[Finding]:
