@@ -19,7 +19,7 @@ from purgeengine.core.coordination.lease_messages import Grant, Notice, Over, Pa
 from purgeengine.core.coordination.quota_book import AppQuota
 from purgeengine.core.messages import AskedToWait, QuotaChanged
 from purgeengine.edges.http.transport import HttpTransport, Timeouts
-from purgeengine.edges.lease import FencedTransport, RunLease, boot_time, instant, sleep_counting_clock
+from purgeengine.edges.lease import ABANDONED_S, FencedTransport, RunLease, boot_time, instant, sleep_counting_clock
 from purgeengine.errors import HeldBack, NoAnswer
 from tests.support.https_server import answering, hanging, serving, write_ca
 
@@ -104,6 +104,16 @@ def test_a_lease_counts_from_before_it_was_asked_for_and_ends_by_itself() -> Non
         window = scene.lease.at(0.0)
     assert (window.allowed, window.over) == (False, None)
     assert 0.0 < window.for_s < 1.0
+
+
+def test_a_run_that_no_coordinator_wants_any_more_ends_by_itself() -> None:
+    """For two minutes after the end of its lease it waits for a coordinator that is started again. Then its ledger must be free."""
+    scene = Scene()
+    lease = scene.granted()
+    scene.now.pass_s(30.0 + ABANDONED_S - 1.0)
+    assert lease.at(0.0).over is None
+    scene.now.pass_s(2.0)
+    assert "no coordinator was heard of" in str(lease.at(0.0).over)
 
 
 def test_the_thread_asks_again_and_again_and_at_once_with_news() -> None:
