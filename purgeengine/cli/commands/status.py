@@ -19,6 +19,8 @@ from purgeengine.words import counted, duration, limits_the_app, number, rate
 if TYPE_CHECKING:
     from purgeengine.edges.ledger.running.live_figures import LiveFigures
 
+NOT_BEGUN = "nothing sent yet, time left not known: the run prepares itself, or asks its question"
+
 EPILOG = """\b
 Examples:
   purgeengine status ./cleanup
@@ -85,11 +87,8 @@ def status(folders: tuple[str, ...], as_json: bool, worst: int) -> int:
     if limit is not None:
         click.echo(f"{limits_the_app(limit.per_s)} (found {duration(limit.age_s(round(time.time() * 1000)))} ago)")
     if running and not complete:
-        click.echo(
-            _pace_line(live, pace.per_s)
-            if begun
-            else "not begun to send: it signs in, looks at the list, or asks its question"
-        )
+        waits = live is None and not begun
+        click.echo(NOT_BEGUN if waits else _pace_line(live, pace.per_s))
     for failure in failures:
         said = f"{number(failure.count)} × {failure.status or 'no answer'} {failure.code} {failure.message}"
         click.echo(f"  {printable(said, LINE_LENGTH_MAX)}")
