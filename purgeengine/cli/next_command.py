@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,10 @@ _NUMBERED = re.compile(r"(.+)-(\d{1,3})")
 def next_step(summary: Summary, request: PurgeRequest) -> NextStep:
     """Return what to do after a run that has made or opened a ledger."""
     context = click.get_current_context()
+    return replace(_next_step(summary, request, context), options=" ".join(carried(context, CARRIED)))
+
+
+def _next_step(summary: Summary, request: PurgeRequest, context: click.Context) -> NextStep:
     folder = Path(summary.ledger)
     report = _report(folder, request)
     if summary.exit_code > 1:

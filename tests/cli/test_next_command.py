@@ -14,7 +14,7 @@ from purgeengine.cli import next_command
 from purgeengine.cli.next_command import free_name, program
 from purgeengine.sim.wire.answers import Trouble
 from tests.cli.test_main import a_tenant
-from tests.support.cli_fixtures import Bench, Ended, a_bench, rows_of
+from tests.support.cli_fixtures import Bench, Ended, a_bench, rows_of, write_csv
 
 DENIED = "user0001@contoso.example"
 
@@ -72,6 +72,23 @@ def test_the_chain_of_next_commands_leads_to_the_end(bench: Bench) -> None:
     page = bench.folder / "report.html"
     assert bench.here(*report[1:-1], str(page)).code == 0
     assert page.stat().st_size > 1_000
+
+
+def test_the_corrected_list_is_run_in_the_same_tenant(tmp_path: Path) -> None:
+    """The command for corrected rows has the addresses of this run, and works as it stands once the rows are corrected."""
+    rows = [*rows_of([2]), ("nobody", "", "AAMkAGI2=")]
+    with a_bench(tmp_path, a_tenant(rows[:2]), rows) as bench:
+        done = bench.here(*arguments_for_people(bench))
+        assert done.code == 1, done.out
+        (line,) = [line.strip() for line in done.out.splitlines() if "CORRECTED-FOLDER" in line]
+        words = shlex.split(line)
+        bad = write_csv(tmp_path / "bad.csv", rows[:1])
+        again = [str(bad) if word == "bad.csv" else word for word in words[1:]]
+        assert again[again.index("--graph-url") + 1] == bench.server.graph_url
+        again[again.index("--ledger") + 1] = str(tmp_path / "corrected")
+        ended = bench.here(*again, "--yes")
+    assert ended.code == 0, ended.err
+    assert "absent" in ended.out
 
 
 def test_a_stopped_run_ends_with_the_command_that_resumes_it(tmp_path: Path) -> None:

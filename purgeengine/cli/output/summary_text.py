@@ -75,6 +75,15 @@ class NextStep:
     report: str
     program: str = "purgeengine"
     """How the shell calls this program, for the commands of the advice."""
+    options: str = ""
+    """The options of this run that another run in the same tenant needs as well."""
+
+    def whole(self, command: str) -> str:
+        """Return a command of the advice as it is typed after this run."""
+        words = [self.program + command.removeprefix("purgeengine")]
+        if command.startswith("purgeengine run ") and self.options:
+            words.append(self.options)
+        return " ".join(words)
 
 
 def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: NextStep | None = None) -> None:
@@ -111,8 +120,7 @@ def show_summary(summary: Summary, *, as_json: bool, kept: bool = True, step: Ne
     for one in summary.advice if step is None else _without_repeats(summary.advice):
         _say(one.sentence)
         for command in one.commands:
-            named = command if step is None else step.program + command.removeprefix("purgeengine")
-            click.echo(f"  {named}")
+            click.echo(f"  {command if step is None else step.whole(command)}")
     if step is not None:
         _say(step.sentence)
         click.echo(f"  {step.command}")
