@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 MARKS_MAX = 7
 """Marks of an axis. More would touch each other on paper; a telephone shows every second one."""
+WITH_SECONDS_MAX = 4
+"""Marks of an axis whose texts have seconds, and are longer therefore."""
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400)
 """Distances between marks in seconds: those of a clock."""
 DAY_S = 86_400
@@ -25,7 +27,7 @@ class Mark(NamedTuple):
 
 def marks_of(first_s: float, span_s: float) -> Sequence[Mark]:
     """Return the marks of an axis that begins at ``first_s`` (seconds since 1970) and is ``span_s`` seconds long."""
-    step_s = next((step for step in STEPS_S if span_s / step <= MARKS_MAX), 0)
+    step_s = next((step for step in STEPS_S if span_s / step <= (MARKS_MAX if step >= 60 else WITH_SECONDS_MAX)), 0)
     if not step_s:
         days = -(-span_s // (DAY_S * MARKS_MAX))
         step_s = int(days) * DAY_S

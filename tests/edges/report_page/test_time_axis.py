@@ -15,7 +15,7 @@ NOON = datetime(2026, 11, 28, 12, 0, 3, tzinfo=UTC).timestamp()
     ("span_s", "texts"),
     [
         (4, ["12:00:03", "12:00:04", "12:00:05", "12:00:06", "12:00:07"]),
-        (23, ["12:00:05", "12:00:10", "12:00:15", "12:00:20", "12:00:25"]),
+        (23, ["12:00:10", "12:00:20"]),
         (600, ["12:02", "12:04", "12:06", "12:08", "12:10"]),
         (4 * 3_600, ["13:00", "14:00", "15:00", "16:00"]),
         (40 * 3_600, ["18:00", "29 Nov", "06:00", "12:00", "18:00", "30 Nov"]),
@@ -29,10 +29,7 @@ def test_marks_stand_at_round_times(span_s: float, texts: list[str]) -> None:
 
 def test_marks_stand_where_their_time_is_and_every_second_one_is_minor() -> None:
     """A mark's place is its share of the axis, and a narrow page leaves every second text out."""
-    assert marks_of(NOON, 10) == [
-        Mark(10.0, "12:00:04", False), Mark(30.0, "12:00:06", True), Mark(50.0, "12:00:08", False),
-        Mark(70.0, "12:00:10", True), Mark(90.0, "12:00:12", False),
-    ]  # fmt: skip
+    assert marks_of(NOON, 10) == [Mark(20.0, "12:00:05", False), Mark(70.0, "12:00:10", True)]
 
 
 @pytest.mark.parametrize("span_s", [1, 59, 3_601, 86_401, 7 * 86_400, 400 * 86_400, 4_000 * 86_400])
