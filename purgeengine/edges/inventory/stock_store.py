@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,24 +16,17 @@ from threading import Lock
 from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from purgeengine.core.graph.identifiers import mailbox_key
-from purgeengine.core.inventory.listed_rows import COLUMNS, FolderFigures, ListedRow, MailboxOutcome
+from purgeengine.core.inventory.listed_rows import FolderFigures, ListedRow, MailboxOutcome
 from purgeengine.core.model import Reply
+from purgeengine.edges.inventory.stock_parts import PART_ROWS, StockParts
 from purgeengine.edges.ledger.store.lock import FolderLock
-from purgeengine.edges.ledger.store.storage import LOCK, STOCK, appear, make_folder, translated
+from purgeengine.edges.ledger.store.storage import LOCK, STOCK, make_folder, translated
 from purgeengine.errors import LedgerError, LedgerMismatch
 
-PARTS = "parts"
-"""The folder of the parts."""
-PART_ROWS = 20_000
-"""Rows in memory before they are written: about ten megabytes."""
-PARTS_OPEN_MAX = 4
-"""Parts held in memory when the list is put together. Mailboxes end nearly in the order of the list."""
 BATCH_MAILBOXES = 1_000
 """Mailboxes that are read from the database at a time."""
-LIST_SCHEMA = pa.schema([(name, pa.string()) for name in COLUMNS])
 _COUNTS = {"contacts": pa.int64(), "listed": pa.int64()}
 COUNT_SCHEMA = pa.schema(
     [pa.field(name, _COUNTS.get(name, pa.string())) for name in ("user", "folder", "folder_path", *_COUNTS, "outcome")]
@@ -88,7 +81,7 @@ class StockStore:
         self._pending: list[StoredMailbox] = []
         self._pending_rows = 0
         self._waits: dict[str, float] = {}
-        self._tables: OrderedDict[int, pa.Table] = OrderedDict()
+        self._parts = StockParts(folder)
 
     @classmethod
     def open(cls, folder: Path, about: Mapping[str, Any]) -> Self:
@@ -106,7 +99,6 @@ class StockStore:
                     f"The folder {folder} is not empty and holds no inventory. Nothing was sent. Name an empty or a new folder."
                 )
             make_folder(folder)
-            (folder / PARTS).mkdir(exist_ok=True)
             store = cls(folder)
             try:
                 store._begin_or_compare(json.dumps(about, sort_keys=True))
@@ -145,10 +137,7 @@ class StockStore:
                 "same ones to go on with it, or use another folder."
             )
         parts = {row[0] for row in self._connection.execute("SELECT DISTINCT part FROM mailbox WHERE part IS NOT NULL")}
-        for path in (self.folder / PARTS).iterdir():  # of a process that was killed before its mailboxes counted
-            if path.suffix != ".parquet" or not path.stem.isdigit() or int(path.stem) not in parts:
-                path.unlink()
-        self._next_part = max(parts, default=0) + 1
+        self._parts.keep_only(parts)
 
     def _meta(self, key: str) -> str | None:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -238,21 +227,12 @@ class StockStore:
             part, first = None, 0
             rows = [row for mailbox in pending for row in mailbox.rows]
             if rows:
-                part = self._next_part
-                self._write_part(part, rows)
-                self._next_part += 1
+                part = self._parts.write(rows)
             with self._transaction():
                 for mailbox in pending:
                     self._settle(mailbox, part, first)
                     first += len(mailbox.rows)
                 self._connection.executemany("REPLACE INTO wait VALUES (?, ?)", waits.items())
-
-    def _write_part(self, part: int, rows: Sequence[ListedRow]) -> None:
-        columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-        path = self._path(part)
-        temporary = path.with_suffix(".new")
-        pq.write_table(pa.Table.from_arrays(columns, schema=LIST_SCHEMA), temporary, compression="zstd")
-        appear(temporary, path)
 
     def _settle(self, mailbox: StoredMailbox, part: int | None, first: int) -> None:
         reply = mailbox.reply
@@ -275,17 +255,14 @@ class StockStore:
     def _transaction(self) -> _Transaction:
         return _Transaction(self._connection)
 
-    def _path(self, part: int) -> Path:
-        return self.folder / PARTS / f"{part:06}.parquet"
-
     # ------------------------------------------------------------------------------------------------ reading
 
     def list_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the list, by mailbox in the order of the mailboxes. Raises `LedgerError` if a part is damaged."""
         with translated(f"The inventory in {self.folder} cannot be read"):
             for part, first, rows in self._spans():
-                yield from self._table(part).slice(first, rows).to_batches()
-        self._tables.clear()
+                yield from self._parts.batches(part, first, rows)
+        self._parts.forget()
 
     def _spans(self) -> Iterator[tuple[int, int, int]]:
         """Yield where the rows are, as (part, first, rows). What is together in a part comes together."""
@@ -300,15 +277,6 @@ class StockStore:
             span = (part, first, rows)
         if span is not None:
             yield span
-
-    def _table(self, part: int) -> pa.Table:
-        table = self._tables.pop(part, None)
-        if table is None:
-            table = pq.read_table(self._path(part), schema=LIST_SCHEMA)
-            while len(self._tables) >= PARTS_OPEN_MAX:
-                self._tables.popitem(last=False)
-        self._tables[part] = table
-        return table
 
     def count_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the figures of every folder, and a row for every mailbox that could not be read."""

@@ -24,7 +24,8 @@ from purgeengine.core.policy.filters import UserFilter
 from purgeengine.edges.clock import SystemClock
 from purgeengine.edges.http.transport import HttpTransport
 from purgeengine.edges.inventory import StockStore, StoredMailbox
-from purgeengine.edges.inventory.stock_store import COUNT_SCHEMA, LIST_SCHEMA, UNREAD_SCHEMA
+from purgeengine.edges.inventory.stock_parts import LIST_SCHEMA
+from purgeengine.edges.inventory.stock_store import COUNT_SCHEMA, UNREAD_SCHEMA
 from purgeengine.edges.ledger.outputs.exporting import write_batches
 from purgeengine.edges.login import AccessTokens
 from purgeengine.edges.login.ready import READY_METHOD

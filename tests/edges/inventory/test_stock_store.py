@@ -14,7 +14,7 @@ import pytest
 from purgeengine.core.inventory.listed_rows import COLUMNS, FolderFigures, ListedRow, MailboxOutcome
 from purgeengine.core.model import Reply
 from purgeengine.edges.inventory import StockStore, StoredMailbox
-from purgeengine.edges.inventory.stock_store import PARTS
+from purgeengine.edges.inventory.stock_parts import PARTS
 from purgeengine.edges.ledger import LedgerReader
 from purgeengine.edges.ledger.store.storage import STOCK
 from purgeengine.errors import LedgerError, LedgerMismatch
@@ -103,14 +103,14 @@ def test_a_kill_at_each_step_of_a_flush_loses_no_more_than_the_flush(tmp_path: P
     """A process that dies before the part, before the commit, or after it, leaves all of the flush or nothing."""
     program = f"""
 import os, sys
-from purgeengine.edges.inventory import stock_store
+from purgeengine.edges.inventory import stock_parts, stock_store
 from tests.edges.inventory.test_stock_store import *
 with StockStore.open(Path({str(tmp_path / "found")!r}), ABOUT) as store:
     store.set_users(USERS)
     store.add(a_mailbox(1, 2))
     store.flush()
     if {die_at!r} == "part":
-        stock_store.appear = lambda *_: os._exit(9)
+        stock_parts.appear = lambda *_: os._exit(9)
     if {die_at!r} == "commit":
         stock_store._Transaction.__exit__ = lambda *_: os._exit(9)
     store.add(a_mailbox(2, 3))
