@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.options.output_file import refuse_existing
 from purgeengine.cli.options.purge_options import outcomes_named
 from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.output.reading_progress import reading_progress
@@ -65,10 +65,8 @@ def export(
         raise UsageProblem(
             f"--format is for standard output (-). The ending of {out} says its format: leave --format out."
         )
-    if not force and not to_stream and os.path.isfile(out):  # noqa: PTH113 - no name makes it raise
-        raise UsageProblem(
-            f"{out} exists already, and nothing was written. Name another file, or add --force to replace it."
-        )
+    if not to_stream:
+        refuse_existing(out, force=force)
     tell = reading_progress(quiet=quiet, what="the ledger")
     with LedgerReader.open(Path(folder)) as reader:
         if to_stream:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,11 +12,18 @@ import click
 
 from purgeengine.cli.help_groups import GroupedCommand
 from purgeengine.cli.options.connection_options import connection_options
-from purgeengine.cli.options.filter_options import excluded_users, filter_options, only_users, protected_users
+from purgeengine.cli.options.filter_options import (
+    excluded_users,
+    filter_options,
+    only_users,
+    protected_users,
+    user_filter,
+)
 from purgeengine.cli.options.flags import as_flags
 from purgeengine.cli.options.hour_options import hour_options, hours_from
 from purgeengine.cli.options.inventory_options import contact_options, duplicates_from, filter_from
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.options.output_file import refuse_existing
 from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.core.graph.operations import IdType
 from purgeengine.core.graph.text import printable, well_formed
@@ -121,18 +127,13 @@ def inventory(**options: Any) -> int:
     from purgeengine import logs
     from purgeengine.edges.inventory import StockStore
     from purgeengine.edges.ledger.outputs.exporting import format_of
-    from purgeengine.edges.ledger.store.storage import STOCK
     from purgeengine.edges.paths import refuse_missing_folder
     from purgeengine.jobs.graph_endpoint import endpoint_of
 
     request = _request_from(options)
     format_of(request.out)
     refuse_missing_folder(request.out)
-    resumes = os.path.isfile(request.folder / STOCK)  # noqa: PTH113 - no name makes it raise
-    if request.out.exists() and not options["force"] and not resumes:
-        raise UsageProblem(
-            f"{options['output']} exists already, and nothing was read. Name another file, or add --force to replace it."
-        )
+    refuse_existing(options["output"], force=options["force"], nothing="nothing was read")
     endpoint = endpoint_of(
         cloud=options["cloud"],
         graph_url=options["graph_url"],
@@ -183,7 +184,6 @@ def _summary(request: StockRequest, store: StockStore, endpoint: GraphEndpoint, 
 def _request_from(options: Mapping[str, Any]) -> StockRequest:
     """Return what the options ask for. Raises `UsageProblem` and `InputError` for what cannot be used."""
     from purgeengine.core.graph.identifiers import is_object_id
-    from purgeengine.core.policy.filters import UserFilter, UserList
     from purgeengine.edges.source import read_users
     from purgeengine.jobs.reads.stock_taking import StockRequest
 
@@ -208,12 +208,6 @@ def _request_from(options: Mapping[str, Any]) -> StockRequest:
     }
     refuse_unusable(limits, as_flags)
     wanted, duplicates = filter_from(options), duplicates_from(options)
-    only = only_users(options)
-    who = UserFilter(
-        protected=UserList.of(protected_users(options)),
-        excluded=UserList.of(excluded_users(options)),
-        only=None if only is None else UserList.of(only),
-    )
     return StockRequest(
         about=_about(options, users),
         folder=Path(options["ledger_folder"]),
@@ -223,7 +217,7 @@ def _request_from(options: Mapping[str, Any]) -> StockRequest:
         wanted=wanted,
         duplicates=duplicates,
         counts=options["counts"],
-        who=who,
+        who=user_filter(options),
         id_type=IdType(options["id_type"]),
         limits=Limits(**limits),
         hours=hours_from(options, time.time()),
@@ -303,7 +297,9 @@ def _tell(told: InventoryOutput, summary: StockSummary, *, counts: bool) -> None
     if told.unread_file is not None:
         lines.append(f"{told.unread_file} names those that are not in the list, with Graph's answer.")
         if summary.unread:
-            lines.append("To read them once more, add --retry-unread to the same command.")
+            lines.append(
+                "To read them once more, give the same command with --retry-unread --force, which replaces the list."
+            )
     if not counts and told.listed:
         lines.append(f"Next: purgeengine plan {told.file}")
     click.echo("\n".join(lines), err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, get_args
@@ -10,8 +9,9 @@ from typing import Any, get_args
 import click
 
 from purgeengine.cli.help_groups import GroupedCommand
-from purgeengine.cli.options.filter_options import excluded_users, filter_options, only_users, protected_users
+from purgeengine.cli.options.filter_options import filter_options, user_filter
 from purgeengine.cli.options.json_option import json_option
+from purgeengine.cli.options.output_file import refuse_existing
 from purgeengine.cli.output.json_printing import print_output, running_command
 from purgeengine.cli.output.reading_progress import reading_progress
 from purgeengine.core.graph.text import well_formed
@@ -69,22 +69,12 @@ def restore(
     out = Path(output)
     if out.suffix.lower() != ENDING:
         raise UsageProblem(f"The name {output} must end in {ENDING}, so that PowerShell runs it. Nothing was written.")
-    if not force and os.path.isfile(out):  # noqa: PTH113 - no name makes it raise
-        raise UsageProblem(
-            f"{output} exists already, and nothing was written. Name another file, or add --force to replace it."
-        )
+    refuse_existing(output, force=force)
 
     from purgeengine.core.graph.operations import Action
-    from purgeengine.core.policy.filters import UserFilter, UserList
     from purgeengine.edges.ledger import LedgerReader
     from purgeengine.edges.restore_script import purged_rows, script_of, write_script
 
-    only = only_users(options)
-    users = UserFilter(
-        protected=UserList.of(protected_users(options)),
-        excluded=UserList.of(excluded_users(options)),
-        only=None if only is None else UserList.of(only),
-    )
     with ExitStack() as stack:
         readers = [stack.enter_context(LedgerReader.open(Path(folder))) for folder in folders]
         moved = [str(reader.folder) for reader in readers if reader.about["action"] != Action.PERMANENT_DELETE]
@@ -98,7 +88,9 @@ def restore(
             raise UsageProblem(
                 f"A run is going on over {going_on[0]}, and deletes more while the script is written. Stop it with Ctrl-C first."
             )
-        found = purged_rows(readers, users, name_columns, reading_progress(quiet=quiet, what="the ledger"))
+        found = purged_rows(
+            readers, user_filter(options), name_columns, reading_progress(quiet=quiet, what="the ledger")
+        )
     if not found:
         whom = " of these users" if options["only_users"] or options["exclude_users"] else ""
         raise UsageProblem(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from purgeengine.cli.settings import protected_by_configuration
+
+if TYPE_CHECKING:
+    from purgeengine.core.policy.filters import UserFilter
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -37,6 +40,18 @@ def excluded_users(options: Mapping[str, Any]) -> list[str]:
 def only_users(options: Mapping[str, Any]) -> list[str] | None:
     """Return the only users to purge from. None means all. Raises `InputError` for a file that cannot be used."""
     return _users(options["only_users"]) if options["only_users"] else None
+
+
+def user_filter(options: Mapping[str, Any]) -> UserFilter:
+    """Return the filter of all three lists. Raises `InputError` for a file that cannot be used."""
+    from purgeengine.core.policy.filters import UserFilter, UserList  # not needed to answer --help
+
+    only = only_users(options)
+    return UserFilter(
+        protected=UserList.of(protected_users(options)),
+        excluded=UserList.of(excluded_users(options)),
+        only=None if only is None else UserList.of(only),
+    )
 
 
 def _users(files: Sequence[Any]) -> list[str]:

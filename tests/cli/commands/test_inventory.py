@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from purgeengine.cli.commands.simulate import GROUP_ID
-from purgeengine.edges.inventory.stock_store import PARTS
+from purgeengine.edges.inventory.stock_parts import PARTS
 from purgeengine.sim.graph.made_up_people import SYNCED_COMPANY, MadeUpPeople
 from purgeengine.sim.graph.tenant import Tenant
 from purgeengine.sim.tenant_settings import TenantSettings
@@ -120,9 +120,9 @@ def test_a_mailbox_that_cannot_be_read_makes_the_exit_code_one(bench: Bench) -> 
     assert USERS[2] not in {row["user"] for row in listed(bench)}
     bench.server.tenant.truth.mailbox(USERS[2]).trouble = None
     before = bench.server.tenant.counters.calls
-    assert taken(bench).code == 1
+    assert taken(bench, "--force").code == 1
     assert bench.server.tenant.counters.calls == before
-    assert taken(bench, "--retry-unread").code == 0
+    assert taken(bench, "--force", "--retry-unread").code == 0
     assert USERS[2] in {row["user"] for row in listed(bench)}
     assert not (bench.folder / "list.unread.csv").exists()
 
@@ -171,15 +171,19 @@ def test_wrong_usage_is_refused_before_anything_is_read(bench: Bench, more: tupl
 
 
 def test_a_list_that_exists_is_not_replaced_by_mistake(bench: Bench) -> None:
-    """A file of that name is kept without --force; the list of the same inventory is written anew."""
+    """A file of that name is kept without --force, also a list of the same inventory that somebody has shortened by hand."""
     (bench.folder / "list.csv").write_text("mine")
     assert taken(bench).code == 2
     assert (bench.folder / "list.csv").read_text() == "mine"
     assert taken(bench, "--force").code == 0
     first = (bench.folder / "list.csv").read_bytes()
-    assert taken(bench).code == 0
+    shortened = first[: first.rindex(b"\n", 0, -1) + 1]
+    (bench.folder / "list.csv").write_bytes(shortened)
+    assert taken(bench).code == 2
+    assert (bench.folder / "list.csv").read_bytes() == shortened
+    assert taken(bench, "--force").code == 0
     assert (bench.folder / "list.csv").read_bytes() == first
-    assert taken(bench, "--company", "Contoso").code == 2
+    assert taken(bench, "--force", "--company", "Contoso").code == 2
 
 
 def test_a_pattern_of_users_is_no_user(bench: Bench) -> None:
