@@ -42,7 +42,7 @@ Those of a mailbox are held until it is done, so the mailboxes that have been be
 
 @dataclass
 class _Walking:
-    """A mailbox that is being read: its pages that wait, and those that are with the scheduler under a number of their own."""
+    """A mailbox that is being read: its pages that wait, and its pages that the scheduler has, by position."""
 
     number: int
     walk: MailboxWalk
@@ -50,7 +50,7 @@ class _Walking:
     pages: dict[int, Page] = field(default_factory=dict)
     """The pages with the scheduler that have no answer yet, by position."""
     sent: set[int] = field(default_factory=set)
-    """The positions of this opening that have left at least once. Each of them gets an end of its own."""
+    """The positions of this opening that have left at least once. Each of them gets a `Settled` of its own."""
     recent: deque[tuple[float, int]] = field(default_factory=deque)
     """When requests left in the last window, and how many."""
 
@@ -58,9 +58,10 @@ class _Walking:
 class WalkLedger:
     """Feeds an engine with the pages of walks, and gives every answer to its walk.
 
-    ``mailboxes`` are (number, walk), taken when there is room. ``on_done`` gets each mailbox that was read, with its number; it is
-    awaited before the engine goes on, so that what is done stays done. ``on_wait`` gets each wait that must outlive the process.
-    Graph may run a call whose answer was lost for ``cooldown_s`` seconds after its sending, and counts requests for ``window_s``.
+    ``mailboxes`` are (number, walk), taken when there is room. ``on_done`` gets each mailbox that was read or could not be,
+    with its number; it is awaited before the engine goes on, so that what is done stays done. ``on_wait`` gets each wait that must
+    outlive the process. If the answer to a call is lost, Graph may still be running that call until ``cooldown_s`` seconds after
+    its sending. Graph counts requests over ``window_s`` seconds.
     """
 
     def __init__(
@@ -225,7 +226,7 @@ class WalkLedger:
         self._on_wait(key, for_s)
 
     def _hold_back(self, entry: Returned | Settled) -> None:
-        """Let a mailbox wait, when it is opened again, if Graph may still be running a lost call of its."""
+        """Let a mailbox wait, when it is opened again, if Graph may still be running a lost call of that mailbox."""
         number = self._number_of(entry.position)
         if entry.in_doubt and self._runs_until > -inf and number is not None:
             self._waits.block(mailbox_key(self.user_of(number)), self._runs_until)

@@ -139,8 +139,8 @@ def out_sentence(folder: Path, cut: Cut) -> str:
         )
     return (
         f"The ledger in {folder} was cut into {counted(cut.shards, 'shard')}, and {numbers_in_words(cut.out)} not collected. "
-        "Their rows are sent by runs over the shards, so nothing was sent. Run each shard to its end (purgeengine run --ledger), "
-        f"then collect them: purgeengine shard collect {folder} {printable(cut.folder)}"
+        "Only runs over the shards may send their rows, so this command sent nothing. Run each shard to its end "
+        f"(purgeengine run --ledger), then collect them: purgeengine shard collect {folder} {printable(cut.folder)}"
     )
 
 

@@ -121,7 +121,7 @@ def inventory(**options: Any) -> int:
     """Find contacts in mailboxes, and write them as a list that plan and run take. Nothing is deleted.
 
     The default folder and all folders inside it are read, page by page, many mailboxes at once. Filters are matched here and not by
-    Graph; each row says in the column matched why it is there. A mailbox that could not be read is told, and is a row of
+    Graph; each row says in the column matched why it is there. A mailbox that could not be read is reported, and is a row of
     LIST.unread.csv. The same command again resumes: what was read is not read again.
     """
     from purgeengine import logs
@@ -278,24 +278,26 @@ def _progress(*, quiet: bool) -> Callable[[int, int, int], None]:
 def _tell(told: InventoryOutput, summary: StockSummary, *, counts: bool) -> None:
     mailboxes = told.mailboxes_by_outcome
     read = mailboxes.listed + mailboxes.changed
-    what = "figures of" if counts else "list of"
+    what = "has the figures of" if counts else "is the list of"
     lines = [
         f"Read {counted(read, 'mailbox')} with {counted(told.contacts, 'contact')}. Nothing was deleted.",
-        f"{told.file} is the {what} {counted(told.listed, 'contact')}.",
+        f"{told.file} {what} {counted(told.listed, 'contact')}.",
     ]
     for count, text in (
-        (mailboxes.changed, "changed with every look: their rows are marked in matched, and some may be missing"),
+        (mailboxes.changed, "changed with every pass: their rows are marked in matched, and some may be missing"),
         (mailboxes.refused, "refused the app"),
         (mailboxes.exhausted, "could not be read in all attempts"),
         (mailboxes.no_mailbox, "do not exist in Exchange Online"),
-        (mailboxes.duplicate, "were named twice, in two ways, and are listed once"),
+        (mailboxes.duplicate, "had two names, and are listed once"),
         (told.users_left_out, "were left out by a list of users"),
         (told.users_named_twice, "were named twice"),
     ):
         if count:
             lines.append(f"{number(count):>9}  mailboxes {text}.")
     if told.unread_file is not None:
-        lines.append(f"{told.unread_file} names those that are not in the list, with Graph's answer.")
+        lines.append(
+            f"{told.unread_file} names the mailboxes that could not be read, or not with certainty, and says why."
+        )
         if summary.unread:
             lines.append(
                 "To read them once more, give the same command with --retry-unread --force, which replaces the list."

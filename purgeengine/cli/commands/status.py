@@ -19,7 +19,7 @@ from purgeengine.words import counted, duration, limits_the_app, number, rate
 if TYPE_CHECKING:
     from purgeengine.edges.ledger.running.live_figures import LiveFigures
 
-NOT_BEGUN = "nothing sent yet, time left not known: the run prepares itself, or asks its question"
+NOT_BEGUN = "nothing sent yet, time left not known: the run is being prepared, or waits for somebody to confirm it"
 
 EPILOG = """\b
 Examples:

@@ -58,9 +58,9 @@ class Coordinator:
         times: LeaseTimes | None = None,
         totals: Totals | None = None,
     ) -> None:
-        """``left`` is the record of the coordinator before, with the term of this one, which must be durable already.
+        """``left`` is the record of the previous coordinator, with the term of this one, which must be durable already.
 
-        ``total`` is what each app may use. Every run of the coordinator before may still be sending, and how much is not known.
+        ``total`` is what each app may use. Every run of the previous coordinator may still be sending, and how much is not known.
         """
         self.term = left.term
         self.totals = totals or Totals()
@@ -88,8 +88,8 @@ class Coordinator:
     def handle(self, *events: CoordinatorEvent, now: float, utc: float, term_on_disk: int) -> list[CoordinatorCommand]:
         """Take in what happened until ``now``, and return what to do.
 
-        ``term_on_disk`` is the term of the head's record. It must be read after the events came: a run counts its lease from before
-        it asked, so an answer is safe if no other coordinator had begun when its question was already here.
+        ``term_on_disk`` is the term of the head's record. Read it after the events have come. A run counts its lease from an
+        instant before its question. So an answer is safe if no other coordinator had begun by the time the question had arrived.
         """
         if term_on_disk > self.term:
             self.superseded = Superseded(term_on_disk)

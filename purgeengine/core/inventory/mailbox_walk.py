@@ -1,8 +1,9 @@
 """Reads one mailbox: folder by folder, page by page, and each folder of several pages until two passes agree.
 
-Pages are by ``$skip``. If a contact comes or goes while a folder is read, the pages after it move by one, and a contact may be on
-no page or on two. A folder that fits on a page is read at an instant and needs no second look. Any other one is read again, ids
-only, until two passes in a row show the same contacts with the same change keys; after `PASSES_MAX` passes its contacts are marked.
+Pages are by ``$skip``. If a contact comes or goes while a folder is read, the contacts after it move by one place, and a contact
+may be on no page or on two. A folder that fits on a page is read at an instant and needs no second pass. Any other folder is read
+again, in turn by ids only and in full, until two passes in a row show the same contacts with the same change keys. After
+`PASSES_MAX` passes its contacts are marked.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ DEFAULT_PATH = "Contacts"
 PAGE, PAGE_WITH_NOTES, PAGE_IDS = 200, 50, 1_000
 """Contacts on a page. Twenty pages share an answer, which is a few megabytes then; ids are short, and Graph gives 1,000 at most."""
 PASSES_MAX = 6
-"""Passes over a folder that changes all the time. Three of them read everything."""
+"""The most passes over a folder that changes all the time. Every second one, from the first on, reads in full; the others
+read ids only."""
 PAGES_MAX = 20_000
 """Pages of a mailbox. Twenty times as many contacts as Exchange recommends for a folder (1 million items) need fewer."""
 FOLDERS_MAX = 10_000

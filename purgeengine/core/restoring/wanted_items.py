@@ -2,7 +2,7 @@
 
 Exchange keeps a permanently deleted contact in the Purges folder of its mailbox. It stands there with its subject and the
 second at which it was removed, and nothing of the id that Graph had for it. So rows of one mailbox that share a name can only be
-wanted together: if Purges holds no more items of that name and time than the purge deleted, all of them are the purge's. If it
+looked for together: if Purges holds no more items of that name and time than the purge deleted, all of them are the purge's. If it
 holds more, nobody can say which are, and none is brought back.
 
 Source: observations of Get-RecoverableItems after Graph's permanentDelete, on events, October 2026.
@@ -67,7 +67,11 @@ class PurgedRows:
         return iter(self._rows.values())
 
     def add(self, row: PurgedRow) -> None:
-        """Take in a row. If its contact is known already, it was deleted within the time of both."""
+        """Take in a row.
+
+        If its contact is known already, the two become one row: it was deleted between the earlier first sending and the
+        later outcome.
+        """
         key = (mailbox_key(row.user), row.contact)
         known = self._rows.get(key)
         if known is not None:

@@ -6,8 +6,8 @@ rows of the mailbox than slots takes all four, because Graph forwards four of it
 are *taken*. If its answer is lost, they are *held* until its cooldown is over, because the service may still be running it.
 
 Taken and held slots together are never more than four. Where other software uses the mailbox too, fewer may be taken: its *limit*
-is lowered. Held slots do not count in the limit. Most of them run nothing any more, and a mailbox with a limit of one would stand
-still for a whole cooldown after each lost call.
+is lowered. The limit counts taken slots only, because most held slots run nothing any more. If held slots counted in it, a mailbox
+with a limit of one would stand still for a whole cooldown after each lost call.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ DOUBTFUL_IN_LANE = 2
 """The most doubtful rows at the end of a lane. Most of them are gone, and the first that is gone breaks the lane."""
 
 FAILURES_IN_LANE = 2
-"""Failures after which a doubtful row travels in unordered batches only. Most lanes break before their end. If such a lane is lost,
-it counts as a failure of rows that it might not have come to, and a row may fail eight times only."""
+"""Failures after which a doubtful row travels in unordered batches only. Most lanes with doubtful rows break before
+their end. If the answer to a lane is lost, that counts as a failure of each of its rows, also of rows that Graph might not
+have come to. A row may fail eight times only."""
 
 
 class MailboxRows:

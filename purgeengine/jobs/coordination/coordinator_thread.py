@@ -92,7 +92,7 @@ class CoordinatorThread:
         before: Counts,
         on_progress: Callable[[SharedProgress], None],
     ) -> None:
-        """``record`` is what the coordinator before has left, and ``file`` is where it is kept. ``before`` counts the rows now."""
+        """``record`` is what the previous coordinator has left, kept in ``file``. ``before`` counts the rows now."""
         self._before = before
         self._work = work
         self._host = host
@@ -181,11 +181,9 @@ class CoordinatorThread:
         """Log once that a run is not heard of any more, and what follows."""
         silent = set(self.core.silent)
         for number in silent - self._silent:
-            times, then = self._work.times, "goes on when its disk is there"
+            times, then = self._work.times, "goes on when a worker with its disk is there"
             if times.lost_s < float("inf"):
-                then += (
-                    f", and is run again elsewhere if that is not so within {duration(times.margin_s + times.lost_s)}"
-                )
+                then += f". If none is there within {duration(times.margin_s + times.lost_s)}, it is run again on another worker"
             logs.get_logger().warning(
                 log_events.WORKER_LOST,
                 because=f"The run of shard {number} was not heard of for {duration(times.lease_s)}. It sends nothing now. The "

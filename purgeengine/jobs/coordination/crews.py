@@ -26,8 +26,8 @@ from purgeengine.jobs.purge_request import PurgeRequest
 from purgeengine.jobs.sign_in import sign_in, tokens_of_environment
 
 LOCAL_TIMES = LeaseTimes(ask_s=1.0, lost_s=float("inf"))
-"""The times of leases on this machine. A question costs little here, and thresholds count what it tells. No disk is taken for lost:
-the shards lie beside the head."""
+"""The times of leases on this machine. A question costs little here, and the thresholds of the purge count the figures that
+questions bring. No disk is taken for lost: the shards lie beside the head."""
 REMOTE_TIMES = LeaseTimes(ask_s=2.5)
 """The times of leases on other machines. A lease is long enough to lose eleven questions in a row."""
 MakeWork = Callable[[WorkerCluster], SharedWork]
@@ -42,7 +42,7 @@ class Crew(Protocol):
     def refuse(self, known: Cut, folders: Mapping[int, Path], left: HeadRecord) -> HeadRecord:
         """Raise `LedgerError` or `UsageProblem` if the shards are not where this crew can run them.
 
-        Return what is left of the coordinator before, with the shards marked that are to be taken for lost.
+        Return what is left of the previous coordinator, with the shards marked that are to be taken for lost.
         """
 
     def hosting(self, work: MakeWork, left: HeadRecord) -> AbstractContextManager[tuple[SharedWork, ShardHost]]:

@@ -45,7 +45,7 @@ class WorkerTokens:
 
 
 class Introductions:
-    """What the workers say of themselves, by address. Use it as one thread does; it asks in others."""
+    """What the workers say of themselves, by address. Only one thread may use it. It asks the workers in threads of its own."""
 
     def __init__(self, cluster: WorkerCluster, request: PurgeRequest) -> None:
         self._cluster = cluster

@@ -37,7 +37,7 @@ class LocalShards:
     """The `ShardHost` of ``run --workers``."""
 
     def __init__(self, work: SharedWork, client_id: str, left: Records) -> None:
-        """``client_id`` is the app with which all workers sign in. ``left`` is what the coordinator before has left."""
+        """``client_id`` is the app with which all workers sign in. ``left`` is what the previous coordinator has left."""
         self.returns: list[ShardReturn] = []
         self.workers = 0
         self._work = work
@@ -107,7 +107,8 @@ class LocalShards:
             return ended_in_order(tenure, future.result(), self.returns)
         logs.get_logger().warning(
             log_events.WORKER_LOST,
-            because=f"The process that had shard {tenure.shard} has ended or hangs. The shard goes on when it can send no more.",
+            because=f"The process that had shard {tenure.shard} has ended or hangs. The shard goes on as soon as "
+            "that process can send nothing more.",
         )
         self._orphans.add(tenure)
         return self._found_dead(records)

@@ -138,7 +138,8 @@ class RemoteShards:
             return []
         self._warn(
             log_events.WORKER_LOST,
-            f"Worker {name}, which had shard {tenure.shard}, is gone. The shard goes on when it can send no more.",
+            f"Worker {name}, which had shard {tenure.shard}, is gone. The shard goes on as soon as the lost run can send "
+            "nothing more.",
         )
         return []
 

@@ -64,7 +64,7 @@ class ShardHost(Protocol):
         """Return what has happened since the last call."""
 
     def look(self, records: Records) -> list[CoordinatorEvent]:
-        """Look at what tells nothing by itself: which workers are there."""
+        """Return what must be looked up, because nobody reports it: which workers are there."""
 
     def give(self, command: Give, term: int) -> None:
         """Start a run."""

@@ -42,8 +42,8 @@ FLUSH_S = 5.0
 """Seconds after which what was read is written, however little it is. A killed process loses so much at most."""
 
 ROOT_LENGTH_MIN = 40
-"""The shortest id of a Contacts folder by which two names of a mailbox are told. Graph's have some 120 characters and name the
-mailbox. A short one was made up, and may stand for several mailboxes."""
+"""The shortest id of a Contacts folder that proves that two names belong to one mailbox. Graph's have some 120 characters and name
+the mailbox. A short one was made up, and may stand for several mailboxes."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,13 @@ class StockSummary:
     listed: int
     """Rows of the list."""
     left_out: int
-    """Mailboxes that a list of users left out, in the process that began."""
+    """Mailboxes that a list of users left out. Only the process that began the inventory counts them; 0 in one that resumes it."""
     named_twice: int
-    """Users that were named twice, in the process that began."""
+    """Users that were named twice, counted in the same way."""
     unread_file: Path | None
     """The file with the mailboxes that could not be read. None if there are none."""
     names_are_ours: bool
-    """Whether the directory named the users, so that one without a mailbox is nothing unusual."""
+    """True if the users come from the directory. Then a user without a mailbox is nothing unusual."""
 
     @property
     def unread(self) -> int:

@@ -38,7 +38,7 @@ class CoordinatorFile:
             ) from error
 
     def left(self) -> HeadRecord:
-        """Return what the coordinator before has left, with the shards marked that are collected."""
+        """Return what the previous coordinator has left, with the shards marked that are collected."""
         left = self.read() or HeadRecord(0, {})
         shards = {number: left.shards.get(number, ShardRecord()) for number in range(self._cut.shards)}
         shards |= {number: replace(shards[number], done=True) for number in self._cut.collected}
